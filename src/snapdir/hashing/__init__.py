@@ -1,0 +1,1 @@
+"""Hashing: synchronous, CPU-bound."""

@@ -1,0 +1,69 @@
+"""Which manifest paths may be written below a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from snapdir.errors import UnsafePath
+from snapdir.model.entry import Entry
+
+__all__ = ["check_materialisable", "path_components"]
+
+MAX_COMPONENTS = 2048
+"""PATH_MAX (4096 bytes on Linux) allows no more components than this."""
+MAX_NAME_BYTES = 255
+
+
+def path_components(path: str) -> tuple[str, ...]:
+    """The names of a relative manifest path: ``./a/b`` and ``./a/b/`` are ``("a", "b")``, ``./`` is ``()``.
+
+    A backslash and a colon are ordinary characters, as on every POSIX filesystem.
+
+    Raises:
+        UnsafePath: absolute, not starting with ``./``, or with an empty, ``.``, ``..``, NUL or over-long component.
+    """
+    if not path.startswith("./"):
+        raise UnsafePath(path, "it does not start with './'")
+    if path == "./":
+        return ()
+    names = tuple(path[2:].removesuffix("/").split("/"))
+    if len(names) > MAX_COMPONENTS:
+        raise UnsafePath(path, f"it has {len(names)} components, more than {MAX_COMPONENTS}")
+    if "" in names or "." in names or ".." in names:
+        raise UnsafePath(path, "it has an empty, '.' or '..' component")
+    if "\0" in path or "\n" in path:
+        raise UnsafePath(path, "it has a NUL or newline character")
+    if any(len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES for name in names):
+        raise UnsafePath(path, f"a name in it is longer than {MAX_NAME_BYTES} bytes")
+    return names
+
+
+def check_materialisable(entries: Iterable[Entry]) -> None:
+    """Accept the entries of a manifest only if they describe one tree that stays inside its destination.
+
+    Raises:
+        UnsafePath: an unsafe path, a path listed twice with different content, a file that is also a directory,
+            or a file at ``./``.
+    """
+    files: dict[tuple[str, ...], Entry] = {}
+    directories: dict[tuple[str, ...], Entry] = {}
+    for entry in entries:
+        names = path_components(entry.path)
+        if entry.is_file and (not names or entry.path.endswith("/")):
+            raise UnsafePath(entry.path, "a file has the path of a directory")
+        same_kind = files if entry.is_file else directories
+        if same_kind.setdefault(names, entry) != entry:
+            raise UnsafePath(entry.path, "it is listed twice with different content")
+    parents = set(directories)
+    for names in (*files, *directories):
+        parents.update(_ancestors(names, parents))
+    for names in files.keys() & parents:
+        raise UnsafePath(files[names].path, "it is a file and a directory")
+
+
+def _ancestors(names: tuple[str, ...], known: set[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    for length in range(len(names) - 1, 0, -1):
+        ancestor = names[:length]
+        if ancestor in known:
+            return
+        yield ancestor

@@ -1,0 +1,1 @@
+"""Digests on bytes: verified reads, presence, and what commits when."""

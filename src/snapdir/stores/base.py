@@ -1,0 +1,181 @@
+"""The shape of every store: bytes at keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from snapdir.errors import InvalidResponse
+from snapdir.model.sizes import GIB, MIB, TIB
+
+__all__ = [
+    "Body",
+    "Buffer",
+    "Capabilities",
+    "FileRange",
+    "ObjectInfo",
+    "Store",
+    "Upload",
+    "body_length",
+    "checked_range",
+]
+
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """``length`` bytes of an open file from ``offset``: a body that need not pass through memory.
+
+    The descriptor stays open, and is only read with pread or sendfile, until the call it was passed to returns.
+
+    Attributes:
+        crc32c: CRC32C of exactly these bytes, from the pass that hashed them; None where it is not known.
+        check: Raises InFluxError if the file is no longer the one that was hashed. A store that can look before it
+            publishes (a local one) calls it in between; others leave that to the caller.
+    """
+
+    fd: int
+    offset: int
+    length: int
+    crc32c: int | None = None
+    check: Callable[[], None] | None = None
+
+
+Body = Buffer | FileRange
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a store says of one key: its size in bytes, and when it was last written (Unix seconds) if it says so."""
+
+    key: str
+    size: int
+    modified_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Facts that planners read instead of testing a store's type.
+
+    Attributes:
+        max_concurrency: Requests that may usefully be in flight.
+        part_size_range: Smallest (the last may be smaller) and largest part of an upload, in bytes.
+        max_parts: Parts of one upload.
+        max_write_bytes: Largest body of one ``write``.
+        max_object_bytes: Largest object of any kind.
+        conditional_write: Of two racing ``write(..., if_absent=True)`` only one writes.
+        remote: Requests cross a network: worth overlapping, counting and retrying.
+        list_page_keys: Keys that one page of a listing holds at most.
+    """
+
+    max_concurrency: int = 64
+    part_size_range: tuple[int, int] = (5 * MIB, 5 * GIB)
+    max_parts: int = 10_000
+    max_write_bytes: int = 5 * GIB
+    max_object_bytes: int = 48 * TIB
+    conditional_write: bool = False
+    remote: bool = True
+    list_page_keys: int = 1000
+
+
+class Upload(Protocol):
+    """One large object being written in parts. Nothing is readable at the key before ``commit`` returns."""
+
+    async def write_part(self, number: int, body: Body) -> None:
+        """Write part ``number``, counted from 1. Parts come in any order and side by side; a repeat replaces."""
+
+    async def commit(self) -> None:
+        """Publish all parts, in order, as the object."""
+
+    async def abort(self) -> None:
+        """Drop every part. Safe to repeat, and after a failed commit."""
+
+
+class Store(Protocol):
+    """Bytes at keys.
+
+    Every implementation promises, and ``snapdir.testing.contract.StoreContract`` checks, that: a key never shows
+    partial bytes; ``write`` is idempotent; only StoreError subclasses (and LocalError for local files) escape; a
+    cancelled call leaves nothing readable behind; data passed in is not kept after return. Keys are relative, with
+    ``/`` between components, and never begin with one.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where this is, as a user would write it, without secrets."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def stat(self, key: str) -> ObjectInfo:
+        """Size of the object. One request.
+
+        Raises:
+            ObjectNotFound: nothing at ``key``.
+        """
+
+    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        """Pages of objects whose key starts with ``prefix``, in the byte order of their keys.
+
+        Args:
+            start_after: Only keys behind this one.
+
+        Raises:
+            StoreMissing: the store itself does not exist. An existing store without such keys gives no pages.
+        """
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Up to ``length`` bytes from ``start`` (None: to the end), for small things; short at the object's end.
+
+        Raises:
+            ObjectNotFound: nothing at ``key``.
+        """
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        """Fill ``buffer`` from ``start`` and return the bytes received; fewer only at the object's end.
+
+        Raises:
+            ObjectNotFound: nothing at ``key``.
+        """
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        """Store ``body`` at ``key``, replacing what is there.
+
+        Args:
+            if_absent: Leave an object that is already there alone (only with ``capabilities.conditional_write``).
+
+        Returns:
+            False if ``if_absent`` found the key taken, else True.
+        """
+
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> Upload:
+        """Start an object of ``size`` bytes in all that comes in parts of ``part_bytes``, the last one shorter."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove ``keys``; those that are not there are fine."""
+
+    def local_path(self, key: str) -> Path | None:
+        """The file that holds ``key``'s bytes, for a store on a filesystem of this host; else None. No I/O."""
+
+    async def aclose(self) -> None:
+        """Release connections and threads. Safe to repeat."""
+
+
+def body_length(body: Body) -> int:
+    """Bytes of ``body``."""
+    return body.length if isinstance(body, FileRange) else len(body)
+
+
+def checked_range(key: str, received: int, wanted: int) -> int:
+    """``received``, if it is at most what was asked for.
+
+    Raises:
+        InvalidResponse: the store sent more.
+    """
+    if received > wanted:
+        raise InvalidResponse(f"{key}: the store sent {received} bytes where {wanted} were asked for", key=key)
+    return received

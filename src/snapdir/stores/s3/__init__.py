@@ -1,0 +1,1 @@
+"""S3: bytes at keys of a bucket."""

@@ -1,0 +1,46 @@
+"""How stores are opened: frozen facts that come from options and the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["RetryPolicy", "StoreSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a transient failure is tried again: full jitter, a Retry-After as the lower bound.
+
+    Attributes:
+        attempts: Tries in all, the first included.
+        base_seconds: The delay before retry k (from 0) is drawn from [0, base * 2**k).
+        max_seconds: Upper bound of that draw.
+    """
+
+    attempts: int = 5
+    base_seconds: float = 0.25
+    max_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Everything a store may need besides its URL.
+
+    Attributes:
+        retry: For stores across a network.
+        max_concurrency: Requests in flight at most; 0 leaves the choice to the store.
+        connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: All finite: a connection that
+            does not open, an answer that does not begin, a body that stands still.
+        fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
+        clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
+        verify_copies: Hash a local copy again before it gets its final name (``SNAPDIR_VERIFY_COPIES``).
+    """
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    max_concurrency: int = 0
+    connect_timeout_seconds: float = 10.0
+    first_byte_timeout_seconds: float = 30.0
+    stall_timeout_seconds: float = 20.0
+    fsync: bool = True
+    clone: bool = True
+    verify_copies: bool = False

@@ -1,0 +1,86 @@
+"""Store URLs: ``file:///data/store``, a bare path, ``s3://bucket/prefix``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from snapdir.errors import InvalidStore
+
+__all__ = ["StoreURL"]
+
+SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
+_SCHEME = re.compile(r"[a-z0-9]+").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class StoreURL:
+    """A store's place, parsed. ``str()`` is its normal form: no trailing slash, nothing percent-decoded.
+
+    Attributes:
+        scheme: ``file``, ``s3``, ... or the name of a plugin.
+        location: Absolute directory for ``file``; otherwise what follows ``://``.
+    """
+
+    scheme: str
+    location: str
+
+    @classmethod
+    def parse(cls, text: str) -> StoreURL:
+        """Read a URL or a bare path (``/data/store``, ``./store``, ``../store``, ``~/store``).
+
+        Raises:
+            InvalidStore: neither; the message holds the right spelling.
+        """
+        if text.startswith(("/", "./", "../", "~/")) or text in (".", "..", "~"):
+            return cls("file", _absolute(text))
+        scheme, colon, rest = text.partition(":")
+        if not colon or not scheme:
+            raise InvalidStore(f"no scheme found in store URI: {text!r}; write file:///path, ./path or s3://bucket/prefix")
+        if not _SCHEME(scheme):
+            raise InvalidStore(f"invalid scheme {scheme!r} in store URI; write file:///path or s3://bucket/prefix")
+        if scheme == "file":
+            return cls("file", _file_path(text, rest))
+        if not rest.startswith("//"):
+            raise InvalidStore(f"store URI must use '://' separator: write {scheme}://{rest.lstrip('/')}")
+        return cls(scheme, _trimmed(text, rest[2:]))
+
+    @property
+    def bucket(self) -> str:
+        """Text up to the first slash, for bucket stores."""
+        return self.location.partition("/")[0]
+
+    @property
+    def prefix(self) -> str:
+        """What follows the bucket, without outer slashes; inner ``//``, ``.`` and ``?`` stay as they are."""
+        return self.location.partition("/")[2]
+
+    @property
+    def path(self) -> Path:
+        """The directory of a ``file`` store."""
+        return Path(self.location)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.location}"
+
+
+def _absolute(text: str) -> str:
+    # Not resolve(): a store behind a symlink keeps the name its user gave it.
+    return str(Path(text).expanduser().absolute())
+
+
+def _file_path(text: str, rest: str) -> str:
+    path = rest.removeprefix("//localhost") if rest.startswith("//localhost/") else rest
+    path = path[2:] if path.startswith("//") else path
+    if not path.startswith("/"):
+        raise InvalidStore(f"{text!r} is not an absolute path: write file://{_absolute(path or '.')} or ./{path}")
+    return "/" + path.strip("/")
+
+
+def _trimmed(text: str, location: str) -> str:
+    bucket, _, prefix = location.partition("/")
+    if not bucket:
+        raise InvalidStore(f"{text!r} names no bucket or host")
+    prefix = prefix.strip("/")
+    return f"{bucket}/{prefix}" if prefix else bucket

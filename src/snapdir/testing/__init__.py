@@ -1,0 +1,1 @@
+"""What a store implementer tests with: the contract, faults and hypothesis strategies."""

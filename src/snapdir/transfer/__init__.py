@@ -1,0 +1,1 @@
+"""The verbs: sentences over repositories, in stages with bounded memory."""

@@ -1,0 +1,43 @@
+"""What a transfer tells whoever watches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = ["Counters", "Phase"]
+
+Phase = Literal["discovering", "hashing", "transfer", "checkout", "verify", "idle"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """Running totals of one verb, read by a display at its own pace: updating them costs an addition.
+
+    Attributes:
+        files_total: Files found so far; final once ``total_is_final``.
+        bytes_total: Their bytes; likewise.
+        files_done: Files hashed (id, push, stage) or in place (fetch, pull, checkout, verify).
+        bytes_done: Their bytes, counted as they move; taken back when a part is sent again.
+        objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
+        objects_skipped: Found in the store, the cache or the destination already.
+        requests_in_flight: Requests under way now.
+        files_replaced: Files at a destination whose different content was replaced.
+        warnings: Lines for the user that do not stop the verb.
+    """
+
+    phase: Phase = "idle"
+    files_total: int = 0
+    bytes_total: int = 0
+    total_is_final: bool = False
+    files_done: int = 0
+    bytes_done: int = 0
+    objects_sent: int = 0
+    bytes_sent: int = 0
+    objects_received: int = 0
+    bytes_received: int = 0
+    objects_skipped: int = 0
+    requests_in_flight: int = 0
+    files_replaced: int = 0
+    warnings: list[str] = field(default_factory=list)
+
