@@ -20,6 +20,7 @@
     │   └── CorruptManifest           a manifest in a store
     └── StoreError                    the store failed or answered nonsense               STORE_ERROR
         ├── ObjectNotFound            no bytes at this key
+        │   └── IncompleteCache       a cached snapshot lacks objects
         ├── ManifestNotFound          no snapshot with this id
         ├── InvalidManifest           stored text that does not parse
         ├── StoreMissing              the directory or bucket does not exist
@@ -49,6 +50,7 @@ __all__ = [
     "DestinationConflict",
     "HashMismatchError",
     "InFluxError",
+    "IncompleteCache",
     "InvalidId",
     "InvalidManifest",
     "InvalidOption",
@@ -68,6 +70,7 @@ __all__ = [
     "UnsafeName",
     "UnsafePath",
     "WalkFailed",
+    "local_error",
     "local_errors",
     "ungrouped",
 ]
@@ -113,7 +116,7 @@ class WalkFailed(LocalError):
 
 
 class UnsafeName(LocalError):
-    """A file name that no manifest line can carry. Rename the file or exclude it."""
+    """A file name that no manifest line can carry."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, f"{reason}; rename it or leave it out with --exclude")
@@ -138,11 +141,13 @@ class NoSpace(LocalError):
     """The filesystem that holds ``path`` (or a quota on it) is full."""
 
     def __str__(self) -> str:
-        return f"no space left on the filesystem of {self.path}: free some space or choose another place, then run again"
+        return (
+            f"no space left on the filesystem of {self.path}: free some space or choose another place, then run again"
+        )
 
 
 class InvalidOption(SnapdirError):
-    """An option or environment variable has a bad value."""
+    """A bad value of an option or variable."""
 
     exit_code = 2
 
@@ -211,7 +216,7 @@ class CatalogError(SnapdirError):
 
 
 class HashMismatchError(SnapdirError):
-    """Bytes that do not hash to their name. ``where`` names them; ``expected`` and ``actual`` are hex digests."""
+    """Bytes at ``where`` that do not hash to their name: ``expected`` and ``actual`` are hex digests."""
 
     code = "HASH_MISMATCH"
 
@@ -222,9 +227,7 @@ class HashMismatchError(SnapdirError):
         self.actual = actual
 
     def __str__(self) -> str:
-        return (
-            f"hash mismatch: integrity check failed for {self.where}: expected {self.expected}, got {self.actual}"
-        )
+        return f"hash mismatch: integrity check failed for {self.where}: expected {self.expected}, got {self.actual}"
 
 
 class CorruptObject(HashMismatchError):
@@ -256,6 +259,23 @@ class ObjectNotFound(StoreError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"object not found: {key}", key=key)
+
+
+class IncompleteCache(ObjectNotFound):
+    """A cached snapshot lacks ``count`` objects; ``digest`` and ``path`` are those of the first."""
+
+    def __init__(self, snapshot_id: str, digest: str, path: str, count: int) -> None:
+        super().__init__(digest)
+        self.snapshot_id = snapshot_id
+        self.digest = digest
+        self.path = path
+        self.count = count
+
+    def __str__(self) -> str:
+        return (
+            f"cannot check out {self.snapshot_id}: object {self.digest} for {self.path} is missing from the cache"
+            f" ({self.count} object(s) absent); re-run `fetch`/`pull` to restore it"
+        )
 
 
 class ManifestNotFound(StoreError):
@@ -320,10 +340,7 @@ class InvalidResponse(TransientStoreError):
 class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
     """Several items failed. ``exceptions`` holds one error per item."""
 
-    def __new__(cls, message: str, exceptions: Sequence[SnapdirError]) -> TransferFailed:
-        return super().__new__(cls, message, exceptions)
-
-    def __init__(self, message: str, exceptions: Sequence[SnapdirError]) -> None:
+    def __init__(self, message: str, exceptions: Sequence[SnapdirError]) -> None:  # noqa: ARG002  # __new__ keeps it
         self.code = exceptions[0].code
         self.exit_code = max(error.exit_code for error in exceptions)
 
@@ -359,8 +376,7 @@ def local_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 def ungrouped(what: str) -> Iterator[None]:
     """Let one failure inside a task group leave as itself, several as one TransferFailed named ``what``.
 
-    Anything that is not ours (a bug, a KeyboardInterrupt) leaves the group unchanged when mixed, or as itself
-    when alone.
+    Anything that is not ours (a bug, a KeyboardInterrupt) leaves as itself, before ours.
     """
     try:
         yield

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: one file per verb, each imported only when it is called."""

@@ -6,7 +6,7 @@ import re
 
 from snapdir.errors import InvalidId
 
-__all__ = ["EMPTY_DIGEST", "Digest"]
+__all__ = ["EMPTY_DIGEST", "Digest", "SnapshotId"]
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}").fullmatch
 
@@ -27,6 +27,12 @@ class Digest(str):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}("{self}")'
+
+
+class SnapshotId(Digest):
+    """The id of a snapshot: the digest of its manifest's stored text."""
+
+    __slots__ = ()
 
 
 EMPTY_DIGEST = Digest("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")

@@ -45,7 +45,9 @@ class Manifest:
     def raw(self) -> str:
         """The canonical lines joined by newlines, without a final one."""
         # One f-string a line: 0.35 µs, half of what the Entry.line property costs.
-        return "\n".join([f"{kind} {mode} {checksum} {size} {path}" for kind, mode, checksum, size, path in self.entries])
+        return "\n".join(
+            [f"{kind} {mode} {checksum} {size} {path}" for kind, mode, checksum, size, path in self.entries]
+        )
 
     @property
     def stored(self) -> bytes:

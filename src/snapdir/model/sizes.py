@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from snapdir.errors import InvalidOption
@@ -14,6 +15,7 @@ GIB = 1024 * MIB
 TIB = 1024 * GIB
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII).fullmatch
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _FACTORS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
 
 
@@ -46,8 +48,6 @@ def format_size(size_bytes: float) -> str:
     """``size_bytes`` with a 1024-based unit and at most four significant digits, e.g. ``1.50 GiB``."""
     if size_bytes < KIB:
         return f"{size_bytes:.0f} B"
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        size_bytes /= 1024
-        if size_bytes < 1024:
-            break
-    return f"{size_bytes:.{2 if size_bytes < 10 else 1 if size_bytes < 100 else 0}f} {unit}"
+    power = min(int(math.log(size_bytes, KIB)), len(_UNITS))
+    scaled = size_bytes / KIB**power
+    return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {_UNITS[power - 1]}"

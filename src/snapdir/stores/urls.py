@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snapdir.errors import InvalidStore
 
-__all__ = ["StoreURL"]
+__all__ = ["StoreURL", "StoreUri"]
 
 SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch
@@ -37,7 +37,9 @@ class StoreURL:
             return cls("file", _absolute(text))
         scheme, colon, rest = text.partition(":")
         if not colon or not scheme:
-            raise InvalidStore(f"no scheme found in store URI: {text!r}; write file:///path, ./path or s3://bucket/prefix")
+            raise InvalidStore(
+                f"no scheme found in store URI: {text!r}; write file:///path, ./path or s3://bucket/prefix"
+            )
         if not _SCHEME(scheme):
             raise InvalidStore(f"invalid scheme {scheme!r} in store URI; write file:///path or s3://bucket/prefix")
         if scheme == "file":
@@ -84,3 +86,22 @@ def _trimmed(text: str, location: str) -> str:
         raise InvalidStore(f"{text!r} names no bucket or host")
     prefix = prefix.strip("/")
     return f"{bucket}/{prefix}" if prefix else bucket
+
+
+class StoreUri(str):
+    """A store's URL as it was typed, known to parse and to name a store that can be opened.
+
+    Raises:
+        InvalidStore: it does not.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> StoreUri:
+        url = StoreURL.parse(text)
+        if url.scheme not in SCHEMES:
+            raise InvalidStore(f"unknown store scheme {url.scheme!r}: accepted schemes are {', '.join(SCHEMES)}")
+        return str.__new__(cls, text)
+
+    def __repr__(self) -> str:
+        return f'StoreUri("{self}")'

@@ -1,0 +1,153 @@
+"""Questions and care: verify, verify_cache, flush_cache, sync, diff, size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import anyio.to_thread
+
+from snapdir.api.opening import (
+    PathLike,
+    local_path,
+    opened,
+    opened_cache,
+)
+from snapdir.config import Config
+from snapdir.model.digest import SnapshotId
+from snapdir.model.manifest import Manifest
+from snapdir.stores.urls import StoreUri
+from snapdir.transfer.compare import DiffEntry, SizeStats, compare, measure, union
+from snapdir.transfer.events import Counters
+from snapdir.transfer.reports import CacheReport
+
+__all__ = ["DiffOptions", "diff", "flush_cache", "manifest_size", "size", "sync", "verify", "verify_cache"]
+
+
+class DiffOptions:
+    """The two sides of a ``diff``; make one with ``from_refs``."""
+
+    def __init__(self, before: Sequence[StoreUri], after: Sequence[StoreUri]) -> None:
+        self.before = tuple(before)
+        self.after = tuple(after)
+
+    @classmethod
+    def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
+        """Stores of each side; the snapshots of one side are united.
+
+        Raises:
+            InvalidStore: not a store.
+        """
+        return cls([StoreUri(ref) for ref in from_], [StoreUri(ref) for ref in to])
+
+
+def manifest_size(m: Manifest) -> SizeStats:
+    """Bytes and counts of one manifest."""
+    return measure([m])
+
+
+async def verify(
+    snapshot_id: str,
+    store: str,
+    *,
+    repair_from: PathLike | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> bool:
+    """Read and hash every object of a snapshot in a store; True, or an error that says what is wrong.
+
+    Args:
+        repair_from: A directory that still has the bytes: objects that are missing or wrong are sent again from it.
+    """
+    from snapdir.transfer.check import check_snapshot
+    from snapdir.transfer.repair import repair
+
+    config = config or Config()
+    counters = counters or Counters()
+    identifier = SnapshotId(snapshot_id)
+    async with opened(store, config) as source:
+        if repair_from is None:
+            await check_snapshot(identifier, source, limits=config.limits, counters=counters)
+        else:
+            await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
+    return True
+
+
+async def verify_cache(
+    snapshot_id: str | None = None,
+    *,
+    purge: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> CacheReport:
+    """Hash every cached object and look for those that cached manifests name. An empty or absent cache is fine.
+
+    Args:
+        purge: Remove what is corrupt, unless ``dry_run``.
+    """
+    from snapdir.transfer.check import check_cache
+
+    config = config or Config()
+    async with opened_cache(config) as cache:
+        wanted = None if snapshot_id is None else SnapshotId(snapshot_id)
+        return await check_cache(
+            cache, wanted, purge=purge and not dry_run, limits=config.limits, counters=counters or Counters()
+        )
+
+
+async def flush_cache(*, dry_run: bool = False, config: Config | None = None) -> None:
+    """Remove everything the cache holds, and nothing else that lies in its directory.
+
+    Raises:
+        LocalError: the directory does not look like a cache.
+    """
+    from snapdir.disk.cache_directory import flush
+
+    config = config or Config()
+    await anyio.to_thread.run_sync(partial(flush, config.cache_dir, dry_run=dry_run))
+
+
+async def sync(
+    snapshot_id: str,
+    src: str,
+    dst: str,
+    *,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Copy a snapshot from one store to another; objects first, the manifest last."""
+    from snapdir.transfer.sync import sync as copy_snapshot
+
+    config = config or Config()
+    counters = counters or Counters()
+    async with opened(src, config) as source, opened(dst, config) as target:
+        await copy_snapshot(SnapshotId(snapshot_id), source, target, limits=config.limits, counters=counters)
+
+
+async def diff(opts: DiffOptions, *, config: Config | None = None) -> list[DiffEntry]:
+    """Files added, deleted and modified between two sides, by path. Manifests only.
+
+    Raises:
+        Conflict: two snapshots of one side disagree about a path.
+    """
+    config = config or Config()
+    sides = []
+    for name, stores in (("from", opts.before), ("to", opts.after)):
+        manifests = [m for store in stores for m in await _all_manifests(store, config)]
+        sides.append(union(manifests, side=name))
+    return list(compare(*sides))
+
+
+async def size(store: str, id: str | None = None, *, config: Config | None = None) -> SizeStats:
+    """Bytes and counts of one snapshot of a store, or of all of them. Manifests only."""
+    config = config or Config()
+    if id is None:
+        return measure(await _all_manifests(store, config))
+    async with opened(store, config) as source:
+        return measure([await source.read_manifest(SnapshotId(id))])
+
+
+async def _all_manifests(store: str, config: Config) -> list[Manifest]:
+    async with opened(store, config) as source:
+        return [await source.read_manifest(listed) async for listed in source.list_snapshots()]

@@ -1,0 +1,130 @@
+"""From a snapshot to a directory: fetch, checkout, pull."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio.to_thread
+
+from snapdir.api.opening import (
+    PathLike,
+    cached,
+    local_path,
+    opened,
+    opened_cache,
+    opened_or_none,
+    required,
+)
+from snapdir.config import Config
+from snapdir.model.digest import SnapshotId
+from snapdir.transfer.events import Counters
+
+__all__ = ["checkout", "fetch", "pull"]
+
+
+async def fetch(
+    snapshot_id: str,
+    store: str | None,
+    *,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Bring a snapshot into the cache; objects the cache lost are brought again.
+
+    Args:
+        store: Where from; None is enough when the cache is complete.
+        dry_run: Only look whether the snapshot exists.
+    """
+    from snapdir.transfer.fetch import fetch as fetch_snapshot
+
+    config = config or Config()
+    counters = counters or Counters()
+    async with opened_cache(config) as cache, opened_or_none(store, config) as source:
+        await fetch_snapshot(
+            SnapshotId(snapshot_id), source, cache, limits=config.limits, counters=counters, dry_run=dry_run
+        )
+
+
+async def checkout(
+    snapshot_id: str,
+    dest: PathLike,
+    *,
+    overwrite: bool = True,
+    keep: bool = False,
+    preserve_special_modes: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Make a directory hold a cached snapshot's files. Works offline. See ``transfer.checkout`` for every promise."""
+    from snapdir.transfer.checkout import CheckoutOptions
+    from snapdir.transfer.checkout import checkout as check_out
+    from snapdir.transfer.fetch import require_cached
+
+    config = config or Config()
+    counters = counters or Counters()
+    identifier = SnapshotId(snapshot_id)
+    if dry_run:
+        return
+    options = CheckoutOptions(
+        overwrite=overwrite,
+        keep=keep,
+        preserve_special_modes=preserve_special_modes,
+        fsync=config.stores.fsync,
+        clone=config.stores.clone,
+    )
+    async with opened_cache(config) as cache:
+        m = await cached(identifier, cache)
+        await anyio.to_thread.run_sync(require_cached, identifier, m, cache)
+        await check_out(m, cache, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
+
+
+async def pull(
+    snapshot_id: str,
+    store: str | None,
+    dest: PathLike,
+    *,
+    use_cache: bool = False,
+    overwrite: bool = True,
+    keep: bool = False,
+    preserve_special_modes: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Make a directory hold a snapshot's files.
+
+    Args:
+        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
+            the bytes go straight to ``dest``, and the cache is not touched.
+    """
+    from snapdir.transfer.checkout import CheckoutOptions
+    from snapdir.transfer.checkout import checkout as check_out
+
+    config = config or Config()
+    counters = counters or Counters()
+    if use_cache:
+        await fetch(snapshot_id, store, dry_run=dry_run, config=config, counters=counters)
+        await checkout(
+            snapshot_id,
+            dest,
+            overwrite=overwrite,
+            keep=keep,
+            preserve_special_modes=preserve_special_modes,
+            dry_run=dry_run,
+            config=config,
+            counters=counters,
+        )
+        return
+    options = CheckoutOptions(
+        overwrite=overwrite,
+        keep=keep,
+        preserve_special_modes=preserve_special_modes,
+        fsync=config.stores.fsync,
+        clone=config.stores.clone,
+    )
+    async with opened(required(store), config) as source:
+        m = await source.read_manifest(SnapshotId(snapshot_id))
+        if not dry_run:
+            await check_out(m, source, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)

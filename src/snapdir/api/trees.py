@@ -1,0 +1,169 @@
+"""From a directory to a snapshot: manifest, id, stage, push."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import anyio.to_thread
+
+from snapdir.api.opening import (
+    PathLike,
+    cached,
+    exclude_patterns,
+    local_path,
+    opened,
+    opened_cache,
+    refuse_keyed,
+)
+from snapdir.config import Config
+from snapdir.hashing.hasher import hasher_factory
+from snapdir.hashing.tree import snapshot_id as id_of
+from snapdir.model.digest import SnapshotId
+from snapdir.model.manifest import Manifest
+from snapdir.model.patterns import exclusion
+from snapdir.stores.urls import StoreURL
+from snapdir.transfer.events import Counters
+from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+
+__all__ = ["id", "id_from_manifest", "manifest", "push", "push_cached", "stage"]
+
+
+def id_from_manifest(m: Manifest) -> str:
+    """The id of the snapshot that ``m`` describes."""
+    return str(id_of(m))
+
+
+async def manifest(
+    path: PathLike,
+    *,
+    no_follow: bool = False,
+    absolute: bool = False,
+    exclude: Sequence[str] | None = None,
+    checksum_bin: str = "b3sum",
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> Manifest:
+    """Walk and hash a directory.
+
+    Args:
+        no_follow: Leave every link out instead of following it.
+        absolute: List absolute paths.
+        exclude: RE2 patterns, searched in absolute paths; one that starts with ``./`` in tree-relative ones.
+        checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
+
+    Raises:
+        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
+    Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
+    Cancellation: waits for the files being hashed.
+    """
+    config = config or Config()
+    options = TreeOptions(
+        follow=not no_follow,
+        absolute=absolute,
+        excluded=exclusion(exclude_patterns(exclude)),
+        new_hasher=hasher_factory(checksum_bin, config.keyed_context),
+    )
+    threads = config.limits.hash_threads
+    read = partial(snapshot_tree, local_path(path), options, counters or Counters(), hash_threads=threads)
+    return await anyio.to_thread.run_sync(read)
+
+
+async def id(
+    path: PathLike,
+    *,
+    no_follow: bool = False,
+    absolute: bool = False,
+    exclude: Sequence[str] | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> str:
+    """The id of a directory, as ``manifest`` describes it."""
+    m = await manifest(path, no_follow=no_follow, absolute=absolute, exclude=exclude, config=config, counters=counters)
+    return await anyio.to_thread.run_sync(id_from_manifest, m)
+
+
+async def stage(
+    path: PathLike,
+    *,
+    no_follow: bool = False,
+    exclude: Sequence[str] | None = None,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> str:
+    """Put a directory's snapshot into the cache and return its id. As ``push`` with the cache as the store."""
+    config = config or Config()
+    return await push(
+        path,
+        str(config.cache_dir.absolute()),
+        no_follow=no_follow,
+        exclude=exclude,
+        dry_run=dry_run,
+        config=config,
+        counters=counters,
+    )
+
+
+async def push(
+    path: PathLike,
+    store: str,
+    *,
+    no_follow: bool = False,
+    exclude: Sequence[str] | None = None,
+    recheck: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> str:
+    """Put a directory's snapshot into a store and return its id. See ``transfer.push.push`` for every promise.
+
+    Args:
+        recheck: Send every object again, whatever the store says it has.
+        dry_run: Only find the id; the store is not opened.
+    """
+    from snapdir.transfer.push import push as push_tree
+
+    config = config or Config()
+    counters = counters or Counters()
+    refuse_keyed(config)
+    if dry_run:
+        StoreURL.parse(store)
+        return await id(path, no_follow=no_follow, exclude=exclude, config=config, counters=counters)
+    options = TreeOptions(follow=not no_follow, excluded=exclusion(exclude_patterns(exclude)))
+    async with opened(store, config) as to:
+        limits = config.limits
+        return str(
+            await push_tree(local_path(path), to, options=options, limits=limits, counters=counters, recheck=recheck)
+        )
+
+
+async def push_cached(
+    snapshot_id: str,
+    store: str,
+    *,
+    recheck: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> str:
+    """Put a snapshot that is in the cache into a store.
+
+    Args:
+        recheck: Read every object the store has and send those that are wrong again.
+
+    Raises:
+        ManifestNotFound: it is not in the cache.
+    """
+    from snapdir.transfer.sync import sync as copy_snapshot
+
+    config = config or Config()
+    counters = counters or Counters()
+    identifier = SnapshotId(snapshot_id)
+    async with opened_cache(config) as cache:
+        await cached(identifier, cache)
+        if not dry_run:
+            async with opened(store, config) as to:
+                limits = config.limits
+                await copy_snapshot(identifier, cache, to, limits=limits, counters=counters, recheck=recheck)
+    return str(identifier)

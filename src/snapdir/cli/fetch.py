@@ -1,0 +1,56 @@
+"""snapdir fetch: a snapshot into the local cache."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from snapdir.cli import options, render
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.targets import fetched_id, needing_store
+from snapdir.cli.verb import Verb
+
+
+@click.command(
+    "fetch",
+    cls=Verb,
+    params=[
+        *options.store(),
+        *options.snapshot("Snapshot to fetch"),
+        *options.cache(),
+        *options.engine(),
+        *options.retries(),
+        *options.dry_run(),
+        *options.accepted("--catalog", "--force", "--keep"),
+    ],
+    variables=options.WRITING,
+    examples=[
+        "snapdir fetch --store s3://bucket/sets --id $ID",
+        "snapdir fetch --store s3://bucket/sets --id $ID && snapdir checkout --id $ID ./data",
+    ],
+)
+@click.pass_obj
+def command(invocation: Invocation, *, store: str | None, snapshot_id: str | None, dryrun: bool) -> None:
+    """Bring a snapshot into the local cache.
+
+    Only missing objects are fetched, each verified. Nothing is asked of the store when the cache is complete.
+    """
+    from snapdir import api
+
+    wanted = fetched_id(store, snapshot_id)
+    with needing_store(store):
+        invocation.transfer(
+            partial(api.fetch, wanted, store, dry_run=dryrun, config=invocation.config, counters=invocation.counters),
+            store=store,
+        )
+    report_fetched(invocation, wanted, dry_run=dryrun)
+
+
+def report_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -> None:
+    """Whether the cache was complete already, in the words of ``--verbose`` or of a dry run."""
+    complete = invocation.counters.already_complete
+    if not dry_run:
+        invocation.terminal.detail(f"{'CACHED' if complete else 'SAVED'}: {snapshot_id}")
+    elif not complete:
+        invocation.terminal.note(render.dry_run(f"fetch {snapshot_id} into the local cache"))

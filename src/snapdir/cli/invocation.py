@@ -1,0 +1,65 @@
+"""One run of one verb: where it speaks, what it may use, what it counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from snapdir.cli import render
+from snapdir.cli.targets import automatic_jobs, is_remote
+from snapdir.cli.terminal import Terminal, write_output
+from snapdir.config import Config
+from snapdir.transfer.events import Counters
+
+__all__ = ["Invocation"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What the body of a verb works with besides its own options."""
+
+    terminal: Terminal
+    config: Config
+    counters: Counters = field(default_factory=Counters)
+
+    def run(self, verb: Callable[[], Awaitable[T]], *, store: str | None = None) -> T:
+        """Run ``verb`` to its end in an event loop, with a progress line where somebody watches.
+
+        The line is gone and every warning is out before this returns or raises.
+
+        Args:
+            store: The store it touches, if any: uvloop pays for itself only across a network.
+        """
+        from snapdir.cli.loop import run_to_end
+
+        try:
+            with self._watched():
+                return run_to_end(verb, remote=store is not None and is_remote(store))
+        finally:
+            for warning in dict.fromkeys(self.counters.warnings):
+                self.terminal.warn(warning)
+
+    def transfer(self, verb: Callable[[], Awaitable[T]], *, store: str | None = None) -> T:
+        """``run`` with the banner of ``--verbose`` before, and one line of figures after it on a terminal."""
+        self.terminal.detail(render.banner(self.config.limits.jobs or automatic_jobs(store)))
+        started = time.monotonic()
+        result = self.run(verb, store=store)
+        if self.terminal.attended:
+            self.terminal.note(render.summary(self.counters, time.monotonic() - started))
+        return result
+
+    def print(self, line: str) -> None:
+        """The verb's result, on stdout."""
+        write_output(f"{line}\n")
+
+    def _watched(self) -> AbstractContextManager[object]:
+        if not self.terminal.live:
+            return nullcontext()
+        from snapdir.cli.progress import ProgressLine
+
+        return ProgressLine(self.counters, color=self.terminal.color)

@@ -1,0 +1,154 @@
+"""The program: the group of verbs, and the one place that prints errors and exits.
+
+Exit codes: 0 success, 1 a failure (one line on stderr), 2 a wrong command line or variable, 128 + n ended by signal n
+(130 for Ctrl-C, 141 for a reader of stdout that left).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from snapdir.cli.options import universal
+from snapdir.cli.terminal import OutputClosed, close_output, print_error
+from snapdir.cli.usage import UsageMistake, located, similar, usage_text, write_options
+from snapdir.cli.verb import HELP_WIDTH, information
+from snapdir.errors import SnapdirError
+
+__all__ = ["main", "root"]
+
+VERBS = (
+    "manifest",
+    "id",
+    "stage",
+    "push",
+    "fetch",
+    "pull",
+    "checkout",
+    "verify",
+    "verify-cache",
+    "flush-cache",
+    "version",
+)
+"""In the order of the help. ``verify-cache`` is ``command`` of the module ``verify_cache``, imported when called."""
+
+
+class Program(click.Group):
+    """The group: finds verbs by name, and runs one to its exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with located(ctx):
+            return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        del ctx
+        if name not in VERBS:
+            return None
+        command: click.Command = import_module(f"snapdir.cli.{name.replace('-', '_')}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        command = self.get_command(ctx, args[0])
+        if command is None:
+            tip = similar("subcommand", args[0], VERBS)
+            raise UsageMistake(f"unrecognized subcommand '{args[0]}'", ctx, tip=tip)
+        return args[0], command, args[1:]
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"{self.help}\n\n")
+        self.format_usage(ctx, formatter)
+        rows = [(name, _purpose(self.get_command(ctx, name))) for name in VERBS]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+        write_options(formatter, [*universal(), *information()])
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
+        """Run and exit; click's own ``main`` would print errors in its words."""
+        del prog_name
+        sys.exit(exit_code(sys.argv[1:] if args is None else args))
+
+
+def _purpose(command: click.Command | None) -> str:
+    return ((command and command.help) or "").partition("\n\n")[0].rstrip(".")
+
+
+@click.group(
+    "snapdir",
+    cls=Program,
+    params=[*universal(), *information()],
+    add_help_option=False,
+    subcommand_metavar="<COMMAND>",
+    invoke_without_command=True,
+    context_settings={"max_content_width": HELP_WIDTH},
+)
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Snapshots of directories: named by their content, stored once, pulled exactly."""
+    if ctx.invoked_subcommand is None:
+        raise UsageMistake("'snapdir' requires a subcommand but one was not provided", ctx)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    root.main()
+
+
+def exit_code(args: Sequence[str]) -> int:
+    """Run the command line ``args``; whatever happens ends in an exit code, and at most one message."""
+    try:
+        return _run(args)
+    except OutputClosed:
+        close_output()
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except click.UsageError as error:
+        for line in usage_text(error).splitlines():
+            print_error(line)
+        return error.exit_code
+    except Exception as error:
+        return _failed(error)
+
+
+def _run(args: Sequence[str]) -> int:
+    if not args:
+        with root.make_context("snapdir", []) as ctx:
+            for line in ctx.get_help().splitlines():
+                print_error(line)
+        return 2
+    try:
+        with root.make_context("snapdir", list(args)) as ctx:
+            root.invoke(ctx)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    """Report a failure; only a bug is worth a traceback, and only to those who ask for it."""
+    from snapdir.cli import render
+    from snapdir.cli.loop import Stopped
+
+    if isinstance(error, Stopped):
+        return 128 + error.number
+    if isinstance(error, SnapdirError | OSError):
+        print_error(render.error_line(error))
+        return error.exit_code if isinstance(error, SnapdirError) else 1
+    if os.environ.get("SNAPDIR_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    print_error(render.crash_line(error))
+    return 1

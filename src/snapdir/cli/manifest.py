@@ -1,0 +1,70 @@
+"""snapdir manifest: what a directory holds, as text."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from snapdir.cli import options
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Flag, Single, text
+from snapdir.cli.targets import exclusions
+from snapdir.cli.verb import Verb
+from snapdir.errors import SnapdirError
+
+CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
+
+
+@click.command(
+    "manifest",
+    cls=Verb,
+    params=[
+        options.path(),
+        *options.walk(),
+        Flag("--absolute", is_flag=True, section="Output", help="Write absolute paths instead of ./ ones."),
+        Single(
+            "--checksum-bin",
+            metavar="<NAME>",
+            parse=text,
+            section="Output",
+            help="Checksum of files: b3sum (the default, and the only one stores know), md5sum or sha256sum.",
+        ),
+        *options.catalog(),
+    ],
+    variables=[options.KEYED_CONTEXT],
+    examples=["snapdir manifest ./data", "snapdir manifest --exclude '%common%,\\.tmp$' ./data > data.manifest"],
+)
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    *,
+    path: str | None,
+    exclude: tuple[str, ...],
+    no_follow: bool,
+    absolute: bool,
+    checksum_bin: str | None,
+) -> None:
+    """Print the manifest of a directory: one line per file and directory.
+
+    PATH defaults to the current directory.
+    """
+    from snapdir import api
+
+    checksum = checksum_bin or CHECKSUMS[0]
+    if checksum not in CHECKSUMS:
+        raise SnapdirError(f"snapdir: unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
+    patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
+    found = invocation.run(
+        partial(
+            api.manifest,
+            path or ".",
+            no_follow=no_follow,
+            absolute=absolute,
+            exclude=patterns,
+            checksum_bin=checksum,
+            config=invocation.config,
+            counters=invocation.counters,
+        )
+    )
+    invocation.print(found.raw)

@@ -1,0 +1,135 @@
+"""Options that may be given once, that may come from the environment, and that know their section of the help."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from snapdir.cli.usage import UsageMistake
+from snapdir.errors import InvalidOption
+
+__all__ = [
+    "Flag",
+    "Setting",
+    "Single",
+    "UniversalFlag",
+    "choice",
+    "from_variable",
+    "settings_of",
+    "switch",
+    "text",
+    "whole_number",
+]
+
+Parser = Callable[[str, str], Any]
+"""Turns the text of the option or variable named second into a value, or raises InvalidOption."""
+
+SWITCH_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_WHOLE_NUMBER = re.compile(r"\+?[0-9]{1,9}", re.ASCII).fullmatch
+
+
+class Flag(click.Option):
+    """An option of a section of the help. Hidden ones are accepted but not shown."""
+
+    def __init__(self, *declarations: str, section: str = "Options", variable: str = "", **attributes: Any) -> None:
+        super().__init__(list(declarations), **attributes)
+        self.section = section
+        self.variable = variable
+
+    @property
+    def spelling(self) -> str:
+        """The long form, as in ``--store <URI>``."""
+        longest = max(self.opts, key=len)
+        return f"{longest} {self.metavar}" if self.metavar else longest
+
+
+class Single(Flag):
+    """An option with one value, which may not be given twice; else its variable's; else None.
+
+    An empty variable is unset. A bad value is a usage error that names where it came from.
+    """
+
+    def __init__(self, *declarations: str, parse: Parser, metavar: str, **attributes: Any) -> None:
+        # click lets the last of several values win; "multiple" makes it hand over all of them.
+        super().__init__(*declarations, metavar=metavar, multiple=True, callback=self._settle, **attributes)
+        self.parse = parse
+
+    def _settle(self, _ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> Any:
+        if len(given) > 1:
+            raise UsageMistake(f"the argument '{self.spelling}' cannot be used multiple times")
+        if given:
+            return self.parse(given[0], max(self.opts, key=len))
+        return from_variable(self.variable, self.parse)
+
+
+class Setting(Single):
+    """A single value for ``settings_of`` instead of the verb's own parameters: part of its Config or Terminal."""
+
+    def __init__(self, *declarations: str, **attributes: Any) -> None:
+        super().__init__(*declarations, expose_value=False, **attributes)
+
+    def _settle(self, ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
+        value = super()._settle(ctx, parameter, given)
+        if value is not None and self.name:
+            settings_of(ctx)[self.name] = value
+        return value
+
+
+class UniversalFlag(Flag):
+    """A switch before or after the verb, kept with the settings; it stays on once it was given."""
+
+    def __init__(self, *declarations: str, **attributes: Any) -> None:
+        super().__init__(*declarations, is_flag=True, expose_value=False, callback=self._keep, **attributes)
+
+    def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given or from_variable(self.variable, switch):
+            settings_of(ctx)[self.name or ""] = True
+
+
+def settings_of(ctx: click.Context) -> dict[str, Any]:
+    """The settings given so far, shared by the group and the verb."""
+    settings: dict[str, Any] = ctx.meta.setdefault("snapdir.settings", {})
+    return settings
+
+
+def from_variable(name: str, parse: Parser, environment: Mapping[str, str] = os.environ) -> Any:
+    """The parsed value of a variable; None where it is empty or not there.
+
+    Raises:
+        InvalidOption: the value is bad; the message names it and the variable.
+    """
+    value = environment.get(name)
+    return parse(value, name) if value else None
+
+
+def whole_number(value: str, source: str) -> int:
+    if not _WHOLE_NUMBER(value):
+        raise InvalidOption(f"invalid {source} '{value}': expected a whole number from 0 to 999999999")
+    return int(value)
+
+
+def switch(value: str, source: str) -> bool:
+    if value.lower() not in SWITCH_WORDS:
+        raise InvalidOption(f"invalid {source} '{value}': expected 1, 0, true, false, yes or no")
+    return SWITCH_WORDS[value.lower()]
+
+
+def text(value: str, source: str) -> str:
+    """Any text. (A flag may hold an empty one: whoever uses it says what is wrong with that.)"""
+    del source
+    return value
+
+
+def choice(*words: str) -> Parser:
+    """One of ``words``."""
+
+    def parse(value: str, source: str) -> str:
+        if value not in words:
+            raise InvalidOption(f"invalid {source} '{value}': expected {', '.join(words[:-1])} or {words[-1]}")
+        return value
+
+    return parse

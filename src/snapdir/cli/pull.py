@@ -1,0 +1,81 @@
+"""snapdir pull: a snapshot of a store into a directory."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from snapdir.cli import options
+from snapdir.cli.checkout import report_checked_out
+from snapdir.cli.fetch import report_fetched
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Flag
+from snapdir.cli.targets import destination, fetched_id, needing_store, required_store
+from snapdir.cli.verb import Verb
+
+
+@click.command(
+    "pull",
+    cls=Verb,
+    params=[
+        options.path(),
+        *options.store(),
+        *options.snapshot("Snapshot to pull"),
+        *options.writing(),
+        *options.cache(),
+        Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; leave the cache alone."),
+        *options.engine(),
+        *options.retries(),
+        *options.dry_run(),
+        *options.accepted("--catalog"),
+    ],
+    variables=options.WRITING,
+    examples=[
+        "snapdir pull --store s3://bucket/sets --id $ID ./data",
+        "snapdir pull --store ./store --id $ID --no-cache ./data",
+    ],
+)
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    *,
+    path: str | None,
+    store: str | None,
+    snapshot_id: str | None,
+    force: bool,
+    keep: bool,
+    no_overwrite: bool,
+    preserve_special_modes: bool,
+    no_cache: bool,
+    dryrun: bool,
+) -> None:
+    """Fetch a snapshot and write it into a directory.
+
+    PATH defaults to the current directory, if that is empty. What the local cache holds is not fetched again. Files
+    that differ are replaced, files that the snapshot does not know stay.
+    """
+    from snapdir import api
+
+    wanted = fetched_id(required_store(store) if no_cache else store, snapshot_id)
+    target = destination(path, force=force)
+    with needing_store(store):
+        invocation.transfer(
+            partial(
+                api.pull,
+                wanted,
+                store,
+                target,
+                use_cache=not no_cache,
+                overwrite=not no_overwrite,
+                keep=keep,
+                preserve_special_modes=preserve_special_modes,
+                dry_run=dryrun,
+                config=invocation.config,
+                counters=invocation.counters,
+            ),
+            store=store,
+        )
+    if not no_cache:
+        report_fetched(invocation, wanted, dry_run=dryrun)
+    report_checked_out(invocation, wanted, target, dry_run=dryrun)

@@ -1,0 +1,120 @@
+"""snapdir push: a directory, or a snapshot of the cache, into a store."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from snapdir.cli import options, render
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Flag
+from snapdir.cli.targets import NO_STORE, check_store, exclusions, required_id
+from snapdir.cli.verb import Verb
+from snapdir.errors import ManifestNotFound, SnapdirError
+
+
+@click.command(
+    "push",
+    cls=Verb,
+    params=[
+        options.path(),
+        *options.store(),
+        Flag("--recheck", is_flag=True, section="Store", help="Look at objects the store has; replace damaged ones."),
+        *options.snapshot("Without PATH: push this snapshot of the local cache"),
+        *options.walk(),
+        *options.cache(),
+        *options.engine(),
+        *options.retries(),
+        *options.dry_run(),
+        *options.catalog(),
+        *options.accepted("--force", "--keep"),
+    ],
+    variables=[options.KEYED_CONTEXT, *options.WRITING],
+    examples=[
+        "snapdir push --store s3://bucket/sets ./data",
+        "snapdir push --store ./store --exclude '%common%' ./data",
+    ],
+)
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    *,
+    path: str | None,
+    store: str | None,
+    snapshot_id: str | None,
+    exclude: tuple[str, ...],
+    no_follow: bool,
+    recheck: bool,
+    dryrun: bool,
+) -> None:
+    """Store a directory and print its id.
+
+    PATH defaults to the current directory. Only objects the store lacks are sent, and the snapshot appears when
+    all of them are there.
+    """
+    if store is None:
+        raise SnapdirError(NO_STORE)
+    if not dryrun:
+        check_store(store)
+    if path is None and snapshot_id is not None:
+        pushed = _push_cached(invocation, snapshot_id, store, recheck=recheck, dry_run=dryrun)
+    else:
+        if snapshot_id is not None:
+            invocation.terminal.warn("--id is ignored because PATH is given")
+        patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
+        pushed = _push_directory(
+            invocation, path or ".", store, exclude=patterns, no_follow=no_follow, recheck=recheck, dry_run=dryrun
+        )
+    invocation.print(pushed)
+    if dryrun:
+        invocation.terminal.note(render.dry_run(f"push {pushed} to {store}"))
+
+
+def _push_directory(
+    invocation: Invocation,
+    path: str,
+    store: str,
+    *,
+    exclude: list[str],
+    no_follow: bool,
+    recheck: bool,
+    dry_run: bool,
+) -> str:
+    from snapdir import api
+
+    return invocation.transfer(
+        partial(
+            api.push,
+            path,
+            store,
+            no_follow=no_follow,
+            exclude=exclude,
+            recheck=recheck,
+            dry_run=dry_run,
+            config=invocation.config,
+            counters=invocation.counters,
+        ),
+        store=store,
+    )
+
+
+def _push_cached(invocation: Invocation, given_id: str, store: str, *, recheck: bool, dry_run: bool) -> str:
+    from snapdir import api
+
+    snapshot_id = required_id(given_id)
+    try:
+        return invocation.transfer(
+            partial(
+                api.push_cached,
+                snapshot_id,
+                store,
+                recheck=recheck,
+                dry_run=dry_run,
+                config=invocation.config,
+                counters=invocation.counters,
+            ),
+            store=store,
+        )
+    except ManifestNotFound as error:
+        raise SnapdirError(f"manifest {snapshot_id} not found in the local cache; stage or fetch it first") from error

@@ -1,0 +1,71 @@
+"""The words of the command line: banner, figures, notes and errors, as text."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from snapdir.errors import MAX_NAMED_OFFENDERS, SnapdirError, TransferFailed, local_error
+from snapdir.model.sizes import format_size
+
+if TYPE_CHECKING:
+    from snapdir.transfer.events import Counters
+
+__all__ = ["banner", "crash_line", "dry_run", "error_line", "summary"]
+
+
+def dry_run(what: str) -> str:
+    return f"dry-run: would {what} (no writes performed)"
+
+
+def banner(jobs: int) -> str:
+    """What ``--verbose`` says before a transfer."""
+    return f"transfers: {jobs} concurrent"
+
+
+def summary(counters: Counters, seconds: float) -> str:
+    """What a transfer did, in one line."""
+    moved, size_bytes = _moved(counters)
+    skipped = f"{counters.objects_skipped:,} already there, " if counters.objects_skipped else ""
+    rate = f" ({format_size(size_bytes / seconds)}/s)" if size_bytes and seconds > 0 else ""
+    return f"{moved}, {skipped}{seconds:.1f} s{rate}"
+
+
+def _moved(counters: Counters) -> tuple[str, int]:
+    sent, received = counters.objects_sent, counters.objects_received
+    if sent or not (received or counters.files_done):
+        return f"sent {sent:,} object(s), {format_size(counters.bytes_sent)}", counters.bytes_sent
+    if received:
+        return f"received {received:,} object(s), {format_size(counters.bytes_received)}", counters.bytes_received
+    return f"{counters.files_done:,} file(s), {format_size(counters.bytes_done)}", counters.bytes_done
+
+
+def error_line(error: BaseException) -> str:
+    """A failure in one line, with the notes it collected on its way up."""
+    if isinstance(error, TransferFailed):
+        text = _several(error)
+    elif isinstance(error, OSError) and not isinstance(error, SnapdirError):
+        text = _system_error(error)
+    else:
+        text = str(error)
+    notes = ", ".join(getattr(error, "__notes__", ()))
+    return f"{text} ({notes})" if notes else text
+
+
+def _several(error: TransferFailed) -> str:
+    shown = "; ".join(map(error_line, error.exceptions[:MAX_NAMED_OFFENDERS]))
+    hidden = len(error.exceptions) - MAX_NAMED_OFFENDERS
+    return f"{error.message}: {len(error.exceptions)} failures: {shown}" + (
+        f"; and {hidden} more" if hidden > 0 else ""
+    )
+
+
+def _system_error(error: OSError) -> str:
+    where = error.filename
+    return str(local_error(error, os.fsdecode(where))) if isinstance(where, str | bytes) else f"I/O error: {error}"
+
+
+def crash_line(error: BaseException) -> str:
+    """A failure nobody thought of."""
+    what = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"internal error: {what}; this is a bug: please report it with what SNAPDIR_DEBUG=1 adds"

@@ -1,0 +1,54 @@
+"""snapdir stage: a directory into the local cache."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from snapdir.cli import options, render
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.targets import exclusions
+from snapdir.cli.verb import Verb
+
+
+@click.command(
+    "stage",
+    cls=Verb,
+    params=[
+        options.path("DIR"),
+        *options.walk(),
+        *options.cache(),
+        *options.engine(),
+        *options.dry_run(),
+        *options.catalog(),
+        *options.accepted("--store", "--id", "--force", "--keep"),
+    ],
+    variables=[options.KEYED_CONTEXT, *options.WRITING],
+    examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],
+)
+@click.pass_obj
+def command(
+    invocation: Invocation, *, path: str | None, exclude: tuple[str, ...], no_follow: bool, dryrun: bool
+) -> None:
+    """Keep a directory in the local cache and print its id.
+
+    DIR defaults to the current directory. The snapshot can then be pushed or checked out by its id.
+    """
+    from snapdir import api
+
+    patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
+    staged = invocation.transfer(
+        partial(
+            api.stage,
+            path or ".",
+            no_follow=no_follow,
+            exclude=patterns,
+            dry_run=dryrun,
+            config=invocation.config,
+            counters=invocation.counters,
+        )
+    )
+    invocation.print(staged)
+    if dryrun:
+        invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))

@@ -1,0 +1,134 @@
+"""What the command line says, and where: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TextIO
+
+from snapdir.errors import LocalError
+
+__all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable", "write_output"]
+
+YELLOW = "\x1b[33m"
+RESET = "\x1b[0m"
+
+
+class OutputClosed(Exception):
+    """Nobody reads standard output any more, as with ``| head -1``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The two output streams of one run, as the universal flags want them.
+
+    Attributes:
+        quiet: Only data, errors and what a verb must say.
+        verbose: The banner and per-item lines.
+        live: A progress line may be drawn: stderr is a terminal that can erase a line.
+        attended: Somebody watches stderr: it is a terminal.
+        color: stderr may be coloured. stdout never is.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    live: bool = False
+    attended: bool = False
+    color: bool = False
+
+    @classmethod
+    def detect(cls, *, quiet: bool, verbose: bool, progress: bool, color: str) -> Terminal:
+        """The terminal for these flags; ``color`` is auto, always or never."""
+        attended = sys.stderr is not None and sys.stderr.isatty()
+        capable = attended and os.environ.get("TERM") != "dumb"
+        return cls(
+            quiet=quiet,
+            verbose=verbose and not quiet,
+            live=capable and progress and not quiet,
+            attended=attended,
+            color=color == "always" or (color == "auto" and capable and not os.environ.get("NO_COLOR")),
+        )
+
+    def note(self, text: str) -> None:
+        """Say something that ``--quiet`` drops."""
+        if not self.quiet:
+            print_error(text)
+
+    def detail(self, text: str) -> None:
+        """Say something that only ``--verbose`` shows."""
+        if self.verbose:
+            print_error(text)
+
+    def warn(self, text: str) -> None:
+        """Say what the user should know although the run goes on; ``--quiet`` drops it."""
+        label = f"{YELLOW}warning:{RESET}" if self.color else "warning:"
+        if not self.quiet:
+            _print(f"{label} {printable(text)}")
+
+
+def print_error(text: str) -> None:
+    """One line on stderr, whatever the flags."""
+    _print(printable(text))
+
+
+def printable(text: str) -> str:
+    """``text`` as one line that cannot steer a terminal: control characters and bytes that are no text are escaped."""
+    decoded = text.encode("utf-8", "surrogateescape" if _only_escaped_bytes(text) else "backslashreplace")
+    return "".join(map(_visible, decoded.decode("utf-8", "backslashreplace")))
+
+
+def _only_escaped_bytes(text: str) -> bool:
+    """Whether every lone surrogate stands for a byte of a file name that is not UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" and not "\udc80" <= character <= "\udcff" for character in text)
+
+
+def _visible(character: str) -> str:
+    if character >= " " and not "\x7f" <= character <= "\x9f" and character not in "\u2028\u2029":
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _print(line: str) -> None:
+    # A closed stderr (2>&-, or a reader that left) must not turn a finished verb into a failure.
+    with suppress(OSError, ValueError):
+        print_to(sys.stderr, line)
+
+
+def print_to(stream: TextIO | None, line: str) -> None:
+    """Write ``line`` at once; what the stream's encoding lacks is escaped."""
+    if stream is not None:
+        encoding = stream.encoding or "utf-8"
+        stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+
+
+def write_output(data: bytes | str) -> None:
+    """Write data to stdout, as bytes whatever the locale, and make sure that it left.
+
+    Raises:
+        OutputClosed: nobody reads it any more.
+        LocalError: it cannot be written, for example to a full disk.
+    """
+    text = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    if sys.stdout is None:
+        raise LocalError("standard output", "it is closed", errno=errno.EBADF)
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+    except OSError as error:
+        close_output()
+        raise LocalError("standard output", error.strerror or str(error), errno=error.errno) from error
+
+
+def close_output() -> None:
+    """Drop what stdout still holds, so that the interpreter does not try it again and complain at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

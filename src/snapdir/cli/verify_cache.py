@@ -1,0 +1,79 @@
+"""snapdir verify-cache: whether the local cache holds exactly the bytes it should."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from snapdir.cli import options, render
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Flag
+from snapdir.cli.terminal import Terminal, print_error
+from snapdir.cli.verb import Verb
+from snapdir.errors import ManifestNotFound, SnapdirError
+from snapdir.model.digest import Digest
+
+if TYPE_CHECKING:
+    from snapdir.api import CacheReport
+
+
+@click.command(
+    "verify-cache",
+    cls=Verb,
+    params=[
+        *options.snapshot("Look for the objects of this snapshot only"),
+        *options.cache(),
+        Flag("--purge", is_flag=True, help="Remove damaged objects, so that a fetch brings them back."),
+        *options.dry_run(),
+        *options.accepted("--store", "--force"),
+    ],
+    variables=[options.FSYNC],
+    examples=[
+        "snapdir verify-cache",
+        "snapdir verify-cache --purge && snapdir fetch --store s3://bucket/sets --id $ID",
+    ],
+)
+@click.pass_obj
+def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dryrun: bool) -> None:
+    """Hash every object of the local cache and look for missing ones.
+
+    Says nothing when all is well; otherwise one line per object, and exit code 1.
+    """
+    from snapdir import api
+
+    wanted = None if snapshot_id is None else Digest(snapshot_id)
+    if purge and dryrun:
+        print_error(render.dry_run("purge corrupt objects from the cache"))
+    check = partial(
+        api.verify_cache,
+        wanted,
+        purge=purge,
+        dry_run=dryrun,
+        config=invocation.config,
+        counters=invocation.counters,
+    )
+    try:
+        report = invocation.run(check)
+    except ManifestNotFound as error:
+        raise SnapdirError(
+            f"reading cached manifest {error.snapshot_id}: not found in the cache at {invocation.config.cache_dir}"
+        ) from error
+    _tell(report, invocation.terminal)
+
+
+def _tell(report: CacheReport, terminal: Terminal) -> None:
+    purged = set(report.purged)
+    for digest in report.corrupt:
+        print_error(f"Checksum mismatch for {digest}")
+        if digest in purged:
+            terminal.detail(f"purged {digest}")
+    for digest, path in report.missing:
+        print_error(f"Missing object {digest} for {path}")
+    if report.missing or not purged.issuperset(report.corrupt):
+        raise SnapdirError(
+            f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s) in the cache"
+        )
+    if purged:
+        terminal.note(f"snapdir: purged {len(purged)} corrupt object(s); everything else in the cache is sound")

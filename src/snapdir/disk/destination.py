@@ -1,0 +1,361 @@
+"""Writing a tree below one directory, and nowhere else."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from snapdir.disk.directories import (
+    DIRECTORY_FLAGS,
+    HANDLE_FLAGS,
+    NOT_A_DIRECTORY,
+    DirectoryHandle,
+    Names,
+    OpenDirectories,
+    change_mode,
+    checked_name,
+    remove_tree,
+)
+from snapdir.disk.durable import sync_filesystem
+from snapdir.disk.temporaries import (
+    READ_FLAGS,
+    TEMPORARY_FLAGS,
+    copy_across,
+    create_anew,
+    open_left_over,
+    set_file_mode,
+)
+from snapdir.errors import DestinationConflict, LocalError, UnsafePath, local_error, local_errors
+
+__all__ = ["STAGING_NAME", "Destination"]
+
+STAGING_NAME = ".snapdir-partial"
+ABSENT = NOT_A_DIRECTORY | {errno.ENOENT}
+
+
+class Destination:
+    """The target directory of a pull or checkout. Open it with ``open``; several threads may write at once.
+
+    Whatever the names and whatever else changes the tree meanwhile, nothing outside is read, written, removed or
+    given another mode: every component is opened relative to its parent's descriptor, and no link is followed. Only
+    ``root`` itself may be a link to a directory; it is resolved once. (A directory that somebody moves out of the
+    tree while it is in use takes with it what is written to it.)
+
+    A file appears complete under its final name, or not at all. Errors name the full path.
+    """
+
+    def __init__(self, root: str, handle: DirectoryHandle, *, staging_name: str) -> None:
+        self._directories = OpenDirectories(root, handle)
+        self._staging_name = staging_name
+        self._staging_handle: DirectoryHandle | None = None
+        self._staging_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, root: Path, *, create: bool = True, staging_name: str = STAGING_NAME) -> Destination:
+        """Open ``root``, making it (mode 0700) and its parents where they are missing.
+
+        Args:
+            staging_name: The directory directly below ``root`` for temporaries. No published path may begin with it.
+
+        Raises:
+            DestinationConflict: a file stands there, or a link that leads nowhere.
+            LocalError: the system refused, or it is missing and not ``create``.
+        """
+        path = os.fspath(root)
+        with local_errors(path):
+            try:
+                if create:
+                    _make_root(path)
+                handle = DirectoryHandle(os.open(path, HANDLE_FLAGS | os.O_DIRECTORY))
+            except (NotADirectoryError, FileExistsError) as error:
+                raise DestinationConflict(
+                    path, "it is not a directory: move it away or choose another destination"
+                ) from error
+        return cls(path, handle, staging_name=staging_name)
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every open directory. The staging directory stays: see ``remove_staging``."""
+        self._staging_handle = None
+        self._directories.close()
+
+    @property
+    def staging_path(self) -> str:
+        """Where the temporaries are, for messages."""
+        return self._directories.path_of((self._staging_name,))
+
+    def path_of(self, names: Names) -> str:
+        """The full path of ``names``, for messages."""
+        return self._directories.path_of(names)
+
+    def make_directory(self, names: Names, *, replace: bool = False) -> None:
+        """Make sure that a real directory is there, its parents too. Costs 0.5 µs where it is known to be.
+
+        New ones have mode 0700 until ``set_mode``; existing ones of ours get rwx for the owner, so that a tree with
+        read-only directories can be written into.
+
+        Args:
+            replace: Remove a file or link that stands in a directory's place (a link's target is never touched).
+
+        Raises:
+            DestinationConflict: something stands there that must not be replaced.
+        """
+        self._refuse_staging(names)
+        self._directories.make(names, replace=replace)
+
+    def stat(self, names: Names) -> os.stat_result | None:
+        """What is there, without following a link; None if it or a real directory above it is missing."""
+        try:
+            if not names:
+                return os.fstat(self._directories.root_handle.fd)
+            parent = self._directories.get(names[:-1])
+            return os.stat(checked_name(names), dir_fd=parent.fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in ABSENT:
+                return None
+            raise self._error(error, names) from error
+
+    def open_file(self, names: Names) -> int:
+        """A descriptor to read a regular file; the caller closes it.
+
+        Raises:
+            LocalError: nothing there (errno ENOENT), or not a regular file.
+        """
+        try:
+            fd = os.open(checked_name(names), READ_FLAGS, dir_fd=self._directories.get(names[:-1]).fd)
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                return fd
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise self._not_regular(names) from error
+            raise self._error(error, names) from error
+        os.close(fd)
+        raise self._not_regular(names)
+
+    def create_temporary(self, name: str, *, exist_ok: bool = False) -> int:
+        """A descriptor to read and write a new file (mode 0600) of the staging directory; the caller closes it.
+
+        Args:
+            exist_ok: Open a file left by an earlier run with its content. One that is not plainly ours (a link, a
+                second name elsewhere, no permission) is replaced by a new one.
+        """
+        staging = self._staging()
+        _checked_temporary(name)
+        try:
+            if exist_ok and (fd := open_left_over(name, staging)) is not None:
+                return fd
+            return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
+        except OSError as error:
+            raise self._staging_error(error, name) from error
+
+    def write_temporary(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        """Write a small file of the staging directory in one go, replacing one of that name. All of it, or nothing."""
+        # 5,000 files of 16 KiB into 50 directories on tmpfs cost 14.4 µs of CPU each, publish included; the bare
+        # open, write, close and rename by path cost 12.3.
+        staging = self._staging()
+        _checked_temporary(name)
+        try:
+            fd = create_anew(name, staging)
+            try:
+                written = os.write(fd, data)
+                while written < len(data):
+                    written += os.write(fd, memoryview(data)[written:])
+            except BaseException:
+                os.unlink(name, dir_fd=staging.fd)
+                raise
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._staging_error(error, name) from error
+
+    def publish(self, temporary: str, names: Names, mode: int, *, replace: bool = False) -> None:
+        """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
+
+        The directory above must exist (``make_directory``).
+
+        Args:
+            mode: Permission bits; special bits are set when they are given.
+            replace: Also remove a directory that has that name, with all in it.
+
+        Raises:
+            DestinationConflict: a directory has that name and not ``replace``; the temporary stays.
+        """
+        self._refuse_staging(names)
+        staging = self._staging()
+        source = _checked_temporary(temporary)
+        final = checked_name(names)
+        try:
+            parent = self._directories.get(names[:-1])
+            set_file_mode(source, staging, mode)
+            try:
+                os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
+            except OSError as error:
+                if error.errno == errno.EXDEV:
+                    self._publish_across(source, staging, parent, names, mode, replace=replace)
+                elif error.errno == errno.EISDIR:
+                    self._replace_directory(source, staging, parent, names, replace=replace)
+                else:
+                    raise
+        except OSError as error:
+            raise self._error(error, names) from error
+
+    def discard(self, temporary: str) -> None:
+        """Remove a temporary. None there is fine."""
+        try:
+            remove_tree(_checked_temporary(temporary), dir_fd=self._staging().fd)
+        except OSError as error:
+            raise self._staging_error(error, temporary) from error
+
+    def remove_staging(self, *, keep: bool = False) -> bool:
+        """Remove the staging directory; with ``keep`` only if it is empty. True if none is left."""
+        with self._staging_lock:
+            self._staging_handle = None
+            try:
+                if keep:
+                    os.rmdir(self._staging_name, dir_fd=self._directories.root_handle.fd)
+                else:
+                    remove_tree(self._staging_name, dir_fd=self._directories.root_handle.fd)
+            except FileNotFoundError:
+                return True
+            except OSError as error:
+                if keep and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    return False
+                raise local_error(error, self.staging_path) from error
+        return True
+
+    def set_mode(self, names: Names, mode: int) -> None:
+        """Set the permission bits of a file or directory.
+
+        Raises:
+            DestinationConflict: a symbolic link stands there.
+        """
+        try:
+            if not names:
+                change_mode(self._directories.root_handle.fd, mode)
+                return
+            flags = HANDLE_FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK
+            parent = self._directories.get(names[:-1])
+            handle = DirectoryHandle(os.open(checked_name(names), flags, dir_fd=parent.fd))
+            if stat.S_ISLNK(os.fstat(handle.fd).st_mode):
+                raise DestinationConflict(self.path_of(names), "a symbolic link has no mode of its own")
+            change_mode(handle.fd, mode)
+        except OSError as error:
+            raise self._error(error, names) from error
+
+    def remove(self, names: Names) -> None:
+        """Remove a file, a link, or a directory with all in it. Nothing there is fine."""
+        try:
+            name = checked_name(names)
+            self._directories.forget(names)
+            remove_tree(name, dir_fd=self._directories.get(names[:-1]).fd)
+        except OSError as error:
+            if error.errno not in ABSENT:
+                raise self._error(error, names) from error
+
+    def sync(self) -> None:
+        """Make everything published so far durable: one flush of the filesystem."""
+        with local_errors(self._directories.root):
+            fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directories.root_handle.fd)
+            try:
+                sync_filesystem(fd)
+            finally:
+                os.close(fd)
+
+    def _replace_directory(
+        self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names, *, replace: bool
+    ) -> None:
+        if not replace:
+            raise DestinationConflict(self.path_of(names), "a file belongs here, but a directory is in its place")
+        self._directories.forget(names)
+        remove_tree(names[-1], dir_fd=parent.fd)
+        os.rename(source, names[-1], src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
+
+    def _publish_across(
+        self,
+        source: str,
+        staging: DirectoryHandle,
+        parent: DirectoryHandle,
+        names: Names,
+        mode: int,
+        *,
+        replace: bool,
+    ) -> None:
+        """Publish into a filesystem that is mounted inside the tree: copy beside the target first."""
+        beside = f"{STAGING_NAME}-{secrets.token_hex(8)}"
+        try:
+            copy_across(source, staging, beside, parent, mode)
+            try:
+                os.rename(beside, names[-1], src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+            except IsADirectoryError:
+                self._replace_directory(beside, parent, parent, names, replace=replace)
+        except BaseException:
+            remove_tree(beside, dir_fd=parent.fd)
+            raise
+        os.unlink(source, dir_fd=staging.fd)
+
+    def _staging(self) -> DirectoryHandle:
+        return self._staging_handle or self._open_staging()
+
+    def _open_staging(self) -> DirectoryHandle:
+        with self._staging_lock, local_errors(self.staging_path):
+            self._directories.make((), replace=False)
+            with suppress(FileExistsError):
+                os.mkdir(self._staging_name, 0o700, dir_fd=self._directories.root_handle.fd)
+            try:
+                fd = os.open(self._staging_name, DIRECTORY_FLAGS, dir_fd=self._directories.root_handle.fd)
+            except NotADirectoryError as error:
+                raise DestinationConflict(
+                    self.staging_path, "it is not a directory, but temporary files belong there: remove it"
+                ) from error
+            handle = DirectoryHandle(fd)
+            self._refuse_foreign(handle)
+            change_mode(fd, 0o700)
+            self._staging_handle = handle
+            return handle
+
+    def _refuse_foreign(self, staging: DirectoryHandle) -> None:
+        # The root's owner is accepted too: with root squashed (NFS) what we make belongs to somebody else.
+        owner = os.fstat(staging.fd).st_uid
+        if owner not in (os.geteuid(), os.fstat(self._directories.root_handle.fd).st_uid):
+            raise DestinationConflict(self.staging_path, f"it belongs to another user (uid {owner}): remove it")
+
+    def _refuse_staging(self, names: Names) -> None:
+        if names and names[0] == self._staging_name:
+            raise UnsafePath("/".join((".", *names)), "it lies in the directory for temporary files")
+
+    def _error(self, error: OSError, names: Names) -> LocalError:
+        return local_error(error, self.path_of(names))
+
+    def _staging_error(self, error: OSError, name: str) -> LocalError:
+        return local_error(error, self._directories.path_of((self._staging_name, name)))
+
+    def _not_regular(self, names: Names) -> LocalError:
+        return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)
+
+
+def _make_root(path: str) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
+def _checked_temporary(name: str) -> str:
+    return checked_name((name,))

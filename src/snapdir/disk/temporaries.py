@@ -1,0 +1,67 @@
+"""Files under temporary names in an open directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from snapdir.disk.clone import copy_contents
+from snapdir.disk.directories import DirectoryHandle, remove_tree
+
+__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "open_left_over", "set_file_mode"]
+
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+TEMPORARY_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+LEFT_OVER_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def open_left_over(name: str, staging: DirectoryHandle) -> int | None:
+    """A temporary of an earlier run, open; None (and removed) if it is not plainly a file of ours, or not there."""
+    try:
+        fd = os.open(name, LEFT_OVER_FLAGS, dir_fd=staging.fd)
+    except FileNotFoundError:
+        return None
+    except OSError:  # a link, a directory, a socket, no permission
+        remove_tree(name, dir_fd=staging.fd)
+        return None
+    status = os.fstat(fd)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        return fd
+    os.close(fd)
+    os.unlink(name, dir_fd=staging.fd)
+    return None
+
+
+def create_anew(name: str, staging: DirectoryHandle) -> int:
+    """A new file to read and write, in place of whatever has that name."""
+    try:
+        return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
+    except FileExistsError:
+        remove_tree(name, dir_fd=staging.fd)
+        return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
+
+
+def set_file_mode(name: str, directory: DirectoryHandle, mode: int) -> None:
+    """Set a file's mode through a descriptor: chmod by name would follow a link."""
+    fd = os.open(name, READ_FLAGS, dir_fd=directory.fd)
+    try:
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
+def copy_across(
+    source: str, source_directory: DirectoryHandle, target: str, target_directory: DirectoryHandle, mode: int
+) -> None:
+    """Copy a file to a new name in another directory, durably."""
+    source_fd = os.open(source, READ_FLAGS, dir_fd=source_directory.fd)
+    try:
+        target_fd = os.open(target, TEMPORARY_FLAGS, 0o600, dir_fd=target_directory.fd)
+        try:
+            copy_contents(source_fd, target_fd, os.fstat(source_fd).st_size)
+            os.fchmod(target_fd, mode)
+            os.fsync(target_fd)  # ``sync`` flushes the filesystem of the root only
+        finally:
+            os.close(target_fd)
+    finally:
+        os.close(source_fd)

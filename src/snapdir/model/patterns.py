@@ -1,0 +1,73 @@
+"""Which entries a walk leaves out: RE2 patterns, as the reference's own dialect, in linear time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from snapdir.errors import SnapdirError
+
+__all__ = ["Exclusion", "exclusion", "expand_macros"]
+
+COMMON = (
+    "(/(.cache|.git|.DS_Store|.vscode-server|.dbus|.gvfs|.local/share/gvfs-metadata|.local/share/Trash|.Trash"
+    "|node_modules|Trash-1000)($|/))"
+)
+_SYSTEM_DIRECTORIES = (
+    "/vscode/|/dev/|/proc/|/sys/|/tmp/|/var/run/|/run/|/mnt/|/media/|/lost+found/|/var/snap/lxd/common/ns/shmounts/"
+    "|/var/snap/lxd/common/ns/mntns/|/var/lib/lxcfs/"
+)
+
+
+class Exclusion(Protocol):
+    """Answers whether an entry is left out."""
+
+    def __call__(self, absolute_path: str, relative_path: str) -> bool: ...
+
+
+def expand_macros(pattern: str, *, home: str, cache_dir: str) -> tuple[str, bool]:
+    """``pattern`` with %common% and %system% replaced, and whether %system% was there (links are then not followed)."""
+    system = f"(^({_SYSTEM_DIRECTORIES}|{home}/.cache/|{cache_dir}))"
+    return pattern.replace("%common%", COMMON).replace("%system%", system), "%system%" in pattern
+
+
+def exclusion(patterns: Iterable[str]) -> Exclusion | None:
+    """One test for all ``patterns``, or None without any.
+
+    A pattern is searched in the entry's absolute path (no trailing slash), as the reference does; one that starts
+    with ``./`` is matched from the start of the path relative to the tree, so that the id cannot depend on where the
+    tree lives.
+
+    Raises:
+        SnapdirError: a pattern RE2 refuses; the message holds it and the reason.
+    """
+    absolute: list[str] = []
+    relative: list[str] = []
+    for pattern in patterns:
+        (relative if pattern.startswith("./") else absolute).append(pattern)
+    if not absolute and not relative:
+        return None
+    in_absolute = _searcher([f"(?:{pattern})" for pattern in absolute])
+    in_relative = _searcher([rf"^(?:\./{pattern[2:]})" for pattern in relative])
+    return lambda absolute_path, relative_path: in_absolute(absolute_path) or in_relative(relative_path)
+
+
+class _Searcher(Protocol):
+    def __call__(self, text: str) -> bool: ...
+
+
+def _searcher(groups: list[str]) -> _Searcher:
+    if not groups:
+        return lambda _text: False
+    import re2  # 12 ms to import, paid only by those who exclude something
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        for group in groups:
+            re2.compile(group, options)  # so that one broken pattern cannot hide behind its neighbour's bracket
+        compiled = re2.compile("|".join(groups), options)
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        raise SnapdirError(f"invalid exclude pattern: {groups[0] if len(groups) == 1 else groups}: {reason}") from error
+    return lambda text: compiled.search(text) is not None

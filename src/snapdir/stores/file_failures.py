@@ -1,0 +1,54 @@
+"""What a system error means for a store in a directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from snapdir.errors import (
+    FULL_DISK_ERRNOS,
+    AccessDenied,
+    NoSpace,
+    ObjectNotFound,
+    SnapdirError,
+    StoreMissing,
+    StoreRefused,
+)
+
+__all__ = ["missing_store", "translate"]
+
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
+DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@contextmanager
+def translate(root: str, key: str) -> Iterator[None]:
+    """Turn any OSError of the block into our error about ``key`` of the store at ``root``."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, root, key) from error
+
+
+def store_error(error: OSError, root: str, key: str) -> SnapdirError:
+    """Our error. ENOENT is about the object only if the store itself is there."""
+    path = os.path.join(root, key)
+    reason = f"{os.strerror(error.errno or 0)} (os error {error.errno})"
+    if error.errno in FULL_DISK_ERRNOS:
+        return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
+    if error.errno in DENIED:
+        return AccessDenied(f"{path}: {reason}", key=key)
+    if error.errno in ABSENT:
+        return missing_store(root) or ObjectNotFound(key)
+    return StoreRefused(f"{path}: {reason}", key=key, error_code=errno.errorcode.get(error.errno or 0))
+
+
+def missing_store(root: str) -> StoreMissing | None:
+    """The error about a store that is not there, or no directory; None for one that is."""
+    if os.path.isdir(root):
+        return None
+    if os.path.lexists(root):
+        return StoreMissing(f"store is not a directory: {root}")
+    return StoreMissing(f"store directory does not exist: {root}")

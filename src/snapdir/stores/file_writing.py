@@ -1,0 +1,179 @@
+"""How bytes get into a store in a directory: a temporary, whole and checked, then one rename. Blocking."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+
+from anyio.from_thread import check_cancelled
+
+from snapdir.disk.clone import copy_contents
+from snapdir.disk.durable import sync_directory, sync_filesystem
+from snapdir.errors import HashMismatchError
+from snapdir.model.keys import MANIFESTS, OBJECTS
+from snapdir.model.sizes import MIB
+from snapdir.stores.base import Body, FileRange
+from snapdir.stores.settings import StoreSettings
+
+__all__ = ["PARTIAL_NAME", "FileWriter"]
+
+PARTIAL_NAME = ".partial"
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
+BLOCK_BYTES = MIB
+
+
+class FileWriter:
+    """Writes below ``root``. Holds nothing open between calls.
+
+    Objects end with mode 0444 and all else with 0666, less the umask: the system itself takes that away when the
+    temporary is created, so nobody has to ask for the umask of the process, which cannot be read without a race.
+    """
+
+    def __init__(self, root: str, settings: StoreSettings) -> None:
+        self._root = root
+        self._partial = os.path.join(root, PARTIAL_NAME)
+        self._settings = settings
+
+    def write(self, key: str, body: Body, if_absent: bool) -> bool:
+        """Store one body. Called in a worker thread; a cancelled caller stops it within 64 MiB."""
+        path = os.path.join(self._root, key)
+        if if_absent and os.path.lexists(path):
+            return False
+        self.prepare(key)
+        temporary, fd = self.create(key)
+        try:
+            try:
+                self.fill(fd, body, 0)
+                self._flush(fd, key)
+            finally:
+                os.close(fd)
+            return self.publish(temporary, path, key, if_absent=if_absent)
+        except BaseException:
+            remove(temporary)
+            raise
+
+    def create(self, key: str) -> tuple[str, int]:
+        """A new temporary: its path and descriptor."""
+        temporary = os.path.join(self._partial, secrets.token_hex(12))
+        mode = 0o444 if key.startswith(OBJECTS) else 0o666
+        try:
+            return temporary, os.open(temporary, FLAGS, mode)
+        except FileNotFoundError:
+            os.makedirs(self._partial, exist_ok=True)
+            return temporary, os.open(temporary, FLAGS, mode)
+
+    def fill(self, fd: int, body: Body, offset: int) -> None:
+        """Put a body at ``offset``, and prove it if the settings ask for that.
+
+        Raises:
+            InFluxError: the file behind the body changed.
+            HashMismatchError: what was written is not what was read.
+        """
+        if isinstance(body, FileRange):
+            copy_contents(
+                body.fd,
+                fd,
+                body.length,
+                offset=body.offset,
+                target_offset=offset,
+                clone=self._settings.clone,
+                between=check_cancelled,
+            )
+        else:
+            done = os.pwrite(fd, body, offset)
+            while done < len(body):
+                done += os.pwrite(fd, memoryview(body)[done:], offset + done)
+        if self._settings.verify_copies:
+            _verify(fd, body, offset)
+        if isinstance(body, FileRange) and body.check is not None:
+            body.check()
+
+    def prepare(self, key: str) -> None:
+        """Before a manifest: make every object durable that was written before it.
+
+        The manifest's directories are made first, so that they are durable with the rest.
+        """
+        if self._settings.fsync and key.startswith(MANIFESTS):
+            os.makedirs(os.path.dirname(os.path.join(self._root, key)), exist_ok=True)
+            sync_filesystem(self._root)
+
+    def publish(self, temporary: str, path: str, key: str, *, if_absent: bool = False) -> bool:
+        """Give a complete temporary its final name; False if the name is taken and must be left."""
+        try:
+            written = _named(temporary, path, if_absent=if_absent)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            written = _named(temporary, path, if_absent=if_absent)
+        if written and self._settings.fsync and key.startswith(MANIFESTS):
+            _sync_parent(path)
+        return written
+
+    def _flush(self, fd: int, key: str) -> None:
+        if self._settings.fsync and key.startswith(MANIFESTS):
+            os.fsync(fd)
+
+
+def remove(temporary: str) -> None:
+    """Remove a temporary if it is still there."""
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)
+
+
+def _named(temporary: str, path: str, *, if_absent: bool) -> bool:
+    if not if_absent:
+        os.rename(temporary, path)
+        return True
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        remove(temporary)
+        return False
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        # No way to decide a race here (FAT, some network filesystems): the later one replaces equal content.
+        os.rename(temporary, path)
+    else:
+        remove(temporary)
+    return True
+
+
+def _sync_parent(path: str) -> None:
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_directory(fd)
+    finally:
+        os.close(fd)
+
+
+def _verify(fd: int, body: Body, offset: int) -> None:
+    from crc32c import crc32c
+
+    if isinstance(body, FileRange):
+        known = body.crc32c
+        expected = _crc_of_range(body.fd, body.offset, body.length) if known is None else known
+        length = body.length
+    else:
+        expected, length = crc32c(body), len(body)
+    actual = _crc_of_range(fd, offset, length)
+    if actual != expected:
+        raise HashMismatchError(
+            os.readlink(f"/proc/self/fd/{fd}"), expected=f"CRC32C {expected:08x}", actual=f"CRC32C {actual:08x}"
+        )
+
+
+def _crc_of_range(fd: int, offset: int, length: int) -> int:
+    from crc32c import crc32c
+
+    checksum = 0
+    end = offset + length
+    while offset < end:
+        block = os.pread(fd, min(end - offset, BLOCK_BYTES), offset)
+        if not block:
+            break
+        checksum = crc32c(block, checksum)
+        offset += len(block)
+    return checksum

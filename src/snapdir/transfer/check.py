@@ -1,0 +1,147 @@
+"""Prove that a repository holds what its manifests name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, TransferFailed, ungrouped
+from snapdir.model.digest import Digest
+from snapdir.model.keys import OBJECTS, digest_of_key, object_key
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.parts import Part
+from snapdir.transfer.plan import Wanted, plan_objects
+from snapdir.transfer.ranges import RangeReader
+from snapdir.transfer.reports import CacheReport
+from snapdir.transfer.stages import Budget, run_workers
+
+__all__ = ["check_cache", "check_snapshot", "find_damage"]
+
+LARGE_OBJECTS_AT_ONCE = 4
+
+
+async def check_snapshot(snapshot_id: Digest, source: Repository, *, limits: Limits, counters: Counters) -> None:
+    """Read and hash every object of a snapshot; nothing is written anywhere.
+
+    Raises:
+        ManifestNotFound, CorruptManifest, InvalidManifest: the manifest itself.
+        ObjectNotFound, CorruptObject: the one object that is wrong; TransferFailed for several.
+    Cost: as a pull, without the writes.
+    """
+    manifest = await source.read_manifest(snapshot_id)
+    damage = await find_damage(plan_objects(manifest), source, limits=limits, counters=counters)
+    if len(damage) == 1:
+        raise damage[0][1]
+    if damage:
+        raise TransferFailed(f"verify {snapshot_id}", [error for _, error in damage])
+
+
+async def find_damage(
+    objects: Sequence[Wanted], source: Repository, *, limits: Limits, counters: Counters
+) -> list[tuple[Wanted, SnapdirError]]:
+    """Read and hash ``objects``; those that are missing or wrong, with the reason, in the order given.
+
+    Raises:
+        StoreError: the store cannot answer at all, which proves nothing about an object.
+    """
+    counters.phase = "verify"
+    counters.files_total = len(objects)
+    counters.bytes_total = sum(one.size or 0 for one in objects)
+    counters.total_is_final = True
+    found: dict[Digest, SnapdirError] = {}
+    check = _ObjectCheck(source, limits, counters, found)
+    small = [one for one in objects if one.size is not None and one.size <= limits.large_bytes]
+    other = [one for one in objects if one.size is None or one.size > limits.large_bytes]
+    with ungrouped(f"verify {source.url}"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(run_workers, small, check.run, workers=min(check.requests.total, len(small))))
+            group.start_soon(partial(run_workers, other, check.run, workers=min(LARGE_OBJECTS_AT_ONCE, len(other))))
+    return [(one, found[one.digest]) for one in objects if one.digest in found]
+
+
+class _ObjectCheck:
+    def __init__(
+        self, source: Repository, limits: Limits, counters: Counters, found: dict[Digest, SnapdirError]
+    ) -> None:
+        self.requests = Budget(limits.requests(source.objects.capabilities.max_concurrency))
+        self._memory = Budget(limits.memory_bytes)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory, requests=self.requests)
+        self._source = source
+        self._large_bytes = limits.large_bytes
+        self._counters = counters
+        self._found = found
+
+    async def run(self, one: Wanted) -> None:
+        try:
+            await self._read(one)
+        except (ObjectNotFound, CorruptObject) as error:
+            error.add_note(f"needed by {one.path}")
+            self._found[one.digest] = error
+        self._counters.files_done += 1
+
+    async def _read(self, one: Wanted) -> None:
+        async with self.requests.share(1):
+            stored = await self._source.object_size(one.digest) if one.size is None else one.size
+        if stored is None:
+            raise ObjectNotFound(object_key(one.digest))
+        if stored > self._large_bytes:
+            await self._ranges.read_verified(one.digest, stored, _ignore)
+        else:
+            async with self._memory.share(stored), self.requests.share(1):
+                await self._source.read_object(one.digest, stored)
+            self._counters.bytes_done += stored
+
+
+def _ignore(part: Part, data: memoryview) -> None:
+    """Nothing to keep: the hash is all that is wanted."""
+
+
+async def check_cache(
+    cache: Repository, snapshot_id: Digest | None, *, purge: bool, limits: Limits, counters: Counters
+) -> CacheReport:
+    """Hash every cached object, and look for those that cached manifests name (or the one of ``snapshot_id``).
+
+    Args:
+        purge: Remove what is corrupt.
+
+    Raises:
+        ManifestNotFound: ``snapshot_id`` is not cached.
+    """
+    named: dict[Digest, str] = {}
+    async for manifest in _manifests(cache, snapshot_id, counters):
+        for one in plan_objects(manifest):
+            named.setdefault(one.digest, one.path)
+    stored = {digest: size async for digest, size in _objects(cache)}
+    whole = [Wanted(digest, size, named.get(digest, "no cached snapshot")) for digest, size in sorted(stored.items())]
+    damage = await find_damage(whole, cache, limits=limits, counters=counters)
+    corrupt = tuple(one.digest for one, _ in damage)
+    if purge:
+        await cache.objects.delete([object_key(digest) for digest in corrupt])
+    gone = set(corrupt) if purge else set()
+    missing = tuple((digest, path) for digest, path in sorted(named.items()) if digest not in stored or digest in gone)
+    return CacheReport(corrupt, missing, corrupt if purge else ())
+
+
+async def _manifests(cache: Repository, snapshot_id: Digest | None, counters: Counters) -> AsyncIterator[Manifest]:
+    if snapshot_id is not None:
+        yield await cache.read_manifest(snapshot_id)
+        return
+    async for listed in cache.list_snapshots():
+        try:
+            yield await cache.read_manifest(listed)
+        except SnapdirError as error:
+            counters.warnings.append(f"cached manifest {listed} cannot be used: {error}")
+
+
+async def _objects(cache: Repository) -> AsyncIterator[tuple[Digest, int]]:
+    async for page in cache.objects.list(OBJECTS):
+        for info in page:
+            digest = digest_of_key(info.key, OBJECTS)
+            if digest is not None:
+                yield digest, info.size

@@ -1,0 +1,130 @@
+"""Make a directory equal to a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from snapdir.disk.destination import Destination
+from snapdir.errors import DestinationConflict, ungrouped
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.download import download
+from snapdir.transfer.events import Counters
+from snapdir.transfer.landing import Landing
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.plan import TreePlan, Wanted, plan_tree
+from snapdir.transfer.survey import survey
+
+__all__ = ["CheckoutOptions", "checkout"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutOptions:
+    """How a checkout treats its destination.
+
+    Attributes:
+        overwrite: Replace what differs; otherwise stop before anything is written if something does.
+        keep: Leave the temporaries of a failed run where they are.
+        preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
+        fsync: Flush the filesystem before success is reported.
+        clone: Try reflinks for second copies of a content.
+    """
+
+    overwrite: bool = True
+    keep: bool = False
+    preserve_special_modes: bool = False
+    fsync: bool = True
+    clone: bool = True
+
+
+async def checkout(
+    manifest: Manifest,
+    source: Repository,
+    into: Path,
+    *,
+    options: CheckoutOptions,
+    limits: Limits,
+    counters: Counters,
+) -> None:
+    """Make ``into`` hold every file and directory of ``manifest``, with its modes; what else is there stays.
+
+    Files that are right already are not touched. A file appears under its name complete and verified, or not at all.
+
+    Raises:
+        UnsafePath: the manifest is hostile; nothing was written.
+        DestinationConflict: ``into`` is a file, or something differs and ``options.overwrite`` is off.
+        ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
+        LocalError, NoSpace: the destination cannot take it.
+    Cancellation: stops within one part; temporaries are removed.
+    """
+    plan = await anyio.to_thread.run_sync(
+        partial(plan_tree, manifest, preserve_special_modes=options.preserve_special_modes)
+    )
+    if plan.special_modes:
+        counters.warnings.append(
+            f"{plan.special_modes} file(s) or directories have set-user-id, set-group-id or sticky bits that were not"
+            " restored; --preserve-special-modes restores them"
+        )
+    destination = await anyio.to_thread.run_sync(Destination.open, into)
+    with destination:
+        try:
+            with ungrouped(f"check out {into}"):
+                await _fill(plan, source, destination, options=options, limits=limits, counters=counters)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_leave, destination, options.keep, error)
+            raise
+
+
+async def _fill(
+    plan: TreePlan,
+    source: Repository,
+    destination: Destination,
+    *,
+    options: CheckoutOptions,
+    limits: Limits,
+    counters: Counters,
+) -> None:
+    counters.phase = "checkout"
+    wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
+    await download(source, wanted, Landing(destination, clone=options.clone), limits=limits, counters=counters)
+    await anyio.to_thread.run_sync(_finish, plan, destination, options)
+
+
+def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters) -> list[Wanted]:
+    """Find out what is missing and make the directories. Nothing is written before the survey is done."""
+    counters.files_total = sum(len(one.targets) for one in plan.wanted)
+    counters.bytes_total = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
+    counters.total_is_final = True
+    found = survey(plan, destination, counters)
+    if found.differing and not options.overwrite:
+        raise DestinationConflict(
+            destination.path_of(()),
+            f"{len(found.differing)} path(s) differ and --no-overwrite was given; nothing was written",
+            paths=found.differing,
+        )
+    counters.files_replaced += len(found.differing)
+    for directory in plan.directories:
+        destination.make_directory(directory.names, replace=True)
+    for target in found.wrong_modes:
+        destination.set_mode(target.names, target.mode)
+    return found.missing
+
+
+def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) -> None:
+    # Deepest first: a parent that loses its write bit must not keep its children from getting their modes.
+    for directory in sorted(plan.directories, key=lambda target: len(target.names), reverse=True):
+        destination.set_mode(directory.names, directory.mode)
+    if options.fsync:
+        destination.sync()
+    destination.remove_staging()
+
+
+def _leave(destination: Destination, keep: bool, error: BaseException) -> None:
+    if not destination.remove_staging(keep=keep):
+        error.add_note(f"temporary files were kept in {destination.staging_path}")

@@ -1,0 +1,166 @@
+"""Bring objects from a repository to a landing, verified on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from snapdir.errors import ObjectNotFound, local_errors
+from snapdir.model.digest import EMPTY_DIGEST
+from snapdir.model.keys import object_key
+from snapdir.repository.repository import Repository
+from snapdir.transfer.events import Counters
+from snapdir.transfer.landing import Landing
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.local_copy import place_local_objects
+from snapdir.transfer.parts import Part
+from snapdir.transfer.plan import Wanted
+from snapdir.transfer.ranges import RangeReader
+from snapdir.transfer.stages import Budget, batches, run_workers, start_workers
+
+__all__ = ["download"]
+
+LANDING_TASKS = 2
+"""Batches of small objects being written at once: more only contend for the interpreter lock."""
+
+LARGE_OBJECTS_AT_ONCE = 4
+LOCAL_COPY_THREADS = 4
+
+Arrival = tuple[Wanted, bytes]
+
+
+async def download(
+    source: Repository, wanted: Sequence[Wanted], landing: Landing, *, limits: Limits, counters: Counters
+) -> None:
+    """Put every object at all of its targets; each is fetched once and no byte gets a final name unverified.
+
+    Raises:
+        ObjectNotFound, CorruptObject: the source lacks an object or holds other bytes under its name.
+        StoreError, LocalError: the source or the destination fails.
+    Cost: one request an object up to ``limits.large_bytes``, one a part above.
+    Cancellation: stops within one part and removes the temporaries.
+    """
+    empty: list[Arrival] = [(one, b"") for one in wanted if one.digest == EMPTY_DIGEST]
+    rest = [one for one in wanted if one.digest != EMPTY_DIGEST]
+    if empty:
+        await anyio.to_thread.run_sync(_place_batch, empty, landing, counters)
+    if rest and source.local_object(rest[0].digest) is not None:
+        await _copy_local(source, rest, landing, counters, limits)
+    elif rest:
+        await _Download(source, landing, limits, counters).run(rest)
+
+
+async def _copy_local(
+    source: Repository, wanted: list[Wanted], landing: Landing, counters: Counters, limits: Limits
+) -> None:
+    async def copy(batch: list[Wanted]) -> None:
+        await anyio.to_thread.run_sync(place_local_objects, source, batch, landing, counters)
+
+    await run_workers(batches(wanted, limits.batch_files), copy, workers=LOCAL_COPY_THREADS)
+
+
+class _Download:
+    """One download across a network: small objects whole, large ones in ranges, all within one budget."""
+
+    def __init__(self, source: Repository, landing: Landing, limits: Limits, counters: Counters) -> None:
+        self._source = source
+        self._landing = landing
+        self._limits = limits
+        self._counters = counters
+        self._memory = Budget(limits.memory_bytes)
+        self._requests = Budget(limits.requests(source.objects.capabilities.max_concurrency))
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory, requests=self._requests)
+
+    async def run(self, wanted: list[Wanted]) -> None:
+        unsized = [one for one in wanted if one.size is None]
+        await run_workers(unsized, self._ask_size, workers=min(self._requests.total, len(unsized)))
+        small = [one for one in wanted if (one.size or 0) <= self._limits.large_bytes]
+        large = [one for one in wanted if (one.size or 0) > self._limits.large_bytes]
+        async with anyio.create_task_group() as group:
+            start_workers(group, large, self._receive_large, workers=min(LARGE_OBJECTS_AT_ONCE, len(large)))
+            await self._receive_all_small(small)
+
+    async def _ask_size(self, one: Wanted) -> None:
+        async with self._requests.share(1):
+            one.size = await self._source.object_size(one.digest)
+        if one.size is None:
+            raise ObjectNotFound(f"{object_key(one.digest)} (for {one.path})")
+
+    async def _receive_all_small(self, small: list[Wanted]) -> None:
+        send, arrivals = anyio.create_memory_object_stream[Arrival](2 * self._limits.batch_files)
+
+        async def receive(one: Wanted) -> None:
+            await self._receive_small(one, send)
+
+        with send, arrivals:
+            async with anyio.create_task_group() as group:
+                for _ in range(LANDING_TASKS):
+                    group.start_soon(self._place_arrivals, arrivals)
+                await run_workers(small, receive, workers=min(self._requests.total, len(small)))
+                send.close()
+
+    async def _receive_small(self, one: Wanted, send: MemoryObjectSendStream[Arrival]) -> None:
+        size = one.size or 0
+        await self._memory.acquire(size)
+        try:
+            async with self._requests.share(1):
+                data = await self._source.read_object(one.digest, size)
+            self._counters.objects_received += 1
+            self._counters.bytes_received += size
+            await send.send((one, data))
+        except BaseException as error:
+            self._memory.release(size)
+            error.add_note(f"while fetching {one.path}")
+            raise
+
+    async def _place_arrivals(self, arrivals: MemoryObjectReceiveStream[Arrival]) -> None:
+        """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64."""
+        async for first in arrivals:
+            batch = [first]
+            while len(batch) < self._limits.batch_files:
+                try:
+                    batch.append(arrivals.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            try:
+                await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
+            finally:
+                self._memory.release(sum(len(data) for _, data in batch))
+
+    async def _receive_large(self, one: Wanted) -> None:
+        descriptor = await anyio.to_thread.run_sync(self._landing.open_temporary, one)
+
+        def write(part: Part, data: memoryview) -> None:
+            with local_errors(self._landing.destination.staging_path):
+                _write_at(descriptor, data, part.offset)
+
+        try:
+            await self._ranges.read_verified(one.digest, one.size or 0, write)
+            await anyio.to_thread.run_sync(self._landing.place_temporary, one, descriptor)
+        except BaseException as error:
+            error.add_note(f"while fetching {one.path}")
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._landing.drop, one)
+            raise
+        finally:
+            os.close(descriptor)
+        self._counters.objects_received += 1
+        self._counters.files_done += len(one.targets)
+
+
+def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """All of ``data`` at ``offset`` of an open file."""
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> None:
+    for one, data in batch:
+        landing.place_bytes(one, data)
+        counters.files_done += len(one.targets)
+        counters.bytes_done += len(data) * len(one.targets)

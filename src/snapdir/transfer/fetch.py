@@ -1,0 +1,117 @@
+"""Bring a snapshot into the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from snapdir.disk.destination import Destination
+from snapdir.errors import (
+    CorruptManifest,
+    IncompleteCache,
+    InvalidManifest,
+    ManifestNotFound,
+    SnapdirError,
+    StoreMissing,
+    ungrouped,
+)
+from snapdir.model.digest import Digest
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.download import download
+from snapdir.transfer.events import Counters
+from snapdir.transfer.landing import Landing
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.plan import Wanted, plan_objects
+
+__all__ = ["NO_STORE", "cached_manifest", "fetch", "missing_objects", "require_cached"]
+
+NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
+PARTIAL = ".partial"
+
+
+async def fetch(
+    snapshot_id: Digest,
+    source: Repository | None,
+    cache: Repository,
+    *,
+    limits: Limits,
+    counters: Counters,
+    clone: bool = True,
+    dry_run: bool = False,
+) -> Manifest:
+    """Make the cache hold a complete snapshot, and return its manifest.
+
+    Objects that the cache has are not fetched; those it lost are. A complete cache asks no store.
+
+    Args:
+        source: Where to fetch from; None is enough for a complete cache.
+        dry_run: Read the manifest, write nothing.
+
+    Raises:
+        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache then holds
+            what has come so far, and no manifest.
+    """
+    manifest = await cached_manifest(snapshot_id, cache)
+    if manifest is not None:
+        missing = await anyio.to_thread.run_sync(missing_objects, manifest, cache)
+        if not missing:
+            counters.already_complete = True
+            return manifest
+    if source is None:
+        raise SnapdirError(NO_STORE)
+    if manifest is None:
+        manifest = await source.read_manifest(snapshot_id)
+        missing = await anyio.to_thread.run_sync(missing_objects, manifest, cache)
+    if dry_run:
+        return manifest
+    counters.phase = "transfer"
+    counters.files_total = len(missing)
+    counters.bytes_total = sum(one.size or 0 for one in missing)
+    counters.total_is_final = True
+    destination = await anyio.to_thread.run_sync(_open_cache, cache.objects.local_path(""))
+    with destination, ungrouped(f"fetch {snapshot_id}"):
+        await download(source, missing, Landing(destination, clone=clone), limits=limits, counters=counters)
+    await cache.write_manifest(manifest)
+    return manifest
+
+
+async def cached_manifest(snapshot_id: Digest, cache: Repository) -> Manifest | None:
+    """The cache's manifest of a snapshot; None if it has none, or a damaged one."""
+    try:
+        return await cache.read_manifest(snapshot_id)
+    except (ManifestNotFound, InvalidManifest, CorruptManifest, StoreMissing):
+        return None
+
+
+def missing_objects(manifest: Manifest, cache: Repository) -> list[Wanted]:
+    """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 3 µs an object."""
+    return [one for one in plan_objects(manifest) if not _is_cached(one, cache.local_object(one.digest))]
+
+
+def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -> None:
+    """Make sure before anything is written that a checkout will find every object. Blocking.
+
+    Raises:
+        ObjectNotFound: some are absent; the message names the first by its path.
+    """
+    missing = missing_objects(manifest, cache)
+    if missing:
+        raise IncompleteCache(snapshot_id, missing[0].digest, missing[0].path, len(missing))
+
+
+def _is_cached(one: Wanted, path: Path | None) -> bool:
+    try:
+        size = os.stat(path).st_size if path is not None else -1
+    except OSError:
+        return False
+    return one.size in (None, size)
+
+
+def _open_cache(root: Path | None) -> Destination:
+    if root is None:
+        raise SnapdirError("the cache must be a directory of this host")
+    return Destination.open(root, staging_name=PARTIAL)

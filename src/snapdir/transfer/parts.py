@@ -1,0 +1,44 @@
+"""How a large object is cut. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from snapdir.errors import StoreRefused
+from snapdir.model.sizes import MIB, format_size
+from snapdir.stores.base import Capabilities
+
+__all__ = ["Part", "part_size", "parts_of"]
+
+
+class Part(NamedTuple):
+    """Part ``number`` (from 1) of an object: ``length`` bytes from ``offset``."""
+
+    number: int
+    offset: int
+    length: int
+
+
+def part_size(size: int, wanted_bytes: int, capabilities: Capabilities) -> int:
+    """Bytes of every part but the last: ``wanted_bytes``, or more where the store allows too few parts, in whole MiB.
+
+    Raises:
+        StoreRefused: the store cannot hold an object of ``size`` bytes.
+    """
+    smallest, largest = capabilities.part_size_range
+    if size > capabilities.max_object_bytes:
+        raise StoreRefused(
+            f"an object of {format_size(size)} is larger than this store holds"
+            f" ({format_size(capabilities.max_object_bytes)})"
+        )
+    needed = -(-size // capabilities.max_parts)
+    if needed > wanted_bytes:
+        wanted_bytes = -(-needed // MIB) * MIB
+    return min(max(wanted_bytes, smallest), largest)
+
+
+def parts_of(size: int, part_bytes: int) -> Iterator[Part]:
+    """The parts of an object of ``size`` bytes; one empty part for an empty object."""
+    for number, offset in enumerate(range(0, max(size, 1), part_bytes), start=1):
+        yield Part(number, offset, min(part_bytes, size - offset))

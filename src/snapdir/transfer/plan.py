@@ -1,0 +1,99 @@
+"""Which objects a manifest needs, and where their bytes go. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from snapdir.model.digest import Digest
+from snapdir.model.entry import Entry
+from snapdir.model.keys import object_key
+from snapdir.model.manifest import Manifest
+from snapdir.model.paths import check_materialisable, path_components
+
+__all__ = ["Target", "TreePlan", "Wanted", "plan_objects", "plan_tree"]
+
+Names = tuple[str, ...]
+PERMISSION_BITS = 0o777
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place for an object: path components below a destination, and the permission bits to get."""
+
+    names: Names
+    mode: int
+
+
+@dataclass(slots=True)
+class Wanted:
+    """One distinct object.
+
+    Attributes:
+        size: Its length in bytes; None where only the store knows it (see ``Entry.certain_size``).
+        path: A path of the manifest that has this content, for messages.
+        targets: Every place that needs it.
+    """
+
+    digest: Digest
+    size: int | None
+    path: str
+    targets: list[Target] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class TreePlan:
+    """What a checkout makes.
+
+    Attributes:
+        directories: In the manifest's order, which has every parent that is listed before its children.
+        special_modes: Files and directories whose set-user-id, set-group-id or sticky bit is left off.
+    """
+
+    wanted: list[Wanted]
+    directories: list[Target]
+    special_modes: int
+
+
+def plan_objects(manifest: Manifest) -> list[Wanted]:
+    """Every distinct object, with its place in a store's layout as the target.
+
+    Raises:
+        InvalidId: a file's checksum is no object address (the manifest was made with another hash).
+    """
+    wanted = _distinct(manifest.files)
+    for one in wanted.values():
+        one.targets.append(Target(tuple(object_key(one.digest).split("/")), 0o444))
+    return list(wanted.values())
+
+
+def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
+    """The directories and files of a checkout.
+
+    Raises:
+        UnsafePath: the manifest does not describe one tree that stays inside its destination.
+        InvalidId: a file's checksum is no object address.
+        LocalError: a mode is not octal.
+    """
+    check_materialisable(manifest.entries)
+    wanted = _distinct(manifest.files)
+    directories: list[Target] = []
+    special = 0
+    allowed = 0o7777 if preserve_special_modes else PERMISSION_BITS
+    for entry in dict.fromkeys(manifest.entries):
+        mode = entry.permissions
+        special += bool(mode & ~allowed)
+        target = Target(path_components(entry.path), mode & allowed)
+        (wanted[entry.checksum].targets if entry.is_file else directories).append(target)
+    return TreePlan(list(wanted.values()), directories, special)
+
+
+def _distinct(files: Iterable[Entry]) -> dict[str, Wanted]:
+    wanted: dict[str, Wanted] = {}
+    for entry in files:
+        known = wanted.get(entry.checksum)
+        if known is None:
+            wanted[entry.checksum] = Wanted(entry.digest, entry.certain_size, entry.path)
+        elif known.size is None:
+            known.size = entry.certain_size
+    return wanted

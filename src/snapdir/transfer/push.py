@@ -1,0 +1,107 @@
+"""Store every file of a directory, then the manifest that makes it a snapshot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from snapdir.errors import ungrouped
+from snapdir.model.digest import Digest
+from snapdir.model.entry import Entry
+from snapdir.model.sizes import MIB
+from snapdir.model.source import HashedFile, SourceFile
+from snapdir.repository.repository import Repository
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.snapshot import TreeOptions, TreeReader
+from snapdir.transfer.stages import start_workers
+from snapdir.transfer.upload import Uploader
+
+__all__ = ["push"]
+
+BATCH_BYTES = 4 * MIB
+"""Content kept of one batch of small files."""
+
+LARGE_FILES_AT_ONCE = 4
+"""Files above 1 MiB that are hashed or sent side by side; their parts share the transfer's request slots."""
+
+
+async def push(
+    tree: str | os.PathLike[str],
+    to: Repository,
+    *,
+    options: TreeOptions,
+    limits: Limits,
+    counters: Counters,
+    recheck: bool = False,
+) -> Digest:
+    """Store every file of ``tree`` in ``to``, then its manifest, and return the snapshot's id.
+
+    Walking, hashing, look-ups and uploads overlap. Each distinct content is looked up once and sent once. When
+    anything fails, no manifest is written; objects already sent stay, and the next push finds them.
+
+    Args:
+        recheck: Trust nothing the store says it has: every object is sent again.
+
+    Raises:
+        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
+        StoreError: the store fails; TransferFailed for several failures.
+    Cost: one request an object the store has, two one it lacks (more for parts), and two for the manifest.
+    Cancellation: stops within one part; unfinished uploads are aborted.
+    """
+    with ungrouped(f"push {os.fspath(tree)}"):
+        reader = TreeReader(tree, options, counters)
+        entries = await _push_files(reader, Uploader(to, limits, counters, recheck=recheck), limits)
+        if reader.followed_files:
+            counters.warnings.append(
+                f"{reader.followed_files} followed link(s) are stored as files of mode 777: a pulled copy of this"
+                " snapshot will have another id; --no-follow leaves links out"
+            )
+        manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
+        return await to.write_manifest(manifest)
+
+
+async def _push_files(reader: TreeReader, uploader: Uploader, limits: Limits) -> list[Entry]:
+    """Hash and upload every file; returns when all distinct objects are in the store."""
+    entries: list[Entry] = []
+    seen: set[str] = set()
+    send_small, small = anyio.create_memory_object_stream[HashedFile](8 * limits.batch_files)
+    send_large, large = anyio.create_memory_object_stream[SourceFile](limits.batch_files)
+
+    async def emit(hashed: list[HashedFile], unhashed: list[SourceFile]) -> None:
+        for file in hashed:
+            entries.append(file.entry)
+            if file.checksum not in seen:
+                seen.add(file.checksum)
+                await uploader.memory.acquire(len(file.data or b""))
+                await send_small.send(file)
+        for source in unhashed:
+            await send_large.send(source)
+
+    async def push_large(source: SourceFile) -> None:
+        entries.append(await uploader.push_large(source, seen))
+
+    with send_small, small, send_large, large:
+        async with anyio.create_task_group() as group:
+            start_workers(group, small, uploader.push_small, workers=uploader.requests.total)
+            start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
+            await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, emit)
+            send_small.close()
+            send_large.close()
+    return entries
+
+
+def _read_tree(
+    reader: TreeReader,
+    batch_files: int,
+    emit: Callable[[list[HashedFile], list[SourceFile]], Coroutine[Any, Any, None]],
+) -> None:
+    """Walk and hash in this thread, and hand every batch to the loop; ``emit`` waits while too much is under way."""
+    for small, large in reader.batches(batch_files, BATCH_BYTES):
+        anyio.from_thread.check_cancelled()
+        anyio.from_thread.run(emit, reader.hash_small(small, keep_data=True), large)

@@ -1,0 +1,108 @@
+"""Read one large object in ranges that arrive in any order and are hashed in theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
+from blake3 import blake3
+
+from snapdir.errors import CorruptObject
+from snapdir.model.digest import Digest
+from snapdir.repository.repository import READ_ATTEMPTS, Repository
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.parts import Part, part_size, parts_of
+from snapdir.transfer.stages import Budget
+
+__all__ = ["RangeReader", "Sink"]
+
+PARTS_AHEAD = 16
+"""Ranges of one object that may be under way, or waiting behind the one that is hashed next."""
+
+Sink = Callable[[Part, memoryview], None]
+"""Takes each part in order, in a thread."""
+
+
+@dataclass(slots=True)
+class _Range:
+    """A part on its way; its buffer is its share of the memory budget."""
+
+    part: Part
+    buffer: memoryview
+    arrived: anyio.Event = field(default_factory=anyio.Event)
+
+
+class RangeReader:
+    """Reads large objects within one transfer's memory and request slots."""
+
+    def __init__(
+        self, source: Repository, limits: Limits, counters: Counters, *, memory: Budget, requests: Budget
+    ) -> None:
+        self._source = source
+        self._limits = limits
+        self._counters = counters
+        self._memory = memory
+        self._requests = requests
+
+    async def read_verified(self, digest: Digest, size: int, sink: Sink, *, part_bytes: int = 0) -> None:
+        """Pass all of an object to ``sink``, part by part; only when this returns are the bytes known to be right.
+
+        Damage on the way is fetched again from the start, READ_ATTEMPTS times in all.
+
+        Args:
+            part_bytes: Bytes of a part; 0 leaves it to the limits and the store.
+
+        Raises:
+            CorruptObject: the bytes hash to something else every time.
+        """
+        part_bytes = part_bytes or part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
+        for _ in range(READ_ATTEMPTS):
+            actual = await self._read(digest, size, part_bytes, sink)
+            if actual == digest:
+                return
+            self._counters.bytes_done -= size
+        raise CorruptObject(self._source.object_name(digest), expected=digest, actual=actual)
+
+    async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink) -> str:
+        hasher = blake3()
+
+        def consume(one: _Range) -> None:
+            hasher.update(one.buffer)
+            sink(one.part, one.buffer)
+
+        send, ranges = anyio.create_memory_object_stream[_Range](PARTS_AHEAD)
+        with send, ranges:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._request_all, group, digest, size, part_bytes, send)
+                async for one in ranges:
+                    await one.arrived.wait()
+                    await anyio.to_thread.run_sync(consume, one)
+                    self._memory.release(one.part.length)
+                    self._counters.bytes_done += one.part.length
+        return hasher.hexdigest()
+
+    async def _request_all(
+        self, group: TaskGroup, digest: Digest, size: int, part_bytes: int, send: MemoryObjectSendStream[_Range]
+    ) -> None:
+        """Start the requests in order, each when there is room for its bytes."""
+        with send:
+            for part in parts_of(size, part_bytes):
+                # In order, so that the part which is hashed next always has its share already.
+                await self._memory.acquire(part.length)
+                await self._requests.acquire(1)
+                one = _Range(part, memoryview(bytearray(part.length)))
+                group.start_soon(self._request, digest, one)
+                await send.send(one)
+
+    async def _request(self, digest: Digest, one: _Range) -> None:
+        try:
+            await self._source.read_range_into(digest, one.buffer, start=one.part.offset)
+        finally:
+            self._requests.release(1)
+        self._counters.bytes_received += one.part.length
+        one.arrived.set()

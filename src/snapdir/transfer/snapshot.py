@@ -1,0 +1,172 @@
+"""Turn a directory into a manifest: walk and hash."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from blake3 import blake3
+
+from snapdir.disk.walk import Walk
+from snapdir.errors import WalkFailed
+from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
+from snapdir.hashing.hasher import HasherFactory
+from snapdir.hashing.tree import with_directories
+from snapdir.model.entry import Entry
+from snapdir.model.manifest import Manifest
+from snapdir.model.patterns import Exclusion
+from snapdir.model.source import HashedFile, SourceFile
+from snapdir.transfer.events import Counters
+
+__all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
+
+MAX_HASH_THREADS = 16
+RUN_AHEAD_FILES = 50_000
+"""The walk is this far ahead of the hashing at most, so that a display soon knows the total; 200 bytes a file."""
+WALK_FACTOR = 8
+"""Files found for each one hashed, until the walk is done or RUN_AHEAD_FILES ahead."""
+
+EmitBatch = Callable[[list[HashedFile], list[SourceFile]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOptions:
+    """How a directory becomes a manifest.
+
+    Attributes:
+        follow: Follow links, to files and directories; otherwise leave every link out.
+        absolute: List absolute paths.
+        excluded: Which entries to leave out.
+        new_hasher: The hash of file and directory checksums.
+    """
+
+    follow: bool = True
+    absolute: bool = False
+    excluded: Exclusion | None = None
+    new_hasher: HasherFactory = blake3
+
+
+class TreeReader:
+    """Walks one tree and hands out its files in batches. Blocking: run it in a thread.
+
+    Walk and small-file hashing share one thread on purpose: 200,000 files of 2 KiB take one thread 0.86 s to hash and
+    two threads 2.4 s, because the interpreter lock changes hands at every system call.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], options: TreeOptions, counters: Counters) -> None:
+        self.options = options
+        self._walk = Walk(root, follow=options.follow, absolute=options.absolute, excluded=options.excluded)
+        self._counters = counters
+        self._failures: list[tuple[str, str]] = []
+
+    @property
+    def followed_files(self) -> int:
+        """Links to files met so far."""
+        return self._walk.followed_files
+
+    def batches(self, batch_files: int, batch_bytes: int) -> Iterator[tuple[list[SourceFile], list[SourceFile]]]:
+        """(small files, large files) batch by batch; a batch ends at either bound, the last file included.
+
+        Raises:
+            WalkFailed, UnsafeName, InFluxError, LocalError: as Walk does.
+        """
+        self._counters.phase = "discovering"
+        for found in _running_ahead(self._counted(), batch_files):
+            small: list[SourceFile] = []
+            large: list[SourceFile] = []
+            small_bytes = 0
+            for source in found:
+                if source.identity[0] > SMALL_FILE_BYTES:
+                    large.append(source)
+                    continue
+                small.append(source)
+                small_bytes += source.identity[0]
+                if small_bytes >= batch_bytes:
+                    yield small, large
+                    small, large, small_bytes = [], [], 0
+            yield small, large
+
+    def hash_small(self, sources: list[SourceFile], *, keep_data: bool) -> list[HashedFile]:
+        """Hash a batch; files that cannot be read are remembered for ``finish``."""
+        hashed, failures = hash_small_files(sources, new_hasher=self.options.new_hasher, keep_data=keep_data)
+        self._failures += failures
+        self._counters.files_done += len(hashed)
+        self._counters.bytes_done += sum([source.identity[0] for source in sources])
+        return hashed
+
+    def manifest(self, files: Iterable[Entry]) -> Manifest:
+        """The manifest of all hashed files, once the batches have ended.
+
+        Raises:
+            WalkFailed: some files could not be read.
+        """
+        if self._failures:
+            raise WalkFailed(self._failures)
+        return Manifest(with_directories(files, self._walk.directory_modes, self.options.new_hasher))
+
+    def _counted(self) -> Iterator[SourceFile]:
+        counters = self._counters
+        try:
+            for source in self._walk:
+                counters.files_total += 1
+                counters.bytes_total += source.identity[0]
+                yield source
+        except WalkFailed as error:
+            # The rest of the tree is still read, so that one error can name all offenders.
+            self._failures += error.failures
+        counters.total_is_final = True
+        if counters.phase == "discovering":
+            counters.phase = "hashing"
+
+
+def snapshot_tree(
+    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 0
+) -> Manifest:
+    """The manifest of a directory. Blocking; 10-14 µs a small file and 0.2 s a GiB for each hashing thread.
+
+    Raises:
+        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is; nothing is returned.
+    """
+    reader = TreeReader(root, options, counters)
+    files: list[Entry] = []
+    threads = hash_threads or min(os.cpu_count() or 1, MAX_HASH_THREADS)
+    with ThreadPoolExecutor(threads, thread_name_prefix="snapdir-hash") as pool:
+        running: deque[Future[HashedFile]] = deque()
+        for small, large in reader.batches(batch_files=1024, batch_bytes=1 << 62):
+            running.extend(pool.submit(_hash_large, source, options, counters) for source in large)
+            files += [hashed.entry for hashed in reader.hash_small(small, keep_data=False)]
+            while len(running) > 4 * threads:
+                files.append(running.popleft().result().entry)
+        files += [future.result().entry for future in running]
+    return reader.manifest(files)
+
+
+def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters) -> HashedFile:
+    def count(length: int) -> None:
+        counters.bytes_done += length
+
+    hashed = hash_large_file(source, new_hasher=options.new_hasher, on_bytes=count)
+    counters.files_done += 1
+    return hashed
+
+
+def _running_ahead(found: Iterator[SourceFile], batch_files: int) -> Iterator[list[SourceFile]]:
+    """Batches of ``found``, while the walk itself runs ahead of who takes them."""
+    ahead: deque[SourceFile] = deque()
+    walking = True
+    while walking or ahead:
+        if walking and len(ahead) < RUN_AHEAD_FILES:
+            wanted = WALK_FACTOR * batch_files
+            before = len(ahead)
+            ahead.extend(islice(found, wanted))
+            walking = len(ahead) == before + wanted
+        elif walking:
+            before = len(ahead)
+            ahead.extend(islice(found, batch_files))
+            walking = len(ahead) == before + batch_files
+        if ahead:
+            yield [ahead.popleft() for _ in range(min(batch_files, len(ahead)))]

@@ -1,0 +1,119 @@
+"""What every verb is built from: a bound on bytes in flight, and workers that share a queue."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+
+__all__ = ["Budget", "batches", "run_workers", "start_workers"]
+
+
+Item = TypeVar("Item")
+
+
+class Budget:
+    """At most ``total`` bytes (or requests) held at once; waiting for a share is the back-pressure of a transfer.
+
+    Shares are given in the order they were asked for. A share larger than the budget is given when nothing else is
+    held, so that nothing can wait for ever. For one event loop.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.held = 0
+        self._waiting: deque[tuple[int, anyio.Event]] = deque()
+
+    def _fits(self, count: int) -> bool:
+        return self.held == 0 or self.held + count <= self.total
+
+    async def acquire(self, count: int) -> None:
+        """Take ``count``, waiting for them if need be. Cancellation takes nothing."""
+        if not self._waiting and self._fits(count):
+            self.held += count
+            return
+        given = anyio.Event()
+        self._waiting.append((count, given))
+        try:
+            await given.wait()
+        except BaseException:
+            if given.is_set():
+                self.release(count)
+            else:
+                self._waiting.remove((count, given))
+                self._give()
+            raise
+
+    def release(self, count: int) -> None:
+        """Give ``count`` back."""
+        self.held -= count
+        self._give()
+
+    def _give(self) -> None:
+        while self._waiting and self._fits(self._waiting[0][0]):
+            count, given = self._waiting.popleft()
+            self.held += count
+            given.set()
+
+    @asynccontextmanager
+    async def share(self, count: int) -> AsyncIterator[None]:
+        """Hold ``count`` for the block."""
+        await self.acquire(count)
+        try:
+            yield
+        finally:
+            self.release(count)
+
+
+def batches(items: Iterable[Item], count: int) -> Iterable[list[Item]]:
+    """``items`` in lists of ``count``, the last one shorter."""
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == count:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def start_workers(
+    group: TaskGroup,
+    source: AsyncIterator[Item] | Iterable[Item],
+    work: Callable[[Item], Awaitable[object]],
+    *,
+    workers: int,
+) -> None:
+    """Run ``work`` on every item of ``source``, up to ``workers`` side by side; the group ends when all are done.
+
+    A task lives for many items: starting one costs 10-20 µs, taking the next item from a shared iterator 0.1 µs.
+    """
+    if isinstance(source, AsyncIterator):
+        for _ in range(workers):
+            group.start_soon(_work_async, source, work)
+    else:
+        shared = iter(source)
+        for _ in range(workers):
+            group.start_soon(_work, shared, work)
+
+
+async def run_workers(
+    source: AsyncIterator[Item] | Iterable[Item], work: Callable[[Item], Awaitable[object]], *, workers: int
+) -> None:
+    """``start_workers`` in a group of its own; returns when the last item is done."""
+    async with anyio.create_task_group() as group:
+        start_workers(group, source, work, workers=workers)
+
+
+async def _work(source: Iterable[Item], work: Callable[[Item], Awaitable[object]]) -> None:
+    for item in source:
+        await work(item)
+
+
+async def _work_async(source: AsyncIterator[Item], work: Callable[[Item], Awaitable[object]]) -> None:
+    async for item in source:
+        await work(item)

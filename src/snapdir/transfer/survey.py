@@ -1,0 +1,91 @@
+"""What of a snapshot is in a directory already. Blocking; reads, never writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+
+from snapdir.disk.destination import Destination
+from snapdir.errors import LocalError
+from snapdir.model.sizes import MIB
+from snapdir.transfer.events import Counters
+from snapdir.transfer.plan import Target, TreePlan, Wanted
+
+__all__ = ["Survey", "survey"]
+
+BLOCK_BYTES = MIB
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a checkout has to do.
+
+    Attributes:
+        missing: Objects with the targets that still need them.
+        wrong_modes: Files with the right content and another mode.
+        differing: Paths where something else stands.
+    """
+
+    missing: list[Wanted] = field(default_factory=list)
+    wrong_modes: list[Target] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+
+
+def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Survey:
+    """Compare a destination with a plan: 5 µs a path that is not there, and the hash of every file that is."""
+    found = Survey()
+    if _is_empty(destination):
+        found.missing = plan.wanted
+        return found
+    for directory in plan.directories:
+        status = destination.stat(directory.names)
+        if status is not None and not stat.S_ISDIR(status.st_mode):
+            found.differing.append("./" + "/".join(directory.names) + "/")
+    for wanted in plan.wanted:
+        targets = [target for target in wanted.targets if not _is_in_place(wanted, target, destination, found)]
+        kept = len(wanted.targets) - len(targets)
+        counters.objects_skipped += not targets
+        counters.files_done += kept
+        counters.bytes_done += kept * (wanted.size or 0)
+        if targets:
+            found.missing.append(Wanted(wanted.digest, wanted.size, wanted.path, targets))
+    return found
+
+
+def _is_empty(destination: Destination) -> bool:
+    with os.scandir(destination.path_of(())) as entries:
+        return all(entry.path == destination.staging_path for entry in entries)
+
+
+def _is_in_place(wanted: Wanted, target: Target, destination: Destination, found: Survey) -> bool:
+    status = destination.stat(target.names)
+    if status is None:
+        return False
+    if (
+        stat.S_ISREG(status.st_mode)
+        and wanted.size in (None, status.st_size)
+        and _hash_of(target, destination) == wanted.digest
+    ):
+        if stat.S_IMODE(status.st_mode) != target.mode:
+            found.wrong_modes.append(target)
+        return True
+    found.differing.append("./" + "/".join(target.names))
+    return False
+
+
+def _hash_of(target: Target, destination: Destination) -> str | None:
+    """The hash of a file that stands at a target; None if it cannot be read (it will be replaced)."""
+    try:
+        descriptor = destination.open_file(target.names)
+    except LocalError:
+        return None
+    try:
+        hasher = blake3()
+        while block := os.read(descriptor, BLOCK_BYTES):
+            hasher.update(block)
+        return hasher.hexdigest()
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,186 @@
+"""Send one object: look it up, then write it whole or in parts."""
+
+from __future__ import annotations
+
+import os
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from crc32c import crc32c
+
+from snapdir.errors import InFluxError, local_errors
+from snapdir.hashing.files import hash_large_file
+from snapdir.model.digest import Digest
+from snapdir.model.entry import Entry
+from snapdir.model.source import HashedFile, SourceFile, identity_of
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import FileRange, Upload
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.parts import Part, part_size, parts_of
+from snapdir.transfer.stages import Budget
+
+__all__ = ["Uploader"]
+
+ABORT_SECONDS = 10
+"""How long a failed upload may take to be dropped at the store before it is left to the store's lifecycle rules."""
+
+
+class Uploader:
+    """Sends objects to one repository within one transfer's bounds.
+
+    Attributes:
+        memory: Bytes of bodies held; whoever hands in kept data has taken its share, and it is given back here.
+        requests: Requests in flight.
+    """
+
+    def __init__(self, to: Repository, limits: Limits, counters: Counters, *, recheck: bool = False) -> None:
+        self._to = to
+        self._limits = limits
+        self._counters = counters
+        self._recheck = recheck
+        self._capabilities = to.objects.capabilities
+        self.memory = Budget(limits.memory_bytes)
+        self.requests = Budget(limits.requests(self._capabilities.max_concurrency))
+
+    async def push_small(self, hashed: HashedFile) -> None:
+        """Send a file whose content was kept, unless the store has it."""
+        data = hashed.data or b""
+        try:
+            async with self.requests.share(1):
+                digest = Digest(hashed.checksum)
+                if not await self._is_present(digest, len(data)):
+                    await self._to.write_object(digest, data)
+                    self._count_sent(len(data))
+        except Exception as error:
+            error.add_note(f"while uploading {hashed.source.file}")
+            raise
+        finally:
+            self.memory.release(len(data))
+
+    async def push_large(self, source: SourceFile, seen: set[str]) -> Entry:
+        """Hash a file block by block, then send it unless the store has it; it is read from the page cache again.
+
+        Args:
+            seen: Checksums already handled; this one is added.
+
+        Raises:
+            InFluxError: the file changed between its listing and the end of its upload; no object stays.
+        """
+        with local_errors(source.file):
+            descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            part_bytes = self._part_bytes(source.content_bytes)
+            hashed = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes)
+            if hashed.checksum not in seen:
+                seen.add(hashed.checksum)
+                await self._send_large(hashed, descriptor, part_bytes)
+        except Exception as error:
+            error.add_note(f"while uploading {source.file}")
+            raise
+        finally:
+            os.close(descriptor)
+        return hashed.entry
+
+    def _part_bytes(self, size: int) -> int:
+        """Bytes of a part; the whole of an object that goes in one piece."""
+        if size <= self._limits.large_bytes or not self._capabilities.remote:
+            return max(size, 1)
+        return part_size(size, self._limits.part_bytes, self._capabilities)
+
+    def _hash(self, source: SourceFile, descriptor: int, part_bytes: int) -> HashedFile:
+        def count(length: int) -> None:
+            self._counters.bytes_done += length
+
+        checksum = crc32c if self._capabilities.remote else None
+        hashed = hash_large_file(source, part_bytes=part_bytes, crc32c=checksum, on_bytes=count, descriptor=descriptor)
+        self._counters.files_done += 1
+        return hashed
+
+    async def _send_large(self, hashed: HashedFile, descriptor: int, part_bytes: int) -> None:
+        digest = Digest(hashed.checksum)
+        size = hashed.source.content_bytes
+        async with self.requests.share(1):
+            if await self._is_present(digest, size):
+                return
+        body = _FileBody(hashed, descriptor)
+        if part_bytes >= size:
+            await self._write_range(digest, body, Part(1, 0, size))
+        else:
+            await self._write_parts(digest, body, size, part_bytes)
+        await self._confirm(digest, body)
+        self._count_sent(size)
+
+    async def _is_present(self, digest: Digest, size: int) -> bool:
+        if self._recheck:
+            return False
+        # A wrong length is a torn or truncated object: it is written again.
+        present = await self._to.object_size(digest) == size
+        self._counters.objects_skipped += present
+        return present
+
+    async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
+        async with self.memory.share(part.length), self.requests.share(1):
+            await self._to.write_object(digest, body.range_of(part))
+
+    async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
+        upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes)
+        try:
+            async with anyio.create_task_group() as group:
+                for part in parts_of(size, part_bytes):
+                    await self._start_part(group, upload, body, part)
+            body.check()
+            await upload.commit()
+        except BaseException:
+            with anyio.move_on_after(ABORT_SECONDS, shield=True):
+                await upload.abort()
+            raise
+
+    async def _start_part(self, group: TaskGroup, upload: Upload, body: _FileBody, part: Part) -> None:
+        """Wait for room, then send the part in a task: no more tasks exist than parts are in flight."""
+        await self.memory.acquire(part.length)
+        try:
+            await self.requests.acquire(1)
+        except BaseException:
+            self.memory.release(part.length)
+            raise
+        group.start_soon(self._send_part, upload, body.range_of(part), part)
+
+    async def _send_part(self, upload: Upload, body: FileRange, part: Part) -> None:
+        try:
+            await upload.write_part(part.number, body)
+        finally:
+            self.requests.release(1)
+            self.memory.release(part.length)
+
+    async def _confirm(self, digest: Digest, body: _FileBody) -> None:
+        """Take the object back if the file moved while it was being sent."""
+        try:
+            body.check()
+        except InFluxError:
+            with anyio.move_on_after(ABORT_SECONDS, shield=True):
+                await self._to.delete_object(digest)
+            raise
+
+    def _count_sent(self, size: int) -> None:
+        self._counters.objects_sent += 1
+        self._counters.bytes_sent += size
+
+
+class _FileBody:
+    """An open file that was hashed, as ranges."""
+
+    def __init__(self, hashed: HashedFile, descriptor: int) -> None:
+        self._hashed = hashed
+        self._descriptor = descriptor
+
+    def range_of(self, part: Part) -> FileRange:
+        crcs = self._hashed.part_crc32c
+        crc = crcs[part.number - 1] if crcs else None
+        return FileRange(self._descriptor, part.offset, part.length, crc, self.check)
+
+    def check(self) -> None:
+        """Raise InFluxError if the file is no longer the one that was hashed."""
+        if identity_of(os.fstat(self._descriptor)) != self._hashed.source.identity:
+            raise InFluxError(self._hashed.source.file)

@@ -1,0 +1,80 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+FULL_AFTER_BYTES = 1 << 20
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def free_loop() -> Iterator[None]:
+    """Fail any call of the package that blocks the event loop. ``testing`` may: its back doors are meant to."""
+    with blockbuster_ctx("snapdir", excluded_modules=["snapdir.testing"]):
+        yield
+
+
+@pytest.fixture
+def open_descriptors() -> Iterator[None]:
+    """Fail a test that leaves descriptors open."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    gc.collect()  # errors hold the frames they passed through
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory that takes 1 MiB and then is full: a real small filesystem for root, a pretended one for others."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={FULL_AFTER_BYTES}", "none", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode == 0:
+        try:
+            yield folder
+        finally:
+            ctypes.CDLL(None).umount2(os.fsencode(folder), 2)  # lazily: a failed test may hold files open
+        return
+    _pretend_full(folder, monkeypatch)
+    yield folder
+
+
+def _pretend_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = {"bytes": FULL_AFTER_BYTES}
+
+    def limited(call):
+        def write(fd: int, data: bytes, *more: int) -> int:
+            if not os.readlink(f"/proc/self/fd/{fd}").startswith(str(folder)):
+                return call(fd, data, *more)
+            if not left["bytes"]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            done = call(fd, memoryview(data)[: left["bytes"]], *more)
+            left["bytes"] -= done
+            return done
+
+        return write
+
+    def no_kernel_copy(*_: object) -> int:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "write", limited(os.write))
+    monkeypatch.setattr(os, "pwrite", limited(os.pwrite))
+    monkeypatch.setattr(os, "copy_file_range", no_kernel_copy)

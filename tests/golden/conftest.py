@@ -1,0 +1,16 @@
+"""Golden tests see no store, cache or credentials of the person who runs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("SNAPDIR_") and name != "SNAPDIR_ORACLE":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(tmp_path / "default-cache"))
