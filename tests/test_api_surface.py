@@ -262,7 +262,7 @@ async def test_defaults_can_be_written_out(options: dict[str, Any], tree: Path) 
 
 
 @pytest.mark.parametrize(
-    ("no_follow", "absolute", "exclude"), product([False, True], [False, True], [None, [r"\.tmp$"]])
+    ("no_follow", "absolute", "exclude"), list(product([False, True], [False, True], [None, [r"\.tmp$"]]))
 )
 async def test_id_and_manifest_agree(no_follow: bool, absolute: bool, exclude: list[str] | None, tree: Path) -> None:
     options: dict[str, Any] = {"no_follow": no_follow, "absolute": absolute, "exclude": exclude}  # PY-29

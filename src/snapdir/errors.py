@@ -83,6 +83,10 @@ class SnapdirError(Exception):
 
     code = "IO_ERROR"
     exit_code = 1
+    prefix = ""
+
+    def __str__(self) -> str:
+        return self.prefix + super().__str__()
 
 
 class LocalError(SnapdirError):
@@ -109,10 +113,7 @@ class WalkFailed(LocalError):
         if len(self.failures) == 1:
             return super().__str__()
         shown = "; ".join(f"{path}: {reason}" for path, reason in self.failures[:MAX_NAMED_OFFENDERS])
-        hidden = len(self.failures) - MAX_NAMED_OFFENDERS
-        return f"I/O error: {len(self.failures)} entries cannot be read: {shown}" + (
-            f"; and {hidden} more" if hidden > 0 else ""
-        )
+        return f"I/O error: {len(self.failures)} entries cannot be read, the first of them: {shown}"
 
 
 class UnsafeName(LocalError):
@@ -169,18 +170,14 @@ class InvalidStore(SnapdirError):
     """A store URL that cannot be opened. The message holds the right spelling."""
 
     code = "INVALID_STORE"
-
-    def __str__(self) -> str:
-        return f"invalid store URI: {super().__str__()}"
+    prefix = "invalid store URI: "
 
 
 class Conflict(SnapdirError):
     """Two sources claim one path with different content."""
 
     code = "CONFLICT"
-
-    def __str__(self) -> str:
-        return f"conflict: {super().__str__()}"
+    prefix = "conflict: "
 
 
 class UnsafePath(SnapdirError):
@@ -245,13 +242,11 @@ class StoreError(SnapdirError):
     """The store failed or answered nonsense. ``key`` names what was asked for, when one thing was."""
 
     code = "STORE_ERROR"
+    prefix = "store error: "
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
         super().__init__(message)
         self.key = key
-
-    def __str__(self) -> str:
-        return f"store error: {super().__str__()}"
 
 
 class ObjectNotFound(StoreError):
@@ -376,7 +371,7 @@ def local_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 def ungrouped(what: str) -> Iterator[None]:
     """Let one failure inside a task group leave as itself, several as one TransferFailed named ``what``.
 
-    Anything that is not ours (a bug, a KeyboardInterrupt) leaves as itself, before ours.
+    What is not ours (a bug, a KeyboardInterrupt) leaves as itself, before ours.
     """
     try:
         yield
@@ -387,9 +382,11 @@ def ungrouped(what: str) -> Iterator[None]:
         unknown = [leaf for leaf in leaves if not isinstance(leaf, SnapdirError)]
         if unknown:
             raise unknown[0] from group
-        ours = [leaf for leaf in leaves if isinstance(leaf, SnapdirError)]
-        if len(ours) == 1:
-            raise ours[0] from ours[0].__cause__
+        ours = list({str(leaf): leaf for leaf in leaves if isinstance(leaf, SnapdirError)}.values())
+        full_disk = [leaf for leaf in ours if isinstance(leaf, NoSpace)]  # whatever else failed follows from it
+        if full_disk or len(ours) == 1:
+            first = (full_disk or ours)[0]
+            raise first from first.__cause__
         raise TransferFailed(what, ours) from None
 
 

@@ -43,7 +43,7 @@ async def answer(question):
 async def main():
     for line in sys.stdin:
         question = json.loads(line)
-        os.environ.update(question.get("environment", {}))
+        os.environ.update(question["environment"])
         os.umask(question["umask"])
         try:
             reply = {"value": await answer(question)}
@@ -75,17 +75,20 @@ class Reference:
 
     Args:
         cache: Its cache directory, so that the user's own is never touched.
-        environment: Variables for S3: endpoint, region, keys.
+
+    Attributes:
+        environment: Variables for S3 (endpoint, region, keys) that go with every question.
     """
 
-    def __init__(self, cache: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, cache: Path) -> None:
+        self.environment: Mapping[str, str] = {}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SNAPDIR_", "PYTHON"))}
         self._process = subprocess.Popen(
             [_installed(), "-c", ANSWERER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**kept, "XDG_CACHE_HOME": str(cache), **(environment or {})},
+            env={**kept, "XDG_CACHE_HOME": str(cache)},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -118,7 +121,8 @@ class Reference:
         return bool(self._ask("verify", store=store, id=snapshot_id))
 
     def _ask(self, call: str, **question: Any) -> Any:
-        print(json.dumps({"call": call, "umask": _umask(), **question}), file=self._questions, flush=True)
+        asked = {"call": call, "umask": _umask(), "environment": dict(self.environment), **question}
+        print(json.dumps(asked), file=self._questions, flush=True)
         line = self._answers.readline()
         if not line:
             raise ReferenceRefused("GONE", f"the reference ended with {self._process.wait(timeout=30)} during {call}")

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TypeVar
 
 __all__ = ["Stopped", "run_to_end"]
@@ -33,7 +34,7 @@ def run_to_end(verb: Callable[[], Awaitable[T]], *, remote: bool = False) -> T:
     """
     import anyio
 
-    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": remote and _uvloop_is_here()})
+    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": remote and find_spec("uvloop") is not None})
 
 
 async def _heeding_signals(verb: Callable[[], Awaitable[T]]) -> T:
@@ -71,11 +72,3 @@ def _on_signals(stop: Callable[[int], None]) -> Iterator[None]:
     finally:
         for number in heeded:
             loop.remove_signal_handler(number)
-
-
-def _uvloop_is_here() -> bool:
-    try:
-        import uvloop  # noqa: F401
-    except ImportError:
-        return False
-    return True

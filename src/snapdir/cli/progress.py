@@ -96,8 +96,9 @@ def _files(counters: Counters, total_known: bool) -> str:
 
 
 def _bytes(counters: Counters, total_known: bool) -> str:
-    done = format_size(counters.bytes_done)
-    return f"{done}/{format_size(counters.bytes_total)}" if total_known else done
+    if not total_known:
+        return format_size(counters.bytes_done or counters.bytes_total)
+    return f"{format_size(counters.bytes_done)}/{format_size(counters.bytes_total)}"
 
 
 def _done_part(counters: Counters) -> float:

@@ -9,7 +9,7 @@ import click
 from snapdir.cli import options, render
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import NO_STORE, check_store, exclusions, required_id
+from snapdir.cli.targets import exclusions, required_id, required_store
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
 
@@ -53,10 +53,7 @@ def command(
     PATH defaults to the current directory. Only objects the store lacks are sent, and the snapshot appears when
     all of them are there.
     """
-    if store is None:
-        raise SnapdirError(NO_STORE)
-    if not dryrun:
-        check_store(store)
+    store = required_store(store)
     if path is None and snapshot_id is not None:
         pushed = _push_cached(invocation, snapshot_id, store, recheck=recheck, dry_run=dryrun)
     else:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
-from anyio.to_thread import run_sync
 
+from snapdir.errors import ObjectNotFound, StoreRefused
 from snapdir.stores.base import Body, Capabilities, ObjectInfo
-from snapdir.stores.file_failures import translate
-from snapdir.stores.file_writing import FileWriter
+from snapdir.stores.file_failures import in_thread
+from snapdir.stores.file_listing import listed
+from snapdir.stores.file_upload import FileUpload
+from snapdir.stores.file_writing import PARTIAL_NAME, FileWriter
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["FileStore", "FileUpload"]
+__all__ = ["FileStore"]
 
 DEFAULT_CONCURRENCY = 8
 UNLIMITED = 2**63 - 1
@@ -63,31 +66,30 @@ class FileStore:
         return self._capabilities
 
     async def stat(self, key: str) -> ObjectInfo:
-        return await self._in_thread(key, self._stat)
+        return await self._at(key, lambda path: _stat(key, path))
 
     async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
-        _check_key(prefix or "a")
-        with closing(self._listed(prefix, start_after)) as found:
-            while page := await self._in_thread(prefix, lambda _: list(islice(found, self._capabilities.list_page_keys))):
+        size = self._capabilities.list_page_keys
+        with closing(listed(self._root, prefix, start_after, hidden=PARTIAL_NAME)) as found:
+            while page := await in_thread(self._root, prefix, lambda: [*islice(found, size)]):
                 yield page
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
-        return await self._in_thread(key, lambda path: _read(path, key, start, length))
+        return await self._at(key, lambda path: _read(key, path, start, length))
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
-        return await self._in_thread(key, lambda path: _read_into(path, key, buffer, start))
+        return await self._at(key, lambda path: _read_into(key, path, buffer, start))
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
-        return await self._in_thread(key, lambda _: self._writer.write(key, body, if_absent))
+        return await self._at(key, lambda _: self._writer.write(key, body, if_absent))
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> FileUpload:
-        temporary = await self._in_thread(key, lambda _: self._begin(key, size))
-        return FileUpload(self, self._writer, temporary, key=key, size=size, part_bytes=part_bytes)
+        temporary = await self._at(key, lambda _: self._writer.preallocate(size))
+        return FileUpload(self._writer, self._root, temporary, key=key, size=size, part_bytes=part_bytes)
 
     async def delete(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            _check_key(key)
-        await run_sync(self._delete, keys)
+        paths = [_checked_path(self._root, key) for key in keys]
+        await in_thread(self._root, "", lambda: _delete(paths))
 
     def local_path(self, key: str) -> Path | None:
         return Path(self._root, key)
@@ -96,12 +98,62 @@ class FileStore:
         """Nothing is held open."""
         await checkpoint()
 
-    async def _in_thread(self, key: str, call: Callable[[str], Result]) -> Result:
-        """Run ``call`` on the key's path in a worker thread. A cancelled caller waits for it: nothing runs on."""
-        _check_key(key or "a")
+    async def _at(self, key: str, call: Callable[[str], Result]) -> Result:
+        path = _checked_path(self._root, key)
+        return await in_thread(self._root, key, lambda: call(path))
 
-        def work() -> Result:
-            with translate(self._root, key):
-                return call(os.path.join(self._root, key))
 
-        return await run_sync(work)
+def _checked_path(root: str, key: str) -> str:
+    """The path of ``key``, which cannot lead out of ``root`` by its names."""
+    names = key.split("/")
+    if "" in names or "." in names or ".." in names or "\0" in key or names[0] == PARTIAL_NAME:
+        raise StoreRefused(f"not a key of a store in a directory: {key!r}", key=key)
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError as error:
+        raise StoreRefused(f"not a key that a file name can hold: {key!r}", key=key) from error
+    return os.path.join(root, key)
+
+
+def _stat(key: str, path: str) -> ObjectInfo:
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ObjectNotFound(key)
+    return ObjectInfo(key, status.st_size, status.st_mtime)
+
+
+def _read(key: str, path: str, start: int, length: int | None) -> bytes:
+    with _opened(key, path) as (fd, size):
+        wanted = max(0, size - start) if length is None else min(length, max(0, size - start))
+        blocks = []
+        while wanted and (block := os.pread(fd, wanted, start)):
+            blocks.append(block)
+            start += len(block)
+            wanted -= len(block)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _read_into(key: str, path: str, buffer: memoryview, start: int) -> int:
+    done = 0
+    with _opened(key, path) as (fd, _):
+        while done < len(buffer) and (received := os.preadv(fd, [buffer[done:]], start + done)):
+            done += received
+    return done
+
+
+@contextmanager
+def _opened(key: str, path: str) -> Iterator[tuple[int, int]]:
+    fd = os.open(path, READ_FLAGS)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise ObjectNotFound(key)
+        yield fd, status.st_size
+    finally:
+        os.close(fd)
+
+
+def _delete(paths: Sequence[str]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            os.unlink(path)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+from anyio.to_thread import run_sync
 
 from snapdir.errors import (
     FULL_DISK_ERRNOS,
@@ -17,7 +20,9 @@ from snapdir.errors import (
     StoreRefused,
 )
 
-__all__ = ["missing_store", "translate"]
+__all__ = ["in_thread", "missing_store", "translate"]
+
+Result = TypeVar("Result")
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
 DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -32,9 +37,19 @@ def translate(root: str, key: str) -> Iterator[None]:
         raise store_error(error, root, key) from error
 
 
+async def in_thread(root: str, key: str, call: Callable[[], Result]) -> Result:
+    """Run ``call``, which blocks, in a worker thread. A cancelled caller waits for it: nothing runs on behind it."""
+
+    def work() -> Result:
+        with translate(root, key):
+            return call()
+
+    return await run_sync(work)
+
+
 def store_error(error: OSError, root: str, key: str) -> SnapdirError:
     """Our error. ENOENT is about the object only if the store itself is there."""
-    path = os.path.join(root, key)
+    path = error.filename if isinstance(error.filename, str) else os.path.join(root, key)
     reason = f"{os.strerror(error.errno or 0)} (os error {error.errno})"
     if error.errno in FULL_DISK_ERRNOS:
         return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)

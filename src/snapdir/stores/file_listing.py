@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from snapdir.stores.base import ObjectInfo
+from snapdir.stores.file_failures import missing_store
 
 __all__ = ["listed"]
 
 
-def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Iterator[ObjectInfo]:
+def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generator[ObjectInfo, None, None]:
     """Regular files below ``root`` whose key starts with ``prefix`` and lies behind ``start_after``.
 
     The order is that of the keys' bytes, so what is in ``a/`` comes between ``a-`` and ``a0``: a directory sorts
@@ -20,9 +21,14 @@ def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Iterator
 
     Args:
         hidden: A name directly below the root that is left out.
+
+    Raises:
+        StoreMissing: there is no directory at ``root``.
     """
+    if missing := missing_store(root):
+        raise missing
     folder, slash, beginning = prefix.rpartition("/")
-    if any(name in ("", ".", "..") for name in folder.split("/")) and folder + slash:
+    if "\0" in prefix or (slash and any(name in ("", ".", "..") for name in folder.split("/"))):
         return
     walk = _Walk(root, os.fsencode(start_after), hidden)
     # A loop over a stack: a directory is listed when its turn comes, and dropped when it is done.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 
 from anyio.from_thread import check_cancelled
@@ -17,7 +18,7 @@ from snapdir.model.sizes import MIB
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["PARTIAL_NAME", "FileWriter"]
+__all__ = ["PARTIAL_NAME", "FileWriter", "final_mode", "remove"]
 
 PARTIAL_NAME = ".partial"
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -39,31 +40,43 @@ class FileWriter:
 
     def write(self, key: str, body: Body, if_absent: bool) -> bool:
         """Store one body. Called in a worker thread; a cancelled caller stops it within 64 MiB."""
-        path = os.path.join(self._root, key)
-        if if_absent and os.path.lexists(path):
+        if if_absent and os.path.lexists(os.path.join(self._root, key)):
             return False
         self.prepare(key)
-        temporary, fd = self.create(key)
+        temporary, fd = self.create(final_mode(key))
         try:
             try:
                 self.fill(fd, body, 0)
-                self._flush(fd, key)
             finally:
                 os.close(fd)
-            return self.publish(temporary, path, key, if_absent=if_absent)
+            return self.publish(temporary, key, if_absent=if_absent)
         except BaseException:
             remove(temporary)
             raise
 
-    def create(self, key: str) -> tuple[str, int]:
+    def create(self, mode: int) -> tuple[str, int]:
         """A new temporary: its path and descriptor."""
         temporary = os.path.join(self._partial, secrets.token_hex(12))
-        mode = 0o444 if key.startswith(OBJECTS) else 0o666
         try:
             return temporary, os.open(temporary, FLAGS, mode)
         except FileNotFoundError:
             os.makedirs(self._partial, exist_ok=True)
             return temporary, os.open(temporary, FLAGS, mode)
+
+    def preallocate(self, size: int) -> str:
+        """A new temporary of ``size`` bytes, to be opened again for every part; its path.
+
+        Sparse: posix_fallocate would write every block on filesystems that only emulate it.
+        """
+        temporary, fd = self.create(0o666)
+        try:
+            os.ftruncate(fd, size)
+        except BaseException:
+            remove(temporary)
+            raise
+        finally:
+            os.close(fd)
+        return temporary
 
     def fill(self, fd: int, body: Body, offset: int) -> None:
         """Put a body at ``offset``, and prove it if the settings ask for that.
@@ -100,20 +113,26 @@ class FileWriter:
             os.makedirs(os.path.dirname(os.path.join(self._root, key)), exist_ok=True)
             sync_filesystem(self._root)
 
-    def publish(self, temporary: str, path: str, key: str, *, if_absent: bool = False) -> bool:
+    def publish(self, temporary: str, key: str, *, if_absent: bool = False) -> bool:
         """Give a complete temporary its final name; False if the name is taken and must be left."""
+        path = os.path.join(self._root, key)
+        durable = self._settings.fsync and key.startswith(MANIFESTS)
+        if durable:
+            _sync(temporary)
         try:
             written = _named(temporary, path, if_absent=if_absent)
         except FileNotFoundError:
+            # Trying first saves three calls an object: most shards exist once a store has some size.
             os.makedirs(os.path.dirname(path), exist_ok=True)
             written = _named(temporary, path, if_absent=if_absent)
-        if written and self._settings.fsync and key.startswith(MANIFESTS):
-            _sync_parent(path)
+        if written and durable:
+            _sync(os.path.dirname(path))
         return written
 
-    def _flush(self, fd: int, key: str) -> None:
-        if self._settings.fsync and key.startswith(MANIFESTS):
-            os.fsync(fd)
+
+def final_mode(key: str) -> int:
+    """Mode of the file at ``key``, before the umask."""
+    return 0o444 if key.startswith(OBJECTS) else 0o666
 
 
 def remove(temporary: str) -> None:
@@ -141,10 +160,13 @@ def _named(temporary: str, path: str, *, if_absent: bool) -> bool:
     return True
 
 
-def _sync_parent(path: str) -> None:
-    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _sync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        sync_directory(fd)
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            sync_directory(fd)
+        else:
+            os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -1,0 +1,122 @@
+"""What every store promises about reading and listing, as tests."""
+# ruff: noqa: S101  # these are tests: the assertions are the point
+
+from __future__ import annotations
+
+import anyio
+
+from snapdir.errors import ObjectNotFound
+from snapdir.stores.base import Store
+from snapdir.testing.back_doors import DATA, KEY, BackDoors, listed, raises
+
+__all__ = ["ReadingContract"]
+
+
+class ReadingContract(BackDoors):
+    """Reading and listing."""
+
+    async def test_all_of_an_object_is_read(self, store: Store) -> None:
+        self.put_behind(KEY, DATA)
+        assert await store.read(KEY) == DATA
+
+    async def test_ranges_are_read_and_short_at_the_end(self, store: Store) -> None:
+        self.put_behind(KEY, DATA)
+        size = len(DATA)
+        for start in (0, 1, 255, size - 1, size, size + 1):
+            for length in (None, 0, 1, 256, size, size * 2):
+                expected = DATA[start:] if length is None else DATA[start : start + length]
+                assert await store.read(KEY, start=start, length=length) == expected, (start, length)
+
+    async def test_buffers_are_filled_and_short_at_the_end(self, store: Store) -> None:
+        self.put_behind(KEY, DATA)
+        size = len(DATA)
+        for start in (0, 1, size - 1, size):
+            for length in (0, 1, 256, size, size + 10):
+                buffer = bytearray(b"\xee" * (length + 2))
+                received = await store.read_into(KEY, memoryview(buffer)[1:-1], start=start)
+                expected = DATA[start : start + length]
+                assert received == len(expected), (start, length)
+                assert buffer[1 : 1 + received] == expected
+                assert buffer[:1] + buffer[1 + received :] == b"\xee" * (length + 2 - received), "nothing else changes"
+
+    async def test_the_size_of_an_object_is_known(self, store: Store) -> None:
+        self.put_behind(KEY, DATA)
+        info = await store.stat(KEY)
+        assert (info.key, info.size) == (KEY, len(DATA))
+
+    async def test_what_is_not_there_is_not_found(self, store: Store) -> None:
+        self.put_behind("folder/object", DATA)
+        for key in (KEY, "folder", "folder/objec", "folder/object/below", "folder/object2"):
+            for call in (
+                lambda key=key: store.stat(key),
+                lambda key=key: store.read(key),
+                lambda key=key: store.read(key, start=10, length=10),
+                lambda key=key: store.read_into(key, memoryview(bytearray(10)), start=0),
+            ):
+                with raises(ObjectNotFound) as raised:
+                    await call()
+                assert raised[0].key == key  # type: ignore[attr-defined]
+
+    async def test_many_readers_do_not_mix_their_data(self, store: Store) -> None:
+        self.put_behind(KEY, DATA)
+
+        async def read(start: int) -> None:
+            assert await store.read(KEY, start=start, length=500) == DATA[start : start + 500]
+
+        async with anyio.create_task_group() as group:
+            for start in range(0, 4000, 100):
+                group.start_soon(read, start)
+
+    async def test_an_empty_store_lists_no_pages(self, store: Store) -> None:
+        assert [page async for page in store.list("")] == []
+        assert [page async for page in store.list(".objects/")] == []
+
+    async def test_keys_are_listed_in_the_order_of_their_bytes(self, store: Store) -> None:
+        keys = ["a-b", "a/b", "a/b-", "a/c/d", "a0", "aa/x", "b", "b!", "é", "z/é", "z/z", "日本", "\U0001f600"]
+        for key in reversed(keys):
+            self.put_behind(key, key.encode())
+        assert [(info.key, info.size) for info in await listed(store, "")] == [
+            (key, len(key.encode())) for key in sorted(keys, key=str.encode)
+        ]
+
+    async def test_a_prefix_is_text_not_a_folder(self, store: Store) -> None:
+        keys = ["a-b", "a/b", "a/bc", "a/c", "ab/c", "b/a/b"]
+        for key in keys:
+            self.put_behind(key, b"data")
+        for prefix in ("", "a", "a/", "a/b", "a/bc", "a/bcd", "ab", "b/a/", "c", "a/c/", "/", "a//"):
+            expected = sorted(key for key in keys if key.startswith(prefix))
+            assert [info.key for info in await listed(store, prefix)] == expected, prefix
+
+    async def test_a_listing_can_start_anywhere(self, store: Store) -> None:
+        keys = sorted(["a-", "a/a", "a/b/c", "a/b/d", "a/c", "a0", "b"])
+        for key in keys:
+            self.put_behind(key, b"data")
+        for start in (*keys, "a", "a/", "a/b", "a/b/", "a/b/c0", "a/b0", "a/bb", "a1", "zz", "A"):
+            for prefix in ("", "a/", "a/b"):
+                expected = [key for key in keys if key > start and key.startswith(prefix)]
+                found = [info.key for info in await listed(store, prefix, start_after=start)]
+                assert found == expected, (prefix, start)
+
+    async def test_a_long_listing_comes_in_pages(self, store: Store) -> None:
+        limit = store.capabilities.list_page_keys
+        keys = [f"many/{number % 7}/{number:05}" for number in range(limit + 5)]
+        for key in keys:
+            self.put_behind(key, b"x")
+        pages = [list(page) async for page in store.list("many/")]
+        assert all(0 < len(page) <= limit for page in pages)
+        assert [info.key for page in pages for info in page] == sorted(keys)
+
+    async def test_a_listing_can_be_left_early(self, store: Store) -> None:
+        for number in range(5):
+            self.put_behind(f"key{number}", b"x")
+        pages = store.list("")
+        async for _ in pages:
+            break
+        assert len(await listed(store, "")) == 5
+
+    async def test_what_was_written_is_listed_and_what_was_deleted_is_not(self, store: Store) -> None:
+        await store.write(KEY, DATA)
+        await store.write("other", b"")
+        assert [(info.key, info.size) for info in await listed(store, "")] == [(KEY, len(DATA)), ("other", 0)]
+        await store.delete([KEY])
+        assert [info.key for info in await listed(store, "")] == ["other"]

@@ -1,0 +1,153 @@
+"""A store whose calls fail on request, in words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from snapdir.errors import AccessDenied, ConnectionFailed, StoreError, Throttled
+from snapdir.stores.base import Body, Capabilities, ObjectInfo, Store, Upload
+
+__all__ = ["FaultyStore"]
+
+Result = TypeVar("Result")
+
+BEFORE: dict[str, Callable[[str], StoreError]] = {
+    "fail": lambda key: ConnectionFailed(f"{key}: connection refused (on request)", key=key),
+    "throttle": lambda key: Throttled(f"{key}: slow down (on request)", key=key, retry_after_seconds=0.0),
+    "deny": lambda key: AccessDenied(f"{key}: access denied (on request)", key=key),
+}
+CALLS = frozenset({"ok", "lost", *BEFORE})
+READS = CALLS | {"flip", "short"}
+
+
+class FaultyStore:
+    """``inner``, with a word for each call of a kind; calls beyond the words are ``ok``.
+
+    ``ok``; ``fail``, ``throttle``, ``deny``: an error before the effect; ``lost``: the effect, then an error, as when
+    the answer gets lost on its way; for reads also ``flip``: one bit of the byte in the middle is wrong, and
+    ``short``: the first half only. A listing takes a word a page.
+
+        FaultyStore(MemoryStore(), write="ok lost throttle", read="flip")
+
+    Attributes:
+        calls: (kind, key) of every call so far, the failing ones too.
+    """
+
+    def __init__(
+        self,
+        inner: Store,
+        *,
+        stat: str = "",
+        page: str = "",
+        read: str = "",
+        write: str = "",
+        delete: str = "",
+        begin: str = "",
+        part: str = "",
+        commit: str = "",
+        abort: str = "",
+    ) -> None:
+        self._inner = inner
+        self._words = {"read": _words(read, READS)}
+        for kind, words in {
+            "stat": stat,
+            "page": page,
+            "write": write,
+            "delete": delete,
+            "begin": begin,
+            "part": part,
+            "commit": commit,
+            "abort": abort,
+        }.items():
+            self._words[kind] = _words(words, CALLS)
+        self.calls: list[tuple[str, str]] = []
+
+    @property
+    def url(self) -> str:
+        return self._inner.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._inner.capabilities
+
+    async def stat(self, key: str) -> ObjectInfo:
+        return await self.call("stat", key, lambda: self._inner.stat(key))
+
+    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        pages = self._inner.list(prefix, start_after=start_after)
+        while page := await self.call("page", prefix, lambda: anext(pages, None)):
+            yield page
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        word = self._next("read", key)
+        data = await self._faulty(word, key, lambda: self._inner.read(key, start=start, length=length))
+        if word == "flip" and data:
+            middle = len(data) // 2
+            return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+        return data[: len(data) // 2] if word == "short" else data
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        word = self._next("read", key)
+        received = await self._faulty(word, key, lambda: self._inner.read_into(key, buffer, start=start))
+        if word == "flip" and received:
+            buffer[received // 2] ^= 1
+        return received // 2 if word == "short" else received
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        return await self.call("write", key, lambda: self._inner.write(key, body, if_absent=if_absent))
+
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> FaultyUpload:
+        upload = await self.call("begin", key, lambda: self._inner.begin_upload(key, size=size, part_bytes=part_bytes))
+        return FaultyUpload(self, upload, key)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        await self.call("delete", keys[0] if keys else "", lambda: self._inner.delete(keys))
+
+    def local_path(self, key: str) -> Path | None:
+        return self._inner.local_path(key)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def call(self, kind: str, key: str, effect: Callable[[], Awaitable[Result]]) -> Result:
+        """Do ``effect`` the way the next word of its kind says."""
+        return await self._faulty(self._next(kind, key), key, effect)
+
+    def _next(self, kind: str, key: str) -> str:
+        self.calls.append((kind, key))
+        return next(self._words[kind], "ok")
+
+    async def _faulty(self, word: str, key: str, effect: Callable[[], Awaitable[Result]]) -> Result:
+        if word in BEFORE:
+            raise BEFORE[word](key)
+        result = await effect()
+        if word == "lost":
+            raise ConnectionFailed(f"{key}: connection reset (on request)", key=key)
+        return result
+
+
+class FaultyUpload:
+    """An upload whose parts, commit and abort go by the store's words."""
+
+    def __init__(self, store: FaultyStore, inner: Upload, key: str) -> None:
+        self._store = store
+        self._inner = inner
+        self._key = key
+
+    async def write_part(self, number: int, body: Body) -> None:
+        await self._store.call("part", f"{self._key}#{number}", lambda: self._inner.write_part(number, body))
+
+    async def commit(self) -> None:
+        await self._store.call("commit", self._key, self._inner.commit)
+
+    async def abort(self) -> None:
+        await self._store.call("abort", self._key, self._inner.abort)
+
+
+def _words(text: str, known: frozenset[str]) -> Iterator[str]:
+    words = text.split()
+    if unknown := set(words) - known:
+        raise ValueError(f"unknown words: {sorted(unknown)}; known here: {sorted(known)}")
+    return iter(words)

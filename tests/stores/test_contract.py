@@ -1,0 +1,71 @@
+"""Every local store, and the wrapper that can fail, keeps every promise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapdir.stores.base import Store
+from snapdir.stores.file import FileStore
+from snapdir.stores.memory import MemoryStore
+from snapdir.stores.settings import StoreSettings
+from snapdir.testing.contract import StoreContract
+from snapdir.testing.faults import FaultyStore
+
+pytestmark = pytest.mark.usefixtures("open_descriptors")
+
+
+class InMemory(StoreContract):
+    objects: dict[str, bytes]
+
+    def put_behind(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    def get_behind(self, key: str) -> bytes | None:
+        return self.objects.get(key)
+
+
+class TestMemoryStore(InMemory):
+    @pytest.fixture
+    def store(self) -> Store:
+        self.objects = {}
+        return MemoryStore(self.objects)
+
+
+class TestFaultyStoreWithoutFaults(InMemory):
+    @pytest.fixture
+    def store(self) -> Store:
+        self.objects = {}
+        return FaultyStore(MemoryStore(self.objects))
+
+
+class InDirectory(StoreContract):
+    settings = StoreSettings(fsync=False)
+    root: Path
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        self.root = tmp_path / "store"
+        self.root.mkdir()
+        return FileStore(self.root, self.settings)
+
+    def put_behind(self, key: str, data: bytes) -> None:
+        file = self.root / key
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def get_behind(self, key: str) -> bytes | None:
+        file = self.root / key
+        return file.read_bytes() if file.is_file() else None
+
+    def missing_store(self) -> Store | None:
+        return FileStore(Path("/nonexistent/store"))
+
+
+class TestFileStore(InDirectory):
+    pass
+
+
+class TestFileStoreThatVerifiesAndDoesNotClone(InDirectory):
+    settings = StoreSettings(fsync=False, clone=False, verify_copies=True)

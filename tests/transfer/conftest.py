@@ -1,0 +1,86 @@
+"""A store that writes down what is asked of it, and small trees."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from snapdir.model.sizes import MIB
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.memory import MemoryStore, MemoryUpload
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+
+
+class RecordingStore(MemoryStore):
+    """A memory store across an imagined network: it counts requests by kind and key."""
+
+    def __init__(self) -> None:
+        super().__init__(capabilities=Capabilities(part_size_range=(1, MIB), max_concurrency=8))
+        self.calls: Counter[tuple[str, str]] = Counter()
+
+    def kinds(self) -> Counter[str]:
+        return Counter(kind for kind, _ in self.calls.elements())
+
+    async def stat(self, key: str) -> ObjectInfo:
+        self.calls["stat", key] += 1
+        return await super().stat(key)
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        self.calls["read", key] += 1
+        return await super().read(key, start=start, length=length)
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        self.calls["read_into", key] += 1
+        data = self.objects[key][start : start + len(buffer)]
+        buffer[: len(data)] = data
+        return len(data)
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        self.calls["write", key] += 1
+        return await super().write(key, body, if_absent=if_absent)
+
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> MemoryUpload:
+        self.calls["begin_upload", key] += 1
+        return await super().begin_upload(key, size=size, part_bytes=part_bytes)
+
+
+@pytest.fixture
+def store() -> RecordingStore:
+    return RecordingStore()
+
+
+@pytest.fixture
+def repository(store: RecordingStore) -> Repository:
+    return Repository(store)
+
+
+@pytest.fixture
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Everything above 1 MiB goes in parts of 1 MiB."""
+    return dataclasses.replace(Limits(), large_bytes=MIB, part_bytes=MIB)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Duplicates, an empty file, an empty directory, a file of three parts and one of a hair above 1 MiB."""
+    root = tmp_path / "tree"
+    (root / "sub" / "empty").mkdir(parents=True)
+    (root / "a").write_bytes(b"alpha")
+    (root / "same-as-a").write_bytes(b"alpha")
+    (root / "nothing").touch()
+    (root / "sub" / "large").write_bytes(bytes(range(256)) * 4096 * 3)
+    (root / "sub" / "large-copy").write_bytes(bytes(range(256)) * 4096 * 3)
+    (root / "sub" / "two-parts").write_bytes(b"x" * (MIB + 1))
+    (root / "sub" / "script").write_bytes(b"#!/bin/sh\n")
+    (root / "sub" / "script").chmod(0o755)
+    return root

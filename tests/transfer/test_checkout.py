@@ -1,0 +1,248 @@
+"""checkout: exactly those bytes and modes, nothing outside, nothing half done."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from snapdir.disk.destination import STAGING_NAME
+from snapdir.errors import CorruptObject, DestinationConflict, ObjectNotFound, SnapdirError
+from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.model.keys import object_key
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.checkout import CheckoutOptions, checkout
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.push import push
+from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+
+from .conftest import RecordingStore
+
+
+@pytest.fixture
+async def manifest(tree: Path, repository: Repository, store: RecordingStore, limits: Limits) -> Manifest:
+    identifier = await push(tree, repository, options=TreeOptions(), limits=limits, counters=Counters())
+    manifest = await repository.read_manifest(identifier)
+    store.calls.clear()
+    return manifest
+
+
+async def check_out(manifest: Manifest, source: Repository, into: Path, limits: Limits, **options: bool) -> Counters:
+    counters = Counters()
+    await checkout(manifest, source, into, options=CheckoutOptions(**options), limits=limits, counters=counters)
+    return counters
+
+
+async def id_of(root: Path) -> str:
+    return snapshot_id(await anyio.to_thread.run_sync(snapshot_tree, root, TreeOptions(), Counters()))
+
+
+async def test_a_fresh_destination_has_the_same_id(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits
+) -> None:
+    await check_out(manifest, repository, tmp_path / "deep" / "out", limits)
+    assert await id_of(tmp_path / "deep" / "out") == snapshot_id(manifest)
+
+
+async def test_each_distinct_object_is_fetched_once(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    # alpha and script whole, three ranges of large, two of two-parts; an empty file needs no request
+    assert store.kinds() == {"read": 2, "read_into": 5}
+
+
+async def test_what_is_right_already_is_not_fetched(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    store.calls.clear()
+    counters = await check_out(manifest, repository, tmp_path / "out", limits)
+    assert not store.calls
+    assert counters.files_done == counters.files_total
+
+
+async def test_a_wrong_mode_is_mended_without_a_fetch(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    (tmp_path / "out" / "a").chmod(0o600)
+    store.calls.clear()
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    assert not store.calls
+    assert await id_of(tmp_path / "out") == snapshot_id(manifest)
+
+
+def make_directory(path: Path) -> None:
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+
+
+def make_link(path: Path) -> None:
+    target = path.parent.parent / "outside"
+    target.write_text("outside")
+    path.unlink()
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(b"other"),
+        lambda path: path.write_bytes(b"alphA"),
+        lambda path: path.chmod(0o444),
+        lambda path: path.unlink(),
+        lambda path: (path.unlink(), os.mkfifo(path)),
+        make_directory,
+        make_link,
+    ],
+    ids=["other size", "same size", "read only", "gone", "fifo", "directory", "link"],
+)
+async def test_whatever_stands_in_the_place_of_a_file_is_replaced(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits, spoil
+) -> None:
+    out = tmp_path / "out"
+    await check_out(manifest, repository, out, limits)
+    spoil(out / "a")
+    await check_out(manifest, repository, out, limits)
+    assert await id_of(out) == snapshot_id(manifest)
+    if (tmp_path / "outside").exists():
+        assert (tmp_path / "outside").read_text() == "outside"
+
+
+async def test_a_file_in_the_place_of_a_directory_is_replaced(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").write_text("in the way")
+    counters = await check_out(manifest, repository, tmp_path / "out", limits)
+    assert counters.files_replaced == 1
+    assert await id_of(tmp_path / "out") == snapshot_id(manifest)
+
+
+async def test_no_overwrite_stops_before_anything_is_written(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a").write_text("mine")
+    with pytest.raises(DestinationConflict, match=r"\./a"):
+        await check_out(manifest, repository, out, limits, overwrite=False)
+    assert os.listdir(out) == ["a"]
+    assert (out / "a").read_text() == "mine"
+
+
+async def test_files_that_the_snapshot_does_not_name_stay(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    assert (tmp_path / "out" / "mine").read_text() == "mine"
+
+
+async def test_a_destination_that_is_a_file_is_refused(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits
+) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(DestinationConflict, match="out"):
+        await check_out(manifest, repository, tmp_path / "out", limits)
+
+
+@pytest.mark.parametrize("content", [b"alpha", bytes(range(256)) * 4096 * 3], ids=["small", "large"])
+async def test_damage_in_the_store_is_found_and_gets_no_final_name(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits, content: bytes
+) -> None:
+    digest = digest_of(content)
+    damaged = bytearray(content)
+    damaged[len(damaged) // 2] ^= 1
+    store.objects[object_key(digest)] = bytes(damaged)
+    with pytest.raises(CorruptObject, match=digest):
+        await check_out(manifest, repository, tmp_path / "out", limits)
+    for file in (tmp_path / "out").rglob("*"):
+        assert not file.is_file() or file.read_bytes() != bytes(damaged)
+    assert not (tmp_path / "out" / STAGING_NAME).exists()
+
+
+@pytest.mark.parametrize("content", [b"alpha", bytes(range(256)) * 4096 * 3], ids=["small", "large"])
+async def test_damage_on_the_way_is_fetched_again(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits, content: bytes
+) -> None:
+    key = object_key(digest_of(content))
+    store.objects[key] = bytes(len(content))
+    reads = {"read": store.read, "read_into": store.read_into}
+
+    def healing(kind: str):
+        async def read(asked: str, *arguments: object, **keywords: object) -> object:
+            answer = await reads[kind](asked, *arguments, **keywords)
+            if asked == key and store.calls[kind, key] >= (1 if kind == "read" else 3):
+                store.objects[key] = content
+            return answer
+
+        return read
+
+    store.read = healing("read")
+    store.read_into = healing("read_into")
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    assert await id_of(tmp_path / "out") == snapshot_id(manifest)
+
+
+async def test_a_truncated_object_is_named(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    digest = digest_of(b"alpha")
+    store.objects[object_key(digest)] = b"al"
+    with pytest.raises(CorruptObject, match=digest):
+        await check_out(manifest, repository, tmp_path / "out", limits)
+
+
+async def test_a_missing_object_is_named(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    digest = digest_of(b"alpha")
+    del store.objects[object_key(digest)]
+    with pytest.raises(ObjectNotFound, match=digest[9:]):
+        await check_out(manifest, repository, tmp_path / "out", limits)
+
+
+async def test_a_full_disk_is_named_and_leaves_no_partial_file(
+    small_disk: Path, manifest: Manifest, repository: Repository, limits: Limits
+) -> None:
+    with pytest.raises(SnapdirError, match="no space left"):
+        await check_out(manifest, repository, small_disk, limits, fsync=False)
+    sizes = {entry.path[2:]: entry.size for entry in manifest.files}
+    for file in (path for path in small_disk.rglob("*") if path.is_file()):
+        assert file.stat().st_size == sizes[str(file.relative_to(small_disk))]
+
+
+async def test_special_modes_are_restored_only_on_request(
+    tmp_path: Path, repository: Repository, limits: Limits
+) -> None:
+    tree = tmp_path / "special"
+    tree.mkdir()
+    (tree / "tool").write_text("x")
+    (tree / "tool").chmod(0o4755)
+    identifier = await push(tree, repository, options=TreeOptions(), limits=limits, counters=Counters())
+    manifest = await repository.read_manifest(identifier)
+    counters = await check_out(manifest, repository, tmp_path / "plain", limits)
+    assert stat.S_IMODE((tmp_path / "plain" / "tool").stat().st_mode) == 0o755
+    assert "--preserve-special-modes" in counters.warnings[0]
+    await check_out(manifest, repository, tmp_path / "special-too", limits, preserve_special_modes=True)
+    assert await id_of(tmp_path / "special-too") == identifier
+
+
+async def test_a_followed_link_comes_back_with_its_targets_content(
+    tmp_path: Path, tree: Path, repository: Repository, limits: Limits
+) -> None:
+    (tree / "link").symlink_to("sub/large")
+    (tree / "sub" / "only").write_bytes(b"only through the link")
+    (tree / "other").symlink_to("sub/only")
+    identifier = await push(tree, repository, options=TreeOptions(), limits=limits, counters=Counters())
+    await check_out(await repository.read_manifest(identifier), repository, tmp_path / "out", limits)
+    assert (tmp_path / "out" / "link").read_bytes() == (tree / "sub" / "large").read_bytes()
+    assert (tmp_path / "out" / "other").read_bytes() == b"only through the link"

@@ -1,0 +1,202 @@
+"""push: every object once, the manifest last, and nothing that was not hashed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from snapdir.errors import InFluxError, SnapdirError, StoreError, UnsafeName, WalkFailed
+from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.model.keys import MANIFESTS, manifest_key, object_key
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import Body
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.push import push
+from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+
+from .conftest import RecordingStore
+
+DISTINCT = 5  # alpha, nothing, large, two-parts, script
+
+
+async def push_tree(tree: Path, to: Repository, limits: Limits, **more: object) -> str:
+    return await push(tree, to, options=TreeOptions(), limits=limits, counters=Counters(), **more)
+
+
+async def test_it_returns_the_id_of_the_tree(tree: Path, repository: Repository, limits: Limits) -> None:
+    manifest = await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
+    assert await push_tree(tree, repository, limits) == snapshot_id(manifest)
+
+
+async def test_each_distinct_object_is_looked_up_once_and_sent_once(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    await push_tree(tree, repository, limits)
+    assert all(count == 1 for count in store.calls.values())
+    assert store.kinds() == {"stat": DISTINCT + 1, "write": 3 + 1, "begin_upload": 2}
+
+
+async def test_a_second_push_sends_nothing(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    first = await push_tree(tree, repository, limits)
+    store.calls.clear()
+    assert await push_tree(tree, repository, limits) == first
+    assert set(store.kinds()) == {"stat"}
+
+
+async def test_the_stored_bytes_are_the_files(tree: Path, store: RecordingStore, repository: Repository, limits: Limits) -> None:
+    await push_tree(tree, repository, limits)
+    for file in (path for path in tree.rglob("*") if path.is_file()):
+        data = file.read_bytes()
+        assert store.objects[object_key(digest_of(data))] == data
+
+
+async def test_the_manifest_is_written_after_every_object(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    await push_tree(tree, repository, limits)
+    assert list(store.objects)[-1].startswith(MANIFESTS)
+
+
+async def test_a_failed_upload_publishes_no_manifest(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(key: str, body: Body, *, if_absent: bool = False) -> bool:
+        raise StoreError("disk on fire", key=key)
+
+    monkeypatch.setattr(store, "write", refuse)
+    with pytest.raises(SnapdirError, match="disk on fire"):
+        await push_tree(tree, repository, limits)
+    assert not [key for key in store.objects if key.startswith(MANIFESTS)]
+
+
+@pytest.mark.parametrize("stored", [b"", b"alph", b"alpha and more"], ids=["empty", "short", "long"])
+async def test_an_object_of_the_wrong_length_is_sent_again(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits, stored: bytes
+) -> None:
+    key = object_key(digest_of(b"alpha"))
+    store.objects[key] = stored
+    await push_tree(tree, repository, limits)
+    assert store.objects[key] == b"alpha"
+
+
+async def test_recheck_replaces_damage_of_the_same_length(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    key = object_key(digest_of(b"alpha"))
+    await push_tree(tree, repository, limits)
+    store.objects[key] = b"alphA"
+    await push_tree(tree, repository, limits)
+    assert store.objects[key] == b"alphA"
+    await push_tree(tree, repository, limits, recheck=True)
+    assert store.objects[key] == b"alpha"
+
+
+async def test_a_torn_manifest_is_written_again(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    key = manifest_key(await push_tree(tree, repository, limits))
+    whole, store.objects[key] = store.objects[key], b""
+    await push_tree(tree, repository, limits)
+    assert store.objects[key] == whole
+
+
+@pytest.mark.parametrize("name", ["two-parts", "large"])
+async def test_a_file_that_changes_while_it_is_sent_fails_the_push_and_leaves_no_object(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    file = tree / "sub" / name
+    (tree / "sub" / "large-copy").unlink()
+    begin = store.begin_upload
+    size_before = file.stat().st_size
+
+    async def begin_and_touch(key: str, *, size: int, part_bytes: int) -> object:
+        if size == size_before:
+            await anyio.to_thread.run_sync(overwrite, file)
+        return await begin(key, size=size, part_bytes=part_bytes)
+
+    monkeypatch.setattr(store, "begin_upload", begin_and_touch)
+    digest = digest_of(file.read_bytes())
+    with pytest.raises(InFluxError, match=name):
+        await push_tree(tree, repository, limits)
+    assert object_key(digest) not in store.objects
+    assert not [key for key in store.objects if key.startswith(MANIFESTS)]
+
+
+def overwrite(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.write(b"changed!")
+    os.utime(file, ns=(1, 1))
+
+
+async def test_uploads_start_before_the_tree_is_hashed(
+    tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(limits.batch_files * 12):
+        (tmp_path / f"f{number:05d}").write_text(str(number))
+    counters = Counters()
+    hashed_at_first_write: list[tuple[int, int]] = []
+    write = store.write
+
+    async def note(key: str, body: Body, *, if_absent: bool = False) -> bool:
+        hashed_at_first_write.append((counters.files_done, counters.files_total))
+        return await write(key, body, if_absent=if_absent)
+
+    monkeypatch.setattr(store, "write", note)
+    await push(tmp_path, repository, options=TreeOptions(), limits=limits, counters=counters)
+    assert hashed_at_first_write[0][0] < counters.files_total
+
+
+async def test_memory_in_flight_stays_within_the_budget(
+    tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    from snapdir.transfer.stages import Budget
+
+    peak = 0
+    acquire = Budget.acquire
+
+    async def watch(self: Budget, count: int) -> None:
+        nonlocal peak
+        await acquire(self, count)
+        if self.total == budget:
+            peak = max(peak, self.held)
+
+    budget = 300_000
+    monkeypatch.setattr(Budget, "acquire", watch)
+    for number in range(100):
+        (tmp_path / str(number)).write_bytes(bytes([number]) * 50_000)
+    await push_tree(tmp_path, repository, dataclasses.replace(limits, memory_bytes=budget))
+    assert 50_000 <= peak <= budget
+
+
+async def test_unreadable_entries_are_all_named(tree: Path, repository: Repository, limits: Limits) -> None:
+    # A loop of links that is reached through a name too long for one path is unreadable for every user.
+    for name in ("one", "two"):
+        (tree / name).symlink_to("/proc/self/mem/" + name)
+    with pytest.raises((WalkFailed, InFluxError)) as caught:
+        await push_tree(tree, repository, limits)
+    assert "one" in str(caught.value) or "two" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["new\nline", "carriage\r"])
+async def test_names_that_no_manifest_can_carry_are_refused(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits, name: str
+) -> None:
+    (tree / name).touch()
+    with pytest.raises(UnsafeName):
+        await push_tree(tree, repository, limits)
+    assert not [key for key in store.objects if key.startswith(MANIFESTS)]
+
+
+async def test_followed_links_are_counted_in_a_warning(tree: Path, repository: Repository, limits: Limits) -> None:
+    (tree / "link").symlink_to("a")
+    counters = Counters()
+    await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters)
+    assert "1 followed link" in counters.warnings[0]
