@@ -10,7 +10,7 @@ The event loop behind them runs in one thread of its own, started by the first c
 also work where a loop runs already (a notebook), from several threads at once, and again in a forked child. An
 exception that reaches the caller while it waits (Ctrl-C) cancels the call and waits until it has cleaned up.
 
-Nothing here is written twice: each function is the one of ``snapdir.api``, wrapped, with its signature for type checkers.
+Nothing here is written twice: each function is the one of ``snapdir.api``, wrapped, and keeps its signature.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from functools import partial, wraps
 from importlib.util import find_spec
@@ -79,7 +80,9 @@ class PortalOfProcess:
     """The event loop of this process: opened by the first call, ended at exit, forgotten in a forked child."""
 
     def __init__(self) -> None:
-        self._forget()
+        self._lock = threading.Lock()
+        self._portal: BlockingPortal | None = None
+        self._manager: AbstractContextManager[BlockingPortal] | None = None
         # Better than comparing pids at every call: the child's copy of the lock may be held by a thread that only
         # the parent has, and its copy of the loop has no thread at all.
         os.register_at_fork(after_in_child=self._forget)
@@ -88,7 +91,7 @@ class PortalOfProcess:
     def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run ``function`` in the loop and wait for it."""
         ended = threading.Event()
-        future = self._opened().start_task_soon(_reporting_end, function, ended)
+        future: Future[T] = self._opened().start_task_soon(_reporting_end, function, ended)
         try:
             return future.result()
         except BaseException:
@@ -113,8 +116,7 @@ class PortalOfProcess:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._portal: BlockingPortal | None = None
-        self._manager: AbstractContextManager[BlockingPortal] | None = None
+        self._portal = self._manager = None
 
 
 async def _reporting_end(function: Callable[[], Coroutine[Any, Any, T]], ended: threading.Event) -> T:

@@ -58,11 +58,11 @@ def cli(*args: str, stdin: bytes = b"") -> Run:
 
 def program(*args: str, **options: Any) -> Run:
     """Run in a process of its own. ``patch`` is Python that runs before it."""
-    done = subprocess.run(command_line(*args, patch=options.pop("patch", "")), **CAPTURED | options)
+    done = subprocess.run(command_line(*args, patch=options.pop("patch", "")), check=False, **CAPTURED | options)
     return Run(done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "surrogateescape"))
 
 
-CAPTURED: dict[str, Any] = {"capture_output": True, "timeout": 60, "check": False, "stdin": subprocess.DEVNULL}
+CAPTURED: dict[str, Any] = {"capture_output": True, "timeout": 60, "stdin": subprocess.DEVNULL}
 
 
 def command_line(*args: str, patch: str = "") -> list[str]:
@@ -146,7 +146,8 @@ class FakeVerbs:
 
 
 COROUTINES: Sequence[str] = (
-    "manifest", "id", "stage", "push", "push_cached", "fetch", "pull", "checkout", "verify", "verify_cache", "flush_cache",
+    "manifest", "id", "stage", "push", "push_cached", "fetch", "pull", "checkout", "verify", "verify_cache",
+    "flush_cache",
 )  # fmt: skip
 
 

@@ -75,9 +75,7 @@ def test_ours_reads_what_the_reference_pushed_to_a_folder(reference: Reference, 
 
 
 @pytest.fixture
-def s3_reference(
-    reference: Reference, s3_server: RcloneServer, monkeypatch: pytest.MonkeyPatch
-) -> Reference:
+def s3_reference(reference: Reference, s3_server: RcloneServer, monkeypatch: pytest.MonkeyPatch) -> Reference:
     """The reference with the server's address and keys, which ours gets too."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
@@ -107,6 +105,8 @@ def ours_to_theirs(reference: Reference, root: Path, store: str) -> None:
     pushed = asyncio.run(api.push(root, store, config=own_config(root)))
     assert pushed == reference.id(root)
     assert reference.verify(pushed, store)
+    if has_name_too_long_for_the_reference(root):
+        return
     reference.pull(pushed, store, root.parent / "pulled")
     same_tree(root, root.parent / "pulled")
 
@@ -117,6 +117,12 @@ def theirs_to_ours(reference: Reference, root: Path, store: str) -> None:
     destination = root.parent / "pulled"
     asyncio.run(api.pull(pushed, store, destination, preserve_special_modes=True, config=own_config(root)))
     same_tree(root, destination)
+
+
+def has_name_too_long_for_the_reference(root: Path) -> bool:
+    """Its temporaries stand beside the file, and their names are up to 20 bytes longer than the file's."""
+    files = asyncio.run(api.manifest(root)).files
+    return any(len(file.path.rpartition("/")[2].encode()) > 235 for file in files)
 
 
 def own_config(root: Path) -> Config:

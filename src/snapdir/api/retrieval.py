@@ -42,7 +42,13 @@ async def fetch(
     counters = counters or Counters()
     async with opened_cache(config) as cache, opened_or_none(store, config) as source:
         await fetch_snapshot(
-            SnapshotId(snapshot_id), source, cache, limits=config.limits, counters=counters, dry_run=dry_run
+            SnapshotId(snapshot_id),
+            source,
+            cache,
+            limits=config.limits,
+            counters=counters,
+            settings=config.stores,
+            dry_run=dry_run,
         )
 
 

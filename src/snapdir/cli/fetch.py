@@ -8,7 +8,7 @@ import click
 
 from snapdir.cli import options, render
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.targets import fetched_id, needing_store
+from snapdir.cli.targets import fetched_id
 from snapdir.cli.verb import Verb
 
 
@@ -39,11 +39,10 @@ def command(invocation: Invocation, *, store: str | None, snapshot_id: str | Non
     from snapdir import api
 
     wanted = fetched_id(store, snapshot_id)
-    with needing_store(store):
-        invocation.transfer(
-            partial(api.fetch, wanted, store, dry_run=dryrun, config=invocation.config, counters=invocation.counters),
-            store=store,
-        )
+    invocation.transfer(
+        partial(api.fetch, wanted, store, dry_run=dryrun, config=invocation.config, counters=invocation.counters),
+        store=store,
+    )
     report_fetched(invocation, wanted, dry_run=dryrun)
 
 

@@ -11,7 +11,7 @@ from snapdir.cli.checkout import report_checked_out
 from snapdir.cli.fetch import report_fetched
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import destination, fetched_id, needing_store, required_store
+from snapdir.cli.targets import destination, fetched_id, required_store
 from snapdir.cli.verb import Verb
 
 
@@ -59,23 +59,22 @@ def command(
 
     wanted = fetched_id(required_store(store) if no_cache else store, snapshot_id)
     target = destination(path, force=force)
-    with needing_store(store):
-        invocation.transfer(
-            partial(
-                api.pull,
-                wanted,
-                store,
-                target,
-                use_cache=not no_cache,
-                overwrite=not no_overwrite,
-                keep=keep,
-                preserve_special_modes=preserve_special_modes,
-                dry_run=dryrun,
-                config=invocation.config,
-                counters=invocation.counters,
-            ),
-            store=store,
-        )
+    invocation.transfer(
+        partial(
+            api.pull,
+            wanted,
+            store,
+            target,
+            use_cache=not no_cache,
+            overwrite=not no_overwrite,
+            keep=keep,
+            preserve_special_modes=preserve_special_modes,
+            dry_run=dryrun,
+            config=invocation.config,
+            counters=invocation.counters,
+        ),
+        store=store,
+    )
     if not no_cache:
         report_fetched(invocation, wanted, dry_run=dryrun)
     report_checked_out(invocation, wanted, target, dry_run=dryrun)

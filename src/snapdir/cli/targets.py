@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from snapdir.config import Config
-from snapdir.errors import DestinationConflict, InvalidStore, LocalError, ManifestNotFound, ObjectNotFound, SnapdirError
+from snapdir.errors import DestinationConflict, InvalidStore, LocalError, SnapdirError
 from snapdir.model.digest import Digest
 from snapdir.stores.urls import StoreURL
 
@@ -19,12 +18,10 @@ __all__ = [
     "exclusions",
     "fetched_id",
     "is_remote",
-    "needing_store",
     "required_id",
     "required_store",
 ]
 
-NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
 NO_ID = "missing --id option"
 
 _HAS_SCHEME = re.compile(r"[a-z0-9]+:").match
@@ -39,8 +36,14 @@ def required_store(store: str | None) -> str:
         SnapdirError: there is none, or it is no URI.
     """
     if store is None:
-        raise SnapdirError(NO_STORE)
+        raise _no_store()
     return check_store(store)
+
+
+def _no_store() -> SnapdirError:
+    from snapdir.transfer.fetch import NO_STORE
+
+    return SnapdirError(NO_STORE)
 
 
 def check_store(store: str) -> str:
@@ -92,19 +95,8 @@ def fetched_id(store: str | None, snapshot_id: str | None) -> Digest:
     if store is not None:
         check_store(store)
     elif snapshot_id is None:
-        raise SnapdirError(NO_STORE)
+        raise _no_store()
     return required_id(snapshot_id)
-
-
-@contextmanager
-def needing_store(store: str | None) -> Iterator[None]:
-    """Tell what is missing from the cache as what is missing from the command line, when that is a store."""
-    try:
-        yield
-    except (ManifestNotFound, ObjectNotFound) as error:
-        if store is None:
-            raise SnapdirError(NO_STORE) from error
-        raise
 
 
 def destination(path: str | None, *, force: bool) -> str:
@@ -123,7 +115,9 @@ def destination(path: str | None, *, force: bool) -> str:
         raise LocalError(".", error.strerror or str(error), errno=error.errno) from error
     if taken and not force:
         raise DestinationConflict(
-            os.getcwd(), "the current directory is not empty; name a directory or pass --force; it holds", paths=taken[:3]
+            os.getcwd(),
+            "the current directory is not empty; name a directory or pass --force; it holds",
+            paths=taken[:3],
         )
     return "."
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK, S_ISREG
+from typing import NamedTuple
 
 from snapdir.errors import InFluxError, LocalError, UnsafeName, WalkFailed, local_error
 from snapdir.model.patterns import Exclusion
@@ -23,6 +24,26 @@ _BROKEN_LINK_ERRNOS = (errno.ENOENT, errno.ELOOP)
 def clean_path(path: str | os.PathLike[str]) -> str:
     """Absolute, without ``.``, doubled and trailing slashes; ``..`` and links stay. Empty is the current directory."""
     return "/" + str(Path(path).absolute()).strip("/")
+
+
+class _Directory(NamedTuple):
+    """A directory still to be read.
+
+    Attributes:
+        file: The path that opens it.
+        path: Its path in the manifest.
+        parents: (device, inode) of it and of every directory above it.
+        cycle: The link above it that led back to one of its own parents; empty without one.
+    """
+
+    file: str
+    path: str
+    parents: tuple[tuple[int, int], ...]
+    cycle: str
+
+    def below(self, file: str, path: str, status: os.stat_result, *, linked: bool) -> _Directory:
+        here = (status.st_dev, status.st_ino)
+        return _Directory(file, path, (*self.parents, here), file if linked and here in self.parents else self.cycle)
 
 
 class Walk:
@@ -54,41 +75,41 @@ class Walk:
         self._manifest_root = self.root.rstrip("/") + "/" if absolute else "./"
         self._failures: list[tuple[str, str]] = []
         self._cycle_entries = 0
+        self._pending: list[_Directory] = []
 
     def __iter__(self) -> Iterator[SourceFile]:
         root_status = self._root_status()
-        # A stack instead of recursion: (directory, its manifest path, (device, inode) of it and its parents).
-        parents: tuple[tuple[int, int], ...] = ((root_status.st_dev, root_status.st_ino),)
-        pending = [(self.root, self._manifest_root, parents, "")]
-        while pending:
-            directory, manifest_path, parents, cycle = pending.pop()
-            for entry in self._listing(directory):
-                path = manifest_path + entry.name
-                file = entry.path
-                if self._is_left_out(entry.name, file, path):
-                    continue
-                status = self._status(entry)
-                if status is None:
-                    continue
-                mode = f"{status.st_mode & 0o7777:o}"
-                size = status.st_size
-                is_link = stat.S_ISLNK(status.st_mode)
-                if is_link:
-                    status = self._target_status(file) if self._follow else None
-                    if status is None:
-                        continue
-                if cycle:
-                    self._count_cycle(cycle)
-                if stat.S_ISREG(status.st_mode):
-                    self.followed_files += is_link
-                    yield SourceFile(path, file, mode, size, identity_of(status))
-                elif stat.S_ISDIR(status.st_mode):
-                    self.directory_modes[path + "/"] = mode
-                    here = (status.st_dev, status.st_ino)
-                    below = file if is_link and here in parents else cycle
-                    pending.append((file, path + "/", (*parents, here), below))
+        here = ((root_status.st_dev, root_status.st_ino),)
+        # A stack instead of recursion, which a deep tree would exhaust.
+        self._pending = [_Directory(self.root, self._manifest_root, here, "")]
+        while self._pending:
+            yield from self._files_of(self._pending.pop())
         if self._failures:
             raise WalkFailed(self._failures)
+
+    def _files_of(self, directory: _Directory) -> Iterator[SourceFile]:
+        """The files directly in a directory; the directories in it are left pending."""
+        unfiltered = self._excluded is None
+        for entry in self._listing(directory.file):
+            name = entry.name
+            path = directory.path + name
+            # Printable means: no newline, no CR, valid UTF-8. One C call settles nearly every name.
+            if not (unfiltered and name.isprintable()) and self._is_left_out(name, entry.path, path):
+                continue
+            status = link_status = self._status(entry)
+            if status is not None and S_ISLNK(status.st_mode):
+                status = self._target_status(entry.path) if self._follow else None
+            if status is None or link_status is None:
+                continue
+            if directory.cycle:
+                self._count_cycle(directory.cycle)
+            mode = f"{link_status.st_mode & 0o7777:o}"
+            if S_ISREG(status.st_mode):
+                self.followed_files += status is not link_status
+                yield SourceFile(path, entry.path, mode, link_status.st_size, identity_of(status))
+            elif S_ISDIR(status.st_mode):
+                self.directory_modes[path + "/"] = mode
+                self._pending.append(directory.below(entry.path, path + "/", status, linked=status is not link_status))
 
     def _root_status(self) -> os.stat_result:
         try:
@@ -97,7 +118,7 @@ class Walk:
             self.directory_modes[self._manifest_root] = f"{os.lstat(self.root).st_mode & 0o7777:o}"
         except OSError as error:
             raise local_error(error, self.root) from error
-        if not stat.S_ISDIR(status.st_mode):
+        if not S_ISDIR(status.st_mode):
             raise LocalError(self.root, "walk root is not a directory", errno=errno.ENOTDIR)
         return status
 

@@ -47,8 +47,8 @@ def exclusion(patterns: Iterable[str]) -> Exclusion | None:
         (relative if pattern.startswith("./") else absolute).append(pattern)
     if not absolute and not relative:
         return None
-    in_absolute = _searcher([f"(?:{pattern})" for pattern in absolute])
-    in_relative = _searcher([rf"^(?:\./{pattern[2:]})" for pattern in relative])
+    in_absolute = _searcher(absolute, "(?:{})")
+    in_relative = _searcher([pattern[2:] for pattern in relative], r"^(?:\./{})")
     return lambda absolute_path, relative_path: in_absolute(absolute_path) or in_relative(relative_path)
 
 
@@ -56,18 +56,19 @@ class _Searcher(Protocol):
     def __call__(self, text: str) -> bool: ...
 
 
-def _searcher(groups: list[str]) -> _Searcher:
-    if not groups:
+def _searcher(patterns: list[str], group: str) -> _Searcher:
+    if not patterns:
         return lambda _text: False
-    import re2  # 12 ms to import, paid only by those who exclude something
+    import re2  # 6 ms to import, paid only by those who exclude something
 
     options = re2.Options()
     options.log_errors = False
-    try:
-        for group in groups:
-            re2.compile(group, options)  # so that one broken pattern cannot hide behind its neighbour's bracket
-        compiled = re2.compile("|".join(groups), options)
-    except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        raise SnapdirError(f"invalid exclude pattern: {groups[0] if len(groups) == 1 else groups}: {reason}") from error
+    for pattern in patterns:
+        try:
+            # One by one first, so that a broken pattern cannot hide behind its neighbour's bracket.
+            re2.compile(group.format(pattern), options)
+        except re2.error as error:
+            reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+            raise SnapdirError(f"invalid exclude pattern '{pattern}': {reason}") from error
+    compiled = re2.compile("|".join(group.format(pattern) for pattern in patterns), options)
     return lambda text: compiled.search(text) is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from snapdir.errors import CorruptManifest, CorruptObject, ManifestNotFound, ObjectNotFound
+from snapdir.errors import CorruptManifest, CorruptObject, ManifestNotFound, ObjectNotFound, StoreMissing
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, object_key
@@ -59,7 +59,7 @@ class Repository:
         """Whether the snapshot is published with a text of ``stored_bytes``; a torn one does not count. One request."""
         try:
             return (await self.store.stat(manifest_key(snapshot_id_))).size == stored_bytes
-        except ObjectNotFound:
+        except (ObjectNotFound, StoreMissing):
             return False
 
     async def write_manifest(self, manifest: Manifest) -> Digest:
@@ -79,10 +79,10 @@ class Repository:
                     yield digest
 
     async def object_size(self, digest: Digest) -> int | None:
-        """Bytes the store holds for an object, None if it has none. One request."""
+        """Bytes the store holds for an object, None if it has none (or is yet to be made). One request."""
         try:
             return (await self.objects.stat(object_key(digest))).size
-        except ObjectNotFound:
+        except (ObjectNotFound, StoreMissing):
             return None
 
     async def read_object(self, digest: Digest, size: int) -> bytes:

@@ -42,7 +42,7 @@ class FileStore:
 
     def __init__(self, root: Path, settings: StoreSettings | None = None) -> None:
         settings = settings or StoreSettings()
-        self._root = os.path.abspath(root)
+        self._root = os.fspath(root if root.is_absolute() else root.absolute())
         self._writer = FileWriter(self._root, settings)
         self._capabilities = Capabilities(
             max_concurrency=settings.max_concurrency or DEFAULT_CONCURRENCY,
@@ -81,10 +81,10 @@ class FileStore:
         return await self._at(key, lambda path: _read_into(key, path, buffer, start))
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
-        return await self._at(key, lambda _: self._writer.write(key, body, if_absent))
+        return await self._at(key, lambda _: self._writer.write(key, body, if_absent), writing=True)
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> FileUpload:
-        temporary = await self._at(key, lambda _: self._writer.preallocate(size))
+        temporary = await self._at(key, lambda _: self._writer.preallocate(size), writing=True)
         return FileUpload(self._writer, self._root, temporary, key=key, size=size, part_bytes=part_bytes)
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -98,9 +98,9 @@ class FileStore:
         """Nothing is held open."""
         await checkpoint()
 
-    async def _at(self, key: str, call: Callable[[str], Result]) -> Result:
+    async def _at(self, key: str, call: Callable[[str], Result], *, writing: bool = False) -> Result:
         path = _checked_path(self._root, key)
-        return await in_thread(self._root, key, lambda: call(path))
+        return await in_thread(self._root, key, lambda: call(path), writing=writing)
 
 
 def _checked_path(root: str, key: str) -> str:

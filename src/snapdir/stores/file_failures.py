@@ -24,39 +24,43 @@ __all__ = ["in_thread", "missing_store", "translate"]
 
 Result = TypeVar("Result")
 
-ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR})
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
-def translate(root: str, key: str) -> Iterator[None]:
+def translate(root: str, key: str, *, writing: bool = False) -> Iterator[None]:
     """Turn any OSError of the block into our error about ``key`` of the store at ``root``."""
     try:
         yield
     except OSError as error:
-        raise store_error(error, root, key) from error
+        raise store_error(error, root, key, writing=writing) from error
 
 
-async def in_thread(root: str, key: str, call: Callable[[], Result]) -> Result:
+async def in_thread(root: str, key: str, call: Callable[[], Result], *, writing: bool = False) -> Result:
     """Run ``call``, which blocks, in a worker thread. A cancelled caller waits for it: nothing runs on behind it."""
+    # The worker may hold ``work`` for a while after the result is out; it must not hold the caller's buffers with it.
+    once = [call]
 
     def work() -> Result:
-        with translate(root, key):
-            return call()
+        with translate(root, key, writing=writing):
+            return once.pop()()
 
     return await run_sync(work)
 
 
-def store_error(error: OSError, root: str, key: str) -> SnapdirError:
-    """Our error. ENOENT is about the object only if the store itself is there."""
-    path = error.filename if isinstance(error.filename, str) else os.path.join(root, key)
+def store_error(error: OSError, root: str, key: str, *, writing: bool) -> SnapdirError:
+    """Our error. ENOENT is about the object only if the store itself is there and it was to be read."""
+    path = error.filename2 or error.filename or os.path.join(root, key)
     reason = f"{os.strerror(error.errno or 0)} (os error {error.errno})"
     if error.errno in FULL_DISK_ERRNOS:
         return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
     if error.errno in DENIED:
         return AccessDenied(f"{path}: {reason}", key=key)
-    if error.errno in ABSENT:
-        return missing_store(root) or ObjectNotFound(key)
+    if missing := missing_store(root):
+        return missing
+    if error.errno in ABSENT and not writing:
+        return ObjectNotFound(key)
     return StoreRefused(f"{path}: {reason}", key=key, error_code=errno.errorcode.get(error.errno or 0))
 
 

@@ -33,13 +33,13 @@ class FileUpload:
         expected = min(self._part_bytes, self._size - offset)
         if number < 1 or expected <= 0 or body_length(body) != expected:
             raise self._refused(f"part {number} of {body_length(body)} bytes does not fit")
-        await in_thread(self._root, self._key, lambda: self._fill(body, offset))
+        await in_thread(self._root, self._key, lambda: self._fill(body, offset), writing=True)
         self._missing.discard(number)
 
     async def commit(self) -> None:
         if self._missing:
             raise self._refused(f"part {min(self._missing)} is missing")
-        await in_thread(self._root, self._key, self._publish)
+        await in_thread(self._root, self._key, self._publish, writing=True)
 
     async def abort(self) -> None:
         await in_thread(self._root, self._key, lambda: remove(self._temporary))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -59,7 +60,7 @@ async def listed(store: Store, prefix: str, *, start_after: str = "") -> list[Ob
     return [info async for page in store.list(prefix, start_after=start_after) for info in page]
 
 
-async def cancelled_after(steps: int, call: Callable[[], Awaitable[object]]) -> None:
+async def cancelled_after(steps: int, call: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Start ``call``, let the loop turn ``steps`` times, and cancel it; it may have finished by then."""
     async with anyio.create_task_group() as group:
         group.start_soon(call)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -141,9 +142,9 @@ class StoreContract(ReadingContract, UploadContract):
         for steps in range(12):
             key = f"cancelled/{steps}"
             with open_file(DATA) as fd:
-                await cancelled_after(steps, lambda key=key, fd=fd: store.write(key, FileRange(fd, 0, len(DATA))))
+                await cancelled_after(steps, partial(store.write, key, FileRange(fd, 0, len(DATA))))
             assert self.get_behind(key) in (None, DATA)
-            await cancelled_after(steps, lambda key=key: store.write(key, DATA * 50))
+            await cancelled_after(steps, partial(store.write, key, DATA * 50))
             assert self.get_behind(key) in (None, DATA, DATA * 50)
 
     async def test_a_write_cancelled_before_it_begins_has_no_effect(self, store: Store) -> None:

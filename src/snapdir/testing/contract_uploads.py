@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 
 from snapdir.stores.base import FileRange, Store
@@ -61,7 +63,7 @@ class UploadContract(BackDoors):
         data, part_bytes = large_object(store)
         for steps in (0, 1, 3, 6):
             upload = await store.begin_upload(KEY, size=len(data), part_bytes=part_bytes)
-            await cancelled_after(steps, lambda upload=upload: upload.write_part(1, data[:part_bytes]))
+            await cancelled_after(steps, partial(upload.write_part, 1, data[:part_bytes]))
             await upload.abort()
             assert self.get_behind(KEY) is None
 

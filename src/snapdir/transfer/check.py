@@ -20,6 +20,7 @@ from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.ranges import RangeReader
 from snapdir.transfer.reports import CacheReport
 from snapdir.transfer.stages import Budget, run_workers
+from snapdir.transfer.true_size import with_true_size
 
 __all__ = ["check_cache", "check_snapshot", "find_damage"]
 
@@ -86,16 +87,15 @@ class _ObjectCheck:
         self._counters.files_done += 1
 
     async def _read(self, one: Wanted) -> None:
-        async with self.requests.share(1):
-            stored = await self._source.object_size(one.digest) if one.size is None else one.size
-        if stored is None:
-            raise ObjectNotFound(object_key(one.digest))
-        if stored > self._large_bytes:
-            await self._ranges.read_verified(one.digest, stored, _ignore)
-        else:
-            async with self._memory.share(stored), self.requests.share(1):
-                await self._source.read_object(one.digest, stored)
-            self._counters.bytes_done += stored
+        async def read(size: int) -> None:
+            if size > self._large_bytes:
+                await self._ranges.read_verified(one.digest, size, _ignore)
+            else:
+                async with self._memory.share(size), self.requests.share(1):
+                    await self._source.read_object(one.digest, size)
+                self._counters.bytes_done += size
+
+        await with_true_size(self._source, one, read)
 
 
 def _ignore(part: Part, data: memoryview) -> None:

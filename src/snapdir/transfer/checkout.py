@@ -15,7 +15,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
-from snapdir.transfer.landing import Landing
+from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import TreePlan, Wanted, plan_tree
 from snapdir.transfer.survey import survey
@@ -92,7 +92,7 @@ async def _fill(
 ) -> None:
     counters.phase = "checkout"
     wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
-    await download(source, wanted, Landing(destination, clone=options.clone), limits=limits, counters=counters)
+    await download(source, wanted, TreeLanding(destination, clone=options.clone), limits=limits, counters=counters)
     await anyio.to_thread.run_sync(_finish, plan, destination, options)
 
 

@@ -9,9 +9,8 @@ import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from snapdir.errors import ObjectNotFound, local_errors
+from snapdir.errors import SnapdirError, local_errors
 from snapdir.model.digest import EMPTY_DIGEST
-from snapdir.model.keys import object_key
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import Landing
@@ -21,6 +20,7 @@ from snapdir.transfer.parts import Part
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.ranges import RangeReader
 from snapdir.transfer.stages import Budget, batches, run_workers, start_workers
+from snapdir.transfer.true_size import with_true_size
 
 __all__ = ["download"]
 
@@ -76,45 +76,46 @@ class _Download:
         self._ranges = RangeReader(source, limits, counters, memory=self._memory, requests=self._requests)
 
     async def run(self, wanted: list[Wanted]) -> None:
-        unsized = [one for one in wanted if one.size is None]
-        await run_workers(unsized, self._ask_size, workers=min(self._requests.total, len(unsized)))
-        small = [one for one in wanted if (one.size or 0) <= self._limits.large_bytes]
-        large = [one for one in wanted if (one.size or 0) > self._limits.large_bytes]
-        async with anyio.create_task_group() as group:
-            start_workers(group, large, self._receive_large, workers=min(LARGE_OBJECTS_AT_ONCE, len(large)))
-            await self._receive_all_small(small)
-
-    async def _ask_size(self, one: Wanted) -> None:
-        async with self._requests.share(1):
-            one.size = await self._source.object_size(one.digest)
-        if one.size is None:
-            raise ObjectNotFound(f"{object_key(one.digest)} (for {one.path})")
-
-    async def _receive_all_small(self, small: list[Wanted]) -> None:
+        limit = self._limits.large_bytes
+        small = [one for one in wanted if one.size is None or one.size <= limit]
+        large = [one for one in wanted if one.size is not None and one.size > limit]
         send, arrivals = anyio.create_memory_object_stream[Arrival](2 * self._limits.batch_files)
 
         async def receive(one: Wanted) -> None:
-            await self._receive_small(one, send)
+            await self._receive(one, send)
 
         with send, arrivals:
-            async with anyio.create_task_group() as group:
+            async with anyio.create_task_group() as landing:
                 for _ in range(LANDING_TASKS):
-                    group.start_soon(self._place_arrivals, arrivals)
-                await run_workers(small, receive, workers=min(self._requests.total, len(small)))
+                    landing.start_soon(self._place_arrivals, arrivals)
+                async with anyio.create_task_group() as receiving:
+                    start_workers(receiving, large, receive, workers=min(LARGE_OBJECTS_AT_ONCE, len(large)))
+                    start_workers(receiving, small, receive, workers=min(self._requests.total, len(small)))
                 send.close()
 
-    async def _receive_small(self, one: Wanted, send: MemoryObjectSendStream[Arrival]) -> None:
-        size = one.size or 0
+    async def _receive(self, one: Wanted, send: MemoryObjectSendStream[Arrival]) -> None:
+        async def read(size: int) -> None:
+            if size <= self._limits.large_bytes:
+                await self._receive_small(one, size, send)
+            else:
+                await self._receive_large(one, size)
+
+        try:
+            await with_true_size(self._source, one, read)
+        except SnapdirError as error:
+            error.add_note(f"while fetching {one.path}")
+            raise
+        self._counters.objects_received += 1
+
+    async def _receive_small(self, one: Wanted, size: int, send: MemoryObjectSendStream[Arrival]) -> None:
         await self._memory.acquire(size)
         try:
             async with self._requests.share(1):
                 data = await self._source.read_object(one.digest, size)
-            self._counters.objects_received += 1
             self._counters.bytes_received += size
             await send.send((one, data))
-        except BaseException as error:
+        except BaseException:
             self._memory.release(size)
-            error.add_note(f"while fetching {one.path}")
             raise
 
     async def _place_arrivals(self, arrivals: MemoryObjectReceiveStream[Arrival]) -> None:
@@ -131,24 +132,22 @@ class _Download:
             finally:
                 self._memory.release(sum(len(data) for _, data in batch))
 
-    async def _receive_large(self, one: Wanted) -> None:
+    async def _receive_large(self, one: Wanted, size: int) -> None:
         descriptor = await anyio.to_thread.run_sync(self._landing.open_temporary, one)
 
         def write(part: Part, data: memoryview) -> None:
-            with local_errors(self._landing.destination.staging_path):
+            with local_errors(self._landing.temporaries):
                 _write_at(descriptor, data, part.offset)
 
         try:
-            await self._ranges.read_verified(one.digest, one.size or 0, write)
+            await self._ranges.read_verified(one.digest, size, write)
             await anyio.to_thread.run_sync(self._landing.place_temporary, one, descriptor)
-        except BaseException as error:
-            error.add_note(f"while fetching {one.path}")
+        except BaseException:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._landing.drop, one)
             raise
         finally:
             os.close(descriptor)
-        self._counters.objects_received += 1
         self._counters.files_done += len(one.targets)
 
 

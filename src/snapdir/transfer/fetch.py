@@ -8,7 +8,6 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from snapdir.disk.destination import Destination
 from snapdir.errors import (
     CorruptManifest,
     IncompleteCache,
@@ -21,16 +20,17 @@ from snapdir.errors import (
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
+from snapdir.stores.file_writing import FileWriter
+from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
-from snapdir.transfer.landing import Landing
+from snapdir.transfer.landing import StoreLanding
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted, plan_objects
 
 __all__ = ["NO_STORE", "cached_manifest", "fetch", "missing_objects", "require_cached"]
 
 NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
-PARTIAL = ".partial"
 
 
 async def fetch(
@@ -40,7 +40,7 @@ async def fetch(
     *,
     limits: Limits,
     counters: Counters,
-    clone: bool = True,
+    settings: StoreSettings,
     dry_run: bool = False,
 ) -> Manifest:
     """Make the cache hold a complete snapshot, and return its manifest.
@@ -49,6 +49,7 @@ async def fetch(
 
     Args:
         source: Where to fetch from; None is enough for a complete cache.
+        settings: How the cache writes.
         dry_run: Read the manifest, write nothing.
 
     Raises:
@@ -72,9 +73,8 @@ async def fetch(
     counters.files_total = len(missing)
     counters.bytes_total = sum(one.size or 0 for one in missing)
     counters.total_is_final = True
-    destination = await anyio.to_thread.run_sync(_open_cache, cache.objects.local_path(""))
-    with destination, ungrouped(f"fetch {snapshot_id}"):
-        await download(source, missing, Landing(destination, clone=clone), limits=limits, counters=counters)
+    with ungrouped(f"fetch {snapshot_id}"):
+        await download(source, missing, _landing(cache, settings), limits=limits, counters=counters)
     await cache.write_manifest(manifest)
     return manifest
 
@@ -98,7 +98,7 @@ def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -
     Raises:
         ObjectNotFound: some are absent; the message names the first by its path.
     """
-    missing = missing_objects(manifest, cache)
+    missing = [one for one in plan_objects(manifest) if not _exists(cache.local_object(one.digest))]
     if missing:
         raise IncompleteCache(snapshot_id, missing[0].digest, missing[0].path, len(missing))
 
@@ -111,7 +111,12 @@ def _is_cached(one: Wanted, path: Path | None) -> bool:
     return one.size in (None, size)
 
 
-def _open_cache(root: Path | None) -> Destination:
+def _exists(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+def _landing(cache: Repository, settings: StoreSettings) -> StoreLanding:
+    root = cache.objects.local_path("")
     if root is None:
-        raise SnapdirError("the cache must be a directory of this host")
-    return Destination.open(root, staging_name=PARTIAL)
+        raise SnapdirError(f"the cache must be a directory of this host, not {cache.url}")
+    return StoreLanding(str(root), FileWriter(str(root), settings))

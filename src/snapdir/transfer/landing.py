@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import os
 import secrets
+from typing import Protocol
 
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.destination import Destination
 from snapdir.errors import local_errors
 from snapdir.stores.base import Buffer
+from snapdir.stores.file_writing import FileWriter, remove
 from snapdir.transfer.plan import Wanted
 
-__all__ = ["Landing"]
+__all__ = ["Landing", "StoreLanding", "TreeLanding"]
+
+OBJECT_MODE = 0o444
 
 
-class Landing:
-    """Places verified objects below one destination, each at all of its targets.
+class Landing(Protocol):
+    """Places verified objects, each at all of its targets. Safe for several threads with different objects."""
+
+    @property
+    def temporaries(self) -> str:
+        """The directory where unfinished objects are, for messages."""
+
+    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+        """Write a small object's verified bytes to every target."""
+
+    def open_temporary(self, wanted: Wanted) -> int:
+        """A descriptor for a large object's bytes; the caller closes it after ``place_temporary`` or ``drop``."""
+
+    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+        """Give the temporary, whose bytes the caller has verified, its names."""
+
+    def drop(self, wanted: Wanted) -> None:
+        """Remove an object's temporaries. None there is fine."""
+
+
+class TreeLanding:
+    """Lands objects as the files of a directory.
 
     Temporaries are named by digest and by landing, so that two pulls into one directory cannot touch each other's.
 
@@ -24,45 +48,81 @@ class Landing:
     """
 
     def __init__(self, destination: Destination, *, clone: bool = True) -> None:
-        self.destination = destination
+        self._destination = destination
         self._clone = clone
         self._token = secrets.token_hex(4)
 
+    @property
+    def temporaries(self) -> str:
+        return self._destination.staging_path
+
     def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
-        """Write a small object's verified bytes to every target."""
         temporary = self._name(wanted)
         for target in wanted.targets:
-            self.destination.make_directory(target.names[:-1], replace=True)
-            self.destination.write_temporary(temporary, data)
-            self.destination.publish(temporary, target.names, target.mode, replace=True)
+            self._destination.make_directory(target.names[:-1], replace=True)
+            self._destination.write_temporary(temporary, data)
+            self._destination.publish(temporary, target.names, target.mode, replace=True)
 
     def open_temporary(self, wanted: Wanted) -> int:
-        """A descriptor for a large object's bytes; the caller closes it, then calls ``place_temporary`` or ``drop``."""
-        return self.destination.create_temporary(self._name(wanted))
+        return self._destination.create_temporary(self._name(wanted))
 
     def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
-        """Give the temporary, whose bytes the caller has verified, its names; second copies are reflinks or copies."""
         first, *others = wanted.targets
         for target in others:
             self._place_copy(wanted, descriptor, target.names, target.mode)
-        self.destination.make_directory(first.names[:-1], replace=True)
-        self.destination.publish(self._name(wanted), first.names, first.mode, replace=True)
+        self._destination.make_directory(first.names[:-1], replace=True)
+        self._destination.publish(self._name(wanted), first.names, first.mode, replace=True)
 
     def drop(self, wanted: Wanted) -> None:
-        """Remove an object's temporaries. None there is fine."""
-        self.destination.discard(self._name(wanted))
-        self.destination.discard(self._name(wanted, "-copy"))
+        self._destination.discard(self._name(wanted))
+        self._destination.discard(self._name(wanted, "-copy"))
 
     def _place_copy(self, wanted: Wanted, descriptor: int, names: tuple[str, ...], mode: int) -> None:
         temporary = self._name(wanted, "-copy")
-        copy = self.destination.create_temporary(temporary)
+        copy = self._destination.create_temporary(temporary)
         try:
-            with local_errors(self.destination.path_of(names)):
+            with local_errors(self._destination.path_of(names)):
                 copy_contents(descriptor, copy, os.fstat(descriptor).st_size, clone=self._clone)
         finally:
             os.close(copy)
-        self.destination.make_directory(names[:-1], replace=True)
-        self.destination.publish(temporary, names, mode, replace=True)
+        self._destination.make_directory(names[:-1], replace=True)
+        self._destination.publish(temporary, names, mode, replace=True)
 
     def _name(self, wanted: Wanted, suffix: str = "") -> str:
         return f"{wanted.digest}.{self._token}{suffix}"
+
+
+class StoreLanding:
+    """Lands objects as the objects of a store on this host: the cache."""
+
+    def __init__(self, root: str, writer: FileWriter) -> None:
+        self._root = root
+        self._writer = writer
+        self._paths: dict[str, str] = {}
+
+    @property
+    def temporaries(self) -> str:
+        return self._root
+
+    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+        with local_errors(self._root):
+            self._writer.write(_key(wanted), data, if_absent=False)
+
+    def open_temporary(self, wanted: Wanted) -> int:
+        with local_errors(self._root):
+            self._paths[wanted.digest], descriptor = self._writer.create(OBJECT_MODE)
+        return descriptor
+
+    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:  # noqa: ARG002  # the name is enough here
+        with local_errors(self._root):
+            self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
+
+    def drop(self, wanted: Wanted) -> None:
+        path = self._paths.pop(wanted.digest, None)
+        if path is not None:
+            with local_errors(self._root):
+                remove(path)
+
+
+def _key(wanted: Wanted) -> str:
+    return "/".join(wanted.targets[0].names)

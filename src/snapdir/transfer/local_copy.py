@@ -41,10 +41,6 @@ def _place(source: Repository, one: Wanted, landing: Landing) -> None:
     descriptor = _open_object(source, one)
     try:
         size = os.fstat(descriptor).st_size
-        if one.size is not None and size != one.size:
-            raise CorruptObject(
-                source.object_name(one.digest), expected=one.digest, actual=f"{size} bytes instead of {one.size}"
-            )
         if size <= MIB:
             data = os.read(descriptor, size)
             _check(digest_of(data), source, one)
@@ -76,7 +72,7 @@ def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: 
         landing.place_temporary(one, temporary)
     except OSError as error:
         landing.drop(one)
-        raise local_error(error, landing.destination.staging_path) from error
+        raise local_error(error, landing.temporaries) from error
     except BaseException:
         landing.drop(one)
         raise

@@ -5,9 +5,8 @@ from __future__ import annotations
 import anyio
 import anyio.from_thread
 
-from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound, ObjectNotFound, StoreMissing, ungrouped
+from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound, StoreMissing, ungrouped
 from snapdir.model.digest import Digest
-from snapdir.model.keys import object_key
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.transfer.events import Counters
@@ -16,6 +15,7 @@ from snapdir.transfer.parts import Part, part_size
 from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.ranges import RangeReader, Sink
 from snapdir.transfer.stages import Budget, run_workers
+from snapdir.transfer.true_size import with_true_size
 from snapdir.transfer.upload import ABORT_SECONDS
 
 __all__ = ["sync"]
@@ -76,18 +76,20 @@ class _Copier:
         self._recheck = recheck
 
     async def copy(self, one: Wanted) -> None:
-        async with self.requests.share(1):
-            size = one.size if one.size is not None else await self._source.object_size(one.digest)
-            if size is None:
-                raise ObjectNotFound(object_key(one.digest))
-            present = not self._recheck and await self._target.object_size(one.digest) == size
-        if present:
-            self._counters.objects_skipped += 1
-        elif size <= self._limits.large_bytes:
-            await self._copy_whole(one.digest, size)
-        else:
-            await self._copy_parts(one.digest, size)
+        async def copy_sized(size: int) -> None:
+            if await self._is_present(one.digest, size):
+                self._counters.objects_skipped += 1
+            elif size <= self._limits.large_bytes:
+                await self._copy_whole(one.digest, size)
+            else:
+                await self._copy_parts(one.digest, size)
+
+        await with_true_size(self._source, one, copy_sized)
         self._counters.files_done += 1
+
+    async def _is_present(self, digest: Digest, size: int) -> bool:
+        async with self.requests.share(1):
+            return not self._recheck and await self._target.object_size(digest) == size
 
     async def _copy_whole(self, digest: Digest, size: int) -> None:
         async with self._memory.share(size), self.requests.share(1):

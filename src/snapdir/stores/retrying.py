@@ -1,0 +1,178 @@
+"""Ask again when a store fails in a way that may pass: full jitter, and never sooner than the store wishes."""
+
+from __future__ import annotations
+
+import random as random_numbers
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
+
+import anyio
+
+from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
+from snapdir.stores.base import Body, ObjectInfo, Store, Upload
+from snapdir.stores.settings import RetryPolicy
+from snapdir.stores.wrapper import StoreWrapper
+
+__all__ = ["BodyCutShort", "RetryingStore", "delay_seconds", "retry"]
+
+MAX_RETRY_AFTER_SECONDS = 600.0
+"""A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
+
+Sleep = Callable[[float], Awaitable[None]]
+Random = Callable[[], float]
+Result = TypeVar("Result")
+
+
+class BodyCutShort(ConnectionFailed):
+    """A body that ended early. ``received`` bytes of it are in the caller's buffer, and a reader may go on behind them."""
+
+    def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
+        super().__init__(message, key=key)
+        self.received = received
+
+
+def delay_seconds(error: TransientStoreError, retries: int, policy: RetryPolicy, random: Random) -> float:
+    """How long to wait after ``error`` when ``retries`` retries have been made already."""
+    # A large exponent would overflow a float; long before that the draw is bounded by max_seconds.
+    bound = min(policy.max_seconds, policy.base_seconds * 2.0 ** min(retries, 64))
+    delay = random() * bound
+    if isinstance(error, Throttled) and error.retry_after_seconds is not None:
+        return max(delay, min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
+    return delay
+
+
+async def retry(
+    call: Callable[[], Awaitable[Result]],
+    policy: RetryPolicy,
+    *,
+    sleep: Sleep = anyio.sleep,
+    random: Random = random_numbers.random,
+) -> Result:
+    """Await ``call()`` until it succeeds, fails for good, or has failed ``policy.attempts`` times.
+
+    Only a TransientStoreError is retried; anything else, a cancellation included, leaves at once. The error that
+    finally leaves has ``attempts`` set.
+    """
+    attempts = 1
+    while True:
+        try:
+            return await call()
+        except TransientStoreError as error:
+            error.attempts = attempts
+            if attempts >= policy.attempts:
+                raise
+            delay = delay_seconds(error, attempts - 1, policy, random)
+        # Outside the handler: while it sleeps, the error and the frames it holds are gone.
+        await sleep(delay)
+        attempts += 1
+
+
+class RetryingStore(StoreWrapper):
+    """``inner``, whose transient failures are retried. Every call keeps its promises across attempts.
+
+    A ``write`` with ``if_absent`` whose first answer got lost may report False for an object it wrote itself; that the
+    object is there is true either way.
+    """
+
+    def __init__(
+        self,
+        inner: Store,
+        policy: RetryPolicy,
+        *,
+        sleep: Sleep = anyio.sleep,
+        random: Random = random_numbers.random,
+    ) -> None:
+        super().__init__(inner)
+        self._policy = policy
+        self._sleep = sleep
+        self._random = random
+
+    async def stat(self, key: str) -> ObjectInfo:
+        return await self._retry(partial(self.inner.stat, key))
+
+    async def list(self, prefix: str, *, start_after: str = "") -> AsyncGenerator[Sequence[ObjectInfo], None]:
+        """Pages of ``inner``; after a failure they go on behind the last key seen. Each page has its own attempts."""
+        last = start_after
+        exhausted = False
+        pages = _Pages(self.inner, prefix)
+        async with aclosing(pages):
+            while not exhausted:
+                page = await self._retry(partial(pages.page_behind, last))
+                exhausted = page is None
+                if page:
+                    last = page[-1].key
+                    yield page
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        return await self._retry(partial(self.inner.read, key, start=start, length=length))
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        """Fill ``buffer``; after a body that was cut short only what is missing is asked for."""
+        received = 0
+
+        async def read_rest() -> int:
+            nonlocal received
+            try:
+                with buffer[received:] as rest:
+                    return received + await self.inner.read_into(key, rest, start=start + received)
+            except BodyCutShort as error:
+                received += error.received
+                raise
+
+        return await self._retry(read_rest)
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        return await self._retry(partial(self.inner.write, key, body, if_absent=if_absent))
+
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> Upload:
+        upload = await self._retry(partial(self.inner.begin_upload, key, size=size, part_bytes=part_bytes))
+        return _RetryingUpload(upload, self._retry)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        await self._retry(partial(self.inner.delete, keys))
+
+    async def _retry(self, call: Callable[[], Awaitable[Result]]) -> Result:
+        return await retry(call, self._policy, sleep=self._sleep, random=self._random)
+
+
+class _Pages:
+    """One listing of ``inner``, begun again after a failure: an async generator that has raised is finished."""
+
+    def __init__(self, inner: Store, prefix: str) -> None:
+        self._inner = inner
+        self._prefix = prefix
+        self._pages: AsyncIterator[Sequence[ObjectInfo]] | None = None
+
+    async def page_behind(self, last: str) -> Sequence[ObjectInfo] | None:
+        """The next page, None at the end. ``last`` counts only where the listing has to begin (again)."""
+        if self._pages is None:
+            self._pages = self._inner.list(self._prefix, start_after=last)
+        try:
+            return await anext(self._pages, None)
+        except TransientStoreError:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        pages, self._pages = self._pages, None
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()
+
+
+class _RetryingUpload:
+    """An upload whose parts, and whose end, are each retried alone."""
+
+    def __init__(self, inner: Upload, retry_call: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._retry = retry_call
+
+    async def write_part(self, number: int, body: Body) -> None:
+        await self._retry(partial(self._inner.write_part, number, body))
+
+    async def commit(self) -> None:
+        await self._retry(self._inner.commit)
+
+    async def abort(self) -> None:
+        await self._retry(self._inner.abort)

@@ -1,0 +1,353 @@
+"""Request bodies, and the two ways they leave: through the kernel (plain TCP) or through a TLS transport.
+
+Both senders are driven by the event loop, send nothing after ``stop()``, and report to the connection that owns them.
+A file that is in the page cache is sent from the loop; one that is not is read by a thread, so a slow disk never
+holds the loop up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from contextlib import suppress
+from os import posix_fadvise, sendfile
+from typing import Protocol
+
+__all__ = [
+    "Body",
+    "BodyOwner",
+    "FileRange",
+    "Sender",
+    "SocketSender",
+    "TransportSender",
+    "UnexpectedEnd",
+    "body_length",
+    "read_small",
+]
+
+# A sendfile of 4 MiB takes the loop 0.8 ms and is what a full-grown socket buffer holds; in calls of 1 MiB the same
+# GiB costs 1.3 to 1.7 times the CPU.
+SENDFILE_BYTES = 4 << 20
+# Pages are probed this far apart before a sendfile: 16 probes of 0.7 µs for 4 MiB. Holes between are one short read.
+PROBE_BYTES = 256 << 10
+# A block of 256 KiB is encrypted in 0.1 ms; four of them, then others have their turn.
+BLOCK_BYTES = 256 << 10
+BLOCKS_A_TURN = 4
+
+
+class FileRange(Protocol):
+    """``length`` bytes of an open file from ``offset``; the descriptor's own position is neither used nor moved."""
+
+    @property
+    def fd(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+
+
+Body = bytes | bytearray | memoryview | FileRange
+
+
+class BodyOwner(Protocol):
+    """What a sender tells the connection it works for."""
+
+    def body_moved(self) -> None:
+        """Some bytes have left."""
+
+    def body_settled(self) -> None:
+        """All bytes have left, or the thread that was busy has returned."""
+
+    def body_failed(self, error: OSError | UnexpectedEnd) -> None:
+        """The file cannot be read, or is too short."""
+
+    def body_refused(self, error: OSError) -> None:
+        """The peer takes no more; whatever it has answered can still be read."""
+
+
+class UnexpectedEnd(Exception):
+    """The file ended before its range did."""
+
+
+def body_length(body: Body) -> int:
+    """Bytes that ``body`` is."""
+    if isinstance(body, (bytes, bytearray)):
+        return len(body)
+    return body.nbytes if isinstance(body, memoryview) else body.length
+
+
+def read_small(body: FileRange) -> bytes | None:
+    """The bytes of a small range if they are at hand in the page cache, else None. Never waits for a disk."""
+    block = bytearray(body.length)
+    try:
+        count = os.preadv(body.fd, [block], body.offset, os.RWF_NOWAIT)
+    except OSError:
+        return None
+    return bytes(block) if count == body.length else None
+
+
+class Sender:
+    """What both ways have in common: the body, how much of it has left, and the thread that may be reading for it.
+
+    Attributes:
+        sent: Bytes of the body that have left.
+        busy: A thread is at work, so ``sent`` may lag behind; ``body_settled`` or ``body_failed`` follows.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, owner: BodyOwner, body: Body) -> None:
+        self._loop = loop
+        self._owner: BodyOwner | None = owner
+        self.length = body_length(body)
+        self.sent = 0
+        self.busy = False
+        self._file: FileRange | None = None
+        self._memory = memoryview(b"")
+        if isinstance(body, (bytes, bytearray, memoryview)):
+            self._memory = memoryview(body).cast("B")
+        else:
+            self._file = body
+
+    @property
+    def done(self) -> bool:
+        """The whole body has left."""
+        return self.sent == self.length
+
+    def _moved(self, count: int) -> None:
+        self.sent += count
+        if self._owner is not None:
+            self._owner.body_moved()
+
+    def _finish(self) -> None:
+        owner = self._owner
+        self.stop()
+        if owner is not None:
+            owner.body_settled()
+
+    def _fail(self, error: OSError | UnexpectedEnd) -> None:
+        owner = self._owner
+        self.stop()
+        if owner is not None:
+            owner.body_failed(error)
+
+    def stop(self) -> None:
+        """Send nothing more and let go of the body. Safe to repeat."""
+        self._owner = None
+        self._memory = memoryview(b"")
+
+
+class SocketSender(Sender):
+    """Sends a head and a body past a plain transport, through a duplicate of its socket.
+
+    A transport copies what the kernel does not take at once, and uvloop's has no sendfile. Neither loop lets anybody
+    else watch a descriptor that belongs to a transport, hence the duplicate. The transport's own buffer is empty
+    whenever a request begins, so nothing can overtake anything.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, owner: BodyOwner, body: Body, transport: asyncio.Transport
+    ) -> None:
+        super().__init__(loop, owner, body)
+        original = transport.get_extra_info("socket")
+        family, kind, protocol = original.family, original.type, original.proto
+        self._socket = socket.socket(family, kind, protocol, fileno=os.dup(original.fileno()))
+        self._socket.setblocking(False)
+        self._head = b""
+        self._watching = False
+
+    def start(self, head: bytes = b"") -> None:
+        """Begin with ``head``; what cannot leave now follows when the socket has room."""
+        self._head = head
+        self._advance()
+
+    def stop(self) -> None:
+        super().stop()
+        if self._watching:
+            self._watching = False
+            self._loop.remove_writer(self._socket.fileno())
+        if self.busy:
+            # The thread holds the descriptor: end the connection under it now, close when it has returned.
+            with suppress(OSError):  # the peer was first
+                self._socket.shutdown(socket.SHUT_RDWR)
+        else:
+            self._socket.close()
+
+    def _advance(self) -> None:
+        """Hand over what the kernel takes now, once; the loop calls again when there is room for more."""
+        if self._owner is None or self.busy:
+            return
+        try:
+            if self._head:
+                sent = self._socket.send(self._head, socket.MSG_MORE)
+                self._head = self._head[sent:]
+            if not self._head:
+                self._send_some()
+        except BlockingIOError:
+            self._watch()
+        except OSError as error:
+            self._broken(error)
+
+    def _send_some(self) -> None:
+        file = self._file
+        if file is None:
+            self._sent_some(self._socket.send(self._memory[self.sent : self.sent + SENDFILE_BYTES]))
+            return
+        offset, length = file.offset + self.sent, min(self.length - self.sent, SENDFILE_BYTES)
+        if _in_page_cache(file.fd, offset, length):
+            self._sent_some(sendfile(self._socket.fileno(), file.fd, offset, length))
+            return
+        if self._watching:
+            self._watching = False
+            self._loop.remove_writer(self._socket.fileno())
+        self.busy = True
+        socket_fd = self._socket.fileno()
+        future = self._loop.run_in_executor(None, _sendfile_from_disk, socket_fd, file.fd, offset, length)
+        future.add_done_callback(self._thread_done)
+
+    def _thread_done(self, future: asyncio.Future[int]) -> None:
+        self.busy = False
+        if self._owner is None:
+            future.exception()  # nobody waits for it
+            self._socket.close()
+            return
+        try:
+            self._sent_some(future.result())
+        except BlockingIOError:
+            self._watch()
+        except OSError as error:
+            self._broken(error)
+        if self._owner is not None:
+            self._owner.body_settled()
+
+    def _sent_some(self, count: int) -> None:
+        if count == 0 and not self.done:
+            self._fail(UnexpectedEnd())
+            return
+        self._moved(count)
+        if self.done:
+            self._finish()
+        else:
+            self._watch()
+
+    def _watch(self) -> None:
+        if not self._watching and self._owner is not None:
+            self._watching = True
+            self._loop.add_writer(self._socket.fileno(), self._advance)
+
+    def _broken(self, error: OSError) -> None:
+        if self._file is not None and not _is_from_the_socket(error):
+            self._fail(error)
+            return
+        owner = self._owner
+        self.stop()
+        if owner is not None:
+            owner.body_refused(error)
+
+
+class TransportSender(Sender):
+    """Sends a head and a body through a TLS transport, in blocks, as fast as its buffer empties."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, owner: BodyOwner, body: Body, transport: asyncio.Transport
+    ) -> None:
+        super().__init__(loop, owner, body)
+        self._transport: asyncio.Transport | None = transport
+        self._paused = False
+        self._scheduled = False
+
+    def start(self, head: bytes = b"") -> None:
+        """Begin with ``head``; the rest follows as the transport takes it."""
+        if head and self._transport is not None:
+            self._transport.write(head)
+        self._schedule()
+
+    def pause(self) -> None:
+        """The transport's buffer is full."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The transport's buffer has room again."""
+        self._paused = False
+        self._schedule()
+
+    def stop(self) -> None:
+        super().stop()
+        self._transport = None
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self.busy and self._owner is not None:
+            self._scheduled = True
+            self._loop.call_soon(self._advance)
+
+    def _advance(self) -> None:
+        self._scheduled = False
+        for _ in range(BLOCKS_A_TURN):
+            if self._paused or self._owner is None:
+                return
+            block = self._next_block()
+            if block is None:
+                return
+            self._write(block)
+        self._schedule()
+
+    def _next_block(self) -> bytes | memoryview | None:
+        file = self._file
+        if file is None:
+            return self._memory[self.sent : self.sent + BLOCK_BYTES]
+        # A new block each time: a transport may keep what it is given, so a buffer could not be used again.
+        offset, block = file.offset + self.sent, bytearray(min(self.length - self.sent, BLOCK_BYTES))
+        try:
+            count = os.preadv(file.fd, [block], offset, os.RWF_NOWAIT)
+        except OSError:
+            count = -1  # not in the page cache, or not to be known, or unreadable: the thread will say
+        if count == len(block):
+            return memoryview(block)
+        self.busy = True
+        future = self._loop.run_in_executor(None, os.pread, file.fd, len(block), offset)
+        future.add_done_callback(self._thread_done)
+        return None
+
+    def _thread_done(self, future: asyncio.Future[bytes]) -> None:
+        self.busy = False
+        error = future.exception()
+        if self._owner is None:
+            return
+        if isinstance(error, OSError):
+            self._fail(error)
+            return
+        self._write(future.result())
+        self._schedule()
+
+    def _write(self, block: bytes | memoryview) -> None:
+        if not block and not self.done:
+            self._fail(UnexpectedEnd())
+        elif self._transport is not None:
+            self._transport.write(block)
+            self._moved(len(block))
+            if self.done:
+                self._finish()
+
+
+def _in_page_cache(fd: int, offset: int, length: int) -> bool:
+    """Whether a sendfile of this range will find its pages in memory; False where that cannot be known (tmpfs, NFS)."""
+    probe = [bytearray(1)]
+    try:
+        for at in range(offset, offset + length, PROBE_BYTES):
+            os.preadv(fd, probe, at, os.RWF_NOWAIT)
+        os.preadv(fd, probe, offset + length - 1, os.RWF_NOWAIT)
+    except OSError:
+        return False
+    return True
+
+
+def _sendfile_from_disk(to: int, fd: int, offset: int, length: int) -> int:
+    posix_fadvise(fd, offset, 2 * length, os.POSIX_FADV_WILLNEED)  # this chunk, and the next while this one leaves
+    return sendfile(to, fd, offset, length)
+
+
+_UNREACHABLE = {errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}
+
+
+def _is_from_the_socket(error: OSError) -> bool:
+    return isinstance(error, (ConnectionError, TimeoutError)) or error.errno in _UNREACHABLE

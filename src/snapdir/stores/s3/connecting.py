@@ -1,0 +1,111 @@
+"""From an endpoint to an open connection: addresses in turn, TLS, one deadline for all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snapdir.stores.s3.dns import Address, AddressBook
+from snapdir.stores.s3.wire import Connection
+from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectTimeout, TLSFailed
+
+__all__ = ["Endpoint", "open_connection"]
+
+_DEFAULT_PORTS = {True: 443, False: 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server: where it is, and whether and how TLS is spoken with it (``ssl_context``)."""
+
+    host: str
+    port: int
+    ssl_context: ssl.SSLContext | None = None
+
+    @property
+    def host_header(self) -> bytes:
+        """What a request to it says in ``Host``: no port where it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = _DEFAULT_PORTS[self.ssl_context is not None]
+        return (host if self.port == default else f"{host}:{self.port}").encode("idna" if host.isascii() else "utf-8")
+
+
+async def open_connection(
+    endpoint: Endpoint, book: AddressBook, make_connection: Callable[[], Connection], *, connect_seconds: float
+) -> Connection:
+    """Connect to one of the endpoint's addresses; the next one when one refuses.
+
+    While there are others, an address has half of the time that is left.
+
+    Raises:
+        ConnectFailed: no address took the connection, or there is none.
+        ConnectTimeout: not within ``connect_seconds``.
+        TLSFailed: the server's certificate or its TLS is not acceptable. No other address is tried.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + connect_seconds
+    failure: Exception | None = None
+    candidates = await _addresses(endpoint, book, deadline, connect_seconds)
+    for number, address in enumerate(candidates, 1):
+        last = number == len(candidates)
+        try:
+            async with asyncio.timeout_at(deadline if last else (loop.time() + deadline) / 2):
+                return await _connect(endpoint, address, make_connection, connect_seconds)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            failure = error  # closed within the handshake: that is this address's trouble
+        except ssl.SSLError as error:
+            raise TLSFailed(endpoint.host, endpoint.port, _reason(error)) from error
+        except OSError as error:
+            failure = error
+        book.strike(address)
+    if isinstance(failure, TimeoutError) and failure.errno is None:
+        raise ConnectTimeout(endpoint.host, endpoint.port, connect_seconds) from failure
+    raise ConnectFailed(endpoint.host, endpoint.port, str(failure)) from failure
+
+
+async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, seconds: float) -> list[Address]:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await book.candidates()
+    except socket.gaierror as error:
+        raise ConnectFailed(endpoint.host, endpoint.port, f"no address: {error.strerror}") from error
+    except TimeoutError as error:
+        raise ConnectTimeout(endpoint.host, endpoint.port, seconds) from error
+    except OSError as error:
+        raise ConnectFailed(endpoint.host, endpoint.port, str(error)) from error
+
+
+async def _connect(
+    endpoint: Endpoint, address: Address, make_connection: Callable[[], Connection], connect_seconds: float
+) -> Connection:
+    loop = asyncio.get_running_loop()
+    family, sockaddr = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await loop.sock_connect(sock, sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    # From here on the transport owns the socket, and closes it if the handshake fails or is cancelled.
+    if endpoint.ssl_context is None:
+        _, connection = await loop.create_connection(make_connection, sock=sock)
+    else:
+        _, connection = await loop.create_connection(
+            make_connection,
+            sock=sock,
+            ssl=endpoint.ssl_context,
+            server_hostname=endpoint.host,
+            ssl_handshake_timeout=connect_seconds,
+        )
+    return connection
+
+
+def _reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return error.reason or str(error)

@@ -1,0 +1,80 @@
+"""A host's addresses: looked up off the loop, remembered for a while, taken in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["Address", "AddressBook", "resolve"]
+
+# The family, and the address as sockets of that family take it.
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+
+
+def resolve(host: str, port: int, flags: int = 0) -> list[Address]:
+    """Every TCP address of ``host``, IPv4 and IPv6, in the system's order. Blocks.
+
+    Raises:
+        OSError: there is none.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=flags)
+    return list(dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found))
+
+
+class AddressBook:
+    """The addresses of one host and port.
+
+    Callers that come during a look-up share it. One loop at a time; ``forget()`` before another.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        lifetime_seconds: float = 60.0,
+        resolve: Callable[[str, int], Sequence[Address]] = resolve,
+    ) -> None:
+        self._host, self._port = host, port
+        self._lifetime_seconds = lifetime_seconds
+        self._resolve = resolve
+        self.forget()
+
+    def forget(self) -> None:
+        """Look the name up again next time."""
+        self._addresses: list[Address] = []
+        self._expires_at = 0.0
+        self._turn = -1
+        self._lookup: asyncio.Future[Sequence[Address]] | None = None
+
+    async def candidates(self) -> list[Address]:
+        """All addresses, beginning with another one at each call.
+
+        Raises:
+            OSError: the name has none, or cannot be looked up.
+        """
+        if not self._addresses or asyncio.get_running_loop().time() >= self._expires_at:
+            await self._refresh()
+        self._turn = (self._turn + 1) % len(self._addresses)
+        return self._addresses[self._turn :] + self._addresses[: self._turn]
+
+    def strike(self, address: Address) -> None:
+        """Leave out an address that does not answer, until the next look-up; never the last one."""
+        if address in self._addresses and len(self._addresses) > 1:
+            self._addresses.remove(address)
+
+    async def _refresh(self) -> None:
+        if self._lookup is None:
+            self._lookup = asyncio.get_running_loop().run_in_executor(None, self._resolve, self._host, self._port)
+            self._lookup.add_done_callback(self._note)
+        # Shielded: a caller that gives up does not take the answer from those who wait with it.
+        if not await asyncio.shield(self._lookup):
+            raise OSError(f"{self._host} has no address")
+
+    def _note(self, lookup: asyncio.Future[Sequence[Address]]) -> None:
+        self._lookup = None
+        if not lookup.cancelled() and lookup.exception() is None:
+            self._addresses = list(lookup.result())
+            self._expires_at = lookup.get_loop().time() + self._lifetime_seconds

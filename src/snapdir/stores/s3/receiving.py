@@ -1,0 +1,180 @@
+"""Turning received bytes into responses: where each byte goes, and when a response is complete. No I/O."""
+
+from __future__ import annotations
+
+from snapdir.stores.s3.http_parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, ChunkedDecoder, MalformedHTTP, Response
+
+__all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "ResponseReceiver"]
+
+ERROR_BODY_BYTES = 1 << 20
+SCRATCH_BYTES = 64 << 10
+INTERIM_LIMIT = 32
+_WITHOUT_BODY = (204, 304)
+
+
+class ResponseReceiver:
+    """Receives one response after another.
+
+    ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
+    to its destination, except for what came along with its head.
+
+    Attributes:
+        received: Bytes of the current response, its head and interim responses included.
+        continued: The server has said ``100 Continue``.
+    """
+
+    def __init__(self, scratch: bytearray) -> None:
+        """``scratch`` is used only between a ``buffer()`` and its ``feed()``: receivers of one thread may share it."""
+        self._scratch = scratch
+        self._view = memoryview(scratch)
+        self._partial: bytearray | None = None  # a head whose end has not come
+        self._collected = bytearray()  # a body for ``Response.body`` that came in pieces
+        self.begin(method_is_head=False, into=None, max_body_bytes=0)
+
+    def begin(self, *, method_is_head: bool, into: memoryview | None, max_body_bytes: int) -> None:
+        """Expect a response.
+
+        Args:
+            into: Where the body of a 2xx goes; None: into ``Response.body``.
+            max_body_bytes: The longest body of a 2xx that goes into ``Response.body``.
+        """
+        self._method_is_head = method_is_head
+        self._into = into
+        self._limit = max_body_bytes
+        self._response: Response | None = None
+        self._target: memoryview | None = None  # where a body of known length goes
+        self._decoder: ChunkedDecoder | None = None
+        self._filled = 0
+        self.received = 0
+        self.continued = False
+        self._interim = 0
+
+    def forget(self) -> None:
+        """Let go of the caller's buffer and of everything else."""
+        self._target = self._into = self._response = self._partial = None
+
+    def buffer(self) -> memoryview:
+        """Where to put the next bytes; never empty."""
+        if self._target is not None:
+            return self._target[self._filled :]
+        return self._view
+
+    def feed(self, count: int) -> Response | None:
+        """Take ``count`` bytes that were put into ``buffer()``; the response if they complete it.
+
+        Raises:
+            MalformedHTTP: they are no response, or one with a longer body than allowed.
+        """
+        self.received += count
+        response = self._response
+        if response is None:
+            return self._receive_head(count)
+        if self._target is None:
+            return self._receive_unmeasured(response, self._view[:count])
+        self._filled += count
+        return self._complete(response) if self._filled == len(self._target) else None
+
+    def end(self) -> Response | None:
+        """The peer has closed in good order: the response, if it is one whose body ends that way."""
+        if self._response is None or self._target is not None or self._decoder is not None:
+            return None
+        return self._complete(self._response)
+
+    def _receive_head(self, count: int) -> Response | None:
+        buffer, size, base, start = self._scratch, count, 0, 0
+        if self._partial is not None:
+            start = max(0, len(self._partial) - len(END_OF_HEAD) + 1)
+            self._partial += self._view[:count]
+            buffer, size = self._partial, len(self._partial)
+            self._partial = None
+        while (end := buffer.find(END_OF_HEAD, start, size)) >= 0:
+            response = Response(bytes(memoryview(buffer)[base:end]))
+            base = start = end + len(END_OF_HEAD)
+            if response.status >= 200:
+                return self._begin_body(response, memoryview(buffer)[base:size])
+            self._pass_interim(response)
+        if base < size:
+            self._keep_partial(memoryview(buffer)[base:size])
+        return None
+
+    def _pass_interim(self, response: Response) -> None:
+        self._interim += 1
+        if response.status == 101 or self._interim > INTERIM_LIMIT:
+            raise MalformedHTTP(f"an interim response {response.status} that was not asked for")
+        self.continued = self.continued or response.status == 100
+
+    def _keep_partial(self, part: memoryview) -> None:
+        if len(part) > HEAD_LIMIT_BYTES:
+            raise MalformedHTTP("a response head of more than 64 KiB")
+        self._partial = bytearray(part)
+        if not b"HTTP/".startswith(self._partial[:5]):
+            raise MalformedHTTP(f"a response that begins with {bytes(part[:40])!r}")
+
+    def _begin_body(self, response: Response, rest: memoryview) -> Response | None:
+        self._response = response
+        if response.status >= 300:
+            self._into, self._limit = None, ERROR_BODY_BYTES
+        elif self._into is not None:
+            self._limit = len(self._into)
+        length = response.content_length
+        if self._method_is_head or response.status in _WITHOUT_BODY:
+            self._into = None
+            return self._begin_measured(response, 0, rest)
+        if length is not None:
+            self._check_limit(response, length)
+            return self._begin_measured(response, length, rest)
+        self._decoder = ChunkedDecoder() if response.chunked else None
+        response.keep_alive = response.keep_alive and response.chunked  # else its end is the connection's
+        return self._receive_unmeasured(response, rest)
+
+    def _check_limit(self, response: Response, length: int) -> None:
+        if length > self._limit:
+            what = f"a {response.status} with a body of at least {length} bytes"
+            raise MalformedHTTP(f"{what}, where {self._limit} were allowed")
+
+    def _begin_measured(self, response: Response, length: int, rest: memoryview) -> Response | None:
+        come = len(rest)
+        if come > length:
+            response.keep_alive = False  # what follows the response cannot be told from the next one
+            come = length
+        if self._into is None:
+            if come == length:  # small responses, all at once: no detour
+                response.body = bytes(rest[:come])
+                response.received = come
+                self.forget()
+                return response
+            self._collected = bytearray(length)
+            self._target = memoryview(self._collected)
+        else:
+            self._target = self._into[:length]
+        self._target[:come] = rest[:come]
+        self._filled = come
+        return self._complete(response) if come == length else None
+
+    def _receive_unmeasured(self, response: Response, data: memoryview) -> Response | None:
+        if self._decoder is None:
+            self._deliver(data)
+            return None
+        used = self._decoder.feed(bytes(data), self._deliver)
+        if not self._decoder.done:
+            return None
+        response.keep_alive = response.keep_alive and used == len(data)
+        return self._complete(response)
+
+    def _deliver(self, piece: memoryview) -> None:
+        filled = self._filled + len(piece)
+        if self._response is not None:
+            self._check_limit(self._response, filled)
+        if self._into is None:
+            self._collected += piece
+        else:
+            self._into[self._filled : filled] = piece
+        self._filled = filled
+
+    def _complete(self, response: Response) -> Response:
+        response.received = self._filled
+        if self._into is None:
+            response.body = bytes(self._collected)
+            self._collected = bytearray()
+        self.forget()
+        return response

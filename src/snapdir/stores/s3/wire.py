@@ -1,0 +1,370 @@
+"""One HTTP/1.1 connection: a request out, its response in, again and again.
+
+Built on ``asyncio.BufferedProtocol``, because then one body of code serves plain TCP and TLS, stock asyncio and uvloop,
+and the loop receives straight into the caller's buffer. (Measured against bare non-blocking sockets: the same for small
+requests and for plain bodies; over TLS 0.72 s of CPU a GiB where an ``SSLSocket`` takes 0.93.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import math
+import struct
+import termios
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import cast
+
+from snapdir.stores.s3.bodies import (
+    Body,
+    FileRange,
+    SocketSender,
+    TransportSender,
+    UnexpectedEnd,
+    body_length,
+    read_small,
+)
+from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
+from snapdir.stores.s3.receiving import ERROR_BODY_BYTES, ResponseReceiver
+from snapdir.stores.s3.wire_errors import (
+    BodyTruncated,
+    BodyUnreadable,
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    FirstByteTimeout,
+    PoolClosed,
+    ProtocolViolation,
+    StallTimeout,
+    TLSFailed,
+    WireError,
+)
+
+__all__ = [
+    "ERROR_BODY_BYTES",
+    "Body",
+    "BodyTruncated",
+    "BodyUnreadable",
+    "ConnectFailed",
+    "ConnectTimeout",
+    "Connection",
+    "ConnectionLost",
+    "FileRange",
+    "FirstByteTimeout",
+    "PoolClosed",
+    "ProtocolViolation",
+    "Request",
+    "Response",
+    "StallTimeout",
+    "TLSFailed",
+    "Timeouts",
+    "WireError",
+]
+
+# Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
+JOINED_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait for what, in seconds; all finite. A limit is noticed up to half of itself late, 2 s at most.
+
+    Attributes:
+        connect_seconds: For a connection: name look-up, every address tried, TLS handshake.
+        first_byte_seconds: From the last byte of a request reaching the server's host to the first of its response.
+        stall_seconds: Without any byte moving, while a request or a response is under way.
+        idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
+        continue_seconds: For ``100 Continue``, where it was asked for; then the body is sent anyway.
+        resolve_seconds: A name's addresses are looked up again after this.
+    """
+
+    connect_seconds: float = 10.0
+    first_byte_seconds: float = 30.0
+    stall_seconds: float = 20.0
+    idle_seconds: float = 15.0
+    continue_seconds: float = 1.0
+    resolve_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            seconds = getattr(self, field.name)
+            if not 0 < seconds < math.inf:
+                raise ValueError(f"{field.name} must be positive and finite, not {seconds}")
+
+    @property
+    def sweep_seconds(self) -> float:
+        """How often connections are looked at."""
+        return min(1.0, self.first_byte_seconds / 4, self.stall_seconds / 4, self.idle_seconds / 4)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as a connection needs it.
+
+    Attributes:
+        head: Everything up to and including the empty line.
+        method_is_head: The response has no body, whatever its headers say.
+        into: Where the body of a 2xx goes; None: into ``Response.body``.
+        max_body_bytes: The longest body of a 2xx that goes into ``Response.body``.
+        expect_continue: Hold the body back until the server asks for it (the head says ``Expect: 100-continue``).
+    """
+
+    head: bytes
+    body: Body | None
+    method_is_head: bool
+    into: memoryview | None
+    max_body_bytes: int
+    expect_continue: bool = False
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection to one server; one exchange at a time.
+
+    Whatever goes wrong closes it, and the exchange under way fails with a WireError.
+
+    Attributes:
+        reusable: Another exchange may begin.
+        exchanges: How many have begun.
+    """
+
+    def __init__(
+        self, host: str, port: int, timeouts: Timeouts, scratch: bytearray, on_lost: Callable[[Connection], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._host, self._port, self._timeouts = host, port, timeouts
+        self._receiver = ResponseReceiver(scratch)
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._plain = True
+        self.reusable = False
+        self.exchanges = 0
+        self._future: asyncio.Future[Response] | None = None
+        self._sender: SocketSender | TransportSender | None = None
+        self._has_body = False
+        self._sent_at_once = 0  # body bytes that left together with their head
+        self._refusal: OSError | None = None
+        self._deferred: Response | None = None  # complete, but a thread may still be sending the request
+        self._continue_timer: asyncio.TimerHandle | None = None
+        self._activity = self._seen_activity = self._seen_unsent = 0
+        self._seen_at = self._loop.time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._plain = transport.get_extra_info("ssl_object") is None
+        self.reusable = True
+
+    # A request leaves
+
+    def exchange(self, request: Request) -> asyncio.Future[Response]:
+        """Send ``request``; the future brings its response, or a WireError.
+
+        Cancellation: cancel the future and ``abort()``; after that nothing is sent, nor received into the buffer.
+        """
+        self._future = future = self._loop.create_future()
+        self._receiver.begin(
+            method_is_head=request.method_is_head, into=request.into, max_body_bytes=request.max_body_bytes
+        )
+        self.exchanges += 1
+        self._activity += 1
+        transport, body = self._transport, request.body
+        self._has_body, self._sent_at_once = body is not None, 0
+        if transport is None or not self.reusable:
+            self._fail(self._lost("it was closed before the request began"))
+        elif body is None:
+            transport.write(request.head)
+        elif request.expect_continue:
+            self._sender = self._make_sender(transport, body)
+            transport.write(request.head)
+            self._continue_timer = self._loop.call_later(self._timeouts.continue_seconds, self._send_held_body)
+        else:
+            self._send_with_body(transport, request.head, body)
+        return future
+
+    def _send_with_body(self, transport: asyncio.Transport, head: bytes, body: Body) -> None:
+        if body_length(body) <= JOINED_BYTES:
+            small = body if isinstance(body, (bytes, bytearray, memoryview)) else read_small(body)
+            if small is not None:
+                transport.write(b"".join((head, small)))
+                self._sent_at_once = len(small)
+                return
+        self._sender = self._make_sender(transport, body)
+        self._sender.start(head)
+
+    def _make_sender(self, transport: asyncio.Transport, body: Body) -> SocketSender | TransportSender:
+        kind = SocketSender if self._plain else TransportSender
+        return kind(self._loop, self, body, transport)
+
+    def _send_held_body(self) -> None:
+        if self._continue_timer is not None:
+            self._continue_timer.cancel()
+            self._continue_timer = None
+            if self._sender is not None:
+                self._sender.start()
+
+    def pause_writing(self) -> None:
+        if isinstance(self._sender, TransportSender):
+            self._sender.pause()
+
+    def resume_writing(self) -> None:
+        if isinstance(self._sender, TransportSender):
+            self._sender.resume()
+
+    def body_moved(self) -> None:
+        self._activity += 1
+
+    def body_settled(self) -> None:
+        if self._deferred is not None:
+            response, self._deferred = self._deferred, None
+            self._complete(response)
+
+    def body_failed(self, error: OSError | UnexpectedEnd) -> None:
+        sent, received = self._progress()
+        if isinstance(error, UnexpectedEnd):
+            promised = self._sender.length if self._sender else 0
+            self._fail(BodyTruncated(self._host, self._port, promised, bytes_sent=sent, bytes_received=received))
+            return
+        failure = BodyUnreadable(self._host, self._port, str(error), bytes_sent=sent, bytes_received=received)
+        failure.__cause__ = error
+        self._fail(failure)
+
+    def body_refused(self, error: OSError) -> None:
+        """The server may have answered before it hung up: reading goes on, and ends the exchange one way or another."""
+        self._refusal = error
+        self.body_settled()
+
+    # A response comes
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._receiver.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._activity += 1
+        if self._future is None:
+            self.abort()  # nothing was asked, so these bytes can belong to nothing
+            return
+        try:
+            response = self._receiver.feed(nbytes)
+        except MalformedHTTP as error:
+            self._violate(str(error))
+            return
+        if response is not None:
+            self._complete(response)
+        elif self._continue_timer is not None and self._receiver.continued:
+            self._send_held_body()
+
+    def eof_received(self) -> bool:
+        response = self._receiver.end() if self._future is not None else None
+        if response is not None:
+            self._complete(response)
+        return False  # close the transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.reusable = False
+        self._transport = None
+        if self._future is not None and self._deferred is None:
+            cause = exc or self._refusal
+            failure = self._lost("closed by the server" if cause is None else str(cause))
+            failure.__cause__ = cause
+            self._fail(failure)
+        self._on_lost(self)
+
+    def _complete(self, response: Response) -> None:
+        if self._has_body and not self._body_has_left():
+            if self._sender is not None and self._sender.busy:
+                self._deferred = response
+                return
+            if response.status < 300:
+                self._violate(f"{response.status} before the whole body was sent")
+                return
+            response.keep_alive = False
+        self._settle()
+        future, self._future = self._future, None
+        if not response.keep_alive:
+            self.abort()
+        if future is not None and not future.done():
+            future.set_result(response)
+
+    def _body_has_left(self) -> bool:
+        if self._sender is not None and not self._sender.done:
+            return False
+        return self._transport is None or self._transport.get_write_buffer_size() == 0
+
+    # An exchange ends
+
+    def abort(self) -> None:
+        """Close at once, and let go of every buffer; ``on_lost`` follows."""
+        self.reusable = False
+        self._future = None
+        self._deferred = None
+        self._settle()
+        self._receiver.forget()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _settle(self) -> None:
+        if self._sender is not None:
+            self._sender.stop()
+            self._sender = None
+        if self._continue_timer is not None:
+            self._continue_timer.cancel()
+            self._continue_timer = None
+
+    def _fail(self, error: WireError) -> None:
+        future = self._future
+        self.abort()
+        if future is not None and not future.done():
+            future.set_exception(error)
+
+    def close(self) -> None:
+        """Close at once; an exchange under way fails with PoolClosed."""
+        sent, received = self._progress()
+        self._fail(PoolClosed(self._host, self._port, bytes_sent=sent, bytes_received=received))
+
+    def _violate(self, reason: str) -> None:
+        sent, received = self._progress()
+        self._fail(ProtocolViolation(self._host, self._port, reason, bytes_sent=sent, bytes_received=received))
+
+    def _lost(self, reason: str) -> ConnectionLost:
+        sent, received = self._progress()
+        started = received > 0
+        return ConnectionLost(
+            self._host, self._port, reason, response_started=started, bytes_sent=sent, bytes_received=received
+        )
+
+    def _progress(self) -> tuple[int, int]:
+        return self._sender.sent if self._sender else self._sent_at_once, self._receiver.received
+
+    # Time passes
+
+    def check(self, now: float) -> None:
+        """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
+        if self._activity != self._seen_activity:
+            self._seen_activity, self._seen_at = self._activity, now
+        elif self._future is None:
+            if now - self._seen_at >= self._timeouts.idle_seconds:
+                self.abort()
+        else:
+            self._check_exchange(now)
+
+    def _check_exchange(self, now: float) -> None:
+        unsent = self._unsent()
+        if unsent != self._seen_unsent:
+            self._seen_unsent, self._seen_at = unsent, now
+            return
+        sending = unsent > 0 or (self._sender is not None and not self._sender.done)
+        expired: type[StallTimeout | FirstByteTimeout] = StallTimeout
+        seconds = self._timeouts.stall_seconds
+        if not sending and not self._receiver.received:
+            expired, seconds = FirstByteTimeout, self._timeouts.first_byte_seconds
+        if now - self._seen_at >= seconds:
+            sent, received = self._progress()
+            self._fail(expired(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received))
+
+    def _unsent(self) -> int:
+        """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""
+        if self._transport is None:
+            return 0
+        fd = self._transport.get_extra_info("socket").fileno()
+        (in_kernel,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))
+        return int(in_kernel) + self._transport.get_write_buffer_size()

@@ -1,0 +1,170 @@
+"""What can go wrong between this host and an HTTP server, in one tree.
+
+::
+
+    WireError                 host, port, bytes_sent, bytes_received
+    ├── ConnectFailed         no address took the connection, or the name has none
+    │   └── ConnectTimeout    none did in time (seconds)
+    ├── TLSFailed             the server's certificate or the TLS handshake was refused (reason)
+    ├── ConnectionLost        the connection ended before the response did (response_started)
+    ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
+    ├── StallTimeout          bytes stopped moving, in either direction (seconds)
+    ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
+    ├── BodyTruncated         a file ended before the length its request promised (promised)
+    ├── BodyUnreadable        a file could not be read while it was sent; the OSError is the cause
+    └── PoolClosed            the pool was closed before the response came
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BodyTruncated",
+    "BodyUnreadable",
+    "ConnectFailed",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "FirstByteTimeout",
+    "PoolClosed",
+    "ProtocolViolation",
+    "StallTimeout",
+    "TLSFailed",
+    "WireError",
+]
+
+
+class WireError(Exception):
+    """The root: one request could not be carried to ``host:port`` and back.
+
+    Attributes:
+        bytes_sent: Bytes of the request's body that left this process.
+        bytes_received: Bytes of the response, head included.
+    """
+
+    def __init__(self, host: str, port: int, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(host, port)
+        self.host = host
+        self.port = port
+        self.bytes_sent = bytes_sent
+        self.bytes_received = bytes_received
+
+    def __str__(self) -> str:
+        return f"{self._address()}: {self._what()} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
+
+    def _address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def _what(self) -> str:
+        return "the request failed"
+
+
+class _Explained(WireError):
+    """A failure whose sentence depends on the case."""
+
+    def __init__(self, host: str, port: int, reason: str, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
+        self.reason = reason
+
+
+class _Expired(WireError):
+    """A limit of :class:`~snapdir.stores.s3.wire.Timeouts` was reached."""
+
+    def __init__(self, host: str, port: int, seconds: float, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
+        self.seconds = seconds
+
+
+class ConnectFailed(_Explained):
+    """No address took the connection, or the name has no address."""
+
+    def __str__(self) -> str:
+        return f"cannot connect to {self._address()}: {self.reason}"
+
+
+class ConnectTimeout(ConnectFailed):
+    """No connection (name look-up and TLS handshake included) within ``seconds``."""
+
+    def __init__(self, host: str, port: int, seconds: float) -> None:
+        super().__init__(host, port, f"no answer within {seconds:g} s")
+        self.seconds = seconds
+
+
+class TLSFailed(_Explained):
+    """The certificate or the handshake was refused: asking again will not help."""
+
+    def __str__(self) -> str:
+        return f"TLS with {self._address()} failed: {self.reason}"
+
+
+class ConnectionLost(_Explained):
+    """The connection ended before the response did.
+
+    Attributes:
+        response_started: Some byte of the response had come. If not, the server may never have seen the request.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        reason: str,
+        *,
+        response_started: bool,
+        bytes_sent: int = 0,
+        bytes_received: int = 0,
+    ) -> None:
+        super().__init__(host, port, reason, bytes_sent=bytes_sent, bytes_received=bytes_received)
+        self.response_started = response_started
+
+    def _what(self) -> str:
+        when = "within the response" if self.response_started else "before the response"
+        return f"the connection was lost {when}: {self.reason}"
+
+
+class FirstByteTimeout(_Expired):
+    """The whole request was sent, and no byte of a response came within ``seconds``."""
+
+    def _what(self) -> str:
+        return f"no answer within {self.seconds:g} s"
+
+
+class StallTimeout(_Expired):
+    """No byte moved for ``seconds`` while a request or its response was under way."""
+
+    def _what(self) -> str:
+        return f"nothing moved for {self.seconds:g} s"
+
+
+class ProtocolViolation(_Explained):
+    """The answer is not HTTP, contradicts itself, or is longer than the caller allowed."""
+
+    def _what(self) -> str:
+        return f"not a valid response: {self.reason}"
+
+
+class BodyTruncated(WireError):
+    """A file ended before the length its request had promised.
+
+    Attributes:
+        promised: Bytes of the file range, as given.
+    """
+
+    def __init__(self, host: str, port: int, promised: int, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
+        self.promised = promised
+
+    def _what(self) -> str:
+        return f"the file to send holds {self.bytes_sent} of the {self.promised} bytes it should"
+
+
+class BodyUnreadable(_Explained):
+    """A file could not be read while it was being sent."""
+
+    def _what(self) -> str:
+        return f"the file to send cannot be read: {self.reason}"
+
+
+class PoolClosed(WireError):
+    """The pool was closed before the response came, or before the request began."""
+
+    def _what(self) -> str:
+        return "the connection pool is closed"

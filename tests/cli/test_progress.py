@@ -1,0 +1,170 @@
+"""The progress line: what it says, when it is drawn, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from snapdir.cli import render
+from snapdir.cli.progress import Field, Glyphs, Speed, fields, fit
+from snapdir.model.sizes import MIB
+from snapdir.transfer.events import Counters
+
+from .conftest import ID, on_terminal, program
+
+UTF8 = Glyphs.of("utf-8")
+ASCII = Glyphs.of("ANSI_X3.4-1968")
+
+SLOW = f"""
+import anyio, snapdir.api
+async def busy(*args, counters, **options):
+    counters.phase = "discovering"
+    for _ in range(5):
+        counters.files_total += 10
+        counters.bytes_total += 10_000_000
+        await anyio.sleep(0.05)
+    counters.phase = "transfer"
+    counters.total_is_final = True
+    for _ in range(5):
+        counters.files_done += 10
+        counters.bytes_done += 10_000_000
+        counters.bytes_sent += 10_000_000
+        counters.objects_sent += 10
+        await anyio.sleep(0.05)
+    counters.warnings.append("careful")
+    return "{ID}"
+snapdir.api.push = snapdir.api.id = busy
+"""
+QUICK = f"""
+import snapdir.api
+async def quick(*args, counters, **options):
+    counters.files_total = counters.files_done = counters.objects_sent = 1
+    return "{ID}"
+snapdir.api.push = quick
+"""
+PUSH = ("push", "--store", "./s", "x")
+DRAWS = re.compile("[\x1b\r](?!\n)")
+
+
+def texts(counters: Counters, speed: float = 0.0, glyphs: Glyphs = UTF8) -> list[str]:
+    return [field.text for field in fields(counters, speed, glyphs, bar_cells=10)]
+
+
+def test_while_discovering_there_is_no_total() -> None:
+    counters = Counters(phase="discovering", files_total=1234, bytes_total=3 * MIB)
+    assert texts(counters) == ["discovering", "1,234 files", "3.00 MiB"]
+
+
+def test_with_a_final_total_there_are_part_bar_rate_and_time_left() -> None:
+    counters = Counters("transfer", 40, 10 * MIB, True, 10, 4 * MIB, bytes_sent=4 * MIB)
+    assert texts(counters, 2 * MIB) == [
+        "transfer",
+        " 40% 10/40 files",
+        "━━━━──────",
+        "4.00 MiB/10.0 MiB",
+        "↑2.00 MiB/s",
+        "eta 0:03",
+    ]
+    assert texts(counters, 2 * MIB, ASCII)[2:5] == ["####------", "4.00 MiB/10.0 MiB", "up 2.00 MiB/s"]
+
+
+def test_downloads_point_down_and_files_count_where_there_are_no_bytes() -> None:
+    assert "↓1.00 MiB/s" in texts(Counters(bytes_done=1, bytes_received=1), MIB)
+    counters = Counters("hashing", 40, 0, True, 10)
+    assert texts(counters, 2) == ["hashing", " 25% 10/40 files", "━━────────", "eta 0:15"]
+
+
+@pytest.mark.parametrize(
+    "counters",
+    [
+        Counters(),
+        Counters(total_is_final=True),
+        Counters("verify", 1, 0, True, 1),
+        Counters("transfer", 1, 10, True, 2, 50),
+        Counters("transfer", 1, 10, True, 0, -5),
+    ],
+)
+def test_odd_counts_are_shown_too(counters: Counters) -> None:
+    assert 0 < len(" ".join(texts(counters, 1.0))) < 100
+
+
+def test_a_narrow_terminal_drops_the_least_needed_first() -> None:
+    pieces = [Field("phase"), Field("files"), Field("bar", sacrifice=1), Field("bytes", sacrifice=2)]
+    assert [piece.text for piece in fit(pieces, 20)] == ["phase", "files", "bar"]
+    assert [piece.text for piece in fit(pieces, 12)] == ["phase", "files"]
+    assert [piece.text for piece in fit(pieces, 3)] == ["phase", "files"]
+
+
+def test_speed_looks_back_five_seconds() -> None:
+    speed = Speed()
+    assert speed.per_second(0.0, 0) == 0.0
+    assert speed.per_second(2.0, 100) == 50.0
+    assert speed.per_second(100.0, 100) == 0.0
+    assert speed.per_second(101.0, 50) == 0.0  # bytes are taken back when a part is sent again
+
+
+@pytest.mark.parametrize(
+    ("counters", "line"),
+    [
+        (Counters(objects_sent=3, bytes_sent=2 * MIB), "sent 3 object(s), 2.00 MiB, 2.0 s (1.00 MiB/s)"),
+        (Counters(objects_skipped=1000), "sent 0 object(s), 0 B, 1,000 already there, 2.0 s"),
+        (Counters(objects_received=1, bytes_received=MIB), "received 1 object(s), 1.00 MiB, 2.0 s (512 KiB/s)"),
+        (Counters(files_done=5, bytes_done=MIB), "5 file(s), 1.00 MiB, 2.0 s (512 KiB/s)"),
+    ],
+)
+def test_the_summary_is_one_line_of_figures(counters: Counters, line: str) -> None:
+    assert render.summary(counters, 2.0) == line
+
+
+def test_a_terminal_sees_discovery_then_the_true_total_and_then_nothing_of_it() -> None:  # PRG-04, PRG-05, PRG-06
+    screen = on_terminal(*PUSH, patch=SLOW)
+    assert (screen.code, screen.stdout) == (0, f"{ID}\n".encode())
+    frames = screen.frames
+    phases = [word for frame in frames for word in ("discovering", "transfer") if word in frame]
+    assert phases == sorted(phases)
+    assert set(phases) == {"discovering", "transfer"}
+    counted = [int(found[1]) for frame in frames if (found := re.search(r"(\d+)/50 files", frame))]
+    assert counted
+    assert counted == sorted(counted)
+    left = re.sub(r"\x1b\[[0-9;]*m", "", frames[-1]).replace("\r", "")
+    assert re.fullmatch(r"warning: careful\nsent 50 object\(s\), 47\.7 MiB, \d\.\d s \(.* MiB/s\)\n", left)
+
+
+def test_frames_fit_the_terminal() -> None:
+    for columns in (20, 60):
+        for frame in on_terminal("id", "x", patch=SLOW, columns=columns).frames[:-1]:
+            assert len(re.sub(r"\x1b\[[0-9;]*m", "", frame)) < columns
+
+
+def test_without_color_and_without_unicode_a_frame_is_plain_ascii() -> None:
+    screen = on_terminal(*PUSH, patch=SLOW, env={"NO_COLOR": "1", "PYTHONIOENCODING": "ascii"})
+    assert screen.frames
+    assert "\x1b" not in "".join(screen.frames)
+    assert screen.drawn.isascii()
+
+
+@pytest.mark.parametrize("args", [["--no-progress"], ["-q"], ["--quiet", "--verbose"]], ids=" ".join)
+def test_flags_draw_nothing_even_on_a_terminal(args: list[str]) -> None:  # PRG-07
+    screen = on_terminal(*PUSH, *args, patch=SLOW)
+    assert screen.stdout == f"{ID}\n".encode()
+    assert "\x1b[2K" not in screen.drawn
+    assert ("sent 50" in screen.drawn) == (args == ["--no-progress"])
+
+
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"SNAPDIR_NO_PROGRESS": "yes"}], ids=str)
+def test_the_surroundings_can_forbid_drawing(env: dict[str, str]) -> None:
+    assert "\x1b[2K" not in on_terminal(*PUSH, patch=SLOW, env=env).drawn
+
+
+def test_a_verb_that_is_over_at_once_never_loads_rich() -> None:
+    report = "import atexit, sys; atexit.register(lambda: print('rich' in sys.modules, file=sys.stderr))"
+    screen = on_terminal(*PUSH, patch=QUICK + report)
+    assert screen.drawn == "sent 1 object(s), 0 B, 0.0 s\r\nFalse\r\n"
+
+
+@pytest.mark.parametrize("args", [[], ["--verbose"], ["--no-progress"], ["--color", "auto"]], ids=" ".join)
+def test_piped_output_has_no_control_characters(args: list[str]) -> None:  # PRG-01, PRG-02, PRG-03
+    run = program(*PUSH, *args, patch=SLOW)
+    assert run.stdout == f"{ID}\n"
+    assert not DRAWS.search(run.stderr)

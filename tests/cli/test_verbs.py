@@ -1,0 +1,384 @@
+"""What each verb asks of the API, prints, and says when it cannot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from snapdir.api import CacheReport
+from snapdir.errors import (
+    ConnectionFailed,
+    LocalError,
+    ManifestNotFound,
+    ObjectNotFound,
+    SnapdirError,
+    TransferFailed,
+)
+from snapdir.model.digest import Digest
+from snapdir.model.manifest import Manifest
+
+from .conftest import ID, OTHER_ID, FakeVerbs, cli
+
+NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable\n"
+STORE = ("--store", "./s")
+
+
+def report(
+    corrupt: tuple[Digest, ...] = (), missing: tuple[tuple[Digest, str], ...] = (), purged: tuple[Digest, ...] = ()
+) -> CacheReport:
+    return CacheReport(corrupt=corrupt, missing=missing, purged=purged)
+
+
+@pytest.mark.parametrize("args", [["push", *STORE, "x"], ["push", *STORE, "--id", ID], ["stage", "x"], ["id", "x"]])
+def test_stdout_is_the_id_and_nothing_else(args: list[str], verbs: FakeVerbs) -> None:
+    verbs.counted = {"warnings": ["three links are followed", "three links are followed"], "objects_sent": 3}
+    run = cli(*args, "--verbose")
+    assert (run.code, run.stdout) == (0, f"{ID}\n")
+    assert run.stderr.count("warning: three links are followed\n") == 1
+    assert cli(*args, "-q").stderr == ""
+
+
+def test_a_manifest_ends_with_one_newline(verbs: FakeVerbs) -> None:
+    verbs.answers["manifest"] = Manifest.parse(f"F 644 {ID} 3 ./ü\nD 755 {ID} 3 ./\n")
+    run = cli("manifest", "--absolute", "--checksum-bin", "md5sum", "x")
+    assert run.stdout == f"D 755 {ID} 3 ./\nF 644 {ID} 3 ./ü\n"
+    assert (verbs.options["absolute"], verbs.options["checksum_bin"]) == (True, "md5sum")
+
+
+def test_an_unknown_checksum_is_refused(verbs: FakeVerbs) -> None:  # DER-04
+    run = cli("manifest", "--checksum-bin", "sha1sum", "x")
+    assert run.code == 1
+    assert run.stderr.startswith("snapdir: unsupported --checksum-bin 'sha1sum'")
+
+
+@pytest.mark.parametrize(("verb", "function"), [("manifest", "manifest"), ("stage", "stage"), ("push", "push")])
+def test_without_path_the_current_directory_is_read(verb: str, function: str, verbs: FakeVerbs) -> None:
+    verbs.answers["manifest"] = Manifest([])
+    cli(verb, *(STORE if verb == "push" else ()))
+    assert (verbs.names, verbs.args[0]) == ([function], ".")
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n"])
+def test_no_manifest_lines_on_stdin_are_the_empty_manifest(text: str) -> None:  # MAN-12, MAN-14
+    run = cli("id", stdin=text.encode())
+    assert run.stdout == "295192ea1ec8566d563b1a7587e5f0198580cdbd043842f5090a4c197c20c67a\n"
+
+
+def test_a_final_newline_on_stdin_does_not_matter() -> None:  # MAN-13
+    line = f"D 755 {ID} 0 ./"
+    assert cli("id", stdin=line.encode()).stdout == cli("id", stdin=f"{line}\n".encode()).stdout
+
+
+@pytest.mark.parametrize("text", [b"garbage\n", b"\xff\xfe"])
+def test_a_malformed_manifest_on_stdin_fails(text: bytes) -> None:  # MAN-15
+    run = cli("id", stdin=text)
+    assert (run.code, run.stdout) == (1, "")
+    assert run.stderr.startswith("no valid manifest on stdin: ")
+    assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [["push"], ["push", "x"], ["push", "--id", ID], ["fetch"], ["pull"], ["verify"]])
+def test_without_a_store_both_ways_to_name_one_are_told(args: list[str], verbs: FakeVerbs) -> None:  # SURF-05, STO-04
+    run = cli(*args)
+    assert (run.code, run.stdout, run.stderr) == (1, "", NO_STORE)
+    assert verbs.calls == []
+
+
+@pytest.mark.parametrize("verb", ["fetch", "pull"])
+def test_a_complete_cache_needs_no_store(verb: str, verbs: FakeVerbs) -> None:  # DER-29
+    assert cli(verb, "--id", ID).code == 0
+    assert verbs.args[:2] == (ID, None)
+
+
+def test_pull_without_the_cache_needs_a_store(verbs: FakeVerbs) -> None:
+    assert cli("pull", "--no-cache", "--id", ID).stderr == NO_STORE
+
+
+@pytest.mark.parametrize(
+    "args", [["fetch", *STORE], ["pull", *STORE], ["checkout"], ["verify", *STORE], ["checkout", "--dryrun"]]
+)
+def test_a_missing_id_is_told(args: list[str], verbs: FakeVerbs) -> None:  # SURF-06
+    run = cli(*args)
+    assert (run.code, run.stderr) == (1, "missing --id option\n")
+
+
+@pytest.mark.parametrize("verb", ["push", "fetch", "pull", "checkout", "verify", "verify-cache"])
+def test_an_id_may_be_upper_case_but_not_garbage(verb: str, verbs: FakeVerbs) -> None:
+    verbs.answers["verify_cache"] = report()
+    assert cli(verb, *STORE, "--id", ID.upper()).code == 0
+    assert verbs.args[0] == ID
+    run = cli(verb, *STORE, "--id", "garbagé")
+    assert run.code == 1
+    assert run.stderr == "invalid snapshot id: 'garbagé' is not 64 hexadecimal digits\n"
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        ("", "invalid store protocol: ''"),  # DER-32
+        ("backup", "invalid store protocol: 'backup': expected a URI like file:///path"),
+        ("file://relative", "is not an absolute path: write file:///"),  # DER-36
+        ("s3://", "names no bucket"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["push", "fetch", "pull", "verify"])
+def test_a_misspelt_store_is_told_before_any_work(verb: str, store: str, said: str, verbs: FakeVerbs) -> None:
+    run = cli(verb, "--store", store, *(() if verb == "push" else ("--id", ID)))
+    assert (run.code, run.stdout) == (1, "")
+    assert said in run.stderr
+    assert verbs.calls == []
+
+
+def test_the_flag_beats_the_variable(verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:  # STO-01, STO-02
+    monkeypatch.setenv("SNAPDIR_STORE", "s3://from-variable")
+    cli("push", "x")
+    assert verbs.args[1] == "s3://from-variable"
+    cli("push", "--store", "./flag", "x")
+    assert verbs.args[1] == "./flag"
+
+
+def test_push_of_an_id_without_path_pushes_the_cached_snapshot(verbs: FakeVerbs) -> None:  # STO-06
+    assert cli("push", *STORE, "--id", ID, "--recheck").stdout == f"{ID}\n"
+    assert verbs.names == ["push_cached"]
+    assert verbs.args == (ID, "./s")
+    assert verbs.options["recheck"] is True
+
+
+def test_push_of_an_id_that_is_not_cached(verbs: FakeVerbs) -> None:  # STO-07
+    verbs.answers["push_cached"] = ManifestNotFound(ID)
+    run = cli("push", *STORE, "--id", ID)
+    assert (run.code, run.stdout) == (1, "")
+    assert run.stderr == f"manifest {ID} not found in the local cache; stage or fetch it first\n"
+    assert verbs.names == ["push_cached"]
+
+
+def test_push_prefers_the_path_to_an_id(verbs: FakeVerbs) -> None:  # DER-30
+    run = cli("push", *STORE, "--id", "anything", "x")
+    assert (run.code, run.stdout, verbs.names) == (0, f"{ID}\n", ["push"])
+    assert run.stderr == "warning: --id is ignored because PATH is given\n"
+
+
+def test_checkout_of_an_unknown_id_hints_at_fetch(verbs: FakeVerbs) -> None:  # STO-12
+    verbs.answers["checkout"] = ManifestNotFound(ID)
+    run = cli("checkout", "--id", ID, "x")
+    assert (run.code, run.stderr) == (1, f"manifest {ID} not found locally; did you forget to fetch it?\n")
+
+
+def test_how_a_destination_is_written_is_passed_on(verbs: FakeVerbs) -> None:
+    for verb in ("checkout", "pull"):
+        args = [verb, *STORE, "--id", ID, "x", "--no-overwrite", "--keep", "--preserve-special-modes"]
+        assert cli(*args).code == 0
+        options = verbs.options
+        assert (options["overwrite"], options["keep"], options["preserve_special_modes"]) == (False, True, True)
+        assert verbs.args[-1] == "x"
+
+
+def test_pull_goes_through_the_cache_unless_told_otherwise(verbs: FakeVerbs) -> None:
+    cli("pull", *STORE, "--id", ID, "x")
+    assert verbs.options["use_cache"] is True
+    cli("pull", *STORE, "--id", ID, "--no-cache", "x")
+    assert verbs.options["use_cache"] is False
+
+
+@pytest.mark.parametrize("verb", ["pull", "checkout"])
+def test_a_current_directory_that_is_not_empty_is_no_default(verb: str, verbs: FakeVerbs) -> None:
+    assert cli(verb, *STORE, "--id", ID).code == 0
+    assert verbs.args[-1] == "."
+    Path(".snapdir-partial").mkdir()  # what a run before left is no obstacle
+    assert cli(verb, *STORE, "--id", ID).code == 0
+    Path("precious").touch()
+    verbs.calls.clear()
+    run = cli(verb, *STORE, "--id", ID)
+    assert (run.code, verbs.calls) == (1, [])
+    assert str(Path.cwd()) in run.stderr
+    assert "--force" in run.stderr
+    assert "precious" in run.stderr
+    assert cli(verb, *STORE, "--id", ID, "--force").code == 0
+    assert cli(verb, *STORE, "--id", ID, ".").code == 0
+
+
+def test_replaced_files_are_counted(verbs: FakeVerbs) -> None:
+    verbs.counted = {"files_replaced": 1234}
+    assert cli("checkout", "--id", ID, "x").stderr == "replaced 1,234 file(s) that differed in x\n"
+    assert cli("pull", *STORE, "--id", ID, "x", "-q").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "notes"),
+    [
+        (["push", "--store", "s3://unreachable/p", "x"], [f"push {ID} to s3://unreachable/p"]),
+        (["push", *STORE, "--id", ID], [f"push {ID} to ./s"]),
+        (["stage", "x"], [f"stage {ID} into the local cache"]),
+        (["fetch", *STORE, "--id", ID], [f"fetch {ID} into the local cache"]),
+        (["checkout", "--id", ID, "there"], [f"check out {ID} to there"]),
+        (
+            ["pull", *STORE, "--id", ID, "there"],
+            [f"fetch {ID} into the local cache", f"check out {ID} to there"],
+        ),
+        (["pull", *STORE, "--id", ID, "--no-cache", "there"], [f"check out {ID} to there"]),
+    ],
+)
+def test_a_dry_run_says_what_would_be_done(args: list[str], notes: list[str], verbs: FakeVerbs) -> None:
+    run = cli(*args, "--dryrun")
+    assert run.code == 0
+    assert run.stderr == "".join(f"dry-run: would {note} (no writes performed)\n" for note in notes)
+    assert verbs.options["dry_run"] is True
+    assert cli(*args, "--dryrun", "-q").stderr == ""
+
+
+def test_a_dry_fetch_of_what_is_cached_says_nothing(verbs: FakeVerbs) -> None:
+    verbs.counted = {"already_complete": True}
+    assert cli("fetch", *STORE, "--id", ID, "--dryrun").stderr == ""
+
+
+def test_verbose_has_one_banner(verbs: FakeVerbs) -> None:  # STO-15, STO-17
+    for args in (["push", *STORE, "x"], ["stage", "x"], ["pull", *STORE, "--id", ID, "x"], ["checkout", "--id", ID]):
+        run = cli(*args, "--jobs", "3", "--verbose")
+        assert run.stderr.splitlines()[0] == "transfers: 3 concurrent"
+        assert run.stderr.count("transfers:") == 1
+        assert "transfers:" not in cli(*args, "--jobs", "3").stderr
+        assert cli(*args, "--verbose", "--quiet").stderr == ""
+
+
+@pytest.mark.parametrize(("complete", "word"), [(True, "CACHED"), (False, "SAVED")])
+@pytest.mark.parametrize("verb", ["fetch", "pull"])
+def test_verbose_tells_whether_the_store_was_needed(
+    verb: str, complete: bool, word: str, verbs: FakeVerbs
+) -> None:  # REC-06, DER-13
+    verbs.counted = {"already_complete": complete}
+    assert cli(verb, *STORE, "--id", ID, "--verbose").stderr.splitlines()[1:] == [f"{word}: {ID}"]
+
+
+def test_verify_is_silent_or_fails(verbs: FakeVerbs) -> None:  # DER-14
+    run = cli("verify", *STORE, "--id", ID, "--repair-from", "good")
+    assert (run.code, run.stdout, run.stderr) == (0, "", "")
+    assert verbs.options["repair_from"] == "good"
+    verbs.answers["verify"] = ObjectNotFound(".objects/abc")
+    assert cli("verify", *STORE, "--id", ID).code == 1
+
+
+def test_verify_does_not_purge(verbs: FakeVerbs) -> None:  # STO-08
+    run = cli("verify", "--purge")
+    assert (run.code, verbs.calls) == (1, [])
+    assert run.stderr.startswith("snapdir: `verify` does not support --purge; use `verify-cache --purge`")
+
+
+def test_a_healthy_cache_is_silent(verbs: FakeVerbs) -> None:  # CAC-02
+    verbs.answers["verify_cache"] = report()
+    for args in (["verify-cache"], ["verify-cache", "--purge"], ["verify-cache", "--id", ID]):
+        run = cli(*args)
+        assert (run.code, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_what_is_wrong_with_the_cache_is_listed(verbs: FakeVerbs) -> None:  # CAC-03, REC-10, DER-16
+    bad, gone = Digest(ID), Digest(OTHER_ID)
+    verbs.answers["verify_cache"] = report(corrupt=(bad,), missing=((gone, "./a b"),))
+    run = cli("verify-cache", "-q")
+    assert run.code == 1
+    assert run.stderr.splitlines() == [
+        f"Checksum mismatch for {bad}",
+        f"Missing object {gone} for ./a b",
+        "snapdir: 1 corrupt + 1 missing object(s) in the cache",
+    ]
+    verbs.answers["verify_cache"] = report(corrupt=(bad,), missing=((bad, "./a"),), purged=(bad,))
+    run = cli("verify-cache", "--purge", "--verbose")
+    assert run.code == 1
+    assert run.stderr.splitlines() == [
+        f"Checksum mismatch for {bad}",
+        f"purged {bad}",
+        f"Missing object {bad} for ./a",
+        "snapdir: 1 corrupt + 1 missing object(s) in the cache",
+    ]
+
+
+def test_a_cache_that_a_purge_made_sound_is_a_success(verbs: FakeVerbs) -> None:
+    verbs.answers["verify_cache"] = report(corrupt=(Digest(ID),), purged=(Digest(ID),))
+    run = cli("verify-cache", "--purge")
+    assert run.code == 0
+    assert run.stderr.splitlines()[-1].startswith("snapdir: purged 1 corrupt object(s)")
+
+
+def test_a_dry_purge_says_so_even_when_quiet(verbs: FakeVerbs) -> None:  # DER-15
+    verbs.answers["verify_cache"] = report(corrupt=(Digest(ID),))
+    run = cli("verify-cache", "--purge", "--dryrun", "-q")
+    assert run.code == 1
+    assert run.stderr.splitlines()[0] == "dry-run: would purge corrupt objects from the cache (no writes performed)"
+    assert (verbs.options["purge"], verbs.options["dry_run"]) == (True, True)
+
+
+def test_verify_cache_of_an_unknown_id(verbs: FakeVerbs) -> None:  # DER-17
+    verbs.answers["verify_cache"] = ManifestNotFound(ID)
+    run = cli("verify-cache", "--id", ID)
+    assert run.code == 1
+    assert run.stderr.startswith(f"reading cached manifest {ID}: ")
+
+
+def test_a_dry_flush_names_the_directory_even_when_quiet(verbs: FakeVerbs) -> None:  # DER-18
+    run = cli("flush-cache", "--dryrun", "-q", "--cache-dir", "/some/cache")
+    assert run.stderr == "dry-run: would flush the cache at /some/cache (no writes performed)\n"
+    assert verbs.options["dry_run"] is True
+    assert cli("flush-cache").stderr == ""
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_the_class_of_an_error_decides_the_exit_code(code: int, verbs: FakeVerbs) -> None:
+    error = type("Odd", (SnapdirError,), {"exit_code": code})("it went wrong")
+    verbs.answers["id"] = error
+    run = cli("id", "x")
+    assert (run.code, run.stdout, run.stderr) == (code, "", "it went wrong\n")
+
+
+def test_an_error_is_one_line_with_its_notes(verbs: FakeVerbs) -> None:
+    error = ConnectionFailed("refused\nby the peer")
+    error.add_note("while uploading a/b.bin")
+    verbs.answers["push"] = error
+    assert cli("push", *STORE, "x").stderr == "store error: refused\\nby the peer (while uploading a/b.bin)\n"
+
+
+def test_several_failures_are_one_line(verbs: FakeVerbs) -> None:
+    failures = [LocalError(f"f{number}", "gone") for number in range(22)]
+    failures[0].add_note("while hashing")
+    verbs.answers["push"] = TransferFailed("push x", failures)
+    (line,) = cli("push", *STORE, "x").stderr.splitlines()
+    assert line.startswith("push x: 22 failures: I/O error: f0: gone (while hashing); I/O error: f1: gone; ")
+    assert line.endswith("; and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, os.strerror(28), "/full/disk"), "no space left on the filesystem of /full/disk"),
+        (PermissionError(13, os.strerror(13), "/secret"), "I/O error: /secret: Permission denied (os error 13)"),
+        (LocalError("bad\udcffname\x1b[31m", "gone"), "I/O error: bad\\xffname\\x1b[31m: gone"),
+        (LocalError("lone\ud800", "gone"), "I/O error: lone\\ud800: gone"),
+    ],
+)
+def test_a_system_error_names_its_path_and_cannot_steer_the_terminal(
+    error: Exception, said: str, verbs: FakeVerbs
+) -> None:
+    verbs.answers["id"] = error
+    run = cli("id", "x")
+    assert run.code == 1
+    assert run.stderr.startswith(said)
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_bug_is_one_line_unless_debugging(verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    verbs.answers["id"] = KeyError("oops")
+    run = cli("id", "x")
+    assert run.code == 1
+    assert run.stderr.startswith("internal error: KeyError: 'oops'; this is a bug: please report it")
+    assert run.stderr.count("\n") == 1
+    monkeypatch.setenv("SNAPDIR_DEBUG", "1")
+    assert "Traceback (most recent call last)" in cli("id", "x").stderr
+    verbs.answers["id"] = LocalError("x", "gone")
+    assert cli("id", "x").stderr == "I/O error: x: gone\n"
+
+
+def test_color_marks_warnings_when_asked_to(verbs: FakeVerbs) -> None:
+    verbs.counted = {"warnings": ["careful"]}
+    assert cli("id", "x").stderr == "warning: careful\n"
+    assert cli("id", "x", "--color", "never").stderr == "warning: careful\n"
+    assert cli("--color", "always", "id", "x").stderr == "\x1b[33mwarning:\x1b[0m careful\n"

@@ -1,0 +1,151 @@
+"""Temporaries of a destination, and how they get across to a filesystem mounted inside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from snapdir.disk.destination import STAGING_NAME, Destination
+from snapdir.errors import DestinationConflict, LocalError
+
+pytestmark = pytest.mark.usefixtures("open_descriptors")
+
+
+def put(destination: Destination, names: tuple[str, ...], data: bytes, mode: int = 0o644, **options: bool) -> None:
+    destination.write_temporary("temporary", data)
+    destination.publish("temporary", names, mode, **options)
+
+
+def modes(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+class TestStaging:
+    def test_it_is_private_and_made_on_first_use(self, destination: Destination, root: Path) -> None:
+        assert not (root / STAGING_NAME).exists()
+        os.close(destination.create_temporary("temporary"))
+        assert modes(root / STAGING_NAME) == 0o700
+        assert modes(root / STAGING_NAME / "temporary") == 0o600
+        assert destination.staging_path == str(root / STAGING_NAME)
+
+    def test_an_open_one_becomes_private_again(self, destination: Destination, root: Path) -> None:
+        (root / STAGING_NAME).mkdir(mode=0o777)
+        os.close(destination.create_temporary("temporary"))
+        assert modes(root / STAGING_NAME) == 0o700
+
+    @pytest.mark.parametrize("what", ["link", "file"])
+    def test_what_is_no_directory_is_refused(
+        self, destination: Destination, root: Path, outside: Path, what: str
+    ) -> None:
+        if what == "link":
+            (root / STAGING_NAME).symlink_to(outside)
+        else:
+            (root / STAGING_NAME).write_bytes(b"data")
+        with pytest.raises(DestinationConflict, match="remove it"):
+            destination.write_temporary("temporary", b"data")
+
+    def test_one_of_another_user_is_refused(self, destination: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = os.fstat
+        owners = iter([12345, 54321])
+
+        def foreign(fd: int) -> os.stat_result:
+            if stat.S_ISDIR(real(fd).st_mode) and monkeypatching:
+                return os.stat_result([*real(fd)[:4], next(owners), *real(fd)[5:10]])
+            return real(fd)
+
+        monkeypatching = False
+        monkeypatch.setattr(os, "fstat", foreign)
+        destination.make_directory(())
+        monkeypatch.setattr(destination._directories, "make", lambda names, replace: None)
+        monkeypatching = True
+        with pytest.raises(DestinationConflict, match="another user"):
+            destination.create_temporary("temporary")
+
+    def test_a_left_over_is_opened_with_its_content(self, destination: Destination) -> None:
+        fd = destination.create_temporary("temporary")
+        os.write(fd, b"half")
+        os.close(fd)
+        with pytest.raises(LocalError, match="File exists"):
+            destination.create_temporary("temporary")
+        fd = destination.create_temporary("temporary", exist_ok=True)
+        try:
+            assert os.read(fd, 10) == b"half"
+        finally:
+            os.close(fd)
+
+    @pytest.mark.parametrize("what", ["link", "hard link", "fifo", "directory", "unreadable"])
+    def test_a_left_over_that_is_not_plainly_ours_is_replaced(
+        self, destination: Destination, root: Path, outside: Path, what: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left = root / STAGING_NAME / "temporary"
+        destination.write_temporary("other", b"")
+        if what == "link":
+            left.symlink_to(outside / "precious")
+        elif what == "hard link":
+            os.link(outside / "precious", left)
+        elif what == "fifo":
+            os.mkfifo(left)
+        elif what == "directory":
+            left.mkdir()
+        else:
+            left.write_bytes(b"old")
+            left.chmod(0o000)
+        fd = destination.create_temporary("temporary", exist_ok=True)
+        os.write(fd, b"new")
+        os.close(fd)
+        assert left.read_bytes() == b"new" if what != "unreadable" or os.geteuid() else b"newold"
+
+    def test_discarded_temporaries_are_gone(self, destination: Destination, root: Path) -> None:
+        destination.write_temporary("temporary", b"data")
+        destination.discard("temporary")
+        destination.discard("temporary")
+        assert os.listdir(root / STAGING_NAME) == []
+
+    def test_it_is_removed_with_all_in_it(self, destination: Destination, root: Path) -> None:
+        destination.write_temporary("temporary", b"data")
+        assert destination.remove_staging(keep=True) is False
+        assert destination.remove_staging() is True
+        assert destination.remove_staging() is True
+        assert os.listdir(root) == []
+        put(destination, ("file",), b"used again")
+
+    def test_an_empty_one_is_removed_anyway(self, destination: Destination, root: Path) -> None:
+        put(destination, ("file",), b"data")
+        assert destination.remove_staging(keep=True) is True
+        assert os.listdir(root) == ["file"]
+
+
+class TestOtherFilesystem:
+    """Something is mounted inside the tree: rename cannot cross."""
+
+    @pytest.fixture(autouse=True)
+    def no_crossing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = os.rename
+
+        def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+            if os.path.samestat(os.fstat(src_dir_fd), os.fstat(dst_dir_fd)):
+                real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+            else:
+                raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+        monkeypatch.setattr(os, "rename", rename)
+
+    def test_a_file_crosses(self, destination: Destination, root: Path) -> None:
+        destination.make_directory(("mounted",))
+        put(destination, ("mounted", "file"), b"data", 0o4750)
+        assert os.listdir(root / "mounted") == ["file"]
+        assert modes(root / "mounted" / "file") == 0o4750
+        assert os.listdir(root / STAGING_NAME) == []
+
+    def test_a_conflict_leaves_nothing_beside(self, destination: Destination, root: Path) -> None:
+        destination.make_directory(("mounted", "file"))
+        with pytest.raises(DestinationConflict):
+            put(destination, ("mounted", "file"), b"data")
+        assert os.listdir(root / "mounted") == ["file"]
+        assert os.listdir(root / STAGING_NAME) == ["temporary"]
+        destination.publish("temporary", ("mounted", "file"), 0o644, replace=True)
+        assert (root / "mounted" / "file").read_bytes() == b"data"
