@@ -211,6 +211,8 @@ class TestPublish:
         put(destination, ("name",), b"new", replace=True)
         assert (root / "name").read_bytes() == b"new"
         assert destination.stat(("name", "deep")) is None
+        destination.make_directory(("name", "deep"), replace=True)
+        assert (root / "name" / "deep").is_dir()
 
     def test_a_missing_directory_is_an_error(self, destination: Destination, root: Path) -> None:
         with pytest.raises(LocalError, match="No such file"):
@@ -298,6 +300,7 @@ class TestModesAndRemoval:
         destination.remove(("a", "b"))
         assert sorted(os.listdir(root)) == [STAGING_NAME]
         destination.make_directory(("a", "b"))
+        assert (root / "a" / "b").is_dir(), "a removed directory is not taken for one that is still there"
 
     def test_nothing_below_a_link_is_removed(self, destination: Destination, root: Path, outside: Path) -> None:
         (root / "link").symlink_to(outside)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -140,9 +141,8 @@ async def test_a_link_swapped_in_between_check_and_write_is_never_followed(
 
     monkeypatch.setattr(destination_module.Destination, "publish", swap_then_publish)
     identifier = arena.publish(ROOT + file_line("./sub/x") + file_line("./sub/y"))
-    with pytest.raises(SnapdirError):
+    with suppress(SnapdirError):  # refused, or written into the directory that was moved away: both are contained
         await pull(arena, identifier)
-        raise SnapdirError("contained: written into the directory that was moved away")
     assert swapped
     assert (arena.outside / "x").read_text() == "precious"
     assert os.listdir(arena.outside) == ["x"]
@@ -154,9 +154,7 @@ async def test_the_directory_of_temporaries_cannot_be_written_by_a_manifest(aren
         await pull(arena, identifier)
 
 
-@pytest.mark.parametrize(
-    "mode", ["zzz", "-644", "8", "0x1ff"], ids=["letters", "negative", "not octal", "hexadecimal"]
-)
+@pytest.mark.parametrize("mode", ["zzz", "-644", "8", "0x1ff"], ids=["letters", "negative", "not octal", "hexadecimal"])
 async def test_a_mode_that_is_not_octal_is_refused_before_anything_is_written(arena: Arena, mode: str) -> None:
     with pytest.raises(SnapdirError, match="invalid permissions"):
         await pull(arena, arena.publish(ROOT + file_line("./a", mode=mode)))

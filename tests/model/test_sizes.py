@@ -12,7 +12,15 @@ from snapdir.model.sizes import GIB, KIB, MIB, format_size, parse_rate, parse_si
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("0", 0), ("512", 512), ("1.5M", MIB * 3 // 2), ("10mb", 10 * MIB), ("2KiB", 2 * KIB), (" 1G ", GIB), (".5k", 512)],
+    [
+        ("0", 0),
+        ("512", 512),
+        ("1.5M", MIB * 3 // 2),
+        ("10mb", 10 * MIB),
+        ("2KiB", 2 * KIB),
+        (" 1G ", GIB),
+        (".5k", 512),
+    ],
 )
 def test_sizes_are_read(text: str, size: int) -> None:
     assert parse_size(text) == size

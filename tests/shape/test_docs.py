@@ -31,9 +31,10 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 
 def test_every_guarantee_names_its_test() -> None:
-    rows = [line for line in (PROJECT / "docs/guarantees.md").read_text().splitlines() if line.startswith("| ")]
+    lines = (PROJECT / "docs/guarantees.md").read_text().splitlines()
+    rows = [line for line in lines[lines.index("|---|---|") + 1 :] if line.startswith("| ") and "| **" not in line]
     assert len(rows) > 10
-    assert [row for row in rows[1:] if "`tests/" not in row] == []
+    assert [row for row in rows if "`tests/" not in row] == []
 
 
 def test_decisions_are_numbered_without_gaps() -> None:

@@ -20,8 +20,9 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 PYTHON = sorted(
     file for folder in ("src", "scripts", "tests", "benchmarks") for file in (PROJECT / folder).rglob("*.py")
 )
-# Where a test may skip: the reference implementation can be missing, and some things only root may do.
-MAY_SKIP = re.compile(r"tests/golden/|geteuid\(\)")
+# Where a test may skip: the reference implementation can be missing, some things only root may do, and uvloop and
+# /dev/full are not everywhere.
+MAY_SKIP = re.compile(r"tests/golden/|geteuid\(\)|uvloop|/dev/full")
 
 
 def named(file: Path) -> str:

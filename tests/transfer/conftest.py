@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,10 @@ class RecordingStore(MemoryStore):
     async def stat(self, key: str) -> ObjectInfo:
         self.calls["stat", key] += 1
         return await super().stat(key)
+
+    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        self.calls["list", prefix] += 1
+        return super().list(prefix, start_after=start_after)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         self.calls["read", key] += 1

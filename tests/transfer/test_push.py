@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from blake3 import blake3
 
 from snapdir.errors import InFluxError, SnapdirError, StoreError, UnsafeName, WalkFailed
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.keys import MANIFESTS, manifest_key, object_key
+from snapdir.repository.known import KnownSnapshots
+from snapdir.repository.presence import LISTED_PREFIXES
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.stages import Budget
 
 from .conftest import RecordingStore
 
@@ -32,12 +37,21 @@ async def test_it_returns_the_id_of_the_tree(tree: Path, repository: Repository,
     assert await push_tree(tree, repository, limits) == snapshot_id(manifest)
 
 
-async def test_each_distinct_object_is_looked_up_once_and_sent_once(
+async def test_a_store_that_one_page_shows_is_asked_for_no_object(
     tree: Path, store: RecordingStore, repository: Repository, limits: Limits
 ) -> None:
     await push_tree(tree, repository, limits)
+    assert store.kinds() == {"list": 1, "stat": 1, "write": 3 + 1, "begin_upload": 2}
     assert all(count == 1 for count in store.calls.values())
-    assert store.kinds() == {"stat": DISTINCT + 1, "write": 3 + 1, "begin_upload": 2}
+
+
+async def test_each_distinct_object_is_looked_up_once_and_sent_once(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    fill_pages(store)
+    await push_tree(tree, repository, limits)
+    assert all(count == 1 for count in store.calls.values())
+    assert store.kinds() == {"list": 1, "stat": DISTINCT + 1, "write": 3 + 1, "begin_upload": 2}
 
 
 async def test_a_second_push_sends_nothing(
@@ -46,10 +60,50 @@ async def test_a_second_push_sends_nothing(
     first = await push_tree(tree, repository, limits)
     store.calls.clear()
     assert await push_tree(tree, repository, limits) == first
-    assert set(store.kinds()) == {"stat"}
+    assert store.kinds() == {"list": 1, "stat": 1}
 
 
-async def test_the_stored_bytes_are_the_files(tree: Path, store: RecordingStore, repository: Repository, limits: Limits) -> None:
+async def test_a_second_push_from_the_same_machine_takes_one_request(
+    tmp_path: Path, tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    known = KnownSnapshots(tmp_path / "cache", store.url)
+    first = await push_tree(tree, repository, limits, known=known)
+    store.calls.clear()
+    assert await push_tree(tree, repository, limits, known=known) == first
+    assert store.kinds() == {"stat": 1}
+
+
+async def test_what_changed_since_the_last_push_is_sent_without_a_look_up(
+    tmp_path: Path, tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    store.capabilities = dataclasses.replace(store.capabilities, conditional_write=True)
+    known = KnownSnapshots(tmp_path / "cache", store.url)
+    await push_tree(tree, repository, limits, known=known)
+    store.calls.clear()
+    (tree / "a").write_bytes(b"another")
+    await push_tree(tree, repository, limits, known=known)
+    assert store.kinds() == {"stat": 2, "write": 2}, "the old manifest, the new one; the object, the manifest"
+
+
+async def test_a_store_with_few_objects_is_listed_rather_than_asked(
+    tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    fill_pages(store)
+    for number in range(3000):
+        (tmp_path / str(number)).write_text(str(number))
+    await push_tree(tmp_path, repository, limits)
+    assert store.kinds()["list"] == 1 + LISTED_PREFIXES
+
+
+def fill_pages(store: RecordingStore) -> None:
+    """More objects than one page of a listing shows."""
+    for number in range(1100):
+        store.objects[object_key(blake3(f"old {number}".encode()).hexdigest())] = b"old"
+
+
+async def test_the_stored_bytes_are_the_files(
+    tree: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
     await push_tree(tree, repository, limits)
     for file in (path for path in tree.rglob("*") if path.is_file()):
         data = file.read_bytes()
@@ -108,7 +162,12 @@ async def test_a_torn_manifest_is_written_again(
 
 @pytest.mark.parametrize("name", ["two-parts", "large"])
 async def test_a_file_that_changes_while_it_is_sent_fails_the_push_and_leaves_no_object(
-    tree: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch, name: str
+    tree: Path,
+    store: RecordingStore,
+    repository: Repository,
+    limits: Limits,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     file = tree / "sub" / name
     (tree / "sub" / "large-copy").unlink()
@@ -155,10 +214,6 @@ async def test_uploads_start_before_the_tree_is_hashed(
 async def test_memory_in_flight_stays_within_the_budget(
     tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dataclasses
-
-    from snapdir.transfer.stages import Budget
-
     peak = 0
     acquire = Budget.acquire
 

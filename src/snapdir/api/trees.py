@@ -122,6 +122,7 @@ async def push(
         recheck: Send every object again, whatever the store says it has.
         dry_run: Only find the id; the store is not opened.
     """
+    from snapdir.repository.known import KnownSnapshots
     from snapdir.transfer.push import push as push_tree
 
     config = config or Config()
@@ -134,7 +135,15 @@ async def push(
     async with opened(store, config) as to:
         limits = config.limits
         return str(
-            await push_tree(local_path(path), to, options=options, limits=limits, counters=counters, recheck=recheck)
+            await push_tree(
+                local_path(path),
+                to,
+                options=options,
+                limits=limits,
+                counters=counters,
+                known=KnownSnapshots(config.cache_dir, to.url) if to.objects.capabilities.remote else None,
+                recheck=recheck,
+            )
         )
 
 

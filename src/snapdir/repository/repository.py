@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from snapdir.errors import CorruptManifest, CorruptObject, ManifestNotFound, ObjectNotFound, StoreMissing
 from snapdir.hashing.tree import digest_of, snapshot_id
-from snapdir.model.digest import Digest
+from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB
@@ -62,13 +62,19 @@ class Repository:
         except (ObjectNotFound, StoreMissing):
             return False
 
-    async def write_manifest(self, manifest: Manifest) -> Digest:
-        """Publish a snapshot. Call it only when every object is there."""
-        identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
+    async def store_has(self, key: str) -> bool:
+        """Whether there is anything at a key of the manifests' store. One request."""
+        try:
+            await self.store.stat(key)
+        except (ObjectNotFound, StoreMissing):
+            return False
+        return True
+
+    async def write_manifest(self, manifest: Manifest, identifier: SnapshotId) -> None:
+        """Publish the snapshot whose id this is. Call it only when every object is there."""
         stored = manifest.stored
         if not await self.has_manifest(identifier, stored_bytes=len(stored)):
             await self.store.write(manifest_key(identifier), stored)
-        return identifier
 
     async def list_snapshots(self) -> AsyncIterator[Digest]:
         """Ids of all published snapshots, in their byte order. One request per 1,000."""
@@ -115,9 +121,9 @@ class Repository:
                 self.object_name(digest), expected=digest, actual=f"an object of only {start + received} bytes"
             )
 
-    async def write_object(self, digest: Digest, body: Body) -> None:
-        """Store ``body``, which the caller knows to hash to ``digest``, in one piece."""
-        await self.objects.write(object_key(digest), body)
+    async def write_object(self, digest: Digest, body: Body, *, if_absent: bool = False) -> bool:
+        """Store ``body``, which the caller knows to hash to ``digest``, in one piece; False if it was there already."""
+        return await self.objects.write(object_key(digest), body, if_absent=if_absent)
 
     async def begin_object(self, digest: Digest, *, size: int, part_bytes: int) -> Upload:
         """Start an object of ``size`` bytes in parts."""

@@ -17,7 +17,7 @@ from snapdir.errors import (
     StoreMissing,
     ungrouped,
 )
-from snapdir.model.digest import Digest
+from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.file_writing import FileWriter
@@ -75,7 +75,7 @@ async def fetch(
     counters.total_is_final = True
     with ungrouped(f"fetch {snapshot_id}"):
         await download(source, missing, _landing(cache, settings), limits=limits, counters=counters)
-    await cache.write_manifest(manifest)
+    await cache.write_manifest(manifest, SnapshotId(snapshot_id))
     return manifest
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+from anyio.lowlevel import checkpoint
 
 from snapdir.errors import ungrouped
-from snapdir.model.digest import Digest
+from snapdir.hashing.tree import snapshot_id
+from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile
+from snapdir.repository.known import KnownSnapshots
+from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
@@ -38,35 +43,50 @@ async def push(
     options: TreeOptions,
     limits: Limits,
     counters: Counters,
+    known: KnownSnapshots | None = None,
     recheck: bool = False,
-) -> Digest:
+) -> SnapshotId:
     """Store every file of ``tree`` in ``to``, then its manifest, and return the snapshot's id.
 
     Walking, hashing, look-ups and uploads overlap. Each distinct content is looked up once and sent once. When
     anything fails, no manifest is written; objects already sent stay, and the next push finds them.
 
     Args:
-        recheck: Trust nothing the store says it has: every object is sent again.
+        known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on.
+        recheck: Trust no hint and nothing the store says it has: every object is sent again.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
         StoreError: the store fails; TransferFailed for several failures.
-    Cost: one request an object the store has, two one it lacks (more for parts), and two for the manifest.
+    Cost: one request for a snapshot that is there already and known; otherwise one to look at the store, one or two
+        an object that is not known to be there (more for parts), and two for the manifest.
     Cancellation: stops within one part; unfinished uploads are aborted.
     """
     with ungrouped(f"push {os.fspath(tree)}"):
         reader = TreeReader(tree, options, counters)
-        entries = await _push_files(reader, Uploader(to, limits, counters, recheck=recheck), limits)
+        presence = Presence(to)
+        uploader = Uploader(to, limits, counters, presence, recheck=recheck)
+        if not recheck and to.objects.capabilities.remote:
+            entries = await _push_files(reader, uploader, limits, partial(presence.learn, known))
+        else:
+            entries = await _push_files(reader, uploader, limits, checkpoint)
         if reader.followed_files:
             counters.warnings.append(
                 f"{reader.followed_files} followed link(s) are stored as files of mode 777: a pulled copy of this"
                 " snapshot will have another id; --no-follow leaves links out"
             )
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
-        return await to.write_manifest(manifest)
+        identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
+        if identifier != presence.confirmed:
+            await to.write_manifest(manifest, identifier)
+        if known is not None:
+            await anyio.to_thread.run_sync(known.remember, identifier, [entry.checksum for entry in entries])
+        return identifier
 
 
-async def _push_files(reader: TreeReader, uploader: Uploader, limits: Limits) -> list[Entry]:
+async def _push_files(
+    reader: TreeReader, uploader: Uploader, limits: Limits, learn: Callable[[], Coroutine[Any, Any, None]]
+) -> list[Entry]:
     """Hash and upload every file; returns when all distinct objects are in the store."""
     entries: list[Entry] = []
     seen: set[str] = set()
@@ -82,14 +102,19 @@ async def _push_files(reader: TreeReader, uploader: Uploader, limits: Limits) ->
                 await send_small.send(file)
         for source in unhashed:
             await send_large.send(source)
+        uploader.list_if_it_pays(group, reader.files_found - len(entries))
 
     async def push_large(source: SourceFile) -> None:
         entries.append(await uploader.push_large(source, seen))
 
+    async def learn_and_push() -> None:
+        await learn()  # while the first files are being hashed
+        start_workers(group, small, uploader.push_small, workers=uploader.requests.total)
+        start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
+
     with send_small, small, send_large, large:
         async with anyio.create_task_group() as group:
-            start_workers(group, small, uploader.push_small, workers=uploader.requests.total)
-            start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
+            group.start_soon(learn_and_push)
             await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, emit)
             send_small.close()
             send_large.close()

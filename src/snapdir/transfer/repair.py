@@ -12,6 +12,7 @@ from snapdir.errors import SnapdirError, TransferFailed
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.source import SourceFile
+from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.check import find_damage
 from snapdir.transfer.events import Counters
@@ -44,7 +45,7 @@ async def repair(
         return 0
     wanted = {one.digest for one, _ in damage}
     files = await anyio.to_thread.run_sync(_find_files, directory, wanted)
-    uploader = Uploader(source, limits, counters, recheck=True)
+    uploader = Uploader(source, limits, counters, Presence(source), recheck=True)
     for file in files.values():
         await uploader.push_large(file, set())
     unmended = [error for one, error in damage if one.digest not in files]

@@ -64,6 +64,11 @@ class TreeReader:
         self._failures: list[tuple[str, str]] = []
 
     @property
+    def files_found(self) -> int:
+        """Files met so far."""
+        return self._counters.files_total
+
+    @property
     def followed_files(self) -> int:
         """Links to files met so far."""
         return self._walk.followed_files

@@ -6,7 +6,7 @@ import anyio
 import anyio.from_thread
 
 from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound, StoreMissing, ungrouped
-from snapdir.model.digest import Digest
+from snapdir.model.digest import Digest, SnapshotId
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.transfer.events import Counters
@@ -50,7 +50,7 @@ async def sync(
     copier = _Copier(source, target, limits, counters, recheck=recheck)
     with ungrouped(f"sync {snapshot_id}"):
         await run_workers(objects, copier.copy, workers=min(copier.requests.total, len(objects)))
-    await target.write_manifest(manifest)
+    await target.write_manifest(manifest, SnapshotId(snapshot_id))
 
 
 async def _is_published(snapshot_id: Digest, target: Repository) -> bool:

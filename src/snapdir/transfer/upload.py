@@ -14,6 +14,7 @@ from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry
 from snapdir.model.source import HashedFile, SourceFile, identity_of
+from snapdir.repository.presence import Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import FileRange, Upload
 from snapdir.transfer.events import Counters
@@ -35,11 +36,15 @@ class Uploader:
         requests: Requests in flight.
     """
 
-    def __init__(self, to: Repository, limits: Limits, counters: Counters, *, recheck: bool = False) -> None:
+    def __init__(
+        self, to: Repository, limits: Limits, counters: Counters, presence: Presence, *, recheck: bool = False
+    ) -> None:
         self._to = to
         self._limits = limits
         self._counters = counters
+        self._presence = presence
         self._recheck = recheck
+        self._listing = False
         self._capabilities = to.objects.capabilities
         self.memory = Budget(limits.memory_bytes)
         self.requests = Budget(limits.requests(self._capabilities.max_concurrency))
@@ -49,15 +54,32 @@ class Uploader:
         data = hashed.data or b""
         try:
             async with self.requests.share(1):
-                digest = Digest(hashed.checksum)
-                if not await self._is_present(digest, len(data)):
-                    await self._to.write_object(digest, data)
-                    self._count_sent(len(data))
+                await self._send_small(Digest(hashed.checksum), data)
         except Exception as error:
             error.add_note(f"while uploading {hashed.source.file}")
             raise
         finally:
             self.memory.release(len(data))
+
+    async def _send_small(self, digest: Digest, data: bytes) -> None:
+        # One request settles it where the store decides: it takes the object, or says that it has it.
+        conditional = self._capabilities.conditional_write and self._answer(digest, len(data)) is Answer.PROBABLY_ABSENT
+        if not conditional and await self._is_present(digest, len(data)):
+            return
+        if await self._to.write_object(digest, data, if_absent=conditional):
+            self._count_sent(len(data))
+        else:
+            self._counters.objects_skipped += 1
+
+    def list_if_it_pays(self, group: TaskGroup, files_left: int) -> None:
+        """Start to list the whole store, once, where that takes fewer requests than asking for what is left."""
+        stored = self._presence.stored_objects
+        if self._listing or stored is None or self._recheck:
+            return
+        pages = self._capabilities.list_page_keys
+        if listing_pays(stored_objects=stored, objects_to_send=files_left, page_keys=pages):
+            self._listing = True
+            group.start_soon(self._presence.list_all)
 
     async def push_large(self, source: SourceFile, seen: set[str]) -> Entry:
         """Hash a file block by block, then send it unless the store has it; it is read from the page cache again.
@@ -113,12 +135,16 @@ class Uploader:
         self._count_sent(size)
 
     async def _is_present(self, digest: Digest, size: int) -> bool:
-        if self._recheck:
+        answer = self._answer(digest, size)
+        if answer is Answer.ABSENT:
             return False
         # A wrong length is a torn or truncated object: it is written again.
-        present = await self._to.object_size(digest) == size
+        present = answer is Answer.PRESENT or await self._to.object_size(digest) == size
         self._counters.objects_skipped += present
         return present
+
+    def _answer(self, digest: Digest, size: int) -> Answer:
+        return Answer.ABSENT if self._recheck else self._presence.answer(digest, size)
 
     async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
         async with self.memory.share(part.length), self.requests.share(1):

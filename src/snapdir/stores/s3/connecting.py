@@ -30,7 +30,7 @@ class Endpoint:
         """What a request to it says in ``Host``: no port where it is the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = _DEFAULT_PORTS[self.ssl_context is not None]
-        return (host if self.port == default else f"{host}:{self.port}").encode("idna" if host.isascii() else "utf-8")
+        return (host if self.port == default else f"{host}:{self.port}").encode("ascii" if host.isascii() else "idna")
 
 
 async def open_connection(

@@ -39,7 +39,17 @@ class Response:
         keep_alive: The server lets the connection be used again.
     """
 
-    __slots__ = ("_head", "_headers", "_lowered", "body", "chunked", "content_length", "keep_alive", "received", "status")
+    __slots__ = (
+        "_head",
+        "_headers",
+        "_lowered",
+        "body",
+        "chunked",
+        "content_length",
+        "keep_alive",
+        "received",
+        "status",
+    )
 
     def __init__(self, head: bytes) -> None:
         """Parse a head, from the status line to the last header, without the empty line that ends it.

@@ -211,20 +211,23 @@ class Pool:
             connection = await open_connection(
                 self._endpoint, self._book, make, connect_seconds=self._timeouts.connect_seconds
             )
-            if not connection.reusable:
-                raise ConnectFailed(host, port, "closed at once")
-            if self._closed:
-                connection.abort()
-                raise PoolClosed(host, port)
+            self._admit(connection)
         except BaseException:
             self._count -= 1
             self._grant()
             raise
+        return connection
+
+    def _admit(self, connection: Connection) -> None:
+        if not connection.reusable:
+            raise ConnectFailed(self._endpoint.host, self._endpoint.port, "closed at once")
+        if self._closed:
+            connection.abort()
+            raise PoolClosed(self._endpoint.host, self._endpoint.port)
         self.opened += 1
         self._connections.add(connection)
         if self._sweeper is None:
             self._schedule_sweep()
-        return connection
 
     def _release(self, connection: Connection) -> None:
         if not connection.reusable:
@@ -299,10 +302,10 @@ class Pool:
             self._sweeper.cancel()
             self._sweeper = None
         if self._connections:
-            self._emptied = self._loop.create_future()
+            self._emptied = self._emptied or self._loop.create_future()
             for connection in tuple(self._connections):
                 connection.close()
-            await self._emptied
+            await asyncio.shield(self._emptied)
 
     async def __aenter__(self) -> Self:
         return self

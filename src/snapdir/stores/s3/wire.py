@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import math
+import os
 import struct
 import termios
 from collections.abc import Callable
@@ -235,7 +236,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # A response comes
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, _sizehint: int) -> memoryview:
         return self._receiver.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -320,6 +321,17 @@ class Connection(asyncio.BufferedProtocol):
         """Close at once; an exchange under way fails with PoolClosed."""
         sent, received = self._progress()
         self._fail(PoolClosed(self._host, self._port, bytes_sent=sent, bytes_received=received))
+
+    def disown(self) -> None:
+        """In a forked child: let go of the parent's connection without a word to the server or to the parent's loop.
+
+        The descriptor is made to mean the null device, so that whatever still knows its number closes only that.
+        """
+        self.reusable = False
+        if self._transport is not None:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(null, self._transport.get_extra_info("socket").fileno(), inheritable=False)
+            os.close(null)
 
     def _violate(self, reason: str) -> None:
         sent, received = self._progress()

@@ -1,0 +1,130 @@
+"""Which objects a store has already, found out with as few requests as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from enum import Enum
+
+import anyio
+import anyio.to_thread
+
+from snapdir.errors import StoreMissing
+from snapdir.model.digest import SnapshotId
+from snapdir.model.keys import OBJECTS, digest_of_key, manifest_key
+from snapdir.repository.known import KnownObjects, KnownSnapshots
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import ObjectInfo
+
+__all__ = ["Answer", "Presence", "listing_pays"]
+
+LISTED_PREFIXES = 256
+"""Two hex digits: the ranges that a whole store is listed in side by side."""
+
+LISTERS = 16
+
+MAX_LISTED_OBJECTS = 2_000_000
+"""A listing is kept in memory, at about 150 bytes an object."""
+
+
+class Answer(Enum):
+    """What is known of one object without another request."""
+
+    PRESENT = "present"
+    ABSENT = "absent"
+    PROBABLY_ABSENT = "probably absent"
+    UNKNOWN = "unknown"
+
+
+def listing_pays(*, stored_objects: int, objects_to_send: int, page_keys: int) -> bool:
+    """Whether listing a store of about ``stored_objects`` takes fewer requests than asking for each object.
+
+    Args:
+        page_keys: Keys a page of a listing holds; every one of LISTED_PREFIXES takes one page at least.
+    """
+    return stored_objects <= MAX_LISTED_OBJECTS and LISTED_PREFIXES + stored_objects // page_keys < objects_to_send
+
+
+class Presence:
+    """What is known of one store's objects. A fresh one knows nothing, and ``learn`` may be left out.
+
+    Attributes:
+        confirmed: The snapshot whose manifest the store has just shown, or None.
+        stored_objects: About how many objects the store holds; None until something says so.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self.confirmed: SnapshotId | None = None
+        self.stored_objects: int | None = None
+        self._repository = repository
+        self._known = KnownObjects(b"")
+        self._sizes: dict[str, int] = {}
+        self._listed_all = False
+
+    def answer(self, digest: str, size: int) -> Answer:
+        """What is known of an object of ``size`` bytes. One listed at another size is torn: it counts as absent."""
+        listed = self._sizes.get(digest)
+        if listed is not None:
+            return Answer.PRESENT if listed == size else Answer.ABSENT
+        if self._listed_all:
+            return Answer.ABSENT
+        if digest in self._known:
+            return Answer.PRESENT
+        # A store that has the snapshot this one follows lacks, most likely, just what is new in this one.
+        return Answer.PROBABLY_ABSENT if self.confirmed else Answer.UNKNOWN
+
+    async def learn(self, known: KnownSnapshots | None) -> None:
+        """Confirm the latest hint that still holds; without one, look at the store's first page.
+
+        Cost: one request, one more for each hint whose snapshot is gone from the store.
+        """
+        if known is not None:
+            for snapshot_id in await anyio.to_thread.run_sync(lambda: list(known.latest())):
+                if await self._repository.store_has(manifest_key(snapshot_id)):
+                    self.confirmed = snapshot_id
+                    self._known = await anyio.to_thread.run_sync(known.objects, snapshot_id)
+                    return
+        await self._look_at_first_page()
+
+    async def list_all(self) -> None:
+        """List every object: at least LISTED_PREFIXES requests, LISTERS side by side."""
+        prefixes = iter([f"{OBJECTS}{number:02x}" for number in range(LISTED_PREFIXES)])
+
+        async def list_some() -> None:
+            for prefix in prefixes:
+                async for page in self._repository.objects.list(prefix):
+                    self._add(page)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(LISTERS):
+                group.start_soon(list_some)
+        self._listed_all = True
+
+    async def _look_at_first_page(self) -> None:
+        pages = self._repository.objects.list(OBJECTS)
+        try:
+            first = await anext(pages, None)
+        except StoreMissing:
+            return
+        finally:
+            await _close(pages)
+        if first is None or len(first) < self._repository.objects.capabilities.list_page_keys:
+            self._add(first or ())
+            self.stored_objects = len(self._sizes)
+            self._listed_all = True
+            return
+        self._add(first)
+        # Digests are spread evenly: a page that ends at a fraction of their range is that fraction of the store.
+        reached = int(max(self._sizes, default="f" * 8)[:8], 16) + 1
+        self.stored_objects = len(first) * 2**32 // reached
+
+    def _add(self, page: Iterable[ObjectInfo]) -> None:
+        for info in page:
+            digest = digest_of_key(info.key, OBJECTS)
+            if digest is not None:
+                self._sizes[digest] = info.size
+
+
+async def _close(pages: AsyncIterator[object]) -> None:
+    close = getattr(pages, "aclose", None)  # an async generator; an iterator of another kind has nothing to close
+    if close is not None:
+        await close()

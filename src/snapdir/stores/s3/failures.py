@@ -1,0 +1,243 @@
+"""What an S3 service's refusals mean for us: its own codes first, then the HTTP status. Knows no HTTP library."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from snapdir.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    InvalidResponse,
+    ObjectNotFound,
+    StoreError,
+    StoreMissing,
+    StoreRefused,
+    Throttled,
+    TransientStoreError,
+)
+from snapdir.stores.s3.target import S3Target
+
+__all__ = ["Asked", "BodyRefused", "Refusal", "cleaned", "refusal_error", "retry_after_seconds"]
+
+SHOWN_CHARACTERS = 300
+"""Of a text that came from a server."""
+
+
+class BodyRefused(TransientStoreError):
+    """The bytes that arrived are not the ones that were announced: changed on the way, or changed before they left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, as its failure names it: ``verb`` such as GET or LIST, ``key`` as the store has it or None."""
+
+    target: S3Target
+    verb: str
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.target.named(self.key)} at {self.target.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a service answered instead of doing it.
+
+    Attributes:
+        code: Its own word, empty if there was no readable body (as for every HEAD).
+        retry_after: That header, as it came.
+        server_time: ISO 8601, where a complaint about the clock carries it.
+        bucket_region: Where the bucket is, if the answer says so.
+    """
+
+    status: int
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    retry_after: str | None = None
+    server_time: str | None = None
+    bucket_region: str | None = None
+
+    @property
+    def what(self) -> str:
+        code = f"{cleaned(self.code, 80)} " if self.code else ""
+        request = f", request {cleaned(self.request_id, 80)}" if self.request_id else ""
+        message = f": {cleaned(self.message)}" if self.message else ""
+        return f"{code}(HTTP {self.status}{request}){message}"
+
+
+Make = Callable[[Refusal, Asked, str], StoreError]
+
+RIGHTS = "check that these credentials may read and write there (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+UNKNOWN_KEY = "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that the key belongs to this endpoint"
+WRONG_SECRET = "check AWS_SECRET_ACCESS_KEY, and that no proxy rewrites requests"  # noqa: S105  # advice
+EXPIRED = "sign in again (such as `aws sso login`) or renew AWS_SESSION_TOKEN"
+CLOCK = "set this machine's clock right (NTP), S3 accepts at most 15 minutes of difference"
+CREATE = "create the bucket, or check its name and the endpoint"
+OTHER_REGION = "set AWS_REGION to the bucket's region, or the endpoint to that region's"
+OVERLOADED = "wait a while or ask with less concurrency"
+AGAIN = "run again"
+ARCHIVED = "restore the object from its archive class first"
+FULL = "free space there or raise the quota"
+
+
+def _simply(error: type[StoreError]) -> Make:
+    return lambda refusal, asked, advice: error(_sentence(refusal, asked, advice), key=asked.key)
+
+
+def _refused(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+    message = _sentence(refusal, asked, advice)
+    return StoreRefused(message, key=asked.key, status=refusal.status, error_code=refusal.code or None)
+
+
+def _not_found(_: Refusal, asked: Asked, __: str) -> StoreError:
+    return ObjectNotFound(asked.key or "")
+
+
+def _throttled(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+    seconds = retry_after_seconds(refusal.retry_after)
+    return Throttled(_sentence(refusal, asked, advice), key=asked.key, retry_after_seconds=seconds)
+
+
+def _skewed(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+    return AccessDenied(_sentence(refusal, asked, f"{_clock_difference(refusal)}{advice}"), key=asked.key)
+
+
+def _elsewhere(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+    region = f"the bucket is in {cleaned(refusal.bucket_region, 40)}: " if refusal.bucket_region else ""
+    return _refused(refusal, asked, f"{region}{advice}")
+
+
+_denied, _transient, _lost = _simply(AccessDenied), _simply(TransientStoreError), _simply(ConnectionFailed)
+
+CODES: dict[str, tuple[Make, str]] = {
+    "NoSuchKey": (_not_found, ""),
+    "NoSuchBucket": (_simply(StoreMissing), CREATE),
+    "InvalidBucketName": (_simply(StoreMissing), CREATE),
+    "NoSuchUpload": (_refused, f"the upload was aborted or has expired: {AGAIN}"),
+    "AccessDenied": (_denied, RIGHTS),
+    "AccountProblem": (_denied, RIGHTS),
+    "AllAccessDisabled": (_denied, RIGHTS),
+    "InvalidAccessKeyId": (_denied, UNKNOWN_KEY),
+    "NotSignedUp": (_denied, RIGHTS),
+    "SignatureDoesNotMatch": (_denied, WRONG_SECRET),
+    "ExpiredToken": (_denied, EXPIRED),
+    "RequestExpired": (_denied, EXPIRED),
+    "TokenRefreshRequired": (_denied, EXPIRED),
+    "InvalidToken": (_denied, "check AWS_SESSION_TOKEN: it does not belong to these credentials"),
+    "RequestTimeTooSkewed": (_skewed, CLOCK),
+    "AuthorizationHeaderMalformed": (_elsewhere, OTHER_REGION),
+    "IllegalLocationConstraintException": (_elsewhere, OTHER_REGION),
+    "PermanentRedirect": (_elsewhere, OTHER_REGION),
+    "TemporaryRedirect": (_elsewhere, OTHER_REGION),
+    "Redirect": (_elsewhere, OTHER_REGION),
+    "BandwidthLimitExceeded": (_throttled, OVERLOADED),
+    "RequestLimitExceeded": (_throttled, OVERLOADED),
+    "RequestThrottled": (_throttled, OVERLOADED),
+    "ServiceUnavailable": (_throttled, OVERLOADED),
+    "SlowDown": (_throttled, OVERLOADED),
+    "Throttling": (_throttled, OVERLOADED),
+    "ThrottlingException": (_throttled, OVERLOADED),
+    "TooManyRequests": (_throttled, OVERLOADED),
+    "TooManyRequestsException": (_throttled, OVERLOADED),
+    "ConditionalRequestConflict": (_transient, AGAIN),
+    "InternalError": (_transient, AGAIN),
+    "OperationAborted": (_transient, AGAIN),
+    "IncompleteBody": (_lost, AGAIN),
+    "RequestTimeout": (_lost, AGAIN),
+    "BadDigest": (_simply(BodyRefused), AGAIN),
+    "InvalidDigest": (_simply(BodyRefused), AGAIN),
+    "XAmzContentChecksumMismatch": (_simply(BodyRefused), AGAIN),
+    "XAmzContentSHA256Mismatch": (_simply(BodyRefused), AGAIN),
+    "InvalidObjectState": (_refused, ARCHIVED),
+    "QuotaExceeded": (_refused, FULL),
+    "XMinioStorageFull": (_refused, FULL),
+}
+
+STATUSES: dict[int, tuple[Make, str]] = {
+    400: (_refused, "without an explanation; often an expired token or the wrong region (AWS_REGION)"),
+    401: (_denied, RIGHTS),
+    403: (_denied, RIGHTS),
+    407: (_denied, "the proxy wants credentials: check HTTPS_PROXY and HTTP_PROXY"),
+    408: (_lost, AGAIN),
+    409: (_transient, AGAIN),
+    429: (_throttled, OVERLOADED),
+    501: (_refused, "this service cannot do that"),
+    503: (_throttled, OVERLOADED),
+    505: (_refused, "check the endpoint"),
+    507: (_refused, FULL),
+    509: (_throttled, OVERLOADED),
+}
+
+
+def refusal_error(refusal: Refusal, asked: Asked) -> StoreError:
+    """Our error for a refusal."""
+    if refusal.code in CODES:
+        make, advice = CODES[refusal.code]
+    elif refusal.status == 404:
+        return _nothing_there(refusal, asked)
+    elif refusal.status in STATUSES and not (refusal.status == 400 and refusal.code):
+        make, advice = STATUSES[refusal.status]
+    elif 300 <= refusal.status < 400:
+        make, advice = _elsewhere, OTHER_REGION
+    else:
+        make, advice = (_transient, AGAIN) if refusal.status >= 500 else (_refused, "")
+    return make(refusal, asked, advice)
+
+
+def _nothing_there(refusal: Refusal, asked: Asked) -> StoreError:
+    """A 404 without a known code. A HEAD has no body to say more; anywhere else it need not come from the store.
+
+    Taking the 404 of something in between for an absent object (or an empty listing) is how repositories get lost.
+    """
+    if asked.verb == "HEAD" and not refusal.code:
+        return ObjectNotFound(asked.key or "")
+    if refusal.code:
+        return _refused(refusal, asked, "")
+    advice = "this does not look like S3: check the endpoint and any proxy in between"
+    return InvalidResponse(_sentence(refusal, asked, advice), key=asked.key)
+
+
+def _sentence(refusal: Refusal, asked: Asked, advice: str) -> str:
+    return f"{asked}: {refusal.what}" + (f"; {advice}" if advice else "")
+
+
+def _clock_difference(refusal: Refusal) -> str:
+    try:
+        server = datetime.fromisoformat(refusal.server_time or "")
+    except ValueError:
+        return ""
+    seconds = (datetime.now(UTC) - server.replace(tzinfo=server.tzinfo or UTC)).total_seconds()
+    side = "ahead of" if seconds > 0 else "behind"
+    return f"the clock here is {abs(seconds) / 60:.0f} minutes {side} the store's: "
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Seconds of a ``Retry-After`` header, a number or an HTTP date; None if there is none that makes sense."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):  # not a date, or one without a zone
+        return None
+    return max(0.0, math.ceil(seconds))
+
+
+_SECRETS = re.compile(
+    r"(?i)\?\S+|\b(?:x-amz-[a-z0-9-]+|signature|awsaccesskeyid)\s*[=:]\s*\S+|\bauthorization\s*[=:].*"
+)
+
+
+def cleaned(text: str, length: int = SHOWN_CHARACTERS) -> str:
+    """A server's text for a message: no queries or signatures, nothing a terminal would obey, not long."""
+    printable = "".join(character if character.isprintable() else " " for character in text[: 4 * length])
+    shown = " ".join(_SECRETS.sub("…", printable).split())
+    return shown if len(shown) <= length else f"{shown[:length]}…"

@@ -1,0 +1,130 @@
+"""Where a bucket is and how it is spoken to, as far as the URL and the environment say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit, urlunsplit
+
+from snapdir.errors import InvalidOption, InvalidStore
+from snapdir.stores.urls import StoreURL
+
+__all__ = ["DEFAULT_REGION", "S3Target", "ignores_configured_endpoints", "shown_endpoint"]
+
+DEFAULT_REGION = "us-east-1"
+B2_REGION = "us-west-004"
+OWN_ENDPOINT = "SNAPDIR_S3_STORE_ENDPOINT_URL"
+ENDPOINTS = {
+    "s3": (OWN_ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "b2": (OWN_ENDPOINT, "SNAPDIR_B2_TEST_ENDPOINT"),
+}
+REGIONS = {
+    "s3": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "b2": ("SNAPDIR_B2_REGION", "AWS_REGION"),
+}
+
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:._-]+").fullmatch
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class S3Target:
+    """A place in a bucket.
+
+    Attributes:
+        url: As a user would write it.
+        prefix: What every key begins with in the bucket: empty, or ending with a slash.
+        endpoint: Base URL of the service, a path in it included; None: AWS's own for the region.
+        region: What requests are signed for; None: whatever the profile says, else DEFAULT_REGION.
+    """
+
+    url: str
+    bucket: str
+    prefix: str
+    endpoint: str | None
+    region: str | None
+
+    @classmethod
+    def of(cls, url: StoreURL, environment: Mapping[str, str] = os.environ) -> S3Target:
+        """Read an ``s3://`` or ``b2://`` URL in the light of the environment. An empty variable is unset.
+
+        Raises:
+            InvalidStore: no bucket can have this name.
+            InvalidOption: a variable holds something that is no endpoint or region.
+        """
+        if not _BUCKET(url.bucket):
+            raise InvalidStore(f"{url}: {url.bucket!r} is not the name of a bucket; write {url.scheme}://bucket/prefix")
+        region = _first(REGIONS[url.scheme], environment, _checked_region)
+        names = ENDPOINTS[url.scheme]
+        if ignores_configured_endpoints(environment):
+            names = tuple(name for name in names if not name.startswith("AWS_"))
+        endpoint = _first(names, environment, _checked_endpoint)
+        if url.scheme == "b2":
+            region = region or B2_REGION
+            endpoint = endpoint or f"https://s3.{region}.backblazeb2.com"
+        return cls(str(url), url.bucket, f"{url.prefix}/" if url.prefix else "", endpoint, region)
+
+    def with_profile(self, *, endpoint: str | None, region: str | None) -> S3Target:
+        """Completed by what the AWS profile says, where the environment said nothing.
+
+        Raises:
+            InvalidOption: the profile holds something that is no endpoint or region.
+        """
+        if self.endpoint is None and endpoint:
+            endpoint = _checked_endpoint(endpoint, "endpoint_url of the AWS profile")
+        region = self.region or (_checked_region(region, "region of the AWS profile") if region else DEFAULT_REGION)
+        return replace(self, endpoint=self.endpoint or endpoint or None, region=region)
+
+    @property
+    def is_aws(self) -> bool:
+        return self.endpoint is None
+
+    def full_key(self, key: str) -> str:
+        return self.prefix + key
+
+    def named(self, key: str | None) -> str:
+        """The bucket, or an object in it, for messages."""
+        return f"s3://{self.bucket}" if key is None else f"s3://{self.bucket}/{self.prefix}{key}"
+
+    @property
+    def place(self) -> str:
+        """The endpoint for messages: without userinfo and query."""
+        return shown_endpoint(self.endpoint) if self.endpoint else f"AWS S3 in {self.region}"
+
+
+def ignores_configured_endpoints(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether AWS's own switch says that AWS's own endpoint settings do not count."""
+    return environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true"
+
+
+def shown_endpoint(url: str) -> str:
+    """``url`` without what may be secret in one: userinfo, query, fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _first(names: tuple[str, ...], environment: Mapping[str, str], checked: Callable[[str, str], str]) -> str | None:
+    for name in names:
+        if value := environment.get(name, "").strip():
+            return checked(value, name)
+    return None
+
+
+def _checked_endpoint(value: str, name: str) -> str:
+    example = "write http://host:port or https://host, credentials and queries do not belong there"
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:  # a port that is no number, a bracket that is not closed
+        raise InvalidOption(f"invalid {name}: {error}: {example}") from None
+    if not usable or parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidOption(f"invalid {name}: {shown_endpoint(value)!r}: {example}")
+    return value.rstrip("/")
+
+
+def _checked_region(value: str, name: str) -> str:
+    if not _REGION(value):
+        raise InvalidOption(f"invalid {name}: {value[:80]!r} is not the name of a region, such as eu-central-1")
+    return value

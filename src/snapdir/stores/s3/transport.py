@@ -1,0 +1,86 @@
+"""What the store asks of whoever carries its requests: a dozen calls on one bucket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from snapdir.stores.base import Body, ObjectInfo
+
+__all__ = ["ListPage", "PendingUpload", "Transport", "UploadedPart"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """One answer to a listing. ``next_token`` is None on the last page."""
+
+    objects: tuple[ObjectInfo, ...]
+    next_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """A part that the service holds; ``crc32c`` if it was sent with one."""
+
+    number: int
+    etag: str
+    size: int
+    crc32c: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUpload:
+    """An upload that was neither completed nor aborted; its parts are stored, and paid for."""
+
+    key: str
+    upload_id: str
+    started_seconds: float | None
+
+
+class Transport(Protocol):
+    """Requests to one bucket; keys are the store's, without its prefix.
+
+    Each call is one request (``list_uploads``, ``list_parts``, ``delete``: one a page or batch) and is not retried here.
+    Each raises our errors, naming bucket, key and endpoint, and no secret: ObjectNotFound, StoreMissing, AccessDenied,
+    StoreRefused with the service's code, Throttled, ConnectionFailed, InvalidResponse, BodyRefused. Bodies are not
+    kept, and no file of them is touched, after the call has returned or was cancelled.
+    """
+
+    async def head(self, key: str) -> ObjectInfo: ...
+
+    async def get(self, key: str, *, start: int, length: int | None) -> bytes:
+        """The range, short or empty at the object's end."""
+
+    async def get_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        """Fill ``buffer``, which is not empty, straight from the connection; the bytes received.
+
+        Raises:
+            BodyCutShort: the body ended early; what came is in the buffer.
+            InvalidResponse: another range than the one asked for, or more of it.
+        """
+
+    async def put(self, key: str, body: Body, *, crc32c: int | None, if_absent: bool) -> bool:
+        """Write an object; False if ``if_absent`` found one."""
+
+    async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage: ...
+
+    async def delete(self, keys: Sequence[str]) -> None: ...
+
+    async def create_upload(self, key: str, *, checksums: bool) -> str:
+        """Begin an upload whose parts carry checksums, or do not, and return its id."""
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: Body, *, crc32c: int | None) -> str:
+        """Write one part and return its ETag."""
+
+    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None: ...
+
+    async def abort_upload(self, key: str, upload_id: str) -> None:
+        """Drop the parts. An upload that is gone already is fine."""
+
+    def list_uploads(self, prefix: str) -> AsyncIterator[Sequence[PendingUpload]]: ...
+
+    def list_parts(self, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]: ...
+
+    async def aclose(self) -> None:
+        """Close every connection. Safe to repeat."""

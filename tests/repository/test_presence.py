@@ -1,0 +1,114 @@
+"""What is known of a store, with as few requests as it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapdir.model.digest import SnapshotId
+from snapdir.model.keys import manifest_key, object_key
+from snapdir.repository.known import MAX_SNAPSHOTS, KnownObjects, KnownSnapshots
+from snapdir.repository.presence import LISTED_PREFIXES, Answer, Presence, listing_pays
+from snapdir.repository.repository import Repository
+from snapdir.stores.memory import MemoryStore
+
+digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
+
+
+def digest(number: int) -> str:
+    return blake3(str(number).encode()).hexdigest()
+
+
+def filled(count: int) -> MemoryStore:
+    return MemoryStore({object_key(digest(number)): b"x" for number in range(count)})
+
+
+@given(st.sets(digests), digests)
+def test_known_objects_are_exactly_those_noted(
+    tmp_path_factory: pytest.TempPathFactory, noted: set[str], other: str
+) -> None:
+    known = KnownObjects(b"".join(sorted(map(bytes.fromhex, noted))))
+    assert all(one in known for one in noted)
+    assert (other in known) == (other in noted)
+
+
+def test_hints_survive_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    known = KnownSnapshots(tmp_path, "s3://b/p")
+    ids = [SnapshotId(digest(number)) for number in range(MAX_SNAPSHOTS + 2)]
+    for number, snapshot_id in enumerate(ids):
+        known.remember(snapshot_id, [digest(100 + number)])
+    assert set(known.latest()) <= set(ids)
+    assert len(list(known.latest())) == MAX_SNAPSHOTS
+    assert digest(100 + len(ids) - 1) in known.objects(ids[-1])
+    assert not list(KnownSnapshots(tmp_path, "s3://b/other").latest())
+
+
+def test_a_torn_hint_is_no_hint(tmp_path: Path) -> None:
+    known = KnownSnapshots(tmp_path, "s3://b/p")
+    snapshot_id = SnapshotId(digest(0))
+    known.remember(snapshot_id, [digest(1), digest(2)])
+    file = next(path for path in tmp_path.rglob("*") if path.is_file())
+    file.write_bytes(file.read_bytes()[:-1])
+    assert digest(1) not in known.objects(snapshot_id)
+
+
+def test_a_cache_that_cannot_be_written_costs_only_the_hint(tmp_path: Path) -> None:
+    (tmp_path / ".known").write_text("in the way")
+    KnownSnapshots(tmp_path, "s3://b/p").remember(SnapshotId(digest(0)), [digest(1)])
+    assert not list(KnownSnapshots(tmp_path, "s3://b/p").latest())
+
+
+async def test_a_confirmed_hint_answers_without_a_request(tmp_path: Path) -> None:
+    store = filled(0)
+    known = KnownSnapshots(tmp_path, store.url)
+    snapshot_id = SnapshotId(digest(7))
+    store.objects[manifest_key(snapshot_id)] = b"its text"
+    await anyio.to_thread.run_sync(known.remember, snapshot_id, [digest(1)])
+    presence = Presence(Repository(store))
+    await presence.learn(known)
+    assert presence.confirmed == snapshot_id
+    assert presence.answer(digest(1), 5) is Answer.PRESENT
+    assert presence.answer(digest(2), 5) is Answer.PROBABLY_ABSENT
+
+
+async def test_a_hint_whose_manifest_is_gone_is_not_believed(tmp_path: Path) -> None:
+    store = filled(3)
+    known = KnownSnapshots(tmp_path, store.url)
+    await anyio.to_thread.run_sync(known.remember, SnapshotId(digest(7)), [digest(100)])
+    presence = Presence(Repository(store))
+    await presence.learn(known)
+    assert presence.confirmed is None
+    assert presence.answer(digest(100), 5) is Answer.ABSENT
+
+
+async def test_one_page_tells_all_of_a_small_store() -> None:
+    presence = Presence(Repository(filled(999)))
+    await presence.learn(None)
+    assert presence.stored_objects == 999
+    assert presence.answer(digest(5), 1) is Answer.PRESENT
+    assert presence.answer(digest(5), 2) is Answer.ABSENT, "another length: torn"
+    assert presence.answer(digest(5000), 1) is Answer.ABSENT
+
+
+async def test_one_page_of_a_large_store_estimates_its_size() -> None:
+    presence = Presence(Repository(filled(20_000)))
+    await presence.learn(None)
+    assert presence.stored_objects == pytest.approx(20_000, rel=0.2)
+    unlisted = max(map(digest, range(20_000)))
+    assert presence.answer(unlisted, 1) is Answer.UNKNOWN
+    await presence.list_all()
+    assert presence.answer(unlisted, 1) is Answer.PRESENT
+    assert presence.answer("f" * 64, 1) is Answer.ABSENT
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7), st.integers(1, 1000))
+def test_a_listing_is_chosen_only_when_it_takes_fewer_requests(stored: int, to_send: int, page: int) -> None:
+    if listing_pays(stored_objects=stored, objects_to_send=to_send, page_keys=page):
+        assert LISTED_PREFIXES + stored // page < to_send
+    else:
+        assert stored > 2_000_000 or LISTED_PREFIXES + stored // page >= to_send
