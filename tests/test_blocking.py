@@ -74,13 +74,6 @@ def test_all_calls_share_one_thread(tree: Path) -> None:
     assert blocking.id(tree) in ids
 
 
-def test_it_works_where_a_loop_runs_already(tree: Path) -> None:
-    async def cell() -> str:
-        return blocking.id(tree)
-
-    assert asyncio.run(cell()) == blocking.id(tree)
-
-
 def test_an_interrupt_cancels_the_call_and_waits_for_its_cleanup() -> None:
     cleaned_up = False
 
@@ -117,6 +110,19 @@ def test_a_process_ends_by_itself(tree: Path) -> None:
     started = time.monotonic()
     assert len(run_python("import sys; from snapdir import blocking; print(blocking.id(sys.argv[1]))", str(tree))) == 65
     assert time.monotonic() - started < 30
+
+
+IN_A_LOOP = """
+import asyncio, sys
+from snapdir import blocking
+async def cell():
+    return blocking.id(sys.argv[1])
+print(asyncio.run(cell()) == blocking.id(sys.argv[1]))
+"""
+
+
+def test_it_works_where_a_loop_runs_already(tree: Path) -> None:
+    assert run_python(IN_A_LOOP, str(tree)) == "True\n"
 
 
 FORK = """

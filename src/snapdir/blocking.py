@@ -20,12 +20,12 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from functools import partial, wraps
 from importlib.util import find_spec
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from snapdir import api
 from snapdir.api import (
@@ -82,48 +82,83 @@ class PortalOfProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._portal: BlockingPortal | None = None
-        self._manager: AbstractContextManager[BlockingPortal] | None = None
+        self._thread: threading.Thread | None = None
         # Better than comparing pids at every call: the child's copy of the lock may be held by a thread that only
-        # the parent has, and its copy of the loop has no thread at all.
+        # the parent has. (And no context manager is kept that would end a thread which is not there.)
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
     def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run ``function`` in the loop and wait for it."""
-        ended = threading.Event()
-        future: Future[T] = self._opened().start_task_soon(_reporting_end, function, ended)
+        portal, call = self._opened(), Call(function)
         try:
-            return future.result()
+            return portal.start_task_soon(call.run).result()
         except BaseException:
-            future.cancel()  # without effect when it is the call's own failure that arrives here
-            ended.wait()
+            if not call.ended.is_set():  # so it is no failure of the call's own: Ctrl-C, at whatever moment
+                portal.call(call.cancel)
+                call.ended.wait()
             raise
 
     def close(self) -> None:
-        """End the loop's thread; the next call starts another."""
+        """End the loop's thread once its calls are over; the next call starts another."""
         with self._lock:
-            manager, self._manager, self._portal = self._manager, None, None
-        if manager is not None:
-            manager.__exit__(None, None, None)
+            portal, self._portal = self._portal, None
+            thread, self._thread = self._thread, None
+        if portal is not None and thread is not None:
+            portal.call(portal.stop)
+            thread.join()
 
     def _opened(self) -> BlockingPortal:
         with self._lock:
             if self._portal is None:
-                options = {"use_uvloop": find_spec("uvloop") is not None}
-                self._manager = start_blocking_portal(backend_options=options, name="snapdir")
-                self._portal = self._manager.__enter__()
+                opened: Future[BlockingPortal] = Future()
+                self._thread = threading.Thread(target=_serve, args=(opened,), name="snapdir", daemon=True)
+                self._thread.start()
+                self._portal = opened.result()
             return self._portal
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._portal = self._manager = None
+        self._portal = self._thread = None
 
 
-async def _reporting_end(function: Callable[[], Coroutine[Any, Any, T]], ended: threading.Event) -> T:
+def _serve(opened: Future[BlockingPortal]) -> None:
     try:
-        return await function()
-    finally:
-        ended.set()
+        anyio.run(_portal_until_stopped, opened, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    except BaseException as error:
+        if opened.done():
+            raise
+        opened.set_exception(error)
+
+
+async def _portal_until_stopped(opened: Future[BlockingPortal]) -> None:
+    async with BlockingPortal() as portal:
+        opened.set_result(portal)
+        await portal.sleep_until_stopped()
+
+
+class Call(Generic[T]):
+    """One function running in the loop. Only ``ended`` is for other threads."""
+
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.ended = threading.Event()
+        self._function = function
+        self._scope: anyio.CancelScope | None = None
+
+    async def run(self) -> T:
+        try:
+            with anyio.CancelScope() as self._scope:
+                return await self._function()
+            raise RuntimeError("cancelled by its caller, who is gone")
+        finally:
+            self.ended.set()
+
+    def cancel(self) -> None:
+        """Stop the function at its next wait. Calls start in order: one without a scope by now never will."""
+        if self._scope is None:
+            self.ended.set()
+        else:
+            self._scope.cancel()
 
 
 _portal = PortalOfProcess()

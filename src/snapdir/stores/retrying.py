@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 class BodyCutShort(ConnectionFailed):
-    """A body that ended early. ``received`` bytes of it are in the caller's buffer, and a reader may go on behind them."""
+    """A body that ended early: ``received`` bytes of it are in the caller's buffer, and a reader may go on behind."""
 
     def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
         super().__init__(message, key=key)

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 from botocore import exceptions as boto  # type: ignore[import-untyped]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
 from snapdir.errors import (
     AccessDenied,
@@ -27,7 +28,8 @@ __all__ = ["configuration_error", "refusal_of", "translate"]
 
 ENDPOINT = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
 CREDENTIALS = (
-    "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or sign in (`aws sso login`)"
+    "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
+    "or sign in (such as `aws sso login`)"
 )
 CERTIFICATE = "the server's certificate is not trusted: check the endpoint, or name its CA in AWS_CA_BUNDLE"
 
@@ -57,7 +59,7 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any, Asked], Snapd
     ((boto.ParamValidationError,), lambda error, asked: StoreRefused(f"{asked}: {cleaned(str(error))}", key=asked.key)),
     # botocore lets the parsers it is built on speak for themselves: numbers, dates and XML that are none.
     (
-        (boto.botocore.parsers.ResponseParserError, ValueError, KeyError, TypeError, AttributeError),
+        (ResponseParserError, ValueError, KeyError, TypeError, AttributeError),
         lambda error, asked: _nonsense(asked, error),
     ),
     ((boto.BotoCoreError,), lambda error, asked: StoreRefused(f"{asked}: {cleaned(str(error))}", key=asked.key)),
@@ -122,7 +124,7 @@ def cause_of(error: BaseException) -> str:
             return os.strerror(inner.errno)
         innermost = inner
         inner = inner.kwargs.get("error") if isinstance(inner, boto.BotoCoreError) else inner.__cause__
-    return type(innermost).__name__
+    return cleaned(str(innermost)) or type(innermost).__name__
 
 
 def _lost(asked: Asked, what: str, advice: str = "run again") -> ConnectionFailed:

@@ -89,8 +89,8 @@ class Checksums:
             if isinstance(body, FileRange):
                 await run_sync(_check_source, body, crc)
             raise StoreRefused(
-                f"{error.args[0]}; the bytes that arrived differ from those that were hashed, twice: suspect the memory "
-                "of this machine or something that rewrites requests",
+                f"{error.args[0]}; the bytes that arrived differ from those that were hashed, twice: suspect this "
+                "machine's memory or something that rewrites requests",
                 key=error.key,
             ) from error
 

@@ -73,7 +73,7 @@ class Refusal:
 
 Make = Callable[[Refusal, Asked, str], StoreError]
 
-RIGHTS = "check that these credentials may read and write there (AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+RIGHTS = "check that these credentials may read and write there (AWS_PROFILE or AWS_ACCESS_KEY_ID)"
 UNKNOWN_KEY = "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that the key belongs to this endpoint"
 WRONG_SECRET = "check AWS_SECRET_ACCESS_KEY, and that no proxy rewrites requests"  # noqa: S105  # advice
 EXPIRED = "sign in again (such as `aws sso login`) or renew AWS_SESSION_TOKEN"

@@ -20,6 +20,8 @@ _TEXT = rb"[^\x00-\x08\x0a-\x1f\x7f]*+"
 _HEAD = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9](?: " + _TEXT + rb")?+(?:\r\n" + _TOKEN + rb":" + _TEXT + rb")*+")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;" + _TEXT + rb")?")
 _HEADER_LINE = re.compile(_TOKEN + rb":" + _TEXT)
+_CONTENT_LENGTH = b"\r\ncontent-length:"
+_MINOR_VERSION_1 = ord("1")
 _LENGTH_DIGITS = 19  # anything longer is no size of this world
 
 
@@ -65,10 +67,10 @@ class Response:
         self.status = int(head[9:12])
         self.body = b""
         self.received = 0
-        # Nearly every response has one Content-Length and neither of the other two; only those that do pay for more.
-        self.chunked = b"\r\ntransfer-encoding:" in lowered and self._is_chunked()
-        self.content_length = self._length()
-        self.keep_alive = head[7] == _MINOR_VERSION_1 and (b"\r\nconnection:" not in lowered or self._stays_open())
+        # Nearly every response has one Content-Length and neither of the others: only those that do pay for more.
+        self.chunked = lowered.find(b"\r\ntransfer-encoding:") >= 0 and self._is_chunked()
+        self.content_length = self._length(lowered)
+        self.keep_alive = head[7] == _MINOR_VERSION_1 and (lowered.find(b"\r\nconnection:") < 0 or self._stays_open())
 
     @property
     def headers(self) -> dict[bytes, bytes]:
@@ -86,12 +88,15 @@ class Response:
         end = self._head.find(b"\r\n", start)
         return self._head[start : end if end >= 0 else None].strip(b" \t")
 
-    def _length(self) -> int | None:
-        value = self.header(b"content-length")
-        if value is None:
+    def _length(self, lowered: bytes) -> int | None:
+        start = lowered.find(_CONTENT_LENGTH)
+        if start < 0:
             return None
-        if self._lowered.count(b"\r\ncontent-length:") != 1 or b"\r\ntransfer-encoding:" in self._lowered:
+        start += len(_CONTENT_LENGTH)
+        if self.chunked or lowered.find(_CONTENT_LENGTH, start) >= 0:
             raise MalformedHTTP("more than one statement of the body's length")
+        end = lowered.find(b"\r\n", start)
+        value = lowered[start : end if end >= 0 else None].strip(b" \t")
         if not value.isdigit() or len(value) > _LENGTH_DIGITS:
             raise MalformedHTTP(f"malformed Content-Length {_excerpt(value)}")
         return int(value)
@@ -107,9 +112,6 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status}, {self.received} bytes>"
-
-
-_MINOR_VERSION_1 = ord("1")
 
 
 def _parse_headers(head: bytes) -> dict[bytes, bytes]:

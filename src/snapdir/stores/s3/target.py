@@ -81,6 +81,19 @@ class S3Target:
     def is_aws(self) -> bool:
         return self.endpoint is None
 
+    @property
+    def address(self) -> tuple[str, str, int, str]:
+        """(scheme, host, port, path before keys): virtual-hosted at AWS, the bucket in the path elsewhere."""
+        if self.endpoint is None:
+            suffix = "amazonaws.com.cn" if (self.region or "").startswith("cn-") else "amazonaws.com"
+            service = f"s3.{self.region}.{suffix}"
+            if "." in self.bucket:  # a wildcard certificate covers one label
+                return "https", service, 443, f"/{self.bucket}/"
+            return "https", f"{self.bucket}.{service}", 443, "/"
+        parts = urlsplit(self.endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return parts.scheme, parts.hostname or "", port, f"{parts.path.rstrip('/')}/{self.bucket}/"
+
     def full_key(self, key: str) -> str:
         return self.prefix + key
 

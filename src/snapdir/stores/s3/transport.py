@@ -41,7 +41,7 @@ class PendingUpload:
 class Transport(Protocol):
     """Requests to one bucket; keys are the store's, without its prefix.
 
-    Each call is one request (``list_uploads``, ``list_parts``, ``delete``: one a page or batch) and is not retried here.
+    Each call is one request (``list_uploads``, ``list_parts``, ``delete``: one a page or batch), not retried here.
     Each raises our errors, naming bucket, key and endpoint, and no secret: ObjectNotFound, StoreMissing, AccessDenied,
     StoreRefused with the service's code, Throttled, ConnectionFailed, InvalidResponse, BodyRefused. Bodies are not
     kept, and no file of them is touched, after the call has returned or was cancelled.

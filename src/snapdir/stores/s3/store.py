@@ -1,0 +1,164 @@
+"""Objects in a bucket of S3, or of a service that speaks its language."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import anyio
+
+from snapdir.errors import InvalidResponse, ObjectNotFound
+from snapdir.model.sizes import GIB, MIB
+from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.s3.checksums import Checksums
+from snapdir.stores.s3.choice import choose_transport
+from snapdir.stores.s3.multipart import S3Upload
+from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.transport import Transport
+from snapdir.stores.settings import StoreSettings
+from snapdir.stores.urls import StoreURL
+
+__all__ = ["S3Store"]
+
+PART_BYTES = (5 * MIB, 5 * GIB)
+MAX_PARTS = 10_000
+DEFAULT_CONCURRENCY = 64
+
+
+class S3Store:
+    """Bytes at keys of a bucket, under a prefix.
+
+    S3 writes an object whole or not at all, and lists keys in the order of their bytes. Every body goes with its CRC32C
+    where that is known, so that a service which checks it takes no other bytes than those that were hashed; one that
+    refuses the header is not offered it again. Uploads that were neither committed nor aborted are aborted by
+    ``aclose``: their parts would be stored, and paid for, out of sight.
+
+    ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
+    """
+
+    def __init__(self, transport: Transport, target: S3Target, *, max_concurrency: int = DEFAULT_CONCURRENCY) -> None:
+        self._transport = transport
+        self._target = target
+        self._checksums = Checksums()
+        self._uploads: set[S3Upload] = set()
+        self._capabilities = Capabilities(
+            max_concurrency=max_concurrency,
+            part_size_range=PART_BYTES,
+            max_parts=MAX_PARTS,
+            max_write_bytes=PART_BYTES[1],
+            max_object_bytes=MAX_PARTS * PART_BYTES[1],
+            # AWS keeps the promise. Others ignore the header, which reads like success: rclone overwrites.
+            conditional_write=target.is_aws,
+        )
+
+    @classmethod
+    async def open(cls, url: StoreURL, settings: StoreSettings) -> S3Store:
+        """Resolve configuration and credentials. Asks the bucket nothing.
+
+        Raises:
+            InvalidStore: no bucket can have this name.
+            InvalidOption: a variable or the AWS profile has a bad value.
+            AccessDenied: credentials are configured but cannot be had.
+        """
+        transport, target = await choose_transport(S3Target.of(url), settings)
+        return cls(transport, target, max_concurrency=settings.max_concurrency or DEFAULT_CONCURRENCY)
+
+    def __repr__(self) -> str:
+        return f"S3Store({self.url!r} at {self._target.place!r})"
+
+    @property
+    def url(self) -> str:
+        return self._target.url
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def stat(self, key: str) -> ObjectInfo:
+        return await self._transport.head(key)
+
+    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        token: str | None = None
+        tokens = set[str]()
+        last = start_after
+        while True:
+            page = await self._transport.list_page(prefix, start_after=start_after, token=token)
+            # What some services send with start-after, and a repeated page, would go round in circles.
+            objects = [info for info in page.objects if info.key.encode() > last.encode()]
+            if objects:
+                last = objects[-1].key
+                yield objects
+            token = page.next_token
+            if token is None:
+                return
+            if token in tokens:
+                raise InvalidResponse(f"LIST {self._target.named(None)} at {self._target.place}: a page came twice")
+            tokens.add(token)
+
+    async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        if length == 0:
+            await self.stat(key)
+            return b""
+        return await self._transport.get(key, start=start, length=length)
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        if not len(buffer):
+            await self.stat(key)
+            return 0
+        return await self._transport.get_into(key, buffer, start=start)
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        """Store ``body``. Where racing writers cannot be told apart, ``if_absent`` looks first.
+
+        Raises:
+            InFluxError: the file of ``body`` is not what it was when it was hashed; nothing is written.
+        """
+        conditional = if_absent and self._capabilities.conditional_write
+        if if_absent and not conditional and await self._is_there(key):
+            return False
+        crc = await self._checksums.of(body)
+
+        async def put(sent_crc: int | None) -> bool:
+            return await self._transport.put(key, body, crc32c=sent_crc, if_absent=conditional)
+
+        return await self._checksums.send(body, crc, put)
+
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> S3Upload:
+        async def create(checksums: bool) -> tuple[str, bool]:
+            return await self._transport.create_upload(key, checksums=checksums), checksums
+
+        upload_id, checksummed = await self._checksums.offer(create)
+        upload = S3Upload(
+            self._transport,
+            self._checksums if checksummed else None,
+            key,
+            upload_id,
+            size=size,
+            part_bytes=part_bytes,
+            ended=self._uploads.discard,
+        )
+        self._uploads.add(upload)
+        return upload
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        if keys:
+            await self._transport.delete(keys)
+
+    def local_path(self, key: str) -> Path | None:  # noqa: ARG002  # the shape of every store
+        return None
+
+    async def aclose(self) -> None:
+        uploads, self._uploads = self._uploads, set()
+        try:
+            async with anyio.create_task_group() as group:
+                for upload in uploads:
+                    group.start_soon(upload.abandon)
+        finally:
+            await self._transport.aclose()
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            await self.stat(key)
+        except ObjectNotFound:
+            return False
+        return True

@@ -1,0 +1,35 @@
+"""What goes wrong on our own connections, in the words of a store."""
+
+from __future__ import annotations
+
+from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
+from snapdir.stores.base import Body, FileRange
+from snapdir.stores.s3.checksums import file_of
+from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.wire_errors import (
+    BodyTruncated,
+    BodyUnreadable,
+    ConnectFailed,
+    ProtocolViolation,
+    TLSFailed,
+    WireError,
+)
+
+__all__ = ["wire_failure"]
+
+NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
+CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
+
+
+def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirError:
+    """Our error for a request that was not carried there and back."""
+    if isinstance(body, FileRange) and isinstance(error, BodyTruncated):
+        return InFluxError(file_of(body.fd), "shrank")
+    if isinstance(body, FileRange) and isinstance(error, BodyUnreadable):
+        return LocalError(file_of(body.fd), str(error.__cause__ or error))
+    if isinstance(error, TLSFailed):
+        return StoreRefused(f"{asked}: {error}; {CERTIFICATE}", key=asked.key)
+    if isinstance(error, ProtocolViolation):
+        return InvalidResponse(f"{asked}: {error}", key=asked.key)
+    advice = f"; {NETWORK}" if isinstance(error, ConnectFailed) else ""
+    return ConnectionFailed(f"{asked}: {error}{advice}", key=asked.key)

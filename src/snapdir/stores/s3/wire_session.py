@@ -1,0 +1,207 @@
+"""Where a bucket is, over which connections, and with whose signature: what the requests of one store share."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+import anyio
+from anyio.to_thread import run_sync
+
+from snapdir.errors import InvalidOption
+from snapdir.stores.base import Body
+from snapdir.stores.s3.failures import Refusal
+from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.pool import Pool
+from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path
+from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.wire import Timeouts
+from snapdir.stores.settings import StoreSettings
+
+__all__ = ["CredentialSource", "WireSession"]
+
+RENEW_SECONDS = 30.0
+"""How often the source is asked whether the credentials still hold; it renews them minutes before they expire."""
+
+SKEW_SECONDS = 300.0
+"""A HEAD that is refused has no body to say why; a clock that far off explains it."""
+
+ELSEWHERE_STATUSES = (301, 307, 400)
+
+
+class CredentialSource(Protocol):
+    """Gives credentials that hold for some minutes at least."""
+
+    async def credentials(self) -> Credentials:
+        """Those in force, renewed before they expire."""
+
+    async def aclose(self) -> None: ...
+
+
+class WireSession:
+    """Connections and signatures for one bucket.
+
+    Attributes:
+        target: Where requests go; another region once the service has said so.
+    """
+
+    def __init__(
+        self, target: S3Target, source: CredentialSource, settings: StoreSettings, *, max_connections: int
+    ) -> None:
+        self.target = target
+        self._source = source
+        self._settings = settings
+        self._max_connections = max_connections
+        self._pool: Pool | None = None
+        self._signer: Signer | None = None
+        self._renew_at = 0.0
+        self._base_path = target.address[3]
+        self._preparing = anyio.Lock()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can go out without ``prepare``."""
+        return self._pool is not None and time.monotonic() < self._renew_at
+
+    async def prepare(self) -> None:
+        """Get credentials in force and, the first time, what connections need."""
+        async with self._preparing:
+            if not self.ready:
+                await self._take_credentials()
+                self._pool = self._pool or await run_sync(self._make_pool)
+
+    def path_of(self, key: str | None) -> bytes:
+        """The path of an object, or of the bucket, as it is signed and sent."""
+        if key is None:
+            return encode_path(self._base_path.rstrip("/") or "/")
+        return encode_path(self._base_path + self.target.full_key(key))
+
+    async def request(
+        self,
+        method: bytes,
+        path: bytes,
+        query: bytes,
+        headers: Mapping[bytes, bytes],
+        body: Body | None,
+        *,
+        into: memoryview | None,
+        max_body_bytes: int,
+    ) -> Response:
+        """Sign and send one request, ``prepare`` done.
+
+        Raises:
+            WireError: it was not carried there and back.
+        """
+        if self._pool is None or self._signer is None:
+            raise RuntimeError("prepare() comes first")
+        lines = self._signer.sign(
+            method,
+            path,
+            query,
+            host=self._pool.host_header,
+            headers=headers,
+            payload_hash=EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD,
+        )
+        target = path + b"?" + query if query else path
+        return await self._pool.request(method, target, lines, body, into=into, max_body_bytes=max_body_bytes)
+
+    async def correct(self, refusal: Refusal, response: Response, made: set[str]) -> str | None:
+        """Mend what a refusal complains of, each kind once a request; its name, or None where nothing can be mended."""
+        if "region" not in made and await self._move(refusal):
+            return "region"
+        if "clock" not in made and self._correct_clock(refusal, response):
+            return "clock"
+        if "credentials" not in made and refusal.code in ("ExpiredToken", "TokenRefreshRequired", "RequestExpired"):
+            before = self._signer.credentials if self._signer else None
+            await self._take_credentials()
+            return "credentials" if self._signer and self._signer.credentials != before else None
+        return None
+
+    async def aclose(self) -> None:
+        """Close every connection. Safe to repeat."""
+        if self._pool is not None:
+            await self._pool.aclose()
+        await self._source.aclose()
+
+    async def _take_credentials(self) -> None:
+        credentials = await self._source.credentials()
+        self._renew_at = time.monotonic() + RENEW_SECONDS
+        if self._signer is None:
+            self._signer = Signer(credentials, self.target.region or "us-east-1")
+        elif credentials != self._signer.credentials:
+            self._signer.credentials = credentials
+
+    def _make_pool(self) -> Pool:
+        """Blocking: reads the trusted certificates, about 20 ms."""
+        scheme, host, port, _ = self.target.address
+        settings = self._settings
+        return Pool(
+            host,
+            port,
+            ssl_context=_trust() if scheme == "https" else None,
+            max_connections=self._max_connections,
+            timeouts=Timeouts(
+                connect_seconds=settings.connect_timeout_seconds,
+                first_byte_seconds=settings.first_byte_timeout_seconds,
+                stall_seconds=settings.stall_timeout_seconds,
+            ),
+        )
+
+    async def _move(self, refusal: Refusal) -> bool:
+        """Sign for the bucket's own region from now on, and at AWS also ask there."""
+        region = refusal.bucket_region
+        if self._signer is None or not region or region == self.target.region:
+            return False
+        if refusal.status not in ELSEWHERE_STATUSES:
+            return False
+        self.target = replace(self.target, region=region)
+        offset = self._signer.clock_offset_seconds
+        self._signer = Signer(self._signer.credentials, region)
+        self._signer.clock_offset_seconds = offset
+        if self.target.is_aws and self._pool is not None:
+            old, self._pool = self._pool, await run_sync(self._make_pool)
+            await old.aclose()
+        return True
+
+    def _correct_clock(self, refusal: Refusal, response: Response) -> bool:
+        """Sign by the server's clock from now on, if ours is what it complains of."""
+        server = _server_seconds(refusal, response)
+        if self._signer is None or server is None:
+            return False
+        complaint = refusal.code == "RequestTimeTooSkewed" or (refusal.status == 403 and not refusal.code)
+        if not complaint or abs(server - time.time() - self._signer.clock_offset_seconds) < SKEW_SECONDS:
+            return False
+        self._signer.correct_clock(server)
+        return True
+
+
+def _trust() -> ssl.SSLContext:
+    """The system's trust, or what AWS_CA_BUNDLE names. Certificates are always verified.
+
+    Raises:
+        InvalidOption: the bundle cannot be read.
+    """
+    bundle = os.environ.get("AWS_CA_BUNDLE") or None
+    try:
+        context = ssl.create_default_context(cafile=bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidOption(f"invalid AWS_CA_BUNDLE: {bundle}: {error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _server_seconds(refusal: Refusal, response: Response) -> float | None:
+    try:
+        if refusal.server_time:
+            parsed = datetime.fromisoformat(refusal.server_time)
+            return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+        header = response.header(b"date")
+        return parsedate_to_datetime(header.decode("latin-1")).timestamp() if header else None
+    except ValueError:
+        return None
