@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.rclone_server import s3_server
+
+__all__ = ["s3_server"]
+
 
 @pytest.fixture(autouse=True)
 def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.startswith("SNAPDIR_") and name != "SNAPDIR_ORACLE":
+        if name.startswith(("SNAPDIR_", "AWS_")) and name != "SNAPDIR_ORACLE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(tmp_path / "default-cache"))

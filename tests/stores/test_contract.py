@@ -8,6 +8,7 @@ import pytest
 
 from snapdir.stores.base import Store
 from snapdir.stores.file import FileStore
+from snapdir.stores.limiting import LimitingStore, RequestWindow, TokenBucket
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.testing.contract import StoreContract
@@ -38,6 +39,16 @@ class TestFaultyStoreWithoutFaults(InMemory):
     def store(self) -> Store:
         self.objects = {}
         return FaultyStore(MemoryStore(self.objects))
+
+
+class TestLimitingStore(InMemory):
+    @pytest.fixture
+    def store(self) -> Store:
+        self.objects = {}
+        window = RequestWindow(8)
+        return LimitingStore(
+            MemoryStore(self.objects), window, bytes_bucket=TokenBucket(1 << 40), requests_bucket=TokenBucket(1e9)
+        )
 
 
 class InDirectory(StoreContract):

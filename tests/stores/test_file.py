@@ -1,5 +1,5 @@
 """What a store in a directory promises beyond the contract."""
-# ruff: noqa: ASYNC240  # the tests look at the disk themselves; only the package must not block the loop
+# the tests look at the disk themselves; only the package must not block the loop
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """How a store in a directory is listed."""
-# ruff: noqa: ASYNC240  # the tests look at the disk themselves; only the package must not block the loop
+# the tests look at the disk themselves; only the package must not block the loop
 
 from __future__ import annotations
 

@@ -46,7 +46,26 @@ async def _store(url: StoreURL, settings: StoreSettings) -> Store:
     from snapdir.stores.retrying import RetryingStore
     from snapdir.stores.s3.store import S3Store
 
-    return RetryingStore(await S3Store.open(url, settings), settings.retry)
+    store = await S3Store.open(url, settings)
+    # Retries outside: an attempt that waits for its turn holds no place among those in flight.
+    return RetryingStore(_limited(store, settings), settings.retry)
+
+
+def _limited(store: Store, settings: StoreSettings) -> Store:
+    from snapdir.stores.limiting import LimitingStore, RequestWindow, TokenBucket
+
+    def bucket(rate_per_second: float | None) -> TokenBucket | None:
+        return TokenBucket(rate_per_second) if rate_per_second else None
+
+    # A number of requests that was asked for is kept from the start; otherwise it is found.
+    wanted = settings.max_concurrency
+    window = RequestWindow(wanted, start=wanted) if wanted else RequestWindow(store.capabilities.max_concurrency)
+    return LimitingStore(
+        store,
+        window,
+        bytes_bucket=bucket(settings.limit_rate_bytes),
+        requests_bucket=bucket(settings.max_requests_per_second),
+    )
 
 
 def _why_not(url: StoreURL) -> str:

@@ -28,7 +28,9 @@ class StoreSettings:
 
     Attributes:
         retry: For stores across a network.
-        max_concurrency: Requests in flight at most; 0 leaves the choice to the store.
+        max_concurrency: Requests in flight at most; 0 lets them adapt, up to what the store can take.
+        limit_rate_bytes: Bytes a second, up and down together; None for no limit.
+        max_requests_per_second: None for no limit.
         connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: All finite: a connection that
             does not open, an answer that does not begin, a body that stands still.
         fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
@@ -38,6 +40,8 @@ class StoreSettings:
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_concurrency: int = 0
+    limit_rate_bytes: int | None = None
+    max_requests_per_second: float | None = None
     connect_timeout_seconds: float = 10.0
     first_byte_timeout_seconds: float = 30.0
     stall_timeout_seconds: float = 20.0

@@ -61,7 +61,8 @@ async def find_damage(
     other = [one for one in objects if one.size is None or one.size > limits.large_bytes]
     with ungrouped(f"verify {source.url}"):
         async with anyio.create_task_group() as group:
-            group.start_soon(partial(run_workers, small, check.run, workers=min(check.requests.total, len(small))))
+            workers = limits.workers(source.objects.capabilities.max_concurrency, len(small))
+            group.start_soon(partial(run_workers, small, check.run, workers=workers))
             group.start_soon(partial(run_workers, other, check.run, workers=min(LARGE_OBJECTS_AT_ONCE, len(other))))
     return [(one, found[one.digest]) for one in objects if one.digest in found]
 
@@ -70,9 +71,8 @@ class _ObjectCheck:
     def __init__(
         self, source: Repository, limits: Limits, counters: Counters, found: dict[Digest, SnapdirError]
     ) -> None:
-        self.requests = Budget(limits.requests(source.objects.capabilities.max_concurrency))
         self._memory = Budget(limits.memory_bytes)
-        self._ranges = RangeReader(source, limits, counters, memory=self._memory, requests=self.requests)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
         self._source = source
         self._large_bytes = limits.large_bytes
         self._counters = counters
@@ -91,7 +91,7 @@ class _ObjectCheck:
             if size > self._large_bytes:
                 await self._ranges.read_verified(one.digest, size, _ignore)
             else:
-                async with self._memory.share(size), self.requests.share(1):
+                async with self._memory.share(size):
                     await self._source.read_object(one.digest, size)
                 self._counters.bytes_done += size
 

@@ -72,8 +72,7 @@ class _Download:
         self._limits = limits
         self._counters = counters
         self._memory = Budget(limits.memory_bytes)
-        self._requests = Budget(limits.requests(source.objects.capabilities.max_concurrency))
-        self._ranges = RangeReader(source, limits, counters, memory=self._memory, requests=self._requests)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
 
     async def run(self, wanted: list[Wanted]) -> None:
         limit = self._limits.large_bytes
@@ -90,7 +89,12 @@ class _Download:
                     landing.start_soon(self._place_arrivals, arrivals)
                 async with anyio.create_task_group() as receiving:
                     start_workers(receiving, large, receive, workers=min(LARGE_OBJECTS_AT_ONCE, len(large)))
-                    start_workers(receiving, small, receive, workers=min(self._requests.total, len(small)))
+                    start_workers(
+                        receiving,
+                        small,
+                        receive,
+                        workers=self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small)),
+                    )
                 send.close()
 
     async def _receive(self, one: Wanted, send: MemoryObjectSendStream[Arrival]) -> None:
@@ -110,8 +114,7 @@ class _Download:
     async def _receive_small(self, one: Wanted, size: int, send: MemoryObjectSendStream[Arrival]) -> None:
         await self._memory.acquire(size)
         try:
-            async with self._requests.share(1):
-                data = await self._source.read_object(one.digest, size)
+            data = await self._source.read_object(one.digest, size)
             self._counters.bytes_received += size
             await send.send((one, data))
         except BaseException:

@@ -14,7 +14,7 @@ class Limits:
     """Bounds of one transfer. Zero means: chosen from the machine or the store.
 
     Attributes:
-        jobs: Requests in flight; 0 lets the engine choose (see ``requests``).
+        jobs: Requests in flight; 0 leaves it to the store (see ``workers``).
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
         memory_bytes: All body bytes held at once; the process needs about 100 MiB besides.
         part_bytes: Size of a part up and of a range down; grown only where an object would need too many parts.
@@ -29,6 +29,7 @@ class Limits:
     large_bytes: int = 16 * MIB
     batch_files: int = 64
 
-    def requests(self, max_concurrency: int) -> int:
-        """Requests that may be in flight against a store that takes ``max_concurrency``."""
-        return self.jobs or max_concurrency
+    def workers(self, max_concurrency: int, items: int | None = None) -> int:
+        """Tasks that keep a store busy which takes ``max_concurrency`` requests; at most one for each of ``items``."""
+        wanted = self.jobs or max_concurrency
+        return wanted if items is None else min(wanted, items)

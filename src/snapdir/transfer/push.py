@@ -33,7 +33,7 @@ BATCH_BYTES = 4 * MIB
 """Content kept of one batch of small files."""
 
 LARGE_FILES_AT_ONCE = 4
-"""Files above 1 MiB that are hashed or sent side by side; their parts share the transfer's request slots."""
+"""Files above 1 MiB that are hashed or sent side by side; their parts share the transfer's memory."""
 
 
 async def push(
@@ -109,7 +109,7 @@ async def _push_files(
 
     async def learn_and_push() -> None:
         await learn()  # while the first files are being hashed
-        start_workers(group, small, uploader.push_small, workers=uploader.requests.total)
+        start_workers(group, small, uploader.push_small, workers=uploader.workers)
         start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
 
     with send_small, small, send_large, large:

@@ -49,7 +49,7 @@ async def sync(
     counters.total_is_final = True
     copier = _Copier(source, target, limits, counters, recheck=recheck)
     with ungrouped(f"sync {snapshot_id}"):
-        await run_workers(objects, copier.copy, workers=min(copier.requests.total, len(objects)))
+        await run_workers(objects, copier.copy, workers=min(copier.workers, len(objects)))
     await target.write_manifest(manifest, SnapshotId(snapshot_id))
 
 
@@ -66,9 +66,9 @@ class _Copier:
         self, source: Repository, target: Repository, limits: Limits, counters: Counters, *, recheck: bool
     ) -> None:
         concurrency = min(source.objects.capabilities.max_concurrency, target.objects.capabilities.max_concurrency)
-        self.requests = Budget(limits.requests(concurrency))
+        self.workers = limits.workers(concurrency)
         self._memory = Budget(limits.memory_bytes)
-        self._ranges = RangeReader(source, limits, counters, memory=self._memory, requests=self.requests)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
         self._source = source
         self._target = target
         self._limits = limits
@@ -88,11 +88,10 @@ class _Copier:
         self._counters.files_done += 1
 
     async def _is_present(self, digest: Digest, size: int) -> bool:
-        async with self.requests.share(1):
-            return not self._recheck and await self._target.object_size(digest) == size
+        return not self._recheck and await self._target.object_size(digest) == size
 
     async def _copy_whole(self, digest: Digest, size: int) -> None:
-        async with self._memory.share(size), self.requests.share(1):
+        async with self._memory.share(size):
             data = await self._source.read_object(digest, size)
             await self._target.write_object(digest, data)
         self._counters.bytes_done += size

@@ -33,7 +33,7 @@ class Uploader:
 
     Attributes:
         memory: Bytes of bodies held; whoever hands in kept data has taken its share, and it is given back here.
-        requests: Requests in flight.
+        workers: Tasks that keep the store busy.
     """
 
     def __init__(
@@ -47,14 +47,13 @@ class Uploader:
         self._listing = False
         self._capabilities = to.objects.capabilities
         self.memory = Budget(limits.memory_bytes)
-        self.requests = Budget(limits.requests(self._capabilities.max_concurrency))
+        self.workers = limits.workers(self._capabilities.max_concurrency)
 
     async def push_small(self, hashed: HashedFile) -> None:
         """Send a file whose content was kept, unless the store has it."""
         data = hashed.data or b""
         try:
-            async with self.requests.share(1):
-                await self._send_small(Digest(hashed.checksum), data)
+            await self._send_small(Digest(hashed.checksum), data)
         except Exception as error:
             error.add_note(f"while uploading {hashed.source.file}")
             raise
@@ -123,9 +122,8 @@ class Uploader:
     async def _send_large(self, hashed: HashedFile, descriptor: int, part_bytes: int) -> None:
         digest = Digest(hashed.checksum)
         size = hashed.source.content_bytes
-        async with self.requests.share(1):
-            if await self._is_present(digest, size):
-                return
+        if await self._is_present(digest, size):
+            return
         body = _FileBody(hashed, descriptor)
         if part_bytes >= size:
             await self._write_range(digest, body, Part(1, 0, size))
@@ -147,7 +145,7 @@ class Uploader:
         return Answer.ABSENT if self._recheck else self._presence.answer(digest, size)
 
     async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
-        async with self.memory.share(part.length), self.requests.share(1):
+        async with self.memory.share(part.length):
             await self._to.write_object(digest, body.range_of(part))
 
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
@@ -166,18 +164,12 @@ class Uploader:
     async def _start_part(self, group: TaskGroup, upload: Upload, body: _FileBody, part: Part) -> None:
         """Wait for room, then send the part in a task: no more tasks exist than parts are in flight."""
         await self.memory.acquire(part.length)
-        try:
-            await self.requests.acquire(1)
-        except BaseException:
-            self.memory.release(part.length)
-            raise
         group.start_soon(self._send_part, upload, body.range_of(part), part)
 
     async def _send_part(self, upload: Upload, body: FileRange, part: Part) -> None:
         try:
             await upload.write_part(part.number, body)
         finally:
-            self.requests.release(1)
             self.memory.release(part.length)
 
     async def _confirm(self, digest: Digest, body: _FileBody) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from tests.rclone_server import RcloneServer, s3_server
 
+from snapdir.stores.s3.boto_transport import BotoTransport
+from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
@@ -34,8 +37,9 @@ def no_settings_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @asynccontextmanager
 async def opened(url: str, settings: StoreSettings = QUICK) -> AsyncIterator[S3Store]:
-    """An S3 store without the layer that retries: one request is one request."""
-    store = await S3Store.open(StoreURL.parse(url), settings)
+    """An S3 store on aiobotocore without the layer that retries: one request is one request."""
+    control = await Control.open(S3Target.of(StoreURL.parse(url)), settings)
+    store = S3Store(BotoTransport(control), control.target, max_concurrency=control.concurrency)
     try:
         yield store
     finally:

@@ -1,4 +1,4 @@
-"""An S3 store on a real server keeps every promise."""
+"""An S3 store on a real server keeps every promise, whichever transport carries its requests."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def part_keeping_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rc
 
 
 class TestS3Store(StoreContract):
+    transport = "aiobotocore"
+    prefix = ""
     bucket_folder: Path
 
     @pytest.fixture
     async def store(
         self, part_keeping_server: RcloneServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> AsyncIterator[Store]:
-        for name, value in part_keeping_server.environment.items():
+        for name, value in {**part_keeping_server.environment, "SNAPDIR_S3_TRANSPORT": self.transport}.items():
             monkeypatch.setenv(name, value)
         bucket = tmp_path.name.replace("_", "-")
         self.bucket_folder = part_keeping_server.folder / bucket
@@ -39,8 +41,6 @@ class TestS3Store(StoreContract):
         store = await self.opened(StoreURL.parse(f"s3://{bucket}{self.prefix}"))
         yield store
         await store.aclose()
-
-    prefix = ""
 
     async def opened(self, url: StoreURL) -> Store:
         return await S3Store.open(url, StoreSettings())

@@ -10,10 +10,13 @@ import pytest
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve
 
 from snapdir.stores.s3.pool import Pool
+from snapdir.stores.s3.receiving import SCRATCH_BYTES
 from snapdir.stores.s3.wire import (
+    Connection,
     ConnectionLost,
     FirstByteTimeout,
     ProtocolViolation,
+    Request,
     StallTimeout,
     Timeouts,
     WireError,
@@ -218,16 +221,59 @@ async def test_a_server_that_does_not_take_the_body_is_a_stall() -> None:
         over.set()
 
 
-async def test_a_slow_answer_that_keeps_coming_is_no_stall() -> None:
+async def test_time_counts_from_the_last_byte_that_moved() -> None:
     async def script(peer: Peer) -> None:
         await peer.request()
-        for byte in ok(b"body"):
-            await peer.send(bytes([byte]))
-            await asyncio.sleep(QUICK.stall_seconds / 20)
+        for part in (b"HTTP/1.1 200 OK\r\n", b"Content-Length: 4\r\n\r\n", b"bo", b"dy"):
+            await peer.send(part)
+            await more.wait()
+            more.clear()
         await peer.until_closed()
 
-    async with serve(script) as server, Pool("127.0.0.1", server.port, timeouts=QUICK) as pool:
-        assert (await pool.request(b"GET", b"/")).body == b"body"
+    more = asyncio.Event()
+    limits = Timeouts(first_byte_seconds=30, stall_seconds=20, idle_seconds=15)
+    async with serve(script) as server:
+        connection = await connect(server.port, limits)
+        answer = connection.exchange(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 100))
+        now = asyncio.get_running_loop().time()
+        connection.check(now)
+        connection.check(now := now + 29.9)
+        while not answer.done():
+            before = connection.activity
+            more.set()
+            while connection.activity == before:
+                await asyncio.sleep(0)
+            connection.check(now := now + 19.9)
+        assert (await answer).body == b"body"
+        connection.check(now + 14.9)
+        assert connection.reusable
+        connection.check(now + 15)
+        assert not connection.reusable
+        more.set()
+
+
+async def test_a_first_byte_has_its_own_limit() -> None:
+    limits = Timeouts(first_byte_seconds=30, stall_seconds=20)
+    async with serve(silent) as server:
+        connection = await connect(server.port, limits)
+        answer = connection.exchange(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 100))
+        await server.arrived(1)
+        now = asyncio.get_running_loop().time()
+        connection.check(now)
+        connection.check(now)  # the bytes are acknowledged by now
+        connection.check(now + 29.9)
+        assert not answer.done()
+        connection.check(now + 30)
+        with pytest.raises(FirstByteTimeout):
+            await answer
+
+
+async def connect(port: int, limits: Timeouts) -> Connection:
+    def make() -> Connection:
+        return Connection("127.0.0.1", port, limits, bytearray(SCRATCH_BYTES), lambda connection: None)
+
+    _, connection = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
+    return connection
 
 
 @pytest.mark.parametrize("method", [b"GET", b"PUT"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from xml.etree import ElementTree
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from urllib.parse import unquote
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from snapdir.errors import InvalidResponse

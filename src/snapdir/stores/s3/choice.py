@@ -14,7 +14,7 @@ from snapdir.stores.settings import StoreSettings
 
 __all__ = ["choose_transport", "why_not_wire"]
 
-WIRE_CONNECTIONS = 128
+WIRE_CONNECTIONS = 256
 
 
 async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[Transport, S3Target]:

@@ -45,9 +45,7 @@ class Control:
         client: For the transport. Its pool holds ``max_concurrency`` connections.
     """
 
-    def __init__(
-        self, target: S3Target, settings: StoreSettings, session: Any, client: Any, sockets: Sockets
-    ) -> None:
+    def __init__(self, target: S3Target, settings: StoreSettings, session: Any, client: Any, sockets: Sockets) -> None:
         self.target = target
         self.settings = settings
         self.client = client

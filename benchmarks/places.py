@@ -1,0 +1,55 @@
+"""Where the benchmarks keep what they make: trees and destinations in memory if it fits, installed clients in a cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["PROJECT", "cache_folder", "on_tmpfs", "shared_folder", "work_folder"]
+
+PROJECT = Path(__file__).resolve().parents[1]
+_MEMORY = Path("/dev/shm")
+
+
+def work_folder(needed_bytes: int) -> Path:
+    """``$SNAPDIR_BENCH_DIR``, else a folder of this user on /dev/shm if ``needed_bytes`` fit twice, else in the temp dir.
+
+    Twice: a pull makes a copy. The folder stays, so that trees are made once.
+    """
+    chosen = os.environ.get("SNAPDIR_BENCH_DIR")
+    if chosen:
+        folder = Path(chosen).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    name = f"snapdir-bench-{os.getuid()}"
+    made = _MEMORY / name
+    # What is there already has been paid for.
+    roomy = _MEMORY.is_dir() and (made.is_dir() or shutil.disk_usage(_MEMORY).free > 2 * needed_bytes)
+    folder = made if roomy else Path(tempfile.gettempdir()) / name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else; name another with SNAPDIR_BENCH_DIR")
+    return folder
+
+
+def on_tmpfs(folder: Path) -> bool:
+    """Whether a folder is in memory."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    at = max(
+        (fields for fields in mounts if folder.is_relative_to(fields[1])), key=lambda fields: len(fields[1]), default=None
+    )
+    return at is not None and at[2] in ("tmpfs", "ramfs")
+
+
+def cache_folder() -> Path:
+    """``$SNAPDIR_BENCH_CACHE``, default ~/.cache/snapdir-bench: installed clients, the built server."""
+    folder = Path(os.environ.get("SNAPDIR_BENCH_CACHE") or Path.home() / ".cache" / "snapdir-bench")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def shared_folder() -> Path:
+    """``$SNAPDIR_SHARED``, default beside the checkout: the measuring server's source and the oracle."""
+    return Path(os.environ.get("SNAPDIR_SHARED") or PROJECT.parent / "shared").absolute()

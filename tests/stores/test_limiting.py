@@ -1,0 +1,130 @@
+"""How hard a store is asked: the window adapts, the buckets hold, nothing waits for ever."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapdir.errors import Throttled
+from snapdir.stores.limiting import HOLD_SECONDS, REQUESTS_A_LOOK, LimitingStore, RequestWindow, TokenBucket
+from snapdir.stores.memory import MemoryStore
+from snapdir.testing.faults import FaultyStore
+
+
+class ManualClock:
+    """Time that moves when somebody sleeps, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def rounds(window: RequestWindow, clock: ManualClock, count: int, *, seconds_a_round: float) -> None:
+    """Requests that always fill the window, a round of them taking so long."""
+    for _ in range(count):
+        places = window.limit
+        for _ in range(places):
+            await window.acquire()
+        async with anyio.create_task_group() as group:
+            group.start_soon(window.acquire)  # somebody waits: the window is full
+            await anyio.lowlevel.checkpoint()
+            clock.now += seconds_a_round
+            for _ in range(places):
+                window.release()
+        window.release()
+
+
+async def test_the_window_grows_while_a_wider_one_is_faster() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    await rounds(window, clock, 100, seconds_a_round=0.03)
+    assert window.limit == 256
+
+
+async def test_the_window_stays_where_a_wider_one_is_no_faster() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    for _ in range(60):
+        await rounds(window, clock, 1, seconds_a_round=window.limit / 1000)  # 1,000 requests a second, come what may
+    assert window.limit <= 18
+
+
+async def test_a_complaint_halves_the_window_once_and_never_below_one() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=32, clock=clock)
+    window.complain()
+    window.complain()
+    assert window.limit == 16
+    for _ in range(10):
+        clock.now += HOLD_SECONDS + 1
+        window.complain()
+    assert window.limit == 1
+
+
+async def test_a_cancelled_wait_takes_no_place() -> None:
+    window = RequestWindow(1)
+    await window.acquire()
+    with anyio.move_on_after(0):
+        await window.acquire()
+    window.release()
+    with anyio.fail_after(5):
+        await window.acquire()
+
+
+@given(st.lists(st.floats(0, 5000), min_size=1, max_size=50), st.floats(1, 1000))
+def test_a_bucket_never_gives_more_than_its_rate_and_one_second(wishes: list[float], rate: float) -> None:
+    async def run() -> None:
+        clock = ManualClock()
+        bucket = TokenBucket(rate, clock=clock, sleep=clock.sleep)
+        began, given_before = clock.now, 0.0
+        for wish in wishes:
+            await bucket.take(wish)
+            assert given_before <= (clock.now - began + 1) * rate * 1.001 + 1e-6
+            given_before += wish
+
+    anyio.run(run)
+
+
+async def test_a_request_larger_than_a_seconds_worth_passes() -> None:
+    clock = ManualClock()
+    bucket = TokenBucket(1000, clock=clock, sleep=clock.sleep)
+    await bucket.take(10_000)
+    await bucket.take(1)
+    assert clock.now - 1000.0 == pytest.approx(9.0)
+
+
+async def test_a_throttled_store_narrows_the_window() -> None:
+    window = RequestWindow(64, start=64)
+    store = LimitingStore(FaultyStore(MemoryStore(), stat="throttle"), window)
+    with pytest.raises(Throttled):
+        await store.stat("key")
+    assert window.limit == 32
+
+
+async def test_no_more_requests_are_in_flight_than_the_window_is_wide() -> None:
+    in_flight = peak = 0
+
+    class Counting(MemoryStore):
+        async def write(self, key: str, body: object, *, if_absent: bool = False) -> bool:
+            nonlocal in_flight, peak
+            in_flight += 1
+            peak = max(peak, in_flight)
+            try:
+                return await super().write(key, body, if_absent=if_absent)
+            finally:
+                in_flight -= 1
+
+    store = LimitingStore(Counting(), RequestWindow(3, start=3))
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(store.write, str(number), b"x")
+    assert peak == 3
+    assert REQUESTS_A_LOOK > 1
