@@ -30,7 +30,15 @@ def install(name: str, requirement: str) -> Path:
         shutil.rmtree(home, ignore_errors=True)
         print(f"installing {requirement}", file=sys.stderr, flush=True)
         venv.create(home, with_pip=True)
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement]
+        pip = [
+            str(home / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            requirement,
+        ]
         said = subprocess.run(pip, capture_output=True, text=True, check=False)
         if said.returncode:
             errors = [line for line in said.stderr.splitlines() if line.startswith("ERROR")]

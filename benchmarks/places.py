@@ -1,4 +1,4 @@
-"""Where the benchmarks keep what they make: trees and destinations in memory if it fits, installed clients in a cache."""
+"""Where the benchmarks keep what they make: trees and destinations in memory if they fit, clients in a cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEMORY = Path("/dev/shm")
 
 
 def work_folder(needed_bytes: int) -> Path:
-    """``$SNAPDIR_BENCH_DIR``, else a folder of this user on /dev/shm if ``needed_bytes`` fit twice, else in the temp dir.
+    """``$SNAPDIR_BENCH_DIR``, else this user's folder on /dev/shm if ``needed_bytes`` fit twice, else in the temp dir.
 
     Twice: a pull makes a copy. The folder stays, so that trees are made once.
     """
@@ -38,7 +38,9 @@ def on_tmpfs(folder: Path) -> bool:
     """Whether a folder is in memory."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     at = max(
-        (fields for fields in mounts if folder.is_relative_to(fields[1])), key=lambda fields: len(fields[1]), default=None
+        (fields for fields in mounts if folder.is_relative_to(fields[1])),
+        key=lambda fields: len(fields[1]),
+        default=None,
     )
     return at is not None and at[2] in ("tmpfs", "ramfs")
 

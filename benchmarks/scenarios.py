@@ -11,6 +11,10 @@ from benchmarks.trees import FileGroup, KiB, MiB, Tree
 
 __all__ = ["PROFILES", "SCENARIOS", "SHORT", "Profile", "Scenario", "Verb", "select"]
 
+OURS, REFERENCE, S5CMD, RCLONE, OBSTORE = "ours", "reference", "s5cmd", "rclone", "obstore"
+# Those that look at what is there already; the others would send or fetch everything again.
+_INCREMENTAL = (OURS, REFERENCE, S5CMD, RCLONE)
+
 
 class Verb(StrEnum):
     """What the client does, and what it finds when it starts."""
@@ -31,6 +35,7 @@ class Profile:
         latency_ms: Before each answer.
         mbps: Megabytes a second and connection; 0 is as fast as it goes.
         tls: A TLS 1.3 proxy in front, whose certificate a local authority signed.
+        concurrency: Requests in flight of clients without a default of their own; s5cmd has 256 always.
         peers: Who runs unless peers are named: the slow ones would take hours behind a latency.
     """
 
@@ -39,6 +44,7 @@ class Profile:
     latency_ms: int = 0
     mbps: int = 0
     tls: bool = False
+    concurrency: int = 64
     peers: tuple[str, ...] = ()
 
 
@@ -49,7 +55,7 @@ class Scenario:
     Attributes:
         startup: The scenario whose CPU is what the client spends before and after its objects.
         profiles: Where it runs unless it is named together with another profile.
-        peers: Who runs it unless peers are named; empty is everybody the profile lets.
+        peers: Who runs it unless peers are named; empty is everybody who is able and whom the profile lets.
         requests: For ``Verb.HEAD``, how many.
     """
 
@@ -66,12 +72,17 @@ class Scenario:
         return f"{self.verb}-{self.tree.name}"
 
     @property
+    def able(self) -> tuple[str, ...]:
+        """The clients that the scenario makes sense for; empty: all."""
+        if self.verb is Verb.HEAD:
+            return (OURS,)
+        return () if self.verb in (Verb.PUSH, Verb.PULL) else _INCREMENTAL
+
+    @property
     def objects(self) -> int:
         """What the CPU of a run is divided by for its cost an object."""
         return self.requests or self.tree.object_count
 
-
-OURS, REFERENCE, S5CMD, RCLONE, OBSTORE = "ours", "reference", "s5cmd", "rclone", "obstore"
 
 PROFILES = {
     profile.name: profile
@@ -82,6 +93,7 @@ PROFILES = {
             "30 ms before each answer, 80 MB/s a connection: S3 seen from inside its region",
             latency_ms=30,
             mbps=80,
+            concurrency=256,
             peers=(OURS, REFERENCE, S5CMD, RCLONE, OBSTORE),
         ),
         Profile("tls", "TLS 1.3 by nginx on loopback, a local authority", tls=True),
@@ -104,15 +116,11 @@ MIXED = Tree(
         FileGroup("archive", 1, 256 * MiB, 256 * MiB),
     ),
 )
-SHORT_TREE = Tree(
-    "short", (FileGroup("small", 500, 4 * KiB, 28 * KiB), FileGroup("large", 1, 64 * MiB, 64 * MiB))
-)
+SHORT_TREE = Tree("short", (FileGroup("small", 500, 4 * KiB, 28 * KiB), FileGroup("large", 1, 64 * MiB, 64 * MiB)))
 
 _EVERYWHERE = ("fast", "region", "tls")
 # 50,000 objects take the slower clients a minute a run and show nothing that 5,000 do not.
 _AT_SCALE = (OURS, REFERENCE, S5CMD, OBSTORE)
-# Those that look at what is there already; the others would send or fetch everything again.
-_INCREMENTAL = (OURS, REFERENCE, S5CMD, RCLONE)
 
 SCENARIOS = (
     Scenario(Verb.PUSH, ONE, profiles=_EVERYWHERE),
@@ -127,11 +135,11 @@ SCENARIOS = (
     Scenario(Verb.PULL, BIG_2X1G, "pull-one"),
     Scenario(Verb.PUSH, MIXED, "push-one"),
     Scenario(Verb.PULL, MIXED, "pull-one"),
-    Scenario(Verb.REPUSH, SMALL_50K, "push-one", peers=_INCREMENTAL),
-    Scenario(Verb.REPUSH_CHANGED, SMALL_50K, "push-one", peers=_INCREMENTAL),
-    Scenario(Verb.REPULL, SMALL_5K, "pull-one", peers=_INCREMENTAL),
-    Scenario(Verb.HEAD, ONE, peers=(OURS,), requests=1),
-    Scenario(Verb.HEAD, Tree("20k", ONE.groups), "head-one", peers=(OURS,), requests=20_000),
+    Scenario(Verb.REPUSH, SMALL_50K, "push-one"),
+    Scenario(Verb.REPUSH_CHANGED, SMALL_50K, "push-one"),
+    Scenario(Verb.REPULL, SMALL_5K, "pull-one"),
+    Scenario(Verb.HEAD, ONE, requests=1),
+    Scenario(Verb.HEAD, Tree("20k", ONE.groups), "head-one", requests=20_000),
 )
 
 SHORT = (Scenario(Verb.PUSH, SHORT_TREE), Scenario(Verb.REPUSH, SHORT_TREE), Scenario(Verb.PULL, SHORT_TREE))

@@ -97,7 +97,7 @@ class RcloneServer:
             *("--addr", "127.0.0.1:0"),
             *("--auth-key", f"{self.access_key},{self.secret_key}"),
             *("--config", os.devnull),
-            *("--vfs-cache-mode", "off", "--dir-cache-time", "0s", "--poll-interval", "0s"),
+            *("--vfs-cache-mode", "off", "--dir-cache-time", "1us"),
             *self._arguments,
         ]
         # A user's own RCLONE_ variables are settings like any other.

@@ -10,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import crc32c  # noqa: F401  # it reads its own version from a file when first imported, here before any loop runs
 import pytest
 
 import snapdir

@@ -29,7 +29,8 @@ def test_flags_fill_the_config(verbs: FakeVerbs) -> None:
     config = config_of(verbs, *PUSH, *flags, *retries, "x")
     assert (config.limits.jobs, config.limits.hash_threads) == (3, 4)
     assert (config.limits.memory_bytes, config.limits.part_bytes) == (256 * MIB, 16 * MIB)
-    assert config.cache_dir == Path("c")
+    assert config.stores.max_concurrency == 3  # kept from the start instead of found
+    assert config.cache_dir == Path.cwd() / "c"
     assert config.stores.retry == RetryPolicy(attempts=9, base_seconds=0.1, max_seconds=2.0)
 
 
@@ -48,6 +49,34 @@ def test_variables_fill_what_flags_leave(verbs: FakeVerbs, monkeypatch: pytest.M
     assert (config.stores.fsync, config.stores.clone, config.stores.verify_copies) == (False, False, True)
     assert config.cache_dir == Path.home() / "c"
     assert verbs.args == ("x", "s3://bucket/p")
+
+
+@pytest.mark.parametrize(
+    ("typed", "rate_bytes"),
+    [
+        ("0", None),
+        ("512", 512),
+        ("1.5M", 1_572_864),
+        ("10m", 10 * MIB),
+        ("2KiB", 2048),
+        ("1gb", 1024 * MIB),
+        (" 3M ", 3 * MIB),
+    ],
+)
+def test_rates_are_binary_and_forgiving(typed: str, rate_bytes: int | None, verbs: FakeVerbs) -> None:  # DER-05
+    assert config_of(verbs, *PUSH, "--limit-rate", typed, "x").stores.limit_rate_bytes == rate_bytes
+
+
+@pytest.mark.parametrize("typed", ["-1", "10X", "", "1.2.3", "bogus"])
+def test_a_bad_rate_shows_good_ones(typed: str, verbs: FakeVerbs) -> None:  # ARG-12
+    run = cli(*PUSH, "--limit-rate", typed, "x")
+    assert (run.code, verbs.calls) == (2, [])
+    assert f"invalid --limit-rate '{typed}': expected a wget-style byte rate, e.g. 10M, 512K, or 1G" in run.stderr
+
+
+def test_requests_a_second_have_a_limit_only_when_asked_for(verbs: FakeVerbs) -> None:
+    assert config_of(verbs, *PUSH, "--max-requests", "20", "x").stores.max_requests_per_second == 20
+    assert config_of(verbs, *PUSH, "--max-requests", "0", "x").stores.max_requests_per_second is None
 
 
 @pytest.mark.parametrize("name", ["STORE", "JOBS", "MEMORY", "FSYNC", "CACHE_DIR", "NO_PROGRESS", "MANIFEST_CONTEXT"])

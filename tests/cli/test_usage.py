@@ -136,6 +136,7 @@ def test_universal_flags_stand_before_or_after_the_verb(flag: list[str], verbs: 
     "args",
     [
         ["stage", "--store", "s3://b", "--id", ID, "--force", "--keep", "--catalog", "none", "x"],
+        ["stage", "--limit-rate", "1M", "--max-retries", "2", "--max-requests", "9", "x"],
         ["push", "--store", "./s", "--force", "--keep", "--catalog", "none", "x"],
         ["fetch", "--store", "./s", "--id", ID, "--force", "--keep", "--catalog", "any"],
         ["checkout", "--store", "./s", "--id", ID, "--catalog", "any", "x"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import crc32c  # noqa: F401  # it reads its own version from a file when first imported, here before any loop runs
 import pytest
 
 from tests.rclone_server import s3_server

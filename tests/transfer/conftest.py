@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,9 +50,9 @@ class RecordingStore(MemoryStore):
         self.calls["write", key] += 1
         return await super().write(key, body, if_absent=if_absent)
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> MemoryUpload:
+    async def begin_upload(self, key: str, **more: Any) -> MemoryUpload:
         self.calls["begin_upload", key] += 1
-        return await super().begin_upload(key, size=size, part_bytes=part_bytes)
+        return await super().begin_upload(key, **more)
 
 
 @pytest.fixture

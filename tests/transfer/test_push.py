@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -174,10 +175,10 @@ async def test_a_file_that_changes_while_it_is_sent_fails_the_push_and_leaves_no
     begin = store.begin_upload
     size_before = file.stat().st_size
 
-    async def begin_and_touch(key: str, *, size: int, part_bytes: int) -> object:
+    async def begin_and_touch(key: str, *, size: int, **more: Any) -> object:
         if size == size_before:
             await anyio.to_thread.run_sync(overwrite, file)
-        return await begin(key, size=size, part_bytes=part_bytes)
+        return await begin(key, size=size, **more)
 
     monkeypatch.setattr(store, "begin_upload", begin_and_touch)
     digest = digest_of(file.read_bytes())

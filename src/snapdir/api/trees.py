@@ -123,6 +123,7 @@ async def push(
         dry_run: Only find the id; the store is not opened.
     """
     from snapdir.repository.known import KnownSnapshots
+    from snapdir.transfer.journal import UploadJournal
     from snapdir.transfer.push import push as push_tree
 
     config = config or Config()
@@ -142,6 +143,7 @@ async def push(
                 limits=limits,
                 counters=counters,
                 known=KnownSnapshots(config.cache_dir, to.url) if to.objects.capabilities.remote else None,
+                journal=UploadJournal(config.cache_dir, to.url) if to.objects.capabilities.remote else None,
                 recheck=recheck,
             )
         )

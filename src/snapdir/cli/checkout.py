@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options, render
+from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.targets import destination, required_id
 from snapdir.cli.verb import Verb
@@ -23,9 +24,10 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.cache(),
         *options.engine(),
         *options.dry_run(),
+        *options.hidden(options.rates(), options.retries()),
         *options.accepted("--store", "--catalog"),
     ],
-    variables=options.WRITING,
+    variables=WRITING,
     examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --no-overwrite ./data"],
 )
 @click.pass_obj

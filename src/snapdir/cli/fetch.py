@@ -7,8 +7,9 @@ from functools import partial
 import click
 
 from snapdir.cli import options, render
+from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.targets import fetched_id
+from snapdir.cli.targets import source_of
 from snapdir.cli.verb import Verb
 
 
@@ -20,11 +21,12 @@ from snapdir.cli.verb import Verb
         *options.snapshot("Snapshot to fetch"),
         *options.cache(),
         *options.engine(),
+        *options.rates(),
         *options.retries(),
         *options.dry_run(),
         *options.accepted("--catalog", "--force", "--keep"),
     ],
-    variables=options.WRITING,
+    variables=WRITING,
     examples=[
         "snapdir fetch --store s3://bucket/sets --id $ID",
         "snapdir fetch --store s3://bucket/sets --id $ID && snapdir checkout --id $ID ./data",
@@ -38,10 +40,10 @@ def command(invocation: Invocation, *, store: str | None, snapshot_id: str | Non
     """
     from snapdir import api
 
-    wanted = fetched_id(store, snapshot_id)
+    url, wanted = source_of(store, snapshot_id)
     invocation.transfer(
-        partial(api.fetch, wanted, store, dry_run=dryrun, config=invocation.config, counters=invocation.counters),
-        store=store,
+        partial(api.fetch, wanted, url, dry_run=dryrun, config=invocation.config, counters=invocation.counters),
+        store=url,
     )
     report_fetched(invocation, wanted, dry_run=dryrun)
 

@@ -8,6 +8,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options
+from snapdir.cli.configuration import KEYED_CONTEXT
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.targets import exclusions
 from snapdir.cli.verb import Verb
@@ -20,7 +21,7 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
     "id",
     cls=Verb,
     params=[options.path(), *options.walk()],
-    variables=[options.KEYED_CONTEXT],
+    variables=[KEYED_CONTEXT],
     examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
 )
 @click.pass_obj

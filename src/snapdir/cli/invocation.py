@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from snapdir.cli import render
-from snapdir.cli.targets import automatic_jobs, is_remote
+from snapdir.cli.targets import concurrency, is_remote
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.config import Config
 from snapdir.transfer.events import Counters
@@ -21,10 +21,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What the body of a verb works with besides its own options."""
+    """What the body of a verb works with besides its own options. ``limit_rate`` is the limit as it was typed."""
 
     terminal: Terminal
     config: Config
+    limit_rate: str = ""
     counters: Counters = field(default_factory=Counters)
 
     def run(self, verb: Callable[[], Awaitable[T]], *, store: str | None = None) -> T:
@@ -46,7 +47,8 @@ class Invocation:
 
     def transfer(self, verb: Callable[[], Awaitable[T]], *, store: str | None = None) -> T:
         """``run`` with the banner of ``--verbose`` before, and one line of figures after it on a terminal."""
-        self.terminal.detail(render.banner(self.config.limits.jobs or automatic_jobs(store)))
+        if self.terminal.verbose:
+            self.terminal.detail(render.banner(concurrency(self.config.limits.jobs, store), self.limit_rate))
         started = time.monotonic()
         result = self.run(verb, store=store)
         if self.terminal.attended:

@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options
+from snapdir.cli.configuration import KEYED_CONTEXT
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
 from snapdir.cli.targets import exclusions
@@ -32,7 +33,7 @@ CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
         ),
         *options.catalog(),
     ],
-    variables=[options.KEYED_CONTEXT],
+    variables=[KEYED_CONTEXT],
     examples=["snapdir manifest ./data", "snapdir manifest --exclude '%common%,\\.tmp$' ./data > data.manifest"],
 )
 @click.pass_obj

@@ -1,10 +1,9 @@
-"""The groups of options that verbs share, and how they and the environment become a Config."""
+"""The groups of options that verbs share. ``configuration`` makes a Config of what they were given."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import click
 
@@ -14,46 +13,28 @@ from snapdir.cli.parameters import (
     Single,
     UniversalFlag,
     choice,
-    from_variable,
-    switch,
     text,
     whole_number,
 )
-from snapdir.errors import InvalidOption, SnapdirError
-from snapdir.model.sizes import GIB, MIB, format_size, parse_size
-
-if TYPE_CHECKING:
-    from snapdir.config import Config
-    from snapdir.stores.settings import StoreSettings
-    from snapdir.transfer.limits import Limits
+from snapdir.errors import InvalidOption
+from snapdir.model.sizes import GIB, MIB, parse_rate, parse_size
 
 __all__ = [
     "accepted",
     "cache",
-    "config_from",
+    "catalog",
     "dry_run",
     "engine",
+    "hidden",
     "path",
+    "rates",
     "retries",
     "snapshot",
     "store",
+    "universal",
     "walk",
     "writing",
 ]
-
-KEYED_CONTEXT = "SNAPDIR_MANIFEST_CONTEXT"
-FSYNC = "SNAPDIR_FSYNC"
-CLONEFILE = "SNAPDIR_CLONEFILE"
-VERIFY_COPIES = "SNAPDIR_VERIFY_COPIES"
-WRITING = (FSYNC, CLONEFILE, VERIFY_COPIES)
-"""Variables without a flag, read by the verbs that write objects or files."""
-
-VARIABLES = {
-    KEYED_CONTEXT: "Context of keyed checksums; such a manifest can be named but not stored.",
-    FSYNC: "batch (the default) flushes what was written before it is relied upon; off does not.",
-    CLONEFILE: "0 copies bytes where the filesystem could share them.",
-    VERIFY_COPIES: "1 hashes local copies once more.",
-}
 
 SMALLEST_PART_BYTES = MIB
 LARGEST_PART_BYTES = 5 * GIB
@@ -204,6 +185,36 @@ def writing() -> list[Flag]:
     ]
 
 
+def rates() -> list[Flag]:
+    """How hard a store across a network may be asked."""
+    return [
+        Setting(
+            "--limit-rate",
+            metavar="<RATE>",
+            parse=_rate,
+            variable="SNAPDIR_LIMIT_RATE",
+            section="Transfer",
+            help="Bytes a second, up and down together, e.g. 10M, 512K or 1G; 0, the default, is no limit.",
+        ),
+        Setting(
+            "--max-requests",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_REQUESTS",
+            section="Transfer",
+            help="Requests a second; 0, the default, is no limit.",
+        ),
+    ]
+
+
+def hidden(*groups: list[Flag]) -> list[Flag]:
+    """Options that are checked but change nothing for a verb: it touches no network."""
+    options = [option for group in groups for option in group]
+    for option in options:
+        option.hidden = True
+    return options
+
+
 def dry_run() -> list[Flag]:
     return [Flag("--dryrun", is_flag=True, help="Say what would be done, and write nothing.")]
 
@@ -246,79 +257,11 @@ def universal() -> list[Flag]:
     ]
 
 
-def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Config:
-    """The Config for what was given; ``variables`` are those without a flag that this verb reads.
-
-    Raises:
-        InvalidOption: a variable has a bad value.
-        SnapdirError: there is no cache directory because there is no home.
-    """
-    from snapdir.config import Config, default_cache_dir
-
-    try:
-        cache_dir = settings.get("cache_dir") or default_cache_dir()
-    except RuntimeError as error:
-        raise SnapdirError("there is no home directory for the cache: set HOME or SNAPDIR_CACHE_DIR") from error
-    return Config(
-        cache_dir=cache_dir,
-        stores=_store_settings(settings, variables),
-        limits=_limits(settings),
-        keyed_context=_variable(KEYED_CONTEXT, _context, variables) or "",
-    )
-
-
-def _store_settings(settings: Mapping[str, Any], variables: Collection[str]) -> StoreSettings:
-    from snapdir.stores.settings import RetryPolicy, StoreSettings
-
-    attempts = settings.get("max_retries")
-    retry = {
-        "attempts": None if attempts is None else max(1, attempts),
-        "base_seconds": _seconds(settings.get("retry_base_ms")),
-        "max_seconds": _seconds(settings.get("retry_max_ms")),
-    }
-    given = {
-        "fsync": _variable(FSYNC, _fsync, variables),
-        "clone": _variable(CLONEFILE, switch, variables),
-        "verify_copies": _variable(VERIFY_COPIES, switch, variables),
-    }
-    return StoreSettings(retry=RetryPolicy(**_known(retry)), **_known(given))
-
-
-def _limits(settings: Mapping[str, Any]) -> Limits:
-    from snapdir.transfer.limits import Limits
-
-    given = {
-        "jobs": settings.get("jobs"),
-        "hash_threads": settings.get("walk_jobs"),
-        "memory_bytes": settings.get("memory"),
-        "part_bytes": settings.get("part_size"),
-    }
-    limits = Limits(**_known(given))
-    if limits.memory_bytes < limits.part_bytes:
-        raise InvalidOption(
-            f"memory of {format_size(limits.memory_bytes)} cannot hold one part of {format_size(limits.part_bytes)}: "
-            "raise --memory (SNAPDIR_MEMORY) or lower --part-size"
-        )
-    return limits
-
-
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _seconds(milliseconds: int | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
-
-
-def _variable(name: str, parse: Any, variables: Collection[str]) -> Any:
-    return from_variable(name, parse) if name in variables else None
-
-
 def _directory(value: str, source: str) -> Path:
     if not value:
         raise InvalidOption(f"invalid {source} '': expected a directory")
     try:
-        return Path(value).expanduser()
+        return Path(value).expanduser().absolute()
     except RuntimeError as error:
         raise InvalidOption(f"invalid {source} '{value}': no such home directory") from error
 
@@ -334,16 +277,15 @@ def _part_size(value: str, source: str) -> int:
     return size_bytes
 
 
-def _fsync(value: str, source: str) -> bool:
-    return bool(choice("batch", "off")(value, source) == "batch")
+class Rate(NamedTuple):
+    """Bytes a second, None for no limit, and how they were typed."""
+
+    size_bytes: int | None
+    typed: str
 
 
-def _context(value: str, source: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidOption(f"invalid {source}: expected UTF-8 text") from error
-    return value
+def _rate(value: str, source: str) -> Rate:
+    return Rate(parse_rate(value, option=source), value.strip())
 
 
 def _no_catalog(value: str, source: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from snapdir.transfer.events import Counters
 
-__all__ = ["Field", "Glyphs", "ProgressLine", "Speed", "fields", "fit"]
+__all__ = ["Field", "Glyphs", "ProgressLine", "Speed", "fields", "fit", "progress_of"]
 
 # rich takes 50 ms of CPU to import: a verb that is over by then never pays it, and nothing flickers.
 FIRST_FRAME_SECONDS = 0.1
@@ -75,7 +75,9 @@ class Speed:
 
 
 def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int = BAR_CELLS) -> list[Field]:
-    """What the line says: phase, files, bar, bytes, rate, time left. ``speed`` is bytes a second, or files of none."""
+    """What the line says: phase, files, bar, bytes, rate, time left. ``speed`` is ``progress_of`` units a second."""
+    if counters.phase == "idle":
+        return [Field("starting", "bold")]
     total_known = counters.total_is_final and counters.files_total > 0
     pieces = [Field(counters.phase, "bold"), Field(_files(counters, total_known))]
     if total_known:
@@ -85,14 +87,23 @@ def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int =
     if speed and counters.bytes_done:
         pieces.append(Field(f"{_arrow(counters, glyphs)}{format_size(speed)}/s", "cyan", sacrifice=3))
     if speed and total_known:
-        pieces.append(Field(f"eta {_clock_time(_units_left(counters) / speed)}", sacrifice=4))
+        done, total = progress_of(counters)
+        pieces.append(Field(f"eta {_clock_time(max(0, total - done) / speed)}", sacrifice=4))
     return pieces
+
+
+def progress_of(counters: Counters) -> tuple[int, int]:
+    """Done and total: bytes tell it better, but files that are cloned or empty move none."""
+    if counters.bytes_done or not counters.files_done:
+        return counters.bytes_done, counters.bytes_total
+    return counters.files_done, counters.files_total
 
 
 def _files(counters: Counters, total_known: bool) -> str:
     if not total_known:
         return f"{max(counters.files_total, counters.files_done):,} files"
-    return f"{_done_part(counters):4.0%} {counters.files_done:,}/{counters.files_total:,} files"
+    done = min(counters.files_done, counters.files_total)
+    return f"{_done_part(counters):4.0%} {done:,}/{counters.files_total:,} files"
 
 
 def _bytes(counters: Counters, total_known: bool) -> str:
@@ -102,19 +113,9 @@ def _bytes(counters: Counters, total_known: bool) -> str:
 
 
 def _done_part(counters: Counters) -> float:
-    """From 0 to 1. Bytes tell it better than files, where there are any."""
-    done, total = (
-        (counters.bytes_done, counters.bytes_total)
-        if counters.bytes_total
-        else (counters.files_done, counters.files_total)
-    )
-    return min(1.0, max(0.0, done / total)) if total else 1.0
-
-
-def _units_left(counters: Counters) -> int:
-    if counters.bytes_total:
-        return max(0, counters.bytes_total - counters.bytes_done)
-    return max(0, counters.files_total - counters.files_done)
+    """From 0 to 1."""
+    done, total = progress_of(counters)
+    return min(1.0, max(0.0, done / total)) if total else float(counters.files_done >= counters.files_total)
 
 
 def _bar(part: float, glyphs: Glyphs, cells: int) -> Field:
@@ -207,7 +208,7 @@ class ProgressLine:
         from rich.text import Text
 
         spinner = Field(self._glyphs.spinner[number % len(self._glyphs.spinner)], "cyan")
-        speed = self._speed.per_second(self._clock(), self._counters.bytes_done or self._counters.files_done)
+        speed = self._speed.per_second(self._clock(), progress_of(self._counters)[0])
         pieces = [spinner, *fields(self._counters, speed, self._glyphs)]
         if sum(len(piece.text) + 1 for piece in pieces) - 1 > columns:
             pieces = [spinner, *fields(self._counters, speed, self._glyphs, bar_cells=SMALLEST_BAR_CELLS)]

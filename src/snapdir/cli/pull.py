@@ -8,10 +8,11 @@ import click
 
 from snapdir.cli import options
 from snapdir.cli.checkout import report_checked_out
+from snapdir.cli.configuration import WRITING
 from snapdir.cli.fetch import report_fetched
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import destination, fetched_id, required_store
+from snapdir.cli.targets import destination, required_store, source_of
 from snapdir.cli.verb import Verb
 
 
@@ -26,11 +27,12 @@ from snapdir.cli.verb import Verb
         *options.cache(),
         Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; leave the cache alone."),
         *options.engine(),
+        *options.rates(),
         *options.retries(),
         *options.dry_run(),
         *options.accepted("--catalog"),
     ],
-    variables=options.WRITING,
+    variables=WRITING,
     examples=[
         "snapdir pull --store s3://bucket/sets --id $ID ./data",
         "snapdir pull --store ./store --id $ID --no-cache ./data",
@@ -57,13 +59,13 @@ def command(
     """
     from snapdir import api
 
-    wanted = fetched_id(required_store(store) if no_cache else store, snapshot_id)
+    url, wanted = source_of(required_store(store) if no_cache else store, snapshot_id)
     target = destination(path, force=force)
     invocation.transfer(
         partial(
             api.pull,
             wanted,
-            store,
+            url,
             target,
             use_cache=not no_cache,
             overwrite=not no_overwrite,
@@ -73,7 +75,7 @@ def command(
             config=invocation.config,
             counters=invocation.counters,
         ),
-        store=store,
+        store=url,
     )
     if not no_cache:
         report_fetched(invocation, wanted, dry_run=dryrun)

@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options, render
+from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
 from snapdir.cli.targets import exclusions, required_id, required_store
@@ -25,12 +26,13 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.walk(),
         *options.cache(),
         *options.engine(),
+        *options.rates(),
         *options.retries(),
         *options.dry_run(),
         *options.catalog(),
         *options.accepted("--force", "--keep"),
     ],
-    variables=[options.KEYED_CONTEXT, *options.WRITING],
+    variables=[KEYED_CONTEXT, *WRITING],
     examples=[
         "snapdir push --store s3://bucket/sets ./data",
         "snapdir push --store ./store --exclude '%common%' ./data",
@@ -53,15 +55,15 @@ def command(
     PATH defaults to the current directory. Only objects the store lacks are sent, and the snapshot appears when
     all of them are there.
     """
-    store = required_store(store)
+    url = required_store(store)
     if path is None and snapshot_id is not None:
-        pushed = _push_cached(invocation, snapshot_id, store, recheck=recheck, dry_run=dryrun)
+        pushed = _push_cached(invocation, snapshot_id, url, recheck=recheck, dry_run=dryrun)
     else:
         if snapshot_id is not None:
             invocation.terminal.warn("--id is ignored because PATH is given")
         patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
         pushed = _push_directory(
-            invocation, path or ".", store, exclude=patterns, no_follow=no_follow, recheck=recheck, dry_run=dryrun
+            invocation, path or ".", url, exclude=patterns, no_follow=no_follow, recheck=recheck, dry_run=dryrun
         )
     invocation.print(pushed)
     if dryrun:

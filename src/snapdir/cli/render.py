@@ -18,9 +18,9 @@ def dry_run(what: str) -> str:
     return f"dry-run: would {what} (no writes performed)"
 
 
-def banner(jobs: int) -> str:
-    """What ``--verbose`` says before a transfer."""
-    return f"transfers: {jobs} concurrent"
+def banner(jobs: str, limit: str) -> str:
+    """What ``--verbose`` says before a transfer; ``limit`` is the rate as typed, empty for none."""
+    return f"transfers: {jobs} concurrent" + (f", limit {limit}" if limit else "")
 
 
 def summary(counters: Counters, seconds: float) -> str:

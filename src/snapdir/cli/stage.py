@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options, render
+from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.targets import exclusions
 from snapdir.cli.verb import Verb
@@ -22,9 +23,10 @@ from snapdir.cli.verb import Verb
         *options.engine(),
         *options.dry_run(),
         *options.catalog(),
+        *options.hidden(options.rates(), options.retries()),
         *options.accepted("--store", "--id", "--force", "--keep"),
     ],
-    variables=[options.KEYED_CONTEXT, *options.WRITING],
+    variables=[KEYED_CONTEXT, *WRITING],
     examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],
 )
 @click.pass_obj

@@ -12,14 +12,13 @@ from snapdir.model.digest import Digest
 from snapdir.stores.urls import StoreURL
 
 __all__ = [
-    "automatic_jobs",
-    "check_store",
+    "concurrency",
     "destination",
     "exclusions",
-    "fetched_id",
     "is_remote",
     "required_id",
     "required_store",
+    "source_of",
 ]
 
 NO_ID = "missing --id option"
@@ -30,25 +29,17 @@ _SEPARATOR = re.compile(r",(?![0-9]*\})")
 
 
 def required_store(store: str | None) -> str:
-    """``store``, read once so that a misspelt one is told before any work.
+    """``store`` in its normal form, read before any work so that a misspelt one is told at once.
 
     Raises:
         SnapdirError: there is none, or it is no URI.
     """
     if store is None:
-        raise _no_store()
-    return check_store(store)
+        from snapdir.transfer.fetch import NO_STORE
 
-
-def _no_store() -> SnapdirError:
-    from snapdir.transfer.fetch import NO_STORE
-
-    return SnapdirError(NO_STORE)
-
-
-def check_store(store: str) -> str:
+        raise SnapdirError(NO_STORE)
     try:
-        StoreURL.parse(store)
+        return str(StoreURL.parse(store))
     except InvalidStore as error:
         if _HAS_SCHEME(store):
             raise
@@ -56,7 +47,6 @@ def check_store(store: str) -> str:
             f"invalid store protocol: '{store}': expected a URI like file:///path or s3://bucket/prefix, "
             "or a path like ./store"
         ) from error
-    return store
 
 
 def is_remote(store: str) -> bool:
@@ -66,13 +56,17 @@ def is_remote(store: str) -> bool:
         return False
 
 
-def automatic_jobs(store: str | None) -> int:
-    """Requests in flight when nobody says a number."""
-    from snapdir.stores.base import Capabilities
+def concurrency(jobs: int, store: str | None) -> str:
+    """Requests in flight, in words; without a number from the user a store across a network finds its own."""
+    if jobs:
+        return str(jobs)
+    if store is None or not is_remote(store):
+        from snapdir.stores.file import DEFAULT_CONCURRENCY
 
-    if store is not None and is_remote(store):
-        return Capabilities().max_concurrency
-    return max(1, min(16, os.cpu_count() or 1))
+        return str(DEFAULT_CONCURRENCY)
+    from snapdir.stores.s3.store import DEFAULT_CONCURRENCY
+
+    return f"up to {DEFAULT_CONCURRENCY}"
 
 
 def required_id(snapshot_id: str | None) -> Digest:
@@ -86,17 +80,14 @@ def required_id(snapshot_id: str | None) -> Digest:
     return Digest(snapshot_id)
 
 
-def fetched_id(store: str | None, snapshot_id: str | None) -> Digest:
-    """The id of a snapshot to fetch from ``store``, which is only needed if the cache is incomplete.
+def source_of(store: str | None, snapshot_id: str | None) -> tuple[str | None, Digest]:
+    """The store in its normal form and the id; a complete cache needs no store, so that None may do.
 
     Raises:
         SnapdirError: neither is given, or no id, or ``store`` is no URI.
     """
-    if store is not None:
-        check_store(store)
-    elif snapshot_id is None:
-        raise _no_store()
-    return required_id(snapshot_id)
+    url = required_store(store) if store is not None or snapshot_id is None else None
+    return url, required_id(snapshot_id)
 
 
 def destination(path: str | None, *, force: bool) -> str:

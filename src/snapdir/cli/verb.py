@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snapdir.cli.options import VARIABLES, config_from, universal
+from snapdir.cli.configuration import VARIABLES, config_from
+from snapdir.cli.options import universal
 from snapdir.cli.parameters import Flag, settings_of
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.cli.usage import UsageMistake, located, write_examples, write_options
@@ -69,7 +70,9 @@ class Verb(click.Command):
 
         with located(ctx):
             config = config_from(settings_of(ctx), self.variables)
-        return Invocation(terminal=terminal_from(ctx), config=config)
+        rate = settings_of(ctx).get("limit_rate")
+        typed = rate.typed if rate and rate.size_bytes else ""
+        return Invocation(terminal=terminal_from(ctx), config=config, limit_rate=typed)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_help(self, ctx, formatter)

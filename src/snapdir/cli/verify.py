@@ -7,6 +7,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options
+from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
 from snapdir.cli.targets import required_id, required_store
@@ -34,12 +35,13 @@ NO_PURGE = (
         ),
         *options.snapshot("Snapshot to verify"),
         *options.engine(),
+        *options.rates(),
         *options.retries(),
         Flag("--purge", is_flag=True, hidden=True),
         Flag("--dryrun", is_flag=True, hidden=True),
         *options.accepted("--force", "--cache-dir"),
     ],
-    variables=[options.FSYNC],
+    variables=[FSYNC],
     examples=[
         "snapdir verify --store s3://bucket/sets --id $ID",
         "snapdir verify --store s3://bucket/sets --id $ID --repair-from ./data",

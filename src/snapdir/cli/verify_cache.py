@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from snapdir.cli import options, render
+from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
 from snapdir.cli.terminal import Terminal, print_error
 from snapdir.cli.verb import Verb
-from snapdir.errors import ManifestNotFound, SnapdirError
+from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing
 from snapdir.model.digest import Digest
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         *options.dry_run(),
         *options.accepted("--store", "--force"),
     ],
-    variables=[options.FSYNC],
+    variables=[FSYNC],
     examples=[
         "snapdir verify-cache",
         "snapdir verify-cache --purge && snapdir fetch --store s3://bucket/sets --id $ID",
@@ -56,10 +57,11 @@ def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dry
     )
     try:
         report = invocation.run(check)
-    except ManifestNotFound as error:
-        raise SnapdirError(
-            f"reading cached manifest {error.snapshot_id}: not found in the cache at {invocation.config.cache_dir}"
-        ) from error
+    except (ManifestNotFound, StoreMissing) as error:
+        if wanted is None and isinstance(error, StoreMissing):
+            return  # a cache that was never filled has nothing wrong
+        where = invocation.config.cache_dir
+        raise SnapdirError(f"reading cached manifest {wanted}: not found in the cache at {where}") from error
     _tell(report, invocation.terminal)
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from snapdir.disk.claims import open_locked
 from snapdir.disk.directories import (
     DIRECTORY_FLAGS,
     HANDLE_FLAGS,
@@ -158,6 +159,18 @@ class Destination:
             if exist_ok and (fd := open_left_over(name, staging)) is not None:
                 return fd
             return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
+        except OSError as error:
+            raise self._staging_error(error, name) from error
+
+    def claim_temporary(self, name: str) -> int:
+        """A descriptor for a temporary that a killed run may have begun, its content kept; the caller closes it.
+
+        Raises:
+            LocalError: another process is at work on it, or the filesystem has no locks.
+        """
+        staging = self._staging()
+        try:
+            return open_locked(_checked_temporary(name), directory_fd=staging.fd)
         except OSError as error:
             raise self._staging_error(error, name) from error
 

@@ -125,9 +125,10 @@ class Repository:
         """Store ``body``, which the caller knows to hash to ``digest``, in one piece; False if it was there already."""
         return await self.objects.write(object_key(digest), body, if_absent=if_absent)
 
-    async def begin_object(self, digest: Digest, *, size: int, part_bytes: int) -> Upload:
-        """Start an object of ``size`` bytes in parts."""
-        return await self.objects.begin_upload(object_key(digest), size=size, part_bytes=part_bytes)
+    async def begin_object(self, digest: Digest, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
+        """Start an object of ``size`` bytes in parts, or go on with one that was started before."""
+        key = object_key(digest)
+        return await self.objects.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
 
     async def delete_object(self, digest: Digest) -> None:
         """Remove an object: for one that turned out wrong."""

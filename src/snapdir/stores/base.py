@@ -83,7 +83,15 @@ class Capabilities:
 
 
 class Upload(Protocol):
-    """One large object being written in parts. Nothing is readable at the key before ``commit`` returns."""
+    """One large object being written in parts. Nothing is readable at the key before ``commit`` returns.
+
+    Attributes:
+        resume_token: Lets a later process go on with this upload (``begin_upload``'s ``resume``); None where a store
+            cannot.
+    """
+
+    @property
+    def resume_token(self) -> str | None: ...
 
     async def write_part(self, number: int, body: Body) -> None:
         """Write part ``number``, counted from 1. Parts come in any order and side by side; a repeat replaces."""
@@ -152,8 +160,13 @@ class Store(Protocol):
             False if ``if_absent`` found the key taken, else True.
         """
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> Upload:
-        """Start an object of ``size`` bytes in all that comes in parts of ``part_bytes``, the last one shorter."""
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
+        """Start an object of ``size`` bytes in all that comes in parts of ``part_bytes``, the last one shorter.
+
+        Args:
+            resume: Token of an upload of the same bytes in the same parts that was neither committed nor aborted: parts
+                that it holds are not sent again by ``write_part``. One that is gone is begun anew.
+        """
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove ``keys``; those that are not there are fine."""

@@ -83,7 +83,14 @@ class FileStore:
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self._at(key, lambda _: self._writer.write(key, body, if_absent), writing=True)
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> FileUpload:
+    async def begin_upload(
+        self,
+        key: str,
+        *,
+        size: int,
+        part_bytes: int,
+        resume: str | None = None,  # noqa: ARG002  # gives no tokens
+    ) -> FileUpload:
         temporary = await self._at(key, lambda _: self._writer.preallocate(size), writing=True)
         return FileUpload(self._writer, self._root, temporary, key=key, size=size, part_bytes=part_bytes)
 

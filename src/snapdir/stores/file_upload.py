@@ -19,6 +19,8 @@ class FileUpload:
     descriptor, and an abort cannot take one away from under a part.
     """
 
+    resume_token: str | None = None
+
     def __init__(self, writer: FileWriter, root: str, temporary: str, *, key: str, size: int, part_bytes: int) -> None:
         self._writer = writer
         self._root = root

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from anyio.from_thread import check_cancelled
 
+from snapdir.disk.claims import open_locked
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.errors import HashMismatchError
@@ -62,6 +63,16 @@ class FileWriter:
         except FileNotFoundError:
             os.makedirs(self._partial, exist_ok=True)
             return temporary, os.open(temporary, FLAGS, mode)
+
+    def claim(self, name: str) -> tuple[str, int]:
+        """A temporary that a killed run may have begun, its content kept: its path and descriptor.
+
+        Raises:
+            OSError: another process is at work on it, or the filesystem has no locks.
+        """
+        os.makedirs(self._partial, exist_ok=True)
+        temporary = os.path.join(self._partial, name)
+        return temporary, open_locked(temporary)
 
     def preallocate(self, size: int) -> str:
         """A new temporary of ``size`` bytes, to be opened again for every part; its path.

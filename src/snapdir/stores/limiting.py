@@ -180,9 +180,9 @@ class LimitingStore(StoreWrapper):
         async with self.place(body_length(body)):
             return await self.inner.write(key, body, if_absent=if_absent)
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> Upload:
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         async with self.place(0):
-            upload = await self.inner.begin_upload(key, size=size, part_bytes=part_bytes)
+            upload = await self.inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
         return _LimitedUpload(upload, self)
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -210,6 +210,7 @@ class _LimitedUpload:
     def __init__(self, inner: Upload, store: LimitingStore) -> None:
         self._inner = inner
         self._store = store
+        self.resume_token = inner.resume_token
 
     async def write_part(self, number: int, body: Body) -> None:
         async with self._store.place(body_length(body)):

@@ -71,7 +71,14 @@ class MemoryStore:
         self._put(key, data)
         return True
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> MemoryUpload:
+    async def begin_upload(
+        self,
+        key: str,
+        *,
+        size: int,
+        part_bytes: int,
+        resume: str | None = None,  # noqa: ARG002  # gives no tokens
+    ) -> MemoryUpload:
         await checkpoint()
         return MemoryUpload(lambda data: self._put(key, data), key, size, part_bytes)
 
@@ -103,6 +110,8 @@ class MemoryStore:
 
 class MemoryUpload:
     """Parts in a dict until they are committed."""
+
+    resume_token: str | None = None
 
     def __init__(self, put: Callable[[bytes], None], key: str, size: int, part_bytes: int) -> None:
         self._put = put

@@ -126,8 +126,10 @@ class RetryingStore(StoreWrapper):
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self._retry(partial(self.inner.write, key, body, if_absent=if_absent))
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> Upload:
-        upload = await self._retry(partial(self.inner.begin_upload, key, size=size, part_bytes=part_bytes))
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
+        upload = await self._retry(
+            partial(self.inner.begin_upload, key, size=size, part_bytes=part_bytes, resume=resume)
+        )
         return _RetryingUpload(upload, self._retry)
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -167,6 +169,7 @@ class _RetryingUpload:
     def __init__(self, inner: Upload, retry_call: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]) -> None:
         self._inner = inner
         self._retry = retry_call
+        self.resume_token = inner.resume_token
 
     async def write_part(self, number: int, body: Body) -> None:
         await self._retry(partial(self._inner.write_part, number, body))

@@ -98,8 +98,11 @@ class FaultyStore:
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.call("write", key, lambda: self._inner.write(key, body, if_absent=if_absent))
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> FaultyUpload:
-        upload = await self.call("begin", key, lambda: self._inner.begin_upload(key, size=size, part_bytes=part_bytes))
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> FaultyUpload:
+        def begin() -> Awaitable[Upload]:
+            return self._inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
+
+        upload = await self.call("begin", key, begin)
         return FaultyUpload(self, upload, key)
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -135,6 +138,7 @@ class FaultyUpload:
         self._store = store
         self._inner = inner
         self._key = key
+        self.resume_token = inner.resume_token
 
     async def write_part(self, number: int, body: Body) -> None:
         await self._store.call("part", f"{self._key}#{number}", lambda: self._inner.write_part(number, body))

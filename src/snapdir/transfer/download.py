@@ -8,9 +8,11 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from blake3 import blake3
 
 from snapdir.errors import SnapdirError, local_errors
 from snapdir.model.digest import EMPTY_DIGEST
+from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import Landing
@@ -18,7 +20,7 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.local_copy import place_local_objects
 from snapdir.transfer.parts import Part
 from snapdir.transfer.plan import Wanted
-from snapdir.transfer.ranges import RangeReader
+from snapdir.transfer.ranges import Begun, RangeReader
 from snapdir.transfer.stages import Budget, batches, run_workers, start_workers
 from snapdir.transfer.true_size import with_true_size
 
@@ -29,6 +31,8 @@ LANDING_TASKS = 2
 
 LARGE_OBJECTS_AT_ONCE = 4
 LOCAL_COPY_THREADS = 4
+
+BLOCK_BYTES = 2 * MIB
 
 Arrival = tuple[Wanted, bytes]
 
@@ -143,7 +147,9 @@ class _Download:
                 _write_at(descriptor, data, part.offset)
 
         try:
-            await self._ranges.read_verified(one.digest, size, write)
+            begun = await anyio.to_thread.run_sync(_begun, descriptor, size)
+            await self._ranges.read_verified(one.digest, size, write, begun=begun)
+            await anyio.to_thread.run_sync(os.ftruncate, descriptor, size)
             await anyio.to_thread.run_sync(self._landing.place_temporary, one, descriptor)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -152,6 +158,17 @@ class _Download:
         finally:
             os.close(descriptor)
         self._counters.files_done += len(one.targets)
+
+
+def _begun(descriptor: int, size: int) -> Begun:
+    """What an earlier run has left in a temporary, hashed."""
+    hasher = blake3()
+    block = memoryview(bytearray(BLOCK_BYTES))
+    length = 0
+    while read := os.preadv(descriptor, [block[: min(BLOCK_BYTES, size - length)]], length):
+        hasher.update(block[:read])
+        length += read
+    return Begun(length, hasher)
 
 
 def _write_at(descriptor: int, data: memoryview, offset: int) -> None:

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.destination import Destination
-from snapdir.errors import local_errors
+from snapdir.disk.permissions import current_umask
+from snapdir.errors import LocalError, local_errors
 from snapdir.stores.base import Buffer
 from snapdir.stores.file_writing import FileWriter, remove
 from snapdir.transfer.plan import Wanted
@@ -16,6 +17,8 @@ from snapdir.transfer.plan import Wanted
 __all__ = ["Landing", "StoreLanding", "TreeLanding"]
 
 OBJECT_MODE = 0o444
+CLAIMED = ".part"
+"""Ends the name of a temporary that the next run may go on with."""
 
 
 class Landing(Protocol):
@@ -29,7 +32,11 @@ class Landing(Protocol):
         """Write a small object's verified bytes to every target."""
 
     def open_temporary(self, wanted: Wanted) -> int:
-        """A descriptor for a large object's bytes; the caller closes it after ``place_temporary`` or ``drop``."""
+        """A descriptor for a large object's bytes; the caller closes it after ``place_temporary`` or ``drop``.
+
+        What a killed run had written of this object is in it. Bytes are written in their order, so the length of the
+        file is the journal: everything before it was received.
+        """
 
     def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
         """Give the temporary, whose bytes the caller has verified, its names."""
@@ -41,7 +48,8 @@ class Landing(Protocol):
 class TreeLanding:
     """Lands objects as the files of a directory.
 
-    Temporaries are named by digest and by landing, so that two pulls into one directory cannot touch each other's.
+    Temporaries are named by digest and by landing, so that two pulls into one directory cannot touch each other's; a
+    large one by its digest alone, and locked.
 
     Args:
         clone: Try a reflink for second copies.
@@ -51,6 +59,7 @@ class TreeLanding:
         self._destination = destination
         self._clone = clone
         self._token = secrets.token_hex(4)
+        self._claimed: set[str] = set()
 
     @property
     def temporaries(self) -> str:
@@ -64,17 +73,24 @@ class TreeLanding:
             self._destination.publish(temporary, target.names, target.mode, replace=True)
 
     def open_temporary(self, wanted: Wanted) -> int:
-        return self._destination.create_temporary(self._name(wanted))
+        try:
+            descriptor = self._destination.claim_temporary(wanted.digest + CLAIMED)
+        except LocalError:
+            return self._destination.create_temporary(self._name(wanted))
+        self._claimed.add(wanted.digest)
+        return descriptor
 
     def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
         first, *others = wanted.targets
         for target in others:
             self._place_copy(wanted, descriptor, target.names, target.mode)
         self._destination.make_directory(first.names[:-1], replace=True)
-        self._destination.publish(self._name(wanted), first.names, first.mode, replace=True)
+        self._destination.publish(self._large_name(wanted), first.names, first.mode, replace=True)
+        self._claimed.discard(wanted.digest)
 
     def drop(self, wanted: Wanted) -> None:
-        self._destination.discard(self._name(wanted))
+        self._destination.discard(self._large_name(wanted))
+        self._claimed.discard(wanted.digest)
         self._destination.discard(self._name(wanted, "-copy"))
 
     def _place_copy(self, wanted: Wanted, descriptor: int, names: tuple[str, ...], mode: int) -> None:
@@ -87,6 +103,9 @@ class TreeLanding:
             os.close(copy)
         self._destination.make_directory(names[:-1], replace=True)
         self._destination.publish(temporary, names, mode, replace=True)
+
+    def _large_name(self, wanted: Wanted) -> str:
+        return wanted.digest + CLAIMED if wanted.digest in self._claimed else self._name(wanted)
 
     def _name(self, wanted: Wanted, suffix: str = "") -> str:
         return f"{wanted.digest}.{self._token}{suffix}"
@@ -110,11 +129,15 @@ class StoreLanding:
 
     def open_temporary(self, wanted: Wanted) -> int:
         with local_errors(self._root):
-            self._paths[wanted.digest], descriptor = self._writer.create(OBJECT_MODE)
+            try:
+                self._paths[wanted.digest], descriptor = self._writer.claim(wanted.digest + CLAIMED)
+            except OSError:
+                self._paths[wanted.digest], descriptor = self._writer.create(OBJECT_MODE)
         return descriptor
 
-    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:  # noqa: ARG002  # the name is enough here
+    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
         with local_errors(self._root):
+            os.fchmod(descriptor, OBJECT_MODE & ~current_umask())
             self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
 
     def drop(self, wanted: Wanted) -> None:

@@ -66,6 +66,7 @@ def _open_object(source: Repository, one: Wanted) -> int:
 def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: int, size: int) -> None:
     temporary = landing.open_temporary(one)
     try:
+        os.ftruncate(temporary, 0)
         copy_contents(descriptor, temporary, size)
         # What landed is hashed, not what was read: that proves the copy too, and one read serves both.
         _check(_hash_of(temporary), source, one)

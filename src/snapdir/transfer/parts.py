@@ -38,7 +38,7 @@ def part_size(size: int, wanted_bytes: int, capabilities: Capabilities) -> int:
     return min(max(wanted_bytes, smallest), largest)
 
 
-def parts_of(size: int, part_bytes: int) -> Iterator[Part]:
-    """The parts of an object of ``size`` bytes; one empty part for an empty object."""
-    for number, offset in enumerate(range(0, max(size, 1), part_bytes), start=1):
+def parts_of(size: int, part_bytes: int, *, start: int = 0) -> Iterator[Part]:
+    """The parts of an object of ``size`` bytes from ``start``; one empty part for an empty object."""
+    for number, offset in enumerate(range(start, max(size, 1), part_bytes), start=1):
         yield Part(number, offset, min(part_bytes, size - offset))

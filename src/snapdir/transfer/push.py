@@ -22,6 +22,7 @@ from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
+from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
 from snapdir.transfer.stages import start_workers
@@ -44,6 +45,7 @@ async def push(
     limits: Limits,
     counters: Counters,
     known: KnownSnapshots | None = None,
+    journal: UploadJournal | None = None,
     recheck: bool = False,
 ) -> SnapshotId:
     """Store every file of ``tree`` in ``to``, then its manifest, and return the snapshot's id.
@@ -52,6 +54,7 @@ async def push(
     anything fails, no manifest is written; objects already sent stay, and the next push finds them.
 
     Args:
+        journal: Where uploads under way are written down for the resume of a killed push.
         known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on.
         recheck: Trust no hint and nothing the store says it has: every object is sent again.
 
@@ -65,7 +68,7 @@ async def push(
     with ungrouped(f"push {os.fspath(tree)}"):
         reader = TreeReader(tree, options, counters)
         presence = Presence(to)
-        uploader = Uploader(to, limits, counters, presence, recheck=recheck)
+        uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
         if not recheck and to.objects.capabilities.remote:
             entries = await _push_files(reader, uploader, limits, partial(presence.learn, known))
         else:

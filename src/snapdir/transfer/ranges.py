@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -19,13 +20,20 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.parts import Part, part_size, parts_of
 from snapdir.transfer.stages import Budget
 
-__all__ = ["RangeReader", "Sink"]
+__all__ = ["Begun", "RangeReader", "Sink"]
 
 PARTS_AHEAD = 16
 """Ranges of one object that may be under way, or waiting behind the one that is hashed next."""
 
 Sink = Callable[[Part, memoryview], None]
 """Takes each part in order, in a thread."""
+
+
+class Begun(NamedTuple):
+    """The first ``length`` bytes of an object, which ``hasher`` has taken."""
+
+    length: int
+    hasher: blake3
 
 
 @dataclass(slots=True)
@@ -47,27 +55,33 @@ class RangeReader:
         self._memory = memory
         self._blocks: list[bytearray] = []
 
-    async def read_verified(self, digest: Digest, size: int, sink: Sink, *, part_bytes: int = 0) -> None:
+    async def read_verified(
+        self, digest: Digest, size: int, sink: Sink, *, part_bytes: int = 0, begun: Begun | None = None
+    ) -> None:
         """Pass all of an object to ``sink``, part by part; only when this returns are the bytes known to be right.
 
         Damage on the way is fetched again from the start, READ_ATTEMPTS times in all.
 
         Args:
             part_bytes: Bytes of a part; 0 leaves it to the limits and the store.
+            begun: What ``sink`` has already from an earlier run; believed until the hash says otherwise.
 
         Raises:
             CorruptObject: the bytes hash to something else every time.
         """
         part_bytes = part_bytes or part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
         for _ in range(READ_ATTEMPTS):
-            actual = await self._read(digest, size, part_bytes, sink)
+            begun = begun or Begun(0, blake3())
+            self._counters.bytes_done += begun.length
+            actual = await self._read(digest, size, part_bytes, sink, begun)
             if actual == digest:
                 return
             self._counters.bytes_done -= size
+            begun = None
         raise CorruptObject(self._source.object_name(digest), expected=digest, actual=actual)
 
-    async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink) -> str:
-        hasher = blake3()
+    async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink, begun: Begun) -> str:
+        hasher = begun.hasher
 
         def consume(one: _Range) -> None:
             with memoryview(one.block)[: one.part.length] as data:
@@ -77,7 +91,8 @@ class RangeReader:
         send, ranges = anyio.create_memory_object_stream[_Range](PARTS_AHEAD)
         with send, ranges:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._request_all, group, digest, size, part_bytes, send)
+                parts = parts_of(size, part_bytes, start=begun.length)
+                group.start_soon(self._request_all, group, digest, parts, send)
                 async for one in ranges:
                     await one.arrived.wait()
                     await anyio.to_thread.run_sync(consume, one)
@@ -87,24 +102,24 @@ class RangeReader:
         return hasher.hexdigest()
 
     async def _request_all(
-        self, group: TaskGroup, digest: Digest, size: int, part_bytes: int, send: MemoryObjectSendStream[_Range]
+        self, group: TaskGroup, digest: Digest, parts: Iterator[Part], send: MemoryObjectSendStream[_Range]
     ) -> None:
         """Start the requests in order, each when there is room for its bytes."""
         with send:
-            for part in parts_of(size, part_bytes):
+            for part in parts:
                 # In order, so that the part which is hashed next always has its share already.
                 await self._memory.acquire(part.length)
-                one = _Range(part, self._block(part_bytes))
+                one = _Range(part, self._block(part.length))
                 group.start_soon(self._request, digest, one)
                 await send.send(one)
 
-    def _block(self, part_bytes: int) -> bytearray:
+    def _block(self, length: int) -> bytearray:
         """A block that was used before, where one is long enough: fresh memory costs a page fault every 4 KiB."""
         while self._blocks:
             block = self._blocks.pop()
-            if len(block) >= part_bytes:
+            if len(block) >= length:
                 return block
-        return bytearray(part_bytes)
+        return bytearray(length)
 
     async def _request(self, digest: Digest, one: _Range) -> None:
         buffer = memoryview(one.block)[: one.part.length]

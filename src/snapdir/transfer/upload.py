@@ -18,6 +18,7 @@ from snapdir.repository.presence import Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import FileRange, Upload
 from snapdir.transfer.events import Counters
+from snapdir.transfer.journal import JournalEntry, UploadJournal
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.parts import Part, part_size, parts_of
 from snapdir.transfer.stages import Budget
@@ -37,7 +38,14 @@ class Uploader:
     """
 
     def __init__(
-        self, to: Repository, limits: Limits, counters: Counters, presence: Presence, *, recheck: bool = False
+        self,
+        to: Repository,
+        limits: Limits,
+        counters: Counters,
+        presence: Presence,
+        *,
+        recheck: bool = False,
+        journal: UploadJournal | None = None,
     ) -> None:
         self._to = to
         self._limits = limits
@@ -45,6 +53,7 @@ class Uploader:
         self._presence = presence
         self._recheck = recheck
         self._listing = False
+        self._journal = journal or UploadJournal(None, to.url)
         self._capabilities = to.objects.capabilities
         self.memory = Budget(limits.memory_bytes)
         self.workers = limits.workers(self._capabilities.max_concurrency)
@@ -149,8 +158,20 @@ class Uploader:
             await self._to.write_object(digest, body.range_of(part))
 
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
-        upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes)
+        entry = await anyio.to_thread.run_sync(self._journal.open, digest, part_bytes)
         try:
+            await self._write_noted(entry, digest, body, size, part_bytes)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(entry.close)
+
+    async def _write_noted(
+        self, entry: JournalEntry, digest: Digest, body: _FileBody, size: int, part_bytes: int
+    ) -> None:
+        token = entry.token()
+        upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
+        try:
+            entry.note(upload.resume_token)
             async with anyio.create_task_group() as group:
                 for part in parts_of(size, part_bytes):
                     await self._start_part(group, upload, body, part)

@@ -14,6 +14,7 @@ Each connection is played by one script, in the order of their coming::
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import struct
@@ -21,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-__all__ = ["CERTIFICATE", "Peer", "ScriptedServer", "answer", "client_tls", "ok", "serve", "server_tls"]
+__all__ = ["CERTIFICATE", "Peer", "ScriptedServer", "answer", "client_tls", "ok", "serve", "server_tls", "until"]
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
@@ -36,11 +37,13 @@ class Peer:
     """The server's end of one connection.
 
     Attributes:
+        address: The address the client came to.
         ended: The client closed (or reset) the connection; set once something tried to read to its end.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.address: str = writer.get_extra_info("sockname")[0]
         self.ended = asyncio.Event()
 
     async def head(self) -> bytes:
@@ -71,6 +74,13 @@ class Peer:
 
     async def close(self) -> None:
         self._writer.close()
+
+    async def cut(self) -> None:
+        """End the connection with FIN, without the goodbye that TLS has before it."""
+        await asyncio.sleep(0)  # a transport may keep what it was given until the next turn of the loop
+        await asyncio.sleep(0)
+        with socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno())) as sock:
+            sock.shutdown(socket.SHUT_WR)
 
     async def reset(self) -> None:
         """End the connection with RST."""
@@ -155,10 +165,19 @@ async def serve(
                 task.cancel()
         await asyncio.gather(*scripted.tasks, *filter(None, scripted.handlers), return_exceptions=True)
         await server.wait_closed()
+    for _ in range(100):  # a handshake that the client broke off ends a few turns of the loop later
+        if not asyncio.all_tasks() <= before:
+            await asyncio.sleep(0)
     assert asyncio.all_tasks() <= before
     for task in scripted.tasks:
         if not task.cancelled() and task.exception() is not None:
             raise task.exception() or AssertionError
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop go on until ``condition`` holds: for what has no event of its own."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
 
 def server_tls() -> ssl.SSLContext:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,14 +216,19 @@ def test_a_body_longer_than_the_buffer_is_refused_before_a_byte_of_it_is_used() 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_worse_than_malformed(data: bytes) -> None:
     for prefix in (b"", HEAD, CHUNKED):
-        try:
+        with suppress(MalformedHTTP):
             receive(prefix + data, ends=True)
-        except MalformedHTTP:
-            pass
 
 
 def test_header_lines_cannot_be_smuggled() -> None:
     assert header_block([(b"a", b"b"), (b"c", b"")]) == b"a: b\r\nc: \r\n"
-    for name, value in [(b"a", b"b\r\nc: d"), (b"a\r\nb", b"c"), (b"a b", b"c"), (b"", b"c"), (b"a", b"\0"), (b"a", b"\n")]:
+    for name, value in [
+        (b"a", b"b\r\nc: d"),
+        (b"a\r\nb", b"c"),
+        (b"a b", b"c"),
+        (b"", b"c"),
+        (b"a", b"\0"),
+        (b"a", b"\n"),
+    ]:
         with pytest.raises(ValueError, match="not a header"):
             header_block([(name, value)])

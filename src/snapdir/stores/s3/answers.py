@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.s3.checksums import encoded
+from snapdir.stores.s3.checksums import decoded, encoded
 from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
 from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
 
@@ -112,7 +112,12 @@ def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None
     root = _root(body, asked, "ListPartsResult")
     try:
         parts = [
-            UploadedPart(int(part.text("PartNumber") or ""), part.text("ETag") or "", int(part.text("Size") or ""))
+            UploadedPart(
+                int(part.text("PartNumber") or ""),
+                part.text("ETag") or "",
+                int(part.text("Size") or ""),
+                decoded(part.text("ChecksumCRC32C") or "") if part.text("ChecksumCRC32C") else None,
+            )
             for part in root.all("Part")
         ]
     except ValueError:
@@ -122,7 +127,8 @@ def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None
 
 def upload_id(body: bytes, asked: Asked) -> str:
     """The id of a new multipart upload."""
-    found = _root(body, asked, "InitiateMultipartUploadResult").text("UploadId")
+    # rclone leaves the last word of the name out.
+    found = _root(body, asked, "InitiateMultipartUploadResult", "InitiateMultipartUpload").text("UploadId")
     if not found:
         raise _invalid(asked, "no upload id")
     return found
@@ -179,10 +185,10 @@ def _token(root: _Element, asked: Asked, name: str) -> str | None:
     return token if truncated == "true" else None
 
 
-def _root(body: bytes, asked: Asked, name: str) -> _Element:
+def _root(body: bytes, asked: Asked, *names: str) -> _Element:
     root = _parsed(body)
-    if root is None or root.name != name:
-        raise _invalid(asked, f"something that is no {name}; check the endpoint and any proxy in between")
+    if root is None or root.name not in names:
+        raise _invalid(asked, f"something that is no {names[0]}; check the endpoint and any proxy in between")
     return root
 
 

@@ -58,7 +58,7 @@ class BodyOwner(Protocol):
         """Some bytes have left."""
 
     def body_settled(self) -> None:
-        """All bytes have left, or the thread that was busy has returned."""
+        """All bytes have left, or the thread that was sending has returned."""
 
     def body_failed(self, error: OSError | UnexpectedEnd) -> None:
         """The file cannot be read, or is too short."""
@@ -93,7 +93,7 @@ class Sender:
 
     Attributes:
         sent: Bytes of the body that have left.
-        busy: A thread is at work, so ``sent`` may lag behind; ``body_settled`` or ``body_failed`` follows.
+        busy: A thread is sending, so ``sent`` may lag behind; ``body_settled`` or ``body_failed`` follows.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, owner: BodyOwner, body: Body) -> None:
@@ -255,6 +255,7 @@ class TransportSender(Sender):
         self._transport: asyncio.Transport | None = transport
         self._paused = False
         self._scheduled = False
+        self._reading = False  # a thread reads the next block
 
     def start(self, head: bytes = b"") -> None:
         """Begin with ``head``; the rest follows as the transport takes it."""
@@ -276,7 +277,7 @@ class TransportSender(Sender):
         self._transport = None
 
     def _schedule(self) -> None:
-        if not self._scheduled and not self.busy and self._owner is not None:
+        if not self._scheduled and not self._reading and self._owner is not None:
             self._scheduled = True
             self._loop.call_soon(self._advance)
 
@@ -303,13 +304,13 @@ class TransportSender(Sender):
             count = -1  # not in the page cache, or not to be known, or unreadable: the thread will say
         if count == len(block):
             return memoryview(block)
-        self.busy = True
+        self._reading = True
         future = self._loop.run_in_executor(None, os.pread, file.fd, len(block), offset)
         future.add_done_callback(self._thread_done)
         return None
 
     def _thread_done(self, future: asyncio.Future[bytes]) -> None:
-        self.busy = False
+        self._reading = False
         error = future.exception()
         if self._owner is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -47,7 +48,7 @@ async def open_connection(
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + connect_seconds
-    failure: Exception | None = None
+    failure: OSError | None = None
     candidates = await _addresses(endpoint, book, deadline, connect_seconds)
     for number, address in enumerate(candidates, 1):
         last = number == len(candidates)
@@ -63,7 +64,7 @@ async def open_connection(
         book.strike(address)
     if isinstance(failure, TimeoutError) and failure.errno is None:
         raise ConnectTimeout(endpoint.host, endpoint.port, connect_seconds) from failure
-    raise ConnectFailed(endpoint.host, endpoint.port, str(failure)) from failure
+    raise ConnectFailed(endpoint.host, endpoint.port, _words(failure)) from failure
 
 
 async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, seconds: float) -> list[Address]:
@@ -103,6 +104,12 @@ async def _connect(
             ssl_handshake_timeout=connect_seconds,
         )
     return connection
+
+
+def _words(failure: OSError | None) -> str:
+    if failure is not None and failure.errno and not isinstance(failure, ssl.SSLError):
+        return os.strerror(failure.errno)  # the loops put words of their own there
+    return "closed within the TLS handshake"  # for which they have an error without any
 
 
 def _reason(error: ssl.SSLError) -> str:

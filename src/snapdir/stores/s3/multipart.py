@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -24,6 +24,7 @@ class S3Upload:
 
     Args:
         checksums: None for an upload whose parts carry none: S3 wants all of them with one, or none.
+        stored: Parts that the service holds already; they are not sent again.
         ended: Told when there is nothing left to abort.
     """
 
@@ -36,15 +37,17 @@ class S3Upload:
         *,
         size: int,
         part_bytes: int,
+        stored: Sequence[UploadedPart] = (),
         ended: Callable[[S3Upload], None],
     ) -> None:
         self._transport = transport
         self._checksums = checksums
         self._key = key
-        self._upload_id = upload_id
+        self._upload_id = self.resume_token = upload_id
         self._size = size
         self._part_bytes = part_bytes
         self._ended = ended
+        self._stored = {part.number: part for part in stored}
         self._parts: dict[int, UploadedPart] = {}
         self._commit_unanswered = False
 
@@ -53,6 +56,8 @@ class S3Upload:
         expected = min(self._part_bytes, self._size - (number - 1) * self._part_bytes)
         if number < 1 or length != max(expected, 0):
             raise self._refused(f"part {number} of {length} bytes does not fit")
+        if await self._is_stored(number, body, length):
+            return
         sent_crc: int | None = None
 
         async def put(crc: int | None) -> str:
@@ -66,6 +71,17 @@ class S3Upload:
             crc = await self._checksums.of(body, required=True)
             etag = await self._checksums.send(body, crc, put)
         self._parts[number] = UploadedPart(number, etag, length, sent_crc)
+
+    async def _is_stored(self, number: int, body: Body, length: int) -> bool:
+        """Take over a part that an earlier run has sent, unless the service says that it holds other bytes."""
+        stored = self._stored.pop(number, None)
+        if stored is None or stored.size != length:
+            return False
+        crc = None if self._checksums is None else await self._checksums.of(body, required=True)
+        if None not in (crc, stored.crc32c) and crc != stored.crc32c:
+            return False
+        self._parts[number] = UploadedPart(number, stored.etag, length, crc)
+        return True
 
     async def commit(self) -> None:
         """Publish the object.

@@ -81,6 +81,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._count = 0  # connections that are open or being opened
+        self._surplus: set[Connection] = set()  # of those, what is being closed because the cap was lowered
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
         self._book.forget()
@@ -232,7 +233,8 @@ class Pool:
     def _release(self, connection: Connection) -> None:
         if not connection.reusable:
             return  # _on_lost will be called for it, or was
-        if self._count > self._max_connections:
+        if self._count - len(self._surplus) > self._max_connections:
+            self._surplus.add(connection)
             connection.abort()
             return
         while self._waiters:
@@ -246,6 +248,7 @@ class Pool:
         if connection not in self._connections:
             return  # it failed while being opened, or belongs to another life of this pool
         self._connections.remove(connection)
+        self._surplus.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         self._count -= 1

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import anyio
 
-from snapdir.errors import InvalidResponse, ObjectNotFound
+from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo
 from snapdir.stores.s3.checksums import Checksums
 from snapdir.stores.s3.choice import choose_transport
 from snapdir.stores.s3.multipart import S3Upload
 from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.transport import Transport
+from snapdir.stores.s3.transport import Transport, UploadedPart
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
@@ -123,11 +123,15 @@ class S3Store:
 
         return await self._checksums.send(body, crc, put)
 
-    async def begin_upload(self, key: str, *, size: int, part_bytes: int) -> S3Upload:
+    async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> S3Upload:
         async def create(checksums: bool) -> tuple[str, bool]:
             return await self._transport.create_upload(key, checksums=checksums), checksums
 
-        upload_id, checksummed = await self._checksums.offer(create)
+        stored = await self._stored_parts(key, resume) if resume else None
+        if resume and stored is not None:
+            upload_id, checksummed = resume, self._checksums.accepted
+        else:
+            upload_id, checksummed = await self._checksums.offer(create)
         upload = S3Upload(
             self._transport,
             self._checksums if checksummed else None,
@@ -135,10 +139,18 @@ class S3Store:
             upload_id,
             size=size,
             part_bytes=part_bytes,
+            stored=stored or (),
             ended=self._uploads.discard,
         )
         self._uploads.add(upload)
         return upload
+
+    async def _stored_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
+        """The parts of an upload that was begun earlier; None if it is gone."""
+        try:
+            return [part async for page in self._transport.list_parts(key, upload_id) for part in page]
+        except (StoreRefused, ObjectNotFound):
+            return None
 
     async def delete(self, keys: Sequence[str]) -> None:
         if keys:

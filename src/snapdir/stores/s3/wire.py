@@ -256,7 +256,9 @@ class Connection(asyncio.BufferedProtocol):
             self._send_held_body()
 
     def eof_received(self) -> bool:
-        response = self._receiver.end() if self._future is not None else None
+        # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
+        # such a body: over TLS only a length or chunks say where one ends.
+        response = self._receiver.end() if self._future is not None and self._plain else None
         if response is not None:
             self._complete(response)
         return False  # close the transport
@@ -361,7 +363,7 @@ class Connection(asyncio.BufferedProtocol):
             self._check_exchange(now)
 
     def _check_exchange(self, now: float) -> None:
-        unsent = self._unsent()
+        unsent = self.unsent_bytes()
         if unsent != self._seen_unsent:
             self._seen_unsent, self._seen_at = unsent, now
             return
@@ -374,7 +376,7 @@ class Connection(asyncio.BufferedProtocol):
             sent, received = self._progress()
             self._fail(expired(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received))
 
-    def _unsent(self) -> int:
+    def unsent_bytes(self) -> int:
         """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""
         if self._transport is None:
             return 0

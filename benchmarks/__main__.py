@@ -1,0 +1,152 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from benchmarks import charts, results
+from benchmarks.compare_commits import compare
+from benchmarks.peers import PEERS
+from benchmarks.performance_page import newest_summaries, page
+from benchmarks.places import PROJECT, work_folder
+from benchmarks.scenarios import PROFILES, SCENARIOS
+from benchmarks.servers import BUCKET, Unavailable
+from benchmarks.session import Plan, measure, say
+from benchmarks.short import short_run
+from benchmarks.tables import record_markdown
+
+PAGE = PROJECT / "docs" / "performance.md"
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = _parser().parse_args(given)
+    try:
+        code: int = arguments.run(arguments)
+    except (Unavailable, LookupError) as error:
+        say(str(error.args[0] if error.args else error))
+        return 2
+    except subprocess.CalledProcessError as error:
+        say(f"{error}\n{(error.stderr or b'').decode()}" if isinstance(error.stderr, bytes) else str(error))
+        return 2
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure snapdir against its peers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="measure, and keep the record")
+    run.add_argument("--peer", action="append", default=[], metavar="NAME", help=f"beside ours: {', '.join(PEERS)}")
+    run.add_argument("--endpoint", default="", metavar="URL", help="of a server that runs already; AWS_* as set")
+    run.add_argument("--bucket", default=BUCKET, help="there (default: %(default)s)")
+    run.add_argument("--short", action="store_true", help="ours alone, in seconds; fails on wrong counts, not on time")
+    run.add_argument("--no-record", action="store_true", help="print the table, keep nothing")
+    run.set_defaults(run=_run)
+
+    report = commands.add_parser("report", help="write docs/performance.md and the charts from the newest records")
+    report.set_defaults(run=_report)
+
+    comparison = commands.add_parser("compare", help="two commits of ours; . is the working tree")
+    comparison.add_argument("old")
+    comparison.add_argument("new")
+    comparison.set_defaults(run=_compare)
+
+    for command in (run, comparison):
+        command.add_argument(
+            "--scenario", action="append", default=[], metavar="NAME", help="name, tree, verb, pattern"
+        )
+        command.add_argument("--profile", choices=tuple(PROFILES), default="fast")
+        command.add_argument("--rounds", type=_positive, default=3)
+
+    listing = commands.add_parser("list", help="the catalog")
+    listing.set_defaults(run=_list)
+    clean = commands.add_parser("clean", help="remove the trees, which otherwise stay for the next run")
+    clean.set_defaults(run=_clean)
+    return parser
+
+
+def _positive(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return count
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.short:
+        return _short()
+    plan = Plan(
+        profile=arguments.profile,
+        scenarios=arguments.scenario,
+        peers=arguments.peer,
+        rounds=arguments.rounds,
+        endpoint=arguments.endpoint.rstrip("/"),
+        bucket=arguments.bucket,
+        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+    )
+    record = measure(plan)
+    markdown = record_markdown(record)
+    print(markdown)
+    if not arguments.no_record:
+        file = results.write(record)
+        file.with_suffix(".md").write_text(markdown)
+        say(f"kept in {file.relative_to(PROJECT)}; python -m benchmarks report makes the page")
+    return 0
+
+
+def _short() -> int:
+    text, wrong = short_run()
+    print(text)
+    for complaint in wrong:
+        say(complaint)
+    return 1 if wrong else 0
+
+
+def _report(_: argparse.Namespace) -> int:
+    records = results.load_all()
+    if charts.available():
+        for profile, summaries in newest_summaries(records).items():
+            charts.draw(profile, PROFILES[profile].about, summaries, results.RESULTS)
+    else:
+        say("no charts: matplotlib is not installed (the extra bench)")
+    PAGE.write_text(page(records, beside=PAGE.parent))
+    say(f"wrote {PAGE.relative_to(PROJECT)}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    print(
+        compare(
+            arguments.old,
+            arguments.new,
+            profile=arguments.profile,
+            scenarios=arguments.scenario,
+            rounds=arguments.rounds,
+        )
+    )
+    return 0
+
+
+def _list(_: argparse.Namespace) -> int:
+    for scenario in SCENARIOS:
+        tree = scenario.tree
+        size = f"{tree.file_count:6} files {tree.size / (1 << 20):8.1f} MiB"
+        print(f"{scenario.name:26} {size}  {', '.join(scenario.profiles)}")
+    return 0
+
+
+def _clean(_: argparse.Namespace) -> int:
+    folder = work_folder(0)
+    for name in ("trees", "destinations", "caches", "home", "tls", "served"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""Push or pull a snapshot with the reference's Python binding: VERB URL FOLDER [ID]. A push prints the id."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from typing import Any
+
+# The binding bears the name of our package, and is not in the environment that types are checked in.
+reference: Any = importlib.import_module("snapdir")
+
+
+async def copy(verb: str, url: str, folder: str, snapshot_id: str = "") -> None:
+    """Run one verb."""
+    store = reference.StoreUri(url)
+    if verb == "push":
+        print(await reference.push(folder, store), flush=True)
+    else:
+        await reference.pull(reference.SnapshotId(snapshot_id), store, folder)
+
+
+asyncio.run(copy(*sys.argv[1:]))
+os._exit(0)  # it can crash while the interpreter shuts down

@@ -1,0 +1,62 @@
+"""What a number was measured on: hardware, versions, commit. Nothing that names the machine itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+from benchmarks.places import PROJECT
+
+__all__ = ["commit", "library_versions", "machine"]
+
+_LIBRARIES = ("aiobotocore", "anyio", "blake3", "click", "crc32c", "uvloop")
+
+
+def machine() -> dict[str, str]:
+    """CPU, cores that may be used, memory, kernel."""
+    cpu = re.search(r"^model name\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
+    memory = re.search(r"^MemTotal:\s*(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
+    return {
+        "cpu": cpu[1].strip() if cpu else platform.processor() or platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{int(memory[1]) / (1 << 20):.0f} GiB" if memory else "unknown",
+        "kernel": f"{platform.system()} {platform.release()}",
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Of Python and of what our engine runs on."""
+    versions = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def commit() -> str:
+    """The checkout's commit, with a ``+`` if the sources differ from it; ``unknown`` outside a checkout."""
+    try:
+        name = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=normal", "--", "src")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return name + ("+" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    # Without the optional locks: it only looks, and others may work in the same checkout.
+    command = ["git", "--no-optional-locks", *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,133 @@
+"""One session of measuring: open the server, run the scenarios with the clients that can be had, keep the record."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.environments import NotInstallable
+from benchmarks.machine import commit, library_versions, machine
+from benchmarks.peers import PEERS, Peer
+from benchmarks.places import on_tmpfs, work_folder
+from benchmarks.results import Record, Run
+from benchmarks.rounds import Bench
+from benchmarks.scenarios import PROFILES, Scenario, select
+from benchmarks.servers import BUCKET, open_server
+
+__all__ = ["Plan", "choose_peers", "measure", "needed_bytes", "say"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one session is to measure.
+
+    Attributes:
+        scenarios, peers: As given on the command line; empty leaves it to the catalog.
+        endpoint, bucket: Of a server that runs already.
+        command: For the record.
+    """
+
+    profile: str = "fast"
+    scenarios: Sequence[str] = ()
+    peers: Sequence[str] = ()
+    rounds: int = 3
+    endpoint: str = ""
+    bucket: str = BUCKET
+    command: str = ""
+
+
+def say(text: str) -> None:
+    """To people, beside the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def needed_bytes(scenarios: Sequence[Scenario]) -> int:
+    """Of all trees together."""
+    return sum(tree.size for tree in dict.fromkeys(scenario.tree for scenario in scenarios))
+
+
+def measure(plan: Plan) -> Record:
+    """Run a plan to its end.
+
+    Raises:
+        Unavailable: the profile cannot be had here.
+        LookupError: a name that the catalog does not have.
+    """
+    scenarios = select(plan.scenarios, plan.profile)
+    installed = _installed(choose_peers(scenarios, plan))
+    work = work_folder(needed_bytes(scenarios))
+    started = datetime.now(UTC)
+    with open_server(PROFILES[plan.profile], work, endpoint=plan.endpoint, bucket=plan.bucket) as server:
+        prefix = f"snapdir-bench-{started:%Y%m%dT%H%M%S}"
+        bench = Bench(server, PROFILES[plan.profile], work, plan.rounds, prefix)
+        peers = _warmed(bench, installed)
+        versions = {**library_versions(), **{peer.name: peer.version() for peer in peers}}
+        runs: list[Run] = []
+        try:
+            for scenario in scenarios:
+                bench.measure(scenario, [peer for peer in peers if _runs(peer.name, scenario, plan)], runs)
+        except KeyboardInterrupt:
+            say("interrupted: the record holds what was measured")
+        if plan.endpoint and not server.control:
+            say(f"objects were left below s3://{plan.bucket}/{prefix}")
+        return Record(
+            recorded=started.isoformat(timespec="seconds"),
+            command=plan.command,
+            profile=plan.profile,
+            server=server.about,
+            commit=commit(),
+            machine={**machine(), "data": _where(work)},
+            versions=versions,
+            peers={peer.name: peer.about for peer in peers},
+            runs=tuple(runs),
+        )
+
+
+def choose_peers(scenarios: Sequence[Scenario], plan: Plan) -> list[str]:
+    """Names of the clients that run at all, ours first.
+
+    Raises:
+        LookupError: a name that nobody bears.
+    """
+    unknown = [name for name in plan.peers if name not in PEERS]
+    if unknown:
+        raise LookupError(f"no peer is called {', '.join(unknown)}: {', '.join(PEERS)}")
+    return [name for name in PEERS if any(_runs(name, scenario, plan) for scenario in scenarios)]
+
+
+def _runs(peer: str, scenario: Scenario, plan: Plan) -> bool:
+    """Whether a client runs a scenario: named ones do, except where the scenario could not be theirs."""
+    able = scenario.able
+    if able and peer not in able:
+        return False
+    if plan.peers:
+        return peer in plan.peers or peer == "ours"
+    meant = PROFILES[plan.profile].peers
+    return (not scenario.peers or peer in scenario.peers) and (not meant or peer in meant)
+
+
+def _installed(names: Sequence[str]) -> list[Peer]:
+    peers = []
+    for name in names:
+        try:
+            PEERS[name].install()
+        except NotInstallable as error:
+            say(f"{name} is left out: {error}")
+        else:
+            peers.append(PEERS[name])
+    return peers
+
+
+def _warmed(bench: Bench, peers: Sequence[Peer]) -> list[Peer]:
+    """Those that can push and pull; ours stays, so that its failure is on record."""
+    failed = dict(bench.warm_up(peers))
+    for peer, reason in failed.items():
+        say(f"{peer.name} cannot push and pull one file: {reason}")
+    return [peer for peer in peers if peer not in failed or peer.name == "ours"]
+
+
+def _where(work: Path) -> str:
+    return "trees and destinations in memory (tmpfs)" if on_tmpfs(work) else "trees and destinations on disk"

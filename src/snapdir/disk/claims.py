@@ -1,0 +1,52 @@
+"""Files that a killed process leaves for the next one: opened by name, and ours only while we hold their lock.
+
+The lock is the kernel's and dies with its holder, so nothing stale can block anybody; where a filesystem has no locks
+there is no claim, and so no resume.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+
+__all__ = ["open_locked"]
+
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+MAX_TRIES = 8
+
+
+def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None, mode: int = 0o600) -> int:
+    """A descriptor to read and write ``path``, made if it is missing, that no other process has claimed.
+
+    Raises:
+        OSError: EWOULDBLOCK if another one has it, EINVAL if it is not plainly a file of its own, or the system's.
+    """
+    for _ in range(MAX_TRIES):
+        descriptor = os.open(path, FLAGS, mode, dir_fd=directory_fd)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            status = os.fstat(descriptor)
+            _refuse_foreign(status)
+            if status.st_nlink == 1 and _is_at(path, directory_fd, status):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Its holder has just given it another name, or removed it: what has this name now is another file.
+        os.close(descriptor)
+    raise OSError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+
+
+def _refuse_foreign(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _is_at(path: str | os.PathLike[str], directory_fd: int | None, status: os.stat_result) -> bool:
+    try:
+        named = os.stat(path, dir_fd=directory_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (named.st_dev, named.st_ino) == (status.st_dev, status.st_ino)
