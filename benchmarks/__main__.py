@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ PAGE = PROJECT / "docs" / "performance.md"
 def main(given: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = _parser().parse_args(given)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server and the client are stopped on the way out
     try:
         code: int = arguments.run(arguments)
     except (Unavailable, LookupError) as error:

@@ -23,7 +23,7 @@ from benchmarks.peers import Command
 
 __all__ = ["Outcome", "run", "tree_rss_bytes"]
 
-TIMEOUT_SECONDS = 900.0
+TIMEOUT_SECONDS = 600.0
 _LOOK_SECONDS = 0.02
 _KEPT_BYTES = 4000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -61,7 +61,12 @@ def run(command: Command, environment: Mapping[str, str], *, timeout_seconds: fl
             start_new_session=True,
         )
         with _Watch(process.pid, timeout_seconds) as watch:
-            _, status, usage = os.wait4(process.pid, 0)
+            try:
+                _, status, usage = os.wait4(process.pid, 0)
+            except BaseException:  # we are told to stop: nothing of ours stays behind
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise
             wall_seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         stdout.seek(0)

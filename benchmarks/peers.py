@@ -227,6 +227,7 @@ class Rclone(Peer):
             "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
             "RCLONE_CONFIG_BENCH_ENDPOINT": job.endpoint,
             "RCLONE_CONFIG_BENCH_REGION": "us-east-1",
+            "RCLONE_CONFIG_BENCH_LIST_VERSION": "2",
         }
         return Command((str(self._bin / "rclone"), "copy", *arguments, *options), remote)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import sys
 from urllib.parse import urlsplit
 
@@ -21,7 +22,9 @@ async def ask(endpoint: str, bucket: str, requests: int) -> None:
     signer = Signer(Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]), "us-east-1")
     target = encode_path(f"/{bucket}/head")
     left = iter(range(requests))
-    async with Pool(url.hostname or "", url.port or 80, max_connections=CONNECTIONS) as pool:
+    trusted = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if url.scheme == "https" else None
+    port = url.port or (443 if trusted else 80)
+    async with Pool(url.hostname or "", port, ssl_context=trusted, max_connections=CONNECTIONS) as pool:
 
         async def worker() -> None:
             for _ in left:

@@ -53,3 +53,4 @@ async def copy(verb: str, folder: str, endpoint: str, bucket: str, prefix: str, 
 
 
 asyncio.run(copy(*sys.argv[1:]))
+os._exit(0)  # its threads can abort the interpreter while that shuts down

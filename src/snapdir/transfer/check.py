@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, TransferFailed, ungrouped
+from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, TransferFailed, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.model.keys import OBJECTS, digest_of_key, object_key
 from snapdir.model.manifest import Manifest
@@ -51,10 +51,7 @@ async def find_damage(
     Raises:
         StoreError: the store cannot answer at all, which proves nothing about an object.
     """
-    counters.phase = "verify"
-    counters.files_total = len(objects)
-    counters.bytes_total = sum(one.size or 0 for one in objects)
-    counters.total_is_final = True
+    counters.begin("verify", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
     found: dict[Digest, SnapdirError] = {}
     check = _ObjectCheck(source, limits, counters, found)
     small = [one for one in objects if one.size is not None and one.size <= limits.large_bytes]
@@ -132,16 +129,25 @@ async def _manifests(cache: Repository, snapshot_id: Digest | None, counters: Co
     if snapshot_id is not None:
         yield await cache.read_manifest(snapshot_id)
         return
-    async for listed in cache.list_snapshots():
+    try:
+        listed = [identifier async for identifier in cache.list_snapshots()]
+    except StoreMissing:
+        return  # a cache that was never made holds nothing
+    for identifier in listed:
         try:
-            yield await cache.read_manifest(listed)
+            manifest = await cache.read_manifest(identifier)
         except SnapdirError as error:
-            counters.warnings.append(f"cached manifest {listed} cannot be used: {error}")
+            counters.warnings.append(f"cached manifest {identifier} cannot be used: {error}")
+        else:
+            yield manifest
 
 
 async def _objects(cache: Repository) -> AsyncIterator[tuple[Digest, int]]:
-    async for page in cache.objects.list(OBJECTS):
-        for info in page:
-            digest = digest_of_key(info.key, OBJECTS)
-            if digest is not None:
-                yield digest, info.size
+    try:
+        async for page in cache.objects.list(OBJECTS):
+            for info in page:
+                digest = digest_of_key(info.key, OBJECTS)
+                if digest is not None:
+                    yield digest, info.size
+    except StoreMissing:
+        return  # a cache that was never made holds nothing

@@ -90,7 +90,6 @@ async def _fill(
     limits: Limits,
     counters: Counters,
 ) -> None:
-    counters.phase = "checkout"
     wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
     await download(source, wanted, TreeLanding(destination, clone=options.clone), limits=limits, counters=counters)
     await anyio.to_thread.run_sync(_finish, plan, destination, options)
@@ -98,9 +97,9 @@ async def _fill(
 
 def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters) -> list[Wanted]:
     """Find out what is missing and make the directories. Nothing is written before the survey is done."""
-    counters.files_total = sum(len(one.targets) for one in plan.wanted)
-    counters.bytes_total = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
-    counters.total_is_final = True
+    files = sum(len(one.targets) for one in plan.wanted)
+    bytes_ = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
+    counters.begin("checkout", files=files, bytes_=bytes_)
     found = survey(plan, destination, counters)
     if found.differing and not options.overwrite:
         raise DestinationConflict(

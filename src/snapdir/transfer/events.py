@@ -42,3 +42,9 @@ class Counters:
     files_replaced: int = 0
     already_complete: bool = False
     warnings: list[str] = field(default_factory=list)
+
+    def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
+        """Start a phase whose totals are known; what an earlier phase of the same verb counted as done is forgotten."""
+        self.phase = phase
+        self.files_total, self.bytes_total, self.total_is_final = files, bytes_, True
+        self.files_done = self.bytes_done = 0

@@ -69,10 +69,7 @@ async def fetch(
         missing = await anyio.to_thread.run_sync(missing_objects, manifest, cache)
     if dry_run:
         return manifest
-    counters.phase = "transfer"
-    counters.files_total = len(missing)
-    counters.bytes_total = sum(one.size or 0 for one in missing)
-    counters.total_is_final = True
+    counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
     with ungrouped(f"fetch {snapshot_id}"):
         await download(source, missing, _landing(cache, settings), limits=limits, counters=counters)
     await cache.write_manifest(manifest, SnapshotId(snapshot_id))

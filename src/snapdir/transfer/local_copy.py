@@ -29,15 +29,16 @@ def place_local_objects(source: Repository, batch: list[Wanted], landing: Landin
     """
     for one in batch:
         try:
-            _place(source, one, landing)
+            size = _place(source, one, landing)
         except SnapdirError as error:
             error.add_note(f"while copying {one.path}")
             raise
-        counters.objects_received += 1
         counters.files_done += len(one.targets)
+        counters.bytes_done += size * len(one.targets)
 
 
-def _place(source: Repository, one: Wanted, landing: Landing) -> None:
+def _place(source: Repository, one: Wanted, landing: Landing) -> int:
+    """Bytes of the object that was placed."""
     descriptor = _open_object(source, one)
     try:
         size = os.fstat(descriptor).st_size
@@ -49,6 +50,7 @@ def _place(source: Repository, one: Wanted, landing: Landing) -> None:
             _place_large(source, one, landing, descriptor, size)
     finally:
         os.close(descriptor)
+    return size
 
 
 def _open_object(source: Repository, one: Wanted) -> int:

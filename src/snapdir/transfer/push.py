@@ -66,7 +66,7 @@ async def push(
     Cancellation: stops within one part; unfinished uploads are aborted.
     """
     with ungrouped(f"push {os.fspath(tree)}"):
-        reader = TreeReader(tree, options, counters)
+        reader = await anyio.to_thread.run_sync(TreeReader, tree, options, counters)
         presence = Presence(to)
         uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
         if not recheck and to.objects.capabilities.remote:

@@ -43,10 +43,7 @@ async def sync(
         return
     manifest = await source.read_manifest(snapshot_id)
     objects = plan_objects(manifest)
-    counters.phase = "transfer"
-    counters.files_total = len(objects)
-    counters.bytes_total = sum(one.size or 0 for one in objects)
-    counters.total_is_final = True
+    counters.begin("transfer", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
     copier = _Copier(source, target, limits, counters, recheck=recheck)
     with ungrouped(f"sync {snapshot_id}"):
         await run_workers(objects, copier.copy, workers=min(copier.workers, len(objects)))

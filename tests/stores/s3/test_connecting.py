@@ -37,7 +37,7 @@ CLOSE = ok(b"", b"Connection: close")
 
 
 async def test_connections_are_spread_over_the_addresses() -> None:
-    async with serve(*[answer(ok())] * 6, host="") as server:
+    async with serve(*[answer(ok())] * 6, host="0.0.0.0") as server:  # noqa: S104
         names = Names("127.0.0.1", "127.0.0.2", "127.0.0.3")
         async with Pool("three.example", server.port, resolve=names) as pool:
             await asyncio.gather(*[pool.request(b"GET", b"/") for _ in range(6)])

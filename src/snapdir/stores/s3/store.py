@@ -78,6 +78,8 @@ class S3Store:
         return await self._transport.head(key)
 
     async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        if prefix.startswith("/"):  # no key does, but rclone would list them all
+            return
         token: str | None = None
         tokens = set[str]()
         last = start_after
