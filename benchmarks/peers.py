@@ -114,6 +114,11 @@ class Ours(Peer):
         given = ("--store", job.url, "--id", job.snapshot_id, str(job.destination))
         return self._command(job, "pull", "--no-cache", *given)
 
+    def id(self, folder: Path, cache: Path) -> Command:
+        """Print the id of a folder."""
+        environment = {"PYTHONPATH": str(self._source), "SNAPDIR_CACHE_DIR": str(cache)}
+        return Command((sys.executable, "-m", "snapdir", "id", "--quiet", str(folder)), environment)
+
     def head(self, job: Job, requests: int) -> Command:
         """Ask for one object, again and again, by the data plane alone."""
         driver = str(DRIVERS / "head_rate.py")
@@ -198,7 +203,7 @@ class Rclone(Peer):
 
     def version(self) -> str:
         said = subprocess.run([self._bin / "rclone", "version"], capture_output=True, text=True, check=True)
-        return said.stdout.split("\n", 1)[0]
+        return said.stdout.split("\n", 1)[0].removeprefix("rclone ")
 
     def push(self, job: Job) -> Command:
         return self._copy(job, str(job.tree), self._remote(job), "--no-check-dest")

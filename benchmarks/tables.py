@@ -70,9 +70,10 @@ def _scenario_row(summary: Summary, ours: Summary | None) -> list[str]:
     ]
 
 
-def bars_table(profiles: Mapping[str, Mapping[tuple[str, str], Summary]]) -> str:
+def bars_table(profiles: Mapping[str, Mapping[tuple[str, str], Summary]], *, only_measured: bool = False) -> str:
     """Every bar: what was asked for, what was measured, met or short."""
-    rows = [_bar_row(standing(bar, profiles.get(bar.profile, {}))) for bar in BARS]
+    standings = [standing(bar, profiles.get(bar.profile, {})) for bar in BARS]
+    rows = [_bar_row(where) for where in standings if not only_measured or where.value is not None]
     return table(("scenario", "profile", "bar", "ours", "theirs", "measured", "verdict"), rows)
 
 
@@ -127,10 +128,7 @@ def record_markdown(record: Record) -> str:
     summaries = summarize(record.runs)
     names = list(dict.fromkeys(run.scenario for run in record.runs))
     parts = [f"# {record.profile}, {record.recorded[:10]}", circumstances(record), scenario_table(summaries, names)]
-    bars = bars_table({record.profile: summaries})
-    measured = [line for line in bars.splitlines() if "not measured" not in line]
-    if len(measured) > 2:
-        parts.append("\n".join(measured))
+    parts.append(bars_table({record.profile: summaries}, only_measured=True))
     if failures(record):
         parts.append("Runs that do not count:\n\n" + "\n".join(failures(record)))
     return "\n\n".join(parts) + "\n"

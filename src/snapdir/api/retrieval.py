@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
@@ -18,6 +19,9 @@ from snapdir.api.opening import (
 from snapdir.config import Config
 from snapdir.model.digest import SnapshotId
 from snapdir.transfer.events import Counters
+
+if TYPE_CHECKING:
+    from snapdir.transfer.checkout import CheckoutOptions
 
 __all__ = ["checkout", "fetch", "pull"]
 
@@ -64,26 +68,10 @@ async def checkout(
     counters: Counters | None = None,
 ) -> None:
     """Make a directory hold a cached snapshot's files. Works offline. See ``transfer.checkout`` for every promise."""
-    from snapdir.transfer.checkout import CheckoutOptions
-    from snapdir.transfer.checkout import checkout as check_out
-    from snapdir.transfer.fetch import require_cached
-
     config = config or Config()
-    counters = counters or Counters()
-    identifier = SnapshotId(snapshot_id)
-    if dry_run:
-        return
-    options = CheckoutOptions(
-        overwrite=overwrite,
-        keep=keep,
-        preserve_special_modes=preserve_special_modes,
-        fsync=config.stores.fsync,
-        clone=config.stores.clone,
-    )
-    async with opened_cache(config) as cache:
-        m = await cached(identifier, cache)
-        await anyio.to_thread.run_sync(require_cached, identifier, m, cache)
-        await check_out(m, cache, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
+    options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
+    if not dry_run:
+        await _check_out_cached(SnapshotId(snapshot_id), dest, options, config, counters or Counters())
 
 
 async def pull(
@@ -105,32 +93,41 @@ async def pull(
         use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
             the bytes go straight to ``dest``, and the cache is not touched.
     """
-    from snapdir.transfer.checkout import CheckoutOptions
     from snapdir.transfer.checkout import checkout as check_out
 
     config = config or Config()
     counters = counters or Counters()
+    options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
     if use_cache:
         await fetch(snapshot_id, store, dry_run=dry_run, config=config, counters=counters)
-        await checkout(
-            snapshot_id,
-            dest,
-            overwrite=overwrite,
-            keep=keep,
-            preserve_special_modes=preserve_special_modes,
-            dry_run=dry_run,
-            config=config,
-            counters=counters,
-        )
+        if not dry_run:
+            await _check_out_cached(SnapshotId(snapshot_id), dest, options, config, counters)
         return
-    options = CheckoutOptions(
+    async with opened(required(store), config) as source:
+        m = await source.read_manifest(SnapshotId(snapshot_id))
+        if not dry_run:
+            await check_out(m, source, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
+
+
+async def _check_out_cached(
+    identifier: SnapshotId, dest: PathLike, options: CheckoutOptions, config: Config, counters: Counters
+) -> None:
+    from snapdir.transfer.checkout import checkout as check_out
+    from snapdir.transfer.fetch import require_cached
+
+    async with opened_cache(config) as cache:
+        m = await cached(identifier, cache)
+        await anyio.to_thread.run_sync(require_cached, identifier, m, cache)
+        await check_out(m, cache, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
+
+
+def _options(config: Config, *, overwrite: bool, keep: bool, preserve_special_modes: bool) -> CheckoutOptions:
+    from snapdir.transfer.checkout import CheckoutOptions
+
+    return CheckoutOptions(
         overwrite=overwrite,
         keep=keep,
         preserve_special_modes=preserve_special_modes,
         fsync=config.stores.fsync,
         clone=config.stores.clone,
     )
-    async with opened(required(store), config) as source:
-        m = await source.read_manifest(SnapshotId(snapshot_id))
-        if not dry_run:
-            await check_out(m, source, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)

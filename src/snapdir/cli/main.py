@@ -103,6 +103,9 @@ def root(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """The console script."""
+    # A snapshot is millions of small tuples without cycles; looking through them again and again costs a tenth of the
+    # CPU of `snapdir id` on 200,000 files.
+    gc.set_threshold(100_000, 20, 100)
     code = exit_code(sys.argv[1:])
     gc.freeze()  # what is left needs no collector: 10 of the 130 ms of CPU that a small `snapdir id` takes
     sys.exit(code)

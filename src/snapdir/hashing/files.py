@@ -13,7 +13,7 @@ from snapdir.hashing.hasher import HasherFactory
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 
-__all__ = ["SMALL_FILE_BYTES", "hash_large_file", "hash_small_files"]
+__all__ = ["SMALL_FILE_BYTES", "hash_descriptor", "hash_large_file", "hash_small_files"]
 
 SMALL_FILE_BYTES = MIB
 """A file up to this size is read once, whole, and its bytes can be kept for an upload."""
@@ -98,6 +98,23 @@ def hash_large_file(
             raise InFluxError(source.file, "vanished") from error
         raise local_error(error, source.file) from error
     return hashed
+
+
+def hash_descriptor(descriptor: int, *, limit_bytes: int | None = None) -> tuple[blake3, int]:
+    """The hash of an open file from its start, up to ``limit_bytes``, as a hasher that can go on; and bytes read.
+
+    The descriptor's position neither matters nor moves. OSError leaves as it is: only the caller knows the path.
+    """
+    hasher = blake3()
+    block = memoryview(bytearray(BLOCK_BYTES))
+    length = 0
+    while True:
+        wanted = BLOCK_BYTES if limit_bytes is None else min(BLOCK_BYTES, limit_bytes - length)
+        read = os.preadv(descriptor, [block[:wanted]], length)
+        if not read:
+            return hasher, length
+        hasher.update(block[:read])
+        length += read
 
 
 def _hash_blocks(

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from blake3 import blake3
 
 from snapdir.errors import SnapdirError, local_errors
+from snapdir.hashing.files import hash_descriptor
 from snapdir.model.digest import EMPTY_DIGEST
-from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import Landing
@@ -31,8 +30,6 @@ LANDING_TASKS = 2
 
 LARGE_OBJECTS_AT_ONCE = 4
 LOCAL_COPY_THREADS = 4
-
-BLOCK_BYTES = 2 * MIB
 
 Arrival = tuple[Wanted, bytes]
 
@@ -162,12 +159,7 @@ class _Download:
 
 def _begun(descriptor: int, size: int) -> Begun:
     """What an earlier run has left in a temporary, hashed."""
-    hasher = blake3()
-    block = memoryview(bytearray(BLOCK_BYTES))
-    length = 0
-    while read := os.preadv(descriptor, [block[: min(BLOCK_BYTES, size - length)]], length):
-        hasher.update(block[:read])
-        length += read
+    hasher, length = hash_descriptor(descriptor, limit_bytes=size)
     return Begun(length, hasher)
 
 

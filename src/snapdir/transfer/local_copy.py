@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-from blake3 import blake3
-
 from snapdir.disk.clone import copy_contents
 from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, local_error
+from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
@@ -17,8 +16,6 @@ from snapdir.transfer.landing import Landing
 from snapdir.transfer.plan import Wanted
 
 __all__ = ["place_local_objects"]
-
-BLOCK_BYTES = 2 * MIB
 
 
 def place_local_objects(source: Repository, batch: list[Wanted], landing: Landing, counters: Counters) -> None:
@@ -71,7 +68,7 @@ def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: 
         os.ftruncate(temporary, 0)
         copy_contents(descriptor, temporary, size)
         # What landed is hashed, not what was read: that proves the copy too, and one read serves both.
-        _check(_hash_of(temporary), source, one)
+        _check(hash_descriptor(temporary)[0].hexdigest(), source, one)
         landing.place_temporary(one, temporary)
     except OSError as error:
         landing.drop(one)
@@ -81,16 +78,6 @@ def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: 
         raise
     finally:
         os.close(temporary)
-
-
-def _hash_of(descriptor: int) -> str:
-    hasher = blake3()
-    block = memoryview(bytearray(BLOCK_BYTES))
-    offset = 0
-    while length := os.preadv(descriptor, [block], offset):
-        hasher.update(block[:length])
-        offset += length
-    return hasher.hexdigest()
 
 
 def _check(actual: str, source: Repository, one: Wanted) -> None:

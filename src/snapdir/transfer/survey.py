@@ -6,17 +6,13 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from blake3 import blake3
-
 from snapdir.disk.destination import Destination
 from snapdir.errors import LocalError
-from snapdir.model.sizes import MIB
+from snapdir.hashing.files import hash_descriptor
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted
 
 __all__ = ["Survey", "survey"]
-
-BLOCK_BYTES = MIB
 
 
 @dataclass(slots=True)
@@ -83,9 +79,6 @@ def _hash_of(target: Target, destination: Destination) -> str | None:
     except LocalError:
         return None
     try:
-        hasher = blake3()
-        while block := os.read(descriptor, BLOCK_BYTES):
-            hasher.update(block)
-        return hasher.hexdigest()
+        return str(hash_descriptor(descriptor)[0].hexdigest())
     finally:
         os.close(descriptor)
