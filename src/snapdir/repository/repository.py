@@ -7,7 +7,14 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from snapdir.errors import CorruptManifest, CorruptObject, ManifestNotFound, ObjectNotFound, StoreMissing
+from snapdir.errors import (
+    CorruptManifest,
+    CorruptObject,
+    InvalidManifest,
+    ManifestNotFound,
+    ObjectNotFound,
+    StoreMissing,
+)
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, object_key
@@ -21,7 +28,9 @@ INLINE_HASH_BYTES = 128 * KIB
 """Hashed on the loop: 128 KiB take BLAKE3 about 25 µs, a hop to a thread and back 113-129 µs."""
 
 READ_ATTEMPTS = 3
-"""Times an object whose bytes hash to something else is read: damage on the way passes, damage in the store stays."""
+"""Times an object or manifest that hashes to something else is read: damage on the way passes, in the store it stays."""
+
+DAMAGED = "check the store's address, or push again from a good copy with --recheck"
 
 
 class Repository:
@@ -45,15 +54,24 @@ class Repository:
 
         Raises:
             ManifestNotFound: this store has no such snapshot.
-            InvalidManifest: its text does not parse.
-            CorruptManifest: its text hashes to another id.
+            InvalidManifest: READ_ATTEMPTS reads gave a text that does not parse.
+            CorruptManifest: READ_ATTEMPTS reads gave a text that hashes to another id.
         """
         key = manifest_key(snapshot_id_)
-        try:
-            stored = await self.store.read(key)
-        except ObjectNotFound as error:
-            raise ManifestNotFound(snapshot_id_, self.url) from error
-        return await anyio.to_thread.run_sync(_verified_manifest, stored, snapshot_id_, f"{self.url}/{key}")
+        where = f"{self.url}/{key}"
+        attempts = 1
+        while True:
+            try:
+                stored = await self.store.read(key)
+                return await anyio.to_thread.run_sync(_verified_manifest, stored, snapshot_id_, where)
+            except ObjectNotFound as error:
+                raise ManifestNotFound(snapshot_id_, self.url) from error
+            except (CorruptManifest, InvalidManifest) as error:
+                if attempts == READ_ATTEMPTS:
+                    if isinstance(error, InvalidManifest):  # it says no more than what is wrong with the text
+                        error.add_note(f"read from {where}: {DAMAGED}")
+                    raise
+            attempts += 1
 
     async def has_manifest(self, snapshot_id_: Digest, *, stored_bytes: int) -> bool:
         """Whether the snapshot is published with a text of ``stored_bytes``; a torn one does not count. One request."""
@@ -70,10 +88,14 @@ class Repository:
             return False
         return True
 
-    async def write_manifest(self, manifest: Manifest, identifier: SnapshotId) -> None:
-        """Publish the snapshot whose id this is. Call it only when every object is there."""
+    async def write_manifest(self, manifest: Manifest, identifier: SnapshotId, *, replace: bool = False) -> None:
+        """Publish the snapshot whose id this is. Call it only when every object is there.
+
+        Args:
+            replace: Write over a manifest of this id, whatever it holds.
+        """
         stored = manifest.stored
-        if not await self.has_manifest(identifier, stored_bytes=len(stored)):
+        if replace or not await self.has_manifest(identifier, stored_bytes=len(stored)):
             await self.store.write(manifest_key(identifier), stored)
 
     async def list_snapshots(self) -> AsyncIterator[Digest]:

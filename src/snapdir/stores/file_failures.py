@@ -57,7 +57,7 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
         return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
     if error.errno in DENIED:
         return AccessDenied(f"{path}: {reason}", key=key)
-    if missing := missing_store(root):
+    if error.errno != errno.ENAMETOOLONG and (missing := missing_store(root)):
         return missing
     if error.errno in ABSENT and not writing:
         return ObjectNotFound(key)
@@ -69,5 +69,5 @@ def missing_store(root: str) -> StoreMissing | None:
     if os.path.isdir(root):
         return None
     if os.path.lexists(root):
-        return StoreMissing(f"store is not a directory: {root}")
-    return StoreMissing(f"store directory does not exist: {root}")
+        return StoreMissing(f"store is not a directory: {root}; choose another path")
+    return StoreMissing(f"store directory does not exist: {root}; check the path, a push makes it")

@@ -56,7 +56,7 @@ async def push(
     Args:
         journal: Where uploads under way are written down for the resume of a killed push.
         known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on.
-        recheck: Trust no hint and nothing the store says it has: every object is sent again.
+        recheck: Trust no hint and nothing the store says it has: every object is sent again, and the manifest.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
@@ -81,7 +81,7 @@ async def push(
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
         identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
         if identifier != presence.confirmed:
-            await to.write_manifest(manifest, identifier)
+            await to.write_manifest(manifest, identifier, replace=recheck)
         if known is not None:
             await anyio.to_thread.run_sync(known.remember, identifier, [entry.checksum for entry in entries])
         return identifier

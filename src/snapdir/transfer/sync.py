@@ -33,7 +33,7 @@ async def sync(
     """Copy every object that ``target`` lacks, then the manifest. A snapshot that is there already costs one read.
 
     Args:
-        recheck: Trust nothing ``target`` says it has: every object is sent again.
+        recheck: Trust nothing ``target`` says it has: every object is sent again, and the manifest.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject: the source cannot give it; the target then has no manifest.
@@ -47,7 +47,7 @@ async def sync(
     copier = _Copier(source, target, limits, counters, recheck=recheck)
     with ungrouped(f"sync {snapshot_id}"):
         await run_workers(objects, copier.copy, workers=min(copier.workers, len(objects)))
-    await target.write_manifest(manifest, SnapshotId(snapshot_id))
+    await target.write_manifest(manifest, SnapshotId(snapshot_id), replace=recheck)
 
 
 async def _is_published(snapshot_id: Digest, target: Repository) -> bool:

@@ -50,7 +50,7 @@ class Credentials:
 
 
 class Signer:
-    """Signs requests to one region with one set of credentials.
+    """Signs requests to one region with one set of credentials, for one thread.
 
     Attributes:
         clock_offset_seconds: Added to the clock: what ``correct_clock`` has learned.

@@ -18,6 +18,8 @@ from snapdir.stores.s3.wire_errors import (
 __all__ = ["wire_failure"]
 
 NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
+NOT_S3 = "check the endpoint and any proxy in between"
+LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 
 
@@ -30,6 +32,6 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
     if isinstance(error, TLSFailed):
         return StoreRefused(f"{asked}: {error}; {CERTIFICATE}", key=asked.key)
     if isinstance(error, ProtocolViolation):
-        return InvalidResponse(f"{asked}: {error}", key=asked.key)
-    advice = f"; {NETWORK}" if isinstance(error, ConnectFailed) else ""
-    return ConnectionFailed(f"{asked}: {error}{advice}", key=asked.key)
+        return InvalidResponse(f"{asked}: {error}; {NOT_S3}", key=asked.key)
+    advice = NETWORK if isinstance(error, ConnectFailed) else LOST
+    return ConnectionFailed(f"{asked}: {error}; {advice}", key=asked.key)

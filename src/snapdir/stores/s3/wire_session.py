@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import anyio
 from anyio.to_thread import run_sync
@@ -24,7 +24,7 @@ from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.wire import Timeouts
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["CredentialSource", "WireSession"]
+__all__ = ["CredentialSource", "Signature", "WireSession"]
 
 RENEW_SECONDS = 30.0
 """How often the source is asked whether the credentials still hold; it renews them minutes before they expire."""
@@ -42,6 +42,14 @@ class CredentialSource(Protocol):
         """Those in force, renewed before they expire."""
 
     async def aclose(self) -> None: ...
+
+
+class Signature(NamedTuple):
+    """What a request is signed with."""
+
+    region: str | None
+    clock_offset_seconds: float
+    credentials: Credentials | None
 
 
 class WireSession:
@@ -68,6 +76,14 @@ class WireSession:
     def ready(self) -> bool:
         """Whether a request can go out without ``prepare``."""
         return self._pool is not None and time.monotonic() < self._renew_at
+
+    @property
+    def signature(self) -> Signature:
+        """What the next request is signed with."""
+        signer = self._signer
+        if signer is None:
+            return Signature(self.target.region, 0.0, None)
+        return Signature(self.target.region, signer.clock_offset_seconds, signer.credentials)
 
     async def prepare(self) -> None:
         """Get credentials in force and, the first time, what connections need."""
@@ -111,16 +127,23 @@ class WireSession:
         target = path + b"?" + query if query else path
         return await self._pool.request(method, target, lines, body, into=into, max_body_bytes=max_body_bytes)
 
-    async def correct(self, refusal: Refusal, response: Response, made: set[str]) -> str | None:
-        """Mend what a refusal complains of, each kind once a request; its name, or None where nothing can be mended."""
-        if "region" not in made and await self._move(refusal):
+    async def correct(
+        self, refusal: Refusal, response: Response, made: set[str], signature: Signature
+    ) -> str | None:
+        """Mend what a refusal complains of, each kind once a request; its name, or None where nothing can be mended.
+
+        Args:
+            signature: What the request was signed with. Where another request has mended the same meanwhile, there is
+                nothing to do but to ask again.
+        """
+        if "region" not in made and await self._move(refusal, signature):
             return "region"
-        if "clock" not in made and self._correct_clock(refusal, response):
+        if "clock" not in made and self._correct_clock(refusal, response, signature):
             return "clock"
         if "credentials" not in made and refusal.code in ("ExpiredToken", "TokenRefreshRequired", "RequestExpired"):
-            before = self._signer.credentials if self._signer else None
-            await self._take_credentials()
-            return "credentials" if self._signer and self._signer.credentials != before else None
+            if self.signature.credentials == signature.credentials:
+                await self._take_credentials()
+            return "credentials" if self.signature.credentials != signature.credentials else None
         return None
 
     async def aclose(self) -> None:
@@ -153,13 +176,15 @@ class WireSession:
             ),
         )
 
-    async def _move(self, refusal: Refusal) -> bool:
+    async def _move(self, refusal: Refusal, signature: Signature) -> bool:
         """Sign for the bucket's own region from now on, and at AWS also ask there."""
         region = refusal.bucket_region
-        if self._signer is None or not region or region == self.target.region:
+        if self._signer is None or not region or region == signature.region:
             return False
         if refusal.status not in ELSEWHERE_STATUSES:
             return False
+        if region == self.target.region:
+            return True
         self.target = replace(self.target, region=region)
         offset = self._signer.clock_offset_seconds
         self._signer = Signer(self._signer.credentials, region)
@@ -169,15 +194,16 @@ class WireSession:
             await old.aclose()
         return True
 
-    def _correct_clock(self, refusal: Refusal, response: Response) -> bool:
+    def _correct_clock(self, refusal: Refusal, response: Response, signature: Signature) -> bool:
         """Sign by the server's clock from now on, if ours is what it complains of."""
         server = _server_seconds(refusal, response)
         if self._signer is None or server is None:
             return False
         complaint = refusal.code == "RequestTimeTooSkewed" or (refusal.status == 403 and not refusal.code)
-        if not complaint or abs(server - time.time() - self._signer.clock_offset_seconds) < SKEW_SECONDS:
+        if not complaint or abs(server - time.time() - signature.clock_offset_seconds) < SKEW_SECONDS:
             return False
-        self._signer.correct_clock(server)
+        if self._signer.clock_offset_seconds == signature.clock_offset_seconds:
+            self._signer.correct_clock(server)
         return True
 
 

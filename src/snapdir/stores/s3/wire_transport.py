@@ -194,6 +194,7 @@ class WireTransport:
         encoded_query = encode_query(query) if query else b""
         corrected: set[str] = set()
         while True:
+            signature = session.signature
             try:
                 response = await session.request(
                     method, path, encoded_query, headers, body, into=into, max_body_bytes=max_body_bytes
@@ -203,7 +204,7 @@ class WireTransport:
             if response.status in accepted:
                 return response
             refusal = answers.refusal_of(response.status, response.body, response.headers)
-            correction = await session.correct(refusal, response, corrected)
+            correction = await session.correct(refusal, response, corrected, signature)
             if correction is None:
                 raise refusal_error(refusal, asked)
             corrected.add(correction)
