@@ -30,7 +30,7 @@ def main(given: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server and the client are stopped on the way out
     try:
         code: int = arguments.run(arguments)
-    except (Unavailable, LookupError) as error:
+    except (Unavailable, LookupError, BlockingIOError) as error:
         say(str(error.args[0] if error.args else error))
         return 2
     except subprocess.CalledProcessError as error:
@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace) -> int:
     record = measure(plan)
     markdown = record_markdown(record)
     print(markdown)
-    if not arguments.no_record:
+    if record.runs and not arguments.no_record:
         file = results.write(record)
         file.with_suffix(".md").write_text(markdown)
         say(f"kept in {file.relative_to(PROJECT)}; python -m benchmarks report makes the page")

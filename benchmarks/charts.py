@@ -51,8 +51,9 @@ def available() -> bool:
 
 def draw(profile: str, about: str, summaries: Mapping[tuple[str, str], Summary], folder: Path) -> list[Path]:
     """Write ``PROFILE-wall.png`` and the others; empty if there is nothing to draw."""
-    scenarios = [scenario for scenario in SCENARIOS if scenario.startup and _counted(summaries, scenario)]
-    scenarios = [scenario for scenario in scenarios if not scenario.requests]
+    # Those without a start-up of their own measure it for others, and a HEAD rate has nobody to be compared with.
+    drawn = [scenario for scenario in SCENARIOS if scenario.startup and not scenario.requests]
+    scenarios = [scenario for scenario in drawn if _counted(summaries, scenario, CHARTS[0])]
     if not scenarios:
         return []
     plain: Any = importlib.import_module("matplotlib")
@@ -61,10 +62,10 @@ def draw(profile: str, about: str, summaries: Mapping[tuple[str, str], Summary],
     return [_draw_one(chart, profile, about, scenarios, summaries, folder) for chart in CHARTS]
 
 
-def _counted(summaries: Mapping[tuple[str, str], Summary], scenario: Scenario) -> list[Summary]:
-    """Clients of a scenario with a round that counts; ours first, then the fastest."""
+def _counted(summaries: Mapping[tuple[str, str], Summary], scenario: Scenario, chart: Chart) -> list[Summary]:
+    """Clients of a scenario with a round that counts; ours first, then from the shortest bar to the longest."""
     found = [each for (name, _), each in summaries.items() if name == scenario.name and each.rounds]
-    return sorted(found, key=lambda each: (each.peer != "ours", each.wall.median))
+    return sorted(found, key=lambda each: (each.peer != "ours", chart.read(each).median))
 
 
 def _draw_one(
@@ -78,7 +79,7 @@ def _draw_one(
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     columns = min(2, len(scenarios))
     rows = -(-len(scenarios) // columns)
-    clients = [_counted(summaries, scenario) for scenario in scenarios]
+    clients = [_counted(summaries, scenario, chart) for scenario in scenarios]
     tallest = [max(len(each) for each in clients[row * columns : (row + 1) * columns]) for row in range(rows)]
     width, bar = _PANEL_INCHES
     heights = [bar * count + 0.75 for count in tallest]
@@ -90,6 +91,7 @@ def _draw_one(
         gridspec_kw={"height_ratios": heights},
         layout="constrained",
     )
+    figure.get_layout_engine().set(h_pad=0.13, w_pad=0.1)
     figure.suptitle(f"{chart.title}: {about}", fontsize=12, fontweight="bold", color=_TEXT_COLOUR)
     flat = [panel for row in panels for panel in row]
     for panel, scenario, shown in zip(flat, scenarios, clients, strict=False):
@@ -110,7 +112,9 @@ def _panel(panel: Any, chart: Chart, scenario: Scenario, shown: Sequence[Summary
     for place, (summary, spread) in enumerate(zip(shown, spreads, strict=True)):
         cut = spread.median > limit
         colour = _OURS_COLOUR if summary.peer == "ours" else _OTHERS_COLOUR
-        panel.barh(place, min(spread.median, limit), color=colour, height=0.72, hatch="//" if cut else None)
+        panel.barh(
+            place, min(spread.median, limit), color=colour, height=0.72, hatch="//" if cut else None, edgecolor="white"
+        )
         if not cut:
             panel.plot((spread.low, min(spread.high, limit)), (place, place), color=_TEXT_COLOUR, linewidth=1.1)
         label = f"{spread.median:,.{chart.digits}f}" + (" (cut)" if cut else "")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.machine import library_versions, machine
 from benchmarks.peers import Ours
-from benchmarks.places import PROJECT, cache_folder, work_folder
+from benchmarks.places import PROJECT, cache_folder, sole_use, work_folder
 from benchmarks.results import Run
 from benchmarks.rounds import Bench
 from benchmarks.scenarios import PROFILES, select
@@ -40,7 +40,7 @@ def compare(old: str, new: str, *, profile: str, scenarios: Sequence[str], round
         peers[1].name += " again"  # the same twice shows the noise
     chosen = select(scenarios or DEFAULT_SCENARIOS, profile)
     work = work_folder(needed_bytes(chosen))
-    with open_server(PROFILES[profile], work) as server:
+    with sole_use(work), open_server(PROFILES[profile], work) as server:
         bench = Bench(server, PROFILES[profile], work, rounds, "compare")
         for peer, reason in bench.warm_up(peers):
             raise RuntimeError(f"{peer.name} cannot push and pull one file: {reason}")

@@ -12,6 +12,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,7 +23,7 @@ if not __package__:  # run by its path
 from benchmarks import trees
 from benchmarks.measuring import Outcome, run
 from benchmarks.peers import Command, Ours
-from benchmarks.places import shared_folder, work_folder
+from benchmarks.places import shared_folder, sole_use, work_folder
 from benchmarks.summary import Spread
 from benchmarks.tables import seconds, table
 
@@ -61,10 +62,15 @@ def main() -> int:
     many = trees.Tree(f"many-{arguments.files}", (trees.FileGroup("many", arguments.files, 2 * KiB, 2 * KiB),))
     few = trees.Tree("ten-files", (trees.FileGroup("few", 10, 2 * KiB, 2 * KiB),))
     work = work_folder(many.size)
+    with sole_use(work):
+        return _measure((many, few), work, arguments.rounds)
+
+
+def _measure(sizes: Sequence[trees.Tree], work: Path, rounds: int) -> int:
     rows = []
-    for tree in (many, few):
+    for tree in sizes:
         folder = trees.make(tree, work / "trees")
-        series = _alternate(folder, tree.name, arguments.rounds, work)
+        series = _alternate(folder, tree.name, rounds, work)
         if len({outcome.stdout.strip() for each in series for outcome in each.outcomes}) != 1:
             print(f"the ids of {tree.name} differ", file=sys.stderr)
             return 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["PROJECT", "cache_folder", "on_tmpfs", "shared_folder", "work_folder"]
+__all__ = ["PROJECT", "cache_folder", "on_tmpfs", "shared_folder", "sole_use", "work_folder"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 _MEMORY = Path("/dev/shm")
@@ -32,6 +35,21 @@ def work_folder(needed_bytes: int) -> Path:
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to somebody else; name another with SNAPDIR_BENCH_DIR")
     return folder
+
+
+@contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """Nobody else measures in ``folder`` meanwhile: two sessions would remove each other's files.
+
+    Raises:
+        BlockingIOError: somebody does.
+    """
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError("another session is measuring; let it end, or name a SNAPDIR_BENCH_DIR") from error
+        yield
 
 
 def on_tmpfs(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.environments import NotInstallable
 from benchmarks.machine import commit, library_versions, machine
 from benchmarks.peers import PEERS, Peer
-from benchmarks.places import on_tmpfs, work_folder
+from benchmarks.places import on_tmpfs, sole_use, work_folder
 from benchmarks.results import Record, Run
 from benchmarks.rounds import Bench
 from benchmarks.scenarios import PROFILES, Scenario, select
@@ -60,7 +60,8 @@ def measure(plan: Plan) -> Record:
     installed = _installed(choose_peers(scenarios, plan))
     work = work_folder(needed_bytes(scenarios))
     started = datetime.now(UTC)
-    with open_server(PROFILES[plan.profile], work, endpoint=plan.endpoint, bucket=plan.bucket) as server:
+    opened = open_server(PROFILES[plan.profile], work, endpoint=plan.endpoint, bucket=plan.bucket)
+    with sole_use(work), opened as server:
         prefix = f"snapdir-bench-{started:%Y%m%dT%H%M%S}"
         bench = Bench(server, PROFILES[plan.profile], work, plan.rounds, prefix)
         peers = _warmed(bench, installed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.peers import Ours
-from benchmarks.places import work_folder
+from benchmarks.places import sole_use, work_folder
 from benchmarks.results import Run
 from benchmarks.rounds import Bench
 from benchmarks.scenarios import PROFILES, SHORT
@@ -56,7 +56,7 @@ def short_run() -> tuple[str, list[str]]:
         Unavailable: there is no server to be had.
     """
     work = work_folder(needed_bytes(SHORT))
-    with open_server(PROFILES["fast"], work) as server:
+    with sole_use(work), open_server(PROFILES["fast"], work) as server:
         bench = Bench(server, PROFILES["fast"], work, rounds=1, prefix="short", tell=lambda _: None)
         runs: list[Run] = []
         for scenario in SHORT:

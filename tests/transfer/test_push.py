@@ -18,6 +18,7 @@ from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import LISTED_PREFIXES
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body
+from snapdir.stores.file import FileStore
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
@@ -256,3 +257,10 @@ async def test_followed_links_are_counted_in_a_warning(tree: Path, repository: R
     counters = Counters()
     await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters)
     assert "1 followed link" in counters.warnings[0]
+
+
+async def test_a_store_within_the_tree_is_warned_of(tree: Path, limits: Limits) -> None:
+    counters = Counters()
+    inside = Repository(FileStore(tree / "store"))
+    await push(tree, inside, options=TreeOptions(), limits=limits, counters=counters)
+    assert "lies within" in counters.warnings[0]

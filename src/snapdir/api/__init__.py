@@ -8,6 +8,7 @@ meanwhile. All raise SnapdirError subclasses, and nothing else that a user can c
 from __future__ import annotations
 
 from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, sync, verify, verify_cache
+from snapdir.api.measuring import bench
 from snapdir.api.retrieval import checkout, fetch, pull
 from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
 from snapdir.model.digest import SnapshotId
@@ -15,10 +16,12 @@ from snapdir.model.entry import Entry as ManifestEntry
 from snapdir.model.entry import PathType
 from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri
+from snapdir.transfer.bench_report import BenchReport
 from snapdir.transfer.compare import DiffEntry, SizeStats
 from snapdir.transfer.reports import CacheReport
 
 __all__ = [
+    "BenchReport",
     "CacheReport",
     "DiffEntry",
     "DiffOptions",
@@ -28,6 +31,7 @@ __all__ = [
     "SizeStats",
     "SnapshotId",
     "StoreUri",
+    "bench",
     "checkout",
     "diff",
     "fetch",

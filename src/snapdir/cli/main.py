@@ -35,6 +35,7 @@ VERBS = (
     "verify",
     "verify-cache",
     "flush-cache",
+    "bench",
     "version",
 )
 """In the order of the help. ``verify-cache`` is ``command`` of the module ``verify_cache``, imported when called."""

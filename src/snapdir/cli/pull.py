@@ -54,8 +54,9 @@ def command(
 ) -> None:
     """Fetch a snapshot and write it into a directory.
 
-    PATH defaults to the current directory, if that is empty. What the local cache holds is not fetched again. Files
-    that differ are replaced, files that the snapshot does not know stay.
+    PATH defaults to the current directory, if that is empty. What the local cache holds is not fetched again; a
+    snapshot that is complete there needs no store. Files that differ are replaced, files that the snapshot does not
+    know stay.
     """
     from snapdir import api
 

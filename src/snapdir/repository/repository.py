@@ -28,7 +28,7 @@ INLINE_HASH_BYTES = 128 * KIB
 """Hashed on the loop: 128 KiB take BLAKE3 about 25 µs, a hop to a thread and back 113-129 µs."""
 
 READ_ATTEMPTS = 3
-"""Times an object or manifest that hashes to something else is read: damage on the way passes, in the store it stays."""
+"""Times an object or manifest that hashes wrong is read: damage on the way passes, damage in the store stays."""
 
 DAMAGED = "check the store's address, or push again from a good copy with --recheck"
 

@@ -25,6 +25,11 @@ REQUESTS_A_LOOK = 4
 WORTHWHILE_GAIN = 1.05
 HOLD_SECONDS = 5.0
 """After a step that did not pay, or a throttle, the window stays as it is for this long."""
+LEAST_UNANSWERED = 8
+"""Requests that fail without an answer do not narrow the window below this: each may cost a whole timeout."""
+PAUSE_SECONDS = (0.025, 0.5)
+"""A throttle keeps every request back for a moment, long enough that PAUSE_REQUESTS pass before the next one."""
+PAUSE_REQUESTS = 8
 REQUEST_COST_BYTES = 64 * KIB
 """A request counts as this many bytes besides its own, so that small and large ones can be added up."""
 
@@ -50,6 +55,9 @@ class RequestWindow:
         self._best_rate = 0.0
         self._hold_until = 0.0
         self._was_full = False
+        self._pause_seconds = PAUSE_SECONDS[0]
+        self._paused_until = 0.0
+        self._answered = 0
 
     async def acquire(self) -> None:
         """Take a place, waiting for one if need be. Cancellation takes none."""
@@ -77,11 +85,36 @@ class RequestWindow:
             self._look()
         self._give()
 
-    def complain(self) -> None:
+    @property
+    def pause_seconds(self) -> float:
+        """How long a request that has its place waits before it goes out: not at all, unless one was throttled."""
+        return max(0.0, self._paused_until - self._clock()) if self._paused_until else 0.0
+
+    def succeeded(self) -> None:
+        """A request was answered, and not with a throttle."""
+        self._answered += 1
+
+    def throttled(self) -> None:
+        """The store asked to slow down: fewer at a time, and none for a moment.
+
+        A narrow window alone does not keep under a limit of requests a second where each takes less than a
+        millisecond: most would be refused, and some so often that they fail.
+        """
+        self.complain()
+        now = self._clock()
+        if now < self._paused_until:
+            return  # it was sent before the pause
+        least, most = PAUSE_SECONDS
+        factor = 2.0 if self._answered < PAUSE_REQUESTS else 0.5
+        self._pause_seconds = min(most, max(least, self._pause_seconds * factor))
+        self._paused_until = now + self._pause_seconds
+        self._answered = 0
+
+    def complain(self, *, least: int = 1) -> None:
         """The store asked to slow down, or did not answer: half the window, at most once for each round of it."""
         now = self._clock()
         if now >= self._hold_until or self._done > self.limit:
-            self.limit = max(1, self.limit // 2)
+            self.limit = min(self.limit, max(least, self.limit // 2))
             self._hold_until = now + HOLD_SECONDS
             self._start_over(now)
 
@@ -133,7 +166,7 @@ class LimitingStore(StoreWrapper):
     """``inner``, asked no harder than a window and two buckets allow.
 
     Args:
-        window: Requests in flight; shrinks when ``inner`` says Throttled or fails to connect.
+        window: Requests in flight; shrinks when ``inner`` says Throttled or does not answer.
         bytes_bucket, requests_bucket: None where there is no limit.
     """
 
@@ -144,9 +177,11 @@ class LimitingStore(StoreWrapper):
         *,
         bytes_bucket: TokenBucket | None = None,
         requests_bucket: TokenBucket | None = None,
+        sleep: Sleep = anyio.sleep,
     ) -> None:
         super().__init__(inner)
         self._window = window
+        self._sleep = sleep
         self._bytes = bytes_bucket
         self._requests = requests_bucket
 
@@ -198,9 +233,15 @@ class LimitingStore(StoreWrapper):
             await self._bytes.take(length)
         await self._window.acquire()
         try:
+            while (pause := self._window.pause_seconds) > 0:
+                await self._sleep(pause)
             yield
-        except (Throttled, ConnectionFailed):
-            self._window.complain()
+            self._window.succeeded()
+        except Throttled:
+            self._window.throttled()
+            raise
+        except ConnectionFailed:
+            self._window.complain(least=LEAST_UNANSWERED)
             raise
         finally:
             self._window.release(length)

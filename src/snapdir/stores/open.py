@@ -48,7 +48,7 @@ async def _store(url: StoreURL, settings: StoreSettings) -> Store:
 
     store = await S3Store.open(url, settings)
     # Retries outside: an attempt that waits for its turn holds no place among those in flight.
-    return RetryingStore(_limited(store, settings), settings.retry)
+    return RetryingStore(_limited(store, settings), settings.retry, dead_after_seconds=settings.dead_after_seconds)
 
 
 def _limited(store: Store, settings: StoreSettings) -> Store:

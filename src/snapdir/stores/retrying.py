@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random as random_numbers
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -10,18 +12,19 @@ from typing import TypeVar
 
 import anyio
 
-from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
+from snapdir.errors import ConnectionFailed, StoreError, Throttled, TransientStoreError
 from snapdir.stores.base import Body, ObjectInfo, Store, Upload
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
 
-__all__ = ["BodyCutShort", "RetryingStore", "delay_seconds", "retry"]
+__all__ = ["BodyCutShort", "RetryingStore", "SignsOfLife", "delay_seconds", "retry"]
 
 MAX_RETRY_AFTER_SECONDS = 600.0
 """A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
 
 Sleep = Callable[[float], Awaitable[None]]
 Random = Callable[[], float]
+Clock = Callable[[], float]
 Result = TypeVar("Result")
 
 
@@ -49,8 +52,9 @@ async def retry(
     *,
     sleep: Sleep = anyio.sleep,
     random: Random = random_numbers.random,
+    is_hopeless: Callable[[TransientStoreError], bool] = lambda _: False,
 ) -> Result:
-    """Await ``call()`` until it succeeds, fails for good, or has failed ``policy.attempts`` times.
+    """Await ``call()`` until it succeeds, fails for good, is hopeless, or has failed ``policy.attempts`` times.
 
     Only a TransientStoreError is retried; anything else, a cancellation included, leaves at once. The error that
     finally leaves has ``attempts`` set.
@@ -61,7 +65,7 @@ async def retry(
             return await call()
         except TransientStoreError as error:
             error.attempts = attempts
-            if attempts >= policy.attempts:
+            if is_hopeless(error) or attempts >= policy.attempts:
                 raise
             delay = delay_seconds(error, attempts - 1, policy, random)
         # Outside the handler: while it sleeps, the error and the frames it holds are gone.
@@ -69,11 +73,53 @@ async def retry(
         attempts += 1
 
 
+class SignsOfLife:
+    """Tells a store that fails now and then from one that is gone.
+
+    While every request times out, few are let through at a time (see ``RequestWindow``): to give up, each of many calls
+    would have to wait for its turn, attempts times over.
+
+    Args:
+        attempts: So many connections have to fail in a row, and
+        dead_after_seconds: this long, before a store counts as gone.
+    """
+
+    def __init__(self, attempts: int, dead_after_seconds: float, clock: Clock = time.monotonic) -> None:
+        self._attempts = attempts
+        self._dead_after_seconds = dead_after_seconds
+        self._clock = clock
+        self._failures = 0
+        self._failing_since = 0.0
+
+    def answered(self) -> None:
+        """The store said something, be it a refusal."""
+        self._failures = 0
+
+    def is_gone(self, error: TransientStoreError, began_at: float) -> bool:
+        """Note a failure; whether a call that began at ``began_at`` need not go on."""
+        if not isinstance(error, ConnectionFailed) or isinstance(error, BodyCutShort):
+            self.answered()
+            return False
+        now = self._clock()
+        if not self._failures:
+            self._failing_since = now
+        self._failures += 1
+        waited = now - max(self._failing_since, began_at)
+        return self._failures >= self._attempts and waited >= self._dead_after_seconds
+
+    def now(self) -> float:
+        return self._clock()
+
+
 class RetryingStore(StoreWrapper):
     """``inner``, whose transient failures are retried. Every call keeps its promises across attempts.
 
     A ``write`` with ``if_absent`` whose first answer got lost may report False for an object it wrote itself; that the
     object is there is true either way.
+
+    Args:
+        dead_after_seconds: When no connection has brought an answer for so long, a call fails before its attempts are
+            used up.
     """
 
     def __init__(
@@ -81,11 +127,14 @@ class RetryingStore(StoreWrapper):
         inner: Store,
         policy: RetryPolicy,
         *,
+        dead_after_seconds: float = math.inf,
         sleep: Sleep = anyio.sleep,
         random: Random = random_numbers.random,
+        clock: Clock = time.monotonic,
     ) -> None:
         super().__init__(inner)
         self._policy = policy
+        self._life = SignsOfLife(policy.attempts, dead_after_seconds, clock)
         self._sleep = sleep
         self._random = random
 
@@ -136,7 +185,20 @@ class RetryingStore(StoreWrapper):
         await self._retry(partial(self.inner.delete, keys))
 
     async def _retry(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        return await retry(call, self._policy, sleep=self._sleep, random=self._random)
+        began_at = self._life.now()
+
+        def is_gone(error: TransientStoreError) -> bool:
+            return self._life.is_gone(error, began_at)
+
+        try:
+            result = await retry(call, self._policy, sleep=self._sleep, random=self._random, is_hopeless=is_gone)
+        except TransientStoreError:
+            raise
+        except StoreError:
+            self._life.answered()
+            raise
+        self._life.answered()
+        return result
 
 
 class _Pages:

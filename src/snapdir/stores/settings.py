@@ -48,3 +48,13 @@ class StoreSettings:
     fsync: bool = True
     clone: bool = True
     verify_copies: bool = False
+
+    @property
+    def dead_after_seconds(self) -> float:
+        """How long one call takes at most to find out, by all its attempts, that nobody answers."""
+        policy = self.retry
+        timeout = max(self.connect_timeout_seconds, self.first_byte_timeout_seconds, self.stall_timeout_seconds)
+        waits = sum(
+            min(policy.max_seconds, policy.base_seconds * 2.0 ** min(k, 64)) for k in range(policy.attempts - 1)
+        )
+        return policy.attempts * timeout + waits

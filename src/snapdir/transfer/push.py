@@ -67,6 +67,7 @@ async def push(
     """
     with ungrouped(f"push {os.fspath(tree)}"):
         reader = await anyio.to_thread.run_sync(TreeReader, tree, options, counters)
+        _warn_of_own_store(reader.root, to, counters)
         presence = Presence(to)
         uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
         if not recheck and to.objects.capabilities.remote:
@@ -85,6 +86,16 @@ async def push(
         if known is not None:
             await anyio.to_thread.run_sync(known.remember, identifier, [entry.checksum for entry in entries])
         return identifier
+
+
+def _warn_of_own_store(root: str, to: Repository, counters: Counters) -> None:
+    """A store within the tree that is pushed becomes part of the next snapshot, which then has another id."""
+    store = to.objects.local_path("")
+    if store is not None and store.is_relative_to(root):
+        counters.warnings.append(
+            f"the store {store} lies within {root}: every push finds what the last one wrote, and gets another id;"
+            " keep the store elsewhere, or leave it out with --exclude"
+        )
 
 
 async def _push_files(

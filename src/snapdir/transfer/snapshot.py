@@ -64,6 +64,11 @@ class TreeReader:
         self._failures: list[tuple[str, str]] = []
 
     @property
+    def root(self) -> str:
+        """The tree's absolute path, as it was named."""
+        return self._walk.root
+
+    @property
     def files_found(self) -> int:
         """Files met so far."""
         return self._counters.files_total

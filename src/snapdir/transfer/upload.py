@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 from crc32c import crc32c
 
-from snapdir.errors import InFluxError, local_errors
+from snapdir.errors import InFluxError, StoreError, local_errors
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry
@@ -178,7 +179,8 @@ class Uploader:
             body.check()
             await upload.commit()
         except BaseException:
-            with anyio.move_on_after(ABORT_SECONDS, shield=True):
+            # Should that fail too, the store tries it again when it is closed; the cause is what has gone wrong here.
+            with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(StoreError):
                 await upload.abort()
             raise
 

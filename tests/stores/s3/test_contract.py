@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from copy import copy
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.rclone_server import RcloneServer
+from tests.stores.s3.conftest import borrowed
 
 from snapdir.stores.base import Store
 from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.s3.boto_transport import BotoTransport
 from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
-from snapdir.testing.back_doors import KEY
 from snapdir.testing.contract import StoreContract
 
 
@@ -41,13 +38,6 @@ async def shared_control(part_keeping_server: RcloneServer) -> AsyncIterator[Con
     await control.aclose()
 
 
-class BorrowingTransport(BotoTransport):
-    """On a client that outlives it."""
-
-    async def aclose(self) -> None:
-        pass
-
-
 class TestS3Store(StoreContract):
     prefix = ""
     bucket_folder: Path
@@ -59,10 +49,7 @@ class TestS3Store(StoreContract):
         bucket = tmp_path.name.replace("_", "-")
         self.bucket_folder = part_keeping_server.folder / bucket
         self.bucket_folder.mkdir()
-        url = StoreURL.parse(f"s3://{bucket}{self.prefix}")
-        control = copy(shared_control)
-        control.target = replace(S3Target.of(url), endpoint=shared_control.target.endpoint, region="us-east-1")
-        store = self.wrapped(S3Store(BorrowingTransport(control), control.target))
+        store = self.wrapped(borrowed(shared_control, f"s3://{bucket}{self.prefix}"))
         yield store
         await store.aclose()
 

@@ -161,7 +161,7 @@ async def test_at_aws_the_other_region_has_another_host() -> None:
     await session.prepare()
     moved = Refusal(301, "PermanentRedirect", bucket_region="eu-west-1")
     stamp = session.signature
-    assert await session.correct(moved, Response(301, {}, b"", 0), set(), stamp) == "region"
+    assert await session.correct(moved, Response(b"HTTP/1.1 301 Moved"), set(), stamp) == "region"
     assert session.target.address[1] == "bucket.s3.eu-west-1.amazonaws.com"
     await session.aclose()
 
@@ -332,5 +332,3 @@ def test_the_calls_are_all_those_of_a_transport() -> None:
     called = {"head", "get", "get_into", "put", "list_page", "create_upload", "put_part", "complete_upload", "delete"}
     others = {"abort_upload", "list_uploads", "list_parts", "aclose"}
     assert {name for name in vars(WireTransport) if not name.startswith("_")} == called | others
-
-

@@ -6,7 +6,7 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from urllib.parse import unquote
+from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -83,7 +83,7 @@ def list_page(body: bytes, asked: Asked, prefix: str) -> ListPage:
         key, size = entry.text("Key"), entry.text("Size")
         if key is None or size is None or not size.isdecimal():
             raise _invalid(asked, "an entry without a key or a size")
-        key = unquote(key) if url_encoded else key
+        key = unquote_plus(key) if url_encoded else key  # AWS, MinIO and rclone write a space as "+"
         if not key.startswith(prefix):
             raise _invalid(asked, "a key that does not begin as asked for")
         objects.append(ObjectInfo(key[len(prefix) :], int(size), _seconds(entry.text("LastModified"))))

@@ -1,8 +1,8 @@
 """Request bodies, and the two ways they leave: through the kernel (plain TCP) or through a TLS transport.
 
 Both senders are driven by the event loop, send nothing after ``stop()``, and report to the connection that owns them.
-A file that is in the page cache is sent from the loop; one that is not is read by a thread, so that a slow disk does not
-hold the loop up. (1 GiB dropped from the cache, 8 connections: the longest pause of the loop was 75 ms without the
+A file that is in the page cache is sent from the loop; one that is not is read by a thread, so that a slow disk does
+not hold the loop up. (1 GiB dropped from the cache, 8 connections: the longest pause of the loop was 75 ms without the
 thread and 13 ms with it, for 0.29 and 0.49 s of CPU.)
 """
 

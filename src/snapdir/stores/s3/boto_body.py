@@ -9,14 +9,18 @@ from collections.abc import Callable
 import anyio
 
 from snapdir.errors import InFluxError, SnapdirError, local_error
-from snapdir.model.sizes import MIB
+from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.s3.checksums import file_of
 
-__all__ = ["BLOCK_BYTES", "BodyStream"]
+__all__ = ["BodyStream"]
 
-BLOCK_BYTES = MIB
-"""Bytes of one read and one write: a hop to a thread takes 0.12 ms, so 0.12 s a GiB."""
+BLOCK_BYTES = (64 * KIB, MIB)
+"""Bytes of one read and one write. In large ones a GiB takes 0.8 s of CPU, in small ones 2.0; on a slow line only small
+ones show in time that something moves."""
+
+QUICK_SECONDS = 1.0
+"""A block that leaves within this may be followed by one of twice its size."""
 
 
 class BodyStream:
@@ -38,6 +42,8 @@ class BodyStream:
         self._source = body if isinstance(body, FileRange) else memoryview(body).cast("B")
         self._moved = moved
         self._position = 0
+        self._block_bytes = BLOCK_BYTES[0]
+        self._asked_at = 0.0
         self._reading: asyncio.Future[bytes] | None = None
         self.failure: SnapdirError | None = None
 
@@ -65,11 +71,12 @@ class BodyStream:
 
     async def __anext__(self) -> bytes:
         self._moved()
-        length = min(BLOCK_BYTES, self._length - self._position)
+        loop = asyncio.get_running_loop()
+        length = min(self._next_block_bytes(loop.time()), self._length - self._position)
         if not length:
             raise StopAsyncIteration
         if isinstance(self._source, FileRange):
-            self._reading = asyncio.get_running_loop().run_in_executor(None, self._block, length)
+            self._reading = loop.run_in_executor(None, self._block, length)
             # Shielded, because a thread cannot be stopped: settle() waits for it.
             block = await asyncio.shield(self._reading)
         else:
@@ -90,6 +97,13 @@ class BodyStream:
             self._source.release()
         if self.failure is not None:
             raise self.failure
+
+    def _next_block_bytes(self, now: float) -> int:
+        quick = now - self._asked_at < QUICK_SECONDS
+        self._asked_at = now
+        smallest, largest = BLOCK_BYTES
+        self._block_bytes = min(self._block_bytes * 2, largest) if quick else smallest
+        return self._block_bytes
 
     def _block(self, length: int) -> bytes:
         if isinstance(self._source, memoryview):

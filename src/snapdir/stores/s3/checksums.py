@@ -64,33 +64,23 @@ class Checksums:
         return result
 
     async def send(self, body: Body, crc: int | None, request: Callable[[int | None], Awaitable[Result]]) -> Result:
-        """Await ``request(crc)``, and once more if what arrived was not what was announced.
-
-        Bytes change on the way once in a blue moon, and the second time is fine. When they differ again, the source
-        is no longer what was hashed (or memory is failing), and asking a third time would not mend it.
+        """Await ``request(crc)``; where what arrived is not what was announced, find out whose doing that is.
 
         Raises:
             InFluxError: they differ because the file has changed.
-            StoreRefused: they differ although the file stands still.
+            BodyRefused: they differ although the file stands still: bytes change on the way once in a blue moon, and
+                another try is fine.
         """
-
-        async def attempt() -> Result:
-            if crc is None:
-                return await request(None)
+        if crc is None:
+            return await request(None)
+        try:
             return await self.offer(lambda wanted: request(crc if wanted else None))
-
-        try:
-            return await attempt()
-        except BodyRefused:
-            pass
-        try:
-            return await attempt()
         except BodyRefused as error:
             if isinstance(body, FileRange):
                 await run_sync(_check_source, body, crc)
-            raise StoreRefused(
-                f"{error.args[0]}; the bytes that arrived differ from those that were hashed, twice: suspect this "
-                "machine's memory or something that rewrites requests",
+            raise BodyRefused(
+                f"{error.args[0]}; the bytes that arrived are not those that were hashed: suspect this machine"
+                "'s memory, or something that rewrites requests, if that goes on",
                 key=error.key,
             ) from error
 

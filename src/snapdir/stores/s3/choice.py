@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed knows one
 
+from anyio.to_thread import run_sync
+
 from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.credentials import ControlCredentials, EnvironmentCredentials
 from snapdir.stores.s3.target import S3Target
@@ -30,7 +32,8 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
 
     connections = settings.max_concurrency or WIRE_CONNECTIONS
     own = EnvironmentCredentials.find()
-    if own and _is_settled(target) and why_not_wire(target) is None:
+    settled = own is not None and await run_sync(_is_settled, target)
+    if own and settled and why_not_wire(target) is None:
         complete = target.with_profile(endpoint=None, region=None)
         return WireTransport(WireSession(complete, own, settings, max_connections=connections)), complete
     control = await Control.open(target, settings)
@@ -56,7 +59,7 @@ def why_not_wire(target: S3Target, environment: Mapping[str, str] = os.environ) 
 
 
 def _is_settled(target: S3Target) -> bool:
-    """Whether no configuration file can have a say: endpoint and region are given, or there is no such file."""
+    """Whether no configuration file can have a say: endpoint and region are given, or there is none. Blocking."""
     if target.endpoint is None or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE"):
         return False
     configuration = os.environ.get("AWS_CONFIG_FILE") or "~/.aws/config"

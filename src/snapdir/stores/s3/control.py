@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from snapdir.stores.settings import StoreSettings
 __all__ = ["Control", "Credentials"]
 
 DEFAULT_CONCURRENCY = 64
+
+_ROOT = re.compile(rb"(?:<\?xml[^>]*>\s*)?<([\w:.-]+)").match
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,6 @@ class Control:
             # because a thread cannot be stopped.
             with anyio.CancelScope(shield=True):
                 client = await run_sync(asyncio.run, making.__aenter__())
-        client.meta.events.register_last("before-call.s3", _send_at_once)
         return cls(target, settings, session, client, sockets)
 
     async def credentials(self) -> Credentials:
@@ -112,12 +114,17 @@ class Control:
 
 
 def _session_and_target(target: S3Target, environment: Mapping[str, str]) -> tuple[Any, S3Target]:
+    from aiobotocore.hooks import AioHierarchicalEmitter  # type: ignore[import-untyped]
     from aiobotocore.session import AioSession  # type: ignore[import-untyped]
     from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
     from snapdir.stores.s3.boto_failures import configuration_error
 
-    session = AioSession(session_vars=_without_empty_variables(environment))
+    hooks = AioHierarchicalEmitter()
+    hooks.register_last("before-call.s3", _send_at_once)
+    # Registered here, before the session has its own: the first of the first.
+    hooks.register_first("before-parse.s3.*", _refuse_pages)
+    session = AioSession(session_vars=_without_empty_variables(environment), event_hooks=hooks)
     try:
         profile = session.get_scoped_config()
         endpoint = None if _ignores_endpoints(session, environment) else _profile_endpoint(session, profile)
@@ -189,3 +196,15 @@ def _send_at_once(params: Any, **_: Any) -> None:
     ``rclone serve s3`` does that for some keys; aiohttp has no timeout for it.
     """
     params["headers"].pop("Expect", None)
+
+
+def _refuse_pages(response_dict: Any, **_: Any) -> None:
+    """Say of a success whose body is no whole XML document that it makes no sense. botocore would call it a 500."""
+    from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
+
+    body = response_dict["body"]
+    if response_dict["status_code"] == 200 and isinstance(body, bytes) and (text := body.strip()):
+        root = _ROOT(text)
+        name = root[1] if root else b""
+        if name.lower() in (b"", b"html") or not text.endswith((b"</%b>" % name, b"/>")):
+            raise ResponseParserError("no XML document")

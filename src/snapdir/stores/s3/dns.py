@@ -69,9 +69,12 @@ class AddressBook:
         if self._lookup is None:
             self._lookup = asyncio.get_running_loop().run_in_executor(None, self._resolve, self._host, self._port)
             self._lookup.add_done_callback(self._note)
+        lookup = self._lookup
         # Shielded: a caller that gives up does not take the answer from those who wait with it.
-        if not await asyncio.shield(self._lookup):
+        if not await asyncio.shield(lookup):
             raise OSError(f"{self._host} has no address")
+        if self._lookup is lookup:  # it had ended before it was awaited, and its callback is still to come
+            self._note(lookup)
 
     def _note(self, lookup: asyncio.Future[Sequence[Address]]) -> None:
         self._lookup = None

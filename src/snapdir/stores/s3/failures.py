@@ -95,8 +95,11 @@ def _refused(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
     return StoreRefused(message, key=asked.key, status=refusal.status, error_code=refusal.code or None)
 
 
-def _not_found(_: Refusal, asked: Asked, __: str) -> StoreError:
-    return ObjectNotFound(asked.key or "")
+def _not_found(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+    """A listing that is answered with "no such key" is no empty listing; repositories were lost that way."""
+    if asked.key is None:
+        return InvalidResponse(_sentence(refusal, asked, advice))
+    return ObjectNotFound(asked.key)
 
 
 def _throttled(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
@@ -193,10 +196,10 @@ def refusal_error(refusal: Refusal, asked: Asked) -> StoreError:
 def _nothing_there(refusal: Refusal, asked: Asked) -> StoreError:
     """A 404 without a known code. A HEAD has no body to say more; anywhere else it need not come from the store.
 
-    Taking the 404 of something in between for an absent object (or an empty listing) is how repositories get lost.
+    Taking the 404 of something in between for an absent object would be believing a stranger.
     """
     if asked.verb == "HEAD" and not refusal.code:
-        return ObjectNotFound(asked.key or "")
+        return _not_found(refusal, asked, "")
     if refusal.code:
         return _refused(refusal, asked, "")
     advice = "this does not look like S3: check the endpoint and any proxy in between"

@@ -127,9 +127,7 @@ class WireSession:
         target = path + b"?" + query if query else path
         return await self._pool.request(method, target, lines, body, into=into, max_body_bytes=max_body_bytes)
 
-    async def correct(
-        self, refusal: Refusal, response: Response, made: set[str], signature: Signature
-    ) -> str | None:
+    async def correct(self, refusal: Refusal, response: Response, made: set[str], signature: Signature) -> str | None:
         """Mend what a refusal complains of, each kind once a request; its name, or None where nothing can be mended.
 
         Args:

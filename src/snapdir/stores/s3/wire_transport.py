@@ -107,7 +107,8 @@ class WireTransport:
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         asked = Asked(self._target, "DELETE", key)
-        await self._send(asked, b"DELETE", query=[("uploadId", upload_id)], accepted=(*_SUCCESS, 404))
+        response = await self._send(asked, b"DELETE", query=[("uploadId", upload_id)], accepted=(*_SUCCESS, 404))
+        _check_gone(response, asked)
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[Sequence[PendingUpload]]:
         asked = Asked(self._target, "LIST")
@@ -164,7 +165,8 @@ class WireTransport:
 
     async def _delete_some(self, keys: Sequence[str]) -> None:
         if len(keys) == 1:
-            await self._send(Asked(self._target, "DELETE", keys[0]), b"DELETE", accepted=(*_SUCCESS, 404))
+            asked = Asked(self._target, "DELETE", keys[0])
+            _check_gone(await self._send(asked, b"DELETE", accepted=(*_SUCCESS, 404)), asked)
             return
         asked = Asked(self._target, "DELETE")
         body = answers.delete_body([self._target.full_key(key) for key in keys])
@@ -213,6 +215,14 @@ class WireTransport:
 
 def _refused(response: Response, asked: Asked) -> StoreError:
     return refusal_error(answers.refusal_of(response.status, response.body, response.headers), asked)
+
+
+def _check_gone(response: Response, asked: Asked) -> None:
+    """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
+    if response.status == 404 and response.body:
+        refusal = answers.refusal_of(response.status, response.body, response.headers)
+        if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
+            raise refusal_error(refusal, asked)
 
 
 def _checksum(crc32c: int | None) -> Mapping[bytes, bytes]:

@@ -1,0 +1,52 @@
+"""Measuring a store: bench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from snapdir.api.opening import PathLike, local_path
+from snapdir.config import Config
+from snapdir.transfer.bench_report import BenchReport
+
+__all__ = ["bench"]
+
+
+async def bench(
+    store: str,
+    *,
+    seconds: float = 30.0,
+    directory: PathLike | None = None,
+    config: Config | None = None,
+    on_phase: Callable[[str], None] = lambda _name: None,
+) -> BenchReport:
+    """Measure what this host can get out of a store, and suggest how to run transfers.
+
+    Writes below ``.bench/`` and a random name in the store, and removes all of it again, also after a failure.
+
+    Args:
+        seconds: Time for the measurements, more than 0; clean-up comes on top.
+        directory: Where the disk is measured; default: the directory for temporary files.
+        on_phase: Told what is measured next.
+
+    Raises:
+        InvalidStore: not a store that can be opened.
+        StoreError: the store fails.
+        LocalError: ``directory`` cannot be written.
+    """
+    from snapdir.stores.open import open_store
+    from snapdir.transfer.bench import SMALL_CONCURRENCIES, measure_store
+
+    if not seconds > 0:
+        raise ValueError(f"seconds must be more than 0, not {seconds}")
+    config = config or Config()
+    # A fixed number of requests in flight: a window that adapts would measure itself.
+    settings = replace(config.stores, max_concurrency=max(SMALL_CONCURRENCIES))
+    async with open_store(store, settings) as opened:
+        return await measure_store(
+            opened,
+            seconds=seconds,
+            directory=None if directory is None else local_path(directory),
+            limits=config.limits,
+            on_phase=on_phase,
+        )

@@ -1,0 +1,201 @@
+"""Loopback servers that do what a test wants: one that gives the same answer to everything, and an S3 with faults."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+__all__ = ["FAULTS", "ScriptedS3", "answering", "unused_port"]
+
+FAULTS = ("slow-down", "reset", "truncate", "corrupt", "complete-200")
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>slow down</Message></Error>"
+TRY_AGAIN = b"<Error><Code>InternalError</Code><Message>try again</Message></Error>"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ScriptedS3
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urlsplit(self.path)
+        self.server.requests[self.command] += 1
+        self.server.before(self)
+        fault = self.server.draw()
+        if fault == "reset":
+            self.close_connection = True
+            return
+        if fault == "slow-down":
+            self.answer(503, SLOW_DOWN)
+            return
+        self.fault = fault
+        query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        getattr(self, f"on_{self.command.lower()}")(unquote(url.path).lstrip("/"), query, body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815  # names of http.server
+
+    def on_get(self, path: str, query: dict[str, str], body: bytes) -> None:
+        if "/" not in path.rstrip("/"):
+            self.answer(200, self.server.listing(path.rstrip("/"), query))
+        elif path not in self.server.objects:
+            self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        else:
+            self.send_object(self.server.objects[path])
+
+    def send_object(self, data: bytes) -> None:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        headers = {"ETag": _etag(data)}
+        if asked and data:
+            first, last = int(asked[1]), min(int(asked[2]), len(data) - 1)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
+            data = data[first : last + 1]
+        if data and self.fault == "corrupt":
+            data = bytes([data[0] ^ 1]) + data[1:]
+        self.answer(206 if asked else 200, data, headers, cut=self.fault == "truncate")
+
+    def on_head(self, path: str, query: dict[str, str], body: bytes) -> None:
+        data = self.server.objects.get(path)
+        self.answer(404 if data is None else 200, data or b"", {"ETag": _etag(data or b"")})
+
+    def on_put(self, path: str, query: dict[str, str], body: bytes) -> None:
+        if "uploadId" in query:
+            self.server.uploads[query["uploadId"]][int(query["partNumber"])] = body
+        else:
+            self.server.objects[path] = body
+        self.answer(200, b"", {"ETag": _etag(body)})
+
+    def on_post(self, path: str, query: dict[str, str], body: bytes) -> None:
+        if "uploads" in query:
+            identifier = f"upload-{len(self.server.uploads)}"
+            self.server.uploads[identifier] = {}
+            inner = f"<UploadId>{identifier}</UploadId>"
+            self.answer(200, f"<InitiateMultipartUploadResult>{inner}</InitiateMultipartUploadResult>".encode())
+        elif self.fault == "complete-200":
+            self.answer(200, TRY_AGAIN)
+        else:
+            parts = self.server.uploads[query["uploadId"]]
+            self.server.objects[path] = b"".join(parts[number] for number in sorted(parts))
+            inner = "<CompleteMultipartUploadResult><ETag>e-1</ETag></CompleteMultipartUploadResult>"
+            self.answer(200, inner.encode())
+
+    def on_delete(self, path: str, query: dict[str, str], body: bytes) -> None:
+        self.answer(204, b"")
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class ScriptedS3(ThreadingHTTPServer):
+    """An S3 in memory, that checks no signature. A share of its answers is faulty.
+
+    Args:
+        faults: Which ones, of FAULTS.
+        share: Of the requests that meet one.
+        before: Called with each request before it is answered; it may wait.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        faults: tuple[str, ...] = (),
+        *,
+        share: float = 0.0,
+        seed: int = 0,
+        before: Callable[[BaseHTTPRequestHandler], None] = lambda _: None,
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects: dict[str, bytes] = {}
+        self.uploads: dict[str, dict[int, bytes]] = {}
+        self.requests: Counter[str] = Counter()
+        self.met: Counter[str] = Counter()
+        self.before = before
+        self._faults = faults
+        self._share = share
+        self._random = random.Random(seed)
+        self._lock = threading.Lock()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def draw(self) -> str:
+        with self._lock:
+            if not self._faults or self._random.random() >= self._share:
+                return ""
+            fault = self._random.choice(self._faults)
+            self.met[fault] += 1
+            return fault
+
+    def listing(self, bucket: str, query: dict[str, str]) -> bytes:
+        names = sorted(path.partition("/")[2] for path in list(self.objects) if path.startswith(f"{bucket}/"))
+        inner = "".join(
+            f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[f'{bucket}/{name}'])}</Size></Contents>"
+            for name in names
+            if name.startswith(query.get("prefix", "")) and name > query.get("start-after", "")
+        )
+        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{inner}</ListBucketResult>".encode()
+
+    def __enter__(self) -> ScriptedS3:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is none of ours."""
+
+
+@contextmanager
+def answering(status: str, body: bytes, content_type: str = "text/html") -> Iterator[str]:
+    """A server that gives this answer to every request; yields its address."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        code, _, reason = status.partition(" ")
+        handler.send_response(int(code), reason)
+        handler.send_header("Content-Type", content_type)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(body)
+
+    names = ("do_GET", "do_HEAD", "do_PUT", "do_POST", "do_DELETE")
+    fixed = type("Fixed", (_Handler,), dict.fromkeys(names, answer))
+    with ScriptedS3() as server:
+        server.RequestHandlerClass = fixed
+        yield server.endpoint
+
+
+def unused_port() -> int:
+    """A port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _etag(data: bytes) -> str:
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'

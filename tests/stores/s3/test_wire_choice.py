@@ -1,0 +1,200 @@
+"""Which transport a store gets, what TLS it trusts, and the contract over our own connections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snapdir.errors import InvalidOption, StoreRefused
+from snapdir.stores.base import Store
+from snapdir.stores.open import open_store
+from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.s3.boto_transport import BotoTransport
+from snapdir.stores.s3.choice import choose_transport, why_not_wire
+from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.transport import Transport
+from snapdir.stores.s3.wire_transport import WireTransport
+from snapdir.stores.settings import RetryPolicy
+from snapdir.stores.urls import StoreURL
+from snapdir.testing.contract import StoreContract
+from tests.rclone_server import RcloneServer
+
+from .scripted_server import CERTIFICATE, answer, ok, serve, server_tls
+from .wire_service import SETTINGS
+
+ENDPOINT = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
+    monkeypatch.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", ENDPOINT)
+    return monkeypatch
+
+
+async def chosen(url: str = "s3://bucket") -> type[Transport]:
+    transport, _ = await choose_transport(S3Target.of(StoreURL.parse(url)), SETTINGS)
+    await transport.aclose()
+    return type(transport)
+
+
+async def test_keys_and_an_endpoint_are_enough_for_our_own_connections(keys: pytest.MonkeyPatch) -> None:
+    assert await chosen() is WireTransport
+
+
+async def test_a_profile_gives_our_own_connections_its_keys(keys: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        keys.delenv(name)
+    config = tmp_path / "config"
+    config.write_text("[profile team]\naws_access_key_id = A\naws_secret_access_key = B\nregion = eu-west-1\n")
+    keys.setenv("AWS_CONFIG_FILE", str(config))
+    keys.setenv("AWS_PROFILE", "team")
+    transport, target = await choose_transport(S3Target.of(StoreURL.parse("s3://bucket")), SETTINGS)
+    await transport.aclose()
+    assert isinstance(transport, WireTransport)
+    assert target.region == "eu-west-1"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["addressing_style = virtual", "use_accelerate_endpoint = true", "payload_signing_enabled = true"],
+)
+async def test_a_profile_with_wishes_of_its_own_takes_aiobotocore(
+    keys: pytest.MonkeyPatch, tmp_path: Path, setting: str
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[profile team]\nregion = eu-west-1\ns3 =\n    {setting}\n")
+    keys.setenv("AWS_CONFIG_FILE", str(config))
+    keys.setenv("AWS_PROFILE", "team")
+    assert await chosen() is BotoTransport
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+async def test_a_proxy_takes_aiobotocore(keys: pytest.MonkeyPatch, name: str) -> None:
+    if name == "HTTP_PROXY":
+        keys.delenv("REQUEST_METHOD", raising=False)
+    keys.setenv(name, "http://127.0.0.1:3128")
+    assert await chosen() is BotoTransport
+
+
+async def test_a_proxy_for_the_other_scheme_or_for_others_changes_nothing(keys: pytest.MonkeyPatch) -> None:
+    keys.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
+    assert await chosen() is WireTransport
+    keys.setenv("HTTP_PROXY", "http://127.0.0.1:3128")
+    keys.setenv("NO_PROXY", "127.0.0.1")
+    assert await chosen() is WireTransport
+
+
+@pytest.mark.parametrize("bucket", ["logs--use1-az4--x-s3", "arn:aws:s3:us-west-2:123456789012:accesspoint:my-point"])
+def test_buckets_that_are_signed_in_a_way_of_their_own_take_aiobotocore(bucket: str) -> None:
+    target = S3Target(f"s3://{bucket}", bucket, "", None, "us-east-1")
+    assert why_not_wire(target, {}) is not None
+    assert why_not_wire(S3Target("s3://bucket", "bucket", "", None, "us-east-1"), {}) is None
+
+
+async def test_aiobotocore_can_be_asked_for(keys: pytest.MonkeyPatch) -> None:
+    keys.setenv("SNAPDIR_S3_TRANSPORT", "aiobotocore")
+    assert await chosen() is BotoTransport
+
+
+# TLS
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_a_final_error(keys: pytest.MonkeyPatch) -> None:
+    async with serve(tls=server_tls()) as server:
+        keys.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", f"https://localhost:{server.port}")
+        async with open_store("s3://bucket", SETTINGS) as store:
+            with pytest.raises(StoreRefused, match=r"self-signed certificate.*AWS_CA_BUNDLE") as caught:
+                await store.read("key")
+        assert "canary-secret" not in str(caught.value)
+        assert server.peers == []
+
+
+async def test_a_certificate_that_the_bundle_vouches_for_is_trusted(keys: pytest.MonkeyPatch) -> None:
+    keys.setenv("AWS_CA_BUNDLE", str(CERTIFICATE))
+    async with serve(answer(ok(b"abc")), tls=server_tls()) as server:
+        keys.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", f"https://localhost:{server.port}")
+        async with open_store("s3://bucket", SETTINGS) as store:
+            assert await store.read("key") == b"abc"
+
+
+async def test_a_certificate_of_another_host_is_a_final_error(keys: pytest.MonkeyPatch) -> None:
+    keys.setenv("AWS_CA_BUNDLE", str(CERTIFICATE))
+    async with serve(host="127.0.0.2", tls=server_tls()) as server:
+        keys.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", f"https://127.0.0.2:{server.port}")
+        async with open_store("s3://bucket", SETTINGS) as store:
+            with pytest.raises(StoreRefused, match="mismatch"):
+                await store.read("key")
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+async def test_a_bundle_that_cannot_be_read_is_a_bad_option(
+    keys: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    keys.setenv("AWS_CA_BUNDLE", str(bundle))
+    keys.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", "https://localhost:9")
+    async with open_store("s3://bucket", SETTINGS) as store:
+        with pytest.raises(InvalidOption, match="AWS_CA_BUNDLE"):
+            await store.read("key")
+
+
+# The contract
+
+
+@pytest.fixture(scope="module")
+def part_keeping_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RcloneServer]:
+    folder = tmp_path_factory.mktemp("served-to-the-wire")
+    with RcloneServer(folder, arguments=("--disable-multipart-streaming",)) as server:
+        yield server
+
+
+class TestS3StoreOnOurOwnConnections(StoreContract):
+    prefix = ""
+    bucket_folder: Path
+
+    @pytest.fixture
+    async def store(
+        self, part_keeping_server: RcloneServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Store]:
+        for name, value in part_keeping_server.environment.items():
+            monkeypatch.setenv(name, value)
+        bucket = tmp_path.name.replace("_", "-")
+        self.bucket_folder = part_keeping_server.folder / bucket
+        self.bucket_folder.mkdir()
+        opened: Any = await S3Store.open(StoreURL.parse(f"s3://{bucket}{self.prefix}"), SETTINGS)
+        assert isinstance(opened._transport, WireTransport)
+        yield self.wrapped(opened)
+        await opened.aclose()
+
+    def wrapped(self, store: S3Store) -> Store:
+        return store
+
+    def put_behind(self, key: str, data: bytes) -> None:
+        file = self.file(key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def get_behind(self, key: str) -> bytes | None:
+        file = self.file(key)
+        return file.read_bytes() if file.is_file() else None
+
+    def file(self, key: str) -> Path:
+        return self.bucket_folder / self.prefix.removeprefix("/") / key
+
+
+class TestRetryingS3StoreOnOurOwnConnectionsUnderAPrefix(TestS3StoreOnOurOwnConnections):
+    prefix = "/datasets/of the team"
+
+    def wrapped(self, store: S3Store) -> Store:
+        return RetryingStore(store, RetryPolicy())
