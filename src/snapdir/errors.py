@@ -237,9 +237,6 @@ class CorruptObject(HashMismatchError):
 class CorruptManifest(HashMismatchError):
     """A manifest whose text does not hash to its id."""
 
-    def __str__(self) -> str:
-        return f"{super().__str__()}; the store holds a damaged manifest: push again from a good copy with --recheck"
-
 
 class StoreError(SnapdirError):
     """The store failed or answered nonsense. ``key`` names what was asked for, when one thing was."""

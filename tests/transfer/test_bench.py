@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, LocalError, StoreError
 from snapdir.model.sizes import GIB, KIB, MIB
-from snapdir.stores.base import Body, Capabilities
+from snapdir.stores.base import Body, Capabilities, ObjectInfo
 from snapdir.stores.file import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.testing.faults import FaultyStore
-from snapdir.transfer import bench_host
+from snapdir.transfer import bench_host, bench_scratch
 from snapdir.transfer.bench import LARGE_CONCURRENCIES, SMALL_CONCURRENCIES, measure_store
 from snapdir.transfer.bench_advice import GOOD_ENOUGH, LARGEST_PART_BYTES, MAX_JOBS, advise
 from snapdir.transfer.bench_report import BenchReport, HostRates, Measurement, Operation
@@ -60,6 +60,18 @@ class StuckStore(MemoryStore):
         self.stuck.set()
         await anyio.sleep_forever()
         raise AssertionError(key)
+
+
+class LateStore(MemoryStore):
+    """Across a network: something that was sent before lands during the first listing after the deletion."""
+
+    late = 2
+
+    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        if not self.objects and self.late:
+            self.late -= 1
+            self.objects[f"{prefix}late"] = b""
+        return super().list(prefix, start_after=start_after)
 
 
 class LosingStore(MemoryStore):
@@ -186,13 +198,22 @@ async def test_a_cancelled_measurement_cleans_up(tmp_path: Path) -> None:
     assert store.objects == {}
 
 
+async def test_a_write_that_lands_after_its_cancellation_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_scratch, "LATE_SECONDS", 0)
+    store = LateStore(capabilities=Capabilities())
+    await measured(store, tmp_path)
+    assert (store.objects, store.late) == ({}, 0)
+
+
 async def test_answers_of_the_wrong_length_are_no_rate(tmp_path: Path) -> None:
     with pytest.raises(InvalidResponse):
         await measured(LosingStore(), tmp_path)
 
 
 async def test_a_store_of_larger_parts_gets_whole_objects_on_a_slow_line(tmp_path: Path) -> None:
-    store = MemoryStore(capabilities=Capabilities(remote=False))
+    store = MemoryStore(capabilities=Capabilities(remote=False))  # parts of 5 MiB at least
     report = await measured(store, tmp_path, limits=Limits(), clock=ticking(0.001), seconds=0.1)
     assert {one.request_bytes for one in report.of("upload", "download")} <= {MIB}
     assert store.objects == {}

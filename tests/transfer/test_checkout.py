@@ -246,3 +246,19 @@ async def test_a_followed_link_comes_back_with_its_targets_content(
     await check_out(await repository.read_manifest(identifier), repository, tmp_path / "out", limits)
     assert (tmp_path / "out" / "link").read_bytes() == (tree / "sub" / "large").read_bytes()
     assert (tmp_path / "out" / "other").read_bytes() == b"only through the link"
+
+
+async def test_a_failed_run_keeps_what_it_received_only_on_request(
+    tmp_path: Path, manifest: Manifest, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    content = bytes(range(256)) * 4096 * 3
+    key = object_key(digest_of(content))
+    store.objects[key] = content[:-1] + b"?"
+    for keep in (False, True):
+        with pytest.raises(CorruptObject):
+            await check_out(manifest, repository, tmp_path / f"keep-{keep}", limits, keep=keep)
+        kept = list((tmp_path / f"keep-{keep}").glob(f"{STAGING_NAME}/*.part"))
+        assert len(kept) == keep
+    store.objects[key] = content
+    await check_out(manifest, repository, tmp_path / "keep-True", limits)
+    assert await id_of(tmp_path / "keep-True") == snapshot_id(manifest)

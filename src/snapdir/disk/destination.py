@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -233,9 +234,14 @@ class Destination:
             raise self._staging_error(error, temporary) from error
 
     def remove_staging(self, *, keep: bool = False) -> bool:
-        """Remove the staging directory; with ``keep`` only if it is empty. True if none is left."""
+        """Remove the staging directory; with ``keep`` only if it is empty. True if none is left of ours.
+
+        While another process (or another Destination) works in it, it stays: whoever is the last removes it.
+        """
         with self._staging_lock:
-            self._staging_handle = None
+            staging, self._staging_handle = self._staging_handle or self._existing_staging(), None
+            if staging is not None and not _is_alone(staging):
+                return True
             try:
                 if keep:
                     os.rmdir(self._staging_name, dir_fd=self._directories.root_handle.fd)
@@ -323,7 +329,26 @@ class Destination:
         return self._staging_handle or self._open_staging()
 
     def _open_staging(self) -> DirectoryHandle:
-        with self._staging_lock, local_errors(self.staging_path):
+        """The staging directory, with a lock that says that somebody works in it."""
+        with self._staging_lock:
+            while self._staging_handle is None:
+                handle = self._found_staging()
+                with suppress(OSError):  # no locks there: then nobody can tell
+                    fcntl.flock(handle.fd, fcntl.LOCK_SH)
+                if os.fstat(handle.fd).st_nlink:  # else whoever worked in it before has just removed it
+                    self._staging_handle = handle
+            return self._staging_handle
+
+    def _existing_staging(self) -> DirectoryHandle | None:
+        try:
+            return DirectoryHandle(
+                os.open(self._staging_name, DIRECTORY_FLAGS, dir_fd=self._directories.root_handle.fd)
+            )
+        except OSError:
+            return None
+
+    def _found_staging(self) -> DirectoryHandle:
+        with local_errors(self.staging_path):
             self._directories.make((), replace=False)
             with suppress(FileExistsError):
                 os.mkdir(self._staging_name, 0o700, dir_fd=self._directories.root_handle.fd)
@@ -336,7 +361,6 @@ class Destination:
             handle = DirectoryHandle(fd)
             self._refuse_foreign(handle)
             change_mode(fd, 0o700)
-            self._staging_handle = handle
             return handle
 
     def _refuse_foreign(self, staging: DirectoryHandle) -> None:
@@ -357,6 +381,17 @@ class Destination:
 
     def _not_regular(self, names: Names) -> LocalError:
         return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)
+
+
+def _is_alone(staging: DirectoryHandle) -> bool:
+    """Whether nobody else works in a staging directory; nobody begins to while the handle is open then."""
+    try:
+        fcntl.flock(staging.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks there
+        return True
+    return True
 
 
 def _make_root(path: str) -> None:

@@ -68,8 +68,7 @@ class Repository:
                 raise ManifestNotFound(snapshot_id_, self.url) from error
             except (CorruptManifest, InvalidManifest) as error:
                 if attempts == READ_ATTEMPTS:
-                    if isinstance(error, InvalidManifest):  # it says no more than what is wrong with the text
-                        error.add_note(f"read from {where}: {DAMAGED}")
+                    error.add_note(f"read from {where}: {DAMAGED}")
                     raise
             attempts += 1
 

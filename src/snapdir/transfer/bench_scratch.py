@@ -23,6 +23,8 @@ SCRATCH = ".bench/"
 CLEANUP_SECONDS = 15
 """How long cleaning up may take before what is left is only reported."""
 DELETE_AT_ONCE = 1000
+LATE_SECONDS = 0.5
+"""How late a cancelled request may still have its effect: a connection is closed at once, and no more is on its way."""
 
 
 class Scratch:
@@ -47,13 +49,22 @@ class Scratch:
         return key
 
     async def remove(self, store: Store) -> None:
-        """Delete every key given out, then whatever a listing still shows: a cancelled write may have landed late."""
+        """Delete every key given out, then whatever listings still show, until one shows nothing.
+
+        A server may still be at work on a request whose sender was cancelled: a remote store is given time for that.
+        """
         keys = iter(self._keys)
         while batch := [*islice(keys, DELETE_AT_ONCE)]:
             await store.delete(batch)
-        with suppress(StoreMissing):
-            async for page in store.list(self.prefix):
-                await store.delete([info.key for info in page])
+        found = True
+        while found:
+            if store.capabilities.remote:
+                await anyio.sleep(LATE_SECONDS)
+            found = False
+            with suppress(StoreMissing):
+                async for page in store.list(self.prefix):
+                    found = True
+                    await store.delete([info.key for info in page])
 
 
 @asynccontextmanager

@@ -91,7 +91,13 @@ async def _fill(
     counters: Counters,
 ) -> None:
     wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
-    await download(source, wanted, TreeLanding(destination, clone=options.clone), limits=limits, counters=counters)
+    await download(
+        source,
+        wanted,
+        TreeLanding(destination, clone=options.clone, keep=options.keep),
+        limits=limits,
+        counters=counters,
+    )
     await anyio.to_thread.run_sync(_finish, plan, destination, options)
 
 

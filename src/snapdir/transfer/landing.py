@@ -42,7 +42,7 @@ class Landing(Protocol):
         """Give the temporary, whose bytes the caller has verified, its names."""
 
     def drop(self, wanted: Wanted) -> None:
-        """Remove an object's temporaries. None there is fine."""
+        """Remove an object's temporaries, unless they are to be kept. None there is fine."""
 
 
 class TreeLanding:
@@ -53,11 +53,13 @@ class TreeLanding:
 
     Args:
         clone: Try a reflink for second copies.
+        keep: Leave what was received of a large object for the next run when this one fails.
     """
 
-    def __init__(self, destination: Destination, *, clone: bool = True) -> None:
+    def __init__(self, destination: Destination, *, clone: bool = True, keep: bool = False) -> None:
         self._destination = destination
         self._clone = clone
+        self._keep = keep
         self._token = secrets.token_hex(4)
         self._claimed: set[str] = set()
 
@@ -89,6 +91,8 @@ class TreeLanding:
         self._claimed.discard(wanted.digest)
 
     def drop(self, wanted: Wanted) -> None:
+        if self._keep and wanted.digest in self._claimed:
+            return
         self._destination.discard(self._large_name(wanted))
         self._claimed.discard(wanted.digest)
         self._destination.discard(self._name(wanted, "-copy"))

@@ -12,7 +12,7 @@ import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
-from snapdir.errors import ungrouped
+from snapdir.errors import LocalError, ungrouped
 from snapdir.hashing.tree import snapshot_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
@@ -119,7 +119,12 @@ async def _push_files(
         uploader.list_if_it_pays(group, reader.files_found - len(entries))
 
     async def push_large(source: SourceFile) -> None:
-        entries.append(await uploader.push_large(source, seen))
+        try:
+            entries.append(await uploader.push_large(source, seen))
+        except LocalError as error:
+            if error.path != source.file:
+                raise  # the store's own disk
+            reader.note_unreadable(error)
 
     async def learn_and_push() -> None:
         await learn()  # while the first files are being hashed

@@ -12,7 +12,7 @@ from itertools import islice
 from blake3 import blake3
 
 from snapdir.disk.walk import Walk
-from snapdir.errors import WalkFailed
+from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
 from snapdir.hashing.hasher import HasherFactory
 from snapdir.hashing.tree import with_directories
@@ -108,6 +108,10 @@ class TreeReader:
         self._counters.bytes_done += sum([source.identity[0] for source in sources])
         return hashed
 
+    def note_unreadable(self, error: LocalError) -> None:
+        """Remember a large file that cannot be read for ``manifest``: one error names all that are."""
+        self._failures.append((error.path, error.reason))
+
     def manifest(self, files: Iterable[Entry]) -> Manifest:
         """The manifest of all hashed files, once the batches have ended.
 
@@ -150,9 +154,18 @@ def snapshot_tree(
             running.extend(pool.submit(_hash_large, source, options, counters) for source in large)
             files += [hashed.entry for hashed in reader.hash_small(small, keep_data=False)]
             while len(running) > 4 * threads:
-                files.append(running.popleft().result().entry)
-        files += [future.result().entry for future in running]
+                files += _entry_or_note(running.popleft(), reader)
+        for future in running:
+            files += _entry_or_note(future, reader)
     return reader.manifest(files)
+
+
+def _entry_or_note(hashing: Future[HashedFile], reader: TreeReader) -> list[Entry]:
+    try:
+        return [hashing.result().entry]
+    except LocalError as error:
+        reader.note_unreadable(error)
+        return []
 
 
 def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters) -> HashedFile:

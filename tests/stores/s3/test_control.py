@@ -74,7 +74,7 @@ async def test_the_endpoint_comes_from_the_profile_too(files: Path, config: str)
 
 
 async def test_options_of_the_profile_stand(files: Path) -> None:
-    async with canned(reply(b"x")) as server:
+    async with canned(reply()) as server:
         (files / "config").write_text(f"[default]\nendpoint_url = {server.url}\ns3 =\n  payload_signing_enabled = true\n")
         async with opened("s3://bucket") as store:
             await store.write("key", b"data")
@@ -195,7 +195,7 @@ async def use():
 asyncio.run(use())
 """
     run = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        [sys.executable, "-W", "error", "-c", program],
         env={**os.environ, "SNAPDIR_S3_TRANSPORT": "aiobotocore"},
         capture_output=True,
         text=True,

@@ -82,23 +82,17 @@ async def test_a_refusal_for_another_reason_is_the_error_and_checksums_stay(agai
 
 
 @pytest.mark.parametrize("code", ["BadDigest", "XAmzContentChecksumMismatch"])
-async def test_bytes_that_changed_on_the_way_are_sent_once_more(against: CannedS3, code: str) -> None:
-    async with against(error(code, 400), reply()) as (store, server):
-        await store.write("key", b"123456789")
-    assert len(server.requests) == 2
-
-
-async def test_bytes_that_differ_twice_are_not_sent_a_third_time(against: CannedS3) -> None:
-    async with against(error("BadDigest", 400)) as (store, server):
-        with pytest.raises(StoreRefused, match="differ from those that were hashed, twice"):
+async def test_bytes_that_changed_on_the_way_may_be_sent_again(against: CannedS3, code: str) -> None:
+    async with against(error(code, 400), reply()) as (store, _):
+        with pytest.raises(TransientStoreError, match="not those that were hashed"):
             await store.write("key", b"123456789")
-    assert len(server.requests) == 2
+        await store.write("key", b"123456789")
 
 
 async def test_a_file_that_is_no_longer_what_was_hashed_is_named(against: CannedS3, tmp_path: Path) -> None:
     with a_file(tmp_path / "changing", b"987654321") as fd:
         async with against(error("BadDigest", 400)) as (store, _):
-            with pytest.raises(InFluxError, match="changing"):
+            with pytest.raises(InFluxError, match="changing"):  # for good: it would differ every time
                 await store.write("key", FileRange(fd, 0, 9, crc32c=0xE3069283))
 
 
@@ -196,7 +190,8 @@ async def test_an_upload_is_created_filled_in_any_order_and_completed_in_theirs(
         await store.aclose()
     created, second, first, completed = server.requests
     assert created.headers["x-amz-checksum-algorithm"] == "CRC32C"
-    assert second.target == "/bucket/prefix/key?partNumber=2&uploadId=upload-1"
+    place, _, query = second.target.partition("?")
+    assert (place, sorted(query.split("&"))) == ("/bucket/prefix/key", ["partNumber=2", "uploadId=upload-1"])
     assert second.headers[CRC_HEADER] == CRC_OF_DIGITS
     assert (len(first.body), len(second.body)) == (PART, 9)
     body = completed.body.decode()

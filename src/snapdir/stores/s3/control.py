@@ -122,6 +122,7 @@ def _session_and_target(target: S3Target, environment: Mapping[str, str]) -> tup
 
     hooks = AioHierarchicalEmitter()
     hooks.register_last("before-call.s3", _send_at_once)
+    hooks.register_last("before-parameter-build.s3", _ask_for_the_region_once)
     # Registered here, before the session has its own: the first of the first.
     hooks.register_first("before-parse.s3.*", _refuse_pages)
     session = AioSession(session_vars=_without_empty_variables(environment), event_hooks=hooks)
@@ -196,6 +197,15 @@ def _send_at_once(params: Any, **_: Any) -> None:
     ``rclone serve s3`` does that for some keys; aiohttp has no timeout for it.
     """
     params["headers"].pop("Expect", None)
+
+
+def _ask_for_the_region_once(model: Any, context: dict[str, Any], **_: Any) -> None:
+    """Let botocore not follow the redirect of the very request by which it finds out where a redirect leads.
+
+    Against a service that redirects everything and says nowhere it would recurse until Python stops it.
+    """
+    if model.name == "HeadBucket":
+        context.get("s3_redirect", {})["redirected"] = True
 
 
 def _refuse_pages(response_dict: Any, **_: Any) -> None:
