@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from tests.rclone_server import RcloneServer
 
 PROJECT = Path(__file__).parents[2]

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import crc32c  # noqa: F401  # its import reads files
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,24 @@ class LateStore(MemoryStore):
             self.late -= 1
             self.objects[f"{prefix}late"] = b""
         return super().list(prefix, start_after=start_after)
+
+
+class SlowStore(MemoryStore):
+    """Its third write waits, and would be seen to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = anyio.Event(), anyio.Event()
+        self.writes = self.finished = 0
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        self.writes += 1
+        if self.writes != 3:
+            return await super().write(key, body, if_absent=if_absent)
+        self.begun.set()
+        await self.go_on.wait()
+        self.finished += 1
+        return await super().write(key, body, if_absent=if_absent)
 
 
 class LosingStore(MemoryStore):
@@ -196,6 +215,18 @@ async def test_a_cancelled_measurement_cleans_up(tmp_path: Path) -> None:
         assert store.objects
         group.cancel_scope.cancel()
     assert store.objects == {}
+
+
+async def test_writes_in_flight_are_seen_through_before_the_clean_up(tmp_path: Path) -> None:
+    store = SlowStore()
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: measured(store, tmp_path))
+        await store.begun.wait()
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await checkpoint()
+        store.go_on.set()
+    assert (store.finished, store.objects) == (1, {})
 
 
 async def test_a_write_that_lands_after_its_cancellation_is_removed(

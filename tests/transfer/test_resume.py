@@ -165,7 +165,9 @@ async def test_a_note_of_an_upload_that_is_gone_begins_anew(
     assert store.objects[KEY] == CONTENT
 
 
-@pytest.mark.parametrize("token", [b"", b"nonsense", b"\xff\xfe\0", b"x" * 9000], ids=["empty", "text", "binary", "long"])
+@pytest.mark.parametrize(
+    "token", [b"", b"nonsense", b"\xff\xfe\0", b"x" * 9000], ids=["empty", "text", "binary", "long"]
+)
 async def test_a_note_of_nonsense_begins_anew(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path, token: bytes
 ) -> None:

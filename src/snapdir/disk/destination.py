@@ -25,14 +25,7 @@ from snapdir.disk.directories import (
     remove_tree,
 )
 from snapdir.disk.durable import sync_filesystem
-from snapdir.disk.temporaries import (
-    READ_FLAGS,
-    TEMPORARY_FLAGS,
-    copy_across,
-    create_anew,
-    open_left_over,
-    set_file_mode,
-)
+from snapdir.disk.temporaries import READ_FLAGS, TEMPORARY_FLAGS, copy_across, create_anew, set_file_mode
 from snapdir.errors import DestinationConflict, LocalError, UnsafePath, local_error, local_errors
 
 __all__ = ["STAGING_NAME", "Destination"]
@@ -147,18 +140,11 @@ class Destination:
         os.close(fd)
         raise self._not_regular(names)
 
-    def create_temporary(self, name: str, *, exist_ok: bool = False) -> int:
-        """A descriptor to read and write a new file (mode 0600) of the staging directory; the caller closes it.
-
-        Args:
-            exist_ok: Open a file left by an earlier run with its content. One that is not plainly ours (a link, a
-                second name elsewhere, no permission) is replaced by a new one.
-        """
+    def create_temporary(self, name: str) -> int:
+        """A descriptor to read and write a new file (mode 0600) of the staging directory; the caller closes it."""
         staging = self._staging()
         _checked_temporary(name)
         try:
-            if exist_ok and (fd := open_left_over(name, staging)) is not None:
-                return fd
             return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
         except OSError as error:
             raise self._staging_error(error, name) from error

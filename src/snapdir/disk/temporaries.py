@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.directories import DirectoryHandle, remove_tree
 
-__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "open_left_over", "set_file_mode"]
+__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "set_file_mode"]
 
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 TEMPORARY_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-LEFT_OVER_FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
-
-def open_left_over(name: str, staging: DirectoryHandle) -> int | None:
-    """A temporary of an earlier run, open; None (and removed) if it is not plainly a file of ours, or not there."""
-    try:
-        fd = os.open(name, LEFT_OVER_FLAGS, dir_fd=staging.fd)
-    except FileNotFoundError:
-        return None
-    except OSError:  # a link, a directory, a socket, no permission
-        remove_tree(name, dir_fd=staging.fd)
-        return None
-    status = os.fstat(fd)
-    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-        return fd
-    os.close(fd)
-    os.unlink(name, dir_fd=staging.fd)
-    return None
 
 
 def create_anew(name: str, staging: DirectoryHandle) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from snapdir.errors import InvalidResponse, StoreError, ungrouped
 from snapdir.model.sizes import KIB, MIB
@@ -29,6 +30,8 @@ __all__ = ["LARGE_CONCURRENCIES", "SMALL_BYTES", "SMALL_CONCURRENCIES", "measure
 Work = Callable[[int], Awaitable[object]]
 
 DEFAULT_LIMITS = Limits()
+SETTLE_SECONDS = 15.0
+"""How long a cancelled measurement waits for the writes in flight."""
 SMALL_BYTES = 16 * KIB
 SMALL_CONCURRENCIES = (1, 8, 32, 128)
 LARGE_CONCURRENCIES = (1, 2, 4, 8, 16, 32)
@@ -249,6 +252,7 @@ class _StoreBench:
     async def _repeat(self, work: Work, numbers: Iterator[int], until: float, ended: list[float]) -> None:
         now = until - 1
         while now < until:
+            await checkpoint_if_cancelled()
             await work(next(numbers))
             now = self.clock()
             ended.append(now)
@@ -261,7 +265,7 @@ class _StoreBench:
         return self.place.key(f"small-{number % SMALL_KEYS:04}")
 
     async def _put(self, number: int) -> None:
-        await self.store.write(self._small_key(number), self.content[:SMALL_BYTES])
+        await self._write(self._small_key(number), self.content[:SMALL_BYTES])
         self.written = max(self.written, number % SMALL_KEYS + 1)
 
     async def _get(self, number: int) -> None:
@@ -278,7 +282,14 @@ class _StoreBench:
             await anext(pages)
 
     async def _write_whole(self, number: int) -> None:
-        await self.store.write(self.place.key(f"large-{number % RANGES}"), self.content[: self.part_bytes])
+        await self._write(self.place.key(f"large-{number % RANGES}"), self.content[: self.part_bytes])
+
+    async def _write(self, key: str, body: memoryview) -> None:
+        """Write, and see it through when cancelled: a server may finish late what it has got, behind the clean-up."""
+        with anyio.move_on_after(SETTLE_SECONDS, shield=True) as scope:
+            await self.store.write(key, body)
+        if scope.cancelled_caught:
+            await anyio.sleep_forever()  # unanswered: not counted, and dropped when the patience of _drive ends
 
 
 async def _drop(upload: Upload) -> None:

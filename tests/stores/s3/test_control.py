@@ -75,7 +75,9 @@ async def test_the_endpoint_comes_from_the_profile_too(files: Path, config: str)
 
 async def test_options_of_the_profile_stand(files: Path) -> None:
     async with canned(reply()) as server:
-        (files / "config").write_text(f"[default]\nendpoint_url = {server.url}\ns3 =\n  payload_signing_enabled = true\n")
+        (files / "config").write_text(
+            f"[default]\nendpoint_url = {server.url}\ns3 =\n  payload_signing_enabled = true\n"
+        )
         async with opened("s3://bucket") as store:
             await store.write("key", b"data")
     assert len(server.requests[0].headers["x-amz-content-sha256"]) == 64

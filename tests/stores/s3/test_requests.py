@@ -44,9 +44,7 @@ async def test_a_body_goes_out_unsigned_and_with_its_checksum(against: CannedS3)
     assert unwanted.isdisjoint(request.headers)
 
 
-async def test_the_checksum_of_a_file_is_the_one_of_the_pass_that_hashed_it(
-    against: CannedS3, tmp_path: Path
-) -> None:
+async def test_the_checksum_of_a_file_is_the_one_of_the_pass_that_hashed_it(against: CannedS3, tmp_path: Path) -> None:
     with a_file(tmp_path / "file", b"..123456789..") as fd:
         async with against(reply()) as (store, server):
             await store.write("key", FileRange(fd, 2, 9, crc32c=0xE3069283))
@@ -131,9 +129,7 @@ async def test_a_head_says_the_region_in_a_header_only(against: CannedS3) -> Non
 
 
 @pytest.mark.parametrize("answer", [error("PermanentRedirect", 301), error("AuthorizationHeaderMalformed", 400)])
-async def test_a_bucket_that_is_elsewhere_and_nobody_says_where_is_the_error(
-    against: CannedS3, answer: Answer
-) -> None:
+async def test_a_bucket_that_is_elsewhere_and_nobody_says_where_is_the_error(against: CannedS3, answer: Answer) -> None:
     async with against(answer) as (store, server):
         with pytest.raises(StoreRefused, match="AWS_REGION"):
             await store.read("key")
@@ -249,10 +245,11 @@ async def test_a_completion_that_did_not_happen_is_an_error(
 
 
 @pytest.mark.parametrize(("size", "published"), [(PART + 9, True), (PART, False)])
-async def test_a_completion_whose_answer_got_lost_is_recognised(
-    against: CannedS3, size: int, published: bool
-) -> None:
-    async with against(CREATED, reply(), reply(), cut(b""), error("NoSuchUpload", 404), reply(length=size)) as (store, _):
+async def test_a_completion_whose_answer_got_lost_is_recognised(against: CannedS3, size: int, published: bool) -> None:
+    async with against(CREATED, reply(), reply(), cut(b""), error("NoSuchUpload", 404), reply(length=size)) as (
+        store,
+        _,
+    ):
         upload = await two_parts(store)
         with pytest.raises(TransientStoreError):
             await upload.commit()
