@@ -161,7 +161,7 @@ class Soak:
 
     async def frozen(self, verb: str) -> tuple[float, str, bool]:
         """The server stops to answer in the middle of everything."""
-        fault = Fault("frozen", ("--mbps", "20"), "", cause="no answer within|nothing moved|cannot connect")
+        fault = Fault("frozen", ("--mbps", "5"), "", cause="no answer within|nothing moved|cannot connect")
         async with self.served(fault, 0.0, 1) as server:
             if verb == "pull":
                 await self.push()

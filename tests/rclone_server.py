@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from scripts.serve_s3 import RcloneServer
 
 __all__ = ["RcloneServer", "s3_server"]

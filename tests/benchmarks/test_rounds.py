@@ -36,14 +36,14 @@ def test_a_run_in_one_line() -> None:
     run = Run(
         "push-a", "ours", 0, wall_seconds=1.5, user_seconds=0.5, peak_rss_bytes=42 << 20, requests={"PutObject": 7}
     )
-    assert run_line(run).split() == "push-a round 1 ours 1.50 s wall 0.50 s CPU 42 MiB 7 requests".split()
+    assert " ".join(run_line(run).split()) == "push-a round 1 ours 1.50 s wall 0.50 s CPU 42 MiB 7 requests"
     assert "does not count: exit 1" in run_line(Run("push-a", "ours", 0, error="exit 1"))
 
 
 def test_ours_is_this_checkout_by_its_command_line() -> None:
     command = PEERS["ours"].pull(JOB)
     assert command.argv[1:5] == ("-m", "snapdir", "pull", "--no-cache")
-    assert ("--id", "ab" * 32) == command.argv[7:9]
+    assert command.argv[7:9] == ("--id", "ab" * 32)
     assert command.environment["SNAPDIR_S3_STORE_ENDPOINT_URL"] == "http://127.0.0.1:9100"
     assert Path(command.environment["PYTHONPATH"], "snapdir", "__init__.py").is_file()
 

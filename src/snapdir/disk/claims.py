@@ -10,8 +10,9 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 
-__all__ = ["open_locked"]
+__all__ = ["hold_shared", "is_held_alone", "open_locked"]
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
@@ -37,6 +38,23 @@ def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None
         # Its holder has just given it another name, or removed it: what has this name now is another file.
         os.close(descriptor)
     raise OSError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+
+
+def hold_shared(descriptor: int) -> None:
+    """Say that somebody works in an open directory, for as long as it is open."""
+    with suppress(OSError):  # no locks there: then nobody can tell
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+
+
+def is_held_alone(descriptor: int) -> bool:
+    """Whether nobody else works in an open directory. If so, ``hold_shared`` of others waits until it is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _refuse_foreign(status: os.stat_result) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import stat
@@ -12,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from snapdir.disk.claims import open_locked
+from snapdir.disk.claims import hold_shared, is_held_alone, open_locked
 from snapdir.disk.directories import (
-    DIRECTORY_FLAGS,
     HANDLE_FLAGS,
+    LIST_FLAGS,
     NOT_A_DIRECTORY,
     DirectoryHandle,
     Names,
@@ -226,7 +225,7 @@ class Destination:
         """
         with self._staging_lock:
             staging, self._staging_handle = self._staging_handle or self._existing_staging(), None
-            if staging is not None and not _is_alone(staging):
+            if staging is not None and not is_held_alone(staging.fd):
                 return True
             try:
                 if keep:
@@ -319,17 +318,14 @@ class Destination:
         with self._staging_lock:
             while self._staging_handle is None:
                 handle = self._found_staging()
-                with suppress(OSError):  # no locks there: then nobody can tell
-                    fcntl.flock(handle.fd, fcntl.LOCK_SH)
+                hold_shared(handle.fd)
                 if os.fstat(handle.fd).st_nlink:  # else whoever worked in it before has just removed it
                     self._staging_handle = handle
             return self._staging_handle
 
     def _existing_staging(self) -> DirectoryHandle | None:
         try:
-            return DirectoryHandle(
-                os.open(self._staging_name, DIRECTORY_FLAGS, dir_fd=self._directories.root_handle.fd)
-            )
+            return DirectoryHandle(os.open(self._staging_name, LIST_FLAGS, dir_fd=self._directories.root_handle.fd))
         except OSError:
             return None
 
@@ -339,7 +335,7 @@ class Destination:
             with suppress(FileExistsError):
                 os.mkdir(self._staging_name, 0o700, dir_fd=self._directories.root_handle.fd)
             try:
-                fd = os.open(self._staging_name, DIRECTORY_FLAGS, dir_fd=self._directories.root_handle.fd)
+                fd = os.open(self._staging_name, LIST_FLAGS, dir_fd=self._directories.root_handle.fd)
             except NotADirectoryError as error:
                 raise DestinationConflict(
                     self.staging_path, "it is not a directory, but temporary files belong there: remove it"
@@ -367,17 +363,6 @@ class Destination:
 
     def _not_regular(self, names: Names) -> LocalError:
         return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)
-
-
-def _is_alone(staging: DirectoryHandle) -> bool:
-    """Whether nobody else works in a staging directory; nobody begins to while the handle is open then."""
-    try:
-        fcntl.flock(staging.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # no locks there
-        return True
-    return True
 
 
 def _make_root(path: str) -> None:

@@ -10,15 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.rclone_server import RcloneServer, s3_server
-from tests.stores.s3.canned_server import Answer, CannedServer, canned
 
 from snapdir.stores.s3.boto_transport import BotoTransport
 from snapdir.stores.s3.control import Control
+from snapdir.stores.s3.credentials import EnvironmentCredentials
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.wire_session import WireSession
+from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
+from tests.rclone_server import RcloneServer, s3_server
+from tests.stores.s3.canned_server import Answer, CannedServer, canned
 
 __all__ = ["CREDENTIALS", "IMPATIENT", "QUICK", "BorrowingTransport", "CannedS3", "borrowed", "opened", "s3_server"]
 
@@ -70,10 +73,11 @@ async def opened(url: str, settings: StoreSettings = QUICK) -> AsyncIterator[S3S
 
 
 class CannedS3:
-    """One pretended server for the tests of a module, and a client for each settings."""
+    """One pretended server for the tests of a module, and a client for each settings; whichever transport."""
 
-    def __init__(self, server: CannedServer) -> None:
+    def __init__(self, server: CannedServer, transport: str) -> None:
         self.server = server
+        self.transport = transport
         self.controls: dict[StoreSettings, Control] = {}
 
     @asynccontextmanager
@@ -81,26 +85,35 @@ class CannedS3:
         self, *answers: Answer, settings: StoreSettings = QUICK
     ) -> AsyncIterator[tuple[S3Store, CannedServer]]:
         """A store that gets these answers, one a request; the last one again and again."""
-        if settings not in self.controls:
-            self.controls[settings] = await self.open(settings)
         self.server.play(*answers)
-        store = borrowed(self.controls[settings])
+        store = self.on_wire(settings) if self.transport == "wire" else await self.on_aiobotocore(settings)
         try:
             yield store, self.server
         finally:
+            await store.aclose()
             await self.server.stop()
 
-    async def open(self, settings: StoreSettings) -> Control:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in {**CREDENTIALS, "SNAPDIR_S3_STORE_ENDPOINT_URL": self.server.url}.items():
-                patch.setenv(name, value)
-            return await Control.open(S3Target.of(StoreURL.parse("s3://bucket/prefix")), settings)
+    def on_wire(self, settings: StoreSettings) -> S3Store:
+        source = EnvironmentCredentials.find(CREDENTIALS)
+        assert source is not None
+        environment = {"SNAPDIR_S3_STORE_ENDPOINT_URL": self.server.url}
+        target = S3Target.of(StoreURL.parse("s3://bucket/prefix"), environment).with_profile(endpoint=None, region=None)
+        return S3Store(WireTransport(WireSession(target, source, settings, max_connections=8)), target)
+
+    async def on_aiobotocore(self, settings: StoreSettings) -> S3Store:
+        if settings not in self.controls:
+            with pytest.MonkeyPatch.context() as patch:
+                for name, value in {**CREDENTIALS, "SNAPDIR_S3_STORE_ENDPOINT_URL": self.server.url}.items():
+                    patch.setenv(name, value)
+                target = S3Target.of(StoreURL.parse("s3://bucket/prefix"))
+                self.controls[settings] = await Control.open(target, settings)
+        return borrowed(self.controls[settings])
 
 
-@pytest.fixture(scope="module")
-async def against() -> AsyncIterator[CannedS3]:
+@pytest.fixture(scope="module", params=["aiobotocore", "wire"])
+async def against(request: pytest.FixtureRequest) -> AsyncIterator[CannedS3]:
     async with canned() as server:
-        pretended = CannedS3(server)
+        pretended = CannedS3(server, request.param)
         yield pretended
         for control in pretended.controls.values():
             await control.aclose()

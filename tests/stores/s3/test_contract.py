@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.rclone_server import RcloneServer
-from tests.stores.s3.conftest import borrowed
 
 from snapdir.stores.base import Store
 from snapdir.stores.retrying import RetryingStore
@@ -17,6 +15,8 @@ from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
 from snapdir.testing.contract import StoreContract
+from tests.rclone_server import RcloneServer
+from tests.stores.s3.conftest import borrowed
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from snapdir.errors import AccessDenied, InvalidOption, InvalidStore, ObjectNotFound, StoreRefused
 from tests.rclone_server import RcloneServer
 from tests.stores.s3.canned_server import canned, error, reply
 from tests.stores.s3.conftest import CREDENTIALS, opened
 from tests.stores.s3.scripted_server import CERTIFICATE, server_tls
-
-from snapdir.errors import AccessDenied, InvalidOption, InvalidStore, ObjectNotFound, StoreRefused
 
 
 @pytest.fixture

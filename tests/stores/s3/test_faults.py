@@ -7,8 +7,6 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from tests.stores.s3.canned_server import XML, Answer, Exchange, cut, error, ignore, reply
-from tests.stores.s3.conftest import CREDENTIALS, IMPATIENT, QUICK, CannedS3, opened
 
 from snapdir.errors import (
     AccessDenied,
@@ -23,6 +21,8 @@ from snapdir.errors import (
 )
 from snapdir.stores.retrying import BodyCutShort
 from snapdir.stores.s3.store import S3Store
+from tests.stores.s3.canned_server import XML, Answer, Exchange, cut, error, ignore, reply
+from tests.stores.s3.conftest import CREDENTIALS, IMPATIENT, QUICK, CannedS3, opened
 
 HTML = "<html><head><title>Sign in</title></head><body>Welcome to the hotel.</body></html>"
 

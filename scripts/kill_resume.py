@@ -1,0 +1,99 @@
+"""Kill -9 in the middle of pushing one large object, and of pulling it, and count what the second run sends.
+
+    python scripts/kill_resume.py [--s3sim PATH] [--mib 1024] [--mbps 20]
+
+The second run may send at most the parts that were missing and one more a stream; the server's own counts decide.
+Ends with 1 if it sent more, or if the bytes are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from s3sim import Server, add_option, binary_of, leading_to, running
+
+MIB = 1 << 20
+PART_MIB = 8
+STREAMS = 32
+STORE = "s3://kill/resume"
+START_SECONDS = 60
+
+
+def snapdir(server: Server, cache: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = leading_to(server.endpoint) | {"SNAPDIR_CACHE_DIR": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "snapdir", *arguments], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def kill_after(process: subprocess.Popen[str], server: Server, kind: str, count: int) -> None:
+    """Kill -9 once the server has counted so many requests of a kind."""
+    deadline = time.monotonic() + START_SECONDS
+    while server.counts().get(kind, 0) < count:
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise SystemExit(f"it ended, or stood still, before {count} requests of kind {kind}")
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    told, _ = process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the second run failed with {process.returncode}")
+    return told.strip()
+
+
+def checksum(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "blake2b").hexdigest()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Kill a push and a pull, and count what the second run sends.")
+    add_option(parser)
+    parser.add_argument("--mib", type=int, default=1024, help="size of the object")
+    parser.add_argument("--mbps", type=int, default=20, help="MB/s of one connection")
+    options = parser.parse_args()
+    parts = -(-options.mib // PART_MIB)
+    with tempfile.TemporaryDirectory(prefix="snapdir-kill.") as name:
+        folder = Path(name)
+        tree, out, cache = folder / "tree", folder / "out", folder / "cache"
+        tree.mkdir()
+        with (tree / "large").open("wb") as file:
+            block = random.Random(3).randbytes(MIB)
+            for number in range(options.mib):
+                file.write(number.to_bytes(8, "little") + block[8:])
+        with running(binary_of(options.s3sim, folder), "--mbps", str(options.mbps)) as server:
+            kill_after(snapdir(server, cache, "push", "--store", STORE, str(tree)), server, "UploadPart", parts // 2)
+            had = server.counts(reset=True)["UploadPart"]
+            identifier = finished(snapdir(server, cache, "push", "--store", STORE, str(tree)))
+            sent = server.counts(reset=True)["UploadPart"]
+            print(f"push: {parts} parts; {had} when it was killed; {sent} in the second run", flush=True)
+            pull = ("pull", "--store", STORE, "--id", identifier, str(out))
+            kill_after(snapdir(server, cache, *pull), server, "GetObject", parts // 2)
+            (left,) = [*cache.rglob("*.part"), *out.rglob("*.part")]
+            whole_parts = left.stat().st_size // (PART_MIB * MIB)
+            asked = server.counts(reset=True)["GetObject"] - 1
+            finished(snapdir(server, cache, *pull))
+            received = server.counts()["GetObject"] - 1  # one is for the manifest
+            print(
+                f"pull: {parts} ranges; {asked} asked for and {whole_parts} written when it was killed;"
+                f" {received} in the second run"
+            )
+        right = checksum(tree / "large") == checksum(out / "large")
+    print(f"bytes are {'right' if right else 'WRONG'}")
+    good = right and sent <= parts - had + STREAMS and received <= parts - asked + STREAMS
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

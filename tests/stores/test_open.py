@@ -1,0 +1,74 @@
+"""A URL becomes an open store, and only what that store needs is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapdir.errors import InvalidOption, InvalidStore
+from snapdir.stores.file import FileStore
+from snapdir.stores.open import open_store
+from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.settings import StoreSettings
+from snapdir.stores.urls import StoreURL
+
+
+@pytest.mark.parametrize("spelled", ["{path}", "file://{path}", "file:{path}"])
+async def test_a_folder_is_a_store(tmp_path: Path, spelled: str) -> None:
+    async with open_store(spelled.format(path=tmp_path / "store")) as store:
+        assert isinstance(store, FileStore)
+        await store.write("key", b"data")
+    assert (tmp_path / "store" / "key").read_bytes() == b"data"
+
+
+async def test_a_parsed_url_will_do(tmp_path: Path) -> None:
+    async with open_store(StoreURL("file", str(tmp_path)), StoreSettings(fsync=False)) as store:
+        assert store.local_path("key") == tmp_path / "key"
+
+
+@pytest.mark.parametrize("scheme", ["s3", "b2"])
+async def test_a_bucket_is_a_store_that_retries(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "word")
+    async with open_store(f"{scheme}://bucket/prefix") as store:
+        assert isinstance(store, RetryingStore)
+        assert store.url == f"{scheme}://bucket/prefix"
+        assert store.capabilities.part_size_range == (5 << 20, 5 << 30)
+        assert store.capabilities.max_parts == 10_000
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/p", "ssh://host/p", "sftp://host/p"])
+def test_what_this_release_cannot_open_yet_is_said_plainly(url: str) -> None:
+    with pytest.raises(InvalidStore, match=r"this release cannot open \w+:// stores yet"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("url", ["http://host/p", "memory://name"])
+def test_an_unknown_scheme_names_the_program_that_would_be_needed(url: str) -> None:
+    with pytest.raises(InvalidStore, match=f"snapdir-{url.partition(':')[0]}-store"):
+        open_store(url)
+
+
+@pytest.mark.parametrize("url", ["", "bucket", "s3:bucket", "s3://", "S3://bucket", "s3://no bucket/p"])
+async def test_what_is_no_store_is_refused(url: str) -> None:
+    with pytest.raises(InvalidStore):
+        async with open_store(url):
+            pass
+
+
+async def test_a_bad_endpoint_is_refused_by_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", "localhost:9000")
+    with pytest.raises(InvalidOption, match="SNAPDIR_S3_STORE_ENDPOINT_URL"):
+        async with open_store("s3://bucket"):
+            pass
+
+
+def test_importing_it_brings_no_library_of_any_store() -> None:
+    program = (
+        "import sys, snapdir.stores.open; print(sorted({'aiobotocore', 'aiohttp', 'botocore'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

@@ -1,0 +1,254 @@
+"""What may pass is tried again, in the right rhythm, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+import anyio
+import pytest
+
+from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, StoreRefused, Throttled, TransientStoreError
+from snapdir.stores.base import ObjectInfo
+from snapdir.stores.memory import MemoryStore
+from snapdir.stores.retrying import MAX_RETRY_AFTER_SECONDS, BodyCutShort, RetryingStore, retry
+from snapdir.stores.settings import RetryPolicy
+from snapdir.stores.wrapper import StoreWrapper
+from snapdir.testing.contract import StoreContract
+from snapdir.testing.faults import FaultyStore
+
+POLICY = RetryPolicy(attempts=4, base_seconds=1.0, max_seconds=3.0)
+KEYS = ["a", "b", "c", "d", "e"]
+
+
+class Clock:
+    """Sleeps in no time, and remembers for how long."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def failing(*errors: Exception) -> tuple[Callable[[], Awaitable[str]], list[int]]:
+    """A call that raises these, one after the other, and then succeeds; and the count of its calls."""
+    left = list(errors)
+    calls: list[int] = []
+
+    async def call() -> str:
+        calls.append(1)
+        if left:
+            raise left.pop(0)
+        return "done"
+
+    return call, calls
+
+
+async def test_what_succeeds_is_called_once() -> None:
+    clock = Clock()
+    call, calls = failing()
+    assert await retry(call, POLICY, sleep=clock.sleep) == "done"
+    assert (len(calls), clock.slept) == (1, [])
+
+
+async def test_the_delay_doubles_up_to_its_bound_and_is_drawn_from_all_of_it() -> None:
+    policy = RetryPolicy(attempts=6, base_seconds=1.0, max_seconds=5.0)
+    for drawn in (0.0, 0.5, 0.999):
+        clock = Clock()
+        call, _ = failing(*(ConnectionFailed("no") for _ in range(5)))
+        assert await retry(call, policy, sleep=clock.sleep, random=lambda drawn=drawn: drawn) == "done"
+        assert clock.slept == [drawn * bound for bound in (1, 2, 4, 5, 5)]
+
+
+@pytest.mark.parametrize(
+    ("wish", "slept"), [(None, 0.5), (0.1, 0.5), (7.0, 7.0), (100.0, 100.0), (1e9, MAX_RETRY_AFTER_SECONDS)]
+)
+async def test_a_store_that_wants_to_be_left_alone_is_never_asked_sooner(wish: float | None, slept: float) -> None:
+    clock = Clock()
+    call, _ = failing(Throttled("slow down", retry_after_seconds=wish))
+    await retry(call, POLICY, sleep=clock.sleep, random=lambda: 0.5)
+    assert clock.slept == [slept]
+
+
+async def test_the_error_that_leaves_says_how_often_it_was_tried() -> None:
+    errors = [InvalidResponse("nonsense"), ConnectionFailed("reset"), Throttled("slow"), TransientStoreError("last")]
+    call, calls = failing(*errors)
+    with pytest.raises(TransientStoreError) as raised:
+        await retry(call, POLICY, sleep=Clock().sleep)
+    assert raised.value is errors[-1]
+    assert (raised.value.attempts, len(calls)) == (4, 4)
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no"), StoreRefused("no"), ValueError("no")])
+async def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
+    call, calls = failing(error)
+    with pytest.raises(type(error)):
+        await retry(call, POLICY, sleep=Clock().sleep)
+    assert len(calls) == 1
+
+
+async def test_a_policy_of_one_attempt_retries_nothing() -> None:
+    call, calls = failing(ConnectionFailed("no"))
+    with pytest.raises(ConnectionFailed) as raised:
+        await retry(call, RetryPolicy(attempts=1), sleep=Clock().sleep)
+    assert (raised.value.attempts, len(calls)) == (1, 1)
+
+
+async def test_many_attempts_do_not_overflow() -> None:
+    clock = Clock()
+    call, _ = failing(*(ConnectionFailed("no") for _ in range(1999)))
+    await retry(call, RetryPolicy(attempts=2000), sleep=clock.sleep, random=lambda: 1.0)
+    assert max(clock.slept) == 30
+
+
+async def test_a_cancellation_ends_the_waiting() -> None:
+    call, calls = failing(*(ConnectionFailed("no") for _ in range(9)))
+    with anyio.move_on_after(0.01) as scope:
+        await retry(call, RetryPolicy(base_seconds=1e6, max_seconds=1e6), random=lambda: 1.0)
+    assert scope.cancelled_caught
+    assert len(calls) == 1
+
+
+def store_with(objects: dict[str, bytes], **words: str) -> tuple[RetryingStore, FaultyStore]:
+    faulty = FaultyStore(MemoryStore(objects), **words)
+    return RetryingStore(faulty, POLICY, sleep=Clock().sleep), faulty
+
+
+async def test_every_call_of_a_store_is_retried() -> None:
+    twice = "fail throttle ok"
+    objects = {"key": b"data"}
+    store, faulty = store_with(
+        objects, stat=twice, read=f"{twice} {twice}", write="fail lost ok", delete="lost fail ok"
+    )
+    assert (await store.stat("key")).size == 4
+    assert await store.read("key") == b"data"
+    buffer = bytearray(4)
+    assert await store.read_into("key", memoryview(buffer), start=0) == 4
+    assert buffer == b"data"
+    assert await store.write("new", b"new") is True
+    await store.delete(["key"])
+    assert objects == {"new": b"new"}
+    assert len(faulty.calls) == 15
+
+
+async def test_a_call_that_keeps_failing_gives_up() -> None:
+    store, faulty = store_with({}, write="fail " * 9)
+    with pytest.raises(ConnectionFailed) as raised:
+        await store.write("key", b"data")
+    assert raised.value.attempts == len(faulty.calls) == POLICY.attempts
+
+
+async def test_a_denied_call_is_made_once() -> None:
+    store, faulty = store_with({}, write="deny")
+    with pytest.raises(AccessDenied):
+        await store.write("key", b"data")
+    assert len(faulty.calls) == 1
+
+
+async def test_each_part_and_the_end_of_an_upload_are_retried_alone() -> None:
+    objects: dict[str, bytes] = {}
+    store, faulty = store_with(objects, begin="fail ok", part="ok fail ok lost ok", commit="fail throttle ok")
+    upload = await store.begin_upload("key", size=6, part_bytes=2)
+    for number, data in enumerate((b"ab", b"cd", b"ef"), start=1):
+        await upload.write_part(number, data)
+    await upload.commit()
+    assert objects == {"key": b"abcdef"}
+    assert [kind for kind, _ in faulty.calls] == ["begin"] * 2 + ["part"] * 5 + ["commit"] * 3
+
+
+async def test_aborting_is_retried_too() -> None:
+    store, faulty = store_with({}, abort="fail ok")
+    await (await store.begin_upload("key", size=2, part_bytes=2)).abort()
+    assert [kind for kind, _ in faulty.calls] == ["begin", "abort", "abort"]
+
+
+class CutStore(StoreWrapper):
+    """Its bodies end after ``limit`` bytes, and its listings after two keys, with an error."""
+
+    limit = 3
+
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        super().__init__(MemoryStore(objects))
+        self.asked: list[tuple[str, int]] = []
+        self.closed = 0
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        self.asked.append((key, start))
+        if len(buffer) <= self.limit:
+            return await self.inner.read_into(key, buffer, start=start)
+        received = await self.inner.read_into(key, buffer[: self.limit], start=start)
+        raise BodyCutShort("cut", key=key, received=received)
+
+    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+        self.asked.append((start_after, 0))
+        seen = 0
+        try:
+            async for page in self.inner.list(prefix, start_after=start_after):
+                for info in page:
+                    if seen == 2:
+                        raise ConnectionFailed("cut")
+                    seen += 1
+                    yield [info]
+        finally:
+            self.closed += 1
+
+
+async def test_a_body_that_was_cut_short_goes_on_where_it_ended() -> None:
+    inner = CutStore({"key": b"0123456789"})
+    buffer = bytearray(9)
+    assert await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_into("key", memoryview(buffer), start=1) == 9
+    assert buffer == b"123456789"
+    assert inner.asked == [("key", 1), ("key", 4), ("key", 7)]
+
+
+async def test_progress_does_not_buy_more_attempts() -> None:
+    inner = CutStore({"key": bytes(100)})
+    with pytest.raises(BodyCutShort) as raised:
+        await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_into("key", memoryview(bytearray(100)), start=0)
+    assert raised.value.attempts == len(inner.asked) == POLICY.attempts
+
+
+async def test_a_listing_goes_on_behind_the_last_key_seen() -> None:
+    inner = CutStore(dict.fromkeys(KEYS, b""))
+    store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
+    assert [info.key async for page in store.list("") for info in page] == KEYS
+    assert inner.asked == [("", 0), ("b", 0), ("d", 0)]
+    assert inner.closed == 3
+
+
+async def test_a_listing_that_is_left_early_is_closed() -> None:
+    inner = CutStore(dict.fromkeys(KEYS, b""))
+    pages = RetryingStore(inner, POLICY, sleep=Clock().sleep).list("", start_after="a")
+    assert [info.key for info in await anext(pages)] == ["b"]
+    await pages.aclose()
+    assert inner.closed == 1
+
+
+async def test_a_listing_that_keeps_failing_gives_up_and_says_so() -> None:
+    store, faulty = store_with(dict.fromkeys(KEYS, b""), page="fail " * 9)
+    with pytest.raises(ConnectionFailed) as raised:
+        [page async for page in store.list("")]
+    assert raised.value.attempts == len(faulty.calls) == POLICY.attempts
+
+
+async def test_a_wrapper_passes_everything_on() -> None:
+    inner = MemoryStore({"key": b"data"})
+    store = StoreWrapper(inner)
+    assert (store.url, store.capabilities) == (inner.url, inner.capabilities)
+    assert store.local_path("key") == inner.local_path("key")
+    assert repr(inner) in repr(store)
+
+
+class TestRetryingStoreWithoutFaults(StoreContract):
+    objects: dict[str, bytes]
+
+    @pytest.fixture
+    def store(self) -> RetryingStore:
+        self.objects = {}
+        return RetryingStore(MemoryStore(self.objects), POLICY)
+
+    def put_behind(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+
+    def get_behind(self, key: str) -> bytes | None:
+        return self.objects.get(key)
