@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.summary import Spread, Summary
 
-__all__ = ["CHARTS", "Chart", "available", "draw"]
+__all__ = ["CHARTS", "Chart", "available", "clients_of", "draw"]
 
 MiB = 1 << 20
 _OURS_COLOUR, _OTHERS_COLOUR, _TEXT_COLOUR = "#1f6fb4", "#b9bfc6", "#333333"
@@ -53,7 +53,7 @@ def draw(profile: str, about: str, summaries: Mapping[tuple[str, str], Summary],
     """Write ``PROFILE-wall.png`` and the others; empty if there is nothing to draw."""
     # Those without a start-up of their own measure it for others, and a HEAD rate has nobody to be compared with.
     drawn = [scenario for scenario in SCENARIOS if scenario.startup and not scenario.requests]
-    scenarios = [scenario for scenario in drawn if _counted(summaries, scenario, CHARTS[0])]
+    scenarios = [scenario for scenario in drawn if clients_of(summaries, scenario, CHARTS[0])]
     if not scenarios:
         return []
     plain: Any = importlib.import_module("matplotlib")
@@ -62,7 +62,7 @@ def draw(profile: str, about: str, summaries: Mapping[tuple[str, str], Summary],
     return [_draw_one(chart, profile, about, scenarios, summaries, folder) for chart in CHARTS]
 
 
-def _counted(summaries: Mapping[tuple[str, str], Summary], scenario: Scenario, chart: Chart) -> list[Summary]:
+def clients_of(summaries: Mapping[tuple[str, str], Summary], scenario: Scenario, chart: Chart) -> list[Summary]:
     """Clients of a scenario with a round that counts; ours first, then from the shortest bar to the longest."""
     found = [each for (name, _), each in summaries.items() if name == scenario.name and each.rounds]
     return sorted(found, key=lambda each: (each.peer != "ours", chart.read(each).median))
@@ -79,7 +79,7 @@ def _draw_one(
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     columns = min(2, len(scenarios))
     rows = -(-len(scenarios) // columns)
-    clients = [_counted(summaries, scenario, chart) for scenario in scenarios]
+    clients = [clients_of(summaries, scenario, chart) for scenario in scenarios]
     tallest = [max(len(each) for each in clients[row * columns : (row + 1) * columns]) for row in range(rows)]
     width, bar = _PANEL_INCHES
     heights = [bar * count + 0.75 for count in tallest]

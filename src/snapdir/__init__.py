@@ -12,6 +12,7 @@
 """
 
 from snapdir.api import (
+    BenchReport,
     CacheReport,
     DiffEntry,
     DiffOptions,
@@ -21,6 +22,7 @@ from snapdir.api import (
     SizeStats,
     SnapshotId,
     StoreUri,
+    bench,
     checkout,
     diff,
     fetch,
@@ -73,6 +75,7 @@ from snapdir.errors import (
 
 __all__ = [
     "AccessDenied",
+    "BenchReport",
     "CacheReport",
     "CatalogError",
     "Config",
@@ -110,6 +113,7 @@ __all__ = [
     "UnsafeName",
     "UnsafePath",
     "WalkFailed",
+    "bench",
     "checkout",
     "diff",
     "fetch",

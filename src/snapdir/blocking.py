@@ -29,6 +29,7 @@ from anyio.from_thread import BlockingPortal
 
 from snapdir import api
 from snapdir.api import (
+    BenchReport,
     CacheReport,
     DiffEntry,
     DiffOptions,
@@ -44,6 +45,7 @@ from snapdir.api import (
 )
 
 __all__ = [
+    "BenchReport",
     "CacheReport",
     "DiffEntry",
     "DiffOptions",
@@ -53,6 +55,7 @@ __all__ = [
     "SizeStats",
     "SnapshotId",
     "StoreUri",
+    "bench",
     "checkout",
     "diff",
     "fetch",
@@ -174,6 +177,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     return call
 
 
+bench = _blocking(api.bench)
 checkout = _blocking(api.checkout)
 diff = _blocking(api.diff)
 fetch = _blocking(api.fetch)

@@ -219,9 +219,7 @@ class HashMismatchError(SnapdirError):
 
     def __init__(self, where: str, *, expected: str, actual: str) -> None:
         super().__init__(where, expected, actual)
-        self.where = where
-        self.expected = expected
-        self.actual = actual
+        self.where, self.expected, self.actual = where, expected, actual
 
     def __str__(self) -> str:
         return f"hash mismatch: integrity check failed for {self.where}: expected {self.expected}, got {self.actual}"
@@ -261,10 +259,7 @@ class IncompleteCache(ObjectNotFound):
 
     def __init__(self, snapshot_id: str, digest: str, path: str, count: int) -> None:
         super().__init__(digest)
-        self.snapshot_id = snapshot_id
-        self.digest = digest
-        self.path = path
-        self.count = count
+        self.snapshot_id, self.digest, self.path, self.count = snapshot_id, digest, path, count
 
     def __str__(self) -> str:
         return (
@@ -314,6 +309,9 @@ class TransientStoreError(StoreError):
     """May succeed when asked again. ``attempts`` is set by the retrying layer when it gives up."""
 
     attempts: int = 1
+
+    def __str__(self) -> str:
+        return super().__str__() + (f" (after {self.attempts} attempts)" if self.attempts > 1 else "")
 
 
 class Throttled(TransientStoreError):

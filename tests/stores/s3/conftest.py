@@ -23,7 +23,20 @@ from snapdir.stores.urls import StoreURL
 from tests.rclone_server import RcloneServer, s3_server
 from tests.stores.s3.canned_server import Answer, CannedServer, canned
 
-__all__ = ["CREDENTIALS", "IMPATIENT", "QUICK", "BorrowingTransport", "CannedS3", "borrowed", "opened", "s3_server"]
+__all__ = [
+    "AIOBOTOCORE_ONLY",
+    "CREDENTIALS",
+    "IMPATIENT",
+    "QUICK",
+    "BorrowingTransport",
+    "CannedS3",
+    "borrowed",
+    "opened",
+    "s3_server",
+]
+
+# For what only that transport promises.
+AIOBOTOCORE_ONLY = pytest.mark.parametrize("against", ["aiobotocore"], indirect=True)
 
 # Short enough that a test of a limit is quick, long enough for a busy machine.
 QUICK = StoreSettings(connect_timeout_seconds=5.0, first_byte_timeout_seconds=10.0, stall_timeout_seconds=5.0)

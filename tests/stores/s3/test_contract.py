@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from snapdir.stores.base import Store
 from snapdir.stores.retrying import RetryingStore
@@ -14,6 +16,7 @@ from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
+from snapdir.testing.back_doors import KEY
 from snapdir.testing.contract import StoreContract
 from tests.rclone_server import RcloneServer
 from tests.stores.s3.conftest import borrowed
@@ -67,6 +70,24 @@ class TestS3Store(StoreContract):
 
     def file(self, key: str) -> Path:
         return self.bucket_folder / self.prefix.removeprefix("/") / key
+
+    async def test_a_key_never_shows_partial_bytes(self, store: Store) -> None:
+        """rclone takes the old object away before it puts the new one there: at times there is neither, never half."""
+        old, new = b"old" * 100_000, b"new" * 1_000_000
+        self.put_behind(KEY, old)
+        seen = set()
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.write, KEY, new)
+            while self.get_or_nothing(KEY) != new:
+                seen.add(self.get_or_nothing(KEY))
+                await checkpoint()
+        assert seen <= {old, new, None}
+
+    def get_or_nothing(self, key: str) -> bytes | None:
+        try:
+            return self.get_behind(key)
+        except FileNotFoundError:  # between the look and the reading
+            return None
 
 
 class TestRetryingS3StoreUnderAPrefix(TestS3Store):

@@ -101,7 +101,7 @@ async def test_a_program_that_gives_credentials_is_run(files: Path) -> None:
 
 async def test_a_profile_that_does_not_exist_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(InvalidOption, match="'nobody'.*AWS_PROFILE"):
+    with pytest.raises(InvalidOption, match=r"'nobody'.*AWS_PROFILE"):
         async with opened("s3://bucket"):
             pass
 

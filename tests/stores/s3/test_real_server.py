@@ -12,7 +12,6 @@ import pytest
 
 from snapdir.errors import ObjectNotFound, StoreError, StoreMissing
 from snapdir.stores.base import FileRange
-from snapdir.stores.open import open_store
 from tests.rclone_server import RcloneServer
 from tests.stores.s3.conftest import opened
 
@@ -48,7 +47,7 @@ async def test_parts_sent_from_a_file_become_one_object(server: RcloneServer, tm
     file = tmp_path / "large"
     file.write_bytes(data)
     fd = os.open(file, os.O_RDONLY)
-    async with open_store(f"s3://{server.bucket}/parts") as store:
+    async with opened(f"s3://{server.bucket}/parts") as store:
         upload = await store.begin_upload("key", size=len(data), part_bytes=PART)
         for number, offset in enumerate(range(0, len(data), PART), start=1):
             await upload.write_part(number, FileRange(fd, offset, min(PART, len(data) - offset)))

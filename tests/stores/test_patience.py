@@ -1,0 +1,149 @@
+"""A store that throttles is given time; one that is gone is given up before every call has had all its attempts."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
+from snapdir.stores.base import ObjectInfo
+from snapdir.stores.limiting import LEAST_UNANSWERED, PAUSE_REQUESTS, PAUSE_SECONDS, LimitingStore, RequestWindow
+from snapdir.stores.memory import MemoryStore
+from snapdir.stores.retrying import RetryingStore, SignsOfLife
+from snapdir.stores.settings import RetryPolicy, StoreSettings
+
+TIMEOUT = 30.0
+
+
+class ManualClock:
+    """Time that moves when somebody sleeps, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await anyio.lowlevel.checkpoint()
+
+
+class RateLimited(MemoryStore):
+    """Takes so many requests a second; the others are throttled."""
+
+    def __init__(self, clock: ManualClock, rate: float) -> None:
+        super().__init__()
+        self._clock, self._rate = clock, rate
+        self._tokens, self._seen = rate / 4, clock.now
+        self.throttled = 0
+
+    async def stat(self, key: str) -> ObjectInfo:
+        self._clock.now += 0.0003
+        self._tokens = min(self._rate / 4, self._tokens + (self._clock.now - self._seen) * self._rate)
+        self._seen = self._clock.now
+        if self._tokens < 1:
+            self.throttled += 1
+            raise Throttled("slow down")
+        self._tokens -= 1
+        return ObjectInfo(key, 0)
+
+
+@pytest.mark.parametrize("rate", [50, 400])
+async def test_most_requests_to_a_store_with_a_limit_are_not_throttled(rate: int) -> None:
+    clock = ManualClock()
+    store = RateLimited(clock, rate)
+    window = RequestWindow(64, start=1, clock=clock)
+    limited = LimitingStore(store, window, sleep=clock.sleep)
+    retrying = RetryingStore(limited, RetryPolicy(), sleep=clock.sleep, random=lambda: 0.0)
+    for _ in range(1000):
+        await retrying.stat("key")
+    assert store.throttled < 1000 / PAUSE_REQUESTS * 2
+
+
+def test_a_pause_grows_while_nothing_passes_and_has_an_end() -> None:
+    clock = ManualClock()
+    window = RequestWindow(64, clock=clock)
+    assert window.pause_seconds == 0
+    pauses = []
+    for _ in range(10):
+        window.throttled()
+        pauses.append(window.pause_seconds)
+        window.throttled()  # it was sent before the pause
+        assert window.pause_seconds == pauses[-1]
+        clock.now += pauses[-1]
+        assert window.pause_seconds == 0
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == pytest.approx(PAUSE_SECONDS[1])
+
+
+def test_requests_without_an_answer_leave_the_window_some_width() -> None:
+    clock = ManualClock()
+    window = RequestWindow(64, clock=clock)
+    for _ in range(20):
+        clock.now += 60
+        window.complain(least=LEAST_UNANSWERED)
+    assert window.limit == LEAST_UNANSWERED
+    narrow = RequestWindow(64, start=2, clock=clock)
+    narrow.complain(least=LEAST_UNANSWERED)
+    assert narrow.limit == 2
+
+
+class Gone(MemoryStore):
+    """Each request takes a timeout, one after another."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._one = anyio.Lock()
+        self.asked = 0
+
+    async def stat(self, key: str) -> ObjectInfo:
+        async with self._one:
+            self.asked += 1
+            await self._clock.sleep(TIMEOUT)
+            raise ConnectionFailed("no answer", key=key)
+
+
+async def test_many_calls_to_a_store_that_is_gone_end_soon() -> None:
+    clock = ManualClock()
+    store = Gone(clock)
+    settings = StoreSettings(first_byte_timeout_seconds=TIMEOUT)
+    retrying = RetryingStore(
+        store, settings.retry, dead_after_seconds=settings.dead_after_seconds, sleep=clock.sleep, clock=clock
+    )
+
+    async def ask_all() -> None:
+        async with anyio.create_task_group() as group:
+            for number in range(100):
+                group.start_soon(retrying.stat, f"{number}")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await ask_all()
+    assert all(isinstance(error, ConnectionFailed) for error in caught.value.exceptions)
+    assert clock.now - 1000.0 <= settings.dead_after_seconds + 3 * TIMEOUT
+
+
+def test_a_store_that_answers_now_and_then_is_not_gone() -> None:
+    clock = ManualClock()
+    life = SignsOfLife(5, 100.0, clock)
+    lost = ConnectionFailed("lost")
+    for sign in (life.answered, lambda: life.is_gone(Throttled("slow down"), 0.0)):
+        life.answered()
+        for _ in range(30):
+            assert not life.is_gone(lost, 0.0)
+            clock.now += 20
+            if _ % 4 == 3:
+                sign()
+    life.answered()
+    assert [life.is_gone(lost, 0.0) for _ in range(20)] == [False] * 20, "no time has passed"
+    clock.now += 101
+    assert not life.is_gone(lost, clock.now - 1), "a call that has just begun has its attempts"
+    assert life.is_gone(lost, 0.0)
+
+
+async def test_the_error_says_how_often_it_was_tried() -> None:
+    clock = ManualClock()
+    retrying = RetryingStore(Gone(clock), RetryPolicy(attempts=3), sleep=clock.sleep)
+    with pytest.raises(TransientStoreError, match=r"no answer \(after 3 attempts\)"):
+        await retrying.stat("key")
