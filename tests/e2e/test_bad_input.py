@@ -152,8 +152,10 @@ def test_a_store_that_answers_200_with_garbage(program: Program, tree: Path, bod
         env = {"SNAPDIR_S3_STORE_ENDPOINT_URL": endpoint}
         program("push", "--store", URL, str(tree), env=env).failed_clearly(endpoint, "check the endpoint")
         for verb in ("verify", "fetch"):
-            program(verb, "--store", URL, "--id", UNKNOWN, env=env).failed_clearly(URL, UNKNOWN[9:], "push again")
-        pull(program, UNKNOWN, URL, env=env).failed_clearly(URL, UNKNOWN[9:], "push again")
+            program(verb, "--store", URL, "--id", UNKNOWN, env=env).failed_clearly(
+                URL, UNKNOWN[9:], "check the endpoint"
+            )
+        pull(program, UNKNOWN, URL, env=env).failed_clearly(URL, UNKNOWN[9:], "check the endpoint")
     assert left_behind(program.folder / "cache") == []
 
 

@@ -97,6 +97,15 @@ async def test_a_store_with_few_objects_is_listed_rather_than_asked(
     assert store.kinds()["list"] == 1 + LISTED_PREFIXES
 
 
+async def test_a_store_that_is_known_to_be_empty_is_not_listed_again(
+    tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    for number in range(2 * LISTED_PREFIXES):
+        (tmp_path / str(number)).write_text(str(number))
+    await push_tree(tmp_path, repository, limits)
+    assert store.kinds()["list"] == 1
+
+
 def fill_pages(store: RecordingStore) -> None:
     """More objects than one page of a listing shows."""
     for number in range(1100):

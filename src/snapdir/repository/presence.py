@@ -50,6 +50,7 @@ class Presence:
     Attributes:
         confirmed: The snapshot whose manifest the store has just shown, or None.
         stored_objects: About how many objects the store holds; None until something says so.
+        listed_all: Every object of the store is known.
     """
 
     def __init__(self, repository: Repository) -> None:
@@ -58,14 +59,14 @@ class Presence:
         self._repository = repository
         self._known = KnownObjects(b"")
         self._sizes: dict[str, int] = {}
-        self._listed_all = False
+        self.listed_all = False
 
     def answer(self, digest: str, size: int) -> Answer:
         """What is known of an object of ``size`` bytes. One listed at another size is torn: it counts as absent."""
         listed = self._sizes.get(digest)
         if listed is not None:
             return Answer.PRESENT if listed == size else Answer.ABSENT
-        if self._listed_all:
+        if self.listed_all:
             return Answer.ABSENT
         if digest in self._known:
             return Answer.PRESENT
@@ -97,7 +98,7 @@ class Presence:
         async with anyio.create_task_group() as group:
             for _ in range(LISTERS):
                 group.start_soon(list_some)
-        self._listed_all = True
+        self.listed_all = True
 
     async def _look_at_first_page(self) -> None:
         pages = self._repository.objects.list(OBJECTS)
@@ -110,7 +111,7 @@ class Presence:
         if first is None or len(first) < self._repository.objects.capabilities.list_page_keys:
             self._add(first or ())
             self.stored_objects = len(self._sizes)
-            self._listed_all = True
+            self.listed_all = True
             return
         self._add(first)
         # Digests are spread evenly: a page that ends at a fraction of their range is that fraction of the store.

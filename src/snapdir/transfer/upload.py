@@ -83,7 +83,7 @@ class Uploader:
     def list_if_it_pays(self, group: TaskGroup, files_left: int) -> None:
         """Start to list the whole store, once, where that takes fewer requests than asking for what is left."""
         stored = self._presence.stored_objects
-        if self._listing or stored is None or self._recheck:
+        if self._listing or stored is None or self._presence.listed_all or self._recheck:
             return
         pages = self._capabilities.list_page_keys
         if listing_pays(stored_objects=stored, objects_to_send=files_left, page_keys=pages):

@@ -144,7 +144,6 @@ async def test_an_object_that_is_not_there_is_named_by_its_key(against: CannedS3
     assert raised.value.key == ".objects/key"
 
 
-@AIOBOTOCORE_ONLY
 async def test_a_success_that_no_s3_service_would_send_is_none(against: CannedS3) -> None:
     async with against(reply(HTML, s3=False)) as (store, _):
         for call in (

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from snapdir.errors import InvalidOption, StoreRefused
 from snapdir.stores.base import Store
@@ -21,11 +23,12 @@ from snapdir.stores.s3.transport import Transport
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.urls import StoreURL
+from snapdir.testing.back_doors import KEY
 from snapdir.testing.contract import StoreContract
 from tests.rclone_server import RcloneServer
 
-from .scripted_server import CERTIFICATE, answer, ok, serve, server_tls
-from .wire_service import SETTINGS
+from .scripted_server import CERTIFICATE, answer, serve, server_tls
+from .wire_service import SETTINGS, ok
 
 ENDPOINT = "http://127.0.0.1:9"
 
@@ -191,6 +194,24 @@ class TestS3StoreOnOurOwnConnections(StoreContract):
 
     def file(self, key: str) -> Path:
         return self.bucket_folder / self.prefix.removeprefix("/") / key
+
+    async def test_a_key_never_shows_partial_bytes(self, store: Store) -> None:
+        """rclone takes the old object away before it puts the new one there: at times there is neither, never half."""
+        old, new = b"old" * 100_000, b"new" * 1_000_000
+        self.put_behind(KEY, old)
+        seen = set()
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.write, KEY, new)
+            while (found := self.get_or_nothing(KEY)) != new:
+                seen.add(found)
+                await checkpoint()
+        assert seen <= {old, new, None}
+
+    def get_or_nothing(self, key: str) -> bytes | None:
+        try:
+            return self.get_behind(key)
+        except FileNotFoundError:  # between the look and the reading
+            return None
 
 
 class TestRetryingS3StoreOnOurOwnConnectionsUnderAPrefix(TestS3StoreOnOurOwnConnections):

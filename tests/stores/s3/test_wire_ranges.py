@@ -11,8 +11,7 @@ from snapdir.errors import InvalidResponse, StoreMissing, StoreRefused
 from snapdir.stores.base import FileRange
 from snapdir.stores.s3.store import S3Store
 
-from .scripted_server import ok
-from .wire_service import error, playing, refused
+from .wire_service import error, ok, playing, refused
 
 
 def ranged(body: bytes, content_range: bytes, status: bytes = b"206 Partial Content") -> bytes:

@@ -31,8 +31,7 @@ from snapdir.stores.s3.wire_session import WireSession
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy
 
-from .scripted_server import ok
-from .wire_service import KEYS, SECRET, SETTINGS, TOKEN, Source, error, playing, refused
+from .wire_service import KEYS, SECRET, SETTINGS, TOKEN, Source, error, ok, playing, refused
 
 AT_ONCE = RetryPolicy(base_seconds=0.0)
 PARTS = [UploadedPart(1, '"e"', 3)]
@@ -139,7 +138,7 @@ async def test_a_bucket_elsewhere_is_asked_there_once_and_from_then_on(answer: b
 
 async def test_a_head_learns_the_region_from_a_header() -> None:
     moved = b"HTTP/1.1 301 Moved\r\nx-amz-bucket-region: eu-west-1\r\n\r\n"
-    async with playing((moved, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")) as service:
+    async with playing((moved, b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 9\r\n\r\n")) as service:
         assert (await service.transport.head("key")).size == 9
         assert [asked.region for asked in service.requests] == ["us-east-1", "eu-west-1"]
 
@@ -182,7 +181,7 @@ async def test_a_clock_that_is_off_is_corrected_once(hours: int) -> None:
 
 async def test_a_head_learns_the_time_from_the_date_of_a_403() -> None:
     skewed = b"HTTP/1.1 403 Forbidden\r\n%b\r\n\r\n" % now(5 * HOURS)
-    async with playing((skewed, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")) as service:
+    async with playing((skewed, b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 9\r\n\r\n")) as service:
         assert (await service.transport.head("key")).size == 9
         assert sent_at(service.requests[1].header(b"x-amz-date")) == pytest.approx(time.time() + 5 * HOURS, abs=30)
 
@@ -243,7 +242,7 @@ async def test_a_200_with_nonsense_is_no_answer(call: str, body: bytes) -> None:
 
 
 async def test_a_head_without_a_length_is_no_answer() -> None:
-    async with playing(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n") as service:
+    async with playing(b"HTTP/1.1 200 OK\r\nETag: x\r\nTransfer-Encoding: chunked\r\n\r\n") as service:
         with pytest.raises(InvalidResponse, match="how long"):
             await service.transport.head("key")
 

@@ -14,9 +14,10 @@ from snapdir.stores.s3.wire_session import WireSession
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import StoreSettings
 
-from .scripted_server import Peer, Script, ok, serve
+from .scripted_server import Peer, Script, serve
+from .scripted_server import ok as response
 
-__all__ = ["KEYS", "SECRET", "SETTINGS", "TOKEN", "Asked", "Service", "Source", "error", "playing", "refused"]
+__all__ = ["KEYS", "SECRET", "SETTINGS", "TOKEN", "Asked", "Service", "Source", "error", "ok", "playing", "refused"]
 
 SECRET = "canary-secret-7d1f"
 TOKEN = "canary-token-93ab"
@@ -88,9 +89,14 @@ def error(code: str, *more: str, message: str = "words of the service") -> bytes
     return f"<Error><Code>{code}</Code><Message>{message}</Message>{''.join(more)}</Error>".encode()
 
 
+def ok(body: bytes = b"", *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    """A well-formed response that shows by a header that it is S3's."""
+    return response(body, b"x-amz-request-id: REQ42", *headers, status=status)
+
+
 def refused(status: bytes, code: str, *more: str, headers: tuple[bytes, ...] = ()) -> bytes:
     """A refusal with a body and a request id."""
-    return ok(error(code, *more), b"x-amz-request-id: REQ42", *headers, status=status)
+    return ok(error(code, *more), *headers, status=status)
 
 
 @asynccontextmanager

@@ -122,7 +122,8 @@ def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None
         ]
     except ValueError:
         raise _invalid(asked, "a part without a number or a size") from None
-    return parts, _token(root, asked, "NextPartNumberMarker")
+    # rclone does not say whether the list goes on; a part that is missed is only sent again.
+    return parts, root.text("NextPartNumberMarker") if root.text("IsTruncated") == "true" else None
 
 
 def upload_id(body: bytes, asked: Asked) -> str:

@@ -44,6 +44,7 @@ class BodyStream:
         self._position = 0
         self._block_bytes = BLOCK_BYTES[0]
         self._asked_at = 0.0
+        self._ended = False
         self._reading: asyncio.Future[bytes] | None = None
         self.failure: SnapdirError | None = None
 
@@ -73,7 +74,7 @@ class BodyStream:
         self._moved()
         loop = asyncio.get_running_loop()
         length = min(self._next_block_bytes(loop.time()), self._length - self._position)
-        if not length:
+        if self._ended or not length:
             raise StopAsyncIteration
         if isinstance(self._source, FileRange):
             self._reading = loop.run_in_executor(None, self._block, length)
@@ -85,8 +86,8 @@ class BodyStream:
         return block
 
     async def settle(self) -> None:
-        """Wait until nothing reads the body any more, let go of it, and raise what went wrong with it, if it did."""
-        self._length = self._position  # whoever still iterates is at the end now
+        """Wait until nothing reads the body any more, and let go of it. Whoever still iterates is at the end now."""
+        self._ended = True
         reading, self._reading = self._reading, None
         if reading is not None and not reading.done():
             with anyio.CancelScope(shield=True):
@@ -95,8 +96,6 @@ class BodyStream:
             reading.exception()  # seen, so that asyncio does not complain
         if isinstance(self._source, memoryview):
             self._source.release()
-        if self.failure is not None:
-            raise self.failure
 
     def _next_block_bytes(self, now: float) -> int:
         quick = now - self._asked_at < QUICK_SECONDS

@@ -24,6 +24,7 @@ __all__ = ["WireTransport"]
 MAX_KEYS = 1000
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``get`` without a length."""
+S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
 _SUCCESS = (200, 204, 206)
 _NO_HEADERS: Mapping[bytes, bytes] = {}
 
@@ -171,7 +172,14 @@ class WireTransport:
         asked = Asked(self._target, "DELETE")
         body = answers.delete_body([self._target.full_key(key) for key in keys])
         headers = {b"content-md5": answers.content_md5(body)}
-        response = await self._send(asked, b"POST", query=[("delete", "")], headers=headers, body=body)
+        try:
+            response = await self._send(asked, b"POST", query=[("delete", "")], headers=headers, body=body)
+        except StoreRefused as error:
+            if error.error_code != "NotImplemented":
+                raise
+            for key in keys:  # some services know no request for many
+                await self._delete_some([key])
+            return
         for key, code in answers.deletion_failures(response.body, asked):
             if code != "NoSuchKey":
                 raise StoreRefused(f"{asked}: {key}: {code}", key=key, error_code=code)
@@ -204,6 +212,8 @@ class WireTransport:
             except WireError as error:
                 raise wire_failure(error, asked, body) from error
             if response.status in accepted:
+                if response.status == 200 and asked.key is not None:
+                    _must_be_s3(response, asked)
                 return response
             refusal = answers.refusal_of(response.status, response.body, response.headers)
             correction = await session.correct(refusal, response, corrected, signature)
@@ -223,6 +233,19 @@ def _check_gone(response: Response, asked: Asked) -> None:
         refusal = answers.refusal_of(response.status, response.body, response.headers)
         if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
             raise refusal_error(refusal, asked)
+
+
+def _must_be_s3(response: Response, asked: Asked) -> None:
+    """Take no other server's success (a sign-in page, say) for the store's.
+
+    Raises:
+        InvalidResponse: no header that every S3 service sends with an object. The first settles it nearly always.
+    """
+    if not any(response.header(name) is not None for name in S3_HEADERS):
+        raise InvalidResponse(
+            f"{asked}: a success without an ETag or a request id; check the endpoint and any proxy in between",
+            key=asked.key,
+        )
 
 
 def _checksum(crc32c: int | None) -> Mapping[bytes, bytes]:
