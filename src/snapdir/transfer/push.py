@@ -25,7 +25,7 @@ from snapdir.transfer.events import Counters
 from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
-from snapdir.transfer.stages import start_workers
+from snapdir.transfer.stages import Channel, start_workers
 from snapdir.transfer.upload import Uploader
 
 __all__ = ["push"]
@@ -104,8 +104,8 @@ async def _push_files(
     """Hash and upload every file; returns when all distinct objects are in the store."""
     entries: list[Entry] = []
     seen: set[str] = set()
-    send_small, small = anyio.create_memory_object_stream[HashedFile](8 * limits.batch_files)
-    send_large, large = anyio.create_memory_object_stream[SourceFile](limits.batch_files)
+    small = Channel[HashedFile](8 * limits.batch_files)
+    large = Channel[SourceFile](limits.batch_files)
 
     async def emit(hashed: list[HashedFile], unhashed: list[SourceFile]) -> None:
         for file in hashed:
@@ -113,9 +113,9 @@ async def _push_files(
             if file.checksum not in seen:
                 seen.add(file.checksum)
                 await uploader.memory.acquire(len(file.data or b""))
-                await send_small.send(file)
+                await small.put(file)
         for source in unhashed:
-            await send_large.send(source)
+            await large.put(source)
         uploader.list_if_it_pays(group, reader.files_found - len(entries))
 
     async def push_large(source: SourceFile) -> None:
@@ -131,12 +131,11 @@ async def _push_files(
         start_workers(group, small, uploader.push_small, workers=uploader.workers)
         start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
 
-    with send_small, small, send_large, large:
-        async with anyio.create_task_group() as group:
-            group.start_soon(learn_and_push)
-            await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, emit)
-            send_small.close()
-            send_large.close()
+    async with anyio.create_task_group() as group:
+        group.start_soon(learn_and_push)
+        await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, emit)
+        small.close()
+        large.close()
     return entries
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.to_thread
-from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectSendStream
 from blake3 import blake3
 
 from snapdir.errors import CorruptObject
@@ -18,7 +16,10 @@ from snapdir.repository.repository import READ_ATTEMPTS, Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.parts import Part, part_size, parts_of
-from snapdir.transfer.stages import Budget
+from snapdir.transfer.stages import Budget, Channel
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
 __all__ = ["Begun", "RangeReader", "Sink"]
 
@@ -88,30 +89,29 @@ class RangeReader:
                 hasher.update(data)
                 sink(one.part, data)
 
-        send, ranges = anyio.create_memory_object_stream[_Range](PARTS_AHEAD)
-        with send, ranges:
-            async with anyio.create_task_group() as group:
-                parts = parts_of(size, part_bytes, start=begun.length)
-                group.start_soon(self._request_all, group, digest, parts, send)
-                async for one in ranges:
-                    await one.arrived.wait()
-                    await anyio.to_thread.run_sync(consume, one)
-                    self._blocks.append(one.block)
-                    self._memory.release(one.part.length)
-                    self._counters.bytes_done += one.part.length
+        ranges = Channel[_Range](PARTS_AHEAD)
+        async with anyio.create_task_group() as group:
+            parts = parts_of(size, part_bytes, start=begun.length)
+            group.start_soon(self._request_all, group, digest, parts, ranges)
+            async for one in ranges:
+                await one.arrived.wait()
+                await anyio.to_thread.run_sync(consume, one)
+                self._blocks.append(one.block)
+                self._memory.release(one.part.length)
+                self._counters.bytes_done += one.part.length
         return hasher.hexdigest()
 
     async def _request_all(
-        self, group: TaskGroup, digest: Digest, parts: Iterator[Part], send: MemoryObjectSendStream[_Range]
+        self, group: TaskGroup, digest: Digest, parts: Iterator[Part], ranges: Channel[_Range]
     ) -> None:
         """Start the requests in order, each when there is room for its bytes."""
-        with send:
-            for part in parts:
-                # In order, so that the part which is hashed next always has its share already.
-                await self._memory.acquire(part.length)
-                one = _Range(part, self._block(part.length))
-                group.start_soon(self._request, digest, one)
-                await send.send(one)
+        for part in parts:
+            # In order, so that the part which is hashed next always has its share already.
+            await self._memory.acquire(part.length)
+            one = _Range(part, self._block(part.length))
+            group.start_soon(self._request, digest, one)
+            await ranges.put(one)
+        ranges.close()
 
     def _block(self, length: int) -> bytearray:
         """A block that was used before, where one is long enough: fresh memory costs a page fault every 4 KiB."""

@@ -111,9 +111,9 @@ async def playing(
 
     def script(answers: bytes | tuple[bytes, ...]) -> Script:
         async def play(peer: Peer) -> None:
-            for response in (answers,) if isinstance(answers, bytes) else answers:
+            for played in (answers,) if isinstance(answers, bytes) else answers:
                 requests.append(Asked(*await peer.request()))
-                await peer.send(response)
+                await peer.send(played)
             await peer.close()
 
         return play
