@@ -74,10 +74,11 @@ class Uploader:
             self.memory.release(len(data))
 
     async def _send_small(self, digest: Digest, data: bytes) -> None:
-        # One request settles it where the store decides: it takes the object, or says that it has it.
-        conditional = self._capabilities.conditional_write and self._answer(digest, len(data)) is Answer.PROBABLY_ABSENT
-        if not conditional and await self._is_present(digest, len(data)):
+        # One request settles it: the store takes the object, or says that it has it, or gets the same bytes again.
+        is_new = self._answer(digest, len(data)) is Answer.PROBABLY_ABSENT
+        if not is_new and await self._is_present(digest, len(data)):
             return
+        conditional = is_new and self._capabilities.conditional_write
         if await self._to.write_object(digest, data, if_absent=conditional):
             self._count_sent(len(data))
         else:
