@@ -27,6 +27,9 @@ __all__ = ["download"]
 LANDING_TASKS = 2
 """Batches of small objects being written at once: more only contend for the interpreter lock."""
 
+LINGER_SECONDS = 0.004
+"""How long the first object of a batch waits for others: about 30 of them at 8,000 a second."""
+
 LARGE_OBJECTS_AT_ONCE = 4
 LOCAL_COPY_THREADS = 4
 
@@ -119,6 +122,8 @@ class _Download:
     async def _place_arrivals(self, arrivals: Channel[Arrival]) -> None:
         """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64."""
         async for first in arrivals:
+            # Without a moment's patience most hops would carry one object.
+            await anyio.sleep(LINGER_SECONDS)
             batch = [first, *arrivals.take_ready(self._limits.batch_files - 1)]
             try:
                 await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
