@@ -196,7 +196,7 @@ def test_a_source_that_vanishes_while_it_is_read_is_named(program: Program) -> N
         gate.open()
         stdout, stderr = process.communicate(timeout=60)
         assert not manifests(server)
-    Run(process.returncode, stdout, stderr).failed_clearly(str(source), "vanished", "run again")
+    Run(process.returncode, stdout, stderr).failed_clearly(str(source), "while it was read", "run again")
 
 
 def test_a_source_that_shrinks_while_it_is_sent_is_named(program: Program) -> None:

@@ -130,6 +130,10 @@ class Repository:
                 return data
         raise CorruptObject(self.object_name(digest), expected=digest, actual=actual)
 
+    async def read_unverified(self, digest: Digest, size: int) -> bytes:
+        """Up to ``size`` bytes of a small object, as the store sent them: whoever uses them hashes them first."""
+        return await self.objects.read(object_key(digest), length=size)
+
     async def read_range_into(self, digest: Digest, buffer: memoryview, *, start: int) -> None:
         """Fill ``buffer`` with an object's bytes from ``start``. Not verified: only a whole object can be.
 

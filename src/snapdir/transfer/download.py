@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError, local_errors
 from snapdir.hashing.files import hash_descriptor
+from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
@@ -33,7 +36,13 @@ LINGER_SECONDS = 0.004
 LARGE_OBJECTS_AT_ONCE = 4
 LOCAL_COPY_THREADS = 4
 
-Arrival = tuple[Wanted, bytes]
+
+class Arrival(NamedTuple):
+    """A small object that has come, not verified yet; ``size`` bytes of the budget are held for it."""
+
+    one: Wanted
+    size: int
+    data: bytes
 
 
 async def download(
@@ -47,7 +56,7 @@ async def download(
     Cost: one request an object up to ``limits.large_bytes``, one a part above.
     Cancellation: stops within one part and removes the temporaries.
     """
-    empty: list[Arrival] = [(one, b"") for one in wanted if one.digest == EMPTY_DIGEST]
+    empty = [Arrival(one, 0, b"") for one in wanted if one.digest == EMPTY_DIGEST]
     rest = [one for one in wanted if one.digest != EMPTY_DIGEST]
     if empty:
         await anyio.to_thread.run_sync(_place_batch, empty, landing, counters)
@@ -96,25 +105,20 @@ class _Download:
             arrivals.close()
 
     async def _receive(self, one: Wanted, arrivals: Channel[Arrival]) -> None:
-        async def read(size: int) -> None:
-            if size <= self._limits.large_bytes:
-                await self._receive_small(one, size, arrivals)
+        with _while_fetching(one):
+            if one.size is None or one.size > self._limits.large_bytes:
+                await self._receive_verified(one)
             else:
-                await self._receive_large(one, size)
-
-        try:
-            await with_true_size(self._source, one, read)
-        except SnapdirError as error:
-            error.add_note(f"while fetching {one.path}")
-            raise
+                await self._receive_small(one, one.size, arrivals)
         self._counters.objects_received += 1
 
     async def _receive_small(self, one: Wanted, size: int, arrivals: Channel[Arrival]) -> None:
+        """Fetch an object that is to be hashed where it is written: off the loop, among others."""
         await self._memory.acquire(size)
         try:
-            data = await self._source.read_object(one.digest, size)
+            data = await self._source.read_unverified(one.digest, size)
             self._counters.bytes_received += size
-            await arrivals.put((one, data))
+            await arrivals.put(Arrival(one, size, data))
         except BaseException:
             self._memory.release(size)
             raise
@@ -126,9 +130,25 @@ class _Download:
             await anyio.sleep(LINGER_SECONDS)
             batch = [first, *arrivals.take_ready(self._limits.batch_files - 1)]
             try:
-                await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
+                damaged = await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
             finally:
-                self._memory.release(sum(len(data) for _, data in batch))
+                self._memory.release(sum(arrival.size for arrival in batch))
+            for one in damaged:
+                with _while_fetching(one):
+                    await self._receive_verified(one)
+
+    async def _receive_verified(self, one: Wanted) -> None:
+        """Fetch one object on its own: a large one, one of unknown size, or one that came damaged."""
+
+        async def receive(size: int) -> None:
+            if size > self._limits.large_bytes:
+                await self._receive_large(one, size)
+                return
+            async with self._memory.share(size):
+                arrival = Arrival(one, size, await self._source.read_object(one.digest, size))
+                await anyio.to_thread.run_sync(_place_batch, [arrival], self._landing, self._counters)
+
+        await with_true_size(self._source, one, receive)
 
     async def _receive_large(self, one: Wanted, size: int) -> None:
         descriptor = await anyio.to_thread.run_sync(self._landing.open_temporary, one)
@@ -164,8 +184,23 @@ def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
         data, offset = data[written:], offset + written
 
 
-def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> None:
-    for one, data in batch:
+def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> list[Wanted]:
+    """Hash every arrival and place it; those whose bytes are wrong are not placed but returned."""
+    damaged = []
+    for one, _, data in batch:
+        if digest_of(data) != one.digest:
+            damaged.append(one)
+            continue
         landing.place_bytes(one, data)
         counters.files_done += len(one.targets)
         counters.bytes_done += len(data) * len(one.targets)
+    return damaged
+
+
+@contextmanager
+def _while_fetching(one: Wanted) -> Iterator[None]:
+    try:
+        yield
+    except SnapdirError as error:
+        error.add_note(f"while fetching {one.path}")
+        raise
