@@ -6,6 +6,7 @@ import ctypes
 import errno
 import gc
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,13 @@ settings.register_profile("snapdir", deadline=None, database=None)
 settings.load_profile("snapdir")
 
 FULL_AFTER_BYTES = 1 << 20
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_signals() -> None:
+    """Programs that tests start heed signals, also where the tests run in the background and ignore them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
