@@ -15,7 +15,7 @@ __all__ = ["directory_checksum", "snapshot_id", "with_directories"]
 
 
 def snapshot_id(manifest: Manifest) -> SnapshotId:
-    """Plain BLAKE3 of the stored text. About 0.2 ms a MiB."""
+    """Plain BLAKE3 of the stored text. About 1.2 ms a MiB, most of it for the text."""
     return SnapshotId(blake3(manifest.stored).hexdigest())
 
 

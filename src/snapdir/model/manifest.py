@@ -44,7 +44,7 @@ class Manifest:
     @cached_property
     def raw(self) -> str:
         """The canonical lines joined by newlines, without a final one."""
-        # One f-string a line: 0.35 µs, half of what the Entry.line property costs.
+        # One comprehension over plain tuples: no property is looked up for any of a million lines.
         return "\n".join(
             [f"{kind} {mode} {checksum} {size} {path}" for kind, mode, checksum, size, path in self.entries]
         )

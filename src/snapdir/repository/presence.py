@@ -23,7 +23,7 @@ LISTED_PREFIXES = 256
 LISTERS = 16
 
 MAX_LISTED_OBJECTS = 2_000_000
-"""A listing is kept in memory, at about 150 bytes an object."""
+"""A listing is kept in memory, at about 180 bytes an object."""
 
 
 class Answer(Enum):

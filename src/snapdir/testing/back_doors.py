@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,16 +21,16 @@ KEY = ".objects/49d/c87/0df/1de7fd60794cebce449f5ccdae575affaa67a24b62acb03e039d
 DATA = bytes(range(256)) * 40
 
 
-class BackDoors:
+class BackDoors(ABC):
     """Ways around the store under test, so that a mistake in it cannot confirm itself."""
 
+    @abstractmethod
     def put_behind(self, key: str, data: bytes) -> None:
         """Put ``data`` at ``key`` without the store under test."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get_behind(self, key: str) -> bytes | None:
         """What is at ``key``, without the store under test."""
-        raise NotImplementedError
 
     def missing_store(self) -> Store | None:
         """A store of this kind that does not exist, if there can be one."""

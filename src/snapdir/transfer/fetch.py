@@ -85,7 +85,7 @@ async def cached_manifest(snapshot_id: Digest, cache: Repository) -> Manifest | 
 
 
 def missing_objects(manifest: Manifest, cache: Repository) -> list[Wanted]:
-    """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 3 µs an object."""
+    """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 10 µs an object."""
     return [one for one in plan_objects(manifest) if not _is_cached(one, cache.local_object(one.digest))]
 
 

@@ -73,7 +73,7 @@ class Budget:
 class Channel(Generic[Item]):
     """A bounded queue from one stage to the next: any number put, any number take, and it ends when it is closed.
 
-    An item costs 0.5 µs where neither side has to wait; a memory stream of anyio costs 5.6, most of it for letting
+    An item costs 0.3 µs where neither side has to wait; a memory stream of anyio costs 5.6, most of it for letting
     others run, which stages that talk to a store do anyway. For one event loop.
     """
 
@@ -156,7 +156,7 @@ def start_workers(
 ) -> None:
     """Run ``work`` on every item of ``source``, up to ``workers`` side by side; the group ends when all are done.
 
-    A task lives for many items: starting one costs 10-20 µs, taking the next item from a shared iterator 0.1 µs.
+    A task lives for many items: starting one costs about 28 µs, taking the next item from a shared iterator 0.1 µs.
     """
     if isinstance(source, AsyncIterator):
         for _ in range(workers):
