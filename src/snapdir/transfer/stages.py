@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 
 class Budget:
-    """At most ``total`` bytes (or requests) held at once; waiting for a share is the back-pressure of a transfer.
+    """At most ``total`` bytes held at once; waiting for a share is the back-pressure of a transfer.
 
     Shares are given in the order they were asked for. A share larger than the budget is given when nothing else is
     held, so that nothing can wait for ever. For one event loop.
