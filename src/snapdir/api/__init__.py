@@ -7,18 +7,22 @@ meanwhile. All raise SnapdirError subclasses, and nothing else that a user can c
 
 from __future__ import annotations
 
-from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, sync, verify, verify_cache
-from snapdir.api.measuring import bench
-from snapdir.api.retrieval import checkout, fetch, pull
-from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
-from snapdir.model.digest import SnapshotId
-from snapdir.model.entry import Entry as ManifestEntry
-from snapdir.model.entry import PathType
-from snapdir.model.manifest import Manifest
-from snapdir.stores.urls import StoreUri
-from snapdir.transfer.bench_report import BenchReport
-from snapdir.transfer.compare import DiffEntry, SizeStats
-from snapdir.transfer.reports import CacheReport
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, sync, verify, verify_cache
+    from snapdir.api.measuring import bench
+    from snapdir.api.retrieval import checkout, fetch, pull
+    from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
+    from snapdir.model.digest import SnapshotId
+    from snapdir.model.entry import Entry as ManifestEntry
+    from snapdir.model.entry import PathType
+    from snapdir.model.manifest import Manifest
+    from snapdir.stores.urls import StoreUri
+    from snapdir.transfer.bench_report import BenchReport
+    from snapdir.transfer.compare import DiffEntry, SizeStats
+    from snapdir.transfer.reports import CacheReport
 
 __all__ = [
     "BenchReport",
@@ -50,6 +54,39 @@ __all__ = [
     "verify_cache",
     "version",
 ]
+
+_HOMES = {
+    "snapdir.api.inspection": (
+        "DiffOptions",
+        "diff",
+        "flush_cache",
+        "manifest_size",
+        "size",
+        "sync",
+        "verify",
+        "verify_cache",
+    ),
+    "snapdir.api.measuring": ("bench",),
+    "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
+    "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
+    "snapdir.model.digest": ("SnapshotId",),
+    "snapdir.model.entry": ("Entry", "PathType"),
+    "snapdir.model.manifest": ("Manifest",),
+    "snapdir.stores.urls": ("StoreUri",),
+    "snapdir.transfer.bench_report": ("BenchReport",),
+    "snapdir.transfer.compare": ("DiffEntry", "SizeStats"),
+    "snapdir.transfer.reports": ("CacheReport",),
+}
+"""Where each name lives. A verb loads the modules of its own room only, which the command line waits for."""
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        own = "Entry" if name == "ManifestEntry" else name
+        home = next(home for home, names in _HOMES.items() if own in names)
+        globals()[name] = value = getattr(import_module(home), own)
+        return value
+    raise AttributeError(f"module 'snapdir.api' has no attribute {name!r}")
 
 
 def version() -> str:
