@@ -26,6 +26,7 @@ __all__ = [
     "dry_run",
     "engine",
     "hidden",
+    "output",
     "path",
     "rates",
     "retries",
@@ -217,6 +218,11 @@ def hidden(*groups: list[Flag]) -> list[Flag]:
 
 def dry_run() -> list[Flag]:
     return [Flag("--dryrun", is_flag=True, help="Say what would be done, and write nothing.")]
+
+
+def output() -> list[Flag]:
+    """How a reading verb prints: see ``cli.tables``."""
+    return [Flag("--json", "as_json", is_flag=True, section="Output", help="Print JSON for programs.")]
 
 
 def accepted(*names: str) -> list[Flag]:

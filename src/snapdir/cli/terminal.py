@@ -30,7 +30,7 @@ class Terminal:
         verbose: The banner and per-item lines.
         live: A progress line may be drawn: stderr is a terminal that can erase a line.
         attended: Somebody watches stderr: it is a terminal.
-        color: stderr may be coloured. stdout never is.
+        color: stderr may be coloured, and so may a table on a terminal. What is data never is.
     """
 
     quiet: bool = False
