@@ -12,6 +12,7 @@ from snapdir.api.opening import (
     local_path,
     opened,
     opened_cache,
+    pool_hint,
 )
 from snapdir.config import Config
 from snapdir.model.digest import SnapshotId
@@ -50,6 +51,7 @@ async def verify(
     snapshot_id: str,
     store: str,
     *,
+    objects_store: str | None = None,
     repair_from: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
@@ -57,6 +59,7 @@ async def verify(
     """Read and hash every object of a snapshot in a store; True, or an error that says what is wrong.
 
     Args:
+        objects_store: The pool that holds the objects, where it is not ``store`` itself.
         repair_from: A directory that still has the bytes: objects that are missing or wrong are sent again from it.
     """
     from snapdir.transfer.check import check_snapshot
@@ -65,11 +68,12 @@ async def verify(
     config = config or Config()
     counters = counters or Counters()
     identifier = SnapshotId(snapshot_id)
-    async with opened(store, config) as source:
-        if repair_from is None:
-            await check_snapshot(identifier, source, limits=config.limits, counters=counters)
-        else:
+    async with opened(store, config, objects_store) as source:
+        if repair_from is not None:
             await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
+            return True
+        with pool_hint(objects_store):
+            await check_snapshot(identifier, source, limits=config.limits, counters=counters)
     return True
 
 

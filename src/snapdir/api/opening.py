@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
 
 from snapdir.config import Config
-from snapdir.errors import InvalidOption, ManifestNotFound, SnapdirError
+from snapdir.errors import (
+    InvalidOption,
+    InvalidStore,
+    ManifestNotFound,
+    ObjectNotFound,
+    SnapdirError,
+    TransferFailed,
+    local_errors,
+)
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
+from snapdir.stores.base import Store
+from snapdir.stores.urls import StoreURL
 
 __all__ = [
+    "IN_PROCESS",
     "PathLike",
     "cached",
     "exclude_patterns",
@@ -20,11 +33,21 @@ __all__ = [
     "opened",
     "opened_cache",
     "opened_or_none",
+    "pool_hint",
+    "refuse_external",
     "refuse_keyed",
     "required",
 ]
 
 PathLike = str | os.PathLike[str]
+
+IN_PROCESS = ("file", "s3", "b2", "gs")
+"""Schemes of stores that give bytes by key. Others are programs, which push and fetch whole snapshots."""
+
+POOL_HINT = (
+    "if the objects are in a pool of their own, name it with --objects-store (sync: --from-objects; "
+    "in Python: objects_store=)"
+)
 
 
 def exclude_patterns(exclude: Sequence[str] | None) -> Sequence[str]:
@@ -65,21 +88,71 @@ async def cached(identifier: SnapshotId, cache: Repository) -> Manifest:
     return found
 
 
+def refuse_external(what: str, *stores: str | None) -> None:
+    """
+    Raises:
+        InvalidStore: one of ``stores`` is no URL, or a program outside, which cannot take part in ``what``.
+    """
+    for store in filter(None, stores):
+        if StoreURL.parse(store).scheme not in IN_PROCESS:
+            raise InvalidStore(
+                f"{what} requires in-process stores (file/s3/b2/gcs); external `snapdir-*-store` URLs are not "
+                f"supported: {store}"
+            )
+
+
 @asynccontextmanager
-async def opened(store: str, config: Config) -> AsyncIterator[Repository]:
+async def opened(store: str, config: Config, objects_store: str | None = None) -> AsyncIterator[Repository]:
+    """A store, or a pair: manifests in ``store``, objects in the pool ``objects_store``."""
     from snapdir.stores.open import open_store
 
-    async with open_store(store, config.stores) as bytes_at_keys:
-        yield Repository(bytes_at_keys)
+    if objects_store is None:
+        async with open_store(store, config.stores) as bytes_at_keys:
+            yield Repository(bytes_at_keys)
+        return
+    refuse_external("a pool of objects", objects_store, store)
+    async with open_store(store, config.stores) as manifests, open_store(objects_store, config.stores) as objects:
+        yield Repository(manifests, objects, flush_objects=_flush_of(objects, config))
 
 
 @asynccontextmanager
-async def opened_or_none(store: str | None, config: Config) -> AsyncIterator[Repository | None]:
+async def opened_or_none(
+    store: str | None, config: Config, objects_store: str | None = None
+) -> AsyncIterator[Repository | None]:
     if store is None:
         yield None
     else:
-        async with opened(store, config) as repository:
+        async with opened(store, config, objects_store) as repository:
             yield repository
+
+
+@contextmanager
+def pool_hint(objects_store: str | None) -> Iterator[None]:
+    """Where an object is absent and no pool was named, say that there may be one."""
+    try:
+        yield
+    except (ObjectNotFound, TransferFailed) as error:
+        if objects_store is None and _is_absence(error):
+            error.add_note(POOL_HINT)
+        raise
+
+
+def _is_absence(error: SnapdirError) -> bool:
+    leaves = error.exceptions if isinstance(error, TransferFailed) else (error,)
+    return any(isinstance(leaf, ObjectNotFound) for leaf in leaves)
+
+
+def _flush_of(objects: Store, config: Config) -> Callable[[], None] | None:
+    root = objects.local_path("")
+    return None if root is None or not config.stores.fsync else partial(_flush, root)
+
+
+def _flush(root: Path) -> None:
+    from snapdir.disk.durable import sync_filesystem
+
+    if root.exists():  # else nothing was written
+        with local_errors(root):
+            sync_filesystem(root)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from snapdir.api.opening import (
     opened,
     opened_cache,
     opened_or_none,
+    pool_hint,
     required,
 )
 from snapdir.config import Config
@@ -30,6 +31,7 @@ async def fetch(
     snapshot_id: str,
     store: str | None,
     *,
+    objects_store: str | None = None,
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
@@ -38,22 +40,24 @@ async def fetch(
 
     Args:
         store: Where from; None is enough when the cache is complete.
+        objects_store: The pool that holds the objects, where it is not ``store`` itself.
         dry_run: Only look whether the snapshot exists.
     """
     from snapdir.transfer.fetch import fetch as fetch_snapshot
 
     config = config or Config()
     counters = counters or Counters()
-    async with opened_cache(config) as cache, opened_or_none(store, config) as source:
-        await fetch_snapshot(
-            SnapshotId(snapshot_id),
-            source,
-            cache,
-            limits=config.limits,
-            counters=counters,
-            settings=config.stores,
-            dry_run=dry_run,
-        )
+    async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
+        with pool_hint(objects_store):
+            await fetch_snapshot(
+                SnapshotId(snapshot_id),
+                source,
+                cache,
+                limits=config.limits,
+                counters=counters,
+                settings=config.stores,
+                dry_run=dry_run,
+            )
 
 
 async def checkout(
@@ -79,6 +83,7 @@ async def pull(
     store: str | None,
     dest: PathLike,
     *,
+    objects_store: str | None = None,
     use_cache: bool = False,
     overwrite: bool = True,
     keep: bool = False,
@@ -90,6 +95,7 @@ async def pull(
     """Make a directory hold a snapshot's files.
 
     Args:
+        objects_store: The pool that holds the objects, where it is not ``store`` itself.
         use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
             the bytes go straight to ``dest``, and the cache is not touched.
     """
@@ -99,13 +105,15 @@ async def pull(
     counters = counters or Counters()
     options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
     if use_cache:
-        await fetch(snapshot_id, store, dry_run=dry_run, config=config, counters=counters)
+        await fetch(snapshot_id, store, objects_store=objects_store, dry_run=dry_run, config=config, counters=counters)
         if not dry_run:
             await _check_out_cached(SnapshotId(snapshot_id), dest, options, config, counters)
         return
-    async with opened(required(store), config) as source:
+    async with opened(required(store), config, objects_store) as source:
         m = await source.read_manifest(SnapshotId(snapshot_id))
-        if not dry_run:
+        if dry_run:
+            return
+        with pool_hint(objects_store):
             await check_out(m, source, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
 
 

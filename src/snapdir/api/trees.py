@@ -14,6 +14,7 @@ from snapdir.api.opening import (
     local_path,
     opened,
     opened_cache,
+    refuse_external,
     refuse_keyed,
 )
 from snapdir.config import Config
@@ -109,6 +110,7 @@ async def push(
     path: PathLike,
     store: str,
     *,
+    objects_store: str | None = None,
     no_follow: bool = False,
     exclude: Sequence[str] | None = None,
     recheck: bool = False,
@@ -119,6 +121,7 @@ async def push(
     """Put a directory's snapshot into a store and return its id. See ``transfer.push.push`` for every promise.
 
     Args:
+        objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Send every object again, whatever the store says it has.
         dry_run: Only find the id; the store is not opened.
     """
@@ -131,9 +134,11 @@ async def push(
     refuse_keyed(config)
     if dry_run:
         StoreURL.parse(store)
+        if objects_store is not None:
+            refuse_external("a pool of objects", objects_store, store)
         return await id(path, no_follow=no_follow, exclude=exclude, config=config, counters=counters)
     options = TreeOptions(follow=not no_follow, excluded=exclusion(exclude_patterns(exclude)))
-    async with opened(store, config) as to:
+    async with opened(store, config, objects_store) as to:
         limits = config.limits
         return str(
             await push_tree(
@@ -142,8 +147,8 @@ async def push(
                 options=options,
                 limits=limits,
                 counters=counters,
-                known=KnownSnapshots(config.cache_dir, to.url) if to.objects.capabilities.remote else None,
-                journal=UploadJournal(config.cache_dir, to.url) if to.objects.capabilities.remote else None,
+                known=KnownSnapshots(config.cache_dir, to.place) if to.objects.capabilities.remote else None,
+                journal=UploadJournal(config.cache_dir, to.objects.url) if to.objects.capabilities.remote else None,
                 recheck=recheck,
             )
         )
@@ -153,6 +158,7 @@ async def push_cached(
     snapshot_id: str,
     store: str,
     *,
+    objects_store: str | None = None,
     recheck: bool = False,
     dry_run: bool = False,
     config: Config | None = None,
@@ -161,6 +167,7 @@ async def push_cached(
     """Put a snapshot that is in the cache into a store.
 
     Args:
+        objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Read every object the store has and send those that are wrong again.
 
     Raises:
@@ -174,7 +181,7 @@ async def push_cached(
     async with opened_cache(config) as cache:
         await cached(identifier, cache)
         if not dry_run:
-            async with opened(store, config) as to:
+            async with opened(store, config, objects_store) as to:
                 limits = config.limits
                 await copy_snapshot(identifier, cache, to, limits=limits, counters=counters, recheck=recheck)
     return str(identifier)

@@ -25,7 +25,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.engine(),
         *options.dry_run(),
         *options.hidden(options.rates(), options.retries()),
-        *options.accepted("--store", "--catalog"),
+        *options.accepted("--store", "--objects-store", "--catalog"),
     ],
     variables=WRITING,
     examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --no-overwrite ./data"],

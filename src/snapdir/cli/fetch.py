@@ -9,7 +9,7 @@ import click
 from snapdir.cli import options, render
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.targets import source_of
+from snapdir.cli.targets import pool_of, source_of
 from snapdir.cli.verb import Verb
 
 
@@ -18,6 +18,7 @@ from snapdir.cli.verb import Verb
     cls=Verb,
     params=[
         *options.store(),
+        *options.pool(),
         *options.snapshot("Snapshot to fetch"),
         *options.cache(),
         *options.engine(),
@@ -33,7 +34,9 @@ from snapdir.cli.verb import Verb
     ],
 )
 @click.pass_obj
-def command(invocation: Invocation, *, store: str | None, snapshot_id: str | None, dryrun: bool) -> None:
+def command(
+    invocation: Invocation, *, store: str | None, objects_store: str | None, snapshot_id: str | None, dryrun: bool
+) -> None:
     """Bring a snapshot into the local cache.
 
     Only missing objects are fetched, each verified. Nothing is asked of the store when the cache is complete.
@@ -42,7 +45,15 @@ def command(invocation: Invocation, *, store: str | None, snapshot_id: str | Non
 
     url, wanted = source_of(store, snapshot_id)
     invocation.transfer(
-        partial(api.fetch, wanted, url, dry_run=dryrun, config=invocation.config, counters=invocation.counters),
+        partial(
+            api.fetch,
+            wanted,
+            url,
+            objects_store=pool_of(objects_store),
+            dry_run=dryrun,
+            config=invocation.config,
+            counters=invocation.counters,
+        ),
         store=url,
     )
     report_fetched(invocation, wanted, dry_run=dryrun)

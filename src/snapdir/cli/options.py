@@ -28,6 +28,7 @@ __all__ = [
     "hidden",
     "output",
     "path",
+    "pool",
     "rates",
     "retries",
     "snapshot",
@@ -78,6 +79,19 @@ def store() -> list[Flag]:
             variable="SNAPDIR_STORE",
             section="Store",
             help="Where snapshots live: file:///path, ./path or s3://bucket/prefix.",
+        )
+    ]
+
+
+def pool() -> list[Flag]:
+    return [
+        Single(
+            "--objects-store",
+            metavar="<URI>",
+            parse=text,
+            variable="SNAPDIR_OBJECTS_STORE",
+            section="Store",
+            help="A pool that holds the objects of several stores; --store then holds manifests only.",
         )
     ]
 
@@ -227,7 +241,13 @@ def output() -> list[Flag]:
 
 def accepted(*names: str) -> list[Flag]:
     """Options of other verbs that change nothing here: taken, so that one set of flags fits all, but not shown."""
-    metavars = {"--store": "<URI>", "--id": "<ID>", "--catalog": "<NAME>", "--cache-dir": "<DIR>"}
+    metavars = {
+        "--store": "<URI>",
+        "--objects-store": "<URI>",
+        "--id": "<ID>",
+        "--catalog": "<NAME>",
+        "--cache-dir": "<DIR>",
+    }
     return [
         Single(name, metavar=metavars[name], parse=text, hidden=True, expose_value=False)
         if name in metavars

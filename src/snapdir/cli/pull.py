@@ -12,7 +12,7 @@ from snapdir.cli.configuration import WRITING
 from snapdir.cli.fetch import report_fetched
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import destination, required_store, source_of
+from snapdir.cli.targets import destination, pool_of, required_store, source_of
 from snapdir.cli.verb import Verb
 
 
@@ -22,6 +22,7 @@ from snapdir.cli.verb import Verb
     params=[
         options.path(),
         *options.store(),
+        *options.pool(),
         *options.snapshot("Snapshot to pull"),
         *options.writing(),
         *options.cache(),
@@ -44,6 +45,7 @@ def command(
     *,
     path: str | None,
     store: str | None,
+    objects_store: str | None,
     snapshot_id: str | None,
     force: bool,
     keep: bool,
@@ -68,6 +70,7 @@ def command(
             wanted,
             url,
             target,
+            objects_store=pool_of(objects_store),
             use_cache=not no_cache,
             overwrite=not no_overwrite,
             keep=keep,

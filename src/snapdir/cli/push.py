@@ -10,7 +10,7 @@ from snapdir.cli import options, render
 from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import exclusions, required_id, required_store
+from snapdir.cli.targets import exclusions, pool_of, required_id, required_store
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
 
@@ -21,6 +21,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
     params=[
         options.path(),
         *options.store(),
+        *options.pool(),
         Flag("--recheck", is_flag=True, section="Store", help="Look at objects the store has; replace damaged ones."),
         *options.snapshot("Without PATH: push this snapshot of the local cache"),
         *options.walk(),
@@ -44,6 +45,7 @@ def command(
     *,
     path: str | None,
     store: str | None,
+    objects_store: str | None,
     snapshot_id: str | None,
     exclude: tuple[str, ...],
     no_follow: bool,
@@ -55,15 +57,15 @@ def command(
     PATH defaults to the current directory. Only objects the store lacks are sent, and the snapshot appears when
     all of them are there.
     """
-    url = required_store(store)
+    url, pool = required_store(store), pool_of(objects_store)
     if path is None and snapshot_id is not None:
-        pushed = _push_cached(invocation, snapshot_id, url, recheck=recheck, dry_run=dryrun)
+        pushed = _push_cached(invocation, snapshot_id, url, pool, recheck=recheck, dry_run=dryrun)
     else:
         if snapshot_id is not None:
             invocation.terminal.warn("--id is ignored because PATH is given")
         patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
         pushed = _push_directory(
-            invocation, path or ".", url, exclude=patterns, no_follow=no_follow, recheck=recheck, dry_run=dryrun
+            invocation, path or ".", url, pool, exclude=patterns, no_follow=no_follow, recheck=recheck, dry_run=dryrun
         )
     invocation.print(pushed)
     if dryrun:
@@ -74,6 +76,7 @@ def _push_directory(
     invocation: Invocation,
     path: str,
     store: str,
+    pool: str | None,
     *,
     exclude: list[str],
     no_follow: bool,
@@ -87,6 +90,7 @@ def _push_directory(
             api.push,
             path,
             store,
+            objects_store=pool,
             no_follow=no_follow,
             exclude=exclude,
             recheck=recheck,
@@ -98,7 +102,9 @@ def _push_directory(
     )
 
 
-def _push_cached(invocation: Invocation, given_id: str, store: str, *, recheck: bool, dry_run: bool) -> str:
+def _push_cached(
+    invocation: Invocation, given_id: str, store: str, pool: str | None, *, recheck: bool, dry_run: bool
+) -> str:
     from snapdir import api
 
     snapshot_id = required_id(given_id)
@@ -108,6 +114,7 @@ def _push_cached(invocation: Invocation, given_id: str, store: str, *, recheck: 
                 api.push_cached,
                 snapshot_id,
                 store,
+                objects_store=pool,
                 recheck=recheck,
                 dry_run=dry_run,
                 config=invocation.config,

@@ -24,7 +24,7 @@ from snapdir.cli.verb import Verb
         *options.dry_run(),
         *options.catalog(),
         *options.hidden(options.rates(), options.retries()),
-        *options.accepted("--store", "--id", "--force", "--keep"),
+        *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
     ],
     variables=[KEYED_CONTEXT, *WRITING],
     examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],

@@ -16,6 +16,7 @@ __all__ = [
     "destination",
     "exclusions",
     "is_remote",
+    "pool_of",
     "required_id",
     "required_store",
     "source_of",
@@ -38,13 +39,26 @@ def required_store(store: str | None) -> str:
         from snapdir.transfer.fetch import NO_STORE
 
         raise SnapdirError(NO_STORE)
+    return _normal(store)
+
+
+def pool_of(objects_store: str | None) -> str | None:
+    """The pool of ``--objects-store`` in its normal form, if there is one.
+
+    Raises:
+        SnapdirError: it is no URI.
+    """
+    return None if objects_store is None else _normal(objects_store, "resolving --objects-store: ")
+
+
+def _normal(store: str, where: str = "") -> str:
     try:
         return str(StoreURL.parse(store))
     except InvalidStore as error:
         if _HAS_SCHEME(store):
             raise
         raise SnapdirError(
-            f"invalid store protocol: '{store}': expected a URI like file:///path or s3://bucket/prefix, "
+            f"{where}invalid store protocol: '{store}': expected a URI like file:///path or s3://bucket/prefix, "
             "or a path like ./store"
         ) from error
 

@@ -10,7 +10,7 @@ from snapdir.cli import options
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
-from snapdir.cli.targets import required_id, required_store
+from snapdir.cli.targets import pool_of, required_id, required_store
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
@@ -26,6 +26,7 @@ NO_PURGE = (
     cls=Verb,
     params=[
         *options.store(),
+        *options.pool(),
         Single(
             "--repair-from",
             metavar="<DIR>",
@@ -52,6 +53,7 @@ def command(
     invocation: Invocation,
     *,
     store: str | None,
+    objects_store: str | None,
     repair_from: str | None,
     snapshot_id: str | None,
     purge: bool,
@@ -76,6 +78,7 @@ def command(
             api.verify,
             wanted,
             url,
+            objects_store=pool_of(objects_store),
             repair_from=repair_from,
             config=invocation.config,
             counters=invocation.counters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio.to_thread
@@ -39,15 +39,25 @@ class Repository:
     Args:
         store: Holds manifests, and objects unless ``objects`` does.
         objects: A pool that several repositories may share.
+        flush_objects: Makes what the pool was given durable, before a manifest names it. Blocking. (A store that holds
+            both does that itself.)
     """
 
-    def __init__(self, store: Store, objects: Store | None = None) -> None:
+    def __init__(
+        self, store: Store, objects: Store | None = None, *, flush_objects: Callable[[], None] | None = None
+    ) -> None:
         self.store = store
         self.objects = objects or store
+        self._flush_objects = flush_objects
 
     @property
     def url(self) -> str:
         return self.store.url
+
+    @property
+    def place(self) -> str:
+        """Where manifests and objects are, as one text: what is known of one place says nothing of another."""
+        return self.url if self.objects is self.store else f"{self.url} {self.objects.url}"
 
     async def read_manifest(self, snapshot_id_: Digest) -> Manifest:
         """The manifest of a snapshot, checked against its id.
@@ -95,6 +105,8 @@ class Repository:
         """
         stored = manifest.stored
         if replace or not await self.has_manifest(identifier, stored_bytes=len(stored)):
+            if self._flush_objects is not None:
+                await anyio.to_thread.run_sync(self._flush_objects)
             await self.store.write(manifest_key(identifier), stored)
 
     async def list_snapshots(self) -> AsyncIterator[Digest]:
