@@ -1,0 +1,162 @@
+"""What a case needs: the command line in a home of its own, small trees, and eyes for a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import run as run_process
+from typing import TypeVar
+
+import crc32c  # noqa: F401  # its import reads files; verbs import it in their loop, where `free_loop` counts that
+from blake3 import blake3
+from click.testing import CliRunner
+
+from snapdir.cli.main import root
+from tests.cli.conftest import command_line
+
+__all__ = [
+    "NO_ID",
+    "Run",
+    "Shell",
+    "case",
+    "digest_of",
+    "files",
+    "manifests",
+    "objects",
+    "plant",
+    "sharded",
+    "unlock",
+]
+
+NO_ID = "0" * 64
+"""An id that no snapshot has."""
+
+Test = TypeVar("Test", bound=Callable[..., object])
+Tree = Mapping[str, "str | bytes | tuple[str | bytes, int]"]
+"""Path to content, or to content and mode. A path that ends in ``/`` is an empty directory."""
+
+
+def case(*ids: str) -> Callable[[Test], Test]:
+    """Say which cases of the checklist (``cases.toml``) a test decides; ``pytest -k MAN-01`` finds it by them."""
+
+    def claim(test: Test) -> Test:
+        test.__dict__.update(dict.fromkeys(ids, True))
+        return test
+
+    return claim
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one command line did."""
+
+    code: int
+    stdout: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def value(self) -> str:
+        """The one word on stdout: an id."""
+        return self.out.removesuffix("\n")
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs snapdir. ``variables`` are environment variables of that run; None takes one away."""
+
+    place: Path
+
+    def __call__(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
+        """Run in this process, whatever comes of it."""
+        done = CliRunner().invoke(root, list(map(str, args)), input=stdin, env=variables)
+        assert "internal error" not in done.stderr
+        return Run(done.exit_code, done.stdout_bytes, done.stderr)
+
+    def ok(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
+        done = self(*args, stdin=stdin, **variables)
+        assert done.code == 0, done.err
+        return done
+
+    def fails(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
+        """Run what must end with 1, say why, and print no data."""
+        done = self(*args, stdin=stdin, **variables)
+        assert (done.code, done.stdout) == (1, b""), done.err
+        assert done.err
+        return done
+
+    def refused(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
+        """Run what must be told that it is no valid command line."""
+        done = self(*args, stdin=stdin, **variables)
+        assert (done.code, done.stdout) == (2, b""), done.err
+        assert done.err.startswith("error: ")
+        return done
+
+    def program(self, *args: str | Path, stdin: bytes = b"", **variables: str) -> Run:
+        """Run in a process of its own: for relative paths, and for what only a process can show."""
+        line = command_line(*map(str, args))
+        done = run_process(line, input=stdin, capture_output=True, check=False, env={**os.environ, **variables})
+        return Run(done.returncode, done.stdout, done.stderr.decode())
+
+    def push(self, tree: Path, store: str) -> str:
+        """The id of ``tree``, which ``store`` has now."""
+        return self.ok("push", "--store", store, tree).value
+
+    def id(self, tree: Path) -> str:
+        return self.ok("id", tree).value
+
+
+def plant(folder: Path, tree: Tree) -> Path:
+    """Write ``tree`` below ``folder``: files 0644 and directories 0755, whatever the umask."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for path, planted in tree.items():
+        content, mode = planted if isinstance(planted, tuple) else (planted, 0o644)
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if path.endswith("/"):
+            file.mkdir(exist_ok=True)
+            continue
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(mode)
+    for found in [folder, *filter(Path.is_dir, folder.rglob("*"))]:
+        found.chmod(0o755)
+    return folder
+
+
+def digest_of(content: str | bytes) -> str:
+    return blake3(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def sharded(digest: str) -> str:
+    """Where the address ``digest`` is below ``.objects`` or ``.manifests``, as the specification draws it."""
+    return f"{digest[:3]}/{digest[3:6]}/{digest[6:9]}/{digest[9:]}"
+
+
+def files(folder: Path) -> set[str]:
+    """Every file below ``folder``, by its path there."""
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+def objects(folder: Path) -> set[str]:
+    """The digests of the objects a store or cache has."""
+    return {path.replace("/", "") for path in files(folder / ".objects")}
+
+
+def manifests(folder: Path) -> set[str]:
+    """The ids of the snapshots a store or cache has."""
+    return {path.replace("/", "") for path in files(folder / ".manifests")}
+
+
+def unlock(file: Path, content: str | bytes) -> None:
+    """Overwrite an object in place, which is write-protected against just that."""
+    file.chmod(0o644)
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
