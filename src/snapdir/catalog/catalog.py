@@ -1,0 +1,239 @@
+"""The history in one SQLite file, which several processes may use at once. Blocking."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from snapdir.catalog.record import Event, Provenance, Record, compact_json, new_record, timestamp
+from snapdir.catalog.schema import prepare
+from snapdir.errors import CatalogError
+
+__all__ = ["LOCK_SECONDS", "Catalog"]
+
+LOCK_SECONDS = 5.0
+"""How long to wait for another process that writes. A record takes it a few milliseconds."""
+
+FUTURE = timedelta(days=1)
+"""A record later than this was made by a clock that is wrong: it is kept, and nothing is chained to it."""
+
+_COLUMNS = "record_id, event, id, location, created_at, previous_id, derived_from, note, labels"
+_NEWEST_FIRST = "ORDER BY created_at DESC, sequence DESC"
+
+_ABOVE = """WITH RECURSIVE reached(id) AS (
+    VALUES (?)
+    UNION SELECT previous_id FROM records JOIN reached USING (id) WHERE previous_id IS NOT NULL
+    UNION SELECT source FROM reached JOIN records USING (id) JOIN sources USING (sequence)
+)"""
+_BELOW = """WITH RECURSIVE reached(id) AS (
+    VALUES (?)
+    UNION SELECT records.id FROM reached JOIN records ON previous_id = reached.id
+    UNION SELECT records.id FROM reached JOIN sources ON source = reached.id JOIN records USING (sequence)
+)"""
+
+
+class Catalog:
+    """An open catalog; close it, or use it in a ``with``. One thread at a time.
+
+    Every method raises CatalogError, and nothing else, when the file cannot be read or written; the message names it.
+
+    Args:
+        file: Made if it is not there, with its folder. None keeps everything in memory.
+        lock_seconds: How long to wait for another process that writes.
+    """
+
+    def __init__(self, file: Path | None, *, lock_seconds: float = LOCK_SECONDS) -> None:
+        self._file = file
+        self._lock_seconds = lock_seconds
+        with self._failures():
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                ":memory:" if file is None else file,
+                timeout=lock_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                # Of the write-ahead log a power cut may take the last records, and never the file.
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                prepare(self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file back. Safe to repeat."""
+        self._connection.close()
+
+    def record(
+        self,
+        event: Event,
+        snapshot_id: str,
+        location: str,
+        *,
+        provenance: Provenance | None = None,
+        now: datetime | None = None,
+    ) -> Record | None:
+        """Note that a snapshot is the latest one at a location, and return the record.
+
+        Nothing is noted, and None returned, where it is the latest one already and ``provenance`` says nothing.
+        The record is never older than the one it follows, whatever the clock says.
+        """
+        moment = now or datetime.now(UTC)
+        with self._writing():
+            latest = self._latest(location, not_after=timestamp(moment + FUTURE))
+            if latest is not None and latest.id == snapshot_id and not provenance:
+                return None
+            made = new_record(
+                event,
+                snapshot_id,
+                location,
+                previous_id=None if latest is None else latest.id,
+                provenance=provenance,
+                created_at=_after(latest, moment),
+            )
+            self._insert(made)
+        return made
+
+    def add_foreign(self, records: Iterable[Record]) -> int:
+        """Take over records made elsewhere, and return how many were new. Those that are here already stay as they are.
+
+        ``previous_id`` stays what their maker knew.
+        """
+        with self._writing():
+            return sum(self._insert(record) for record in records)
+
+    def records(self, *, locations: Sequence[str] = (), snapshot_id: str | None = None) -> list[Record]:
+        """The records at any of ``locations`` and of one snapshot, newest first; those of all where nothing is said."""
+        conditions, values = _conditions(locations, snapshot_id)
+        return self._select(f"SELECT {_COLUMNS} FROM records {conditions} {_NEWEST_FIRST}", values)  # noqa: S608
+
+    def latest_by_location(self) -> list[Record]:
+        """The latest record of each location, in the order of the locations' bytes."""
+        latest: dict[str, Record] = {}
+        for record in self.records():
+            latest.setdefault(record.location, record)
+        return [latest[location] for location in sorted(latest, key=str.encode)]
+
+    def records_above(self, snapshot_id: str) -> list[Record]:
+        """All that ``lineage.ancestors`` needs to know; newest first."""
+        return self._reached(_ABOVE, "id IN reached", snapshot_id)
+
+    def records_below(self, snapshot_id: str) -> list[Record]:
+        """All that ``lineage.descendants`` needs to know; newest first."""
+        followers = "previous_id IN reached OR sequence IN (SELECT sequence FROM sources WHERE source IN reached)"
+        return self._reached(_BELOW, followers, snapshot_id)
+
+    def mark(self, name: str) -> str | None:
+        """What ``set_mark`` kept under ``name``."""
+        with self._failures():
+            row = self._connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_mark(self, name: str, value: str) -> None:
+        """Keep how far something has been read."""
+        with self._writing():
+            self._connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
+
+    def _latest(self, location: str, *, not_after: str) -> Record | None:
+        query = f"SELECT {_COLUMNS} FROM records WHERE location = ? AND created_at <= ? {_NEWEST_FIRST} LIMIT 1"  # noqa: S608
+        return next(iter(self._select(query, [location, not_after])), None)
+
+    def _reached(self, closure: str, condition: str, snapshot_id: str) -> list[Record]:
+        query = f"{closure} SELECT {_COLUMNS} FROM records WHERE {condition} {_NEWEST_FIRST}"  # noqa: S608
+        return self._select(query, [snapshot_id])
+
+    def _select(self, query: str, values: Sequence[str]) -> list[Record]:
+        with self._failures():
+            return [_record(row) for row in self._connection.execute(query, values)]
+
+    def _insert(self, record: Record) -> bool:
+        """Add a record; False if it is there."""
+        values = (
+            *(record.record_id, record.event, record.id, record.location, record.created_at, record.previous_id),
+            *(compact_json(record.derived_from), record.note, compact_json(dict(record.labels))),
+        )
+        marks = ", ".join("?" * len(values))
+        added = self._connection.execute(
+            f"INSERT INTO records ({_COLUMNS}) VALUES ({marks}) ON CONFLICT (record_id) DO NOTHING",  # noqa: S608
+            values,
+        )
+        if added.rowcount < 1:
+            return False
+        sources = {(source, added.lastrowid) for source in record.derived_from}
+        self._connection.executemany("INSERT INTO sources VALUES (?, ?)", sources)
+        return True
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction that nobody else writes in; nothing of it stays after an error."""
+        with self._failures():
+            self._connection.execute("BEGIN IMMEDIATE")
+            with self._connection:
+                yield
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        where = "in memory" if self._file is None else self._file
+        try:
+            yield
+        except CatalogError as error:
+            raise CatalogError(f"catalog {where}: {error}; choose another one with --catalog") from error
+        except (sqlite3.Error, OSError, UnicodeError, ValueError) as error:
+            raise CatalogError(f"catalog {where}: {self._reason(error)}") from error
+
+    def _reason(self, error: Exception) -> str:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return f"another process has kept it locked for {self._lock_seconds:g} s; try again later"
+        if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            return f"it is damaged or no catalog ({error}); move it away, or choose another one with --catalog"
+        return f"{error}; choose another one with --catalog, or none"
+
+
+def _conditions(locations: Sequence[str], snapshot_id: str | None) -> tuple[str, list[str]]:
+    conditions, values = [], list(locations)
+    if locations:
+        conditions.append(f"location IN ({', '.join('?' * len(locations))})")
+    if snapshot_id is not None:
+        conditions.append("id = ?")
+        values.append(snapshot_id)
+    return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
+
+
+def _after(latest: Record | None, moment: datetime) -> str:
+    """``moment``, or a millisecond after ``latest`` where that is later."""
+    written = timestamp(moment)
+    if latest is None or latest.created_at < written:
+        return written
+    return timestamp(datetime.fromisoformat(latest.created_at).replace(tzinfo=UTC) + timedelta(milliseconds=1))
+
+
+def _record(row: Sequence[Any]) -> Record:
+    record_id, event, snapshot_id, location, created_at, previous_id, derived_from, note, labels = row
+    return Record(
+        record_id,
+        event,
+        snapshot_id,
+        location,
+        created_at,
+        previous_id,
+        derived_from=tuple(json.loads(derived_from)),
+        note=note,
+        labels=tuple(json.loads(labels).items()),
+    )

@@ -1,0 +1,56 @@
+"""Which file a catalog is, and how the places it speaks of are spelled."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from snapdir.errors import InvalidStore
+from snapdir.stores.urls import StoreURL
+
+__all__ = ["DEFAULT_CATALOG", "catalog_file", "directory_location", "locations_meant", "store_location"]
+
+DEFAULT_CATALOG = "default"
+DISABLED = ("", "none")
+SUFFIX = "-catalog.sqlite3"
+
+
+def catalog_file(selection: str, cache_dir: Path) -> Path | None:
+    """The file of the catalog called ``selection``: ``none`` or empty is no catalog, what has a slash is a path, and
+    any other word is one in the cache directory. The one that is used unasked is called ``default``.
+    """
+    if selection in DISABLED:
+        return None
+    if "/" in selection:
+        return Path(selection).expanduser().absolute()
+    return cache_dir.expanduser().absolute() / f"{selection}{SUFFIX}"
+
+
+def store_location(store: str) -> str:
+    """The URL of a store in its normal form.
+
+    Raises:
+        InvalidStore: it is none.
+    """
+    return _written(str(StoreURL.parse(store)))
+
+
+def directory_location(path: str) -> str:
+    """The absolute directory, without ``.``, ``..`` and a final slash; links in it stay."""
+    return _written(os.path.abspath(path))
+
+
+def locations_meant(text: str) -> tuple[str, ...]:
+    """What a user may mean by ``text``: a store by its URL; by a path a directory, or the store in it."""
+    if ":" not in text.partition("/")[0]:
+        path = os.path.abspath(os.path.expanduser(text))
+        return (store_location(path), directory_location(path))
+    try:
+        return (store_location(text),)
+    except InvalidStore:
+        return (_written(text),)
+
+
+def _written(location: str) -> str:
+    """``location`` as Unicode text: bytes of a path that are no UTF-8 are escaped."""
+    return location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
