@@ -11,6 +11,7 @@
     ├── InvalidOption                 an option or variable has a bad value; exit 2
     ├── InvalidId                     not 64 hex digits                                   INVALID_ID
     ├── InvalidStore                  not a store URL that can be opened                  INVALID_STORE
+    ├── InvalidPack                   a stream that is no complete SNAPPACK, or a list of ids that is none
     ├── Conflict                      two sources claim one path                          CONFLICT
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── InFluxError                   a file changed while it was read                    IN_FLUX
@@ -41,39 +42,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 __all__ = [
-    "AccessDenied",
-    "CatalogError",
-    "Conflict",
-    "ConnectionFailed",
-    "CorruptManifest",
-    "CorruptObject",
-    "DestinationConflict",
-    "HashMismatchError",
-    "InFluxError",
-    "IncompleteCache",
-    "InvalidId",
-    "InvalidManifest",
-    "InvalidOption",
-    "InvalidResponse",
-    "InvalidStore",
-    "LocalError",
-    "ManifestNotFound",
-    "NoSpace",
-    "ObjectNotFound",
-    "SnapdirError",
-    "StoreError",
-    "StoreMissing",
-    "StoreRefused",
-    "Throttled",
-    "TransferFailed",
-    "TransientStoreError",
-    "UnsafeName",
-    "UnsafePath",
-    "WalkFailed",
-    "local_error",
-    "local_errors",
-    "ungrouped",
-]
+    "AccessDenied", "CatalogError", "Conflict", "ConnectionFailed", "CorruptManifest", "CorruptObject",
+    "DestinationConflict", "HashMismatchError", "InFluxError", "IncompleteCache", "InvalidId", "InvalidManifest",
+    "InvalidOption", "InvalidPack", "InvalidResponse", "InvalidStore", "LocalError", "ManifestNotFound", "NoSpace",
+    "ObjectNotFound", "SnapdirError", "StoreError", "StoreMissing", "StoreRefused", "Throttled", "TransferFailed",
+    "TransientStoreError", "UnsafeName", "UnsafePath", "WalkFailed", "local_error", "local_errors", "ungrouped",
+]  # fmt: skip
 
 MAX_NAMED_OFFENDERS = 20
 
@@ -171,6 +145,12 @@ class InvalidStore(SnapdirError):
 
     code = "INVALID_STORE"
     prefix = "invalid store URI: "
+
+
+class InvalidPack(SnapdirError):
+    """A stream that is no complete SNAPPACK, or a list of ids that is none. No manifest of it was published."""
+
+    prefix = "invalid pack: "
 
 
 class Conflict(SnapdirError):

@@ -9,7 +9,7 @@ import click
 from snapdir.cli import bench_output, options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.loop import run_to_end
-from snapdir.cli.parameters import Flag, Single, text, whole_number
+from snapdir.cli.parameters import Flag, Positional, Single, text, whole_number
 from snapdir.cli.targets import is_remote, required_store
 from snapdir.cli.verb import Verb
 from snapdir.errors import InvalidOption
@@ -29,7 +29,7 @@ def _seconds(value: str, source: str) -> int:
     "bench",
     cls=Verb,
     params=[
-        click.Argument(["target"], required=False, metavar="[STORE]"),
+        Positional("target", required=False, metavar="[STORE]"),
         *options.store(),
         Single(
             "--seconds",

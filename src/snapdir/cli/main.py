@@ -35,10 +35,20 @@ VERBS = (
     "verify",
     "verify-cache",
     "flush-cache",
-    "bench",
     "version",
+    "autocomplete",
+    "help",
+    "bench",
 )
-"""In the order of the help. ``verify-cache`` is ``command`` of the module ``verify_cache``, imported when called."""
+"""In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module
+``verify_cache``, imported when called."""
+
+HIDDEN = {"completions": "autocomplete", "man": "man"}
+"""Verbs that scripts use and the help does not list, with their modules."""
+
+
+ASKED_BY_SHELL = "_SNAPDIR_COMPLETE"
+"""Set by the scripts of ``autocomplete`` when the shell wants to know what may come next."""
 
 
 class Program(click.Group):
@@ -54,15 +64,18 @@ class Program(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         del ctx
-        if name not in VERBS:
+        home = name if name in VERBS else HIDDEN.get(name)
+        if home is None:
             return None
-        command: click.Command = import_module(f"snapdir.cli.{name.replace('-', '_')}").command
+        command: click.Command = import_module(f"snapdir.cli.{home.replace('-', '_')}").command
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         command = self.get_command(ctx, args[0])
+        if command is None and ctx.resilient_parsing:
+            return None, None, args[1:]
         if command is None:
             tip = similar("subcommand", args[0], VERBS)
             raise UsageMistake(f"unrecognized subcommand '{args[0]}'", ctx, tip=tip)
@@ -107,6 +120,11 @@ def main() -> NoReturn:
     # A snapshot is millions of small tuples without cycles; looking through them again and again costs a tenth of the
     # CPU of `snapdir id` on 200,000 files.
     gc.set_threshold(100_000, 20, 100)
+    asked = os.environ.get(ASKED_BY_SHELL)
+    if asked:
+        from snapdir.cli.completion import answer
+
+        sys.exit(answer(root, asked))
     code = exit_code(sys.argv[1:])
     gc.freeze()  # what is left needs no collector: 10 of the 130 ms of CPU that a small `snapdir id` takes
     sys.exit(code)

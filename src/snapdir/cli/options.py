@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import click
-
 from snapdir.cli.parameters import (
     Flag,
+    Positional,
     Setting,
     Single,
     UniversalFlag,
@@ -42,9 +41,9 @@ SMALLEST_PART_BYTES = MIB
 LARGEST_PART_BYTES = 5 * GIB
 
 
-def path(metavar: str = "PATH") -> click.Argument:
+def path(metavar: str = "PATH") -> Positional:
     """The optional directory a verb works on."""
-    return click.Argument(["path"], required=False, metavar=f"[{metavar}]")
+    return Positional("path", required=False, metavar=f"[{metavar}]")
 
 
 def walk() -> list[Flag]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from snapdir.cli.usage import UsageMistake
 from snapdir.errors import InvalidOption
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 __all__ = [
+    "Choice",
     "Flag",
+    "Positional",
     "Setting",
     "Single",
     "UniversalFlag",
@@ -46,6 +51,22 @@ class Flag(click.Option):
         longest = max(self.opts, key=len)
         return f"{longest} {self.metavar}" if self.metavar else longest
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        del ctx
+        return suggestions(self.metavar or "", incomplete)
+
+
+class Positional(click.Argument):
+    """An argument whose metavar says what a shell may offer for it; ``words`` are all that fit, where that is so."""
+
+    def __init__(self, name: str, *, metavar: str, words: Sequence[str] = (), **attributes: Any) -> None:
+        super().__init__([name], metavar=metavar, **attributes)
+        self.words = words
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        del ctx
+        return suggestions(self.metavar or "", incomplete, self.words)
+
 
 class Single(Flag):
     """An option with one value, which may not be given twice; else its variable's; else None.
@@ -57,6 +78,10 @@ class Single(Flag):
         # click lets the last of several values win; "multiple" makes it hand over all of them.
         super().__init__(*declarations, metavar=metavar, multiple=True, callback=self._settle, **attributes)
         self.parse = parse
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        del ctx
+        return suggestions(self.metavar or "", incomplete, self.parse.words if isinstance(self.parse, Choice) else ())
 
     def _settle(self, _ctx: click.Context, _: click.Parameter, given: tuple[str, ...]) -> Any:
         if len(given) > 1:
@@ -124,12 +149,26 @@ def text(value: str, source: str) -> str:
     return value
 
 
-def choice(*words: str) -> Parser:
-    """One of ``words``."""
+class Choice:
+    """A parser that takes one of ``words``."""
 
-    def parse(value: str, source: str) -> str:
-        if value not in words:
-            raise InvalidOption(f"invalid {source} '{value}': expected {', '.join(words[:-1])} or {words[-1]}")
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __call__(self, value: str, source: str) -> str:
+        if value not in self.words:
+            known = f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+            raise InvalidOption(f"invalid {source} '{value}': expected {known}")
         return value
 
-    return parse
+
+def choice(*words: str) -> Choice:
+    """One of ``words``."""
+    return Choice(*words)
+
+
+def suggestions(metavar: str, incomplete: str, words: Sequence[str] = ()) -> list[CompletionItem]:
+    """What a shell may offer for a value, by what its metavar says it is."""
+    from snapdir.cli.completion import suggest
+
+    return suggest(metavar.strip("[]<>"), incomplete, words)

@@ -1,0 +1,101 @@
+"""What a shell asks while somebody types: the scripts that make it ask, and the answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
+
+from snapdir.cli.completion_scripts import elvish, powershell
+
+__all__ = ["answer", "script", "suggest"]
+
+PROGRAM = "snapdir"
+VARIABLE = "_SNAPDIR_COMPLETE"
+SCHEMES = ("file://", "s3://", "b2://")
+MOST_IDS = 100
+KINDS = {"DIR": "dir", "PATH": "dir", "FILE": "file"}
+"""What a metavar stands for, in the words that the scripts of click know."""
+
+
+def script(root: click.Command, shell: str) -> str:
+    """The script that makes ``shell`` complete command lines of this program.
+
+    bash, fish and zsh ask the program as somebody types; the other two get the words written into the script.
+    """
+    if shell in ("elvish", "powershell"):
+        return elvish(_vocabulary(root)) if shell == "elvish" else powershell(_vocabulary(root))
+    # Not the method of the class for bash: that one runs bash to look at its version, and may talk on stderr.
+    return ShellComplete.source(_asked(root, shell))
+
+
+def answer(root: click.Command, asked: str) -> int:
+    """Print what may come next, as the script of a shell wants it; ``asked`` is ``bash_complete`` or so."""
+    shell, _, instruction = asked.partition("_")
+    if instruction != "complete" or get_completion_class(shell) is None:
+        return 1
+    os.write(1, f"{_asked(root, shell).complete()}\n".encode())
+    return 0
+
+
+def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[CompletionItem]:
+    """What fits a value of this kind (a metavar without its brackets) that begins with ``incomplete``."""
+    if words:
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+    if kind == "ID":
+        return [CompletionItem(found) for found in _cached_ids(incomplete)]
+    if kind in ("URI", "STORE"):
+        schemes = [CompletionItem(scheme) for scheme in SCHEMES if scheme.startswith(incomplete)] if incomplete else []
+        return schemes or [CompletionItem(incomplete, type="dir")]
+    return [CompletionItem(incomplete, type=KINDS[kind])] if kind in KINDS else []
+
+
+def _asked(root: click.Command, shell: str) -> ShellComplete:
+    found = get_completion_class(shell)
+    if found is None:
+        raise LookupError(shell)
+    return found(root, {}, PROGRAM, VARIABLE)
+
+
+def _vocabulary(root: click.Command) -> dict[str, list[tuple[str, str]]]:
+    """For each verb, and for no verb (""), the words that may follow and what each is for."""
+    verbs = dict(_verbs(root))
+    first = [(name, verb.get_short_help_str(80)) for name, verb in verbs.items()]
+    return {"": first + _options(root)} | {name: _options(verb) for name, verb in verbs.items()}
+
+
+def _verbs(root: click.Command) -> Iterator[tuple[str, click.Command]]:
+    ctx = click.Context(root, info_name=PROGRAM)
+    if isinstance(root, click.Group):
+        for name in root.list_commands(ctx):
+            verb = root.get_command(ctx, name)
+            if verb is not None:
+                yield name, verb
+
+
+def _options(command: click.Command) -> list[tuple[str, str]]:
+    options = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+    return [(max(option.opts, key=len), option.help or "") for option in options]
+
+
+def _cached_ids(prefix: str) -> list[str]:
+    """Snapshots of the local cache whose id begins with ``prefix``; none where it cannot be read."""
+    from snapdir.config import default_cache_dir
+
+    if not all(character in "0123456789abcdef" for character in prefix):
+        return []
+    try:
+        return sorted(_ids_below(default_cache_dir() / ".manifests", prefix))[:MOST_IDS]
+    except (OSError, RuntimeError):
+        return []
+
+
+def _ids_below(folder: Path, prefix: str) -> Iterator[str]:
+    for name in os.listdir(folder):
+        if name.startswith(prefix) or prefix.startswith(name):
+            rest = prefix.removeprefix(name) if prefix.startswith(name) else ""
+            below = folder / name
+            yield from (name + found for found in _ids_below(below, rest)) if below.is_dir() else (name,)
