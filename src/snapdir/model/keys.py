@@ -1,7 +1,8 @@
 """Where things live in a store: the only place that knows the layout.
 
 ``.objects/aaa/bbb/ccc/rest`` holds a file's bytes and ``.manifests/aaa/bbb/ccc/rest`` a manifest's text, where
-aaabbbcccrest is the digest's 64 hex digits.
+aaabbbcccrest is the digest's 64 hex digits. ``.catalog/YYYY/MM/DDTHHMMSS.mmm-record`` holds one record of the history
+that travels with the store: the order of keys is the order of time.
 """
 
 from __future__ import annotations
@@ -10,12 +11,26 @@ import re
 
 from snapdir.model.digest import Digest
 
-__all__ = ["MANIFESTS", "OBJECTS", "digest_of_key", "manifest_key", "object_key"]
+__all__ = [
+    "MANIFESTS",
+    "OBJECTS",
+    "RECORDS",
+    "digest_of_key",
+    "manifest_key",
+    "object_key",
+    "record_key",
+    "record_of_key",
+    "records_since",
+]
 
 OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
+RECORDS = ".catalog/"
 
 _SHARDED = re.compile(r"([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{55})").fullmatch
+_RECORD = re.compile(
+    r"\.catalog/([0-9]{4})/([0-9]{2})/([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}\.[0-9]{3})-([0-9a-f]{8,64})\.json"
+).fullmatch
 
 
 def object_key(digest: str) -> str:
@@ -30,3 +45,27 @@ def digest_of_key(key: str, prefix: str) -> Digest | None:
     """The digest of a key below ``prefix`` (OBJECTS or MANIFESTS); None for anything that is not in the layout."""
     sharded = _SHARDED(key.removeprefix(prefix)) if key.startswith(prefix) else None
     return Digest("".join(sharded.groups())) if sharded else None
+
+
+def record_key(created_at: str, record_id: str) -> str:
+    """The key of a history record.
+
+    Args:
+        created_at: ``YYYY-MM-DD HH:MM:SS.mmm``, UTC.
+    """
+    return f"{records_since(created_at)}-{record_id}.json"
+
+
+def records_since(created_at: str) -> str:
+    """What is right before the keys of all records from ``created_at`` on."""
+    date, _, time = created_at.partition(" ")
+    return f"{RECORDS}{date[:7].replace('-', '/')}/{date[8:]}T{time.replace(':', '')}"
+
+
+def record_of_key(key: str) -> tuple[str, str] | None:
+    """The time and the record id of a record's key; None for anything that is not in the layout."""
+    found = _RECORD(key)
+    if found is None:
+        return None
+    year, month, day, hours, minutes, seconds, record_id = found.groups()
+    return f"{year}-{month}-{day} {hours}:{minutes}:{seconds}", record_id

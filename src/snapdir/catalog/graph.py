@@ -1,0 +1,148 @@
+"""A lineage as a graph, and that graph as Graphviz dot or Mermaid text. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from snapdir.catalog.lineage import Relation
+from snapdir.catalog.record import Record
+
+__all__ = ["SHORT_ID_DIGITS", "Edge", "Graph", "Node", "lineage_graph", "to_dot", "to_mermaid", "visible"]
+
+SHORT_ID_DIGITS = 12
+_PLAIN_IN_MERMAID = frozenset(" .,/-_=@+~")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A snapshot and what its records say of it.
+
+    Attributes:
+        created_at: When it was first recorded; empty for one that is only named by others.
+        locations: Where it was seen, in the order of its records.
+        note: The latest one.
+    """
+
+    id: str
+    created_at: str = ""
+    locations: tuple[str, ...] = ()
+    note: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:SHORT_ID_DIGITS]
+
+    def lines(self) -> list[str]:
+        """What is worth knowing besides the id, one fact a line."""
+        more = f" and {len(self.locations) - 1} more" if self.locations[1:] else ""
+        place = "".join(self.locations[:1]) + more
+        labels = ", ".join(f"{key}={value}" for key, value in self.labels)
+        facts = (self.created_at[:16], place, self.note, labels)
+        return [visible(fact) for fact in facts if fact]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Edge:
+    """``later`` came after ``earlier``: ``history`` at one location, or ``derived`` from it."""
+
+    earlier: str
+    later: str
+    relation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Snapshots, the asked-for one (``focus``) first, and how they relate."""
+
+    focus: str
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    def relations(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """All relations of each pair, (earlier, later)."""
+        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        for edge in self.edges:
+            found[edge.earlier, edge.later] = (*found.get((edge.earlier, edge.later), ()), edge.relation)
+        return found
+
+
+def lineage_graph(focus: str, relations: Iterable[Relation], records: Iterable[Record], *, backward: bool) -> Graph:
+    """The graph of what ``ancestors`` (``backward``) or ``descendants`` found for ``focus``."""
+    ids: dict[str, None] = {focus: None}
+    edges: dict[Edge, None] = {}
+    for found in relations:
+        ids.setdefault(found.of)
+        ids.setdefault(found.id)
+        pair = (found.id, found.of) if backward else (found.of, found.id)
+        edges.setdefault(Edge(*pair, found.relation))
+    about = _about(records, ids)
+    return Graph(focus, tuple(_node(id_, about.get(id_, ())) for id_ in ids), tuple(edges))
+
+
+def _about(records: Iterable[Record], ids: Collection[str]) -> Mapping[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: (record.created_at, record.record_id)):
+        if record.id in ids:
+            found.setdefault(record.id, []).append(record)
+    return found
+
+
+def _node(id_: str, records: Collection[Record]) -> Node:
+    labels = {key: value for record in records for key, value in record.labels}
+    notes = [record.note for record in records if record.note]
+    return Node(
+        id_,
+        created_at=next((record.created_at for record in records), ""),
+        locations=tuple(dict.fromkeys(record.location for record in records)),
+        note=notes[-1] if notes else None,
+        labels=tuple(labels.items()),
+    )
+
+
+def to_dot(graph: Graph) -> str:
+    """The graph for Graphviz, oldest on top."""
+    names = _names(graph)
+    lines = ["digraph lineage {", '  node [shape=box, fontname="monospace"];']
+    for node in graph.nodes:
+        text = "\\n".join(map(_dot_text, [node.short_id, *node.lines()]))
+        focus = ", penwidth=3" if node.id == graph.focus else ""
+        lines.append(f'  {names[node.id]} [label="{text}", tooltip="{_dot_text(node.id)}"{focus}];')
+    for edge in graph.edges:
+        style = "solid" if edge.relation == "derived" else "dashed"
+        label = _dot_text(edge.relation)
+        lines.append(f'  {names[edge.earlier]} -> {names[edge.later]} [label="{label}", style={style}];')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def to_mermaid(graph: Graph) -> str:
+    """The graph for Mermaid, oldest on top."""
+    names = _names(graph)
+    lines = ["flowchart TB"]
+    for node in graph.nodes:
+        text = "<br/>".join(map(_mermaid_text, [node.short_id, *node.lines()]))
+        lines.append(f'  {names[node.id]}["{text}"]')
+    for edge in graph.edges:
+        arrow = "-->" if edge.relation == "derived" else "-.->"
+        lines.append(f'  {names[edge.earlier]} {arrow}|"{_mermaid_text(edge.relation)}"| {names[edge.later]}')
+    lines.append(f"  style {names[graph.focus]} stroke-width:3px")
+    return "\n".join(lines) + "\n"
+
+
+def visible(text: str) -> str:
+    """``text`` without characters that steer a display: controls, line ends, marks that turn its direction."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _names(graph: Graph) -> Mapping[str, str]:
+    return {node.id: f"n{number}" for number, node in enumerate(graph.nodes)}
+
+
+def _dot_text(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _mermaid_text(text: str) -> str:
+    # By number, not only quotes: Mermaid looks for directives (%%{...}%%) and styles (style ...:#...;) inside labels.
+    return "".join(c if c.isalnum() or c in _PLAIN_IN_MERMAID else f"#{ord(c)};" for c in text)

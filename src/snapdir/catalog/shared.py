@@ -1,0 +1,184 @@
+"""The history that travels with a store: one small immutable record for each push, below ``.catalog/``.
+
+A record's key begins with its time, so that a listing from a key on finds what is new. Clocks differ, so that listing
+goes back by ``OVERLAP`` behind the latest key that was seen; what is known already is not read again. Records are
+anybody's bytes: one that is no record, or not the one its key names, is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import anyio
+from blake3 import blake3
+
+from snapdir.catalog.record import Record, timestamp
+from snapdir.errors import CatalogError, ObjectNotFound, ungrouped
+from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
+from snapdir.model.sizes import MIB
+from snapdir.stores.base import ObjectInfo, Store
+
+__all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "write_record"]
+
+MAX_RECORD_BYTES = MIB
+"""Read of one record at most; the longest that ``Record`` allows is smaller."""
+
+OVERLAP = timedelta(days=1)
+"""How far behind the clocks of others a pusher's may be, for its record still to be found by who has read on."""
+
+READS_AT_ONCE = 32
+
+
+async def write_record(store: Store, record: Record) -> None:
+    """Add ``record`` to the history of ``store``. One request; nobody else ever writes the same key."""
+    await store.write(record_key(record.created_at, record.record_id), f"{record.to_json()}\n".encode())
+
+
+class SharedHistory:
+    """The records of one store, as far as they are new.
+
+    Args:
+        location: What the store is called here; records say this, whatever their writer called it.
+        known: Record ids at ``location`` that need not be read.
+        position: The latest key of an earlier reading; empty to read from the beginning.
+        now: UTC. A key of the future never becomes the position: it would hide what comes until then.
+
+    Attributes:
+        position: For the next reading, once ``new_records`` has ended.
+        skipped: Keys of what is no record.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        location: str,
+        *,
+        known: Collection[str] = (),
+        position: str = "",
+        now: datetime | None = None,
+    ) -> None:
+        self._store = store
+        self._location = location
+        self._known = known
+        self._start = position
+        now = now or datetime.now(UTC)
+        self._now = records_since(timestamp(now))
+        self._soon = records_since(timestamp(now + OVERLAP))
+        self._found_start = False
+        self.position = ""
+        self.skipped: list[str] = []
+
+    async def new_records(self) -> AsyncIterator[list[Record]]:
+        """Records that are not known, in the order of their keys, as they arrive.
+
+        Where the key at the position is gone, this is not the store that was read before (or was cleaned), and
+        everything is listed.
+
+        Raises:
+            StoreError: the store fails.
+        Cost: a request for 1,000 keys behind the position, and one for each new record.
+        """
+        async for batch in self._batches(_overlapping(self._start)):
+            yield batch
+        if self._start and not self._found_start:
+            self.position = ""
+            async for batch in self._batches(""):
+                yield batch
+
+    async def latest(self) -> Record | None:
+        """The newest record, or None: reads it alone, whatever else is new. Does not move the position.
+
+        Cost: a request for 1,000 keys behind the position, and one more.
+        """
+        newest = await self._newest(_overlapping(self._start))
+        if newest is None and self._start:
+            newest = await self._newest("")
+        return None if newest is None else await self._read(newest)
+
+    async def _newest(self, start_after: str) -> ObjectInfo | None:
+        newest: ObjectInfo | None = None
+        async for page in self._store.list(RECORDS, start_after=start_after):
+            newest = next((info for info in reversed(page) if self._is_past(info.key)), newest)
+        return newest
+
+    def _is_past(self, key: str) -> bool:
+        """Whether a record's key is not of a future that no clock's error explains."""
+        return record_of_key(key) is not None and key < self._soon
+
+    async def _batches(self, start_after: str) -> AsyncIterator[list[Record]]:
+        async for page in self._store.list(RECORDS, start_after=start_after):
+            found = [info for info in page if self._note(info.key)]
+            if found and (batch := await self._read_all(found)):
+                yield batch
+
+    def _note(self, key: str) -> bool:
+        """Move the position, and say whether there is a record to be read at ``key``."""
+        parsed = record_of_key(key)
+        if parsed is None:
+            return False
+        self._found_start = self._found_start or key == self._start
+        if key < self._now:
+            self.position = max(self.position, key)
+        record_id = parsed[1]
+        return record_id not in self._known and _copied_id(record_id, self._location) not in self._known
+
+    async def _read_all(self, infos: Sequence[ObjectInfo]) -> list[Record]:
+        found: dict[str, Record] = {}
+        waiting = iter(infos)
+
+        async def read() -> None:
+            for info in waiting:
+                if record := await self._read(info):
+                    found[info.key] = record
+
+        with ungrouped(f"read the history of {self._location}"):
+            async with anyio.create_task_group() as group:
+                for _ in range(min(READS_AT_ONCE, len(infos))):
+                    group.start_soon(read)
+        return [found[info.key] for info in infos if info.key in found]
+
+    async def _read(self, info: ObjectInfo) -> Record | None:
+        """The record at a key, as one of this location; None for what is none, or gone."""
+        if info.size > MAX_RECORD_BYTES:
+            self.skipped.append(info.key)
+            return None
+        try:
+            record = _named_by(info.key, await self._store.read(info.key, length=MAX_RECORD_BYTES))
+        except ObjectNotFound:
+            return None
+        except CatalogError:
+            self.skipped.append(info.key)
+            return None
+        if record.location == self._location:
+            return record
+        # A copied store, or one with two names: its records are as true here, and are no others' when merged.
+        return replace(record, location=self._location, record_id=_copied_id(record.record_id, self._location))
+
+
+def _named_by(key: str, stored: bytes) -> Record:
+    """The record in ``stored``.
+
+    Raises:
+        CatalogError: it is none, or not the one its key names.
+    """
+    record = Record.from_json(stored)
+    if record_key(record.created_at, record.record_id) != key:
+        raise CatalogError(f"{key}: this is another record")
+    return record
+
+
+def _overlapping(position: str) -> str:
+    """Where to list from so as not to miss what was written behind ``position`` by a late clock."""
+    parsed = record_of_key(position)
+    if parsed is None:
+        return ""
+    try:
+        return records_since(timestamp(datetime.fromisoformat(parsed[0]).replace(tzinfo=UTC) - OVERLAP))
+    except (ValueError, OverflowError):  # a key of the right shape, but no time
+        return ""
+
+
+def _copied_id(record_id: str, location: str) -> str:
+    return blake3(f"{record_id} {location}".encode()).hexdigest(length=16)
