@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         pull,
         push,
         push_cached,
+        resolve_id,
         size,
         stage,
         sync,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from snapdir.config import Config
     from snapdir.errors import (
         AccessDenied,
+        AmbiguousId,
         CatalogError,
         Conflict,
         ConnectionFailed,
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
         Throttled,
         TransferFailed,
         TransientStoreError,
+        UnknownId,
         UnsafeName,
         UnsafePath,
         WalkFailed,
@@ -80,6 +83,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessDenied",
+    "AmbiguousId",
     "BenchReport",
     "CacheReport",
     "CatalogError",
@@ -116,6 +120,7 @@ __all__ = [
     "Throttled",
     "TransferFailed",
     "TransientStoreError",
+    "UnknownId",
     "UnsafeName",
     "UnsafePath",
     "WalkFailed",
@@ -131,6 +136,7 @@ __all__ = [
     "pull",
     "push",
     "push_cached",
+    "resolve_id",
     "size",
     "stage",
     "sync",

@@ -67,6 +67,7 @@ __all__ = [
     "pull",
     "push",
     "push_cached",
+    "resolve_id",
     "size",
     "stage",
     "sync",
@@ -187,6 +188,7 @@ manifest = _blocking(api.manifest)
 pull = _blocking(api.pull)
 push = _blocking(api.push)
 push_cached = _blocking(api.push_cached)
+resolve_id = _blocking(api.resolve_id)
 size = _blocking(api.size)
 stage = _blocking(api.stage)
 sync = _blocking(api.sync)

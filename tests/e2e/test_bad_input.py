@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from snapdir.cli.main import root
+from snapdir.model.keys import manifest_key
 from tests.e2e.conftest import SECRET, Program, Run, left_behind
 from tests.e2e.scripted_s3 import ScriptedS3, answering, unused_port
 from tests.rclone_server import RcloneServer
@@ -70,6 +71,17 @@ def test_an_unknown_id(program: Program, pushed: str) -> None:
 
 def test_what_is_no_id(program: Program, pushed: str) -> None:
     pull(program, "xyz").failed_clearly("xyz", "64 hexadecimal digits")
+
+
+def test_the_first_digits_of_no_id_and_of_two(program: Program, pushed: str) -> None:
+    pull(program, "abcdef0").failed_clearly("abcdef0", "the first 8 or more")
+    pull(program, UNKNOWN[:8]).failed_clearly(UNKNOWN[:8], str(program.folder / "store"), "give all 64 digits")
+    assert pull(program, pushed[:8].upper()).code == 0
+    twin = pushed[:-1] + ("0" if pushed[-1] != "0" else "1")
+    planted = program.folder / "cache" / manifest_key(twin)
+    planted.parent.mkdir(parents=True)
+    planted.touch()
+    pull(program, pushed[:12]).failed_clearly("ambiguous", pushed, twin)
 
 
 @pytest.mark.parametrize("verb", ["pull", "fetch", "verify"])

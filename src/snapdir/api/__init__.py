@@ -1,8 +1,9 @@
 """The verbs as functions: each opens what it needs, runs one verb, and closes it again.
 
 Paths are ``str`` or ``os.PathLike``, with ``~`` expanded; a store is a URL, a bare path or a StoreUri; an id is a str
-or a SnapshotId. ``config`` says how to run (see Config); ``counters`` are running totals that a display may read
-meanwhile. All raise SnapdirError subclasses, and nothing else that a user can cause.
+or a SnapshotId, and 8 or more of its first digits will do (see ``resolve_id``). ``config`` says how to run (see
+Config); ``counters`` are running totals that a display may read meanwhile. All raise SnapdirError subclasses, and
+nothing else that a user can cause.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, sync, verify, verify_cache
     from snapdir.api.measuring import bench
+    from snapdir.api.naming import resolve_id
     from snapdir.api.retrieval import checkout, fetch, pull
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
     from snapdir.model.digest import SnapshotId
@@ -47,6 +49,7 @@ __all__ = [
     "pull",
     "push",
     "push_cached",
+    "resolve_id",
     "size",
     "stage",
     "sync",
@@ -67,6 +70,7 @@ _HOMES = {
         "verify_cache",
     ),
     "snapdir.api.measuring": ("bench",),
+    "snapdir.api.naming": ("resolve_id",),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
     "snapdir.model.digest": ("SnapshotId",),

@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio.to_thread
 
+from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     PathLike,
     local_path,
@@ -15,7 +16,6 @@ from snapdir.api.opening import (
     pool_hint,
 )
 from snapdir.config import Config
-from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri
 from snapdir.transfer.compare import DiffEntry, SizeStats, compare, measure, union
@@ -67,8 +67,8 @@ async def verify(
 
     config = config or Config()
     counters = counters or Counters()
-    identifier = SnapshotId(snapshot_id)
     async with opened(store, config, objects_store) as source:
+        identifier = await full_id(snapshot_id, config, source)
         if repair_from is not None:
             await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
             return True
@@ -94,7 +94,7 @@ async def verify_cache(
 
     config = config or Config()
     async with opened_cache(config) as cache:
-        wanted = None if snapshot_id is None else SnapshotId(snapshot_id)
+        wanted = None if snapshot_id is None else await full_id(snapshot_id, config)
         return await check_cache(
             cache, wanted, purge=purge and not dry_run, limits=config.limits, counters=counters or Counters()
         )
@@ -126,7 +126,8 @@ async def sync(
     config = config or Config()
     counters = counters or Counters()
     async with opened(src, config) as source, opened(dst, config) as target:
-        await copy_snapshot(SnapshotId(snapshot_id), source, target, limits=config.limits, counters=counters)
+        identifier = await full_id(snapshot_id, config, source)
+        await copy_snapshot(identifier, source, target, limits=config.limits, counters=counters)
 
 
 async def diff(opts: DiffOptions, *, config: Config | None = None) -> list[DiffEntry]:
@@ -149,7 +150,7 @@ async def size(store: str, id: str | None = None, *, config: Config | None = Non
     if id is None:
         return measure(await _all_manifests(store, config))
     async with opened(store, config) as source:
-        return measure([await source.read_manifest(SnapshotId(id))])
+        return measure([await source.read_manifest(await full_id(id, config, source))])
 
 
 async def _all_manifests(store: str, config: Config) -> list[Manifest]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
     PathLike,
     cached,
@@ -50,7 +51,7 @@ async def fetch(
     async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
         with pool_hint(objects_store):
             await fetch_snapshot(
-                SnapshotId(snapshot_id),
+                await full_id(snapshot_id, config, source),
                 source,
                 cache,
                 limits=config.limits,
@@ -74,8 +75,9 @@ async def checkout(
     """Make a directory hold a cached snapshot's files. Works offline. See ``transfer.checkout`` for every promise."""
     config = config or Config()
     options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
+    identifier = await full_id(snapshot_id, config)
     if not dry_run:
-        await _check_out_cached(SnapshotId(snapshot_id), dest, options, config, counters or Counters())
+        await _check_out_cached(identifier, dest, options, config, counters or Counters())
 
 
 async def pull(
@@ -105,12 +107,13 @@ async def pull(
     counters = counters or Counters()
     options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
     if use_cache:
-        await fetch(snapshot_id, store, objects_store=objects_store, dry_run=dry_run, config=config, counters=counters)
+        identifier = SnapshotId(await resolve_id(snapshot_id, store, config=config))
+        await fetch(identifier, store, objects_store=objects_store, dry_run=dry_run, config=config, counters=counters)
         if not dry_run:
-            await _check_out_cached(SnapshotId(snapshot_id), dest, options, config, counters)
+            await _check_out_cached(identifier, dest, options, config, counters)
         return
     async with opened(required(store), config, objects_store) as source:
-        m = await source.read_manifest(SnapshotId(snapshot_id))
+        m = await source.read_manifest(await full_id(snapshot_id, config, source))
         if dry_run:
             return
         with pool_hint(objects_store):

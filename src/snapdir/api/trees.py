@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio.to_thread
 
+from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     PathLike,
     cached,
@@ -20,7 +21,6 @@ from snapdir.api.opening import (
 from snapdir.config import Config
 from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
-from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import exclusion
 from snapdir.stores.urls import StoreURL
@@ -177,7 +177,7 @@ async def push_cached(
 
     config = config or Config()
     counters = counters or Counters()
-    identifier = SnapshotId(snapshot_id)
+    identifier = await full_id(snapshot_id, config)
     async with opened_cache(config) as cache:
         await cached(identifier, cache)
         if not dry_run:

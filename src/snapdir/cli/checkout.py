@@ -9,7 +9,7 @@ import click
 from snapdir.cli import options, render
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.targets import destination, required_id
+from snapdir.cli.targets import destination
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
 
@@ -49,7 +49,7 @@ def command(
     """
     from snapdir import api
 
-    wanted = required_id(snapshot_id)
+    wanted = invocation.full_id(snapshot_id)
     target = destination(path, force=force)
     try:
         invocation.transfer(

@@ -43,7 +43,8 @@ def command(
     """
     from snapdir import api
 
-    url, wanted = source_of(store, snapshot_id)
+    url = source_of(store, snapshot_id)
+    wanted = invocation.full_id(snapshot_id, store=url)
     invocation.transfer(
         partial(
             api.fetch,

@@ -6,12 +6,14 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from snapdir.cli import render
-from snapdir.cli.targets import concurrency, is_remote
+from snapdir.cli.targets import concurrency, is_remote, required_id
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.config import Config
+from snapdir.model.digest import ID_DIGITS, Digest, is_hexadecimal
 from snapdir.transfer.events import Counters
 
 __all__ = ["Invocation"]
@@ -54,6 +56,20 @@ class Invocation:
         if self.terminal.attended:
             self.terminal.note(render.summary(self.counters, time.monotonic() - started))
         return result
+
+    def full_id(self, snapshot_id: str | None, *, store: str | None = None) -> Digest:
+        """The id a verb was given, from its first digits if need be: looked for in the cache, and in ``store``.
+
+        Raises:
+            SnapdirError: none was given.
+            InvalidId, UnknownId, AmbiguousId: it names no snapshot, or several.
+        """
+        if snapshot_id is not None and is_hexadecimal(snapshot_id) and len(snapshot_id) != ID_DIGITS:
+            from snapdir import api
+
+            find = partial(api.resolve_id, snapshot_id, store, config=self.config)
+            return Digest(self.run(find, store=store))
+        return required_id(snapshot_id)
 
     def print(self, line: str) -> None:
         """The verb's result, on stdout."""

@@ -103,7 +103,7 @@ def snapshot(what: str = "Snapshot to work on") -> list[Flag]:
             metavar="<ID>",
             parse=text,
             section="Snapshot",
-            help=f"{what}: 64 hexadecimal digits.",
+            help=f"{what}: 64 hexadecimal digits, or the first 8 or more of them.",
         )
     ]
 

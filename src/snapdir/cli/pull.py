@@ -62,7 +62,8 @@ def command(
     """
     from snapdir import api
 
-    url, wanted = source_of(required_store(store) if no_cache else store, snapshot_id)
+    url = source_of(required_store(store) if no_cache else store, snapshot_id)
+    wanted = invocation.full_id(snapshot_id, store=url)
     target = destination(path, force=force)
     invocation.transfer(
         partial(

@@ -10,7 +10,7 @@ from snapdir.cli import options, render
 from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import exclusions, pool_of, required_id, required_store
+from snapdir.cli.targets import exclusions, pool_of, required_store
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
 
@@ -107,7 +107,7 @@ def _push_cached(
 ) -> str:
     from snapdir import api
 
-    snapshot_id = required_id(given_id)
+    snapshot_id = invocation.full_id(given_id)
     try:
         return invocation.transfer(
             partial(

@@ -94,14 +94,13 @@ def required_id(snapshot_id: str | None) -> Digest:
     return Digest(snapshot_id)
 
 
-def source_of(store: str | None, snapshot_id: str | None) -> tuple[str | None, Digest]:
-    """The store in its normal form and the id; a complete cache needs no store, so that None may do.
+def source_of(store: str | None, snapshot_id: str | None) -> str | None:
+    """The store in its normal form; a complete cache needs none, so that None may do where an id is given.
 
     Raises:
-        SnapdirError: neither is given, or no id, or ``store`` is no URI.
+        SnapdirError: neither is given, or ``store`` is no URI.
     """
-    url = required_store(store) if store is not None or snapshot_id is None else None
-    return url, required_id(snapshot_id)
+    return required_store(store) if store is not None or snapshot_id is None else None
 
 
 def destination(path: str | None, *, force: bool) -> str:

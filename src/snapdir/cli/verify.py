@@ -10,7 +10,7 @@ from snapdir.cli import options
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
-from snapdir.cli.targets import pool_of, required_id, required_store
+from snapdir.cli.targets import pool_of, required_store
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
@@ -72,7 +72,7 @@ def command(
             "the argument '--dryrun' cannot be used with '--repair-from <DIR>'", click.get_current_context()
         )
     url = required_store(store)
-    wanted = required_id(snapshot_id)
+    wanted = invocation.full_id(snapshot_id, store=url)
     invocation.run(
         partial(
             api.verify,

@@ -14,7 +14,6 @@ from snapdir.cli.parameters import Flag
 from snapdir.cli.terminal import Terminal, print_error
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing
-from snapdir.model.digest import Digest
 
 if TYPE_CHECKING:
     from snapdir.api import CacheReport
@@ -44,7 +43,7 @@ def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dry
     """
     from snapdir import api
 
-    wanted = None if snapshot_id is None else Digest(snapshot_id)
+    wanted = None if snapshot_id is None else invocation.full_id(snapshot_id)
     if purge and dryrun:
         print_error(render.dry_run("purge corrupt objects from the cache"))
     check = partial(

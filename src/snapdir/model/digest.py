@@ -6,9 +6,14 @@ import re
 
 from snapdir.errors import InvalidId
 
-__all__ = ["EMPTY_DIGEST", "Digest", "SnapshotId"]
+__all__ = ["EMPTY_DIGEST", "ID_DIGITS", "SHORTEST_PREFIX", "Digest", "SnapshotId", "id_prefix", "is_hexadecimal"]
+
+ID_DIGITS = 64
+SHORTEST_PREFIX = 8
+"""Digits that may stand for an id: in one of 8,600 stores of a thousand snapshots two of them share 8 (arithmetic)."""
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}").fullmatch
+_HEX = re.compile(r"[0-9a-fA-F]+").fullmatch
 
 
 class Digest(str):
@@ -37,3 +42,18 @@ class SnapshotId(Digest):
 
 EMPTY_DIGEST = Digest("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")
 """BLAKE3 of no bytes: every empty file and every empty directory."""
+
+
+def is_hexadecimal(text: str) -> bool:
+    return bool(_HEX(text))
+
+
+def id_prefix(text: str) -> str:
+    """The first digits of an id, in lower case.
+
+    Raises:
+        InvalidId: not hexadecimal, fewer than SHORTEST_PREFIX digits, or more than an id has.
+    """
+    if not is_hexadecimal(text) or not SHORTEST_PREFIX <= len(text) <= ID_DIGITS:
+        raise InvalidId(text, f"is not {ID_DIGITS} hexadecimal digits, nor the first {SHORTEST_PREFIX} or more of them")
+    return text.lower()

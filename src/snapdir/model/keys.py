@@ -17,6 +17,7 @@ __all__ = [
     "RECORDS",
     "digest_of_key",
     "manifest_key",
+    "manifest_prefix",
     "object_key",
     "record_key",
     "record_of_key",
@@ -39,6 +40,11 @@ def object_key(digest: str) -> str:
 
 def manifest_key(snapshot_id: str) -> str:
     return f"{MANIFESTS}{snapshot_id[:3]}/{snapshot_id[3:6]}/{snapshot_id[6:9]}/{snapshot_id[9:]}"
+
+
+def manifest_prefix(digits: str) -> str:
+    """What the keys of all manifests have in common whose ids start with ``digits``."""
+    return MANIFESTS + "/".join(filter(None, (digits[:3], digits[3:6], digits[6:9], digits[9:])))
 
 
 def digest_of_key(key: str, prefix: str) -> Digest | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from enum import Enum
 
 import anyio
@@ -13,7 +13,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import OBJECTS, digest_of_key, manifest_key
 from snapdir.repository.known import KnownObjects, KnownSnapshots
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import ObjectInfo
+from snapdir.stores.base import ObjectInfo, first_page
 
 __all__ = ["Answer", "Presence", "listing_pays"]
 
@@ -101,15 +101,12 @@ class Presence:
         self.listed_all = True
 
     async def _look_at_first_page(self) -> None:
-        pages = self._repository.objects.list(OBJECTS)
         try:
-            first = await anext(pages, None)
+            first = await first_page(self._repository.objects, OBJECTS)
         except StoreMissing:
             return
-        finally:
-            await _close(pages)
-        if first is None or len(first) < self._repository.objects.capabilities.list_page_keys:
-            self._add(first or ())
+        if len(first) < self._repository.objects.capabilities.list_page_keys:
+            self._add(first)
             self.stored_objects = len(self._sizes)
             self.listed_all = True
             return
@@ -123,9 +120,3 @@ class Presence:
             digest = digest_of_key(info.key, OBJECTS)
             if digest is not None:
                 self._sizes[digest] = info.size
-
-
-async def _close(pages: AsyncIterator[object]) -> None:
-    close = getattr(pages, "aclose", None)  # an async generator; an iterator of another kind has nothing to close
-    if close is not None:
-        await close()

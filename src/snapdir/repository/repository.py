@@ -17,10 +17,10 @@ from snapdir.errors import (
 )
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
-from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, object_key
+from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB
-from snapdir.stores.base import Body, Store, Upload
+from snapdir.stores.base import Body, Store, Upload, first_page
 
 __all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Repository"]
 
@@ -116,6 +116,15 @@ class Repository:
                 digest = digest_of_key(info.key, MANIFESTS)
                 if digest is not None:
                     yield digest
+
+    async def find_snapshots(self, digits: str) -> list[SnapshotId]:
+        """Ids of published snapshots that start with ``digits``, at most a page of them. One request.
+
+        Raises:
+            StoreMissing: the store does not exist.
+        """
+        page = await first_page(self.store, manifest_prefix(digits))
+        return [SnapshotId(digest) for info in page if (digest := digest_of_key(info.key, MANIFESTS))]
 
     async def object_size(self, digest: Digest) -> int | None:
         """Bytes the store holds for an object, None if it has none (or is yet to be made). One request."""

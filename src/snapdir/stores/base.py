@@ -20,6 +20,7 @@ __all__ = [
     "Upload",
     "body_length",
     "checked_range",
+    "first_page",
 ]
 
 
@@ -176,6 +177,21 @@ class Store(Protocol):
 
     async def aclose(self) -> None:
         """Release connections and threads. Safe to repeat."""
+
+
+async def first_page(store: Store, prefix: str) -> Sequence[ObjectInfo]:
+    """What one request lists below ``prefix``; empty if there is nothing.
+
+    Raises:
+        StoreMissing: the store itself does not exist.
+    """
+    pages = store.list(prefix)
+    try:
+        return await anext(pages, None) or ()
+    finally:
+        close = getattr(pages, "aclose", None)  # an async generator; other iterators have nothing to close
+        if close is not None:
+            await close()
 
 
 def body_length(body: Body) -> int:

@@ -11,7 +11,6 @@ from typing import TypeVar
 from anyio.to_thread import run_sync
 
 from snapdir.errors import (
-    FULL_DISK_ERRNOS,
     AccessDenied,
     NoSpace,
     ObjectNotFound,
@@ -19,6 +18,7 @@ from snapdir.errors import (
     StoreMissing,
     StoreRefused,
 )
+from snapdir.errors.local import FULL_DISK_ERRNOS
 
 __all__ = ["in_thread", "missing_store", "translate"]
 

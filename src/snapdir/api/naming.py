@@ -1,0 +1,52 @@
+"""Which snapshot an id means: all of its digits, or the first eight or more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from snapdir.api.opening import opened, opened_cache
+from snapdir.config import Config
+from snapdir.errors import StoreMissing
+from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix
+from snapdir.repository.repository import Repository
+
+__all__ = ["full_id", "resolve_id"]
+
+
+async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Config | None = None) -> str:
+    """The whole id of a snapshot, from its first digits: 8 at least, in either case.
+
+    The cache is looked through, and ``store``; exactly one id may match.
+
+    Raises:
+        InvalidId: not the digits of an id, or too few.
+        UnknownId: none matches; the message says where was looked.
+        AmbiguousId: several match; ``matches`` lists them.
+    Cost: one request (a page of a listing); none for 64 digits, which are not looked up.
+    """
+    config = config or Config()
+    if store is None or len(snapshot_id) == ID_DIGITS:
+        return await full_id(snapshot_id, config)
+    async with opened(store, config) as source:
+        return await full_id(snapshot_id, config, source)
+
+
+async def full_id(snapshot_id: str, config: Config, *sources: Repository | None) -> SnapshotId:
+    """``resolve_id`` among the cache and repositories that are open already."""
+    if len(snapshot_id) == ID_DIGITS:
+        return SnapshotId(snapshot_id)
+    digits = id_prefix(snapshot_id)
+    from snapdir.repository.naming import Place, find_snapshot
+
+    async with opened_cache(config) as cache:
+        places = [Place(f"the cache at {config.cache_dir}", partial(_find_cached, cache))]
+        places += [Place(source.url, source.find_snapshots) for source in sources if source is not None]
+        return await find_snapshot(digits, places)
+
+
+async def _find_cached(cache: Repository, digits: str) -> Iterable[str]:
+    try:
+        return await cache.find_snapshots(digits)
+    except StoreMissing:
+        return ()  # a cache that was never filled

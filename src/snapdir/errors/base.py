@@ -1,0 +1,144 @@
+"""The root, and what is wrong with what was given or found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+__all__ = [
+    "MAX_NAMED_OFFENDERS",
+    "AmbiguousId",
+    "CatalogError",
+    "Conflict",
+    "CorruptManifest",
+    "CorruptObject",
+    "HashMismatchError",
+    "InFluxError",
+    "InvalidId",
+    "InvalidOption",
+    "InvalidPack",
+    "InvalidStore",
+    "SnapdirError",
+    "UnsafePath",
+]
+
+MAX_NAMED_OFFENDERS = 20
+
+
+class SnapdirError(Exception):
+    """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with."""
+
+    code = "IO_ERROR"
+    exit_code = 1
+    prefix = ""
+
+    def __str__(self) -> str:
+        return self.prefix + super().__str__()
+
+
+class InvalidOption(SnapdirError):
+    """A bad value of an option or variable."""
+
+    exit_code = 2
+
+
+class InvalidId(SnapdirError):
+    """A snapshot id or object digest that is not 64 hexadecimal digits."""
+
+    code = "INVALID_ID"
+
+    def __init__(self, text: str, reason: str = "is not 64 hexadecimal digits") -> None:
+        super().__init__(text, reason)
+        self.text = text
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"invalid snapshot id: {self.text!r} {self.reason}"
+
+
+class AmbiguousId(InvalidId):
+    """The first digits of an id that several snapshots share. ``matches`` holds their ids."""
+
+    def __init__(self, prefix: str, matches: Sequence[str]) -> None:
+        super().__init__(prefix, f"could be any of {len(matches)} snapshots")
+        self.matches = tuple(matches)
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.matches[:MAX_NAMED_OFFENDERS])
+        return f"ambiguous snapshot id: {self.text!r} {self.reason}: {shown}; give more of its digits"
+
+
+class InvalidStore(SnapdirError):
+    """A store URL that cannot be opened. The message holds the right spelling."""
+
+    code = "INVALID_STORE"
+    prefix = "invalid store URI: "
+
+
+class InvalidPack(SnapdirError):
+    """A stream that is no complete SNAPPACK, or a list of ids that is none. No manifest of it was published."""
+
+    prefix = "invalid pack: "
+
+
+class Conflict(SnapdirError):
+    """Two sources claim one path with different content."""
+
+    code = "CONFLICT"
+    prefix = "conflict: "
+
+
+class UnsafePath(SnapdirError):
+    """A manifest path that could leave the destination, or that a filesystem could not tell from another one."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"unsafe path {self.path[:200]!r} in the manifest: {self.reason}; nothing was written for it"
+
+
+class InFluxError(SnapdirError):
+    """A file changed while it was read. ``path`` names it."""
+
+    code = "IN_FLUX"
+
+    def __init__(self, path: str | os.PathLike[str], what: str = "changed") -> None:
+        super().__init__(path, what)
+        self.path = os.fspath(path)
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"file {self.what} while it was read: {self.path}; run again when nothing writes to the tree"
+
+
+class CatalogError(SnapdirError):
+    """The local history cannot be read or written."""
+
+    code = "CATALOG_ERROR"
+
+
+class HashMismatchError(SnapdirError):
+    """Bytes at ``where`` that do not hash to their name: ``expected`` and ``actual`` are hex digests."""
+
+    code = "HASH_MISMATCH"
+
+    def __init__(self, where: str, *, expected: str, actual: str) -> None:
+        super().__init__(where, expected, actual)
+        self.where, self.expected, self.actual = where, expected, actual
+
+    def __str__(self) -> str:
+        return f"hash mismatch: integrity check failed for {self.where}: expected {self.expected}, got {self.actual}"
+
+
+class CorruptObject(HashMismatchError):
+    """An object whose bytes (or length) are not what its key says. Nothing of it stays under a final name."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; the store holds damaged bytes: push again from a good copy with --recheck"
+
+
+class CorruptManifest(HashMismatchError):
+    """A manifest whose text does not hash to its id."""

@@ -1,0 +1,98 @@
+"""A path of this machine that cannot be read or written."""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from snapdir.errors.base import MAX_NAMED_OFFENDERS, SnapdirError
+
+__all__ = [
+    "FULL_DISK_ERRNOS",
+    "DestinationConflict",
+    "LocalError",
+    "NoSpace",
+    "UnsafeName",
+    "WalkFailed",
+    "local_error",
+    "local_errors",
+]
+
+FULL_DISK_ERRNOS = frozenset({errno_names.ENOSPC, errno_names.EDQUOT})
+
+
+class LocalError(SnapdirError):
+    """A local path cannot be read or written. ``path`` names it; ``errno`` is the system's number or None."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str, *, errno: int | None = None) -> None:
+        super().__init__(path, reason)
+        self.path = os.fspath(path)
+        self.reason = reason
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return f"I/O error: {self.path}: {self.reason}"
+
+
+class WalkFailed(LocalError):
+    """Entries of a tree cannot be read. ``failures`` holds (path, reason), all that were met; 20 are shown."""
+
+    def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
+        super().__init__(*failures[0])
+        self.failures = tuple(failures)
+
+    def __str__(self) -> str:
+        if len(self.failures) == 1:
+            return super().__str__()
+        shown = "; ".join(f"{path}: {reason}" for path, reason in self.failures[:MAX_NAMED_OFFENDERS])
+        return f"I/O error: {len(self.failures)} entries cannot be read, the first of them: {shown}"
+
+
+class UnsafeName(LocalError):
+    """A file name that no manifest line can carry."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, f"{reason}; rename it or leave it out with --exclude")
+
+    def __str__(self) -> str:
+        return f"I/O error: {self.path!r}: {self.reason}"
+
+
+class DestinationConflict(LocalError):
+    """What stands at the destination must not be replaced. ``paths`` lists what is in the way."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str, *, paths: Sequence[str] = ()) -> None:
+        super().__init__(path, reason)
+        self.paths = tuple(paths)
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.paths[:MAX_NAMED_OFFENDERS])
+        return f"{self.path}: {self.reason}" + (f": {shown}" if shown else "")
+
+
+class NoSpace(LocalError):
+    """The filesystem that holds ``path`` (or a quota on it) is full."""
+
+    def __str__(self) -> str:
+        return (
+            f"no space left on the filesystem of {self.path}: free some space or choose another place, then run again"
+        )
+
+
+def local_error(error: OSError, path: str | os.PathLike[str]) -> LocalError:
+    """Our error for a system error met at ``path``."""
+    if error.errno in FULL_DISK_ERRNOS:
+        return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
+    reason = f"{os.strerror(error.errno)} (os error {error.errno})" if error.errno else str(error)
+    return LocalError(path, reason, errno=error.errno)
+
+
+@contextmanager
+def local_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn any OSError of the block into a LocalError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise local_error(error, path) from error

@@ -1,0 +1,60 @@
+"""Several failures at once, and one that leaves a task group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from snapdir.errors.base import MAX_NAMED_OFFENDERS, SnapdirError
+from snapdir.errors.local import NoSpace
+
+__all__ = [
+    "TransferFailed",
+    "ungrouped",
+]
+
+
+class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
+    """Several items failed. ``exceptions`` holds one error per item."""
+
+    def __init__(self, message: str, exceptions: Sequence[SnapdirError]) -> None:  # noqa: ARG002  # __new__ keeps it
+        self.code = exceptions[0].code
+        self.exit_code = max(error.exit_code for error in exceptions)
+
+    def derive(self, excs: Sequence[SnapdirError]) -> TransferFailed:  # type: ignore[override]  # narrower on purpose
+        return TransferFailed(self.message, excs)
+
+    def __str__(self) -> str:
+        shown = "; ".join(str(error) for error in self.exceptions[:MAX_NAMED_OFFENDERS])
+        return f"{self.message}: {len(self.exceptions)} failures: {shown}"
+
+
+@contextmanager
+def ungrouped(what: str) -> Iterator[None]:
+    """Let one failure inside a task group leave as itself, several as one TransferFailed named ``what``.
+
+    What is not ours (a bug, a KeyboardInterrupt) leaves as itself, before ours.
+    """
+    try:
+        yield
+    except TransferFailed:
+        raise
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))
+        unknown = [leaf for leaf in leaves if not isinstance(leaf, SnapdirError)]
+        if unknown:
+            raise unknown[0] from group
+        ours = list({str(leaf): leaf for leaf in leaves if isinstance(leaf, SnapdirError)}.values())
+        full_disk = [leaf for leaf in ours if isinstance(leaf, NoSpace)]  # whatever else failed follows from it
+        if full_disk or len(ours) == 1:
+            first = (full_disk or ours)[0]
+            raise first from first.__cause__
+        raise TransferFailed(what, ours) from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup) and not isinstance(error, TransferFailed):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,132 @@
+"""What a store did or did not do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snapdir.errors.base import SnapdirError
+
+__all__ = [
+    "AccessDenied",
+    "ConnectionFailed",
+    "IncompleteCache",
+    "InvalidManifest",
+    "InvalidResponse",
+    "ManifestNotFound",
+    "ObjectNotFound",
+    "StoreError",
+    "StoreMissing",
+    "StoreRefused",
+    "Throttled",
+    "TransientStoreError",
+    "UnknownId",
+]
+
+
+class StoreError(SnapdirError):
+    """The store failed or answered nonsense. ``key`` names what was asked for, when one thing was."""
+
+    code = "STORE_ERROR"
+    prefix = "store error: "
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class ObjectNotFound(StoreError):
+    """No bytes at ``key``."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"object not found: {key}", key=key)
+
+
+class IncompleteCache(ObjectNotFound):
+    """A cached snapshot lacks ``count`` objects; ``digest`` and ``path`` are those of the first."""
+
+    def __init__(self, snapshot_id: str, digest: str, path: str, count: int) -> None:
+        super().__init__(digest)
+        self.snapshot_id, self.digest, self.path, self.count = snapshot_id, digest, path, count
+
+    def __str__(self) -> str:
+        return (
+            f"cannot check out {self.snapshot_id}: object {self.digest} for {self.path} is missing from the cache"
+            f" ({self.count} object(s) absent); re-run `fetch`/`pull` to restore it"
+        )
+
+
+class ManifestNotFound(StoreError):
+    """No snapshot with this id in ``store``."""
+
+    def __init__(self, snapshot_id: str, store: str = "") -> None:
+        where = f" in {store}" if store else ""
+        super().__init__(f"manifest not found: {snapshot_id}{where}; check the id and the store")
+        self.snapshot_id = snapshot_id
+        self.store = store
+
+
+class UnknownId(ManifestNotFound):
+    """No snapshot whose id starts with ``prefix`` in any of ``places``."""
+
+    def __init__(self, prefix: str, places: Sequence[str]) -> None:
+        super().__init__(prefix, " or ".join(places))
+        self.prefix_digits = prefix
+        self.places = tuple(places)
+
+    def __str__(self) -> str:
+        return (
+            f"snapshot not found: no id in {self.store} starts with {self.prefix_digits!r}; "
+            "give all 64 digits, or name the store that has it"
+        )
+
+
+class InvalidManifest(StoreError):
+    """Stored text that does not parse as a manifest."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"failed to parse manifest: {reason}")
+        self.reason = reason
+
+
+class StoreMissing(StoreError):
+    """The directory or bucket of the store does not exist."""
+
+
+class AccessDenied(StoreError):
+    """Credentials are missing, wrong or not allowed to do this."""
+
+
+class StoreRefused(StoreError):
+    """A final refusal. ``status`` is the HTTP status or None; ``error_code`` the store's own word."""
+
+    def __init__(
+        self, message: str, *, key: str | None = None, status: int | None = None, error_code: str | None = None
+    ) -> None:
+        super().__init__(message, key=key)
+        self.status = status
+        self.error_code = error_code
+
+
+class TransientStoreError(StoreError):
+    """May succeed when asked again. ``attempts`` is set by the retrying layer when it gives up."""
+
+    attempts: int = 1
+
+    def __str__(self) -> str:
+        return super().__str__() + (f" (after {self.attempts} attempts)" if self.attempts > 1 else "")
+
+
+class Throttled(TransientStoreError):
+    """The store asks to slow down. ``retry_after_seconds`` is its wish, None when it gave none."""
+
+    def __init__(self, message: str, *, key: str | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message, key=key)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ConnectionFailed(TransientStoreError):
+    """No complete answer: refused, reset, unknown host, a timeout, or a body that ended early."""
+
+
+class InvalidResponse(TransientStoreError):
+    """An answer that makes no sense: a 200 with an error inside, a wrong length, a page of something else."""
