@@ -39,6 +39,7 @@ from snapdir.api import (
     SizeStats,
     SnapshotId,
     StoreUri,
+    SyncReport,
     id_from_manifest,
     manifest_size,
     version,
@@ -55,6 +56,7 @@ __all__ = [
     "SizeStats",
     "SnapshotId",
     "StoreUri",
+    "SyncReport",
     "bench",
     "checkout",
     "diff",
@@ -71,6 +73,7 @@ __all__ = [
     "size",
     "stage",
     "sync",
+    "sync_all",
     "verify",
     "verify_cache",
     "version",
@@ -192,5 +195,6 @@ resolve_id = _blocking(api.resolve_id)
 size = _blocking(api.size)
 stage = _blocking(api.stage)
 sync = _blocking(api.sync)
+sync_all = _blocking(api.sync_all)
 verify = _blocking(api.verify)
 verify_cache = _blocking(api.verify_cache)

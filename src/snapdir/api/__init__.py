@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, sync, verify, verify_cache
+    from snapdir.api.copying import sync, sync_all
+    from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, verify, verify_cache
     from snapdir.api.measuring import bench
     from snapdir.api.naming import resolve_id
     from snapdir.api.retrieval import checkout, fetch, pull
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from snapdir.stores.urls import StoreUri
     from snapdir.transfer.bench_report import BenchReport
     from snapdir.transfer.compare import DiffEntry, SizeStats
-    from snapdir.transfer.reports import CacheReport
+    from snapdir.transfer.reports import CacheReport, SyncReport
 
 __all__ = [
     "BenchReport",
@@ -37,6 +38,7 @@ __all__ = [
     "SizeStats",
     "SnapshotId",
     "StoreUri",
+    "SyncReport",
     "bench",
     "checkout",
     "diff",
@@ -53,19 +55,20 @@ __all__ = [
     "size",
     "stage",
     "sync",
+    "sync_all",
     "verify",
     "verify_cache",
     "version",
 ]
 
 _HOMES = {
+    "snapdir.api.copying": ("sync", "sync_all"),
     "snapdir.api.inspection": (
         "DiffOptions",
         "diff",
         "flush_cache",
         "manifest_size",
         "size",
-        "sync",
         "verify",
         "verify_cache",
     ),
@@ -79,7 +82,7 @@ _HOMES = {
     "snapdir.stores.urls": ("StoreUri",),
     "snapdir.transfer.bench_report": ("BenchReport",),
     "snapdir.transfer.compare": ("DiffEntry", "SizeStats"),
-    "snapdir.transfer.reports": ("CacheReport",),
+    "snapdir.transfer.reports": ("CacheReport", "SyncReport"),
 }
 """Where each name lives. A verb loads the modules of its own room only, which the command line waits for."""
 

@@ -1,4 +1,4 @@
-"""Questions and care: verify, verify_cache, flush_cache, sync, diff, size."""
+"""Questions and care: verify, verify_cache, flush_cache, diff, size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snapdir.transfer.compare import DiffEntry, SizeStats, compare, measure, uni
 from snapdir.transfer.events import Counters
 from snapdir.transfer.reports import CacheReport
 
-__all__ = ["DiffOptions", "diff", "flush_cache", "manifest_size", "size", "sync", "verify", "verify_cache"]
+__all__ = ["DiffOptions", "diff", "flush_cache", "manifest_size", "size", "verify", "verify_cache"]
 
 
 class DiffOptions:
@@ -110,24 +110,6 @@ async def flush_cache(*, dry_run: bool = False, config: Config | None = None) ->
 
     config = config or Config()
     await anyio.to_thread.run_sync(partial(flush, config.cache_dir, dry_run=dry_run))
-
-
-async def sync(
-    snapshot_id: str,
-    src: str,
-    dst: str,
-    *,
-    config: Config | None = None,
-    counters: Counters | None = None,
-) -> None:
-    """Copy a snapshot from one store to another; objects first, the manifest last."""
-    from snapdir.transfer.sync import sync as copy_snapshot
-
-    config = config or Config()
-    counters = counters or Counters()
-    async with opened(src, config) as source, opened(dst, config) as target:
-        identifier = await full_id(snapshot_id, config, source)
-        await copy_snapshot(identifier, source, target, limits=config.limits, counters=counters)
 
 
 async def diff(opts: DiffOptions, *, config: Config | None = None) -> list[DiffEntry]:

@@ -173,7 +173,8 @@ async def push_cached(
     Raises:
         ManifestNotFound: it is not in the cache.
     """
-    from snapdir.transfer.sync import sync as copy_snapshot
+    from snapdir.transfer.object_copy import ObjectCopier
+    from snapdir.transfer.sync import StoreSync
 
     config = config or Config()
     counters = counters or Counters()
@@ -182,6 +183,6 @@ async def push_cached(
         await cached(identifier, cache)
         if not dry_run:
             async with opened(store, config, objects_store) as to:
-                limits = config.limits
-                await copy_snapshot(identifier, cache, to, limits=limits, counters=counters, recheck=recheck)
+                copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
+                await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
     return str(identifier)

@@ -35,6 +35,7 @@ VERBS = (
     "verify",
     "verify-cache",
     "flush-cache",
+    "sync",
     "version",
     "autocomplete",
     "help",

@@ -16,10 +16,12 @@ __all__ = [
     "destination",
     "exclusions",
     "is_remote",
+    "is_same_store",
     "pool_of",
     "required_id",
     "required_store",
     "source_of",
+    "store_url",
 ]
 
 NO_ID = "missing --id option"
@@ -39,24 +41,30 @@ def required_store(store: str | None) -> str:
         from snapdir.transfer.fetch import NO_STORE
 
         raise SnapdirError(NO_STORE)
-    return _normal(store)
+    return store_url(store)
 
 
-def pool_of(objects_store: str | None) -> str | None:
-    """The pool of ``--objects-store`` in its normal form, if there is one.
+def pool_of(objects_store: str | None, option: str = "--objects-store") -> str | None:
+    """The pool that ``option`` names in its normal form, if there is one.
 
     Raises:
         SnapdirError: it is no URI.
     """
-    return None if objects_store is None else _normal(objects_store, "resolving --objects-store: ")
+    return None if objects_store is None else store_url(objects_store, option)
 
 
-def _normal(store: str, where: str = "") -> str:
+def store_url(store: str, option: str = "") -> str:
+    """``store``, as ``option`` names it, in its normal form.
+
+    Raises:
+        SnapdirError: it is no URI.
+    """
     try:
         return str(StoreURL.parse(store))
     except InvalidStore as error:
         if _HAS_SCHEME(store):
             raise
+        where = f"resolving {option}: " if option else ""
         raise SnapdirError(
             f"{where}invalid store protocol: '{store}': expected a URI like file:///path or s3://bucket/prefix, "
             "or a path like ./store"
@@ -68,6 +76,18 @@ def is_remote(store: str) -> bool:
         return StoreURL.parse(store).scheme != "file"
     except InvalidStore:
         return False
+
+
+def is_same_store(first: str, second: str) -> bool:
+    """Whether two URLs name one place, however they are spelled.
+
+    Raises:
+        InvalidStore: one of them is no URL.
+    """
+    one, other = StoreURL.parse(first), StoreURL.parse(second)
+    if one.scheme == other.scheme == "file":
+        return os.path.realpath(one.path) == os.path.realpath(other.path)
+    return one == other
 
 
 def concurrency(jobs: int, store: str | None) -> str:

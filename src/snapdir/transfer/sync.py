@@ -1,119 +1,137 @@
-"""Copy a snapshot from one repository to another, without a stop on disk."""
+"""Copy snapshots from one repository to another: objects first, each manifest last."""
 
 from __future__ import annotations
 
-import anyio
-import anyio.from_thread
-
-from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound, StoreMissing, ungrouped
+from snapdir.errors import (
+    CorruptManifest,
+    HashMismatchError,
+    InvalidManifest,
+    ManifestNotFound,
+    ObjectNotFound,
+    SnapdirError,
+    StoreMissing,
+    TransferFailed,
+    ungrouped,
+)
 from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.keys import manifest_key
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Upload
 from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.parts import Part, part_size
-from snapdir.transfer.plan import Wanted, plan_objects
-from snapdir.transfer.ranges import RangeReader, Sink
-from snapdir.transfer.stages import Budget, run_workers
-from snapdir.transfer.true_size import with_true_size
-from snapdir.transfer.upload import ABORT_SECONDS
+from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.plan import plan_objects
+from snapdir.transfer.reports import SyncReport
 
-__all__ = ["sync"]
+__all__ = ["StoreSync"]
+
+DAMAGED = (HashMismatchError, InvalidManifest, ManifestNotFound, ObjectNotFound)
+"""What is wrong with one snapshot of a store, and says nothing of the next one."""
 
 
-async def sync(
-    snapshot_id: Digest,
-    source: Repository,
-    target: Repository,
-    *,
-    limits: Limits,
-    counters: Counters,
-    recheck: bool = False,
-) -> None:
-    """Copy every object that ``target`` lacks, then the manifest. A snapshot that is there already costs one read.
+class StoreSync:
+    """Copies from ``source`` to ``target`` with one copier.
 
     Args:
-        recheck: Trust nothing ``target`` says it has: every object is sent again, and the manifest.
-
-    Raises:
-        ManifestNotFound, ObjectNotFound, CorruptObject: the source cannot give it; the target then has no manifest.
+        recheck: Copy a snapshot although ``target`` has its manifest, and write that anew.
+        dry_run: Only count; nothing is written.
     """
-    if not recheck and await _is_published(snapshot_id, target):
-        counters.already_complete = True
-        return
-    manifest = await source.read_manifest(snapshot_id)
-    objects = plan_objects(manifest)
-    counters.begin("transfer", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
-    copier = _Copier(source, target, limits, counters, recheck=recheck)
-    with ungrouped(f"sync {snapshot_id}"):
-        await run_workers(objects, copier.copy, workers=min(copier.workers, len(objects)))
-    await target.write_manifest(manifest, SnapshotId(snapshot_id), replace=recheck)
 
-
-async def _is_published(snapshot_id: Digest, target: Repository) -> bool:
-    try:
-        await target.read_manifest(snapshot_id)
-    except (ManifestNotFound, StoreMissing, CorruptManifest, InvalidManifest):
-        return False  # absent, or torn: only then is there something to do
-    return True
-
-
-class _Copier:
     def __init__(
-        self, source: Repository, target: Repository, limits: Limits, counters: Counters, *, recheck: bool
+        self,
+        source: Repository,
+        target: Repository,
+        copier: ObjectCopier,
+        counters: Counters,
+        *,
+        recheck: bool = False,
+        dry_run: bool = False,
     ) -> None:
-        concurrency = min(source.objects.capabilities.max_concurrency, target.objects.capabilities.max_concurrency)
-        self.workers = limits.workers(concurrency)
-        self._memory = Budget(limits.memory_bytes)
-        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
-        self._source = source
+        self.source = source
         self._target = target
-        self._limits = limits
+        self._copier = copier
         self._counters = counters
         self._recheck = recheck
+        self._dry_run = dry_run
 
-    async def copy(self, one: Wanted) -> None:
-        async def copy_sized(size: int) -> None:
-            if await self._is_present(one.digest, size):
-                self._counters.objects_skipped += 1
-            elif size <= self._limits.large_bytes:
-                await self._copy_whole(one.digest, size)
-            else:
-                await self._copy_parts(one.digest, size)
+    async def copy(self, snapshot_id: Digest) -> SyncReport:
+        """Copy one snapshot. One that is there already costs one read.
 
-        await with_true_size(self._source, one, copy_sized)
-        self._counters.files_done += 1
+        Raises:
+            ManifestNotFound, ObjectNotFound, CorruptObject: the source cannot give it; the target then has no manifest.
+        """
+        if not self._recheck and await self._is_published(snapshot_id):
+            self._counters.already_complete = True
+            return SyncReport((snapshot_id,))
+        return await self._copy_new(snapshot_id)
 
-    async def _is_present(self, digest: Digest, size: int) -> bool:
-        return not self._recheck and await self._target.object_size(digest) == size
+    async def copy_all(self) -> SyncReport:
+        """Copy every snapshot of the source that the target does not list. A damaged one does not keep back the rest.
 
-    async def _copy_whole(self, digest: Digest, size: int) -> None:
-        async with self._memory.share(size):
-            data = await self._source.read_object(digest, size)
-            await self._target.write_object(digest, data)
-        self._counters.bytes_done += size
-        self._count_sent(size)
+        Raises:
+            TransferFailed: snapshots that could not be copied, when all others have been.
+        """
+        present = set() if self._recheck else await _listed(self._target)
+        reports: list[SyncReport] = []
+        failures: list[SnapdirError] = []
+        for snapshot_id in sorted(await _listed(self.source, must_exist=True) - present):
+            try:
+                reports.append(await self._copy_new(snapshot_id))
+            except DAMAGED as error:
+                error.add_note(f"while copying snapshot {snapshot_id}")
+                failures.append(error)
+        if failures:
+            raise TransferFailed("sync --all", failures) if len(failures) > 1 else failures[0]
+        return _sum(reports)
 
-    async def _copy_parts(self, digest: Digest, size: int) -> None:
-        """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
-        part_bytes = part_size(size, self._limits.part_bytes, self._target.objects.capabilities)
-        upload = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
+    async def prune(self) -> int:
+        """Remove the target's manifests of snapshots that the source does not list, and count them. Objects stay.
+
+        Raises:
+            SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish.
+        """
+        listed = await _listed(self.source, must_exist=True)
+        extra = sorted(await _listed(self._target) - listed)
+        if extra and not listed:
+            raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self._target.url}")
+        if not self._dry_run:
+            await self._target.store.delete([manifest_key(snapshot_id) for snapshot_id in extra])
+        return len(extra)
+
+    async def _copy_new(self, snapshot_id: Digest) -> SyncReport:
+        manifest = await self.source.read_manifest(snapshot_id)
+        objects = plan_objects(manifest)
+        counters = self._counters
+        counters.begin("transfer", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
+        before = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
+        with ungrouped(f"sync {snapshot_id}"):
+            if self._dry_run:
+                missing = await self._copier.count_missing(objects)
+                return SyncReport((snapshot_id,), missing, len(objects) - missing)
+            await self._copier.copy_all(objects)
+        await self._target.write_manifest(manifest, SnapshotId(snapshot_id), replace=self._recheck)
+        after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
+        return SyncReport((snapshot_id,), *(now - then for now, then in zip(after, before, strict=True)))
+
+    async def _is_published(self, snapshot_id: Digest) -> bool:
         try:
-            await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)
-            await upload.commit()
-        except BaseException:
-            with anyio.move_on_after(ABORT_SECONDS, shield=True):
-                await upload.abort()
+            await self._target.read_manifest(snapshot_id)
+        except (ManifestNotFound, StoreMissing, CorruptManifest, InvalidManifest):
+            return False  # absent, or torn: only then is there something to do
+        return True
+
+
+async def _listed(repository: Repository, *, must_exist: bool = False) -> set[Digest]:
+    try:
+        return {snapshot_id async for snapshot_id in repository.list_snapshots()}
+    except StoreMissing:
+        if must_exist:
             raise
-        self._count_sent(size)
-
-    def _count_sent(self, size: int) -> None:
-        self._counters.objects_sent += 1
-        self._counters.bytes_sent += size
+        return set()  # a store that its first write will make
 
 
-def _part_writer(upload: Upload) -> Sink:
-    def write(part: Part, data: memoryview) -> None:
-        anyio.from_thread.run(upload.write_part, part.number, data)
-
-    return write
+def _sum(reports: list[SyncReport]) -> SyncReport:
+    return SyncReport(
+        tuple(one for report in reports for one in report.snapshots),
+        copied=sum(report.copied for report in reports),
+        skipped=sum(report.skipped for report in reports),
+        copied_bytes=sum(report.copied_bytes for report in reports),
+    )

@@ -1,0 +1,107 @@
+"""From store to store: sync, sync_all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from snapdir.api.naming import full_id
+from snapdir.api.opening import opened, pool_hint, refuse_external
+from snapdir.config import Config
+from snapdir.errors import InvalidStore
+from snapdir.stores.urls import StoreURL
+from snapdir.transfer.events import Counters
+from snapdir.transfer.reports import SyncReport
+
+if TYPE_CHECKING:
+    from snapdir.transfer.sync import StoreSync
+
+__all__ = ["sync", "sync_all"]
+
+Side = tuple[str, str | None]
+"""A store, and the pool of its objects if they are not in it."""
+
+
+async def sync(
+    snapshot_id: str,
+    src: str,
+    dst: str,
+    *,
+    src_objects: str | None = None,
+    dst_objects: str | None = None,
+    delete: bool = False,
+    recheck: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> SyncReport:
+    """Copy a snapshot from one store to another; objects first, the manifest last. Nothing stops on this disk.
+
+    Args:
+        src_objects, dst_objects: The pool of a side whose objects are not in the store itself.
+        delete: Then remove the manifests of ``dst`` that ``src`` does not have. Objects stay.
+        recheck: Trust nothing ``dst`` says it has: every object is sent again, and the manifest.
+
+    Raises:
+        ManifestNotFound, ObjectNotFound, CorruptObject: ``src`` cannot give it; ``dst`` then has no manifest of it.
+        InvalidStore: a store that gives no bytes by key, or ``delete`` in anything but one directory of this host.
+    """
+    config = config or Config()
+    async with _opened_pair(
+        (src, src_objects), (dst, dst_objects), delete, config, counters, recheck=recheck, dry_run=dry_run
+    ) as pair:
+        report = await pair.copy(await full_id(snapshot_id, config, pair.source))
+        return replace(report, pruned=await pair.prune()) if delete else report
+
+
+async def sync_all(
+    src: str,
+    dst: str,
+    *,
+    src_objects: str | None = None,
+    dst_objects: str | None = None,
+    delete: bool = False,
+    recheck: bool = False,
+    dry_run: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> SyncReport:
+    """Copy every snapshot of ``src`` that ``dst`` does not list. Otherwise as ``sync``.
+
+    Raises:
+        TransferFailed: some snapshots are damaged; all others have been copied, and nothing was removed.
+    """
+    async with _opened_pair(
+        (src, src_objects), (dst, dst_objects), delete, config, counters, recheck=recheck, dry_run=dry_run
+    ) as pair:
+        report = await pair.copy_all()
+        return replace(report, pruned=await pair.prune()) if delete else report
+
+
+@asynccontextmanager
+async def _opened_pair(
+    src: Side,
+    dst: Side,
+    delete: bool,
+    config: Config | None,
+    counters: Counters | None,
+    *,
+    recheck: bool,
+    dry_run: bool,
+) -> AsyncIterator[StoreSync]:
+    from snapdir.transfer.object_copy import ObjectCopier
+    from snapdir.transfer.sync import StoreSync
+
+    config = config or Config()
+    counters = counters or Counters()
+    refuse_external("sync", *src, *dst)
+    if delete and (dst[1] is not None or StoreURL.parse(dst[0]).scheme != "file"):
+        raise InvalidStore(
+            f"mirror unsupported: --delete requires a local file:// destination without a pool, not {dst[0]}"
+        )
+    with pool_hint(src[1]):
+        async with opened(src[0], config, src[1]) as source, opened(dst[0], config, dst[1]) as target:
+            copier = ObjectCopier(source, target, config.limits, counters, recheck=recheck)
+            yield StoreSync(source, target, copier, counters, recheck=recheck, dry_run=dry_run)

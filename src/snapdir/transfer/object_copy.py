@@ -1,0 +1,143 @@
+"""Copy objects from one repository to another, without a stop on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+import anyio.from_thread
+
+from snapdir.model.digest import Digest
+from snapdir.repository.presence import Answer, Presence, listing_pays
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import Upload
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.parts import Part, part_size
+from snapdir.transfer.plan import Wanted
+from snapdir.transfer.ranges import RangeReader, Sink
+from snapdir.transfer.stages import Budget, run_workers
+from snapdir.transfer.true_size import with_true_size
+from snapdir.transfer.upload import ABORT_SECONDS
+
+__all__ = ["ObjectCopier"]
+
+
+class ObjectCopier:
+    """Copies what ``target`` lacks. What it has found or copied once it does not look for again.
+
+    Args:
+        recheck: Trust nothing ``target`` says it has: every object is sent again.
+    """
+
+    def __init__(
+        self, source: Repository, target: Repository, limits: Limits, counters: Counters, *, recheck: bool = False
+    ) -> None:
+        concurrency = min(source.objects.capabilities.max_concurrency, target.objects.capabilities.max_concurrency)
+        self._workers = limits.workers(concurrency)
+        self._memory = Budget(limits.memory_bytes)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
+        self._source = source
+        self._target = target
+        self._limits = limits
+        self._counters = counters
+        self._recheck = recheck
+        self._presence = Presence(target)
+        self._settled: set[Digest] = set()
+
+    async def copy_all(self, objects: Sequence[Wanted]) -> None:
+        """Copy every one of ``objects`` that is not there, several at a time, each verified on its way.
+
+        Raises:
+            ObjectNotFound, CorruptObject: the source cannot give it.
+        """
+        await self._learn(len(objects))
+        await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
+
+    async def count_missing(self, objects: Sequence[Wanted]) -> int:
+        """How many of ``objects`` a copy would have to send; those count as settled from then on."""
+        await self._learn(len(objects))
+        missing = 0
+
+        async def look(one: Wanted) -> None:
+            nonlocal missing
+            present = one.digest in self._settled or await self._has_any_length(one)
+            self._settled.add(one.digest)
+            missing += not present
+
+        await run_workers(objects, look, workers=min(self._workers, len(objects)))
+        return missing
+
+    async def _learn(self, count: int) -> None:
+        """List the target where that takes fewer requests than asking for ``count`` objects one by one."""
+        presence = self._presence
+        capabilities = self._target.objects.capabilities
+        if self._recheck or not capabilities.remote or presence.listed_all or count < capabilities.list_page_keys // 8:
+            return
+        if presence.stored_objects is None:
+            await presence.learn(None)
+        stored = presence.stored_objects
+        if stored is not None and listing_pays(
+            stored_objects=stored, objects_to_send=count, page_keys=capabilities.list_page_keys
+        ):
+            await presence.list_all()
+
+    async def _copy(self, one: Wanted) -> None:
+        async def copy_sized(size: int) -> None:
+            if await self._is_present(one.digest, size):
+                self._counters.objects_skipped += 1
+            elif size <= self._limits.large_bytes:
+                await self._copy_whole(one.digest, size)
+            else:
+                await self._copy_parts(one.digest, size)
+
+        if one.digest in self._settled:
+            self._counters.objects_skipped += 1
+        else:
+            await with_true_size(self._source, one, copy_sized)
+            self._settled.add(one.digest)
+        self._counters.files_done += 1
+
+    async def _is_present(self, digest: Digest, size: int) -> bool:
+        if self._recheck:
+            return False
+        answer = self._presence.answer(digest, size)
+        if answer is Answer.UNKNOWN:
+            return await self._target.object_size(digest) == size
+        return answer is Answer.PRESENT
+
+    async def _has_any_length(self, one: Wanted) -> bool:
+        if one.size is not None:
+            return await self._is_present(one.digest, one.size)
+        return await self._target.object_size(one.digest) is not None
+
+    async def _copy_whole(self, digest: Digest, size: int) -> None:
+        async with self._memory.share(size):
+            data = await self._source.read_object(digest, size)
+            await self._target.write_object(digest, data)
+        self._counters.bytes_done += size
+        self._count_sent(size)
+
+    async def _copy_parts(self, digest: Digest, size: int) -> None:
+        """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
+        part_bytes = part_size(size, self._limits.part_bytes, self._target.objects.capabilities)
+        upload = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
+        try:
+            await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)
+            await upload.commit()
+        except BaseException:
+            with anyio.move_on_after(ABORT_SECONDS, shield=True):
+                await upload.abort()
+            raise
+        self._count_sent(size)
+
+    def _count_sent(self, size: int) -> None:
+        self._counters.objects_sent += 1
+        self._counters.bytes_sent += size
+
+
+def _part_writer(upload: Upload) -> Sink:
+    def write(part: Part, data: memoryview) -> None:
+        anyio.from_thread.run(upload.write_part, part.number, data)
+
+    return write
