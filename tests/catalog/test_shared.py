@@ -130,7 +130,7 @@ async def test_a_key_of_the_far_future_hides_nothing() -> None:
     late = record_at(NOW)
     await write_record(reader.store, late)
     assert await reader.read(NOW + timedelta(minutes=1)) == [late]
-    assert await SharedHistory(reader.store, HERE, now=NOW).latest() == late
+    assert await SharedHistory(reader.store, HERE, now=NOW).newest() == late
 
 
 async def test_a_store_made_anew_under_its_old_name_is_read_from_the_beginning() -> None:
@@ -223,17 +223,17 @@ async def test_a_copied_store_has_its_history_at_its_new_place() -> None:
     assert here.record_id != there.record_id
 
 
-async def test_the_latest_record_costs_two_requests() -> None:
+async def test_the_newest_record_costs_two_requests() -> None:
     reader = Reader()
     written = [record_at(NOW - timedelta(hours=number)) for number in range(20)]
     for record in written:
         await write_record(reader.store, record)
-    assert await SharedHistory(reader.store, HERE, now=NOW).latest() == written[0]
+    assert await SharedHistory(reader.store, HERE, now=NOW).newest() == written[0]
     assert (len(reader.store.lists), len(reader.store.reads)) == (1, 1)
 
 
-async def test_a_store_without_history_has_no_latest_record() -> None:
-    assert await SharedHistory(MemoryStore(), HERE, now=NOW).latest() is None
+async def test_a_store_without_history_has_no_newest_record() -> None:
+    assert await SharedHistory(MemoryStore(), HERE, now=NOW).newest() is None
     assert await Reader().read() == []
 
 

@@ -123,6 +123,16 @@ class Catalog:
         conditions, values = _conditions(locations, snapshot_id)
         return self._select(f"SELECT {_COLUMNS} FROM records {conditions} {_NEWEST_FIRST}", values)  # noqa: S608
 
+    def latest(self, location: str) -> Record | None:
+        """The record that the next one at a location follows."""
+        return self._latest(location, not_after=timestamp(datetime.now(UTC) + FUTURE))
+
+    def record_ids(self, location: str) -> set[str]:
+        """The ids of the records at a location."""
+        with self._failures():
+            rows = self._connection.execute("SELECT record_id FROM records WHERE location = ?", (location,))
+            return {record_id for (record_id,) in rows}
+
     def latest_by_location(self) -> list[Record]:
         """The latest record of each location, in the order of the locations' bytes."""
         latest: dict[str, Record] = {}

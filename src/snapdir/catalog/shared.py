@@ -87,15 +87,19 @@ class SharedHistory:
             async for batch in self._batches(""):
                 yield batch
 
-    async def latest(self) -> Record | None:
-        """The newest record, or None: reads it alone, whatever else is new. Does not move the position.
+    async def newest(self, *, since: str = "") -> Record | None:
+        """The newest record if it is not known: it alone is read, whatever else is new. Does not move the position.
 
-        Cost: a request for 1,000 keys behind the position, and one more.
+        Args:
+            since: ``created_at`` of a record that should be there: nothing older than the overlap is listed.
+
+        Cost: a request for 1,000 keys from there on, and one to read it.
         """
-        newest = await self._newest(_overlapping(self._start))
-        if newest is None and self._start:
-            newest = await self._newest("")
-        return None if newest is None else await self._read(newest)
+        start = max(_overlapping(self._start), _earlier(since))
+        found = await self._newest(start)
+        if found is None and start:
+            found = await self._newest("")
+        return await self._read(found) if found is not None and self._is_new(found.key) else None
 
     async def _newest(self, start_after: str) -> ObjectInfo | None:
         newest: ObjectInfo | None = None
@@ -115,14 +119,18 @@ class SharedHistory:
 
     def _note(self, key: str) -> bool:
         """Move the position, and say whether there is a record to be read at ``key``."""
-        parsed = record_of_key(key)
-        if parsed is None:
+        if record_of_key(key) is None:
             return False
         self._found_start = self._found_start or key == self._start
         if key < self._now:
             self.position = max(self.position, key)
-        record_id = parsed[1]
-        return record_id not in self._known and _copied_id(record_id, self._location) not in self._known
+        return self._is_new(key)
+
+    def _is_new(self, key: str) -> bool:
+        parsed = record_of_key(key)
+        if parsed is None:
+            return False
+        return parsed[1] not in self._known and _copied_id(parsed[1], self._location) not in self._known
 
     async def _read_all(self, infos: Sequence[ObjectInfo]) -> list[Record]:
         found: dict[str, Record] = {}
@@ -172,11 +180,14 @@ def _named_by(key: str, stored: bytes) -> Record:
 def _overlapping(position: str) -> str:
     """Where to list from so as not to miss what was written behind ``position`` by a late clock."""
     parsed = record_of_key(position)
-    if parsed is None:
-        return ""
+    return "" if parsed is None else _earlier(parsed[0])
+
+
+def _earlier(created_at: str) -> str:
+    """What is right before the records of ``OVERLAP`` before ``created_at``; empty for what is no time."""
     try:
-        return records_since(timestamp(datetime.fromisoformat(parsed[0]).replace(tzinfo=UTC) - OVERLAP))
-    except (ValueError, OverflowError):  # a key of the right shape, but no time
+        return records_since(timestamp(datetime.fromisoformat(created_at).replace(tzinfo=UTC) - OVERLAP))
+    except (ValueError, OverflowError):  # a key may have the right shape, and be no time
         return ""
 
 

@@ -1,0 +1,88 @@
+"""Between this machine's catalog and the history that travels with a store: both ways."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio.to_thread
+
+from snapdir.catalog.catalog import Catalog
+from snapdir.catalog.record import Provenance
+from snapdir.catalog.shared import SharedHistory, write_record
+from snapdir.errors import StoreError
+from snapdir.stores.base import Store
+
+__all__ = ["read_history", "record_push"]
+
+
+async def read_history(catalog: Catalog, store: Store, location: str) -> list[str]:
+    """Take over every new record of a store.
+
+    Args:
+        location: What the store is called in the catalog.
+
+    Returns:
+        Keys below ``.catalog/`` that hold no record: they were skipped.
+
+    Raises:
+        StoreError: the store cannot be read.
+        CatalogError: the catalog cannot be.
+    Cost: see ``SharedHistory.new_records``.
+    """
+    history = await _opened(catalog, store, location)
+    async for batch in history.new_records():
+        await anyio.to_thread.run_sync(catalog.add_foreign, batch)
+    await anyio.to_thread.run_sync(catalog.set_mark, _mark(location), history.position)
+    return history.skipped
+
+
+async def record_push(
+    catalog: Catalog, snapshot_id: str, location: str, *, provenance: Provenance | None, shared: Store | None
+) -> None:
+    """Note a push that succeeded, here and in the history of the store it went to.
+
+    Args:
+        shared: The store, whose newest record is then looked at, so that the new one follows it; None leaves it alone.
+
+    Raises:
+        StoreError: the store's history cannot be read or written; the catalog has the record all the same.
+        CatalogError: the catalog cannot be read or written.
+    Cost: no request where the catalog knows the snapshot as the latest there and ``provenance`` says nothing; else a
+        listing, a read if somebody else was there since, and a write.
+    """
+    latest = await anyio.to_thread.run_sync(catalog.latest, location)
+    if latest is not None and latest.id == snapshot_id and not provenance:
+        return
+    failure = (
+        None
+        if shared is None
+        else await _learn_newest(catalog, shared, location, since=latest.created_at if latest else "")
+    )
+    note = partial(catalog.record, "push", snapshot_id, location, provenance=provenance)
+    made = await anyio.to_thread.run_sync(note)
+    if failure is not None:
+        raise failure
+    if made is not None and shared is not None:
+        await write_record(shared, made)
+
+
+async def _learn_newest(catalog: Catalog, store: Store, location: str, *, since: str) -> StoreError | None:
+    history = await _opened(catalog, store, location)
+    try:
+        newest = await history.newest(since=since)
+    except StoreError as error:
+        return error
+    if newest is not None:
+        await anyio.to_thread.run_sync(catalog.add_foreign, [newest])
+    return None
+
+
+async def _opened(catalog: Catalog, store: Store, location: str) -> SharedHistory:
+    known = await anyio.to_thread.run_sync(catalog.record_ids, location)
+    position = await anyio.to_thread.run_sync(catalog.mark, _mark(location))
+    return SharedHistory(store, location, known=known, position=position or "")
+
+
+def _mark(location: str) -> str:
+    """Under which name a catalog keeps how far a store's history has been read."""
+    return f"shared history of {location}"
