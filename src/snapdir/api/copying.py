@@ -33,6 +33,7 @@ async def sync(
     dst_objects: str | None = None,
     delete: bool = False,
     recheck: bool = False,
+    server_copy: bool = True,
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
@@ -43,6 +44,8 @@ async def sync(
         src_objects, dst_objects: The pool of a side whose objects are not in the store itself.
         delete: Then remove the manifests of ``dst`` that ``src`` does not have. Objects stay.
         recheck: Trust nothing ``dst`` says it has: every object is sent again, and the manifest.
+        server_copy: Where one S3 service holds both, have it copy the objects without their bytes passing through here.
+            Their lengths are compared then, their hashes are not: ``verify`` reads them. Off with ``recheck``.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject: ``src`` cannot give it; ``dst`` then has no manifest of it.
@@ -50,7 +53,14 @@ async def sync(
     """
     config = config or Config()
     async with _opened_pair(
-        (src, src_objects), (dst, dst_objects), delete, config, counters, recheck=recheck, dry_run=dry_run
+        (src, src_objects),
+        (dst, dst_objects),
+        delete,
+        config,
+        counters,
+        recheck=recheck,
+        server_copy=server_copy,
+        dry_run=dry_run,
     ) as pair:
         report = await pair.copy(await full_id(snapshot_id, config, pair.source))
         return replace(report, pruned=await pair.prune()) if delete else report
@@ -64,6 +74,7 @@ async def sync_all(
     dst_objects: str | None = None,
     delete: bool = False,
     recheck: bool = False,
+    server_copy: bool = True,
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
@@ -74,7 +85,14 @@ async def sync_all(
         TransferFailed: some snapshots are damaged; all others have been copied, and nothing was removed.
     """
     async with _opened_pair(
-        (src, src_objects), (dst, dst_objects), delete, config, counters, recheck=recheck, dry_run=dry_run
+        (src, src_objects),
+        (dst, dst_objects),
+        delete,
+        config,
+        counters,
+        recheck=recheck,
+        server_copy=server_copy,
+        dry_run=dry_run,
     ) as pair:
         report = await pair.copy_all()
         return replace(report, pruned=await pair.prune()) if delete else report
@@ -89,6 +107,7 @@ async def _opened_pair(
     counters: Counters | None,
     *,
     recheck: bool,
+    server_copy: bool,
     dry_run: bool,
 ) -> AsyncIterator[StoreSync]:
     from snapdir.transfer.object_copy import ObjectCopier
@@ -103,5 +122,5 @@ async def _opened_pair(
         )
     with pool_hint(src[1]):
         async with opened(src[0], config, src[1]) as source, opened(dst[0], config, dst[1]) as target:
-            copier = ObjectCopier(source, target, config.limits, counters, recheck=recheck)
+            copier = ObjectCopier(source, target, config.limits, counters, recheck=recheck, server_copy=server_copy)
             yield StoreSync(source, target, copier, counters, recheck=recheck, dry_run=dry_run)

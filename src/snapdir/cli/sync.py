@@ -53,6 +53,12 @@ from snapdir.transfer.reports import SyncReport
             section="Stores",
             help="Send every object again, whatever --to says it has, and hash it on the way.",
         ),
+        Flag(
+            "--no-server-copy",
+            is_flag=True,
+            section="Stores",
+            help="Read and hash every object although one S3 service holds both stores and could copy by itself.",
+        ),
         *options.engine(),
         *options.rates(),
         *options.retries(),
@@ -77,6 +83,7 @@ def command(
     every: bool,
     delete: bool,
     recheck: bool,
+    no_server_copy: bool,
     dryrun: bool,
 ) -> None:
     """Copy a snapshot from one store to another, and print its id.
@@ -107,6 +114,7 @@ def command(
             dst_objects=pool_of(to_objects, "--to-objects"),
             delete=delete,
             recheck=recheck,
+            server_copy=not no_server_copy,
             dry_run=dryrun,
             config=invocation.config,
             counters=invocation.counters,

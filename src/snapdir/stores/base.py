@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from snapdir.errors import InvalidResponse
+from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.model.sizes import GIB, MIB, TIB
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Buffer",
     "Capabilities",
     "FileRange",
+    "NoServerCopy",
     "ObjectInfo",
     "Store",
     "Upload",
@@ -71,6 +72,10 @@ class Capabilities:
         conditional_write: Of two racing ``write(..., if_absent=True)`` only one writes.
         remote: Requests cross a network: worth overlapping, counting and retrying.
         list_page_keys: Keys that one page of a listing holds at most.
+        copy_service: Names the service that copies objects by itself (``Store.copy_from``) between all stores with this
+            name; empty where nothing does.
+        copy_place: What a key of this store begins with in that service.
+        max_copy_bytes: Largest object of one ``copy_from``, and range of one ``copy_part``.
     """
 
     max_concurrency: int = 64
@@ -81,6 +86,9 @@ class Capabilities:
     conditional_write: bool = False
     remote: bool = True
     list_page_keys: int = 1000
+    copy_service: str = ""
+    copy_place: str = ""
+    max_copy_bytes: int = GIB
 
 
 class Upload(Protocol):
@@ -96,6 +104,13 @@ class Upload(Protocol):
 
     async def write_part(self, number: int, body: Body) -> None:
         """Write part ``number``, counted from 1. Parts come in any order and side by side; a repeat replaces."""
+
+    async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
+        """Take ``length`` bytes from ``start`` of an object of the same service as part ``number``.
+
+        Args:
+            source: As for ``Store.copy_from``.
+        """
 
     async def commit(self) -> None:
         """Publish all parts, in order, as the object."""
@@ -161,6 +176,19 @@ class Store(Protocol):
             False if ``if_absent`` found the key taken, else True.
         """
 
+    async def copy_from(self, key: str, source: str) -> None:
+        """Have the service itself store at ``key`` what it holds at ``source``; no byte of it passes through here.
+
+        Nobody has looked at the bytes then: what is copied is as good as what was there.
+
+        Args:
+            source: ``capabilities.copy_place`` of a store with the same ``copy_service``, and a key of that.
+
+        Raises:
+            ObjectNotFound: nothing at ``source``.
+            StoreRefused: this store copies nothing, or did not understand; what is at ``key`` is not to be believed.
+        """
+
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         """Start an object of ``size`` bytes in all that comes in parts of ``part_bytes``, the last one shorter.
 
@@ -192,6 +220,18 @@ async def first_page(store: Store, prefix: str) -> Sequence[ObjectInfo]:
         close = getattr(pages, "aclose", None)  # an async generator; other iterators have nothing to close
         if close is not None:
             await close()
+
+
+class NoServerCopy:
+    """What a store, or an upload, says that copies nothing by itself."""
+
+    __slots__ = ()
+
+    async def copy_from(self, key: str, source: str) -> None:  # noqa: ARG002  # the shape of every store
+        raise StoreRefused(f"{key}: this store copies nothing by itself", key=key)
+
+    async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:  # noqa: ARG002
+        raise StoreRefused(f"part {number}: this store copies nothing by itself")
 
 
 def body_length(body: Body) -> int:

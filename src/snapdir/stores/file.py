@@ -13,7 +13,7 @@ from typing import TypeVar
 from anyio.lowlevel import checkpoint
 
 from snapdir.errors import ObjectNotFound, StoreRefused
-from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo
 from snapdir.stores.file_failures import in_thread
 from snapdir.stores.file_listing import listed
 from snapdir.stores.file_upload import FileUpload
@@ -29,7 +29,7 @@ READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 Result = TypeVar("Result")
 
 
-class FileStore:
+class FileStore(NoServerCopy):
     """A directory on a filesystem of this host; it and what is above it are made by the first write.
 
     Objects become durable in batches: with ``settings.fsync``, writing a key below ``.manifests/`` first flushes the

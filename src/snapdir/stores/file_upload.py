@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 
 from snapdir.errors import StoreRefused
-from snapdir.stores.base import Body, body_length
+from snapdir.stores.base import Body, NoServerCopy, body_length
 from snapdir.stores.file_failures import in_thread
 from snapdir.stores.file_writing import FileWriter, final_mode, remove
 
 __all__ = ["FileUpload"]
 
 
-class FileUpload:
+class FileUpload(NoServerCopy):
     """Parts land at their final offsets of one temporary; ``commit`` renames it.
 
     The temporary is opened once a part (3 µs beside the hop's 113), so an upload that is forgotten holds no

@@ -215,6 +215,10 @@ class LimitingStore(StoreWrapper):
         async with self.place(body_length(body)):
             return await self.inner.write(key, body, if_absent=if_absent)
 
+    async def copy_from(self, key: str, source: str) -> None:
+        async with self.place(0):
+            await self.inner.copy_from(key, source)
+
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         async with self.place(0):
             upload = await self.inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
@@ -256,6 +260,10 @@ class _LimitedUpload:
     async def write_part(self, number: int, body: Body) -> None:
         async with self._store.place(body_length(body)):
             await self._inner.write_part(number, body)
+
+    async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
+        async with self._store.place(0):
+            await self._inner.copy_part(number, source, start=start, length=length)
 
     async def commit(self) -> None:
         async with self._store.place(0):

@@ -13,7 +13,7 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import TIB
-from snapdir.stores.base import Body, Capabilities, FileRange, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo
 
 __all__ = ["MemoryStore", "MemoryUpload"]
 
@@ -23,7 +23,7 @@ CAPABILITIES = Capabilities(
 
 
 @dataclass(slots=True)
-class MemoryStore:
+class MemoryStore(NoServerCopy):
     """Bytes at keys in a dict.
 
     Attributes:
@@ -108,7 +108,7 @@ class MemoryStore:
         self._modified[key] = self.clock()
 
 
-class MemoryUpload:
+class MemoryUpload(NoServerCopy):
     """Parts in a dict until they are committed."""
 
     resume_token: str | None = None

@@ -175,6 +175,9 @@ class RetryingStore(StoreWrapper):
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self._retry(partial(self.inner.write, key, body, if_absent=if_absent))
 
+    async def copy_from(self, key: str, source: str) -> None:
+        await self._retry(partial(self.inner.copy_from, key, source))
+
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         upload = await self._retry(
             partial(self.inner.begin_upload, key, size=size, part_bytes=part_bytes, resume=resume)
@@ -235,6 +238,9 @@ class _RetryingUpload:
 
     async def write_part(self, number: int, body: Body) -> None:
         await self._retry(partial(self._inner.write_part, number, body))
+
+    async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
+        await self._retry(partial(self._inner.copy_part, number, source, start=start, length=length))
 
     async def commit(self) -> None:
         await self._retry(self._inner.commit)

@@ -42,6 +42,9 @@ class StoreWrapper:
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.inner.write(key, body, if_absent=if_absent)
 
+    async def copy_from(self, key: str, source: str) -> None:
+        await self.inner.copy_from(key, source)
+
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         return await self.inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
 

@@ -44,6 +44,7 @@ class FaultyStore:
         read: str = "",
         write: str = "",
         delete: str = "",
+        copy: str = "",
         begin: str = "",
         part: str = "",
         commit: str = "",
@@ -56,6 +57,7 @@ class FaultyStore:
             "page": page,
             "write": write,
             "delete": delete,
+            "copy": copy,
             "begin": begin,
             "part": part,
             "commit": commit,
@@ -97,6 +99,9 @@ class FaultyStore:
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.call("write", key, lambda: self._inner.write(key, body, if_absent=if_absent))
+
+    async def copy_from(self, key: str, source: str) -> None:
+        await self.call("copy", key, lambda: self._inner.copy_from(key, source))
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> FaultyUpload:
         def begin() -> Awaitable[Upload]:
@@ -142,6 +147,12 @@ class FaultyUpload:
 
     async def write_part(self, number: int, body: Body) -> None:
         await self._store.call("part", f"{self._key}#{number}", lambda: self._inner.write_part(number, body))
+
+    async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
+        def copy() -> Awaitable[None]:
+            return self._inner.copy_part(number, source, start=start, length=length)
+
+        await self._store.call("part", f"{self._key}#{number}", copy)
 
     async def commit(self) -> None:
         await self._store.call("commit", self._key, self._inner.commit)

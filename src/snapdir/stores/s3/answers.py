@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from snapdir.errors import InvalidResponse
+from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded, encoded
 from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
@@ -20,6 +20,7 @@ __all__ = [
     "check_completed",
     "completion_body",
     "content_md5",
+    "copied_etag",
     "delete_body",
     "deletion_failures",
     "list_page",
@@ -152,6 +153,22 @@ def deletion_failures(body: bytes, asked: Asked) -> list[tuple[str, str]]:
     """(key, code) of what DeleteObjects could not delete."""
     root = _root(body, asked, "DeleteResult")
     return [(error.text("Key") or "", error.text("Code") or "") for error in root.all("Error")]
+
+
+def copied_etag(body: bytes, asked: Asked, name: str) -> tuple[str, int | None]:
+    """ETag and, where it is told, CRC32C of what the service copied; ``name`` is the element that says so.
+
+    Raises:
+        StoreError: the error inside: as for ``check_completed``.
+        StoreRefused: no such element. A service that does not know the header takes the request for an empty write.
+    """
+    root = _parsed(body)
+    if root is not None and root.name == "Error":
+        raise refusal_error(refusal_of(500, body, {}), asked)
+    if root is None or root.name != name:
+        raise StoreRefused(f"{asked}: this service does not copy", key=asked.key, error_code="NotImplemented")
+    crc = root.text("ChecksumCRC32C")
+    return root.text("ETag") or "", decoded(crc) if crc else None
 
 
 def completion_body(parts: Sequence[UploadedPart]) -> bytes:

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from snapdir.errors import InvalidResponse, StoreError
+from snapdir.errors import InvalidResponse, StoreError, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded
 from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
 from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
 
 __all__ = [
+    "copied",
     "list_page",
     "must_be_s3",
     "object_info",
@@ -46,6 +47,19 @@ def required(asked: Asked, answer: Answer, field: str) -> Any:
     if value is None:
         raise _invalid(asked, f"an answer without {field}; {PROXY}")
     return value
+
+
+def copied(asked: Asked, answer: Answer, field: str) -> tuple[str, int | None]:
+    """ETag and, where it is told, CRC32C of what the service copied.
+
+    Raises:
+        StoreRefused: not a word of a copy. A service that does not know the header takes the request for a write.
+    """
+    result = answer.get(field) or {}
+    if "ETag" not in result:
+        raise StoreRefused(f"{asked}: this service does not copy", key=asked.key, error_code="NotImplemented")
+    crc = result.get("ChecksumCRC32C")
+    return str(result["ETag"]), decoded(crc) if crc else None
 
 
 def object_info(asked: Asked, answer: Answer) -> ObjectInfo:

@@ -12,6 +12,7 @@ from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRe
 from snapdir.stores.base import Body, ObjectInfo, checked_range
 from snapdir.stores.retrying import BodyCutShort
 from snapdir.stores.s3.boto_answers import (
+    copied,
     list_page,
     must_be_s3,
     object_info,
@@ -97,6 +98,12 @@ class BotoTransport:
         must_be_s3(asked, answer)
         return True
 
+    async def copy(self, key: str, source: str) -> None:
+        asked = Asked(self._target, "COPY", key)
+        place = {"Key": self._target.full_key(key), "CopySource": _copy_source(source)}
+        answer = await self._call_within(COMPLETE_SECONDS, asked, "copy_object", **place)
+        copied(asked, answer, "CopyObjectResult")
+
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage:
         asked = Asked(self._target, "LIST")
         place: dict[str, str] = {"Prefix": self._target.full_key(prefix)}
@@ -131,6 +138,23 @@ class BotoTransport:
         place = {"Key": self._target.full_key(key), "UploadId": upload_id, "PartNumber": number}
         answer = await self._send(asked, "upload_part", body, crc32c, **place)
         return str(required(asked, answer, "ETag"))
+
+    async def copy_part(
+        self, key: str, upload_id: str, number: int, source: str, *, start: int, length: int
+    ) -> UploadedPart:
+        asked = Asked(self._target, f"COPY PART {number}", key)
+        answer = await self._call_within(
+            COMPLETE_SECONDS,
+            asked,
+            "upload_part_copy",
+            Key=self._target.full_key(key),
+            UploadId=upload_id,
+            PartNumber=number,
+            CopySource=_copy_source(source),
+            CopySourceRange=f"bytes={start}-{start + length - 1}",
+        )
+        etag, crc32c = copied(asked, answer, "CopyPartResult")
+        return UploadedPart(number, etag, length, crc32c)
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
         asked = Asked(self._target, "COMPLETE UPLOAD", key)
@@ -272,6 +296,11 @@ def _within(asked: Asked, seconds: float) -> Iterator[anyio.CancelScope]:
         yield scope
     if scope.cancelled_caught:
         raise ConnectionFailed(f"{asked}: nothing moved for too long (limit {seconds:g} s)", key=asked.key)
+
+
+def _copy_source(source: str) -> dict[str, str]:
+    bucket, _, key = source.partition("/")
+    return {"Bucket": bucket, "Key": key}
 
 
 def _part(part: UploadedPart) -> dict[str, Any]:

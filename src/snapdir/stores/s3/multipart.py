@@ -53,9 +53,7 @@ class S3Upload:
 
     async def write_part(self, number: int, body: Body) -> None:
         length = body_length(body)
-        expected = min(self._part_bytes, self._size - (number - 1) * self._part_bytes)
-        if number < 1 or length != max(expected, 0):
-            raise self._refused(f"part {number} of {length} bytes does not fit")
+        self._check_length(number, length)
         if await self._is_stored(number, body, length):
             return
         sent_crc: int | None = None
@@ -71,6 +69,16 @@ class S3Upload:
             crc = await self._checksums.of(body, required=True)
             etag = await self._checksums.send(body, crc, put)
         self._parts[number] = UploadedPart(number, etag, length, sent_crc)
+
+    async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
+        self._check_length(number, length)
+        copied = await self._transport.copy_part(self._key, self._upload_id, number, source, start=start, length=length)
+        self._parts[number] = copied
+
+    def _check_length(self, number: int, length: int) -> None:
+        expected = min(self._part_bytes, self._size - (number - 1) * self._part_bytes)
+        if number < 1 or length != max(expected, 0):
+            raise self._refused(f"part {number} of {length} bytes does not fit")
 
     async def _is_stored(self, number: int, body: Body, length: int) -> bool:
         """Take over a part that an earlier run has sent, unless the service says that it holds other bytes."""

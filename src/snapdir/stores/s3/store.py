@@ -49,6 +49,8 @@ class S3Store:
             max_object_bytes=MAX_PARTS * PART_BYTES[1],
             # AWS keeps the promise. Others ignore the header, which reads like success: rclone overwrites.
             conditional_write=target.is_aws,
+            copy_service=f"s3 at {target.endpoint or 'aws'}",
+            copy_place=f"{target.bucket}/{target.prefix}",
         )
 
     @classmethod
@@ -124,6 +126,9 @@ class S3Store:
             return await self._transport.put(key, body, crc32c=sent_crc, if_absent=conditional)
 
         return await self._checksums.send(body, crc, put)
+
+    async def copy_from(self, key: str, source: str) -> None:
+        await self._transport.copy(key, source)
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> S3Upload:
         async def create(checksums: bool) -> tuple[str, bool]:

@@ -63,6 +63,13 @@ class Transport(Protocol):
     async def put(self, key: str, body: Body, *, crc32c: int | None, if_absent: bool) -> bool:
         """Write an object; False if ``if_absent`` found one."""
 
+    async def copy(self, key: str, source: str) -> None:
+        """Have the service copy an object: ``source`` is a bucket, a slash, and the whole key there.
+
+        Raises:
+            StoreRefused: the answer is none to this question: the service may have written something else.
+        """
+
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage: ...
 
     async def delete(self, keys: Sequence[str]) -> None: ...
@@ -72,6 +79,11 @@ class Transport(Protocol):
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Body, *, crc32c: int | None) -> str:
         """Write one part and return its ETag."""
+
+    async def copy_part(
+        self, key: str, upload_id: str, number: int, source: str, *, start: int, length: int
+    ) -> UploadedPart:
+        """Have the service take a range of an object as one part; ``source`` and failures as for ``copy``."""
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None: ...
 

@@ -12,7 +12,7 @@ from snapdir.stores.s3.checksums import encoded
 from snapdir.stores.s3.failures import Asked, refusal_error
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.ranges import body_length_of, range_header
-from snapdir.stores.s3.signing import encode_query
+from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
 from snapdir.stores.s3.wire_errors import WireError
@@ -71,6 +71,11 @@ class WireTransport:
             raise _refused(response, asked)
         return response.status != 412
 
+    async def copy(self, key: str, source: str) -> None:
+        asked = Asked(self._target, "COPY", key)
+        response = await self._send(asked, b"PUT", headers=_copy_source(source), body=b"")
+        answers.copied_etag(response.body, asked, "CopyObjectResult")
+
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage:
         asked = Asked(self._target, "LIST")
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", self._target.full_key(prefix))]
@@ -99,6 +104,16 @@ class WireTransport:
         if not etag:
             raise InvalidResponse(f"{asked}: the answer to part {number} has no ETag", key=key)
         return etag.decode("latin-1")
+
+    async def copy_part(
+        self, key: str, upload_id: str, number: int, source: str, *, start: int, length: int
+    ) -> UploadedPart:
+        asked = Asked(self._target, "COPY", key)
+        query = [("partNumber", str(number)), ("uploadId", upload_id)]
+        headers = {**_copy_source(source), b"x-amz-copy-source-range": b"bytes=%d-%d" % (start, start + length - 1)}
+        response = await self._send(asked, b"PUT", query=query, headers=headers, body=b"")
+        etag, crc32c = answers.copied_etag(response.body, asked, "CopyPartResult")
+        return UploadedPart(number, etag, length, crc32c)
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
         asked = Asked(self._target, "POST", key)
@@ -246,6 +261,10 @@ def _must_be_s3(response: Response, asked: Asked) -> None:
             f"{asked}: a success without an ETag or a request id; check the endpoint and any proxy in between",
             key=asked.key,
         )
+
+
+def _copy_source(source: str) -> Mapping[bytes, bytes]:
+    return {b"x-amz-copy-source": encode_path(f"/{source}")}
 
 
 def _checksum(crc32c: int | None) -> Mapping[bytes, bytes]:
