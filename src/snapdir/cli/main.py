@@ -44,7 +44,13 @@ VERBS = (
 """In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module
 ``verify_cache``, imported when called."""
 
-HIDDEN = {"completions": "autocomplete", "man": "man"}
+HIDDEN = {
+    "completions": "autocomplete",
+    "man": "man",
+    "objects-needed": "objects_needed",
+    "receive-pack": "receive_pack",
+    "send-pack": "send_pack",
+}
 """Verbs that scripts use and the help does not list, with their modules."""
 
 

@@ -12,7 +12,7 @@
     ├── InvalidId                     not 64 hex digits, nor enough of them               INVALID_ID
     │   └── AmbiguousId               the first digits of several snapshots
     ├── InvalidStore                  not a store URL that can be opened                  INVALID_STORE
-    ├── InvalidPack                   a stream that is no complete SNAPPACK, or a list of ids that is none
+    ├── InvalidPack                   a stream that is no complete SNAPPACK
     ├── Conflict                      two sources claim one path                          CONFLICT
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── InFluxError                   a file changed while it was read                    IN_FLUX

@@ -76,7 +76,7 @@ class InvalidStore(SnapdirError):
 
 
 class InvalidPack(SnapdirError):
-    """A stream that is no complete SNAPPACK, or a list of ids that is none. No manifest of it was published."""
+    """A stream that is no complete SNAPPACK. No manifest of it was published."""
 
     prefix = "invalid pack: "
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from snapdir.errors import InvalidPack
+from snapdir.errors import InvalidPack, SnapdirError
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB, format_size
 
@@ -148,13 +148,13 @@ def parse_digests(text: bytes) -> list[Digest]:
     """Digests of a list with one on a line, without repeats, in their order; blank lines are skipped.
 
     Raises:
-        InvalidPack: a line is anything else; none of the list is to be used then.
+        SnapdirError: a line is anything else; none of the list is to be used then.
     """
     found: dict[Digest, None] = {}
     for number, line in enumerate(text.split(b"\n"), 1):
         if not line.strip():
             continue
         if not _DIGEST(line):
-            raise InvalidPack(f"line {number} of the list is not 64 lowercase hexadecimal digits: {line[:80]!r}")
+            raise SnapdirError(f"line {number} of the ids is not 64 lowercase hexadecimal digits: {line[:80]!r}")
         found[Digest(line.decode())] = None
     return list(found)

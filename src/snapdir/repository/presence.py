@@ -73,6 +73,10 @@ class Presence:
         # A store that has the snapshot this one follows lacks, most likely, just what is new in this one.
         return Answer.PROBABLY_ABSENT if self.confirmed else Answer.UNKNOWN
 
+    def was_listed(self, digest: str) -> bool:
+        """Whether a listing has shown the object, of whatever size."""
+        return digest in self._sizes
+
     async def learn(self, known: KnownSnapshots | None) -> None:
         """Confirm the latest hint that still holds; without one, look at the store's first page.
 

@@ -57,11 +57,18 @@ class RangeReader:
         self._blocks: list[bytearray] = []
 
     async def read_verified(
-        self, digest: Digest, size: int, sink: Sink, *, part_bytes: int = 0, begun: Begun | None = None
+        self,
+        digest: Digest,
+        size: int,
+        sink: Sink,
+        *,
+        part_bytes: int = 0,
+        begun: Begun | None = None,
+        attempts: int = READ_ATTEMPTS,
     ) -> None:
         """Pass all of an object to ``sink``, part by part; only when this returns are the bytes known to be right.
 
-        Damage on the way is fetched again from the start, READ_ATTEMPTS times in all.
+        Damage on the way is fetched again from the start, ``attempts`` times in all (1 for a sink without a way back).
 
         Args:
             part_bytes: Bytes of a part; 0 leaves it to the limits and the store.
@@ -71,7 +78,7 @@ class RangeReader:
             CorruptObject: the bytes hash to something else every time.
         """
         part_bytes = part_bytes or part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
-        for _ in range(READ_ATTEMPTS):
+        for _ in range(attempts):
             begun = begun or Begun(0, blake3())
             self._counters.bytes_done += begun.length
             actual = await self._read(digest, size, part_bytes, sink, begun)

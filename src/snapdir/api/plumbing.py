@@ -1,0 +1,88 @@
+"""What two snapdirs do for each other through a pipe: ask for what is needed, send a pack, take one apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from snapdir.api.opening import opened, refuse_external
+from snapdir.config import Config
+from snapdir.model.digest import Digest, SnapshotId
+from snapdir.transfer.events import Counters
+
+if TYPE_CHECKING:
+    from snapdir.transfer.pack_streams import Read, Write
+    from snapdir.transfer.receive_pack import ReceivedPack
+
+__all__ = ["objects_needed", "receive_pack", "send_pack"]
+
+IN_PROCESS = "sync"
+"""Packs need the same kind of store as ``sync``, and are refused in its words."""
+
+
+async def objects_needed(
+    digests: Sequence[str], store: str, *, objects_store: str | None = None, config: Config | None = None
+) -> list[str]:
+    """Those of ``digests`` that the store lacks, without repeats, in their order."""
+    from snapdir.transfer.absence import absent_objects
+
+    config = config or Config()
+    wanted = list(dict.fromkeys(map(Digest, digests)))
+    refuse_external(IN_PROCESS, store, objects_store)
+    async with opened(store, config, objects_store) as repository:
+        return list(map(str, await absent_objects(wanted, repository, limits=config.limits)))
+
+
+async def send_pack(
+    digests: Sequence[str],
+    store: str,
+    write: Write,
+    *,
+    manifest_id: str | None = None,
+    compressed: bool = False,
+    objects_store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> None:
+    """Write objects of a store, and a manifest behind them, as one pack. See ``transfer.send_pack`` for its promises.
+
+    Args:
+        write: Takes the bytes, in a thread.
+    """
+    from snapdir.transfer.send_pack import send_pack as send
+
+    config = config or Config()
+    refuse_external(IN_PROCESS, store, objects_store)
+    async with opened(store, config, objects_store) as source:
+        await send(
+            list(dict.fromkeys(map(Digest, digests))),
+            source,
+            write,
+            manifest_id=None if manifest_id is None else SnapshotId(manifest_id),
+            compressed=compressed,
+            limits=config.limits,
+            counters=counters or Counters(),
+        )
+
+
+async def receive_pack(
+    read: Read,
+    store: str,
+    *,
+    require_manifest: str | None = None,
+    objects_store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> ReceivedPack:
+    """Put what a pack holds into a store. See ``transfer.receive_pack`` for its promises.
+
+    Args:
+        read: Gives the next bytes, and none at the end, in a thread.
+    """
+    from snapdir.transfer.receive_pack import receive_pack as receive
+
+    config = config or Config()
+    required = None if require_manifest is None else SnapshotId(require_manifest)
+    refuse_external(IN_PROCESS, store, objects_store)
+    async with opened(store, config, objects_store) as to:
+        return await receive(read, to, required=required, limits=config.limits, counters=counters or Counters())

@@ -1,0 +1,80 @@
+"""Standard input and output as streams of bytes that a cancelled verb can let go of. Blocking: for threads."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+
+import anyio.from_thread
+
+from snapdir.cli.terminal import OutputClosed
+from snapdir.errors import LocalError, local_errors
+from snapdir.model.sizes import MIB
+
+__all__ = ["InputPipe", "OutputPipe"]
+
+BLOCK_BYTES = MIB
+LOOK_AROUND_MS = 200
+"""How long a thread waits for the other end before it looks whether somebody still wants it to."""
+
+
+class InputPipe:
+    """Reads a descriptor of a pipe, a file or a terminal."""
+
+    def __init__(self, descriptor: int = 0, name: str = "standard input") -> None:
+        self._descriptor = descriptor
+        self._name = name
+
+    def read(self) -> bytes:
+        """The next bytes, as many as there are up to a MiB; none at the end."""
+        with local_errors(self._name):
+            _wait(self._descriptor, select.POLLIN)
+            return os.read(self._descriptor, BLOCK_BYTES)
+
+    def read_all(self) -> bytes:
+        return b"".join(iter(self.read, b""))
+
+
+class OutputPipe:
+    """Writes to a descriptor. Close it.
+
+    A pipe is opened once more, without blocking: the description that other processes share stays as it is.
+    """
+
+    def __init__(self, descriptor: int = 1) -> None:
+        self._descriptor = descriptor
+        self._own: int | None = None
+        if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            self._own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write all of ``data``.
+
+        Raises:
+            OutputClosed: nobody reads it any more.
+            LocalError: it cannot be written, for example to a full disk.
+        """
+        descriptor = self._descriptor if self._own is None else self._own
+        rest = memoryview(data)
+        try:
+            while rest:
+                _wait(descriptor, select.POLLOUT)
+                rest = rest[os.write(descriptor, rest[:BLOCK_BYTES]) :]
+        except BrokenPipeError as error:
+            raise OutputClosed from error
+        except OSError as error:
+            raise LocalError("standard output", error.strerror or str(error), errno=error.errno) from error
+
+    def close(self) -> None:
+        if self._own is not None:
+            os.close(self._own)
+            self._own = None
+
+
+def _wait(descriptor: int, event: int) -> None:
+    """Wait until the descriptor is ready; stop when the verb is cancelled."""
+    waiting = select.poll()
+    waiting.register(descriptor, event)
+    while not waiting.poll(LOOK_AROUND_MS):
+        anyio.from_thread.check_cancelled()

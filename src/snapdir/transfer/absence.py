@@ -1,0 +1,59 @@
+"""Which of some objects a repository lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import anyio
+import anyio.to_thread
+
+from snapdir.model.digest import Digest
+from snapdir.repository.presence import Presence, listing_pays
+from snapdir.repository.repository import Repository
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.stages import run_workers
+
+__all__ = ["absent_objects"]
+
+
+async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:
+    """Those of ``digests``, without repeats, that the repository lacks, in their order.
+
+    Cost: one request an object, or a listing of the whole store where that takes fewer. A store on this host is looked
+    at directly, in one thread.
+    """
+    if repository.local_object(Digest("0" * 64)) is not None:
+        return await anyio.to_thread.run_sync(_absent_here, digests, repository)
+    presence = Presence(repository)
+    await presence.learn(None)
+    if not presence.listed_all and _listing_pays(presence, digests, repository):
+        await presence.list_all()
+    if presence.listed_all:
+        return [digest for digest in digests if not presence.was_listed(digest)]
+    return await _asked_for(digests, repository, limits)
+
+
+def _listing_pays(presence: Presence, digests: Sequence[Digest], repository: Repository) -> bool:
+    pages = repository.objects.capabilities.list_page_keys
+    stored = presence.stored_objects
+    return stored is not None and listing_pays(stored_objects=stored, objects_to_send=len(digests), page_keys=pages)
+
+
+async def _asked_for(digests: Sequence[Digest], repository: Repository, limits: Limits) -> list[Digest]:
+    absent: set[Digest] = set()
+
+    async def ask(digest: Digest) -> None:
+        if await repository.object_size(digest) is None:
+            absent.add(digest)
+
+    workers = limits.workers(repository.objects.capabilities.max_concurrency, len(digests))
+    await run_workers(digests, ask, workers=workers)
+    return [digest for digest in digests if digest in absent]
+
+
+def _absent_here(digests: Iterable[Digest], repository: Repository) -> list[Digest]:
+    def is_absent(digest: Digest) -> bool:
+        path = repository.local_object(digest)
+        return path is None or not path.is_file()
+
+    return list(filter(is_absent, digests))
