@@ -10,7 +10,7 @@ from snapdir.errors import LocalError, local_errors
 
 __all__ = ["flush"]
 
-CONTENTS = (".objects", ".manifests", ".partial", ".known", ".uploads")
+CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads")
 """What a cache is made of; anything else in its directory (a catalog, say) stays."""
 
 

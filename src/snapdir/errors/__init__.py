@@ -14,6 +14,7 @@
     ├── InvalidStore                  not a store URL that can be opened                  INVALID_STORE
     ├── InvalidPack                   a stream that is no complete SNAPPACK
     ├── Conflict                      two sources claim one path                          CONFLICT
+    ├── NothingSelected               no path of a snapshot fits the globs of a partial transfer
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── InFluxError                   a file changed while it was read                    IN_FLUX
     ├── CatalogError                  the local history cannot be read or written         CATALOG_ERROR
@@ -49,6 +50,7 @@ from snapdir.errors.base import (
     InvalidOption,
     InvalidPack,
     InvalidStore,
+    NothingSelected,
     SnapdirError,
     UnsafePath,
 )
@@ -100,6 +102,7 @@ __all__ = [
     "LocalError",
     "ManifestNotFound",
     "NoSpace",
+    "NothingSelected",
     "ObjectNotFound",
     "SnapdirError",
     "StoreError",

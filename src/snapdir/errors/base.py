@@ -18,6 +18,7 @@ __all__ = [
     "InvalidOption",
     "InvalidPack",
     "InvalidStore",
+    "NothingSelected",
     "SnapdirError",
     "UnsafePath",
 ]
@@ -86,6 +87,20 @@ class Conflict(SnapdirError):
 
     code = "CONFLICT"
     prefix = "conflict: "
+
+
+class NothingSelected(SnapdirError):
+    """No path of a snapshot fits the globs of a partial transfer. ``options`` says them as options."""
+
+    def __init__(self, options: str) -> None:
+        super().__init__(options)
+        self.options = options
+
+    def __str__(self) -> str:
+        return (
+            f"nothing in the snapshot fits {self.options}; nothing was written"
+            " (`snapdir ls -R STORE@ID` lists its paths)"
+        )
 
 
 class UnsafePath(SnapdirError):

@@ -12,10 +12,12 @@ import re
 from snapdir.model.digest import Digest
 
 __all__ = [
+    "INCOMPLETE",
     "MANIFESTS",
     "OBJECTS",
     "RECORDS",
     "digest_of_key",
+    "incomplete_key",
     "manifest_key",
     "manifest_prefix",
     "object_key",
@@ -27,6 +29,8 @@ __all__ = [
 OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
 RECORDS = ".catalog/"
+INCOMPLETE = ".incomplete/"
+"""In a cache only: manifests of snapshots that were fetched in part."""
 
 _SHARDED = re.compile(r"([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{55})").fullmatch
 _RECORD = re.compile(
@@ -45,6 +49,10 @@ def manifest_key(snapshot_id: str) -> str:
 def manifest_prefix(digits: str) -> str:
     """What the keys of all manifests have in common whose ids start with ``digits``."""
     return MANIFESTS + "/".join(filter(None, (digits[:3], digits[3:6], digits[6:9], digits[9:])))
+
+
+def incomplete_key(snapshot_id: str) -> str:
+    return f"{INCOMPLETE}{snapshot_id}"
 
 
 def digest_of_key(key: str, prefix: str) -> Digest | None:

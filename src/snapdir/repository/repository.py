@@ -22,7 +22,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import Body, Store, Upload, first_page
 
-__all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Repository"]
+__all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Repository", "verified_manifest"]
 
 INLINE_HASH_BYTES = 128 * KIB
 """Hashed on the loop: 128 KiB take BLAKE3 about 18 µs, a hop to a thread and back 113-129 µs."""
@@ -73,7 +73,7 @@ class Repository:
         while True:
             try:
                 stored = await self.store.read(key)
-                return await anyio.to_thread.run_sync(_verified_manifest, stored, snapshot_id_, where)
+                return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id_, where)
             except ObjectNotFound as error:
                 raise ManifestNotFound(snapshot_id_, self.url) from error
             except (CorruptManifest, InvalidManifest) as error:
@@ -189,7 +189,12 @@ class Repository:
         return f"{self.objects.url}/{object_key(digest)}"
 
 
-def _verified_manifest(stored: bytes, expected: Digest, where: str) -> Manifest:
+def verified_manifest(stored: bytes, expected: Digest, where: str) -> Manifest:
+    """A stored text as the manifest it should be.
+
+    Raises:
+        InvalidManifest, CorruptManifest: it is not.
+    """
     manifest = Manifest.parse(stored)
     actual = snapshot_id(manifest)
     if actual != expected:

@@ -23,6 +23,7 @@ class Counters:
         objects_skipped: Found in the store, the cache or the destination already.
         requests_in_flight: Requests under way now.
         files_replaced: Files at a destination whose different content was replaced.
+        files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
     """
@@ -40,6 +41,8 @@ class Counters:
     objects_skipped: int = 0
     requests_in_flight: int = 0
     files_replaced: int = 0
+    files_selected: int = 0
+    files_known: int = 0
     already_complete: bool = False
     warnings: list[str] = field(default_factory=list)
 

@@ -19,6 +19,7 @@ from snapdir.errors import (
 )
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
+from snapdir.repository.incomplete import forget_incomplete, read_incomplete, write_incomplete
 from snapdir.repository.repository import Repository
 from snapdir.stores.file_writing import FileWriter
 from snapdir.stores.settings import StoreSettings
@@ -27,6 +28,7 @@ from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import StoreLanding
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted, plan_objects
+from snapdir.transfer.selection import EVERYTHING, Selection
 
 __all__ = ["NO_STORE", "cached_manifest", "fetch", "missing_objects", "require_cached"]
 
@@ -41,6 +43,7 @@ async def fetch(
     limits: Limits,
     counters: Counters,
     settings: StoreSettings,
+    selection: Selection = EVERYTHING,
     dry_run: bool = False,
 ) -> Manifest:
     """Make the cache hold a complete snapshot, and return its manifest.
@@ -50,15 +53,18 @@ async def fetch(
     Args:
         source: Where to fetch from; None is enough for a complete cache.
         settings: How the cache writes.
+        selection: Fetch only the objects of these files; the cache then holds the snapshot as incomplete.
         dry_run: Read the manifest, write nothing.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache then holds
             what has come so far, and no manifest.
     """
-    manifest = await cached_manifest(snapshot_id, cache)
+    manifest = cached = await cached_manifest(snapshot_id, cache)
+    if manifest is None and selection.is_partial:
+        manifest = await read_incomplete(snapshot_id, cache)
     if manifest is not None:
-        missing = await anyio.to_thread.run_sync(missing_objects, manifest, cache)
+        missing = await _missing(manifest, selection, cache, counters)
         if not missing:
             counters.already_complete = True
             return manifest
@@ -66,14 +72,27 @@ async def fetch(
         raise SnapdirError(NO_STORE)
     if manifest is None:
         manifest = await source.read_manifest(snapshot_id)
-        missing = await anyio.to_thread.run_sync(missing_objects, manifest, cache)
+        missing = await _missing(manifest, selection, cache, counters)
     if dry_run:
         return manifest
     counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
     with ungrouped(f"fetch {snapshot_id}"):
         await download(source, missing, _landing(cache, settings), limits=limits, counters=counters)
-    await cache.write_manifest(manifest, SnapshotId(snapshot_id))
+    await _publish(manifest, snapshot_id, cache, complete=not selection.is_partial or cached is not None)
     return manifest
+
+
+async def _missing(manifest: Manifest, selection: Selection, cache: Repository, counters: Counters) -> list[Wanted]:
+    selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
+    return await anyio.to_thread.run_sync(missing_objects, selected, cache)
+
+
+async def _publish(manifest: Manifest, snapshot_id: Digest, cache: Repository, *, complete: bool) -> None:
+    if complete:
+        await cache.write_manifest(manifest, SnapshotId(snapshot_id))
+        await forget_incomplete(snapshot_id, cache)
+    else:
+        await write_incomplete(manifest, snapshot_id, cache)
 
 
 async def cached_manifest(snapshot_id: Digest, cache: Repository) -> Manifest | None:

@@ -1,0 +1,146 @@
+r"""Globs on the paths of a snapshot, as gitignore writes them, matched in time linear in the path.
+
+``*`` and ``?`` stand for characters of one name, ``[a-z]`` and ``[!a-z]`` for one character, ``**`` for any number of
+directories, ``\`` takes the next character as it is. A glob with a slash at its start or inside is matched from the root
+of the snapshot, any other at every level; one that ends in a slash matches directories only. What matches a directory
+covers everything below it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from snapdir.errors import InvalidOption
+
+__all__ = ["MAX_GLOB_CHARACTERS", "globs"]
+
+MAX_GLOB_CHARACTERS = 4096
+"""PATH_MAX: no longer pattern can match a path that may be written."""
+
+ANY_DIRECTORIES = "**"
+_COMPONENT_END = r"(?=/|\Z)"
+_DIRECTORIES = r"(?:[^/]++/)*?"
+
+
+def globs(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a manifest path (``./a/b``, or ``./a/`` for a directory) is matched by, or below, any of ``patterns``.
+
+    Raises:
+        InvalidOption: a glob that cannot match what it seems to say; the message holds it and the reason.
+    """
+    expressions = list(map(_expression, patterns))
+    if not expressions:
+        return lambda _path: False
+    match = re.compile(f"(?:{'|'.join(expressions)})\\Z", re.DOTALL).match
+    return lambda path: match(path, 2) is not None  # behind the ./
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression for one glob.
+
+    Nothing in it can be tried twice at one place: what stands between two stars of a name, and the names between two
+    ``**``, have a fixed length each, so that the first place where they match is as good as any. Atomic groups say so.
+    """
+    names, directory_only = _names(pattern)
+    fixed, *floating = _runs(pattern, names)
+    *inner, last = floating or [fixed]
+    expression = "/".join([*fixed, ""]) if floating else ""
+    expression += "".join(f"(?>{_DIRECTORIES}{'/'.join(run)}/)" for run in inner)
+    if not last:  # it ends in **: whatever is inside
+        return expression + (r"[^/]++/.*" if directory_only else ".+")
+    expression += (_DIRECTORIES if floating else "") + "/".join(last)
+    return expression + ("/.*" if directory_only else "(?:/.*)?")
+
+
+def _names(pattern: str) -> tuple[list[str], bool]:
+    """The names of a glob, ``**`` first where it floats; and whether it is for directories only."""
+    if len(pattern) > MAX_GLOB_CHARACTERS:
+        raise _invalid(pattern[:40] + "…", f"it is longer than {MAX_GLOB_CHARACTERS} characters")
+    if pattern.startswith("!"):
+        raise _invalid(pattern, "it negates nothing here; use --exclude, or \\! for a name that starts with !")
+    body = pattern.removeprefix(".") if pattern.startswith("./") else pattern
+    names = body.removeprefix("/").removesuffix("/").split("/")
+    if "" in names or "." in names or ".." in names:
+        raise _invalid(pattern, "an empty, '.' or '..' name matches nothing")
+    anchored = body.startswith("/") or len(names) > 1
+    return (names if anchored else [ANY_DIRECTORIES, *names]), body.endswith("/")
+
+
+def _runs(pattern: str, names: Iterable[str]) -> list[list[str]]:
+    """Expressions of the names between the ``**``, the first run being what stands before any."""
+    runs: list[list[str]] = [[]]
+    for name in names:
+        if name != ANY_DIRECTORIES:
+            runs[-1].append(_name(pattern, name))
+        elif runs[-1] or len(runs) == 1:
+            runs.append([])
+    return runs
+
+
+def _name(pattern: str, name: str) -> str:
+    pieces = [""]
+    for token in _tokens(pattern, name):
+        if token == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += token
+    first, *inner = pieces
+    if not inner:
+        return f"{first}{_COMPONENT_END}"
+    *inner, last = inner
+    not_empty = "" if first else "(?=[^/])"
+    body = "".join(f"(?>[^/]*?{piece})" for piece in inner if piece)
+    return f"(?>{not_empty}{first}{body}[^/]*{last}{_COMPONENT_END})"
+
+
+def _tokens(pattern: str, name: str) -> Iterator[str]:
+    """Expressions of one character each, and ``*``."""
+    position = 0
+    while position < len(name):
+        character = name[position]
+        position += 1
+        if character == "*":
+            yield "*"
+        elif character == "?":
+            yield "[^/]"
+        elif character == "[":
+            expression, position = _class(pattern, name, position)
+            yield expression
+        elif character == "\\":
+            if position == len(name):
+                raise _invalid(pattern, "a backslash needs a character behind it")
+            yield re.escape(name[position])
+            position += 1
+        else:
+            yield re.escape(character)
+
+
+def _class(pattern: str, name: str, position: int) -> tuple[str, int]:
+    """The expression of a class whose ``[`` stands before ``position``, and where it ends."""
+    negated = name[position : position + 1] in ("!", "^")
+    position += negated
+    members = ""
+    first = position
+    while name[position : position + 1] != "]" or position == first:
+        low, position = _member(pattern, name, position)
+        high = low
+        if name[position : position + 1] == "-" and name[position + 1 : position + 2] not in ("", "]"):
+            high, position = _member(pattern, name, position + 1)
+        if high < low:
+            raise _invalid(pattern, f"the range {low}-{high} is the wrong way round")
+        members += re.escape(low) if low == high else f"{re.escape(low)}-{re.escape(high)}"
+    return (f"[^/{members}]" if negated else f"(?!/)[{members}]"), position + 1
+
+
+def _member(pattern: str, name: str, position: int) -> tuple[str, int]:
+    if name.startswith("[:", position):
+        raise _invalid(pattern, "named classes such as [:alpha:] are not known; write [a-zA-Z]")
+    position += name.startswith("\\", position)
+    if position >= len(name):
+        raise _invalid(pattern, "a [ has no ] that closes it; write \\[ for the character")
+    return name[position], position + 1
+
+
+def _invalid(pattern: str, reason: str) -> InvalidOption:
+    return InvalidOption(f"invalid glob '{pattern}': {reason}")

@@ -1,0 +1,57 @@
+"""One N-th of the files of a snapshot: disjoint, complete, and about equal in bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from heapq import heapify, heapreplace
+from typing import NamedTuple
+
+from snapdir.errors import InvalidOption
+from snapdir.model.entry import Entry
+
+__all__ = ["Shard"]
+
+MAX_SHARDS = 100_000
+_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})", re.ASCII).fullmatch
+
+
+class Shard(NamedTuple):
+    """Number ``index``, from 1, of ``count`` shards. ``str()`` is how it is typed: ``1/8``."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str, source: str = "shard") -> Shard:
+        """
+        Raises:
+            InvalidOption: not I/N with 1 <= I <= N; the message names ``source``.
+        """
+        found = _SHARD(text)
+        shard = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
+        if not 1 <= shard.index <= shard.count <= MAX_SHARDS:
+            raise InvalidOption(
+                f"invalid {source} '{text}': expected I/N with I from 1 to N, e.g. 1/8, and N up to {MAX_SHARDS}"
+            )
+        return shard
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def of(self, files: Iterable[Entry]) -> list[Entry]:
+        """The files of this shard. The same files, in any order, always give the same shards.
+
+        The largest file goes first, each to the shard with the fewest bytes: two shards differ by no more than the
+        largest file. Cost: about a sort of the files.
+        """
+        loads = [(0, index) for index in range(1, self.count + 1)]
+        heapify(loads)
+        mine = []
+        for entry in sorted(files, key=lambda entry: (-entry.size, entry.path)):
+            load, index = loads[0]
+            if index == self.index:
+                mine.append(entry)
+            # One more than its size: many empty files are shared out too.
+            heapreplace(loads, (load + entry.size + 1, index))
+        return mine

@@ -1,0 +1,33 @@
+"""Manifests of snapshots of which a cache holds only a part: where it has a manifest proper, it has every object."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+
+from snapdir.errors import CorruptManifest, InvalidManifest, ObjectNotFound, StoreMissing
+from snapdir.model.digest import Digest
+from snapdir.model.keys import incomplete_key
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository, verified_manifest
+
+__all__ = ["forget_incomplete", "read_incomplete", "write_incomplete"]
+
+
+async def read_incomplete(snapshot_id: Digest, cache: Repository) -> Manifest | None:
+    """The manifest that a partial fetch left, checked against its id; None if there is none, or a damaged one."""
+    key = incomplete_key(snapshot_id)
+    try:
+        stored = await cache.store.read(key)
+        return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id, f"{cache.url}/{key}")
+    except (ObjectNotFound, StoreMissing, InvalidManifest, CorruptManifest):
+        return None
+
+
+async def write_incomplete(manifest: Manifest, snapshot_id: Digest, cache: Repository) -> None:
+    """Keep the manifest of a snapshot that was fetched in part."""
+    await cache.store.write(incomplete_key(snapshot_id), manifest.stored)
+
+
+async def forget_incomplete(snapshot_id: Digest, cache: Repository) -> None:
+    """Drop the note about a snapshot that is complete now."""
+    await cache.store.delete([incomplete_key(snapshot_id)])
