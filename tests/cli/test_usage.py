@@ -57,7 +57,11 @@ def test_every_verb_has_a_version(verb: str, verbs: FakeVerbs) -> None:
         ("push", ["--jobs", "--store", "SNAPDIR_STORE", "--recheck", "--memory"], ["--delete", "--keep"]),
         ("verify", ["--store", "--id", "--repair-from"], ["staged", "Staged", "--purge", "--dryrun"]),
         ("checkout", ["--no-overwrite", "--force", "--keep", "--preserve-special-modes"], ["--store", "--no-cache"]),
-        ("pull", ["--no-cache", "--store", "--cache-dir"], ["--exclude", "--delete", "--linked"]),
+        (
+            "pull",
+            ["--no-cache", "--store", "--cache-dir", "--include", "--exclude", "--shard"],
+            ["--delete", "--linked"],
+        ),
     ],
 )
 def test_a_help_shows_the_verbs_own_flags(verb: str, shown: list[str], not_shown: list[str]) -> None:  # SURF-08, -09

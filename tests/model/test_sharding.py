@@ -48,7 +48,7 @@ def test_empty_files_are_shared_out() -> None:
 
 def test_a_shard_is_written_as_it_is_read() -> None:
     assert str(Shard.parse("3/8")) == "3/8"
-    assert Shard.parse("3/8") == (3, 8)
+    assert Shard.parse("3/8") == Shard(3, 8)
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "a/b", "1/2/3", "1/1000000", "1 /2"])

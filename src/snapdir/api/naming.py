@@ -46,7 +46,9 @@ async def full_id(snapshot_id: str, config: Config, *sources: Repository | None)
 
 
 async def _find_cached(cache: Repository, digits: str) -> Iterable[str]:
+    from snapdir.repository.incomplete import find_incomplete
+
     try:
-        return await cache.find_snapshots(digits)
+        return {*await cache.find_snapshots(digits), *await find_incomplete(digits, cache)}
     except StoreMissing:
         return ()  # a cache that was never filled

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snapdir.config import Config
 from snapdir.errors import (
@@ -24,6 +25,9 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import Store
 from snapdir.stores.urls import StoreURL
 
+if TYPE_CHECKING:
+    from snapdir.transfer.selection import Selection
+
 __all__ = [
     "IN_PROCESS",
     "PathLike",
@@ -37,6 +41,7 @@ __all__ = [
     "refuse_external",
     "refuse_keyed",
     "required",
+    "selection_of",
 ]
 
 PathLike = str | os.PathLike[str]
@@ -54,6 +59,21 @@ def exclude_patterns(exclude: Sequence[str] | None) -> Sequence[str]:
     if isinstance(exclude, str):
         raise TypeError("exclude is a sequence of patterns, not one str")
     return exclude or ()
+
+
+def selection_of(include: Sequence[str] | None, exclude: Sequence[str] | None, shard: str | None) -> Selection:
+    """The part of a snapshot that these arguments mean.
+
+    Raises:
+        InvalidOption: a bad glob or shard.
+    """
+    from snapdir.model.sharding import Shard
+    from snapdir.transfer.selection import Selection
+
+    if isinstance(include, str) or isinstance(exclude, str):
+        raise TypeError("include and exclude are sequences of globs, not one str")
+    part = None if shard is None else Shard.parse(shard)
+    return Selection(tuple(include or ()), tuple(exclude or ()), part)
 
 
 def local_path(path: PathLike) -> str:
@@ -79,10 +99,14 @@ def required(store: str | None) -> str:
     return store
 
 
-async def cached(identifier: SnapshotId, cache: Repository) -> Manifest:
+async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool = False) -> Manifest:
+    """The cache's manifest of a snapshot; with ``incomplete`` also of one that was fetched in part."""
+    from snapdir.repository.incomplete import read_incomplete
     from snapdir.transfer.fetch import cached_manifest
 
     found = await cached_manifest(identifier, cache)
+    if found is None and incomplete:
+        found = await read_incomplete(identifier, cache)
     if found is None:
         raise ManifestNotFound(identifier, "the local cache")
     return found

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +21,19 @@ from snapdir.api.opening import (
     opened_or_none,
     pool_hint,
     required,
+    selection_of,
 )
 from snapdir.config import Config
+from snapdir.errors import local_error
 from snapdir.model.digest import SnapshotId
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.transfer.checkout import CheckoutOptions
+    from snapdir.transfer.selection import Selection
 
 __all__ = ["checkout", "fetch", "pull"]
 
@@ -33,6 +43,9 @@ async def fetch(
     store: str | None,
     *,
     objects_store: str | None = None,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    shard: str | None = None,
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
@@ -42,12 +55,32 @@ async def fetch(
     Args:
         store: Where from; None is enough when the cache is complete.
         objects_store: The pool that holds the objects, where it is not ``store`` itself.
+        include, exclude, shard: Fetch only the objects of these files, as ``pull`` does.
         dry_run: Only look whether the snapshot exists.
     """
+    await _fetch(
+        snapshot_id,
+        store,
+        objects_store,
+        selection_of(include, exclude, shard),
+        config=config or Config(),
+        counters=counters or Counters(),
+        dry_run=dry_run,
+    )
+
+
+async def _fetch(
+    snapshot_id: str,
+    store: str | None,
+    objects_store: str | None,
+    selection: Selection,
+    *,
+    config: Config,
+    counters: Counters,
+    dry_run: bool,
+) -> None:
     from snapdir.transfer.fetch import fetch as fetch_snapshot
 
-    config = config or Config()
-    counters = counters or Counters()
     async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
         with pool_hint(objects_store):
             await fetch_snapshot(
@@ -57,6 +90,7 @@ async def fetch(
                 limits=config.limits,
                 counters=counters,
                 settings=config.stores,
+                selection=selection,
                 dry_run=dry_run,
             )
 
@@ -65,6 +99,9 @@ async def checkout(
     snapshot_id: str,
     dest: PathLike,
     *,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    shard: str | None = None,
     overwrite: bool = True,
     keep: bool = False,
     preserve_special_modes: bool = False,
@@ -72,12 +109,23 @@ async def checkout(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> None:
-    """Make a directory hold a cached snapshot's files. Works offline. See ``transfer.checkout`` for every promise."""
-    config = config or Config()
+    """Make a directory hold a cached snapshot's files. Works offline. See ``transfer.checkout`` for every promise.
+
+    Args:
+        include, exclude, shard: Only these files, as ``pull`` does; the cache need not hold the others.
+    """
     options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
-    identifier = await full_id(snapshot_id, config)
+    order = _Order(
+        await full_id(snapshot_id, config or Config()),
+        Path(local_path(dest)),
+        selection_of(include, exclude, shard),
+        options,
+        config or Config(),
+        counters or Counters(),
+    )
     if not dry_run:
-        await _check_out_cached(identifier, dest, options, config, counters or Counters())
+        await _check_out_cached(order)
+        await _note(order)
 
 
 async def pull(
@@ -86,6 +134,9 @@ async def pull(
     dest: PathLike,
     *,
     objects_store: str | None = None,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    shard: str | None = None,
     use_cache: bool = False,
     overwrite: bool = True,
     keep: bool = False,
@@ -98,43 +149,94 @@ async def pull(
 
     Args:
         objects_store: The pool that holds the objects, where it is not ``store`` itself.
+        include: Globs as in a ``.gitignore``; only what one of them covers is brought. None is everything.
+        exclude: Globs of what is left out of that.
+        shard: ``"I/N"``: only the I-th of N parts of those files, which are about equal in bytes and the same for all.
         use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
             the bytes go straight to ``dest``, and the cache is not touched.
     """
-    from snapdir.transfer.checkout import checkout as check_out
-
     config = config or Config()
     counters = counters or Counters()
     options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
+    selection = selection_of(include, exclude, shard)
+    url = store if use_cache else required(store)
+    identifier = SnapshotId(await resolve_id(snapshot_id, url, config=config))
+    order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters, store, objects_store)
     if use_cache:
-        identifier = SnapshotId(await resolve_id(snapshot_id, store, config=config))
-        await fetch(identifier, store, objects_store=objects_store, dry_run=dry_run, config=config, counters=counters)
+        await _fetch(identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run)
         if not dry_run:
-            await _check_out_cached(identifier, dest, options, config, counters)
-        return
-    async with opened(required(store), config, objects_store) as source:
-        m = await source.read_manifest(await full_id(snapshot_id, config, source))
-        if dry_run:
-            return
-        with pool_hint(objects_store):
-            await check_out(m, source, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
+            await _check_out_cached(order)
+    else:
+        async with opened(required(store), config, objects_store) as source:
+            m = await source.read_manifest(identifier)
+            if not dry_run:
+                with pool_hint(objects_store):
+                    await _check_out(m, source, order)
+    if not dry_run:
+        await _note(order)
 
 
-async def _check_out_cached(
-    identifier: SnapshotId, dest: PathLike, options: CheckoutOptions, config: Config, counters: Counters
-) -> None:
-    from snapdir.transfer.checkout import checkout as check_out
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """One checkout: which part of which snapshot goes where, and how."""
+
+    identifier: SnapshotId
+    dest: Path
+    selection: Selection
+    options: CheckoutOptions
+    config: Config
+    counters: Counters
+    store: str | None = None
+    objects_store: str | None = None
+
+
+async def _check_out_cached(order: _Order) -> None:
     from snapdir.transfer.fetch import require_cached
 
-    async with opened_cache(config) as cache:
-        m = await cached(identifier, cache)
-        await anyio.to_thread.run_sync(require_cached, identifier, m, cache)
-        await check_out(m, cache, Path(local_path(dest)), options=options, limits=config.limits, counters=counters)
+    async with opened_cache(order.config) as cache:
+        m = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
+        selected = await anyio.to_thread.run_sync(order.selection.of, m)
+        await anyio.to_thread.run_sync(require_cached, order.identifier, selected, cache)
+        await _check_out(m, cache, order)
 
 
-def _options(config: Config, *, overwrite: bool, keep: bool, preserve_special_modes: bool) -> CheckoutOptions:
+async def _check_out(m: Manifest, source: Repository, order: _Order) -> None:
+    from snapdir.transfer.checkout import checkout as check_out
+
+    selected = await anyio.to_thread.run_sync(order.selection.counted, m, order.counters)
+    limits = order.config.limits
+    await check_out(selected, source, order.dest, options=order.options, limits=limits, counters=order.counters)
+
+
+async def _note(order: _Order) -> None:
+    """Remember for ``status`` what the destination holds. If that cannot be written, it is still a success."""
+    try:
+        await anyio.to_thread.run_sync(_write_record, order)
+    except OSError as error:
+        reason = local_error(error, order.config.cache_dir)
+        order.counters.warnings.append(f"`snapdir status` will not know what is in {order.dest}: {reason}")
+
+
+def _write_record(order: _Order) -> None:
+    from snapdir.disk.checkout_record import CheckoutRecord, write_record
+
+    record = CheckoutRecord(
+        directory=os.path.realpath(order.dest),
+        snapshot_id=str(order.identifier),
+        store=order.store and str(StoreURL.parse(order.store)),
+        objects_store=order.objects_store and str(StoreURL.parse(order.objects_store)),
+        include=order.selection.include,
+        exclude=order.selection.exclude,
+        shard=str(order.selection.shard) if order.selection.shard else None,
+        checked_out_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+    )
+    write_record(order.config.cache_dir, record)
+
+
+def _options(config: Config | None, *, overwrite: bool, keep: bool, preserve_special_modes: bool) -> CheckoutOptions:
     from snapdir.transfer.checkout import CheckoutOptions
 
+    config = config or Config()
     return CheckoutOptions(
         overwrite=overwrite,
         keep=keep,

@@ -8,6 +8,7 @@ import click
 
 from snapdir.cli import options, render
 from snapdir.cli.configuration import WRITING
+from snapdir.cli.fetch import report_selection
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.targets import destination
 from snapdir.cli.verb import Verb
@@ -20,6 +21,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
     params=[
         options.path("DIR"),
         *options.snapshot("Snapshot to check out"),
+        *options.selection(),
         *options.writing(),
         *options.cache(),
         *options.engine(),
@@ -28,7 +30,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.accepted("--store", "--objects-store", "--catalog"),
     ],
     variables=WRITING,
-    examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --no-overwrite ./data"],
+    examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --include '*.json' ./data"],
 )
 @click.pass_obj
 def command(
@@ -36,6 +38,9 @@ def command(
     *,
     path: str | None,
     snapshot_id: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    shard: str | None,
     force: bool,
     keep: bool,
     no_overwrite: bool,
@@ -45,7 +50,7 @@ def command(
     """Write a snapshot of the local cache into a directory.
 
     DIR defaults to the current directory, if that is empty. Files that differ are replaced, files that the snapshot
-    does not know stay. No store is needed.
+    does not know stay. No store is needed. With --include, --exclude or --shard the cache needs no other files.
     """
     from snapdir import api
 
@@ -57,6 +62,9 @@ def command(
                 api.checkout,
                 wanted,
                 target,
+                include=include,
+                exclude=exclude,
+                shard=shard,
                 overwrite=not no_overwrite,
                 keep=keep,
                 preserve_special_modes=preserve_special_modes,
@@ -67,6 +75,7 @@ def command(
         )
     except ManifestNotFound as error:
         raise SnapdirError(f"manifest {wanted} not found locally; did you forget to fetch it?") from error
+    report_selection(invocation, wanted)
     report_checked_out(invocation, wanted, target, dry_run=dryrun)
 
 

@@ -20,6 +20,7 @@ from snapdir.cli.verb import Verb
         *options.store(),
         *options.pool(),
         *options.snapshot("Snapshot to fetch"),
+        *options.selection(),
         *options.cache(),
         *options.engine(),
         *options.rates(),
@@ -35,11 +36,20 @@ from snapdir.cli.verb import Verb
 )
 @click.pass_obj
 def command(
-    invocation: Invocation, *, store: str | None, objects_store: str | None, snapshot_id: str | None, dryrun: bool
+    invocation: Invocation,
+    *,
+    store: str | None,
+    objects_store: str | None,
+    snapshot_id: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    shard: str | None,
+    dryrun: bool,
 ) -> None:
     """Bring a snapshot into the local cache.
 
     Only missing objects are fetched, each verified. Nothing is asked of the store when the cache is complete.
+    With --include, --exclude or --shard the cache holds the snapshot in part, which is enough to check that part out.
     """
     from snapdir import api
 
@@ -51,13 +61,26 @@ def command(
             wanted,
             url,
             objects_store=pool_of(objects_store),
+            include=include,
+            exclude=exclude,
+            shard=shard,
             dry_run=dryrun,
             config=invocation.config,
             counters=invocation.counters,
         ),
         store=url,
     )
+    report_selection(invocation, wanted)
     report_fetched(invocation, wanted, dry_run=dryrun)
+
+
+def report_selection(invocation: Invocation, snapshot_id: str) -> None:
+    """Say that it was not the whole snapshot."""
+    counters = invocation.counters
+    if counters.files_known:
+        invocation.terminal.note(
+            f"partial: {counters.files_selected:,} of the {counters.files_known:,} file(s) of {snapshot_id}"
+        )
 
 
 def report_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "pool",
     "rates",
     "retries",
+    "selection",
     "snapshot",
     "store",
     "universal",
@@ -199,6 +200,35 @@ def writing() -> list[Flag]:
     ]
 
 
+def selection() -> list[Flag]:
+    """Which files of a snapshot."""
+    section = "Selection"
+    return [
+        Flag(
+            "--include",
+            metavar="<GLOB>",
+            multiple=True,
+            section=section,
+            help="Only what this covers; repeatable. As in a .gitignore: *.bin at any level, /train/*.bin or train/** "
+            "from the root, val/ a directory with all that is in it.",
+        ),
+        Flag(
+            "--exclude",
+            metavar="<GLOB>",
+            multiple=True,
+            section=section,
+            help="Leave out what this covers, also of what --include covers; repeatable.",
+        ),
+        Single(
+            "--shard",
+            metavar="<I/N>",
+            parse=_shard,
+            section=section,
+            help="Only the I-th of N parts of those files, about equal in bytes, the same on every machine.",
+        ),
+    ]
+
+
 def rates() -> list[Flag]:
     """How hard a store across a network may be asked."""
     return [
@@ -289,6 +319,12 @@ def _directory(value: str, source: str) -> Path:
         return Path(value).expanduser().absolute()
     except RuntimeError as error:
         raise InvalidOption(f"invalid {source} '{value}': no such home directory") from error
+
+
+def _shard(value: str, source: str) -> str:
+    from snapdir.model.sharding import Shard
+
+    return str(Shard.parse(value, source))
 
 
 def _memory(value: str, source: str) -> int:

@@ -9,7 +9,7 @@ import click
 from snapdir.cli import options
 from snapdir.cli.checkout import report_checked_out
 from snapdir.cli.configuration import WRITING
-from snapdir.cli.fetch import report_fetched
+from snapdir.cli.fetch import report_fetched, report_selection
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
 from snapdir.cli.targets import destination, pool_of, required_store, source_of
@@ -24,6 +24,7 @@ from snapdir.cli.verb import Verb
         *options.store(),
         *options.pool(),
         *options.snapshot("Snapshot to pull"),
+        *options.selection(),
         *options.writing(),
         *options.cache(),
         Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; leave the cache alone."),
@@ -37,6 +38,7 @@ from snapdir.cli.verb import Verb
     examples=[
         "snapdir pull --store s3://bucket/sets --id $ID ./data",
         "snapdir pull --store ./store --id $ID --no-cache ./data",
+        "snapdir pull --store s3://bucket/sets --id $ID --include 'train/' --shard 3/8 ./data",
     ],
 )
 @click.pass_obj
@@ -47,6 +49,9 @@ def command(
     store: str | None,
     objects_store: str | None,
     snapshot_id: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    shard: str | None,
     force: bool,
     keep: bool,
     no_overwrite: bool,
@@ -58,7 +63,7 @@ def command(
 
     PATH defaults to the current directory, if that is empty. What the local cache holds is not fetched again; a
     snapshot that is complete there needs no store. Files that differ are replaced, files that the snapshot does not
-    know stay.
+    know stay. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH` remembers which.
     """
     from snapdir import api
 
@@ -72,6 +77,9 @@ def command(
             url,
             target,
             objects_store=pool_of(objects_store),
+            include=include,
+            exclude=exclude,
+            shard=shard,
             use_cache=not no_cache,
             overwrite=not no_overwrite,
             keep=keep,
@@ -84,4 +92,5 @@ def command(
     )
     if not no_cache:
         report_fetched(invocation, wanted, dry_run=dryrun)
+    report_selection(invocation, wanted)
     report_checked_out(invocation, wanted, target, dry_run=dryrun)

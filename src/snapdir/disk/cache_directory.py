@@ -11,7 +11,9 @@ from snapdir.errors import LocalError, local_errors
 __all__ = ["flush"]
 
 CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads")
-"""What a cache is made of; anything else in its directory (a catalog, say) stays."""
+"""What a cache is made of; anything else in its directory (a catalog, say, or notes about checkouts) stays."""
+
+SIGNS = (*CONTENTS, ".checkouts")
 
 
 def flush(cache_dir: Path, *, dry_run: bool = False) -> None:
@@ -24,7 +26,7 @@ def flush(cache_dir: Path, *, dry_run: bool = False) -> None:
         if not cache_dir.exists():
             return
         names = os.listdir(cache_dir)
-    if names and not any(name in CONTENTS or name.endswith("-catalog.redb") for name in names):
+    if names and not any(name in SIGNS or name.endswith("-catalog.redb") for name in names):
         raise LocalError(cache_dir, "it does not look like a snapdir cache; nothing was removed (see --cache-dir)")
     for name in CONTENTS:
         if name in names and not dry_run:

@@ -1,9 +1,9 @@
 r"""Globs on the paths of a snapshot, as gitignore writes them, matched in time linear in the path.
 
 ``*`` and ``?`` stand for characters of one name, ``[a-z]`` and ``[!a-z]`` for one character, ``**`` for any number of
-directories, ``\`` takes the next character as it is. A glob with a slash at its start or inside is matched from the root
-of the snapshot, any other at every level; one that ends in a slash matches directories only. What matches a directory
-covers everything below it.
+directories, ``\`` takes the next character as it is. A glob with a slash at its start or inside is matched from the
+root of the snapshot, any other at every level; one that ends in a slash matches directories only. What matches a
+directory covers everything below it.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def _runs(pattern: str, names: Iterable[str]) -> list[list[str]]:
 
 def _name(pattern: str, name: str) -> str:
     pieces = [""]
-    for token in _tokens(pattern, name):
-        if token == "*":
+    for expression in _expressions(pattern, name):
+        if expression == "*":
             pieces.append("")
         else:
-            pieces[-1] += token
+            pieces[-1] += expression
     first, *inner = pieces
     if not inner:
         return f"{first}{_COMPONENT_END}"
@@ -94,7 +94,7 @@ def _name(pattern: str, name: str) -> str:
     return f"(?>{not_empty}{first}{body}[^/]*{last}{_COMPONENT_END})"
 
 
-def _tokens(pattern: str, name: str) -> Iterator[str]:
+def _expressions(pattern: str, name: str) -> Iterator[str]:
     """Expressions of one character each, and ``*``."""
     position = 0
     while position < len(name):

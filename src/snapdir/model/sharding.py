@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from heapq import heapify, heapreplace
-from typing import NamedTuple
 
 from snapdir.errors import InvalidOption
 from snapdir.model.entry import Entry
@@ -16,7 +16,8 @@ MAX_SHARDS = 100_000
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})", re.ASCII).fullmatch
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shard:
     """Number ``index``, from 1, of ``count`` shards. ``str()`` is how it is typed: ``1/8``."""
 
     index: int
@@ -29,12 +30,12 @@ class Shard(NamedTuple):
             InvalidOption: not I/N with 1 <= I <= N; the message names ``source``.
         """
         found = _SHARD(text)
-        shard = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
-        if not 1 <= shard.index <= shard.count <= MAX_SHARDS:
+        index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not 1 <= index <= count <= MAX_SHARDS:
             raise InvalidOption(
                 f"invalid {source} '{text}': expected I/N with I from 1 to N, e.g. 1/8, and N up to {MAX_SHARDS}"
             )
-        return shard
+        return cls(index, count)
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"

@@ -6,11 +6,11 @@ import anyio.to_thread
 
 from snapdir.errors import CorruptManifest, InvalidManifest, ObjectNotFound, StoreMissing
 from snapdir.model.digest import Digest
-from snapdir.model.keys import incomplete_key
+from snapdir.model.keys import INCOMPLETE, incomplete_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository, verified_manifest
 
-__all__ = ["forget_incomplete", "read_incomplete", "write_incomplete"]
+__all__ = ["find_incomplete", "forget_incomplete", "read_incomplete", "write_incomplete"]
 
 
 async def read_incomplete(snapshot_id: Digest, cache: Repository) -> Manifest | None:
@@ -21,6 +21,12 @@ async def read_incomplete(snapshot_id: Digest, cache: Repository) -> Manifest | 
         return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id, f"{cache.url}/{key}")
     except (ObjectNotFound, StoreMissing, InvalidManifest, CorruptManifest):
         return None
+
+
+async def find_incomplete(digits: str, cache: Repository) -> list[str]:
+    """Ids that start with ``digits`` of snapshots that were fetched in part."""
+    pages = cache.store.list(incomplete_key(digits))
+    return [info.key.removeprefix(INCOMPLETE) async for page in pages for info in page]
 
 
 async def write_incomplete(manifest: Manifest, snapshot_id: Digest, cache: Repository) -> None:

@@ -1,0 +1,96 @@
+"""What was checked out where: a small note in the cache for each destination, so that nothing is written into it.
+
+``<cache>/.checkouts/<hash of the destination's real path>.json``. Blocking.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+__all__ = ["RECORDS_NAME", "CheckoutRecord", "read_record", "write_record"]
+
+RECORDS_NAME = ".checkouts"
+MAX_RECORDS = 2000
+"""Above this the older half goes: directories come and go, and nobody tells the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutRecord:
+    """The last checkout into a directory.
+
+    Attributes:
+        directory: Its real path.
+        snapshot_id: What was checked out.
+        store: Where that came from, a URL; None from the cache.
+        objects_store: The pool of its objects, if there was one.
+        include, exclude, shard: The part that was asked for, as typed; all empty for everything.
+        checked_out_at: UTC, ``YYYY-MM-DD HH:MM:SS``.
+    """
+
+    directory: str
+    snapshot_id: str
+    store: str | None
+    objects_store: str | None
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    shard: str | None
+    checked_out_at: str
+
+
+def write_record(cache_dir: Path, record: CheckoutRecord) -> None:
+    """Keep a record in the place of an older one for the same directory.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    file = _file(cache_dir, record.directory)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
+        temporary.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _prune(file.parent)
+
+
+def read_record(cache_dir: Path, directory: str) -> CheckoutRecord | None:
+    """The record of a directory, whose real path is looked up; None if there is none that makes sense."""
+    real = os.path.realpath(directory)
+    try:
+        fields = json.loads(_file(cache_dir, real).read_bytes())
+        record = _record(fields)
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return record if record.directory == real else None
+
+
+def _record(fields: dict[str, Any]) -> CheckoutRecord:
+    include, exclude = (tuple(map(str, fields.pop(name))) for name in ("include", "exclude"))
+    if not all(value is None or isinstance(value, str) for value in fields.values()):
+        raise TypeError("a field that is no text")
+    return CheckoutRecord(include=include, exclude=exclude, **fields)
+
+
+def _file(cache_dir: Path, directory: str) -> Path:
+    name = blake3(os.fsencode(directory)).hexdigest()[:32]
+    return cache_dir / RECORDS_NAME / f"{name}.json"
+
+
+def _prune(folder: Path) -> None:
+    names = os.listdir(folder)
+    if len(names) <= MAX_RECORDS:
+        return
+    with suppress(OSError):  # another process prunes too
+        for entry in sorted(os.scandir(folder), key=lambda entry: entry.stat().st_mtime_ns)[: len(names) // 2]:
+            os.unlink(entry.path)

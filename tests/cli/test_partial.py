@@ -1,0 +1,128 @@
+"""--include, --exclude and --shard on fetch, pull and checkout, with real stores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import cli
+
+FILES = ["README.md", "train/0.bin", "train/1.bin", "train/deep/2.bin", "val/0.bin"]
+
+
+@pytest.fixture
+def pushed(isolated: Path) -> tuple[str, str]:
+    """(store, id) of a small dataset."""
+    for name in FILES:
+        file = isolated / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name * 3)
+    store = f"file://{isolated}/store"
+    return store, cli("push", "--store", store, str(isolated / "data")).stdout.strip()
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("more", [[], ["--no-cache"]])
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--include", "train/"], FILES[1:4]),
+        (["--include", "*.md", "--include", "/val"], ["README.md", "val/0.bin"]),
+        (["--exclude", "train/*.bin", "--exclude", "README.md"], FILES[3:]),
+        (["--include", "train/", "--exclude", "deep"], FILES[1:3]),
+    ],
+)
+def test_a_pull_brings_the_part_and_says_so(
+    options: list[str], left: list[str], more: list[str], pushed: tuple[str, str], isolated: Path
+) -> None:
+    store, wanted = pushed
+    run = cli("pull", "--store", store, "--id", wanted, *options, *more, str(isolated / "out"))
+    assert (run.code, run.stdout) == (0, "")
+    assert run.stderr == f"partial: {len(left)} of the 5 file(s) of {wanted}\n"
+    assert files_in(isolated / "out") == left
+    assert cli("pull", "-q", "--store", store, "--id", wanted, *options, *more, str(isolated / "out")).stderr == ""
+
+
+def test_the_shards_together_are_the_snapshot(pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    for shard in ("1/3", "2/3", "3/3"):
+        assert cli("pull", "--store", store, "--id", wanted, "--shard", shard, str(isolated / "out")).code == 0
+        assert cli("pull", "--store", store, "--id", wanted, "--shard", shard, str(isolated / shard)).code == 0
+    assert cli("id", str(isolated / "out")).stdout.strip() == wanted
+    shards = [files_in(isolated / shard) for shard in ("1/3", "2/3", "3/3")]
+    assert sorted(name for shard in shards for name in shard) == FILES
+
+
+def test_a_part_that_was_fetched_is_checked_out_offline(pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    assert cli("fetch", "--store", store, "--id", wanted, "--include", "train/").code == 0
+    (isolated / "store").rename(isolated / "gone")
+    assert cli("checkout", "--id", wanted, "--include", "train/*.bin", str(isolated / "out")).code == 0
+    assert files_in(isolated / "out") == FILES[1:3]
+    run = cli("checkout", "--id", wanted, str(isolated / "whole"))
+    assert (run.code, run.stderr) == (1, f"manifest {wanted} not found locally; did you forget to fetch it?\n")
+    run = cli("checkout", "--id", wanted, "--include", "val/", str(isolated / "val"))
+    assert run.code == 1
+    assert "for ./val/0.bin is missing from the cache" in run.stderr
+    assert not (isolated / "val").exists()
+
+
+def test_a_part_is_laid_beside_what_is_there(pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    (isolated / "out" / "train").mkdir(parents=True)
+    (isolated / "out" / "train" / "mine").write_text("mine")
+    cli("pull", "--store", store, "--id", wanted, "--include", "train/0.bin", str(isolated / "out"))
+    assert files_in(isolated / "out") == ["train/0.bin", "train/mine"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "code"),
+    [
+        (["--include", "*.jpg"], "nothing in the snapshot fits --include *.jpg; nothing was written", 1),
+        (["--include", "[a"], "invalid glob '[a': a [ has no ] that closes it", 2),
+        (["--include", "!a"], "invalid glob '!a': it negates nothing here; use --exclude", 2),
+        (["--shard", "0/3"], "invalid --shard '0/3': expected I/N with I from 1 to N, e.g. 1/8", 2),
+        (["--shard", "1/3", "--shard", "2/3"], "the argument '--shard <I/N>' cannot be used multiple times", 2),
+    ],
+)
+def test_a_part_that_cannot_be_is_refused_before_anything_is_written(
+    options: list[str], said: str, code: int, pushed: tuple[str, str], isolated: Path
+) -> None:
+    store, wanted = pushed
+    run = cli("pull", "--store", store, "--id", wanted, *options, str(isolated / "out"))
+    assert (run.code, run.stdout) == (code, "")
+    assert said in run.stderr
+    assert not (isolated / "out").exists()
+
+
+def test_every_checkout_leaves_a_record_in_the_cache_and_nothing_in_the_destination(
+    pushed: tuple[str, str], isolated: Path
+) -> None:
+    store, wanted = pushed
+    cli("pull", "--store", store, "--id", wanted, "--include", "val/", "--no-cache", str(isolated / "out"))
+    (record,) = (isolated / "cache" / ".checkouts").iterdir()
+    fields = json.loads(record.read_text())
+    assert (fields["directory"], fields["snapshot_id"], fields["store"]) == (str(isolated / "out"), wanted, store)
+    assert (fields["include"], fields["exclude"], fields["shard"]) == (["val/"], [], None)
+    assert files_in(isolated / "out") == ["val/0.bin"]
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning(pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    (isolated / "cache").write_text("in the way")
+    run = cli("pull", "--store", store, "--id", wanted, "--no-cache", str(isolated / "out"))
+    assert run.code == 0
+    assert run.stderr.startswith(f"warning: `snapdir status` will not know what is in {isolated}/out: ")
+
+
+def test_a_flushed_cache_keeps_its_records(pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    cli("pull", "--store", store, "--id", wanted, str(isolated / "out"))
+    for _ in range(2):
+        assert cli("flush-cache").code == 0
+        assert [path.name for path in (isolated / "cache").iterdir()] == [".checkouts"]
