@@ -153,7 +153,7 @@ async def pull(
         exclude: Globs of what is left out of that.
         shard: ``"I/N"``: only the I-th of N parts of those files, which are about equal in bytes and the same for all.
         use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
-            the bytes go straight to ``dest``, and the cache is not touched.
+            the bytes go straight to ``dest``, and the cache only gets the note that ``status`` reads.
     """
     config = config or Config()
     counters = counters or Counters()

@@ -27,7 +27,7 @@ from snapdir.cli.verb import Verb
         *options.selection(),
         *options.writing(),
         *options.cache(),
-        Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; leave the cache alone."),
+        Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; keep no copy in the cache."),
         *options.engine(),
         *options.rates(),
         *options.retries(),
