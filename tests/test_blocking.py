@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,13 @@ def tree(tmp_path: Path) -> Path:
     return tree
 
 
+WRAPPED = {"Running", "Snapshot", "SnapshotFile", "open_snapshot", "running"}
+"""What stays open between calls has a class of its own here."""
+
+
 def test_every_name_of_the_api_is_here() -> None:
     assert blocking.__all__ == api.__all__
-    for name in api.__all__:
+    for name in sorted({*api.__all__} - WRAPPED):
         theirs, ours = getattr(api, name), getattr(blocking, name)
         if inspect.iscoroutinefunction(theirs):
             assert not inspect.iscoroutinefunction(ours)
@@ -149,3 +155,77 @@ print("both")
 
 def test_a_forked_child_gets_a_loop_of_its_own(tree: Path) -> None:
     assert run_python(f"import warnings; warnings.simplefilter('ignore')\n{FORK}", str(tree)) == "both\n"
+
+
+@pytest.fixture
+def stored(tmp_path: Path, tree: Path) -> tuple[str, str]:
+    """The id of a tree with a large file, and its store."""
+    with tarfile.open(tree / "archive.tar", "w") as archive:
+        archive.add(tree / "file", "member")
+    store = str(tmp_path / "store")
+    return blocking.push(tree, store), store
+
+
+@pytest.mark.parametrize("verify", ["before", "never"])
+def test_a_file_of_a_snapshot_is_one_that_libraries_read(stored: tuple[str, str], verify: str) -> None:
+    with blocking.open_snapshot(stored[0][:8], stored[1]) as snapshot:
+        assert list(snapshot.files) == ["./archive.tar", "./file"]
+        assert (snapshot.id, snapshot.read("file")) == (stored[0], b"content")
+        with snapshot.open("archive.tar", verify=verify) as file, tarfile.open(fileobj=file) as archive:  # type: ignore[arg-type]
+            member = archive.extractfile("member")
+            assert member is not None
+            assert member.read() == b"content"
+        assert file.closed
+        assert list(io.TextIOWrapper(snapshot.open("file"))) == ["content"]
+
+
+def test_open_snapshots_keep_the_arguments_of_the_api() -> None:
+    assert inspect.signature(blocking.open_snapshot).parameters == inspect.signature(api.open_snapshot).parameters
+    for name in ("open", "read"):
+        ours, theirs = getattr(blocking.Snapshot, name), getattr(api.Snapshot, name)
+        assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters
+
+
+def test_a_running_verb_is_watched(tree: Path, tmp_path: Path) -> None:
+    with blocking.running(blocking.push, tree, str(tmp_path / "store")) as pushing:
+        events = list(pushing)
+    assert pushing.result == blocking.id(tree)
+    assert events[-1].finished
+
+
+def watch(verb: Callable[..., object], *args: object, on_event: Callable[[], None] = lambda: None) -> None:
+    with blocking.running(verb, *args) as current:
+        for _ in current:
+            on_event()
+
+
+def test_a_running_verbs_failure_leaves_the_block(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="absent"):
+        watch(blocking.push, tmp_path / "absent", "/store")
+
+
+def test_an_interrupt_stops_a_running_verb() -> None:
+    cleaned_up = threading.Event()
+
+    async def slow(*, counters: object = None) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cleaned_up.set()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch(blocking._blocking(slow), on_event=interrupt)
+    assert cleaned_up.is_set()
+
+
+def test_a_running_verb_can_be_cancelled() -> None:
+    async def slow(*, counters: object = None) -> None:
+        await anyio.sleep_forever()
+
+    with blocking.running(blocking._blocking(slow)) as current:
+        for _ in current:
+            current.cancel()
+    assert not current.progress().finished

@@ -10,19 +10,24 @@ The event loop behind them runs in one thread of its own, started by the first c
 also work where a loop runs already (a notebook), from several threads at once, and again in a forked child. An
 exception that reaches the caller while it waits (Ctrl-C) cancels the call and waits until it has cleaned up.
 
-Nothing here is written twice: each function is the one of ``snapdir.api``, wrapped, and keeps its signature.
+Nothing here is written twice: each function is the one of ``snapdir.api``, wrapped, and keeps its signature. What is
+open (a snapshot, its files, a running verb) is wrapped likewise; an open file is one that Python's libraries take.
 """
 
 from __future__ import annotations
 
 import atexit
+import inspect
+import io
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial, wraps
 from importlib.util import find_spec
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -31,11 +36,14 @@ from snapdir import api
 from snapdir.api import (
     BenchReport,
     CacheReport,
+    Counters,
     DiffEntry,
     DiffOptions,
+    Files,
     Manifest,
     ManifestEntry,
     PathType,
+    Progress,
     SizeStats,
     SnapshotId,
     StoreUri,
@@ -45,15 +53,27 @@ from snapdir.api import (
     version,
 )
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from snapdir.config import Config
+    from snapdir.transfer.reading import Verify
+
 __all__ = [
     "BenchReport",
     "CacheReport",
+    "Counters",
     "DiffEntry",
     "DiffOptions",
+    "Files",
     "Manifest",
     "ManifestEntry",
     "PathType",
+    "Progress",
+    "Running",
     "SizeStats",
+    "Snapshot",
+    "SnapshotFile",
     "SnapshotId",
     "StoreUri",
     "SyncReport",
@@ -66,10 +86,12 @@ __all__ = [
     "id_from_manifest",
     "manifest",
     "manifest_size",
+    "open_snapshot",
     "pull",
     "push",
     "push_cached",
     "resolve_id",
+    "running",
     "size",
     "stage",
     "sync",
@@ -105,6 +127,10 @@ class PortalOfProcess:
                 portal.call(call.cancel)
                 call.ended.wait()
             raise
+
+    def managed(self, manager: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
+        """``manager`` for a plain ``with``; all of it runs in one task of the loop."""
+        return self._opened().wrap_async_context_manager(manager)
 
     def close(self) -> None:
         """End the loop's thread once its calls are over; the next call starts another."""
@@ -198,3 +224,131 @@ sync = _blocking(api.sync)
 sync_all = _blocking(api.sync_all)
 verify = _blocking(api.verify)
 verify_cache = _blocking(api.verify_cache)
+
+
+def open_snapshot(
+    snapshot_id: str, store: str | None = None, *, objects_store: str | None = None, config: Config | None = None
+) -> Snapshot:
+    """``snapdir.open_snapshot``: open a snapshot for reading; close it, or use it in a ``with``."""
+    opening = partial(api.open_snapshot, snapshot_id, store, objects_store=objects_store, config=config)
+    return Snapshot(_portal.run(opening))
+
+
+class Snapshot:
+    """``snapdir.Snapshot`` without a loop. Any number of threads may read from it."""
+
+    def __init__(self, snapshot: api.Snapshot) -> None:
+        self._snapshot = snapshot
+        self.id = snapshot.id
+        self.manifest = snapshot.manifest
+
+    @property
+    def files(self) -> Files:
+        """Entries of all files by path."""
+        return self._snapshot.files
+
+    def open(self, path: str, *, verify: Verify = "before") -> io.BufferedReader:
+        """Open one file for reading: a binary file as of ``open(path, "rb")``. See ``snapdir.Snapshot.open``."""
+        file = _portal.run(partial(self._snapshot.open, path, verify=verify))
+        return io.BufferedReader(SnapshotFile(file), FILE_BUFFER_BYTES)
+
+    def read(self, path: str) -> bytes:
+        """The whole of one file, verified."""
+        return _portal.run(partial(self._snapshot.read, path))
+
+    def close(self) -> None:
+        """Close the store. Safe to repeat."""
+        _portal.run(self._snapshot.aclose)
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._snapshot)
+
+
+FILE_BUFFER_BYTES = 128 * 1024
+"""Small reads share one hop to the loop (and, unverified, one request)."""
+
+
+class SnapshotFile(io.RawIOBase):
+    """``snapdir.SnapshotFile`` as a raw file of Python's; ``Snapshot.open`` puts a buffer before it."""
+
+    def __init__(self, file: api.SnapshotFile) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            data = _portal.run(partial(self._file.read, len(view)))
+            view[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return _portal.run(self._file.read)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close_nowait()  # also called when Python ends and no loop can be started any more
+        super().close()
+
+
+class Running(Generic[T]):
+    """``snapdir.Running`` without a loop: a ``for`` gives a Progress ten times a second."""
+
+    def __init__(self, current: api.Running[T]) -> None:
+        self._current = current
+
+    @property
+    def result(self) -> T:
+        """What the verb has returned; RuntimeError before that."""
+        return self._current.result
+
+    def progress(self) -> Progress:
+        """The state of this moment."""
+        return self._current.progress()
+
+    def cancel(self) -> None:
+        """Stop the verb; leaving the block waits until it has cleaned up."""
+
+        async def cancel() -> None:
+            self._current.cancel()
+
+        _portal.run(cancel)
+
+    def __iter__(self) -> Iterator[Progress]:
+        while (progress := _portal.run(self._next)) is not None:
+            yield progress
+
+    async def _next(self) -> Progress | None:
+        return await anext(self._current, None)
+
+
+@contextmanager
+def running(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Iterator[Running[T]]:
+    """``snapdir.running``: run a verb of this module that takes ``counters``, and watch it.
+
+    ::
+
+        with blocking.running(blocking.push, "dataset", "s3://bucket/sets") as pushing:
+            for progress in pushing:
+                print(progress.phase, progress.bytes_done, progress.bytes_total)
+        print(pushing.result)
+    """
+    with _portal.managed(api.running(inspect.unwrap(verb), *args, **kwargs)) as current:
+        yield Running(current)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+from snapdir.errors import InvalidOption
+from snapdir.model.sizes import format_size, parse_rate, parse_size
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.limits import Limits
 
@@ -38,3 +41,68 @@ class Config:
     stores: StoreSettings = field(default_factory=StoreSettings)
     limits: Limits = field(default_factory=Limits)
     keyed_context: str = ""
+
+    def with_options(
+        self,
+        *,
+        cache_dir: str | os.PathLike[str] | None = None,
+        jobs: int | None = None,
+        walk_jobs: int | None = None,
+        memory: int | str | None = None,
+        part_size: int | str | None = None,
+        limit_rate: int | str | None = None,
+        max_requests: float | None = None,
+        max_retries: int | None = None,
+        retry_base_ms: float | None = None,
+        retry_max_ms: float | None = None,
+        fsync: bool | None = None,
+        clone: bool | None = None,
+        verify_copies: bool | None = None,
+    ) -> Config:
+        """A copy with the options of the command line, by their names; None leaves what is there.
+
+        ::
+
+            fast = Config().with_options(jobs=128, memory="1GiB", limit_rate="200M")
+
+        Args:
+            jobs: Requests in flight; 0 suits the store.
+            walk_jobs: Threads that hash; 0 is one a CPU, up to 16.
+            memory, part_size: Bytes, or text as ``256MiB``.
+            limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
+            max_requests: Requests a second; 0 is no limit.
+            max_retries: Attempts in all.
+
+        Raises:
+            InvalidOption: text that is no size, or memory for less than one part.
+        """
+        retry = _changed(
+            self.stores.retry,
+            attempts=None if max_retries is None else max(1, max_retries),
+            base_seconds=None if retry_base_ms is None else retry_base_ms / 1000,
+            max_seconds=None if retry_max_ms is None else retry_max_ms / 1000,
+        )
+        stores = _changed(
+            self.stores, retry=retry, max_concurrency=jobs, fsync=fsync, clone=clone, verify_copies=verify_copies
+        )
+        if limit_rate is not None:
+            stores = replace(stores, limit_rate_bytes=parse_rate(str(limit_rate), option="limit_rate"))
+        if max_requests is not None:
+            stores = replace(stores, max_requests_per_second=max_requests or None)
+        limits = _changed(
+            self.limits,
+            jobs=jobs,
+            hash_threads=walk_jobs,
+            memory_bytes=None if memory is None else parse_size(str(memory), option="memory"),
+            part_bytes=None if part_size is None else parse_size(str(part_size), option="part_size"),
+        )
+        if limits.memory_bytes < limits.part_bytes:
+            held, part = format_size(limits.memory_bytes), format_size(limits.part_bytes)
+            raise InvalidOption(f"memory of {held} cannot hold one part of {part}: raise memory or lower part_size")
+        directory = self.cache_dir if cache_dir is None else Path(cache_dir).expanduser()
+        return replace(self, cache_dir=directory, stores=stores, limits=limits)
+
+
+def _changed(value: Any, **given: Any) -> Any:
+    """A copy of a dataclass with the fields that are given."""
+    return replace(value, **{name: field for name, field in given.items() if field is not None})

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, verify, verify_cache
     from snapdir.api.measuring import bench
     from snapdir.api.naming import resolve_id
+    from snapdir.api.progress import Progress, Running, running
     from snapdir.api.retrieval import checkout, fetch, pull
+    from snapdir.api.snapshots import Files, Snapshot, SnapshotFile, open_snapshot
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
     from snapdir.model.digest import SnapshotId
     from snapdir.model.entry import Entry as ManifestEntry
@@ -25,17 +27,24 @@ if TYPE_CHECKING:
     from snapdir.stores.urls import StoreUri
     from snapdir.transfer.bench_report import BenchReport
     from snapdir.transfer.compare import DiffEntry, SizeStats
+    from snapdir.transfer.events import Counters
     from snapdir.transfer.reports import CacheReport, SyncReport
 
 __all__ = [
     "BenchReport",
     "CacheReport",
+    "Counters",
     "DiffEntry",
     "DiffOptions",
+    "Files",
     "Manifest",
     "ManifestEntry",
     "PathType",
+    "Progress",
+    "Running",
     "SizeStats",
+    "Snapshot",
+    "SnapshotFile",
     "SnapshotId",
     "StoreUri",
     "SyncReport",
@@ -48,10 +57,12 @@ __all__ = [
     "id_from_manifest",
     "manifest",
     "manifest_size",
+    "open_snapshot",
     "pull",
     "push",
     "push_cached",
     "resolve_id",
+    "running",
     "size",
     "stage",
     "sync",
@@ -74,7 +85,9 @@ _HOMES = {
     ),
     "snapdir.api.measuring": ("bench",),
     "snapdir.api.naming": ("resolve_id",),
+    "snapdir.api.progress": ("Progress", "Running", "running"),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
+    "snapdir.api.snapshots": ("Files", "Snapshot", "SnapshotFile", "open_snapshot"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
     "snapdir.model.digest": ("SnapshotId",),
     "snapdir.model.entry": ("Entry", "PathType"),
@@ -82,6 +95,7 @@ _HOMES = {
     "snapdir.stores.urls": ("StoreUri",),
     "snapdir.transfer.bench_report": ("BenchReport",),
     "snapdir.transfer.compare": ("DiffEntry", "SizeStats"),
+    "snapdir.transfer.events": ("Counters",),
     "snapdir.transfer.reports": ("CacheReport", "SyncReport"),
 }
 """Where each name lives. A verb loads the modules of its own room only, which the command line waits for."""

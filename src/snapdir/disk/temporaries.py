@@ -7,7 +7,7 @@ import os
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.directories import DirectoryHandle, remove_tree
 
-__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "set_file_mode"]
+__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "set_file_mode", "write_at"]
 
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 TEMPORARY_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,3 +46,10 @@ def copy_across(
             os.close(target_fd)
     finally:
         os.close(source_fd)
+
+
+def write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    """All of ``data`` at ``offset`` of an open file."""
+    while data:
+        written = os.pwrite(descriptor, data, offset)
+        data, offset = data[written:], offset + written

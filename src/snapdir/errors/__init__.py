@@ -16,6 +16,7 @@
     ├── Conflict                      two sources claim one path                          CONFLICT
     ├── NothingSelected               no path of a snapshot fits the globs of a partial transfer
     ├── UnsafePath                    a manifest path that could leave the destination
+    ├── PathNotFound                  a snapshot has no file at a path
     ├── InFluxError                   a file changed while it was read                    IN_FLUX
     ├── CatalogError                  the local history cannot be read or written         CATALOG_ERROR
     ├── HashMismatchError             bytes do not hash to their name                     HASH_MISMATCH
@@ -51,6 +52,7 @@ from snapdir.errors.base import (
     InvalidPack,
     InvalidStore,
     NothingSelected,
+    PathNotFound,
     SnapdirError,
     UnsafePath,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "NoSpace",
     "NothingSelected",
     "ObjectNotFound",
+    "PathNotFound",
     "SnapdirError",
     "StoreError",
     "StoreMissing",

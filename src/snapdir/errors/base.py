@@ -19,6 +19,7 @@ __all__ = [
     "InvalidPack",
     "InvalidStore",
     "NothingSelected",
+    "PathNotFound",
     "SnapdirError",
     "UnsafePath",
 ]
@@ -113,6 +114,18 @@ class UnsafePath(SnapdirError):
 
     def __str__(self) -> str:
         return f"unsafe path {self.path[:200]!r} in the manifest: {self.reason}; nothing was written for it"
+
+
+class PathNotFound(SnapdirError):
+    """A snapshot has no file at ``path``."""
+
+    def __init__(self, path: str, snapshot_id: str) -> None:
+        super().__init__(path, snapshot_id)
+        self.path = path
+        self.snapshot_id = snapshot_id
+
+    def __str__(self) -> str:
+        return f"snapshot {self.snapshot_id} has no file {self.path[:200]!r}; its manifest lists those it has"
 
 
 class InFluxError(SnapdirError):

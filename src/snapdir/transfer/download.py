@@ -10,6 +10,7 @@ from typing import NamedTuple
 import anyio
 import anyio.to_thread
 
+from snapdir.disk.temporaries import write_at
 from snapdir.errors import SnapdirError, local_errors
 from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
@@ -155,7 +156,7 @@ class _Download:
 
         def write(part: Part, data: memoryview) -> None:
             with local_errors(self._landing.temporaries):
-                _write_at(descriptor, data, part.offset)
+                write_at(descriptor, data, part.offset)
 
         try:
             begun = await anyio.to_thread.run_sync(_begun, descriptor, size)
@@ -175,13 +176,6 @@ def _begun(descriptor: int, size: int) -> Begun:
     """What an earlier run has left in a temporary, hashed."""
     hasher, length = hash_descriptor(descriptor, limit_bytes=size)
     return Begun(length, hasher)
-
-
-def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
-    """All of ``data`` at ``offset`` of an open file."""
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written
 
 
 def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> list[Wanted]:

@@ -1,0 +1,156 @@
+"""A verb that runs while its caller watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import anyio
+
+from snapdir.errors import ungrouped
+from snapdir.transfer.events import Counters, Phase
+
+__all__ = ["Progress", "Running", "running"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+INTERVAL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a verb is, at one moment.
+
+    Attributes:
+        phase: What it is doing; ``files_*`` and ``bytes_*`` are those of this phase.
+        total_is_final: Whether the totals are known; they grow until then.
+        objects_sent, bytes_sent, objects_received, bytes_received, objects_skipped: Since the verb began.
+        warnings: What the user should know, so far.
+        seconds: Since the verb began.
+        finished: The verb has succeeded: nothing changes any more.
+    """
+
+    phase: Phase
+    files_done: int
+    files_total: int
+    bytes_done: int
+    bytes_total: int
+    total_is_final: bool
+    objects_sent: int
+    bytes_sent: int
+    objects_received: int
+    bytes_received: int
+    objects_skipped: int
+    warnings: tuple[str, ...]
+    seconds: float
+    finished: bool
+
+    @property
+    def fraction(self) -> float | None:
+        """Of this phase, from 0 to 1; None while its total is not known."""
+        if self.finished:
+            return 1.0
+        if not self.total_is_final:
+            return None
+        done, total = (self.bytes_done, self.bytes_total) if self.bytes_total else (self.files_done, self.files_total)
+        return min(1.0, max(0.0, done / total)) if total else 1.0
+
+
+@dataclass(eq=False)
+class Running(Generic[T]):
+    """A running verb. ``async for`` gives a Progress ten times a second, and a last one when the verb has succeeded.
+
+    Nothing piles up: each is the state of the moment in which it is asked for.
+    """
+
+    _counters: Counters
+    _scope: anyio.CancelScope
+    _ended: anyio.Event = field(default_factory=anyio.Event)
+    _results: list[T] = field(default_factory=list)
+    _started: float = field(default_factory=time.monotonic)
+    _all_told: bool = False
+
+    @property
+    def result(self) -> T:
+        """What the verb has returned.
+
+        Raises:
+            RuntimeError: it has not: it still runs, was cancelled or has failed.
+        """
+        if not self._results:
+            raise RuntimeError("the verb has no result yet; it is there when the block has been left")
+        return self._results[0]
+
+    def cancel(self) -> None:
+        """Stop the verb; leaving the block waits until it has cleaned up."""
+        self._scope.cancel()
+
+    def progress(self) -> Progress:
+        """The state of this moment."""
+        counters = self._counters
+        return Progress(
+            phase=counters.phase,
+            files_done=counters.files_done,
+            files_total=counters.files_total,
+            bytes_done=counters.bytes_done,
+            bytes_total=counters.bytes_total,
+            total_is_final=counters.total_is_final,
+            objects_sent=counters.objects_sent,
+            bytes_sent=counters.bytes_sent,
+            objects_received=counters.objects_received,
+            bytes_received=counters.bytes_received,
+            objects_skipped=counters.objects_skipped,
+            warnings=tuple(counters.warnings),
+            seconds=time.monotonic() - self._started,
+            finished=bool(self._results),
+        )
+
+    def __aiter__(self) -> Running[T]:
+        return self
+
+    async def __anext__(self) -> Progress:
+        if self._all_told:
+            raise StopAsyncIteration
+        with anyio.move_on_after(INTERVAL_SECONDS):
+            await self._ended.wait()
+        self._all_told = self._ended.is_set()
+        if self._all_told and not self._results:
+            raise StopAsyncIteration
+        return self.progress()
+
+    async def _run(self, verb: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        try:
+            with self._scope:
+                self._results.append(await verb())
+        finally:
+            self._ended.set()
+
+
+@asynccontextmanager
+async def running(
+    verb: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+) -> AsyncIterator[Running[T]]:
+    """Run a verb that takes ``counters``, and watch it.
+
+    ::
+
+        async with snapdir.running(snapdir.push, "dataset", "s3://bucket/sets") as pushing:
+            async for progress in pushing:
+                print(progress.phase, progress.bytes_done, progress.bytes_total)
+        print(pushing.result)
+
+    Leaving the block waits for the verb; its error ends the block, and leaves it. An exception in the block, or a
+    cancellation, stops the verb and waits until it has cleaned up.
+    """
+    watched: Any = partial(verb, *args, **kwargs)
+    counters = watched.keywords.get("counters") or Counters()
+    current: Running[T] = Running(counters, anyio.CancelScope())
+    with ungrouped("running"):
+        async with anyio.create_task_group() as group:
+            group.start_soon(current._run, partial(watched, counters=counters))
+            yield current

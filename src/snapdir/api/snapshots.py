@@ -1,0 +1,224 @@
+"""Snapshots opened for reading: what is in one, and the bytes of its files, without pulling it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from snapdir.api.naming import full_id
+from snapdir.api.opening import opened, opened_cache
+from snapdir.config import Config
+from snapdir.errors import PathNotFound
+from snapdir.model.digest import SnapshotId
+from snapdir.model.entry import Entry
+from snapdir.model.manifest import Manifest
+from snapdir.model.sizes import MIB
+
+if TYPE_CHECKING:
+    from snapdir.transfer.reading import Content, ObjectReader, Verify
+
+__all__ = ["Files", "Snapshot", "SnapshotFile", "open_snapshot"]
+
+BLOCK_BYTES = MIB
+"""What one step of ``async for block in file`` gives."""
+
+
+async def open_snapshot(
+    snapshot_id: str, store: str | None = None, *, objects_store: str | None = None, config: Config | None = None
+) -> Snapshot:
+    """Open a snapshot of a store for reading; close it, or use it in an ``async with``.
+
+    ::
+
+        async with await snapdir.open_snapshot(snapshot_id, "s3://bucket/sets") as snapshot:
+            for path, entry in snapshot.files.items():
+                print(path, entry.size)
+            header = await snapshot.read("train/header.json")
+
+    Args:
+        store: None is the cache.
+        objects_store: The pool that has the objects, where ``store`` has manifests only.
+
+    Raises:
+        ManifestNotFound, CorruptManifest, InvalidManifest: the store does not have it, or not right.
+    Cost: one request, for the manifest.
+    """
+    from snapdir.transfer.reading import ObjectReader
+
+    config = config or Config()
+    resources = AsyncExitStack()
+    try:
+        source = await resources.enter_async_context(
+            opened_cache(config) if store is None else opened(store, config, objects_store)
+        )
+        identifier = await full_id(snapshot_id, config, source)
+        manifest = await source.read_manifest(identifier)
+    except BaseException:
+        await resources.aclose()
+        raise
+    return Snapshot(identifier, manifest, ObjectReader(source, config.limits, spool=config.cache_dir), resources)
+
+
+class Snapshot:
+    """A snapshot of an open store. Any number of tasks may read from it; what is on its way shares one memory bound.
+
+    Attributes:
+        id: Its whole id.
+        manifest: Its verified manifest.
+    """
+
+    def __init__(
+        self, identifier: SnapshotId, manifest: Manifest, reader: ObjectReader, resources: AsyncExitStack
+    ) -> None:
+        self.id = identifier
+        self.manifest = manifest
+        self._reader = reader
+        self._resources = resources
+
+    @cached_property
+    def files(self) -> Files:
+        """Entries of all files by path."""
+        return Files(self.manifest)
+
+    async def open(self, path: str, *, verify: Verify = "before") -> SnapshotFile:
+        """Open one file for reading.
+
+        Args:
+            verify: What is promised of the bytes that reads return.
+
+                ``before``: They are right: nothing is returned until the whole file has hashed to its address. The
+                first read fetches all of it, up to ``limits.large_bytes`` (16 MiB) into memory, beyond that into a
+                file without a name in the cache directory (an object of a local store is hashed where it is).
+
+                ``after``: They come as they are fetched, from start to end without a way back; the last ones only if
+                all of them were right. What was read before then must not be relied upon before the end is reached.
+                Holds 32 MiB with the default limits, and writes nothing to disk.
+
+                ``never``: Each read asks for just its range. Nothing proves these bytes: a part of an object cannot
+                be checked against the hash of the whole.
+
+        Raises:
+            PathNotFound: the snapshot has no such file.
+            ObjectNotFound: the store has lost it. (Otherwise that is found out by the first read.)
+        Cost: one request where the size is not certain or ``verify`` is not ``before``; none otherwise.
+        """
+        from snapdir.transfer.plan import Wanted
+
+        entry = self.files.get(path)
+        if entry is None:
+            raise PathNotFound(path, self.id)
+        wanted = Wanted(entry.digest, entry.certain_size, entry.path)
+        return SnapshotFile(entry, await self._reader.open(wanted, verify))
+
+    async def read(self, path: str) -> bytes:
+        """The whole of one file, verified.
+
+        Raises:
+            PathNotFound: the snapshot has no such file.
+            ObjectNotFound, CorruptObject: the store has lost it, or holds other bytes.
+        """
+        async with await self.open(path) as file:
+            return await file.read()
+
+    async def aclose(self) -> None:
+        """Close the store. Safe to repeat."""
+        await self._resources.aclose()
+
+    async def __aenter__(self) -> Snapshot:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f'Snapshot("{self.id}", files={len(self.files)})'
+
+
+class Files(Mapping[str, Entry]):
+    """The files of a manifest, in its order. Keys are its paths, as ``./a/b``; look-ups take ``a/b`` as well."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._entries = {entry.path: entry for entry in manifest.files}
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._entries[path if path.startswith(("./", "/")) else f"./{path}"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"Files({len(self)})"
+
+
+class SnapshotFile:
+    """One file of a snapshot, open for reading. For one task at a time; ``async for`` gives its blocks.
+
+    Attributes:
+        entry: Its line of the manifest.
+    """
+
+    def __init__(self, entry: Entry, content: Content) -> None:
+        self.entry = entry
+        self._content = content
+        self._position = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file. Until the first read it may be the manifest's word, which the format lets be wrong."""
+        return self._content.size
+
+    async def read(self, size: int = -1) -> bytes:
+        """The next ``size`` bytes, or all that are left; fewer only at the end. See ``Snapshot.open`` for promises.
+
+        Raises:
+            CorruptObject: the store holds other bytes.
+            ObjectNotFound, StoreError, LocalError: they cannot be had.
+        Cancellation: leaves the position where it was.
+        """
+        data = await self._content.read_at(self._position, None if size < 0 else size)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to ``offset`` from the start (0), from here (1) or from the end (2), and return the position."""
+        base = (0, self._position, self.size)[whence]
+        if base + offset < 0:
+            raise ValueError(f"cannot seek to {base + offset}")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    async def aclose(self) -> None:
+        """Give back memory and descriptors. Safe to repeat."""
+        self.close_nowait()
+
+    def close_nowait(self) -> None:
+        """``aclose`` for those who cannot wait: there is nothing to wait for."""
+        self._content.close()
+
+    async def __aenter__(self) -> SnapshotFile:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> SnapshotFile:
+        return self
+
+    async def __anext__(self) -> bytes:
+        block = await self.read(BLOCK_BYTES)
+        if not block:
+            raise StopAsyncIteration
+        return block

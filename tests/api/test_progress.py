@@ -1,0 +1,122 @@
+"""A verb that runs while its caller watches: events, its result, its failure, and its end when nobody waits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import crc32c  # noqa: F401  # it reads its own version from a file when first imported, here before any loop runs
+import pytest
+
+import snapdir
+from snapdir.api import Counters, Progress
+
+
+class Slow:
+    """A verb that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.go_on = anyio.Event()
+        self.cleaned_up = False
+
+    async def verb(self, answer: int, *, counters: Counters | None = None) -> int:
+        assert counters is not None
+        counters.begin("transfer", files=4, bytes_=100)
+        counters.bytes_done = 25
+        try:
+            await self.go_on.wait()
+        finally:
+            self.cleaned_up = True
+        counters.bytes_done = 100
+        return answer
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+async def test_events_tell_where_it_is_and_the_last_one_that_it_is_over(slow: Slow) -> None:
+    events: list[Progress] = []
+    async with snapdir.running(slow.verb, 42) as current:
+        with pytest.raises(RuntimeError, match="no result yet"):
+            current.result  # noqa: B018
+        async for progress in current:
+            events.append(progress)
+            slow.go_on.set()
+    assert current.result == 42
+    assert [event.finished for event in events] == [False] * (len(events) - 1) + [True]
+    assert (events[0].phase, events[0].bytes_done, events[0].fraction) == ("transfer", 25, 0.25)
+    assert (events[-1].bytes_done, events[-1].fraction) == (100, 1.0)
+    assert 0 <= events[0].seconds <= events[-1].seconds
+
+
+async def test_a_verb_of_the_api_is_watched(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"content")
+    counters = Counters()
+    async with snapdir.running(snapdir.push, tmp_path / "tree", str(tmp_path / "s"), counters=counters) as pushing:
+        events = [progress async for progress in pushing]
+    assert pushing.result == await snapdir.id(tmp_path / "tree")
+    assert events[-1].objects_sent == counters.objects_sent == 1
+    assert events[-1].finished
+
+
+async def test_leaving_early_waits_for_the_verb(slow: Slow) -> None:
+    async with snapdir.running(slow.verb, 42) as current:
+        async for _ in current:
+            slow.go_on.set()
+            break
+    assert current.result == 42
+
+
+async def test_its_failure_ends_the_block_as_itself(tmp_path: Path) -> None:
+    async def watch() -> None:
+        async with snapdir.running(snapdir.push, tmp_path / "absent", str(tmp_path / "store")) as pushing:
+            async for _ in pushing:
+                pass
+            await anyio.sleep_forever()
+
+    with pytest.raises(snapdir.LocalError, match="absent"):
+        await watch()
+
+
+async def test_an_exception_in_the_block_stops_the_verb(slow: Slow) -> None:
+    async def watch() -> None:
+        async with snapdir.running(slow.verb, 42) as current:
+            async for _ in current:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await watch()
+    assert slow.cleaned_up
+
+
+async def test_cancelling_stops_it_and_gives_no_result(slow: Slow) -> None:
+    async with snapdir.running(slow.verb, 42) as current:
+        await anext(current)
+        current.cancel()
+        assert [progress async for progress in current] == []
+    assert slow.cleaned_up
+    with pytest.raises(RuntimeError):
+        current.result  # noqa: B018
+
+
+async def test_a_cancelled_watcher_stops_the_verb(slow: Slow) -> None:
+    with anyio.move_on_after(0.01) as scope:
+        async with snapdir.running(slow.verb, 42) as current:
+            async for _ in current:
+                pass
+    assert scope.cancelled_caught
+    assert slow.cleaned_up
+
+
+def test_a_fraction_is_of_bytes_else_of_files_and_unknown_without_a_total() -> None:
+    def fraction(**values: int | bool) -> float | None:
+        counts = dict.fromkeys(Progress.__slots__, 0) | {"phase": "transfer", "warnings": ()} | values
+        return Progress(**counts).fraction  # type: ignore[arg-type]
+
+    assert fraction(total_is_final=False, bytes_total=100) is None
+    assert fraction(total_is_final=True, bytes_total=100, bytes_done=50, files_total=4) == 0.5
+    assert fraction(total_is_final=True, files_total=4, files_done=1) == 0.25
+    assert fraction(total_is_final=True) == 1.0

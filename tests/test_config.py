@@ -1,0 +1,38 @@
+"""One value says how the verbs run, by the names of the command line's options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapdir.config import Config
+from snapdir.errors import InvalidOption
+from snapdir.model.sizes import MIB
+
+
+def test_options_go_where_they_are_used(tmp_path: Path) -> None:
+    config = Config(cache_dir=tmp_path).with_options(
+        jobs=7, walk_jobs=3, memory="256MiB", part_size=16 * MIB, limit_rate="10M", max_requests=50,
+        max_retries=2, retry_base_ms=10, retry_max_ms=2000, fsync=False, clone=False, verify_copies=True,
+    )  # fmt: skip
+    limits, stores = config.limits, config.stores
+    assert (limits.jobs, limits.hash_threads, limits.memory_bytes, limits.part_bytes) == (7, 3, 256 * MIB, 16 * MIB)
+    assert (stores.max_concurrency, stores.limit_rate_bytes, stores.max_requests_per_second) == (7, 10 * MIB, 50)
+    assert (stores.retry.attempts, stores.retry.base_seconds, stores.retry.max_seconds) == (2, 0.01, 2.0)
+    assert (stores.fsync, stores.clone, stores.verify_copies) == (False, False, True)
+
+
+def test_what_is_not_given_stays(tmp_path: Path) -> None:
+    config = Config(cache_dir=tmp_path).with_options(jobs=7, limit_rate="1M")
+    assert config.with_options() == config
+    changed = config.with_options(limit_rate=0, cache_dir="~/elsewhere")
+    assert changed.limits == config.limits
+    assert changed.stores.limit_rate_bytes is None
+    assert changed.cache_dir == Path.home() / "elsewhere"
+
+
+@pytest.mark.parametrize("options", [{"memory": "lots"}, {"limit_rate": "fast"}, {"memory": "1MiB"}, {"part_size": ""}])
+def test_a_bad_value_names_its_option(options: dict[str, str]) -> None:
+    with pytest.raises(InvalidOption, match=next(iter(options))):
+        Config().with_options(**options)  # type: ignore[arg-type]
