@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio.to_thread
 
+from snapdir.api.external import external_store, staged_outside
 from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     PathLike,
@@ -64,9 +65,16 @@ async def verify(
     """
     from snapdir.transfer.check import check_snapshot
     from snapdir.transfer.repair import repair
+    from snapdir.transfer.selection import EVERYTHING
 
     config = config or Config()
     counters = counters or Counters()
+    program = external_store(store, objects_store) if repair_from is None else None
+    if program is not None:
+        identifier = await full_id(snapshot_id, config)
+        async with staged_outside(identifier, program, EVERYTHING, config) as (_, source):
+            await check_snapshot(identifier, source, limits=config.limits, counters=counters)
+        return True
     async with opened(store, config, objects_store) as source:
         identifier = await full_id(snapshot_id, config, source)
         if repair_from is not None:

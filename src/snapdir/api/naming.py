@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from snapdir.api.external import external_store
 from snapdir.api.opening import opened, opened_cache
 from snapdir.config import Config
 from snapdir.errors import StoreMissing
@@ -26,7 +27,7 @@ async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Conf
     Cost: one request (a page of a listing); none for 64 digits, which are not looked up.
     """
     config = config or Config()
-    if store is None or len(snapshot_id) == ID_DIGITS:
+    if store is None or len(snapshot_id) == ID_DIGITS or external_store(store) is not None:
         return await full_id(snapshot_id, config)
     async with opened(store, config) as source:
         return await full_id(snapshot_id, config, source)

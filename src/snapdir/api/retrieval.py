@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from snapdir.api.external import external_store, fetch_outside, staged_outside
 from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
     PathLike,
@@ -81,6 +83,11 @@ async def _fetch(
 ) -> None:
     from snapdir.transfer.fetch import fetch as fetch_snapshot
 
+    program = external_store(store, objects_store)
+    if program is not None:
+        identifier = await full_id(snapshot_id, config)
+        await fetch_outside(identifier, program, selection, dry_run=dry_run, config=config, counters=counters)
+        return
     async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
         with pool_hint(objects_store):
             await fetch_snapshot(
@@ -167,8 +174,7 @@ async def pull(
         if not dry_run:
             await _check_out_cached(order)
     else:
-        async with opened(required(store), config, objects_store) as source:
-            m = await source.read_manifest(identifier)
+        async with _source(order, dry_run=dry_run) as (m, source):
             if not dry_run:
                 with pool_hint(objects_store):
                     await _check_out(m, source, order)
@@ -188,6 +194,19 @@ class _Order:
     counters: Counters
     store: str | None = None
     objects_store: str | None = None
+
+
+@asynccontextmanager
+async def _source(order: _Order, *, dry_run: bool) -> AsyncIterator[tuple[Manifest, Repository]]:
+    """The manifest, and where its objects are; in a dry run of a store that is a program they are nowhere."""
+    program = external_store(order.store, order.objects_store)
+    if program is not None:
+        selection = None if dry_run else order.selection
+        async with staged_outside(order.identifier, program, selection, order.config) as staged:
+            yield staged
+    else:
+        async with opened(required(order.store), order.config, order.objects_store) as source:
+            yield await source.read_manifest(order.identifier), source
 
 
 async def _check_out_cached(order: _Order) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 import anyio.to_thread
 
+from snapdir.api.external import external_store, push_outside
 from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     PathLike,
@@ -21,6 +22,7 @@ from snapdir.api.opening import (
 from snapdir.config import Config
 from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
+from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import exclusion
 from snapdir.stores.urls import StoreURL
@@ -132,6 +134,13 @@ async def push(
     config = config or Config()
     counters = counters or Counters()
     refuse_keyed(config)
+    program = external_store(store, objects_store)
+    if program is not None:
+        await anyio.to_thread.run_sync(program.require)
+    if program is not None and not dry_run:
+        staged = await stage(path, no_follow=no_follow, exclude=exclude, config=config, counters=counters)
+        await push_outside(SnapshotId(staged), program, config)
+        return staged
     if dry_run:
         StoreURL.parse(store)
         if objects_store is not None:
@@ -179,9 +188,12 @@ async def push_cached(
     config = config or Config()
     counters = counters or Counters()
     identifier = await full_id(snapshot_id, config)
+    program = external_store(store, objects_store)
     async with opened_cache(config) as cache:
         await cached(identifier, cache)
-        if not dry_run:
+        if program is not None and not dry_run:
+            await push_outside(identifier, program, config)
+        elif not dry_run:
             async with opened(store, config, objects_store) as to:
                 copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
                 await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)

@@ -29,6 +29,7 @@
         │   └── UnknownId             no snapshot whose id starts like this
         ├── InvalidManifest           stored text that does not parse
         ├── StoreMissing              the directory or bucket does not exist
+        ├── StoreProgramFailed        a program that is a store cannot be run, or failed
         ├── AccessDenied              credentials are missing, wrong or not allowed
         ├── StoreRefused              any other final refusal (status and code are attributes)
         └── TransientStoreError       may succeed when asked again: the only family ever retried
@@ -76,6 +77,7 @@ from snapdir.errors.store import (
     ObjectNotFound,
     StoreError,
     StoreMissing,
+    StoreProgramFailed,
     StoreRefused,
     Throttled,
     TransientStoreError,
@@ -110,6 +112,7 @@ __all__ = [
     "SnapdirError",
     "StoreError",
     "StoreMissing",
+    "StoreProgramFailed",
     "StoreRefused",
     "Throttled",
     "TransferFailed",

@@ -16,6 +16,7 @@ __all__ = [
     "ObjectNotFound",
     "StoreError",
     "StoreMissing",
+    "StoreProgramFailed",
     "StoreRefused",
     "Throttled",
     "TransientStoreError",
@@ -90,6 +91,14 @@ class InvalidManifest(StoreError):
 
 class StoreMissing(StoreError):
     """The directory or bucket of the store does not exist."""
+
+
+class StoreProgramFailed(StoreError):
+    """A program that is a store, ``snapdir-NAME-store``, cannot be run or failed. ``program`` is its name."""
+
+    def __init__(self, program: str, reason: str) -> None:
+        super().__init__(reason)
+        self.program = program
 
 
 class AccessDenied(StoreError):

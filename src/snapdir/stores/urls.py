@@ -20,7 +20,7 @@ class StoreURL:
 
     Attributes:
         scheme: ``file``, ``s3``, ... or the name of a plugin.
-        location: Absolute directory for ``file``; otherwise what follows ``://``.
+        location: Absolute directory for ``file``; otherwise what follows ``://``, which for a plugin may be anything.
     """
 
     scheme: str
@@ -46,7 +46,7 @@ class StoreURL:
             return cls("file", _file_path(text, rest))
         if not rest.startswith("//"):
             raise InvalidStore(f"store URI must use '://' separator: write {scheme}://{rest.lstrip('/')}")
-        return cls(scheme, _trimmed(text, rest[2:]))
+        return cls(scheme, _trimmed(text, rest[2:]) if scheme in SCHEMES else rest[2:])
 
     @property
     def bucket(self) -> str:

@@ -1,0 +1,144 @@
+"""A store that is a program: ``snapdir-NAME-store`` on PATH prints shell scripts that move whole snapshots.
+
+It is no ``Store``: it knows no keys, only snapshots, and directories in the layout of a store.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from snapdir.errors import ManifestNotFound, StoreProgramFailed
+from snapdir.model.digest import Digest
+from snapdir.model.sizes import MIB, format_size
+from snapdir.stores.programs import Finished, run_program
+from snapdir.stores.urls import StoreURL
+
+__all__ = ["ExternalStore"]
+
+PROLOGUE = "set -eEuo pipefail; trap 'kill 0' INT"
+FAILED = b"ERROR:"
+NOT_THERE = "no such program on PATH"
+MAX_SCRIPT_BYTES = 256 * MIB
+MAX_MANIFEST_BYTES = 512 * MIB
+MAX_ARGUMENT_BYTES = 100_000
+"""Linux takes no argument above 128 KiB; a longer script goes through a descriptor."""
+
+
+class ExternalStore:
+    """One store of a program.
+
+    Each call asks the program for a script and runs it. A failure is an exit code other than 0 of either, or the text
+    ``ERROR:`` in what the script prints. Nothing of it is believed: who uses what it brought hashes it first.
+    """
+
+    def __init__(self, url: StoreURL) -> None:
+        self.url = str(url)
+        self.program = f"snapdir-{url.scheme}-store"
+
+    def require(self) -> None:
+        """Make sure, before any work, that there is a program. Blocking: it looks through PATH.
+
+        Raises:
+            StoreProgramFailed: there is none.
+        """
+        if shutil.which(self.program) is None:
+            raise self._not_started(self.program, NOT_THERE)
+
+    async def read_manifest(self, snapshot_id: Digest) -> bytes:
+        """The text of a manifest, as the program gives it.
+
+        Raises:
+            ManifestNotFound: it says that it has none.
+            StoreProgramFailed: it cannot be run, or failed.
+        """
+        what = f"get-manifest-command for {snapshot_id}"
+        done = await self._run_script("get-manifest-command", snapshot_id, what=what, max_bytes=MAX_MANIFEST_BYTES)
+        if done.code != 0 and f"ID '{snapshot_id}' not found on --store".encode() in done.said:
+            raise ManifestNotFound(snapshot_id, self.url)
+        self._check(what, done._replace(found=FAILED in done.said), MAX_MANIFEST_BYTES)
+        return done.result
+
+    async def fetch_objects(self, snapshot_id: Digest, manifest: bytes, into: Path) -> None:
+        """Have the objects of ``manifest`` put into ``into``, laid out as a store.
+
+        Raises:
+            StoreProgramFailed: it cannot be run, or failed.
+        """
+        more = ("--cache-dir", os.fspath(into))
+        what = f"get-fetch-files-command for {snapshot_id}"
+        done = await self._run_script("get-fetch-files-command", snapshot_id, *more, stdin=manifest, what=what)
+        self._check(what, done, None)
+
+    async def push(self, snapshot_id: Digest, staging: Path) -> None:
+        """Have a snapshot of ``staging``, a directory laid out as a store, put into this one.
+
+        Raises:
+            StoreProgramFailed: it cannot be run, or failed.
+        """
+        more = ("--staging-dir", os.fspath(staging))
+        what = f"get-push-command for {snapshot_id}"
+        self._check(what, await self._run_script("get-push-command", snapshot_id, *more, what=what), None)
+
+    async def _run_script(
+        self, call: str, snapshot_id: Digest, *more: str, what: str, stdin: bytes = b"", max_bytes: int = MIB
+    ) -> Finished:
+        command = [self.program, call, "--id", str(snapshot_id), *more, "--store", self.url]
+        printed = await self._run(command, stdin=stdin, max_bytes=MAX_SCRIPT_BYTES)
+        if printed.code != 0:
+            return printed
+        self._check(what, printed, MAX_SCRIPT_BYTES)
+        with _bash(printed.result) as (command, descriptors):
+            return await self._run(command, max_bytes=max_bytes, watch_for=FAILED, pass_fds=descriptors)
+
+    async def _run(
+        self,
+        command: Sequence[str],
+        *,
+        max_bytes: int,
+        stdin: bytes = b"",
+        watch_for: bytes = b"",
+        pass_fds: Sequence[int] = (),
+    ) -> Finished:
+        try:
+            return await run_program(
+                command, stdin=stdin, max_result_bytes=max_bytes, watch_for=watch_for, pass_fds=pass_fds
+            )
+        except OSError as error:
+            reason = NOT_THERE if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+            raise self._not_started(command[0], reason) from error
+
+    def _not_started(self, program: str, reason: str) -> StoreProgramFailed:
+        message = f"failed to spawn store binary '{program}': {reason} (needed for {self.url})"
+        return StoreProgramFailed(self.program, message)
+
+    def _check(self, what: str, done: Finished, max_bytes: int | None) -> None:
+        if max_bytes is not None and done.truncated:
+            raise StoreProgramFailed(self.program, f"{self.program}: {what} printed more than {format_size(max_bytes)}")
+        if done.code != 0 or done.found:
+            how = f"ended with exit code {done.code}" if done.code else "reported a failure"
+            raise StoreProgramFailed(self.program, f"{self.program}: {what} {how}: {_last_words(done)}")
+
+
+@contextmanager
+def _bash(script: bytes) -> Iterator[tuple[list[str], list[int]]]:
+    """The command line that runs ``script``, and the descriptors it needs."""
+    if len(script) <= MAX_ARGUMENT_BYTES:
+        yield ["bash", "-c", f"{PROLOGUE}; {os.fsdecode(script)}\nwait"], []
+        return
+    descriptor = os.memfd_create("snapdir-script")
+    try:
+        os.writev(descriptor, [script, b"\nwait\n"])
+        yield ["bash", "-c", f"{PROLOGUE}; source /proc/self/fd/{descriptor}"], [descriptor]
+    finally:
+        os.close(descriptor)
+
+
+def _last_words(done: Finished) -> str:
+    """The line that says most: the last one with ERROR:, else the last one."""
+    lines = [line for line in (done.said or done.result).decode("utf-8", "replace").splitlines() if line.strip()]
+    errors = [line for line in lines if FAILED.decode() in line]
+    return (errors or lines or ["it said nothing"])[-1].strip()[:500]

@@ -1,0 +1,156 @@
+"""Whole snapshots to and from a store that is a program. Nothing it brings is believed before it was hashed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from snapdir.errors import (
+    CorruptManifest,
+    ManifestNotFound,
+    ObjectNotFound,
+    SnapdirError,
+    local_errors,
+)
+from snapdir.hashing.tree import snapshot_id as id_of
+from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.manifest import Manifest
+from snapdir.repository.incomplete import read_incomplete
+from snapdir.repository.repository import Repository
+from snapdir.stores.external import ExternalStore
+from snapdir.stores.file import FileStore
+from snapdir.stores.file_writing import PARTIAL_NAME
+from snapdir.stores.settings import StoreSettings
+from snapdir.transfer.events import Counters
+from snapdir.transfer.fetch import cached_manifest, fetch, missing_objects, require_cached
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.plan import Wanted
+from snapdir.transfer.selection import EVERYTHING, Selection
+
+__all__ = ["fetch_external", "push_external", "read_manifest", "staged"]
+
+
+async def push_external(snapshot_id: Digest, cache: Repository, store: ExternalStore) -> None:
+    """Have the program push a snapshot of the cache, which must be complete.
+
+    Raises:
+        ManifestNotFound, IncompleteCache: the cache does not hold it.
+        StoreProgramFailed: the program cannot be run, or failed.
+    """
+    manifest = await cached_manifest(snapshot_id, cache)
+    if manifest is None:
+        raise ManifestNotFound(snapshot_id, "the local cache")
+    await anyio.to_thread.run_sync(require_cached, snapshot_id, manifest, cache)
+    await store.push(snapshot_id, _root(cache))
+
+
+async def fetch_external(
+    snapshot_id: Digest,
+    store: ExternalStore,
+    cache: Repository,
+    *,
+    limits: Limits,
+    counters: Counters,
+    settings: StoreSettings,
+    selection: Selection = EVERYTHING,
+    dry_run: bool = False,
+) -> None:
+    """``fetch`` from a program: it fills a directory of its own, and what hashes right goes on into the cache.
+
+    Raises:
+        ManifestNotFound, ObjectNotFound, CorruptObject, CorruptManifest: as for any store.
+        StoreProgramFailed: the program cannot be run, or failed.
+    """
+    held = await cached_manifest(snapshot_id, cache)
+    if held is None and selection.is_partial:
+        held = await read_incomplete(snapshot_id, cache)
+    manifest = held or await read_manifest(snapshot_id, store)
+    missing = await anyio.to_thread.run_sync(lambda: missing_objects(selection.of(manifest), cache))
+    into_cache = partial(
+        fetch, snapshot_id, cache=cache, limits=limits, counters=counters, settings=settings, selection=selection
+    )
+    if held is not None and not missing:
+        await into_cache(source=None)
+    elif not dry_run:
+        async with staged(snapshot_id, manifest, missing, store, _root(cache)) as source:
+            await into_cache(source=source)
+
+
+async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
+    """The manifest of a snapshot, checked against its id.
+
+    Raises:
+        ManifestNotFound: the program has no such snapshot.
+        InvalidManifest, CorruptManifest: what it gave is not this manifest.
+    """
+    text = await store.read_manifest(snapshot_id)
+    manifest = await anyio.to_thread.run_sync(Manifest.parse, text)
+    actual = await anyio.to_thread.run_sync(id_of, manifest)
+    if actual != snapshot_id:
+        raise CorruptManifest(f"the manifest that {store.program} gave", expected=snapshot_id, actual=actual)
+    return manifest
+
+
+@asynccontextmanager
+async def staged(
+    snapshot_id: Digest, manifest: Manifest, wanted: Sequence[Wanted], store: ExternalStore, cache_root: Path
+) -> AsyncIterator[Repository]:
+    """What the program brings of a snapshot, as a repository of its own that is gone after the block.
+
+    Args:
+        wanted: The objects to bring. The program is told of no other file.
+    """
+    folder = cache_root / PARTIAL_NAME / f"external-{secrets.token_hex(8)}"
+    try:
+        with local_errors(folder):
+            await anyio.to_thread.run_sync(lambda: folder.mkdir(parents=True))
+        if wanted:
+            text = await anyio.to_thread.run_sync(_text_for, manifest, wanted)
+            await store.fetch_objects(snapshot_id, text, folder)
+        source = Repository(FileStore(folder, StoreSettings(fsync=False)))
+        await anyio.to_thread.run_sync(_require_files, source, wanted, store)
+        await source.write_manifest(manifest, SnapshotId(snapshot_id), replace=True)
+        yield source
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _text_for(manifest: Manifest, wanted: Iterable[Wanted]) -> bytes:
+    """The manifest's text with the files of ``wanted`` only: who has the rest must not be sent it again."""
+    digests = {str(one.digest) for one in wanted}
+    return Manifest(e for e in manifest.entries if not e.is_file or e.checksum in digests).stored
+
+
+def _require_files(source: Repository, wanted: Iterable[Wanted], store: ExternalStore) -> None:
+    """
+    Raises:
+        ObjectNotFound: the program has not brought an object, or something else (a pipe, say) in its place.
+    """
+    for one in wanted:
+        path = source.local_object(one.digest)
+        if path is None or not _is_file(path):
+            raise ObjectNotFound(f"{one.digest} (for {one.path}), which {store.program} has not brought")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+def _root(cache: Repository) -> Path:
+    root = cache.objects.local_path("")
+    if root is None:
+        raise SnapdirError(f"the cache must be a directory of this host, not {cache.url}")
+    return root
