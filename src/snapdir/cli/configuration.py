@@ -10,11 +10,22 @@ from snapdir.errors import InvalidOption, SnapdirError
 from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from snapdir.config import Config
     from snapdir.stores.settings import StoreSettings
     from snapdir.transfer.limits import Limits
 
-__all__ = ["FSYNC", "KEYED_CONTEXT", "VARIABLES", "WRITING", "config_from"]
+__all__ = [
+    "CLONEFILE",
+    "FSYNC",
+    "KEYED_CONTEXT",
+    "VARIABLES",
+    "VERIFY_COPIES",
+    "WRITING",
+    "cache_directory",
+    "config_from",
+]
 
 KEYED_CONTEXT = "SNAPDIR_MANIFEST_CONTEXT"
 FSYNC = "SNAPDIR_FSYNC"
@@ -38,18 +49,27 @@ def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Conf
         InvalidOption: a variable has a bad value.
         SnapdirError: there is no cache directory because there is no home.
     """
-    from snapdir.config import Config, default_cache_dir
+    from snapdir.config import Config
 
-    try:
-        cache_dir = settings.get("cache_dir") or default_cache_dir()
-    except RuntimeError as error:
-        raise SnapdirError("there is no home directory for the cache: set HOME or SNAPDIR_CACHE_DIR") from error
     return Config(
-        cache_dir=cache_dir,
+        cache_dir=cache_directory(settings),
         stores=_store_settings(settings, variables),
         limits=_limits(settings),
         keyed_context=_variable(KEYED_CONTEXT, _context, variables) or "",
     )
+
+
+def cache_directory(settings: Mapping[str, Any]) -> Path:
+    """
+    Raises:
+        SnapdirError: none is given, and there is no home for one.
+    """
+    from snapdir.config import default_cache_dir
+
+    try:
+        return settings.get("cache_dir") or default_cache_dir()
+    except RuntimeError as error:
+        raise SnapdirError("there is no home directory for the cache: set HOME or SNAPDIR_CACHE_DIR") from error
 
 
 def _store_settings(settings: Mapping[str, Any], variables: Collection[str]) -> StoreSettings:

@@ -35,6 +35,7 @@ VERBS = (
     "verify",
     "verify-cache",
     "flush-cache",
+    "defaults",
     "sync",
     "version",
     "autocomplete",
