@@ -18,6 +18,7 @@ from tests.cli.conftest import command_line
 
 __all__ = [
     "NO_ID",
+    "Processes",
     "Run",
     "Shell",
     "case",
@@ -101,10 +102,11 @@ class Shell:
         assert done.err.startswith("error: ")
         return done
 
-    def program(self, *args: str | Path, stdin: bytes = b"", **variables: str) -> Run:
+    def program(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
         """Run in a process of its own: for relative paths, and for what only a process can show."""
         line = command_line(*map(str, args))
-        done = run_process(line, input=stdin, capture_output=True, check=False, env={**os.environ, **variables})
+        surroundings = {name: value for name, value in {**os.environ, **variables}.items() if value is not None}
+        done = run_process(line, input=stdin, capture_output=True, check=False, env=surroundings)
         return Run(done.returncode, done.stdout, done.stderr.decode())
 
     def push(self, tree: Path, store: str) -> str:
@@ -113,6 +115,13 @@ class Shell:
 
     def id(self, tree: Path) -> str:
         return self.ok("id", tree).value
+
+
+class Processes(Shell):
+    """A shell that runs everything in processes, for verbs that read and write raw descriptors."""
+
+    def __call__(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
+        return self.program(*args, stdin=stdin, **variables)
 
 
 def plant(folder: Path, tree: Tree) -> Path:

@@ -85,6 +85,15 @@ def test_a_damaged_object_is_told_kept_purged_and_then_missing(sh: Shell, src: P
     sh.ok("verify-cache")
 
 
+@case("CAC-03")
+def test_a_purge_that_leaves_nothing_wrong_is_a_success(sh: Shell, src: Path, cache: Path) -> None:
+    staged = sh.ok("stage", src).value
+    unlock(cache / ".objects" / sharded(HELLO), "HELLO")
+    (cache / ".manifests" / sharded(staged)).unlink()
+    assert "purged 1" in sh.ok("verify-cache", "--purge").err
+    assert objects(cache) == {digest_of("world!!")}
+
+
 @case("CAC-04")
 def test_flush_cache_may_be_said_twice(sh: Shell, src: Path, cache: Path) -> None:
     sh.ok("stage", src)

@@ -9,19 +9,19 @@ from tests.conformance.harness import Shell, case, files
 
 
 @case("DRY-01")
-def test_push(sh: Shell, src: Path, store: str, folder: Path, cache: Path) -> None:
+def test_push_prints_the_id_and_writes_nothing(sh: Shell, src: Path, store: str, folder: Path, cache: Path) -> None:
     assert sh.ok("push", "--dryrun", "--store", store, src).value == sh.id(src)
     assert files(folder) == files(cache) == set()
 
 
 @case("DRY-02")
-def test_stage(sh: Shell, src: Path, cache: Path) -> None:
+def test_stage_prints_the_id_and_writes_nothing(sh: Shell, src: Path, cache: Path) -> None:
     assert sh.ok("stage", "--dryrun", src).value == sh.id(src)
     assert files(cache) == set()
 
 
 @case("DRY-03")
-def test_flush_cache(sh: Shell, src: Path, cache: Path) -> None:
+def test_flush_cache_removes_nothing(sh: Shell, src: Path, cache: Path) -> None:
     sh.ok("stage", src)
     before = files(cache)
     sh.ok("flush-cache", "--dryrun")
@@ -29,7 +29,7 @@ def test_flush_cache(sh: Shell, src: Path, cache: Path) -> None:
 
 
 @case("DRY-04")
-def test_checkout(sh: Shell, src: Path, dest: Path) -> None:
+def test_checkout_writes_nothing(sh: Shell, src: Path, dest: Path) -> None:
     staged = sh.ok("stage", src).value
     dest.mkdir()
     sh.ok("checkout", "--dryrun", "--id", staged, dest)
@@ -37,7 +37,7 @@ def test_checkout(sh: Shell, src: Path, dest: Path) -> None:
 
 
 @case("DRY-05")
-def test_pull_into_a_cold_cache(sh: Shell, pushed: str, store: str, cache: Path, dest: Path) -> None:
+def test_pull_with_a_cold_cache_writes_nothing(sh: Shell, pushed: str, store: str, cache: Path, dest: Path) -> None:
     shutil.rmtree(cache, ignore_errors=True)
     sh.ok("pull", "--dryrun", "--store", store, "--id", pushed, dest)
     assert files(cache) == files(dest) == set()
