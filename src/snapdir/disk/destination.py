@@ -87,6 +87,11 @@ class Destination:
         self._directories.close()
 
     @property
+    def directories(self) -> OpenDirectories:
+        """The directories that are open, for those who look through the tree."""
+        return self._directories
+
+    @property
     def staging_path(self) -> str:
         """Where the temporaries are, for messages."""
         return self._directories.path_of((self._staging_name,))

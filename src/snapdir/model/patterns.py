@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from snapdir.errors import SnapdirError
 
-__all__ = ["Exclusion", "exclusion", "expand_macros"]
+__all__ = ["Exclusion", "exclusion", "expand_macros", "protection"]
 
 COMMON = (
     "(/(.cache|.git|.DS_Store|.vscode-server|.dbus|.gvfs|.local/share/gvfs-metadata|.local/share/Trash|.Trash"
@@ -50,6 +50,18 @@ def exclusion(patterns: Iterable[str]) -> Exclusion | None:
     in_absolute = _searcher(absolute, "(?:{})")
     in_relative = _searcher([pattern[2:] for pattern in relative], r"^(?:\./{})")
     return lambda absolute_path, relative_path: in_absolute(absolute_path) or in_relative(relative_path)
+
+
+def protection(patterns: Iterable[str]) -> Callable[[str], bool] | None:
+    """One test of what a mirror must leave alone, or None without any pattern.
+
+    A pattern is searched in the path as a manifest writes it: ``./a/b``, and ``./a/`` for a directory.
+
+    Raises:
+        SnapdirError: a pattern RE2 refuses; the message holds it and the reason.
+    """
+    wanted = [pattern for pattern in patterns if pattern]
+    return _searcher(wanted, "(?:{})") if wanted else None
 
 
 class _Searcher(Protocol):

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.disk.destination import Destination
+from snapdir.disk.pruning import Protection
 from snapdir.errors import DestinationConflict, ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
@@ -17,6 +18,7 @@ from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.mirror import prune, refuse_protected_paths
 from snapdir.transfer.plan import TreePlan, Wanted, plan_tree
 from snapdir.transfer.survey import survey
 
@@ -28,6 +30,8 @@ class CheckoutOptions:
     """How a checkout treats its destination.
 
     Attributes:
+        delete: Remove what the snapshot does not know, when all of it is there.
+        protected: What ``delete`` leaves alone.
         overwrite: Replace what differs; otherwise stop before anything is written if something does.
         keep: Leave the temporaries of a failed run where they are.
         preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
@@ -35,6 +39,8 @@ class CheckoutOptions:
         clone: Try reflinks for second copies of a content.
     """
 
+    delete: bool = False
+    protected: Protection | None = None
     overwrite: bool = True
     keep: bool = False
     preserve_special_modes: bool = False
@@ -51,13 +57,16 @@ async def checkout(
     limits: Limits,
     counters: Counters,
 ) -> None:
-    """Make ``into`` hold every file and directory of ``manifest``, with its modes; what else is there stays.
+    """Make ``into`` hold every file and directory of ``manifest``, with its modes.
+
+    What else is there stays, unless ``options.delete``.
 
     Files that are right already are not touched. A file appears under its name complete and verified, or not at all.
 
     Raises:
         UnsafePath: the manifest is hostile; nothing was written.
-        DestinationConflict: ``into`` is a file, or something differs and ``options.overwrite`` is off.
+        DestinationConflict: ``into`` is a file, or something differs and ``options.overwrite`` is off, or something
+            protected is in the way.
         ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
         LocalError, NoSpace: the destination cannot take it.
     Cancellation: stops within one part; temporaries are removed.
@@ -98,6 +107,9 @@ async def _fill(
         limits=limits,
         counters=counters,
     )
+    if options.delete:
+        # While directories are still writable: their modes come last.
+        await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)
     await anyio.to_thread.run_sync(_finish, plan, destination, options)
 
 
@@ -106,6 +118,7 @@ def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions,
     files = sum(len(one.targets) for one in plan.wanted)
     bytes_ = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
     counters.begin("checkout", files=files, bytes_=bytes_)
+    refuse_protected_paths(plan, destination, options.protected)
     found = survey(plan, destination, counters)
     if found.differing and not options.overwrite:
         raise DestinationConflict(

@@ -24,6 +24,7 @@ class Counters:
         requests_in_flight: Requests under way now.
         files_replaced: Files at a destination whose different content was replaced.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
+        pruned: Paths that a mirror removed from a destination, or in a dry run would remove, in that order.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
     """
@@ -43,6 +44,7 @@ class Counters:
     files_replaced: int = 0
     files_selected: int = 0
     files_known: int = 0
+    pruned: list[str] = field(default_factory=list)
     already_complete: bool = False
     warnings: list[str] = field(default_factory=list)
 

@@ -1,0 +1,158 @@
+"""What stands in a tree and does not belong there: found and removed without following a link. Blocking."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Container
+from typing import NamedTuple
+
+from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, Names, OpenDirectories, relax
+from snapdir.errors import local_error
+
+__all__ = ["Extra", "Protection", "find_extra", "path_of", "remove_extra"]
+
+Protection = Callable[[str], bool]
+"""Whether a path (``./a/b``, a directory's with a slash at its end) must stay."""
+
+
+class Extra(NamedTuple):
+    """Something to remove."""
+
+    names: Names
+    is_directory: bool
+
+    @property
+    def path(self) -> str:
+        return path_of(self.names, is_directory=self.is_directory)
+
+
+def path_of(names: Names, *, is_directory: bool) -> str:
+    """How a manifest writes what stands at ``names``."""
+    path = "./" + "/".join(names)
+    return f"{path}/" if is_directory and names else path
+
+
+def find_extra(
+    directories: OpenDirectories,
+    kept: Container[str],
+    *,
+    is_protected: Protection | None = None,
+    ignored: str = "",
+    below: Names = (),
+    change_modes: bool = False,
+) -> list[Extra]:
+    """What is below a tree's directory and not in ``kept``, in an order in which it can be removed: deepest first.
+
+    What is protected stays, and the directories above it. So does what another filesystem is mounted on.
+
+    Args:
+        kept: Paths of a manifest with every directory above them.
+        ignored: A name directly below the root that is none of this function's business.
+        change_modes: Give the owner access to extra directories that lack it; what follows is their removal.
+
+    Raises:
+        LocalError: a directory cannot be read.
+    """
+    search = _Search(directories, kept, is_protected, change_modes)
+    pending = [(below, False)]
+    while pending:
+        names, is_extra = pending.pop()
+        for name, is_directory in search.listing(names, is_extra=is_extra):
+            if names or name != ignored:
+                pending += search.take((*names, name), is_directory)
+    return search.result()
+
+
+class _Search:
+    def __init__(
+        self,
+        directories: OpenDirectories,
+        kept: Container[str],
+        is_protected: Protection | None,
+        change_modes: bool,
+    ) -> None:
+        self._directories = directories
+        self._kept = kept
+        self._is_protected = is_protected
+        self._change_modes = change_modes
+        self._extra: list[Extra] = []
+        self._stays: set[Names] = set()
+
+    def listing(self, names: Names, *, is_extra: bool) -> list[tuple[str, bool]]:
+        try:
+            handle = self._directories.get(names)
+            if is_extra and self._change_modes:
+                relax(handle.fd)
+            opened = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=handle.fd))
+            with os.scandir(opened.fd) as entries:
+                # While it is open: what kind an entry is, some filesystems tell only when asked again.
+                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return []  # gone meanwhile
+            raise local_error(error, self._directories.path_of(names)) from error
+
+    def take(self, names: Names, is_directory: bool) -> list[tuple[Names, bool]]:
+        """Note what an entry is; the directory to look into, if it is one."""
+        path = path_of(names, is_directory=is_directory)
+        if path in self._kept:
+            return [(names, False)] if is_directory else []
+        if self._is_protected is not None and self._is_protected(_text(path)):
+            self._keep(names)
+        elif is_directory and self._is_mount(names):
+            self._keep(names)
+            return []
+        self._extra.append(Extra(names, is_directory))
+        return [(names, True)] if is_directory else []
+
+    def result(self) -> list[Extra]:
+        removable = [extra for extra in self._extra if extra.names not in self._stays]
+        return sorted(removable, key=lambda extra: (-len(extra.names), os.fsencode(extra.path)))
+
+    def _keep(self, names: Names) -> None:
+        while names and names not in self._stays:
+            self._stays.add(names)
+            names = names[:-1]
+
+    def _is_mount(self, names: Names) -> bool:
+        try:
+            parent = self._directories.get(names[:-1])
+            device = os.stat(names[-1], dir_fd=parent.fd, follow_symlinks=False).st_dev
+            return device != os.fstat(parent.fd).st_dev
+        except OSError as error:
+            raise local_error(error, self._directories.path_of(names)) from error
+
+
+def remove_extra(directories: OpenDirectories, extra: Extra) -> bool:
+    """Remove one thing that was found; False if it is a directory that has got new content meanwhile.
+
+    Raises:
+        LocalError: the system refused.
+    """
+    try:
+        parent = directories.get(extra.names[:-1])
+        try:
+            _remove(directories, extra, parent)
+        except PermissionError:
+            relax(parent.fd)
+            _remove(directories, extra, parent)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        if error.errno != errno.ENOENT:
+            raise local_error(error, directories.path_of(extra.names)) from error
+    return True
+
+
+def _remove(directories: OpenDirectories, extra: Extra, parent: DirectoryHandle) -> None:
+    if extra.is_directory:
+        directories.forget(extra.names)
+        os.rmdir(extra.names[-1], dir_fd=parent.fd)
+    else:
+        os.unlink(extra.names[-1], dir_fd=parent.fd)
+
+
+def _text(path: str) -> str:
+    """``path`` as a pattern can read it: bytes of a name that are no UTF-8 are question marks."""
+    return path if path.isascii() else path.encode(errors="replace").decode()
