@@ -17,6 +17,7 @@ from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
     PathLike,
     cached,
+    exclude_patterns,
     local_path,
     opened,
     opened_cache,
@@ -25,10 +26,12 @@ from snapdir.api.opening import (
     required,
     selection_of,
 )
+from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
 from snapdir.errors import local_error
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
+from snapdir.model.patterns import protection
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
@@ -80,7 +83,7 @@ async def _fetch(
     config: Config,
     counters: Counters,
     dry_run: bool,
-) -> None:
+) -> Manifest:
     from snapdir.transfer.fetch import fetch as fetch_snapshot
 
     program = external_store(store, objects_store)
@@ -90,7 +93,7 @@ async def _fetch(
         return
     async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
         with pool_hint(objects_store):
-            await fetch_snapshot(
+            return await fetch_snapshot(
                 await full_id(snapshot_id, config, source),
                 source,
                 cache,
@@ -109,6 +112,11 @@ async def checkout(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     shard: str | None = None,
+    delete: bool = False,
+    protect: Sequence[str] | None = None,
+    linked: bool = False,
+    store: str | None = None,
+    objects_store: str | None = None,
     overwrite: bool = True,
     keep: bool = False,
     preserve_special_modes: bool = False,
@@ -120,19 +128,29 @@ async def checkout(
 
     Args:
         include, exclude, shard: Only these files, as ``pull`` does; the cache need not hold the others.
+        delete, protect, linked: As for ``pull``.
+        store, objects_store: Not asked; ``delete`` refuses a destination in one of them.
     """
-    options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
-    order = _Order(
-        await full_id(snapshot_id, config or Config()),
-        Path(local_path(dest)),
-        selection_of(include, exclude, shard),
-        options,
-        config or Config(),
-        counters or Counters(),
+    config = config or Config()
+    options = _options(
+        config,
+        delete=delete,
+        protect=protect,
+        linked=linked,
+        overwrite=overwrite,
+        keep=keep,
+        preserve_special_modes=preserve_special_modes,
     )
+    selection = selection_of(include, exclude, shard)
+    await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store)
+    identifier = await full_id(snapshot_id, config)
+    order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters or Counters())
     if not dry_run:
         await _check_out_cached(order)
         await _note(order)
+    elif delete:
+        async with opened_cache(config) as cache:
+            await _list_deletions(await cached(identifier, cache), order)
 
 
 async def pull(
@@ -144,6 +162,9 @@ async def pull(
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     shard: str | None = None,
+    delete: bool = False,
+    protect: Sequence[str] | None = None,
+    linked: bool = False,
     use_cache: bool = False,
     overwrite: bool = True,
     keep: bool = False,
@@ -159,18 +180,33 @@ async def pull(
         include: Globs as in a ``.gitignore``; only what one of them covers is brought. None is everything.
         exclude: Globs of what is left out of that.
         shard: ``"I/N"``: only the I-th of N parts of those files, which are about equal in bytes and the same for all.
+        delete: Then remove everything that the snapshot does not know, links without following them. Refused where
+            ``dest`` is, or holds, a home, a cache or a store, or lies in one of the latter. ``counters.pruned`` tells
+            what was removed, or in a dry run would be.
+        protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` leaves alone
+            what fits, and the directories above it.
+        linked: Make absolute links to the objects of the cache, which become read-only, instead of files.
         use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
             the bytes go straight to ``dest``, and the cache only gets the note that ``status`` reads.
     """
     config = config or Config()
     counters = counters or Counters()
-    options = _options(config, overwrite=overwrite, keep=keep, preserve_special_modes=preserve_special_modes)
+    options = _options(
+        config,
+        delete=delete,
+        protect=protect,
+        linked=linked,
+        overwrite=overwrite,
+        keep=keep,
+        preserve_special_modes=preserve_special_modes,
+    )
     selection = selection_of(include, exclude, shard)
+    await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store, use_cache=use_cache)
     url = store if use_cache else required(store)
     identifier = SnapshotId(await resolve_id(snapshot_id, url, config=config))
     order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters, store, objects_store)
     if use_cache:
-        await _fetch(identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run)
+        m = await _fetch(identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run)
         if not dry_run:
             await _check_out_cached(order)
     else:
@@ -180,6 +216,8 @@ async def pull(
                     await _check_out(m, source, order)
     if not dry_run:
         await _note(order)
+    elif delete:
+        await _list_deletions(m, order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +254,17 @@ async def _check_out_cached(order: _Order) -> None:
         m = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
         selected = await anyio.to_thread.run_sync(order.selection.of, m)
         await anyio.to_thread.run_sync(require_cached, order.identifier, selected, cache)
+        if order.options.linked and order.config.stores.verify_copies:
+            from snapdir.transfer.check import check_snapshot
+
+            await check_snapshot(order.identifier, cache, limits=order.config.limits, counters=order.counters)
         await _check_out(m, cache, order)
+
+
+async def _list_deletions(m: Manifest, order: _Order) -> None:
+    from snapdir.transfer.mirror import would_delete
+
+    order.counters.pruned += await anyio.to_thread.run_sync(would_delete, m, order.dest, order.options.protected)
 
 
 async def _check_out(m: Manifest, source: Repository, order: _Order) -> None:
@@ -252,11 +300,22 @@ def _write_record(order: _Order) -> None:
     write_record(order.config.cache_dir, record)
 
 
-def _options(config: Config | None, *, overwrite: bool, keep: bool, preserve_special_modes: bool) -> CheckoutOptions:
+def _options(
+    config: Config,
+    *,
+    delete: bool,
+    protect: Sequence[str] | None,
+    linked: bool,
+    overwrite: bool,
+    keep: bool,
+    preserve_special_modes: bool,
+) -> CheckoutOptions:
     from snapdir.transfer.checkout import CheckoutOptions
 
-    config = config or Config()
     return CheckoutOptions(
+        delete=delete,
+        protected=protection(exclude_patterns(protect)) if delete else None,
+        linked=linked,
         overwrite=overwrite,
         keep=keep,
         preserve_special_modes=preserve_special_modes,

@@ -10,7 +10,8 @@ from snapdir.cli import options, render
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.fetch import report_selection
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.targets import destination
+from snapdir.cli.targets import destination, pool_of, protections
+from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
 
@@ -22,12 +23,13 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         options.path("DIR"),
         *options.snapshot("Snapshot to check out"),
         *options.selection(),
+        *options.mirror(),
         *options.writing(),
         *options.cache(),
         *options.engine(),
         *options.dry_run(),
-        *options.hidden(options.rates(), options.retries()),
-        *options.accepted("--store", "--objects-store", "--catalog"),
+        *options.hidden(options.store(), options.pool(), options.rates(), options.retries()),
+        *options.accepted("--catalog"),
     ],
     variables=WRITING,
     examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --include '*.json' ./data"],
@@ -37,10 +39,14 @@ def command(
     invocation: Invocation,
     *,
     path: str | None,
+    store: str | None,
+    objects_store: str | None,
     snapshot_id: str | None,
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     shard: str | None,
+    delete: bool,
+    linked: bool,
     force: bool,
     keep: bool,
     no_overwrite: bool,
@@ -54,6 +60,7 @@ def command(
     """
     from snapdir import api
 
+    left_out, protected = protections(exclude, delete=delete)
     wanted = invocation.full_id(snapshot_id)
     target = destination(path, force=force)
     try:
@@ -63,8 +70,13 @@ def command(
                 wanted,
                 target,
                 include=include,
-                exclude=exclude,
+                exclude=left_out,
                 shard=shard,
+                delete=delete,
+                protect=protected,
+                linked=linked,
+                store=pool_of(store, "--store") if delete or linked else None,
+                objects_store=pool_of(objects_store) if delete or linked else None,
                 overwrite=not no_overwrite,
                 keep=keep,
                 preserve_special_modes=preserve_special_modes,
@@ -76,13 +88,18 @@ def command(
     except ManifestNotFound as error:
         raise SnapdirError(f"manifest {wanted} not found locally; did you forget to fetch it?") from error
     report_selection(invocation, wanted)
-    report_checked_out(invocation, wanted, target, dry_run=dryrun)
+    report_checked_out(invocation, wanted, target, delete=delete, dry_run=dryrun)
 
 
-def report_checked_out(invocation: Invocation, snapshot_id: str, target: str, *, dry_run: bool) -> None:
-    """What was replaced, which nobody asked before; or what a dry run would have done."""
-    replaced = invocation.counters.files_replaced
-    if dry_run:
+def report_checked_out(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool, dry_run: bool) -> None:
+    """What was replaced and removed, which nobody asked before; or what a dry run would have done."""
+    replaced, pruned = invocation.counters.files_replaced, invocation.counters.pruned
+    if dry_run and delete:
+        write_output("".join(f"would delete: {printable(path)}\n" for path in pruned))
+    elif dry_run:
         invocation.terminal.note(render.dry_run(f"check out {snapshot_id} to {target}"))
-    elif replaced:
-        invocation.terminal.note(f"replaced {replaced:,} file(s) that differed in {target}")
+    else:
+        if replaced:
+            invocation.terminal.note(f"replaced {replaced:,} file(s) that differed in {target}")
+        if pruned:
+            invocation.terminal.note(f"removed {len(pruned):,} path(s) that the snapshot does not know from {target}")

@@ -25,6 +25,7 @@ __all__ = [
     "dry_run",
     "engine",
     "hidden",
+    "mirror",
     "output",
     "path",
     "pool",
@@ -225,6 +226,26 @@ def selection() -> list[Flag]:
             parse=_shard,
             section=section,
             help="Only the I-th of N parts of those files, about equal in bytes, the same on every machine.",
+        ),
+    ]
+
+
+def mirror() -> list[Flag]:
+    """How far a checkout goes."""
+    section = "Destination"
+    return [
+        Flag(
+            "--delete",
+            is_flag=True,
+            section=section,
+            help="Then remove what the snapshot does not know. --exclude PATTERN then protects what fits it (RE2, "
+            "in paths such as ./a/b or ./a/). Refused for /, homes, caches and stores, and for what holds one.",
+        ),
+        Flag(
+            "--linked",
+            is_flag=True,
+            section=section,
+            help="Make links to the objects of the local cache, which become read-only, instead of files.",
         ),
     ]
 

@@ -12,7 +12,7 @@ from snapdir.cli.configuration import WRITING
 from snapdir.cli.fetch import report_fetched, report_selection
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import destination, pool_of, required_store, source_of
+from snapdir.cli.targets import destination, pool_of, protections, required_store, source_of
 from snapdir.cli.verb import Verb
 
 
@@ -25,6 +25,7 @@ from snapdir.cli.verb import Verb
         *options.pool(),
         *options.snapshot("Snapshot to pull"),
         *options.selection(),
+        *options.mirror(),
         *options.writing(),
         *options.cache(),
         Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; keep no copy in the cache."),
@@ -52,6 +53,8 @@ def command(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     shard: str | None,
+    delete: bool,
+    linked: bool,
     force: bool,
     keep: bool,
     no_overwrite: bool,
@@ -67,6 +70,7 @@ def command(
     """
     from snapdir import api
 
+    left_out, protected = protections(exclude, delete=delete)
     url = source_of(required_store(store) if no_cache else store, snapshot_id)
     wanted = invocation.full_id(snapshot_id, store=url)
     target = destination(path, force=force)
@@ -78,8 +82,11 @@ def command(
             target,
             objects_store=pool_of(objects_store),
             include=include,
-            exclude=exclude,
+            exclude=left_out,
             shard=shard,
+            delete=delete,
+            protect=protected,
+            linked=linked,
             use_cache=not no_cache,
             overwrite=not no_overwrite,
             keep=keep,
@@ -90,7 +97,7 @@ def command(
         ),
         store=url,
     )
-    if not no_cache:
+    if not no_cache and not (dryrun and delete):
         report_fetched(invocation, wanted, dry_run=dryrun)
     report_selection(invocation, wanted)
-    report_checked_out(invocation, wanted, target, dry_run=dryrun)
+    report_checked_out(invocation, wanted, target, delete=delete, dry_run=dryrun)

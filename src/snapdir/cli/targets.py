@@ -18,6 +18,7 @@ __all__ = [
     "is_remote",
     "is_same_store",
     "pool_of",
+    "protections",
     "required_id",
     "required_store",
     "source_of",
@@ -154,6 +155,13 @@ def exclusions(given: Sequence[str], *, no_follow: bool, config: Config) -> tupl
         patterns.append(expanded)
         no_follow = no_follow or wants_no_follow
     return patterns, no_follow
+
+
+def protections(given: Sequence[str], *, delete: bool) -> tuple[Sequence[str], list[str]]:
+    """What ``--exclude`` means: globs of what to leave out, or with ``--delete`` patterns of what to leave alone."""
+    if not delete:
+        return given, []
+    return (), [piece for text in given for piece in _SEPARATOR.split(text) if piece]
 
 
 def _expand(pattern: str, config: Config) -> tuple[str, bool]:

@@ -11,16 +11,17 @@ import anyio.to_thread
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.pruning import Protection
-from snapdir.errors import DestinationConflict, ungrouped
+from snapdir.errors import ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.linked import link_tree
 from snapdir.transfer.mirror import prune, refuse_protected_paths
 from snapdir.transfer.plan import TreePlan, Wanted, plan_tree
-from snapdir.transfer.survey import survey
+from snapdir.transfer.survey import refuse_replacing, survey
 
 __all__ = ["CheckoutOptions", "checkout"]
 
@@ -30,6 +31,7 @@ class CheckoutOptions:
     """How a checkout treats its destination.
 
     Attributes:
+        linked: Make links to the objects of a cache on this host instead of files.
         delete: Remove what the snapshot does not know, when all of it is there.
         protected: What ``delete`` leaves alone.
         overwrite: Replace what differs; otherwise stop before anything is written if something does.
@@ -39,6 +41,7 @@ class CheckoutOptions:
         clone: Try reflinks for second copies of a content.
     """
 
+    linked: bool = False
     delete: bool = False
     protected: Protection | None = None
     overwrite: bool = True
@@ -99,14 +102,14 @@ async def _fill(
     limits: Limits,
     counters: Counters,
 ) -> None:
-    wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
-    await download(
-        source,
-        wanted,
-        TreeLanding(destination, clone=options.clone, keep=options.keep),
-        limits=limits,
-        counters=counters,
-    )
+    await anyio.to_thread.run_sync(refuse_protected_paths, plan, destination, options.protected)
+    if options.linked:
+        link = partial(link_tree, plan, source, destination, counters, overwrite=options.overwrite)
+        await anyio.to_thread.run_sync(link)
+    else:
+        wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
+        landing = TreeLanding(destination, clone=options.clone, keep=options.keep)
+        await download(source, wanted, landing, limits=limits, counters=counters)
     if options.delete:
         # While directories are still writable: their modes come last.
         await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)
@@ -118,14 +121,9 @@ def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions,
     files = sum(len(one.targets) for one in plan.wanted)
     bytes_ = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
     counters.begin("checkout", files=files, bytes_=bytes_)
-    refuse_protected_paths(plan, destination, options.protected)
     found = survey(plan, destination, counters)
-    if found.differing and not options.overwrite:
-        raise DestinationConflict(
-            destination.path_of(()),
-            f"{len(found.differing)} path(s) differ and --no-overwrite was given; nothing was written",
-            paths=found.differing,
-        )
+    if not options.overwrite:
+        refuse_replacing(destination, found.differing)
     counters.files_replaced += len(found.differing)
     for directory in plan.directories:
         destination.make_directory(directory.names, replace=True)

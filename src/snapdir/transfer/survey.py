@@ -7,12 +7,12 @@ import stat
 from dataclasses import dataclass, field
 
 from snapdir.disk.destination import Destination
-from snapdir.errors import LocalError
+from snapdir.errors import DestinationConflict, LocalError
 from snapdir.hashing.files import hash_descriptor
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "refuse_replacing", "survey"]
 
 
 @dataclass(slots=True)
@@ -49,6 +49,19 @@ def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Surv
         if targets:
             found.missing.append(Wanted(wanted.digest, wanted.size, wanted.path, targets))
     return found
+
+
+def refuse_replacing(destination: Destination, differing: list[str]) -> None:
+    """
+    Raises:
+        DestinationConflict: there are paths that differ.
+    """
+    if differing:
+        raise DestinationConflict(
+            destination.path_of(()),
+            f"{len(differing)} path(s) differ and --no-overwrite was given; nothing was written",
+            paths=differing,
+        )
 
 
 def _is_empty(destination: Destination) -> bool:

@@ -1,0 +1,90 @@
+"""What a mirror or a linked checkout may not reach, found out before anything is looked up."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from snapdir.api.opening import PathLike, local_path
+from snapdir.config import Config, default_cache_dir
+from snapdir.errors import InvalidOption, SnapdirError
+from snapdir.stores.urls import StoreURL
+
+if TYPE_CHECKING:
+    from snapdir.disk.protected import ProtectedPlace
+    from snapdir.transfer.checkout import CheckoutOptions
+    from snapdir.transfer.selection import Selection
+
+__all__ = ["refuse_reach"]
+
+
+async def refuse_reach(
+    dest: PathLike,
+    options: CheckoutOptions,
+    selection: Selection,
+    config: Config,
+    *,
+    store: str | None,
+    objects_store: str | None,
+    use_cache: bool = True,
+) -> None:
+    """
+    Raises:
+        DestinationConflict: ``options.delete``, and the destination is a place that must not be emptied.
+        SnapdirError: ``options.linked``, and there is no cache on this host to lead to.
+        InvalidOption: either of them, for a part of a snapshot.
+    """
+    for wanted, name in ((options.delete, "--delete"), (options.linked, "--linked")):
+        if wanted and selection.is_partial:
+            raise InvalidOption(f"{name} needs the whole snapshot: it cannot be used with {selection}")
+    if options.linked:
+        _refuse_links(store, objects_store, use_cache=use_cache)
+    if options.delete:
+        from snapdir.disk.protected import refuse_protected
+
+        places = list(_places(config, store, objects_store))
+        await anyio.to_thread.run_sync(refuse_protected, local_path(dest) or ".", places)
+
+
+def _refuse_links(store: str | None, objects_store: str | None, *, use_cache: bool) -> None:
+    if not use_cache:
+        raise InvalidOption("--linked makes links into the cache: it cannot be used without one")
+    for url in filter(None, (store, objects_store)):
+        if StoreURL.parse(url).scheme != "file":
+            raise SnapdirError(
+                f"--linked cannot be used with the remote store {url}: fetch the snapshot into the local cache, then "
+                "check it out with --linked and without a store"
+            )
+
+
+def _places(config: Config, store: str | None, objects_store: str | None) -> Iterator[ProtectedPlace]:
+    from snapdir.disk.protected import ProtectedPlace
+
+    yield ProtectedPlace("/", "the root of the filesystem", closed=False)
+    for home in _homes():
+        yield ProtectedPlace(home, "a home directory", closed=False)
+    yield ProtectedPlace(str(config.cache_dir.expanduser()), "the local cache", closed=True)
+    try:
+        usual = default_cache_dir({name: os.environ[name] for name in os.environ if name != "SNAPDIR_CACHE_DIR"})
+    except RuntimeError:
+        pass  # no home, no cache in it
+    else:
+        yield ProtectedPlace(str(usual), "the default cache", closed=True)
+    for url, what in ((store, "the store"), (objects_store, "the pool of objects")):
+        if url is not None and (parsed := StoreURL.parse(url)).scheme == "file":
+            yield ProtectedPlace(str(parsed.path), what, closed=True)
+
+
+def _homes() -> Iterator[str]:
+    """Where HOME says it is, and where the system says."""
+    home = os.environ.get("HOME")
+    if home:
+        yield home
+    try:
+        yield pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return
