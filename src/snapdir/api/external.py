@@ -55,12 +55,12 @@ async def fetch_outside(
     dry_run: bool,
     config: Config,
     counters: Counters,
-) -> None:
+) -> Manifest:
     """Fetch a snapshot into the cache."""
     from snapdir.transfer.external import fetch_external
 
     async with opened_cache(config) as cache:
-        await fetch_external(
+        return await fetch_external(
             snapshot_id,
             store,
             cache,

@@ -89,8 +89,7 @@ async def _fetch(
     program = external_store(store, objects_store)
     if program is not None:
         identifier = await full_id(snapshot_id, config)
-        await fetch_outside(identifier, program, selection, dry_run=dry_run, config=config, counters=counters)
-        return
+        return await fetch_outside(identifier, program, selection, dry_run=dry_run, config=config, counters=counters)
     async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
         with pool_hint(objects_store):
             return await fetch_snapshot(

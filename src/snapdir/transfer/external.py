@@ -63,7 +63,7 @@ async def fetch_external(
     settings: StoreSettings,
     selection: Selection = EVERYTHING,
     dry_run: bool = False,
-) -> None:
+) -> Manifest:
     """``fetch`` from a program: it fills a directory of its own, and what hashes right goes on into the cache.
 
     Raises:
@@ -83,6 +83,7 @@ async def fetch_external(
     elif not dry_run:
         async with staged(snapshot_id, manifest, missing, store, _root(cache)) as source:
             await into_cache(source=source)
+    return manifest
 
 
 async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
