@@ -56,11 +56,15 @@ def test_every_verb_has_a_version(verb: str, verbs: FakeVerbs) -> None:
         ("manifest", ["--absolute", "--checksum-bin", "--no-follow"], ["--store", " --jobs", "--catalog"]),
         ("push", ["--jobs", "--store", "SNAPDIR_STORE", "--recheck", "--memory"], ["--delete", "--keep"]),
         ("verify", ["--store", "--id", "--repair-from"], ["staged", "Staged", "--purge", "--dryrun"]),
-        ("checkout", ["--no-overwrite", "--force", "--keep", "--preserve-special-modes"], ["--store", "--no-cache"]),
+        (
+            "checkout",
+            ["--no-overwrite", "--force", "--keep", "--preserve-special-modes", "--delete"],
+            [" --store", "--no-cache"],
+        ),
         (
             "pull",
             ["--no-cache", "--store", "--cache-dir", "--include", "--exclude", "--shard"],
-            ["--delete", "--linked"],
+            ["--recheck", "--to"],
         ),
     ],
 )
