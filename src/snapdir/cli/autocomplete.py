@@ -15,7 +15,7 @@ SHELLS = ("bash", "elvish", "fish", "powershell", "zsh")
 @click.command(
     "autocomplete",
     cls=Verb,
-    params=[Positional("shell", metavar="<SHELL>", words=SHELLS)],
+    params=[Positional("shell", metavar="<SHELL>", use="bash, elvish, fish, powershell or zsh.", words=SHELLS)],
     needs_config=False,
     examples=[
         'eval "$(snapdir autocomplete bash)"        # in ~/.bashrc',
@@ -27,8 +27,8 @@ SHELLS = ("bash", "elvish", "fish", "powershell", "zsh")
 def command(ctx: click.Context, *, shell: str) -> None:
     """Print the completion script of a shell.
 
-    SHELL is bash, elvish, fish, powershell or zsh. Verbs, options, directories and the ids of cached snapshots are
-    completed in bash, fish and zsh; verbs and options in the other two.
+    Verbs, options, directories and the ids of cached snapshots are completed in bash, fish and zsh; verbs and options
+    in the other two.
     """
     from snapdir.cli.completion import script
 

@@ -29,7 +29,7 @@ def _seconds(value: str, source: str) -> int:
     "bench",
     cls=Verb,
     params=[
-        Positional("target", required=False, metavar="[STORE]"),
+        Positional("target", required=False, metavar="[STORE]", use="The store; default: --store."),
         *options.store(),
         Single(
             "--seconds",
@@ -74,9 +74,8 @@ def command(
 ) -> None:
     """Measure what this host can get out of a store.
 
-    Request rates and throughput against requests in flight, hashing and the disk; says what bounds transfers, and
-    which --jobs and --part-size suit. STORE defaults to --store. Writes below .bench/ in the store, at most 300 MiB at
-    a time, and removes it again.
+    Request rates and throughput against requests in flight, hashing and the disk; says what bounds transfers, and which
+    --jobs and --part-size suit. Writes below .bench/ in the store, at most 300 MiB at a time, and removes it again.
     """
     from snapdir import api
 

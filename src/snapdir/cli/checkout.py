@@ -20,7 +20,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
     "checkout",
     cls=Verb,
     params=[
-        options.path("DIR"),
+        options.path("DIR", "Where to write; default: the current directory, if that is empty."),
         *options.snapshot("Snapshot to check out"),
         *options.selection(),
         *options.mirror(),
@@ -55,8 +55,8 @@ def command(
 ) -> None:
     """Write a snapshot of the local cache into a directory.
 
-    DIR defaults to the current directory, if that is empty. Files that differ are replaced, files that the snapshot
-    does not know stay. No store is needed. With --include, --exclude or --shard the cache needs no other files.
+    Files that differ are replaced, files that the snapshot does not know stay. No store is needed. With --include,
+    --exclude or --shard the cache needs no other files.
     """
     from snapdir import api
 

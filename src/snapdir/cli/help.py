@@ -12,7 +12,7 @@ from snapdir.cli.verb import Verb
 @click.command(
     "help",
     cls=Verb,
-    params=[Positional("verb", required=False, metavar="[COMMAND]")],
+    params=[Positional("verb", required=False, metavar="[COMMAND]", use="A command; default: the program itself.")],
     needs_config=False,
     examples=["snapdir help", "snapdir help push"],
 )

@@ -20,7 +20,7 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
 @click.command(
     "id",
     cls=Verb,
-    params=[options.path(), *options.walk()],
+    params=[options.path(use="The directory; without it a manifest is read from standard input."), *options.walk()],
     variables=[KEYED_CONTEXT],
     examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
 )

@@ -8,7 +8,7 @@ from inspect import cleandoc
 import click
 
 from snapdir.cli.configuration import VARIABLES
-from snapdir.cli.parameters import Flag
+from snapdir.cli.parameters import Flag, Positional
 from snapdir.cli.terminal import write_output
 from snapdir.cli.verb import Verb
 
@@ -57,6 +57,9 @@ def _verb(ctx: click.Context) -> Iterator[str]:
     yield _text(purpose)
     for paragraph in filter(None, details.split("\n\n")):
         yield from (".PP", _text(paragraph))
+    for argument in ctx.command.params:
+        if isinstance(argument, Positional):
+            yield from _tagged(argument.metavar or "", argument.use)
     yield from _options(ctx.command)
     yield from (".PP", "Examples:", ".nf", *map(_text, getattr(ctx.command, "examples", ())), ".fi")
 

@@ -46,10 +46,7 @@ def command(
     absolute: bool,
     checksum_bin: str | None,
 ) -> None:
-    """Print the manifest of a directory: one line per file and directory.
-
-    PATH defaults to the current directory.
-    """
+    """Print the manifest of a directory: one line per file and directory."""
     from snapdir import api
 
     checksum = checksum_bin or CHECKSUMS[0]

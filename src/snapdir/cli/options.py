@@ -43,9 +43,9 @@ SMALLEST_PART_BYTES = MIB
 LARGEST_PART_BYTES = 5 * GIB
 
 
-def path(metavar: str = "PATH") -> Positional:
+def path(metavar: str = "PATH", use: str = "The directory; default: the current one.") -> Positional:
     """The optional directory a verb works on."""
-    return Positional("path", required=False, metavar=f"[{metavar}]")
+    return Positional("path", required=False, metavar=f"[{metavar}]", use=use)
 
 
 def walk() -> list[Flag]:

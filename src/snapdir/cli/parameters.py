@@ -57,10 +57,16 @@ class Flag(click.Option):
 
 
 class Positional(click.Argument):
-    """An argument whose metavar says what a shell may offer for it; ``words`` are all that fit, where that is so."""
+    """An argument. Its metavar says what a shell may offer for it.
 
-    def __init__(self, name: str, *, metavar: str, words: Sequence[str] = (), **attributes: Any) -> None:
+    Args:
+        use: What it is for, for the help.
+        words: All that fit, where they can be counted.
+    """
+
+    def __init__(self, name: str, *, metavar: str, use: str = "", words: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__([name], metavar=metavar, **attributes)
+        self.use = use
         self.words = words
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -20,7 +20,7 @@ from snapdir.cli.verb import Verb
     "pull",
     cls=Verb,
     params=[
-        options.path(),
+        options.path(use="Where to write; default: the current directory, if that is empty."),
         *options.store(),
         *options.pool(),
         *options.snapshot("Snapshot to pull"),
@@ -64,9 +64,9 @@ def command(
 ) -> None:
     """Fetch a snapshot and write it into a directory.
 
-    PATH defaults to the current directory, if that is empty. What the local cache holds is not fetched again; a
-    snapshot that is complete there needs no store. Files that differ are replaced, files that the snapshot does not
-    know stay. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH` remembers which.
+    What the local cache holds is not fetched again; a snapshot that is complete there needs no store. Files that differ
+    are replaced, files that the snapshot does not know stay. --include, --exclude and --shard bring a part of the
+    snapshot; `snapdir status PATH` remembers which.
     """
     from snapdir import api
 

@@ -54,8 +54,7 @@ def command(
 ) -> None:
     """Store a directory and print its id.
 
-    PATH defaults to the current directory. Only objects the store lacks are sent, and the snapshot appears when
-    all of them are there.
+    Only objects the store lacks are sent, and the snapshot appears when all of them are there.
     """
     url, pool = required_store(store), pool_of(objects_store)
     if path is None and snapshot_id is not None:

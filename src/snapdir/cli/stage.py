@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Keep a directory in the local cache and print its id.
 
-    DIR defaults to the current directory. The snapshot can then be pushed or checked out by its id.
+    The snapshot can then be pushed or checked out by its id.
     """
     from snapdir import api
 

@@ -10,7 +10,7 @@ import click
 
 from snapdir.cli.configuration import VARIABLES, config_from
 from snapdir.cli.options import universal
-from snapdir.cli.parameters import Flag, settings_of
+from snapdir.cli.parameters import Flag, Positional, settings_of
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.cli.usage import UsageMistake, located, write_examples, write_options
 
@@ -90,6 +90,10 @@ def write_help(command: click.Command, ctx: click.Context, formatter: click.Help
     if details:
         formatter.write_paragraph()
         formatter.write_text(details)
+    arguments = [(one.metavar or "", one.use) for one in command.params if isinstance(one, Positional) and one.use]
+    if arguments:
+        with formatter.section("Arguments"):
+            formatter.write_dl(arguments)
     write_options(formatter, (option for option in command.params if isinstance(option, Flag)))
 
 

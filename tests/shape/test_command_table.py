@@ -1,0 +1,14 @@
+"""The table of commands in the README is what the command line says of itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "command_table.py"
+
+
+def test_the_table_is_what_would_be_generated() -> None:
+    run = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
