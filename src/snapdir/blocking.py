@@ -37,6 +37,7 @@ from snapdir.api import (
     BenchReport,
     CacheReport,
     Counters,
+    Damage,
     DiffEntry,
     DiffOptions,
     Files,
@@ -46,6 +47,7 @@ from snapdir.api import (
     Progress,
     SizeStats,
     SnapshotId,
+    SnapshotReport,
     StoreUri,
     SyncReport,
     id_from_manifest,
@@ -63,6 +65,7 @@ __all__ = [
     "BenchReport",
     "CacheReport",
     "Counters",
+    "Damage",
     "DiffEntry",
     "DiffOptions",
     "Files",
@@ -75,11 +78,13 @@ __all__ = [
     "Snapshot",
     "SnapshotFile",
     "SnapshotId",
+    "SnapshotReport",
     "StoreUri",
     "SyncReport",
     "bench",
     "checkout",
     "diff",
+    "examine",
     "fetch",
     "flush_cache",
     "id",
@@ -210,6 +215,7 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 bench = _blocking(api.bench)
 checkout = _blocking(api.checkout)
 diff = _blocking(api.diff)
+examine = _blocking(api.examine)
 fetch = _blocking(api.fetch)
 flush_cache = _blocking(api.flush_cache)
 id = _blocking(api.id)

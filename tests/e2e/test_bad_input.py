@@ -101,9 +101,13 @@ def test_a_store_whose_name_is_too_long(program: Program, tree: Path) -> None:
     program("push", "--store", "./" + "x" * 300, str(tree)).failed_clearly("x" * 300, "File name too long")
 
 
-@pytest.mark.parametrize("url", ["s3://", "ftp://host", "file://relative"])
+@pytest.mark.parametrize("url", ["s3://", "file://relative"])
 def test_what_is_no_store(program: Program, url: str) -> None:
     pull(program, UNKNOWN, url).failed_clearly("invalid store URI", url.partition(":")[0])
+
+
+def test_a_store_whose_program_is_not_installed(program: Program) -> None:
+    pull(program, UNKNOWN, "ftp://host").failed_clearly("snapdir-ftp-store", "no such program on PATH", "ftp://host")
 
 
 # S3

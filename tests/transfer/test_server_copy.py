@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import snapdir.stores.s3.bodies  # noqa: F401  # takes sendfile by name, before `free_loop` puts a check in its place
 from snapdir.errors import AccessDenied, CorruptObject, ObjectNotFound, SnapdirError, StoreRefused
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import OBJECTS
@@ -217,5 +218,5 @@ async def test_a_real_server_copies_and_what_it_cannot_is_sent(
     async with two_prefixes(s3_server, max_copy_bytes) as (source, target):
         snapshot = await pushed(tree, source)
         await synced(snapshot, source, target, limits)
-        await check_snapshot(snapshot, Repository(target.inner), limits=limits, counters=Counters())
+        (await check_snapshot(snapshot, Repository(target.inner), limits=limits, counters=Counters())).require_sound()
         assert (target.calls["copy"], source.calls["read"] > 0) == (copies, reads)

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snapdir.api.copying import sync, sync_all
-    from snapdir.api.inspection import DiffOptions, diff, flush_cache, manifest_size, size, verify, verify_cache
+    from snapdir.api.inspection import (
+        DiffOptions,
+        diff,
+        examine,
+        flush_cache,
+        manifest_size,
+        size,
+        verify,
+        verify_cache,
+    )
     from snapdir.api.measuring import bench
     from snapdir.api.naming import resolve_id
     from snapdir.api.progress import Progress, Running, running
@@ -28,12 +37,13 @@ if TYPE_CHECKING:
     from snapdir.transfer.bench_report import BenchReport
     from snapdir.transfer.compare import DiffEntry, SizeStats
     from snapdir.transfer.events import Counters
-    from snapdir.transfer.reports import CacheReport, SyncReport
+    from snapdir.transfer.reports import CacheReport, Damage, SnapshotReport, SyncReport
 
 __all__ = [
     "BenchReport",
     "CacheReport",
     "Counters",
+    "Damage",
     "DiffEntry",
     "DiffOptions",
     "Files",
@@ -46,11 +56,13 @@ __all__ = [
     "Snapshot",
     "SnapshotFile",
     "SnapshotId",
+    "SnapshotReport",
     "StoreUri",
     "SyncReport",
     "bench",
     "checkout",
     "diff",
+    "examine",
     "fetch",
     "flush_cache",
     "id",
@@ -77,6 +89,7 @@ _HOMES = {
     "snapdir.api.inspection": (
         "DiffOptions",
         "diff",
+        "examine",
         "flush_cache",
         "manifest_size",
         "size",
@@ -96,7 +109,7 @@ _HOMES = {
     "snapdir.transfer.bench_report": ("BenchReport",),
     "snapdir.transfer.compare": ("DiffEntry", "SizeStats"),
     "snapdir.transfer.events": ("Counters",),
-    "snapdir.transfer.reports": ("CacheReport", "SyncReport"),
+    "snapdir.transfer.reports": ("CacheReport", "Damage", "SnapshotReport", "SyncReport"),
 }
 """Where each name lives. A verb loads the modules of its own room only, which the command line waits for."""
 

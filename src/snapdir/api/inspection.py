@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import anyio.to_thread
@@ -21,9 +22,9 @@ from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri
 from snapdir.transfer.compare import DiffEntry, SizeStats, compare, measure, union
 from snapdir.transfer.events import Counters
-from snapdir.transfer.reports import CacheReport
+from snapdir.transfer.reports import CacheReport, SnapshotReport
 
-__all__ = ["DiffOptions", "diff", "flush_cache", "manifest_size", "size", "verify", "verify_cache"]
+__all__ = ["DiffOptions", "diff", "examine", "flush_cache", "manifest_size", "size", "verify", "verify_cache"]
 
 
 class DiffOptions:
@@ -63,26 +64,47 @@ async def verify(
         objects_store: The pool that holds the objects, where it is not ``store`` itself.
         repair_from: A directory that still has the bytes: objects that are missing or wrong are sent again from it.
     """
-    from snapdir.transfer.check import check_snapshot
     from snapdir.transfer.repair import repair
-    from snapdir.transfer.selection import EVERYTHING
 
     config = config or Config()
     counters = counters or Counters()
-    program = external_store(store, objects_store) if repair_from is None else None
+    if repair_from is not None:
+        async with opened(store, config, objects_store) as source:
+            identifier = await full_id(snapshot_id, config, source)
+            await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
+        return True
+    report = await examine(snapshot_id, store, objects_store=objects_store, config=config, counters=counters)
+    with pool_hint(objects_store):
+        report.require_sound()
+    return True
+
+
+async def examine(
+    snapshot_id: str,
+    store: str,
+    *,
+    objects_store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> SnapshotReport:
+    """``verify`` with a report of what is missing or corrupt instead of an error.
+
+    Raises:
+        ManifestNotFound, CorruptManifest, InvalidManifest: there is no such snapshot, or its manifest is damaged.
+        StoreError: the store cannot answer at all.
+    """
+    from snapdir.transfer.check import check_snapshot
+    from snapdir.transfer.selection import EVERYTHING
+
+    config = config or Config()
+    check = partial(check_snapshot, limits=config.limits, counters=counters or Counters())
+    program = external_store(store, objects_store)
     if program is not None:
         identifier = await full_id(snapshot_id, config)
         async with staged_outside(identifier, program, EVERYTHING, config) as (_, source):
-            await check_snapshot(identifier, source, limits=config.limits, counters=counters)
-        return True
+            return replace(await check(identifier, source), store=program.url)
     async with opened(store, config, objects_store) as source:
-        identifier = await full_id(snapshot_id, config, source)
-        if repair_from is not None:
-            await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
-            return True
-        with pool_hint(objects_store):
-            await check_snapshot(identifier, source, limits=config.limits, counters=counters)
-    return True
+        return await check(await full_id(snapshot_id, config, source), source)
 
 
 async def verify_cache(

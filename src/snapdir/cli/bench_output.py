@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from snapdir.cli.tables import json_line
 from snapdir.cli.terminal import printable
 from snapdir.errors import SnapdirError, local_errors
 from snapdir.model.sizes import MIB, format_size
@@ -27,16 +27,7 @@ Row = Sequence[str]
 
 
 def as_json(report: BenchReport) -> str:
-    """One JSON object.
-
-    ``version``, ``store``, ``seconds``, ``leftover`` (text, empty when all is cleaned up);
-    ``measurements``: a list of ``operation`` (put, get, head, list: small requests; upload, download: parts, ranges),
-    ``concurrency``, ``request_bytes``, ``requests``, ``seconds``, ``cpu_seconds``, ``requests_per_second``,
-    ``bytes_per_second``, ``latency_seconds`` (mean), ``cpu_microseconds_per_request``, ``cpu_seconds_per_gib``;
-    ``host``: ``cpus``, ``hash_bytes_per_second``, ``hash_all_cpus_bytes_per_second``, ``disk_write_bytes_per_second``;
-    ``advice``: ``jobs``, ``part_bytes``, ``memory_bytes``, and ``limits``: a list of ``work``, ``bottleneck`` (store,
-    latency, cpu, disk or unknown) and ``reason``.
-    """
+    """One JSON document in one line; `docs/json.md` has its fields."""
     from dataclasses import asdict
 
     whole = {
@@ -48,7 +39,7 @@ def as_json(report: BenchReport) -> str:
         "advice": asdict(report.advice),
         "leftover": report.leftover,
     }
-    return json.dumps(whole, indent=2)
+    return json_line(whole)
 
 
 def _rates(one: Measurement) -> dict[str, float]:

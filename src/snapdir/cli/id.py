@@ -10,6 +10,7 @@ import click
 from snapdir.cli import options
 from snapdir.cli.configuration import KEYED_CONTEXT
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.tables import write_json
 from snapdir.cli.targets import exclusions
 from snapdir.cli.verb import Verb
 from snapdir.errors import InvalidManifest, LocalError, SnapdirError
@@ -20,18 +21,28 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
 @click.command(
     "id",
     cls=Verb,
-    params=[options.path(use="The directory; without it a manifest is read from standard input."), *options.walk()],
+    params=[
+        options.path(use="The directory; without it a manifest is read from standard input."),
+        *options.walk(),
+        *options.output(),
+    ],
     variables=[KEYED_CONTEXT],
     examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
 )
 @click.pass_obj
-def command(invocation: Invocation, *, path: str | None, exclude: tuple[str, ...], no_follow: bool) -> None:
+def command(
+    invocation: Invocation, *, path: str | None, exclude: tuple[str, ...], no_follow: bool, as_json: bool
+) -> None:
     """Print the id of a directory, or of a manifest on standard input.
 
     Equal trees have equal ids, wherever they are; nothing is stored. Without PATH a manifest is read from standard
     input, unless that is a terminal.
     """
-    invocation.print(_id_of_input() if path is None else _id_of_directory(invocation, path, exclude, no_follow))
+    found = _id_of_input() if path is None else _id_of_directory(invocation, path, exclude, no_follow)
+    if as_json:
+        write_json({"id": found})
+    else:
+        invocation.print(found)
 
 
 def _id_of_directory(invocation: Invocation, path: str, exclude: tuple[str, ...], no_follow: bool) -> str:

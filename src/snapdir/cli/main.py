@@ -152,7 +152,7 @@ def exit_code(args: Sequence[str]) -> int:
             print_error(line)
         return error.exit_code
     except Exception as error:
-        return _failed(error)
+        return _failed(error, as_json="--json" in args)
 
 
 def _run(args: Sequence[str]) -> int:
@@ -169,7 +169,7 @@ def _run(args: Sequence[str]) -> int:
     return 0
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, *, as_json: bool) -> int:
     """Report a failure; only a bug is worth a traceback, and only to those who ask for it."""
     from snapdir.cli import render
     from snapdir.cli.loop import Stopped
@@ -177,7 +177,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, Stopped):
         return 128 + error.number
     if isinstance(error, SnapdirError | OSError):
-        print_error(render.error_line(error))
+        print_error(render.error_json(error) if as_json else render.error_line(error))
         return error.exit_code if isinstance(error, SnapdirError) else 1
     if os.environ.get("SNAPDIR_DEBUG") == "1":
         import traceback

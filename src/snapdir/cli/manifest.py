@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +11,13 @@ from snapdir.cli import options
 from snapdir.cli.configuration import KEYED_CONTEXT
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
+from snapdir.cli.tables import write_json_lines
 from snapdir.cli.targets import exclusions
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
+
+if TYPE_CHECKING:
+    from snapdir.api import ManifestEntry
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
 
@@ -31,6 +36,7 @@ CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
             section="Output",
             help="Checksum of files: b3sum (the default, and the only one stores know), md5sum or sha256sum.",
         ),
+        *options.output(),
         *options.catalog(),
     ],
     variables=[KEYED_CONTEXT],
@@ -45,6 +51,7 @@ def command(
     no_follow: bool,
     absolute: bool,
     checksum_bin: str | None,
+    as_json: bool,
 ) -> None:
     """Print the manifest of a directory: one line per file and directory."""
     from snapdir import api
@@ -65,4 +72,18 @@ def command(
             counters=invocation.counters,
         )
     )
-    invocation.print(found.raw)
+    if as_json:
+        write_json_lines(entry_fields(entry) for entry in found.entries)
+    else:
+        invocation.print(found.raw)
+
+
+def entry_fields(entry: ManifestEntry) -> dict[str, object]:
+    """An entry as JSON writes it."""
+    return {
+        "path": entry.path,
+        "type": str(entry.path_type).lower(),
+        "mode": entry.mode,
+        "size": entry.size,
+        "checksum": entry.checksum,
+    }

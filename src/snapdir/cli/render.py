@@ -11,7 +11,7 @@ from snapdir.model.sizes import format_size
 if TYPE_CHECKING:
     from snapdir.transfer.events import Counters
 
-__all__ = ["banner", "crash_line", "dry_run", "error_line", "summary"]
+__all__ = ["banner", "crash_line", "dry_run", "error_json", "error_line", "summary"]
 
 
 def dry_run(what: str) -> str:
@@ -50,6 +50,24 @@ def error_line(error: BaseException) -> str:
         text = str(error)
     notes = ", ".join(getattr(error, "__notes__", ()))
     return f"{text} ({notes})" if notes else text
+
+
+def error_json(error: BaseException) -> str:
+    """A failure as one line of JSON, in ASCII, so that no terminal or locale can break it."""
+    import json
+
+    return json.dumps(_facts(error), separators=(",", ":"))
+
+
+def _facts(error: BaseException) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "error": getattr(error, "code", SnapdirError.code),
+        "message": error_line(error),
+        "exit_code": getattr(error, "exit_code", SnapdirError.exit_code),
+    }
+    if isinstance(error, TransferFailed):
+        facts["failures"] = [_facts(one) for one in error.exceptions]
+    return facts
 
 
 def _several(error: TransferFailed) -> str:

@@ -10,6 +10,7 @@ from snapdir.cli import options
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
+from snapdir.cli.tables import write_json
 from snapdir.cli.targets import pool_of, required_store
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
@@ -38,6 +39,7 @@ NO_PURGE = (
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.output(),
         Flag("--purge", is_flag=True, hidden=True),
         Flag("--dryrun", is_flag=True, hidden=True),
         *options.accepted("--force", "--cache-dir"),
@@ -58,30 +60,61 @@ def command(
     snapshot_id: str | None,
     purge: bool,
     dryrun: bool,
+    as_json: bool,
 ) -> None:
     """Read a snapshot back from its store and check every byte.
 
     Says nothing when all is well. Nothing is written, unless --repair-from is given.
     """
-    from snapdir import api
-
     if purge:
         raise SnapdirError(NO_PURGE)
-    if dryrun and repair_from is not None:
+    clashing = [flag for flag, given in {"--dryrun": dryrun, "--json": as_json}.items() if given]
+    if clashing and repair_from is not None:
         raise UsageMistake(
-            "the argument '--dryrun' cannot be used with '--repair-from <DIR>'", click.get_current_context()
+            f"the argument '{clashing[0]}' cannot be used with '--repair-from <DIR>'", click.get_current_context()
         )
     url = required_store(store)
     wanted = invocation.full_id(snapshot_id, store=url)
+    pool = pool_of(objects_store)
+    if as_json:
+        _examine(invocation, wanted, url, pool)
+    else:
+        _verify(invocation, wanted, url, pool, repair_from)
+
+
+def _verify(invocation: Invocation, wanted: str, url: str, pool: str | None, repair_from: str | None) -> None:
+    from snapdir import api
+
     invocation.run(
         partial(
             api.verify,
             wanted,
             url,
-            objects_store=pool_of(objects_store),
+            objects_store=pool,
             repair_from=repair_from,
             config=invocation.config,
             counters=invocation.counters,
         ),
         store=url,
     )
+
+
+def _examine(invocation: Invocation, wanted: str, url: str, pool: str | None) -> None:
+    from snapdir import api
+
+    config, counters = invocation.config, invocation.counters
+    report = invocation.run(
+        partial(api.examine, wanted, url, objects_store=pool, config=config, counters=counters), store=url
+    )
+    write_json(
+        {
+            "ok": not report.damage,
+            "id": report.id,
+            "store": report.store,
+            "objects": report.object_count,
+            "bytes": report.sound_bytes,
+            "corrupt": [{"object": one.digest, "path": one.path} for one in report.corrupt],
+            "missing": [{"object": one.digest, "path": one.path} for one in report.missing],
+        }
+    )
+    report.require_sound()

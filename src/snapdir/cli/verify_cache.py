@@ -11,12 +11,14 @@ from snapdir.cli import options, render
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
+from snapdir.cli.tables import write_json
 from snapdir.cli.terminal import Terminal, print_error
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing
 
 if TYPE_CHECKING:
     from snapdir.api import CacheReport
+    from snapdir.model.digest import Digest
 
 
 @click.command(
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         *options.cache(),
         Flag("--purge", is_flag=True, help="Remove damaged objects, so that a fetch brings them back."),
         *options.dry_run(),
+        *options.output(),
         *options.accepted("--store", "--force"),
     ],
     variables=[FSYNC],
@@ -36,32 +39,47 @@ if TYPE_CHECKING:
     ],
 )
 @click.pass_obj
-def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dryrun: bool) -> None:
+def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dryrun: bool, as_json: bool) -> None:
     """Hash every object of the local cache and look for missing ones.
 
     Says nothing when all is well; otherwise one line per object, and exit code 1.
     """
-    from snapdir import api
-
     wanted = None if snapshot_id is None else invocation.full_id(snapshot_id)
     if purge and dryrun:
         print_error(render.dry_run("purge corrupt objects from the cache"))
-    check = partial(
-        api.verify_cache,
-        wanted,
-        purge=purge,
-        dry_run=dryrun,
-        config=invocation.config,
-        counters=invocation.counters,
-    )
+    report = _checked(invocation, wanted, purge=purge, dry_run=dryrun)
+    if as_json:
+        write_json(_fields(report))
+    else:
+        _tell(report, invocation.terminal)
+    _conclude(report, invocation.terminal)
+
+
+def _checked(invocation: Invocation, wanted: Digest | None, *, purge: bool, dry_run: bool) -> CacheReport:
+    from snapdir import api
+
+    config = invocation.config
+    check = partial(api.verify_cache, wanted, purge=purge, dry_run=dry_run, config=config, counters=invocation.counters)
     try:
-        report = invocation.run(check)
+        return invocation.run(check)
     except (ManifestNotFound, StoreMissing) as error:
         if wanted is None and isinstance(error, StoreMissing):
-            return  # a cache that was never filled has nothing wrong
-        where = invocation.config.cache_dir
-        raise SnapdirError(f"reading cached manifest {wanted}: not found in the cache at {where}") from error
-    _tell(report, invocation.terminal)
+            return api.CacheReport((), (), ())  # a cache that was never filled has nothing wrong
+        raise SnapdirError(f"reading cached manifest {wanted}: not found in the cache at {config.cache_dir}") from error
+
+
+def _fields(report: CacheReport) -> dict[str, object]:
+    return {
+        "ok": not _is_damaged(report),
+        "corrupt": report.corrupt,
+        "missing": [{"object": digest, "path": path} for digest, path in report.missing],
+        "purged": report.purged,
+    }
+
+
+def _is_damaged(report: CacheReport) -> bool:
+    """Whether something is still wrong."""
+    return bool(report.missing) or not set(report.purged).issuperset(report.corrupt)
 
 
 def _tell(report: CacheReport, terminal: Terminal) -> None:
@@ -72,9 +90,12 @@ def _tell(report: CacheReport, terminal: Terminal) -> None:
             terminal.detail(f"purged {digest}")
     for digest, path in report.missing:
         print_error(f"Missing object {digest} for {path}")
-    if report.missing or not purged.issuperset(report.corrupt):
+
+
+def _conclude(report: CacheReport, terminal: Terminal) -> None:
+    if _is_damaged(report):
         raise SnapdirError(
             f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s) in the cache"
         )
-    if purged:
-        terminal.note(f"snapdir: purged {len(purged)} corrupt object(s); everything else in the cache is sound")
+    if report.purged:
+        terminal.note(f"snapdir: purged {len(report.purged)} corrupt object(s); everything else in the cache is sound")

@@ -8,7 +8,7 @@ from functools import partial
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, TransferFailed, ungrouped
+from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.model.keys import OBJECTS, digest_of_key, object_key
 from snapdir.model.manifest import Manifest
@@ -18,7 +18,7 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.parts import Part
 from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.ranges import RangeReader
-from snapdir.transfer.reports import CacheReport
+from snapdir.transfer.reports import CacheReport, Damage, SnapshotReport
 from snapdir.transfer.stages import Budget, run_workers
 from snapdir.transfer.true_size import with_true_size
 
@@ -27,20 +27,21 @@ __all__ = ["check_cache", "check_snapshot", "find_damage"]
 LARGE_OBJECTS_AT_ONCE = 4
 
 
-async def check_snapshot(snapshot_id: Digest, source: Repository, *, limits: Limits, counters: Counters) -> None:
+async def check_snapshot(
+    snapshot_id: Digest, source: Repository, *, limits: Limits, counters: Counters
+) -> SnapshotReport:
     """Read and hash every object of a snapshot; nothing is written anywhere.
 
     Raises:
         ManifestNotFound, CorruptManifest, InvalidManifest: the manifest itself.
-        ObjectNotFound, CorruptObject: the one object that is wrong; TransferFailed for several.
+        StoreError: the store cannot answer at all.
     Cost: as a pull, without the writes.
     """
     manifest = await source.read_manifest(snapshot_id)
-    damage = await find_damage(plan_objects(manifest), source, limits=limits, counters=counters)
-    if len(damage) == 1:
-        raise damage[0][1]
-    if damage:
-        raise TransferFailed(f"verify {snapshot_id}", [error for _, error in damage])
+    objects = plan_objects(manifest)
+    found = await find_damage(objects, source, limits=limits, counters=counters)
+    damage = tuple(Damage(one.digest, one.path, error) for one, error in found)
+    return SnapshotReport(snapshot_id, source.url, len(objects), counters.bytes_done, damage)
 
 
 async def find_damage(

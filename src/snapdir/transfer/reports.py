@@ -4,9 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snapdir.errors import CorruptObject, SnapdirError, TransferFailed
 from snapdir.model.digest import Digest
 
-__all__ = ["CacheReport", "SyncReport"]
+__all__ = ["CacheReport", "Damage", "SnapshotReport", "SyncReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """An object that is missing or corrupt, a path that needs it, and the error that says so."""
+
+    digest: Digest
+    path: str
+    error: SnapdirError
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotReport:
+    """How a snapshot is in a store.
+
+    Attributes:
+        store: The URL of the store.
+        object_count: Distinct objects of the snapshot.
+        sound_bytes: Bytes of those that hash to their address.
+        damage: The others, in the manifest's order.
+    """
+
+    id: Digest
+    store: str
+    object_count: int
+    sound_bytes: int
+    damage: tuple[Damage, ...]
+
+    @property
+    def corrupt(self) -> tuple[Damage, ...]:
+        """Objects whose bytes hash to something else."""
+        return tuple(one for one in self.damage if isinstance(one.error, CorruptObject))
+
+    @property
+    def missing(self) -> tuple[Damage, ...]:
+        """Objects that are not there."""
+        return tuple(one for one in self.damage if not isinstance(one.error, CorruptObject))
+
+    def require_sound(self) -> None:
+        """
+        Raises:
+            ObjectNotFound, CorruptObject: the one object that is wrong; TransferFailed for several.
+        """
+        if len(self.damage) == 1:
+            raise self.damage[0].error
+        if self.damage:
+            raise TransferFailed(f"verify {self.id}", [one.error for one in self.damage])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""What --json prints is what docs/json.md says: fields, their order, their types."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import crc32c  # noqa: F401  # its import reads files; verbs import it in their loop, where `free_loop` counts that
+import pytest
+
+from snapdir.cli.main import VERBS, root
+
+from .conftest import ID, Run, cli
+
+PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+TYPES: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "list": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+    "null": lambda value: value is None,
+}
+
+
+def documented() -> dict[str, tuple[str, dict[str, str]]]:
+    """Of each command: one document or lines, and the types of its fields in their order."""
+    sections = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]
+    found = {}
+    for section in sections:
+        title, _, text = section.partition("\n")
+        fields = dict(re.findall(r"^\| `([^`]+)` \| ([a-z ]+?) \|", text, flags=re.MULTILINE))
+        found[title.strip("` ").removeprefix("snapdir ")] = ("lines" if "object a line" in text else "document", fields)
+    return found
+
+
+DOCUMENTED = documented()
+
+
+def shape_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of a value, with the paths the page gives them; a list speaks by each of its elements."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield (f"{path}.{name}" if path else name), inner
+            yield from shape_of(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for inner in value:
+            if isinstance(inner, dict):
+                yield from shape_of(inner, f"{path}[]")
+
+
+def check(command: str, run: Run) -> list[dict[str, Any]]:
+    """What was printed, compared with the page."""
+    kind, fields = DOCUMENTED[command]
+    lines = run.stdout.splitlines()
+    assert kind == "lines" or len(lines) == 1
+    values = [json.loads(line) for line in lines]
+    for line, value in zip(lines, values, strict=True):
+        assert line == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        top = [name for name in fields if "." not in name]
+        assert list(value) == top
+        named = list(dict.fromkeys(path for path, _ in shape_of(value)))
+        assert named == [name for name in fields if name in named]
+        for path, inner in shape_of(value):
+            assert any(TYPES[kind](inner) for kind in fields[path].split(" or ")), f"{path} is no {fields[path]}"
+    return values
+
+
+@pytest.fixture
+def tree() -> str:
+    """A directory with a name that needs care."""
+    Path("tree/sub").mkdir(parents=True)
+    Path("tree/sub/é\t").write_text("content")
+    Path("tree/other").write_text("other")
+    return "tree"
+
+
+@pytest.fixture
+def pushed(tree: str) -> str:
+    return cli("push", "--store", "./store", tree).stdout.strip()
+
+
+def object_of(folder: str, size: int) -> Path:
+    return next(path for path in Path(folder, ".objects").rglob("*") if path.is_file() and path.stat().st_size == size)
+
+
+def test_every_command_with_json_is_on_the_page() -> None:
+    takes_json = {
+        name for name in VERBS for option in root.get_command(None, name).params if "--json" in option.opts  # type: ignore[arg-type, union-attr]
+    }  # fmt: skip
+    assert set(DOCUMENTED) - {"Failures"} == takes_json
+
+
+def test_id(tree: str) -> None:
+    plain = cli("id", tree).stdout.strip()
+    assert check("id", cli("id", "--json", tree)) == [{"id": plain}]
+    assert check("id", cli("id", "--json", stdin=cli("manifest", tree).stdout.encode())) == [{"id": plain}]
+
+
+def test_manifest(tree: str) -> None:
+    entries = check("manifest", cli("manifest", "--json", tree))
+    written = [f"{'FD'[one['type'] == 'directory']} {one['mode']} {one['checksum']} {one['size']} {one['path']}"
+               for one in entries]  # fmt: skip
+    assert "\n".join(written) + "\n" == cli("manifest", tree).stdout
+
+
+def test_verify_of_a_sound_snapshot(pushed: str) -> None:
+    run = cli("verify", "--json", "--store", "./store", "--id", pushed[:8])
+    (found,) = check("verify", run)
+    assert (run.code, run.stderr) == (0, "")
+    assert found["store"] == f"file://{Path('store').absolute()}"
+    assert {name: found[name] for name in ("ok", "id", "objects", "bytes", "corrupt", "missing")} == {
+        "ok": True, "id": pushed, "objects": 2, "bytes": 12, "corrupt": [], "missing": [],
+    }  # fmt: skip
+
+
+def test_verify_of_a_damaged_snapshot(pushed: str) -> None:
+    corrupt, missing = object_of("store", 7), object_of("store", 5)
+    corrupt.chmod(0o644)
+    corrupt.write_text("CONTENT")
+    missing.unlink()
+    run = cli("verify", "--json", "--store", "./store", "--id", pushed)
+    (found,) = check("verify", run)
+    assert run.code == 1
+    assert not found["ok"]
+    assert [one["path"] for one in found["corrupt"]] == ["./sub/é\t"]
+    assert [one["path"] for one in found["missing"]] == ["./other"]
+    failure = json.loads(run.stderr)
+    assert [one["error"] for one in failure["failures"]] == ["STORE_ERROR", "HASH_MISMATCH"]
+    assert list(failure) == list(DOCUMENTED["Failures"][1])
+
+
+def test_verify_cache(tree: str) -> None:
+    assert check("verify-cache", cli("verify-cache", "--json"))[0]["ok"]
+    cli("stage", tree)
+    corrupt, missing = object_of("../cache", 7), object_of("../cache", 5)
+    corrupt.chmod(0o644)
+    corrupt.write_text("CONTENT")
+    missing.unlink()
+    run = cli("verify-cache", "--json")
+    (found,) = check("verify-cache", run)
+    assert (run.code, found["ok"], len(found["corrupt"]), found["purged"]) == (1, False, 1, [])
+    assert found["missing"][0]["path"] == "./other"
+    assert json.loads(run.stderr)["exit_code"] == 1
+    assert check("verify-cache", cli("verify-cache", "--json", "--purge"))[0]["purged"] == found["corrupt"]
+
+
+def test_bench() -> None:
+    (found,) = check("bench", cli("bench", "--json", "--seconds", "1", "./store"))
+    assert found["measurements"]
+
+
+def test_a_failure_is_a_document_on_stderr() -> None:
+    run = cli("verify", "--json", "--store", "./nothing\x7fé", "--id", ID)
+    assert (run.code, run.stdout) == (1, "")
+    assert run.stderr.isascii()
+    failure = json.loads(run.stderr)
+    assert list(failure) == ["error", "message", "exit_code"]
+    assert failure["error"] == "STORE_ERROR"
+    assert "nothing\x7fé" in failure["message"]
+    assert failure["exit_code"] == 1
+
+
+def test_json_and_repair_exclude_each_other(tree: str) -> None:
+    run = cli("verify", "--json", "--repair-from", tree, "--store", "./store", "--id", ID)
+    assert (run.code, run.stdout) == (2, "")
+    assert "'--json' cannot be used with '--repair-from <DIR>'" in run.stderr
