@@ -85,6 +85,7 @@ def test_what_may_come_next_is_offered(tmp_path: Path) -> None:
     assert asked("snapdir push ./d") == ["dir,./d"]
     assert asked("snapdir push --store s") == ["plain,s3://"]
     assert asked("snapdir nonsense x") == []
+    assert asked("snapdir help pus") == ["plain,push"]
 
 
 def test_ids_of_the_cache_are_offered_by_their_beginning(tmp_path: Path) -> None:

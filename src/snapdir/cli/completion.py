@@ -47,6 +47,10 @@ def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[Compl
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
     if kind == "ID":
         return [CompletionItem(found) for found in _cached_ids(incomplete)]
+    if kind == "COMMAND":
+        from snapdir.cli.main import VERBS
+
+        return [CompletionItem(verb) for verb in VERBS if verb.startswith(incomplete)]
     if kind in ("URI", "STORE"):
         schemes = [CompletionItem(scheme) for scheme in SCHEMES if scheme.startswith(incomplete)] if incomplete else []
         return schemes or [CompletionItem(incomplete, type="dir")]
