@@ -19,6 +19,7 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import Capabilities, Store
 from snapdir.stores.memory import MemoryUpload
 from snapdir.stores.open import open_store
+from snapdir.stores.s3 import bodies  # before `free_loop`: it takes a call of os by name, which that would wrap
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.transfer.check import check_snapshot
 from snapdir.transfer.events import Counters
@@ -30,7 +31,7 @@ from snapdir.transfer.sync import StoreSync
 from tests.rclone_server import RcloneServer, s3_server
 from tests.transfer.conftest import RecordingStore
 
-__all__ = ["s3_server"]
+__all__ = ["bodies", "s3_server"]
 
 
 class Service:
@@ -204,6 +205,7 @@ class CountingStore(StoreWrapper):
 async def two_prefixes(server: RcloneServer, max_copy_bytes: int) -> AsyncIterator[tuple[CountingStore, CountingStore]]:
     place = f"s3://{server.bucket}/copied-by-server/{max_copy_bytes}"
     async with open_store(f"{place}/from") as one, open_store(f"{place}/to") as other:
+        assert one.capabilities.copy_place == f"{server.bucket}/copied-by-server/{max_copy_bytes}/from/"
         yield CountingStore(one, max_copy_bytes), CountingStore(other, max_copy_bytes)
 
 

@@ -44,6 +44,7 @@ async def manifest(
     absolute: bool = False,
     exclude: Sequence[str] | None = None,
     checksum_bin: str = "b3sum",
+    trust_links: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Manifest:
@@ -54,6 +55,8 @@ async def manifest(
         absolute: List absolute paths.
         exclude: RE2 patterns, searched in absolute paths; one that starts with ``./`` in tree-relative ones.
         checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
+        trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
+            with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
@@ -66,6 +69,8 @@ async def manifest(
         absolute=absolute,
         excluded=exclusion(exclude_patterns(exclude)),
         new_hasher=hasher_factory(checksum_bin, config.keyed_context),
+        object_roots=_object_roots(config) if trust_links else (),
+        trust_links=not config.stores.verify_copies,
     )
     threads = config.limits.hash_threads
     read = partial(snapshot_tree, local_path(path), options, counters or Counters(), hash_threads=threads)
@@ -78,11 +83,20 @@ async def id(
     no_follow: bool = False,
     absolute: bool = False,
     exclude: Sequence[str] | None = None,
+    trust_links: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> str:
     """The id of a directory, as ``manifest`` describes it."""
-    m = await manifest(path, no_follow=no_follow, absolute=absolute, exclude=exclude, config=config, counters=counters)
+    m = await manifest(
+        path,
+        no_follow=no_follow,
+        absolute=absolute,
+        exclude=exclude,
+        trust_links=trust_links,
+        config=config,
+        counters=counters,
+    )
     return await anyio.to_thread.run_sync(id_from_manifest, m)
 
 
@@ -146,7 +160,11 @@ async def push(
         if objects_store is not None:
             refuse_external("a pool of objects", objects_store, store)
         return await id(path, no_follow=no_follow, exclude=exclude, config=config, counters=counters)
-    options = TreeOptions(follow=not no_follow, excluded=exclusion(exclude_patterns(exclude)))
+    options = TreeOptions(
+        follow=not no_follow,
+        excluded=exclusion(exclude_patterns(exclude)),
+        object_roots=_object_roots(config, store, objects_store),
+    )
     async with opened(store, config, objects_store) as to:
         limits = config.limits
         return str(
@@ -198,3 +216,9 @@ async def push_cached(
                 copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
                 await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
     return str(identifier)
+
+
+def _object_roots(config: Config, *stores: str | None) -> tuple[str, ...]:
+    """Directories of this host that hold objects: the cache, and those of ``stores`` that are."""
+    urls = [StoreURL.parse(store) for store in stores if store is not None]
+    return (str(config.cache_dir.expanduser()), *(str(url.path) for url in urls if url.scheme == "file"))

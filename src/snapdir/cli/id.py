@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from snapdir.cli import options
-from snapdir.cli.configuration import KEYED_CONTEXT
+from snapdir.cli.configuration import KEYED_CONTEXT, VERIFY_COPIES
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.tables import write_json
 from snapdir.cli.targets import exclusions
@@ -26,7 +26,7 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
         *options.walk(),
         *options.output(),
     ],
-    variables=[KEYED_CONTEXT],
+    variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
 )
 @click.pass_obj
@@ -55,6 +55,7 @@ def _id_of_directory(invocation: Invocation, path: str, exclude: tuple[str, ...]
             path,
             no_follow=no_follow,
             exclude=patterns,
+            trust_links=True,
             config=invocation.config,
             counters=invocation.counters,
         )

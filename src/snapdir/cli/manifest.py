@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from snapdir.cli import options
-from snapdir.cli.configuration import KEYED_CONTEXT
+from snapdir.cli.configuration import KEYED_CONTEXT, VERIFY_COPIES
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
 from snapdir.cli.tables import write_json_lines
@@ -39,7 +39,7 @@ CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
         *options.output(),
         *options.catalog(),
     ],
-    variables=[KEYED_CONTEXT],
+    variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir manifest ./data", "snapdir manifest --exclude '%common%,\\.tmp$' ./data > data.manifest"],
 )
 @click.pass_obj
@@ -67,6 +67,7 @@ def command(
             no_follow=no_follow,
             absolute=absolute,
             exclude=patterns,
+            trust_links=True,
             checksum_bin=checksum,
             config=invocation.config,
             counters=invocation.counters,

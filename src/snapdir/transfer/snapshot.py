@@ -11,6 +11,7 @@ from itertools import islice
 
 from blake3 import blake3
 
+from snapdir.disk.linked_objects import LinkedObjects
 from snapdir.disk.walk import Walk
 from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
@@ -42,12 +43,17 @@ class TreeOptions:
         absolute: List absolute paths.
         excluded: Which entries to leave out.
         new_hasher: The hash of file and directory checksums.
+        object_roots: Stores of this host. The name of an object there says what a link to it leads to, where
+            ``new_hasher`` is the one that objects are named by.
+        trust_links: Believe that without reading the object; otherwise it is hashed, and has to agree.
     """
 
     follow: bool = True
     absolute: bool = False
     excluded: Exclusion | None = None
     new_hasher: HasherFactory = blake3
+    object_roots: tuple[str, ...] = ()
+    trust_links: bool = False
 
 
 class TreeReader:
@@ -59,7 +65,15 @@ class TreeReader:
 
     def __init__(self, root: str | os.PathLike[str], options: TreeOptions, counters: Counters) -> None:
         self.options = options
-        self._walk = Walk(root, follow=options.follow, absolute=options.absolute, excluded=options.excluded)
+        named_alike = options.new_hasher is blake3
+        self._linked = LinkedObjects(options.object_roots if named_alike else (), trusted=options.trust_links)
+        self._walk = Walk(
+            root,
+            follow=options.follow,
+            absolute=options.absolute,
+            excluded=options.excluded,
+            linked=self._linked if named_alike and options.object_roots else None,
+        )
         self._counters = counters
         self._failures: list[tuple[str, str]] = []
 
@@ -117,9 +131,14 @@ class TreeReader:
 
         Raises:
             WalkFailed: some files could not be read.
+            CorruptObject: a link leads to an object that is not what it is called.
         """
         if self._failures:
             raise WalkFailed(self._failures)
+        files = [*files, *self._linked.entries]
+        self._linked.check(files)
+        self._counters.files_total += len(self._linked.entries)
+        self._counters.files_done += len(self._linked.entries)
         return Manifest(with_directories(files, self._walk.directory_modes, self.options.new_hasher))
 
     def _counted(self) -> Iterator[SourceFile]:
