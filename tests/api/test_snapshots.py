@@ -107,3 +107,8 @@ async def test_a_pool_has_the_objects(tmp_path: Path, config: Config) -> None:
     pushed = await snapdir.push(tmp_path / "tree", manifests, objects_store=pool, config=config)
     async with await snapdir.open_snapshot(pushed, manifests, objects_store=pool, config=config) as snapshot:
         assert await snapshot.read("file") == b"pooled"
+
+
+async def test_a_store_outside_is_refused(config: Config) -> None:
+    with pytest.raises(snapdir.InvalidStore, match="reading single files requires in-process stores"):
+        await snapdir.open_snapshot("ab" * 32, "mock://somewhere", config=config)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import opened, opened_cache
+from snapdir.api.opening import opened, opened_cache, refuse_external
 from snapdir.config import Config
 from snapdir.errors import PathNotFound
 from snapdir.model.digest import SnapshotId
@@ -43,11 +43,13 @@ async def open_snapshot(
         objects_store: The pool that has the objects, where ``store`` has manifests only.
 
     Raises:
+        InvalidStore: the store is none, or a program outside, which gives whole snapshots only.
         ManifestNotFound, CorruptManifest, InvalidManifest: the store does not have it, or not right.
     Cost: one request, for the manifest.
     """
     from snapdir.transfer.reading import ObjectReader
 
+    refuse_external("reading single files", store, objects_store)
     config = config or Config()
     resources = AsyncExitStack()
     try:
