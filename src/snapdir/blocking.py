@@ -41,10 +41,13 @@ from snapdir.api import (
     DiffEntry,
     DiffOptions,
     Files,
+    Lineage,
     Manifest,
     ManifestEntry,
     PathType,
     Progress,
+    Record,
+    Relation,
     SizeStats,
     SnapshotId,
     SnapshotReport,
@@ -69,10 +72,13 @@ __all__ = [
     "DiffEntry",
     "DiffOptions",
     "Files",
+    "Lineage",
     "Manifest",
     "ManifestEntry",
     "PathType",
     "Progress",
+    "Record",
+    "Relation",
     "Running",
     "SizeStats",
     "Snapshot",
@@ -81,14 +87,18 @@ __all__ = [
     "SnapshotReport",
     "StoreUri",
     "SyncReport",
+    "ancestors",
     "bench",
     "checkout",
+    "descendants",
     "diff",
     "examine",
     "fetch",
     "flush_cache",
     "id",
     "id_from_manifest",
+    "lineage",
+    "locations",
     "manifest",
     "manifest_size",
     "open_snapshot",
@@ -96,6 +106,7 @@ __all__ = [
     "push",
     "push_cached",
     "resolve_id",
+    "revisions",
     "running",
     "size",
     "stage",
@@ -212,18 +223,23 @@ def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     return call
 
 
+ancestors = _blocking(api.ancestors)
 bench = _blocking(api.bench)
 checkout = _blocking(api.checkout)
+descendants = _blocking(api.descendants)
 diff = _blocking(api.diff)
 examine = _blocking(api.examine)
 fetch = _blocking(api.fetch)
 flush_cache = _blocking(api.flush_cache)
 id = _blocking(api.id)
+lineage = _blocking(api.lineage)
+locations = _blocking(api.locations)
 manifest = _blocking(api.manifest)
 pull = _blocking(api.pull)
 push = _blocking(api.push)
 push_cached = _blocking(api.push_cached)
 resolve_id = _blocking(api.resolve_id)
+revisions = _blocking(api.revisions)
 size = _blocking(api.size)
 stage = _blocking(api.stage)
 sync = _blocking(api.sync)

@@ -33,6 +33,8 @@ class Config:
         cache_dir: A file store of its own: ``stage`` and ``fetch`` fill it, ``checkout`` reads it.
         stores: How stores are opened.
         limits: Bounds of one transfer.
+        catalog: The file of the history that pushes and the like are recorded in (``snapdir.catalog``); None records
+            nothing.
         keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``);
             such a manifest has an id but can be neither staged nor pushed.
     """
@@ -40,6 +42,7 @@ class Config:
     cache_dir: Path = field(default_factory=default_cache_dir)
     stores: StoreSettings = field(default_factory=StoreSettings)
     limits: Limits = field(default_factory=Limits)
+    catalog: Path | None = None
     keyed_context: str = ""
 
     def with_options(

@@ -38,8 +38,8 @@ def test_a_new_id_follows_the_latest_one_of_its_location(catalog: Catalog) -> No
     for snapshot_id in (A, B, A):
         catalog.record("push", snapshot_id, STORE)
     catalog.record("stage", C, OTHER)
-    assert chain(catalog.records(locations=[STORE])) == [(A, B), (B, A), (A, None)]
-    assert chain(catalog.records(locations=[OTHER])) == [(C, None)]
+    assert chain(catalog.records([STORE])) == [(A, B), (B, A), (A, None)]
+    assert chain(catalog.records([OTHER])) == [(C, None)]
 
 
 def test_the_same_id_again_is_no_news(catalog: Catalog) -> None:  # DER-23
@@ -114,7 +114,7 @@ def test_records_can_be_asked_by_id_and_location(catalog: Catalog) -> None:
         catalog.record("push", B, location)
     assert {record.location for record in catalog.records(snapshot_id=A)} == {STORE, OTHER}
     assert chain(catalog.records(snapshot_id=B, locations=[OTHER])) == [(B, A)]
-    assert len(catalog.records(locations=[STORE, OTHER])) == 4
+    assert len(catalog.records([STORE, OTHER])) == 4
 
 
 def test_lineage_queries_read_what_is_within_reach_and_no_more(catalog: Catalog) -> None:

@@ -129,6 +129,8 @@ class FakeVerbs:
             answer = self.answers.get(name)
             if isinstance(answer, BaseException):
                 raise answer
+            if "announce" in options:
+                options["announce"](answer)
             return answer
 
         return verb

@@ -35,7 +35,9 @@ def test_flags_fill_the_config(verbs: FakeVerbs) -> None:
 
 
 def test_without_flags_the_defaults_stand(verbs: FakeVerbs, isolated: Path) -> None:
-    assert config_of(verbs, *PUSH, "x") == Config(cache_dir=isolated / "cache")
+    assert config_of(verbs, *PUSH, "x") == Config(
+        cache_dir=isolated / "cache", catalog=isolated / "cache" / "default-catalog.sqlite3"
+    )
 
 
 def test_variables_fill_what_flags_leave(verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +88,9 @@ def test_an_empty_variable_is_unset(
     expected = config_of(verbs, *PUSH, "x")
     monkeypatch.setenv(f"SNAPDIR_{name}", "")
     config = config_of(verbs, *PUSH, "x")
-    assert config == (Config(isolated / "xdg" / "snapdir") if name == "CACHE_DIR" else expected)
+    elsewhere = isolated / "xdg" / "snapdir"
+    moved = Config(cache_dir=elsewhere, catalog=elsewhere / "default-catalog.sqlite3")
+    assert config == (moved if name == "CACHE_DIR" else expected)
 
 
 @pytest.mark.parametrize(

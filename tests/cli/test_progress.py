@@ -33,13 +33,16 @@ async def busy(*args, counters, **options):
         counters.objects_sent += 10
         await anyio.sleep(0.05)
     counters.warnings.append("careful")
+    if "announce" in options:
+        await anyio.to_thread.run_sync(options["announce"], "{ID}")
     return "{ID}"
 snapdir.api.push = snapdir.api.id = busy
 """
 QUICK = f"""
 import snapdir.api
-async def quick(*args, counters, **options):
+async def quick(*args, counters, announce, **options):
     counters.files_total = counters.files_done = counters.objects_sent = 1
+    announce("{ID}")
     return "{ID}"
 snapdir.api.push = quick
 """

@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pushed(source: Path, store: Path) -> str:
-    return ok("push", "--store", f"file://{store}", str(source)).stdout.strip()
+    return ok("push", "--store", f"file://{store}", "--catalog", "none", str(source)).stdout.strip()
 
 
 def ok(*args: str, stdin: bytes = b"") -> Run:

@@ -23,7 +23,7 @@ def made(root: Path, files: Mapping[str, str]) -> Path:
 
 
 def pushed(root: Path, files: Mapping[str, str], *where: str) -> str:
-    run = cli("push", *where, str(made(root, files)))
+    run = cli("push", "--catalog", "none", *where, str(made(root, files)))
     assert run.code == 0, run
     return run.stdout.strip()
 

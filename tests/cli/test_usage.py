@@ -53,7 +53,7 @@ def test_every_verb_has_a_version(verb: str, verbs: FakeVerbs) -> None:
     ("verb", "shown", "not_shown"),
     [
         ("id", ["--walk-jobs", "SNAPDIR_WALK_JOBS", "--exclude"], ["--store", " --jobs", "--cache-dir", "--id "]),
-        ("manifest", ["--absolute", "--checksum-bin", "--no-follow"], ["--store", " --jobs", "--catalog"]),
+        ("manifest", ["--absolute", "--checksum-bin", "--no-follow", "--catalog"], ["--store", " --jobs"]),
         ("push", ["--jobs", "--store", "SNAPDIR_STORE", "--recheck", "--memory"], ["--delete", "--keep"]),
         ("verify", ["--store", "--id", "--repair-from"], ["staged", "Staged", "--purge", "--dryrun"]),
         (
@@ -113,7 +113,9 @@ def test_a_usage_error_has_four_parts() -> None:  # SURF-03
         (["push", "--memory", "lots"], "invalid --memory 'lots': expected a size"),
         (["push", "--part-size", "1K"], "invalid --part-size '1K': expected 1MiB to 5GiB"),
         (["push", "--memory", "2MiB"], "cannot hold one part"),
-        (["push", "--catalog", "mine"], "invalid --catalog 'mine': expected none"),
+        (["push", "--store", "./s", "--label", "x"], "invalid --label 'x': expected KEY=VALUE"),
+        (["push", "--store", "./s", "--label", "x=1", "--label", "x=2"], "x has a value already, '1'"),
+        (["push", "--catalog", "a", "--catalog", "b"], "the argument '--catalog <NAME>' cannot be used multiple times"),
         (["push", "--cache-dir", ""], "invalid --cache-dir ''"),
         (["verify", "--dryrun", "--repair-from", "x"], "'--dryrun' cannot be used with '--repair-from <DIR>'"),
     ],

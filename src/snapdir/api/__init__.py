@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snapdir.api.copying import sync, sync_all
+    from snapdir.api.history import Lineage, ancestors, descendants, lineage, locations, revisions
     from snapdir.api.inspection import (
         DiffOptions,
         diff,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from snapdir.api.retrieval import checkout, fetch, pull
     from snapdir.api.snapshots import Files, Snapshot, SnapshotFile, open_snapshot
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
+    from snapdir.catalog.lineage import Relation
+    from snapdir.catalog.record import Record
     from snapdir.model.digest import SnapshotId
     from snapdir.model.entry import Entry as ManifestEntry
     from snapdir.model.entry import PathType
@@ -47,10 +50,13 @@ __all__ = [
     "DiffEntry",
     "DiffOptions",
     "Files",
+    "Lineage",
     "Manifest",
     "ManifestEntry",
     "PathType",
     "Progress",
+    "Record",
+    "Relation",
     "Running",
     "SizeStats",
     "Snapshot",
@@ -59,14 +65,18 @@ __all__ = [
     "SnapshotReport",
     "StoreUri",
     "SyncReport",
+    "ancestors",
     "bench",
     "checkout",
+    "descendants",
     "diff",
     "examine",
     "fetch",
     "flush_cache",
     "id",
     "id_from_manifest",
+    "lineage",
+    "locations",
     "manifest",
     "manifest_size",
     "open_snapshot",
@@ -74,6 +84,7 @@ __all__ = [
     "push",
     "push_cached",
     "resolve_id",
+    "revisions",
     "running",
     "size",
     "stage",
@@ -96,12 +107,15 @@ _HOMES = {
         "verify",
         "verify_cache",
     ),
+    "snapdir.api.history": ("Lineage", "ancestors", "descendants", "lineage", "locations", "revisions"),
     "snapdir.api.measuring": ("bench",),
     "snapdir.api.naming": ("resolve_id",),
     "snapdir.api.progress": ("Progress", "Running", "running"),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
     "snapdir.api.snapshots": ("Files", "Snapshot", "SnapshotFile", "open_snapshot"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
+    "snapdir.catalog.lineage": ("Relation",),
+    "snapdir.catalog.record": ("Record",),
     "snapdir.model.digest": ("SnapshotId",),
     "snapdir.model.entry": ("Entry", "PathType"),
     "snapdir.model.manifest": ("Manifest",),

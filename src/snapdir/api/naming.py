@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
+
+import anyio.to_thread
 
 from snapdir.api.external import external_store
 from snapdir.api.opening import opened, opened_cache
@@ -18,7 +21,7 @@ __all__ = ["full_id", "resolve_id"]
 async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Config | None = None) -> str:
     """The whole id of a snapshot, from its first digits: 8 at least, in either case.
 
-    The cache is looked through, and ``store``; exactly one id may match.
+    The cache is looked through, the catalog of ``config``, and ``store``; exactly one id may match.
 
     Raises:
         InvalidId: not the digits of an id, or too few.
@@ -34,7 +37,7 @@ async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Conf
 
 
 async def full_id(snapshot_id: str, config: Config, *sources: Repository | None) -> SnapshotId:
-    """``resolve_id`` among the cache and repositories that are open already."""
+    """``resolve_id`` among the cache, the catalog and repositories that are open already."""
     if len(snapshot_id) == ID_DIGITS:
         return SnapshotId(snapshot_id)
     digits = id_prefix(snapshot_id)
@@ -42,6 +45,8 @@ async def full_id(snapshot_id: str, config: Config, *sources: Repository | None)
 
     async with opened_cache(config) as cache:
         places = [Place(f"the cache at {config.cache_dir}", partial(_find_cached, cache))]
+        if config.catalog is not None and await anyio.to_thread.run_sync(config.catalog.is_file):
+            places.append(Place(f"the catalog {config.catalog}", partial(_find_recorded, config.catalog)))
         places += [Place(source.url, source.find_snapshots) for source in sources if source is not None]
         return await find_snapshot(digits, places)
 
@@ -53,3 +58,14 @@ async def _find_cached(cache: Repository, digits: str) -> Iterable[str]:
         return {*await cache.find_snapshots(digits), *await find_incomplete(digits, cache)}
     except StoreMissing:
         return ()  # a cache that was never filled
+
+
+async def _find_recorded(file: Path, digits: str) -> Iterable[str]:
+    return await anyio.to_thread.run_sync(_recorded, file, digits)
+
+
+def _recorded(file: Path, digits: str) -> Iterable[str]:
+    from snapdir.catalog.catalog import Catalog
+
+    with Catalog(file) as catalog:
+        return catalog.ids_that_start(digits)

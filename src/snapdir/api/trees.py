@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import anyio.to_thread
@@ -19,13 +19,15 @@ from snapdir.api.opening import (
     refuse_external,
     refuse_keyed,
 )
+from snapdir.api.recording import Publication, provenance_of
+from snapdir.catalog.places import directory_location, store_location
 from snapdir.config import Config
 from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import exclusion
-from snapdir.stores.urls import StoreURL
+from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
@@ -47,6 +49,7 @@ async def manifest(
     trust_links: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
+    announce: Callable[[Manifest], None] | None = None,
 ) -> Manifest:
     """Walk and hash a directory.
 
@@ -57,6 +60,7 @@ async def manifest(
         checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
         trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
             with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
+        announce: As in ``push``. (The manifest is recorded if ``config`` names a catalog.)
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
@@ -64,6 +68,7 @@ async def manifest(
     Cancellation: waits for the files being hashed.
     """
     config = config or Config()
+    counters = counters or Counters()
     options = TreeOptions(
         follow=not no_follow,
         absolute=absolute,
@@ -72,9 +77,14 @@ async def manifest(
         object_roots=_object_roots(config) if trust_links else (),
         trust_links=not config.stores.verify_copies,
     )
-    threads = config.limits.hash_threads
-    read = partial(snapshot_tree, local_path(path), options, counters or Counters(), hash_threads=threads)
-    return await anyio.to_thread.run_sync(read)
+    found = await _read_tree(path, options, config, counters)
+    publication = Publication(config, counters, announce)
+    if config.catalog is None:
+        await publication.tell(found)
+    else:
+        identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
+        await publication.complete(found, "manifest", identifier, await _place(directory_location, local_path(path)))
+    return found
 
 
 async def id(
@@ -87,17 +97,23 @@ async def id(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> str:
-    """The id of a directory, as ``manifest`` describes it."""
-    m = await manifest(
-        path,
-        no_follow=no_follow,
+    """The id of a directory, as ``manifest`` describes it. Never recorded."""
+    config = config or Config()
+    options = TreeOptions(
+        follow=not no_follow,
         absolute=absolute,
-        exclude=exclude,
-        trust_links=trust_links,
-        config=config,
-        counters=counters,
+        excluded=exclusion(exclude_patterns(exclude)),
+        new_hasher=hasher_factory("b3sum", config.keyed_context),
+        object_roots=_object_roots(config) if trust_links else (),
+        trust_links=not config.stores.verify_copies,
     )
-    return await anyio.to_thread.run_sync(id_from_manifest, m)
+    found = await _read_tree(path, options, config, counters or Counters())
+    return await anyio.to_thread.run_sync(id_from_manifest, found)
+
+
+async def _read_tree(path: PathLike, options: TreeOptions, config: Config, counters: Counters) -> Manifest:
+    read = partial(snapshot_tree, local_path(path), options, counters, hash_threads=config.limits.hash_threads)
+    return await anyio.to_thread.run_sync(read)
 
 
 async def stage(
@@ -106,20 +122,32 @@ async def stage(
     no_follow: bool = False,
     exclude: Sequence[str] | None = None,
     dry_run: bool = False,
+    derived_from: Sequence[str] = (),
+    note: str | None = None,
+    labels: Mapping[str, str] | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Put a directory's snapshot into the cache and return its id. As ``push`` with the cache as the store."""
+    """Put a directory's snapshot into the cache and return its id. As ``push`` with the cache as the store, but
+    recorded at its directory."""
     config = config or Config()
-    return await push(
-        path,
-        str(config.cache_dir.absolute()),
-        no_follow=no_follow,
-        exclude=exclude,
-        dry_run=dry_run,
-        config=config,
-        counters=counters,
+    counters = counters or Counters()
+    refuse_keyed(config)
+    options = TreeOptions(
+        follow=not no_follow,
+        excluded=exclusion(exclude_patterns(exclude)),
+        object_roots=_object_roots(config),
     )
+    said = await provenance_of(derived_from, note, labels, config)
+    publication = Publication(config, counters, announce, said)
+    location = await _place(directory_location, local_path(path))
+    if dry_run:
+        return await _only_named(path, options, publication)
+    async with opened_cache(config) as cache:
+        staged = await _push_tree(path, cache, options, config, counters)
+        await publication.complete(staged, "stage", staged, location)
+    return staged
 
 
 async def push(
@@ -131,54 +159,93 @@ async def push(
     exclude: Sequence[str] | None = None,
     recheck: bool = False,
     dry_run: bool = False,
+    derived_from: Sequence[str] = (),
+    note: str | None = None,
+    labels: Mapping[str, str] | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> str:
     """Put a directory's snapshot into a store and return its id. See ``transfer.push.push`` for every promise.
+
+    It is recorded if ``config`` names a catalog; a catalog that fails is a warning in ``counters``.
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Send every object again, whatever the store says it has.
-        dry_run: Only find the id; the store is not opened.
+        dry_run: Only find the id; the store is not opened, and nothing is recorded.
+        derived_from: Ids of the snapshots this one was made from. For the catalog, as the next two.
+        note: Free text.
+        labels: Keys and their values.
+        announce: Called with the id, in a thread, when the snapshot is complete and before it is recorded.
     """
-    from snapdir.repository.known import KnownSnapshots
-    from snapdir.transfer.journal import UploadJournal
-    from snapdir.transfer.push import push as push_tree
-
     config = config or Config()
     counters = counters or Counters()
     refuse_keyed(config)
     program = external_store(store, objects_store)
     if program is not None:
         await anyio.to_thread.run_sync(program.require)
-    if program is not None and not dry_run:
-        staged = await stage(path, no_follow=no_follow, exclude=exclude, config=config, counters=counters)
-        await push_outside(SnapshotId(staged), program, config)
-        return staged
-    if dry_run:
-        StoreURL.parse(store)
-        if objects_store is not None:
-            refuse_external("a pool of objects", objects_store, store)
-        return await id(path, no_follow=no_follow, exclude=exclude, config=config, counters=counters)
     options = TreeOptions(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config, store, objects_store),
     )
+    said = await provenance_of(derived_from, note, labels, config)
+    publication = Publication(config, counters, announce, said)
+    location = await _place(store_location, store)
+    if dry_run:
+        if objects_store is not None:
+            refuse_external("a pool of objects", objects_store, store)
+        return await _only_named(path, options, publication)
+    if program is not None:
+        async with opened_cache(config) as cache:
+            pushed = await _push_tree(path, cache, options, config, counters)
+        await push_outside(SnapshotId(pushed), program, config)
+        await publication.complete(pushed, "push", pushed, location)
+        return pushed
     async with opened(store, config, objects_store) as to:
-        limits = config.limits
-        return str(
-            await push_tree(
-                local_path(path),
-                to,
-                options=options,
-                limits=limits,
-                counters=counters,
-                known=KnownSnapshots(config.cache_dir, to.place) if to.objects.capabilities.remote else None,
-                journal=UploadJournal(config.cache_dir, to.objects.url) if to.objects.capabilities.remote else None,
-                recheck=recheck,
-            )
-        )
+        pushed = await _push_tree(path, to, options, config, counters, recheck=recheck)
+        await publication.complete(pushed, "push", pushed, location)
+    return pushed
+
+
+async def _place(read: Callable[[str], str], text: str) -> str:
+    """A location, read in a thread: a relative path asks the system where it starts."""
+    return await anyio.to_thread.run_sync(read, text)
+
+
+async def _only_named(path: PathLike, options: TreeOptions, publication: Publication[str]) -> str:
+    found = await _read_tree(path, options, publication.config, publication.counters)
+    identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
+    await publication.tell(identifier)
+    return identifier
+
+
+async def _push_tree(
+    path: PathLike,
+    to: Repository,
+    options: TreeOptions,
+    config: Config,
+    counters: Counters,
+    *,
+    recheck: bool = False,
+) -> str:
+    from snapdir.repository.known import KnownSnapshots
+    from snapdir.transfer.journal import UploadJournal
+    from snapdir.transfer.push import push as push_tree
+
+    remote = to.objects.capabilities.remote
+    pushed = await push_tree(
+        local_path(path),
+        to,
+        options=options,
+        limits=config.limits,
+        counters=counters,
+        known=KnownSnapshots(config.cache_dir, to.place) if remote else None,
+        journal=UploadJournal(config.cache_dir, to.objects.url) if remote else None,
+        recheck=recheck,
+    )
+    return str(pushed)
 
 
 async def push_cached(
@@ -188,14 +255,19 @@ async def push_cached(
     objects_store: str | None = None,
     recheck: bool = False,
     dry_run: bool = False,
+    derived_from: Sequence[str] = (),
+    note: str | None = None,
+    labels: Mapping[str, str] | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Put a snapshot that is in the cache into a store.
+    """Put a snapshot that is in the cache into a store. Recorded as by ``push``.
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Read every object the store has and send those that are wrong again.
+        derived_from, note, labels, announce: As in ``push``.
 
     Raises:
         ManifestNotFound: it is not in the cache.
@@ -207,14 +279,22 @@ async def push_cached(
     counters = counters or Counters()
     identifier = await full_id(snapshot_id, config)
     program = external_store(store, objects_store)
+    said = await provenance_of(derived_from, note, labels, config)
+    publication = Publication(config, counters, announce, said)
+    location = await _place(store_location, store)
     async with opened_cache(config) as cache:
         await cached(identifier, cache)
-        if program is not None and not dry_run:
+        if dry_run:
+            await publication.tell(str(identifier))
+            return str(identifier)
+        if program is not None:
             await push_outside(identifier, program, config)
-        elif not dry_run:
-            async with opened(store, config, objects_store) as to:
-                copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
-                await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
+            await publication.complete(str(identifier), "push", str(identifier), location)
+            return str(identifier)
+        async with opened(store, config, objects_store) as to:
+            copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
+            await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
+            await publication.complete(str(identifier), "push", str(identifier), location)
     return str(identifier)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,21 +53,37 @@ class Catalog:
         self._file = file
         self._lock_seconds = lock_seconds
         with self._failures():
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                ":memory:" if file is None else file,
-                timeout=lock_seconds,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                # Of the write-ahead log a power cut may take the last records, and never the file.
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-                prepare(self._connection)
-            except BaseException:
-                self._connection.close()
+            self._connection = self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._file is None:
+            return self._prepared(":memory:")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            return self._prepared(os.fspath(self._file))
+        except (OSError, sqlite3.OperationalError) as error:
+            name = getattr(error, "sqlite_errorname", "SQLITE_READONLY")
+            if not self._file.is_file() or not name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
                 raise
+            # It may be read, but there is no place for the log that SQLite keeps beside a file in use.
+            return self._prepared(f"{self._file.as_uri()}?mode=ro&immutable=1")
+
+    def _prepared(self, place: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            place,
+            timeout=self._lock_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=place.startswith("file:"),
+        )
+        try:
+            # Of the write-ahead log a power cut may take the last records, and never the file.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def __enter__(self) -> Catalog:
         return self
@@ -118,7 +135,7 @@ class Catalog:
         with self._writing():
             return sum(self._insert(record) for record in records)
 
-    def records(self, *, locations: Sequence[str] = (), snapshot_id: str | None = None) -> list[Record]:
+    def records(self, locations: Sequence[str] = (), *, snapshot_id: str | None = None) -> list[Record]:
         """The records at any of ``locations`` and of one snapshot, newest first; those of all where nothing is said."""
         conditions, values = _conditions(locations, snapshot_id)
         return self._select(f"SELECT {_COLUMNS} FROM records {conditions} {_NEWEST_FIRST}", values)  # noqa: S608
@@ -132,6 +149,12 @@ class Catalog:
         with self._failures():
             rows = self._connection.execute("SELECT record_id FROM records WHERE location = ?", (location,))
             return {record_id for (record_id,) in rows}
+
+    def ids_that_start(self, digits: str) -> set[str]:
+        """The recorded snapshots whose ids start with ``digits``."""
+        with self._failures():
+            rows = self._connection.execute("SELECT id FROM records WHERE id >= ? AND id < ? || 'g'", (digits, digits))
+            return {snapshot_id for (snapshot_id,) in rows}
 
     def latest_by_location(self) -> list[Record]:
         """The latest record of each location, in the order of the locations' bytes."""

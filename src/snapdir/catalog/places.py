@@ -37,14 +37,14 @@ def store_location(store: str) -> str:
 
 def directory_location(path: str) -> str:
     """The absolute directory, without ``.``, ``..`` and a final slash; links in it stay."""
-    return _written(os.path.abspath(path))
+    return _written(os.path.normpath(Path(path).absolute()))
 
 
 def locations_meant(text: str) -> tuple[str, ...]:
     """What a user may mean by ``text``: a store by its URL; by a path a directory, or the store in it."""
     if ":" not in text.partition("/")[0]:
-        path = os.path.abspath(os.path.expanduser(text))
-        return (store_location(path), directory_location(path))
+        path = directory_location(os.path.expanduser(text))
+        return (store_location(path), path)
     try:
         return (store_location(text),)
     except InvalidStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from snapdir.errors import CatalogError
@@ -55,16 +56,22 @@ def prepare(connection: sqlite3.Connection) -> None:
         CatalogError: the file belongs to another program, or to a later version of this one.
         sqlite3.Error: it cannot be read or written.
     """
-    if _version(connection) == VERSION:
-        return
-    _use_write_ahead_log(connection)
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN")  # what is looked at belongs together, while another process makes the tables
     with connection:
-        for number in range(_version(connection), VERSION):
-            for statement in STEPS[number]:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        version = _version(connection)
+    if version < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            _migrate(connection)
+    _use_write_ahead_log(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    for number in range(_version(connection), VERSION):
+        for statement in STEPS[number]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -82,5 +89,14 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Let readers go on while somebody writes. A filesystem that cannot keeps the ordinary journal, which is slower."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    """Let readers go on while somebody writes.
+
+    SQLite does not wait for others when it is told so: where they use the file, or the filesystem is no good for it,
+    the ordinary journal stays, which is as safe, and the next one to open the file tries again.
+    """
+    import sqlite3
+
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode == "delete":
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")

@@ -51,10 +51,12 @@ def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Conf
     """
     from snapdir.config import Config
 
+    cache_dir = cache_directory(settings)
     return Config(
-        cache_dir=cache_directory(settings),
+        cache_dir=cache_dir,
         stores=_store_settings(settings, variables),
         limits=_limits(settings),
+        catalog=_catalog(settings, cache_dir),
         keyed_context=_variable(KEYED_CONTEXT, _context, variables) or "",
     )
 
@@ -70,6 +72,15 @@ def cache_directory(settings: Mapping[str, Any]) -> Path:
         return settings.get("cache_dir") or default_cache_dir()
     except RuntimeError as error:
         raise SnapdirError("there is no home directory for the cache: set HOME or SNAPDIR_CACHE_DIR") from error
+
+
+def _catalog(settings: Mapping[str, Any], cache_dir: Path) -> Path | None:
+    """The catalog that was chosen; none for a verb that has no such option, or was not told one it needs."""
+    if "catalog" not in settings:
+        return None
+    from snapdir.catalog.places import catalog_file
+
+    return catalog_file(settings["catalog"], cache_dir)
 
 
 def _store_settings(settings: Mapping[str, Any], variables: Collection[str]) -> StoreSettings:

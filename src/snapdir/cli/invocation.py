@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -30,29 +30,36 @@ class Invocation:
     limit_rate: str = ""
     counters: Counters = field(default_factory=Counters)
 
-    def run(self, verb: Callable[[], Awaitable[T]], *, store: str | None = None) -> T:
+    def run(
+        self, verb: Callable[..., Awaitable[T]], *, store: str | None = None, show: Callable[[T], None] | None = None
+    ) -> T:
         """Run ``verb`` to its end in an event loop, with a progress line where somebody watches.
 
         The line is gone and every warning is out before this returns or raises.
 
         Args:
             store: The store it touches, if any: uvloop pays for itself only across a network.
+            show: For a verb that announces its result (``announce``) before it is done: what prints it then.
         """
         from snapdir.cli.loop import run_to_end
 
         try:
-            with self._watched():
+            with self._watched() as stop_watching:
+                if show is not None:
+                    verb = partial(verb, announce=_after(stop_watching, show))
                 return run_to_end(verb, remote=store is not None and is_remote(store))
         finally:
             for warning in dict.fromkeys(self.counters.warnings):
                 self.terminal.warn(warning)
 
-    def transfer(self, verb: Callable[[], Awaitable[T]], *, store: str | None = None) -> T:
+    def transfer(
+        self, verb: Callable[..., Awaitable[T]], *, store: str | None = None, show: Callable[[T], None] | None = None
+    ) -> T:
         """``run`` with the banner of ``--verbose`` before, and one line of figures after it on a terminal."""
         if self.terminal.verbose:
             self.terminal.detail(render.banner(concurrency(self.config.limits.jobs, store), self.limit_rate))
         started = time.monotonic()
-        result = self.run(verb, store=store)
+        result = self.run(verb, store=store, show=show)
         if self.terminal.attended:
             self.terminal.note(render.summary(self.counters, time.monotonic() - started))
         return result
@@ -75,9 +82,21 @@ class Invocation:
         """The verb's result, on stdout."""
         write_output(f"{line}\n")
 
-    def _watched(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def _watched(self) -> Iterator[Callable[[], None]]:
+        """Draw the progress line; what this yields ends it early."""
         if not self.terminal.live:
-            return nullcontext()
+            yield lambda: None
+            return
         from snapdir.cli.progress import ProgressLine
 
-        return ProgressLine(self.counters, color=self.terminal.color)
+        with ProgressLine(self.counters, color=self.terminal.color) as line:
+            yield line.stop
+
+
+def _after(before: Callable[[], None], show: Callable[[T], None]) -> Callable[[T], None]:
+    def announce(result: T) -> None:
+        before()
+        show(result)
+
+    return announce

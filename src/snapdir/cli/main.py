@@ -35,11 +35,15 @@ VERBS = (
     "verify",
     "verify-cache",
     "flush-cache",
+    "locations",
+    "ancestors",
+    "revisions",
     "defaults",
     "sync",
     "version",
     "autocomplete",
     "help",
+    "descendants",
     "bench",
 )
 """In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module

@@ -17,7 +17,7 @@ from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
 
 if TYPE_CHECKING:
-    from snapdir.api import ManifestEntry
+    from snapdir.api import Manifest, ManifestEntry
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
 
@@ -37,7 +37,7 @@ CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
             help="Checksum of files: b3sum (the default, and the only one stores know), md5sum or sha256sum.",
         ),
         *options.output(),
-        *options.catalog(),
+        *options.catalog(unasked=False),
     ],
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir manifest ./data", "snapdir manifest --exclude '%common%,\\.tmp$' ./data > data.manifest"],
@@ -60,7 +60,7 @@ def command(
     if checksum not in CHECKSUMS:
         raise SnapdirError(f"snapdir: unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
     patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
-    found = invocation.run(
+    invocation.run(
         partial(
             api.manifest,
             path or ".",
@@ -71,12 +71,13 @@ def command(
             checksum_bin=checksum,
             config=invocation.config,
             counters=invocation.counters,
-        )
+        ),
+        show=write_entries if as_json else lambda found: invocation.print(found.raw),
     )
-    if as_json:
-        write_json_lines(entry_fields(entry) for entry in found.entries)
-    else:
-        invocation.print(found.raw)
+
+
+def write_entries(found: Manifest) -> None:
+    write_json_lines(entry_fields(entry) for entry in found.entries)
 
 
 def entry_fields(entry: ManifestEntry) -> dict[str, object]:

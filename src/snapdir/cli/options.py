@@ -306,9 +306,21 @@ def accepted(*names: str) -> list[Flag]:
     ]
 
 
-def catalog() -> list[Flag]:
-    """``--catalog none``: what happens anyway. A name is refused rather than forgotten: there is no catalog yet."""
-    return [Single("--catalog", metavar="<NAME>", parse=_no_catalog, hidden=True, expose_value=False)]
+def catalog(*, unasked: bool = True, purpose: str = "The history to record in") -> list[Flag]:
+    """``unasked``: whether the default catalog is used where none is named."""
+    default = "default: the one called default" if unasked else "default: none"
+    return [
+        Setting(
+            "--catalog",
+            metavar="<NAME>",
+            parse=text,
+            variable="SNAPDIR_CATALOG",
+            empty="none",
+            unset="default" if unasked else None,
+            section="History",
+            help=f"{purpose}: a name in the cache directory, the path of a file, or none; {default}.",
+        )
+    ]
 
 
 def universal() -> list[Flag]:
@@ -368,9 +380,3 @@ class Rate(NamedTuple):
 
 def _rate(value: str, source: str) -> Rate:
     return Rate(parse_rate(value, option=source), value.strip())
-
-
-def _no_catalog(value: str, source: str) -> str:
-    if value not in ("", "none"):
-        raise InvalidOption(f"invalid {source} '{value}': expected none; this version keeps no catalog")
-    return value

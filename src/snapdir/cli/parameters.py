@@ -77,13 +77,24 @@ class Positional(click.Argument):
 class Single(Flag):
     """An option with one value, which may not be given twice; else its variable's; else None.
 
-    An empty variable is unset. A bad value is a usage error that names where it came from.
+    An empty variable is unset, unless ``empty`` says what it stands for; ``unset`` is the value where nothing is given.
+    A bad value is a usage error that names where it came from.
     """
 
-    def __init__(self, *declarations: str, parse: Parser, metavar: str, **attributes: Any) -> None:
+    def __init__(
+        self,
+        *declarations: str,
+        parse: Parser,
+        metavar: str,
+        empty: str | None = None,
+        unset: Any = None,
+        **attributes: Any,
+    ) -> None:
         # click lets the last of several values win; "multiple" makes it hand over all of them.
         super().__init__(*declarations, metavar=metavar, multiple=True, callback=self._settle, **attributes)
         self.parse = parse
+        self.empty = empty
+        self.unset = unset
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         del ctx
@@ -94,7 +105,10 @@ class Single(Flag):
             raise UsageMistake(f"the argument '{self.spelling}' cannot be used multiple times")
         if given:
             return self.parse(given[0], max(self.opts, key=len))
-        return from_variable(self.variable, self.parse)
+        if self.empty is not None and os.environ.get(self.variable) == "":
+            return self.empty
+        value = from_variable(self.variable, self.parse)
+        return self.unset if value is None else value
 
 
 class Setting(Single):

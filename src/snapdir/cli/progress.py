@@ -168,6 +168,10 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Erase the line for good, so that something else can be printed. From any thread; safe to repeat."""
         self._over.set()
         self._thread.join()
 

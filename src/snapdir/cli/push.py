@@ -10,6 +10,7 @@ from snapdir.cli import options, render
 from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
+from snapdir.cli.provenance import Said, provenance, provenance_options
 from snapdir.cli.targets import exclusions, pool_of, required_store
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
@@ -31,6 +32,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.retries(),
         *options.dry_run(),
         *options.catalog(),
+        *provenance_options(),
         *options.accepted("--force", "--keep"),
     ],
     variables=[KEYED_CONTEXT, *WRITING],
@@ -51,22 +53,33 @@ def command(
     no_follow: bool,
     recheck: bool,
     dryrun: bool,
+    derived_from: tuple[str, ...],
+    note: str | None,
+    labels: dict[str, str],
 ) -> None:
     """Store a directory and print its id.
 
     Only objects the store lacks are sent, and the snapshot appears when all of them are there.
     """
     url, pool = required_store(store), pool_of(objects_store)
+    said = provenance(derived_from, note, labels)
     if path is None and snapshot_id is not None:
-        pushed = _push_cached(invocation, snapshot_id, url, pool, recheck=recheck, dry_run=dryrun)
+        pushed = _push_cached(invocation, snapshot_id, url, pool, said, recheck=recheck, dry_run=dryrun)
     else:
         if snapshot_id is not None:
             invocation.terminal.warn("--id is ignored because PATH is given")
         patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
         pushed = _push_directory(
-            invocation, path or ".", url, pool, exclude=patterns, no_follow=no_follow, recheck=recheck, dry_run=dryrun
+            invocation,
+            path or ".",
+            url,
+            pool,
+            said,
+            exclude=patterns,
+            no_follow=no_follow,
+            recheck=recheck,
+            dry_run=dryrun,
         )
-    invocation.print(pushed)
     if dryrun:
         invocation.terminal.note(render.dry_run(f"push {pushed} to {store}"))
 
@@ -76,6 +89,7 @@ def _push_directory(
     path: str,
     store: str,
     pool: str | None,
+    said: Said,
     *,
     exclude: list[str],
     no_follow: bool,
@@ -94,15 +108,26 @@ def _push_directory(
             exclude=exclude,
             recheck=recheck,
             dry_run=dry_run,
+            derived_from=said.derived_from,
+            note=said.note,
+            labels=said.labels,
             config=invocation.config,
             counters=invocation.counters,
         ),
         store=store,
+        show=invocation.print,
     )
 
 
 def _push_cached(
-    invocation: Invocation, given_id: str, store: str, pool: str | None, *, recheck: bool, dry_run: bool
+    invocation: Invocation,
+    given_id: str,
+    store: str,
+    pool: str | None,
+    said: Said,
+    *,
+    recheck: bool,
+    dry_run: bool,
 ) -> str:
     from snapdir import api
 
@@ -116,10 +141,14 @@ def _push_cached(
                 objects_store=pool,
                 recheck=recheck,
                 dry_run=dry_run,
+                derived_from=said.derived_from,
+                note=said.note,
+                labels=said.labels,
                 config=invocation.config,
                 counters=invocation.counters,
             ),
             store=store,
+            show=invocation.print,
         )
     except ManifestNotFound as error:
         raise SnapdirError(f"manifest {snapshot_id} not found in the local cache; stage or fetch it first") from error

@@ -9,6 +9,7 @@ import click
 from snapdir.cli import options, render
 from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.provenance import provenance, provenance_options
 from snapdir.cli.targets import exclusions
 from snapdir.cli.verb import Verb
 
@@ -23,6 +24,7 @@ from snapdir.cli.verb import Verb
         *options.engine(),
         *options.dry_run(),
         *options.catalog(),
+        *provenance_options(),
         *options.hidden(options.rates(), options.retries()),
         *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
     ],
@@ -31,7 +33,15 @@ from snapdir.cli.verb import Verb
 )
 @click.pass_obj
 def command(
-    invocation: Invocation, *, path: str | None, exclude: tuple[str, ...], no_follow: bool, dryrun: bool
+    invocation: Invocation,
+    *,
+    path: str | None,
+    exclude: tuple[str, ...],
+    no_follow: bool,
+    dryrun: bool,
+    derived_from: tuple[str, ...],
+    note: str | None,
+    labels: dict[str, str],
 ) -> None:
     """Keep a directory in the local cache and print its id.
 
@@ -39,6 +49,7 @@ def command(
     """
     from snapdir import api
 
+    said = provenance(derived_from, note, labels)
     patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
     staged = invocation.transfer(
         partial(
@@ -47,10 +58,13 @@ def command(
             no_follow=no_follow,
             exclude=patterns,
             dry_run=dryrun,
+            derived_from=said.derived_from,
+            note=said.note,
+            labels=said.labels,
             config=invocation.config,
             counters=invocation.counters,
-        )
+        ),
+        show=invocation.print,
     )
-    invocation.print(staged)
     if dryrun:
         invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))

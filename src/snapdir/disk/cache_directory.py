@@ -15,6 +15,9 @@ CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".upl
 
 SIGNS = (*CONTENTS, ".checkouts")
 
+CATALOGS = ("-catalog.redb", "-catalog.sqlite3")
+"""What the files of catalogs end in: a directory with one is a cache, be it empty."""
+
 
 def flush(cache_dir: Path, *, dry_run: bool = False) -> None:
     """Remove the cache's contents; a missing or empty directory is fine.
@@ -26,7 +29,7 @@ def flush(cache_dir: Path, *, dry_run: bool = False) -> None:
         if not cache_dir.exists():
             return
         names = os.listdir(cache_dir)
-    if names and not any(name in SIGNS or name.endswith("-catalog.redb") for name in names):
+    if names and not any(name in SIGNS or name.endswith(CATALOGS) for name in names):
         raise LocalError(cache_dir, "it does not look like a snapdir cache; nothing was removed (see --cache-dir)")
     for name in CONTENTS:
         if name in names and not dry_run:

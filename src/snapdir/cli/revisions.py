@@ -1,0 +1,50 @@
+"""snapdir revisions: what a location held."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+
+from snapdir.cli import options
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.lineage_output import NO_LOCATION, catalog_missing, formats, history, place, write_revisions
+from snapdir.cli.verb import Verb
+from snapdir.errors import SnapdirError
+
+
+@click.command(
+    "revisions",
+    cls=Verb,
+    params=[
+        *place(),
+        *options.store(),
+        *options.snapshot("Only this snapshot"),
+        *history(),
+        *formats(),
+    ],
+    examples=["snapdir revisions --store s3://bucket/sets", "snapdir revisions --location ./data --format table"],
+)
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    *,
+    location: str | None,
+    store: str | None,
+    snapshot_id: str | None,
+    shape: str,
+    as_json: bool,
+) -> None:
+    """List the snapshots recorded at a location, newest first.
+
+    The location is --location, else the store.
+    """
+    if catalog_missing(invocation):
+        return
+    from snapdir import api
+
+    where = store if location is None else location
+    if not where:
+        raise SnapdirError(NO_LOCATION)
+    ask = partial(api.revisions, where, snapshot_id=snapshot_id, config=invocation.config)
+    write_revisions(invocation, invocation.run(ask), "json" if as_json else shape)
