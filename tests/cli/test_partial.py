@@ -20,7 +20,7 @@ def pushed(isolated: Path) -> tuple[str, str]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(name * 3)
     store = f"file://{isolated}/store"
-    return store, cli("push", "--store", store, str(isolated / "data")).stdout.strip()
+    return store, cli("push", "--catalog", "none", "--store", store, str(isolated / "data")).stdout.strip()
 
 
 def files_in(folder: Path) -> list[str]:
