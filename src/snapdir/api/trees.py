@@ -28,6 +28,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import exclusion
 from snapdir.repository.repository import Repository
+from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
