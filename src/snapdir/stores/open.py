@@ -13,7 +13,7 @@ from snapdir.stores.urls import StoreURL
 __all__ = ["open_store"]
 
 OPENED_HERE = ("file", "s3", "b2")
-NOT_YET = ("gs", "ssh", "sftp")
+NOT_YET = ("gs",)
 
 
 def open_store(url: str | StoreURL, settings: StoreSettings | None = None) -> AbstractAsyncContextManager[Store]:
@@ -72,6 +72,6 @@ def _why_not(url: StoreURL) -> str:
     if url.scheme in NOT_YET:
         return f"{url}: this release cannot open {url.scheme}:// stores yet; use file://, s3:// or b2://"
     return (
-        f'unknown store scheme "{url.scheme}": use file://, s3:// or b2://; any other needs a program '
-        f"snapdir-{url.scheme}-store, and this release does not run such programs yet"
+        f"{url}: {url.scheme}:// is no store of snapdir's own; a program snapdir-{url.scheme}-store can serve"
+        " push, fetch, pull and verify, but not this; use file://, s3:// or b2://"
     )
