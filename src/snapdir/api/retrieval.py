@@ -256,7 +256,8 @@ async def _check_out_cached(order: _Order) -> None:
         if order.options.linked and order.config.stores.verify_copies:
             from snapdir.transfer.check import check_snapshot
 
-            await check_snapshot(order.identifier, cache, limits=order.config.limits, counters=order.counters)
+            limits, counters = order.config.limits, order.counters
+            (await check_snapshot(order.identifier, cache, limits=limits, counters=counters)).require_sound()
         await _check_out(m, cache, order)
 
 
