@@ -84,3 +84,16 @@ async def test_what_cannot_be_an_id_is_told(text: str, store: str, config: Confi
 
 async def test_a_whole_id_is_not_looked_up(config: Config) -> None:
     assert await snapdir.resolve_id(UNKNOWN.upper(), "s3://nobody-asks", config=config) == UNKNOWN
+
+
+async def test_the_catalog_knows_ids_and_a_damaged_one_stops_nothing(tree: Path, store: str, config: Config) -> None:
+    from dataclasses import replace
+
+    catalog = config.cache_dir.parent / "history.sqlite3"
+    recording = replace(config, catalog=catalog)
+    pushed = await snapdir.push(tree, store, config=recording)
+    assert await snapdir.resolve_id(pushed[:8], config=recording) == pushed
+    catalog.write_bytes(b"no database")
+    assert await snapdir.resolve_id(pushed[:8], store, config=recording) == pushed
+    with pytest.raises(snapdir.UnknownId, match=str(catalog)):
+        await snapdir.resolve_id(pushed[:8], config=recording)

@@ -23,6 +23,7 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "list": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, dict),
     "null": lambda value: value is None,
+    "absent": lambda _: False,
 }
 
 
@@ -45,7 +46,8 @@ def shape_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield (f"{path}.{name}" if path else name), inner
-            yield from shape_of(inner, f"{path}.{name}" if path else name)
+            if name != "labels":
+                yield from shape_of(inner, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for inner in value:
             if isinstance(inner, dict):
@@ -60,7 +62,7 @@ def check(command: str, run: Run) -> list[dict[str, Any]]:
     values = [json.loads(line) for line in lines]
     for line, value in zip(lines, values, strict=True):
         assert line == json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        top = [name for name in fields if "." not in name]
+        top = [name for name, kind in fields.items() if "." not in name and (name in value or "absent" not in kind)]
         assert list(value) == top
         named = list(dict.fromkeys(path for path, _ in shape_of(value)))
         assert named == [name for name in fields if name in named]
@@ -146,6 +148,29 @@ def test_verify_cache(tree: str) -> None:
     assert found["missing"][0]["path"] == "./other"
     assert json.loads(run.stderr)["exit_code"] == 1
     assert check("verify-cache", cli("verify-cache", "--json", "--purge"))[0]["purged"] == found["corrupt"]
+
+
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNAPDIR_SECRET_THING", "canary")
+    found = check("defaults", cli("defaults", "--json", "--jobs", "3"))
+    assert {"name": "jobs", "value": "3", "source": "flag"} in found
+    assert found[-1] == {"name": "SNAPDIR_SECRET_THING", "value": "(hidden)", "source": "other-env"}
+    assert found[0]["name"] == "cache-dir"
+
+
+def test_the_history(tree: str, pushed: str) -> None:
+    provenance = ("--derived-from", pushed, "--note", "filtered", "--label", "a=b")
+    Path(tree, "new").touch()
+    second = cli("push", "--store", "./store", *provenance, tree).stdout.strip()
+    assert [one["id"] for one in check("locations", cli("locations", "--json"))] == [second]
+    newest, oldest = check("revisions", cli("revisions", "--json", "--store", "./store"))
+    assert (newest["derived_from"], newest["note"], newest["labels"]) == ([pushed], "filtered", {"a": "b"})
+    assert (oldest["id"], oldest["previous_id"]) == (pushed, None)
+    for command, start, end in (("ancestors", second, pushed), ("descendants", pushed, second)):
+        steps = check(command, cli(command, "--json", "--id", start[:8]))
+        assert {(one["of"], one["id"], one["relation"]) for one in steps} == {
+            (start, end, "history"), (start, end, "derived"),
+        }  # fmt: skip
 
 
 def test_bench() -> None:

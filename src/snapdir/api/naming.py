@@ -11,7 +11,7 @@ import anyio.to_thread
 from snapdir.api.external import external_store
 from snapdir.api.opening import opened, opened_cache
 from snapdir.config import Config
-from snapdir.errors import StoreMissing
+from snapdir.errors import CatalogError, StoreMissing
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix
 from snapdir.repository.repository import Repository
 
@@ -67,5 +67,8 @@ async def _find_recorded(file: Path, digits: str) -> Iterable[str]:
 def _recorded(file: Path, digits: str) -> Iterable[str]:
     from snapdir.catalog.catalog import Catalog
 
-    with Catalog(file) as catalog:
-        return catalog.ids_that_start(digits)
+    try:
+        with Catalog(file) as catalog:
+            return catalog.ids_that_start(digits)
+    except CatalogError:
+        return ()  # the history only helps to find an id: one that cannot be read stops no transfer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from snapdir.api.naming import full_id
 from snapdir.api.opening import opened, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import Digest, SnapshotId
@@ -58,7 +59,7 @@ async def send_pack(
             list(dict.fromkeys(map(Digest, digests))),
             source,
             write,
-            manifest_id=None if manifest_id is None else SnapshotId(manifest_id),
+            manifest_id=None if manifest_id is None else await full_id(manifest_id, config, source),
             compressed=compressed,
             limits=config.limits,
             counters=counters or Counters(),

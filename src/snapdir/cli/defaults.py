@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import click
@@ -12,6 +13,7 @@ import click
 from snapdir.cli import options
 from snapdir.cli.configuration import CLONEFILE, FSYNC, KEYED_CONTEXT, VERIFY_COPIES, cache_directory
 from snapdir.cli.parameters import Flag, Single, choice, from_variable, settings_of, switch
+from snapdir.cli.tables import write_json_lines
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import located
 from snapdir.cli.verb import Verb
@@ -62,21 +64,30 @@ def _named(name: str, *groups: list[Flag]) -> list[Flag]:
             *_named("--walk-jobs", options.walk()),
             *options.rates(),
             *options.retries(),
+            *options.output(),
         )
     ],
     needs_config=False,
     examples=["snapdir defaults", "SNAPDIR_JOBS=8 snapdir defaults --store ./store"],
 )
 @click.pass_context
-def command(ctx: click.Context, /, **_: Any) -> None:
+def command(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
     """Print every setting with its value and where that comes from.
 
     One line a setting: its name, its value, and source=flag, source=env or source=default. Behind them come the other
     variables that begin with SNAPDIR; the values of those named for a key, secret, token or password are hidden.
     """
     with located(ctx):
-        lines = [f"{knob} {given.text} source={given.source}" for knob, given in _knobs(ctx)]
-    lines += _other_variables(os.environ)
+        knobs = list(_knobs(ctx))
+    variables = _other_variables(os.environ)
+    if as_json:
+        known = ({"name": knob, "value": given.text, "source": given.source} for knob, given in knobs)
+        others = ({"name": name, "value": value, "source": "other-env"} for name, value in variables.items())
+        write_json_lines(chain(known, others))
+        return
+    lines = [f"{knob} {given.text} source={given.source}" for knob, given in knobs]
+    lines += ["other-env:"] * bool(variables)
+    lines += [f"  {name}={value}{' (legacy)' if name in LEGACY else ''}" for name, value in variables.items()]
     write_output("".join(f"{printable(line)}\n" for line in lines))
 
 
@@ -165,10 +176,7 @@ def _enabled(given: Given) -> Given:
     return Given("enabled" if given.text else "disabled", given.source)
 
 
-def _other_variables(environment: Mapping[str, str]) -> list[str]:
+def _other_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that begin with SNAPDIR, without the values of secret ones."""
     names = sorted(name for name in environment if name.startswith("SNAPDIR") and "VERSION" not in name)
-    shown = (
-        f"  {name}={HIDDEN if _IS_SECRET(name) else environment[name]}{' (legacy)' if name in LEGACY else ''}"
-        for name in names
-    )
-    return ["other-env:", *shown] if names else []
+    return {name: HIDDEN if _IS_SECRET(name) else environment[name] for name in names}

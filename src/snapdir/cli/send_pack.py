@@ -14,7 +14,6 @@ from snapdir.cli.pipes import InputPipe, OutputPipe
 from snapdir.cli.targets import pool_of, required_store
 from snapdir.cli.verb import Verb
 from snapdir.errors import local_errors
-from snapdir.model.digest import Digest
 
 
 @click.command(
@@ -51,7 +50,7 @@ def command(
     Every object is hashed on its way out. The last line is missing where anything went wrong.
     """
     url, pool = required_store(store), pool_of(objects_store)
-    snapshot_id = None if manifest_id is None else Digest(manifest_id)
+    snapshot_id = None if manifest_id is None else invocation.full_id(manifest_id, store=url)
 
     async def send() -> int:
         import anyio.to_thread
