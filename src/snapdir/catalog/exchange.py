@@ -9,7 +9,7 @@ import anyio.to_thread
 from snapdir.catalog.catalog import Catalog
 from snapdir.catalog.record import Provenance
 from snapdir.catalog.shared import SharedHistory, write_record
-from snapdir.errors import StoreError
+from snapdir.errors import LocalError, StoreError
 from snapdir.stores.base import Store
 
 __all__ = ["read_history", "record_push"]
@@ -45,7 +45,7 @@ async def record_push(
         shared: The store, whose newest record is then looked at, so that the new one follows it; None leaves it alone.
 
     Raises:
-        StoreError: the store's history cannot be read or written; the catalog has the record all the same.
+        StoreError, LocalError: the store's history cannot be written; the catalog has the record all the same.
         CatalogError: the catalog cannot be read or written.
     Cost: no request where the catalog knows the snapshot as the latest there and ``provenance`` says nothing; else a
         listing, a read if somebody else was there since, and a write.
@@ -53,28 +53,22 @@ async def record_push(
     latest = await anyio.to_thread.run_sync(catalog.latest, location)
     if latest is not None and latest.id == snapshot_id and not provenance:
         return
-    failure = (
-        None
-        if shared is None
-        else await _learn_newest(catalog, shared, location, since=latest.created_at if latest else "")
-    )
+    if shared is not None:
+        await _learn_newest(catalog, shared, location, since=latest.created_at if latest else "")
     note = partial(catalog.record, "push", snapshot_id, location, provenance=provenance)
     made = await anyio.to_thread.run_sync(note)
-    if failure is not None:
-        raise failure
     if made is not None and shared is not None:
         await write_record(shared, made)
 
 
-async def _learn_newest(catalog: Catalog, store: Store, location: str, *, since: str) -> StoreError | None:
+async def _learn_newest(catalog: Catalog, store: Store, location: str, *, since: str) -> None:
     history = await _opened(catalog, store, location)
     try:
         newest = await history.newest(since=since)
-    except StoreError as error:
-        return error
+    except (LocalError, StoreError):
+        return  # who may write but not list still adds what is known here
     if newest is not None:
         await anyio.to_thread.run_sync(catalog.add_foreign, [newest])
-    return None
 
 
 async def _opened(catalog: Catalog, store: Store, location: str) -> SharedHistory:

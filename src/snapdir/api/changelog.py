@@ -1,0 +1,170 @@
+"""The revisions of one place, and what each changed: log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from snapdir.api.merging import merge, opened_catalog
+from snapdir.api.opening import PathLike, local_path, opened, opened_cache
+from snapdir.catalog.places import directory_location, locations_meant, store_location
+from snapdir.catalog.record import Record
+from snapdir.config import Config
+from snapdir.errors import (
+    HashMismatchError,
+    InvalidManifest,
+    InvalidStore,
+    ManifestNotFound,
+    StoreMissing,
+    ungrouped,
+)
+from snapdir.model.digest import SnapshotId
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.stores.urls import StoreURL
+from snapdir.transfer.compare import compare, measure, union
+from snapdir.transfer.events import Counters
+
+__all__ = ["Revision", "log"]
+
+READ_AT_ONCE = 8
+"""Manifests in memory, about: those of one group of revisions and of the snapshots they followed."""
+
+STORE_SIGNS = (".manifests", ".objects", ".catalog")
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A snapshot that became the latest one of a place.
+
+    Attributes:
+        created_at: When, in UTC: ``YYYY-MM-DD HH:MM:SS.mmm``.
+        event: ``push``, ``stage`` or ``manifest``.
+        previous_id: The one before; None for the first. Equal to ``id`` where only what is said of it is new.
+        size_bytes, files: Of all its files. None, as the next ones, where its manifest is not at hand.
+        added, removed, modified: Files, against the one before.
+    """
+
+    created_at: str
+    id: str
+    previous_id: str | None
+    event: str
+    location: str
+    size_bytes: int | None = None
+    files: int | None = None
+    added: int | None = None
+    removed: int | None = None
+    modified: int | None = None
+    derived_from: tuple[str, ...] = ()
+    note: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+async def log(
+    place: PathLike, *, limit: int | None = None, config: Config | None = None, counters: Counters | None = None
+) -> list[Revision]:
+    """The revisions of a store or a directory, newest first, with what each changed. Manifests only.
+
+    What this machine's catalog knows and, for a store, what the history that travels with it tells. A directory's
+    manifests are those in the cache.
+
+    Args:
+        limit: Revisions at most; None for all.
+
+    Raises:
+        StoreError: the store cannot be read.
+        CatalogError: the catalog cannot be read, and there is no store to ask.
+        InvalidStore: not a store.
+    Cost: two requests where nothing is new, and one a snapshot that is told.
+    """
+    config = config or Config()
+    counters = counters or Counters()
+    path = local_path(place)
+    store = await anyio.to_thread.run_sync(_store_at, path)
+    source_opened = opened_cache(config) if store is None else opened(store, config)
+    async with opened_catalog(config, counters, needed=store is None) as catalog, source_opened as source:
+        if store is not None:
+            await merge(catalog, source, store_location(store), counters)
+        records = await anyio.to_thread.run_sync(partial(catalog.records, locations=locations_meant(path)))
+        return await _told(records[:limit], source)
+
+
+def _store_at(path: str) -> str | None:
+    """The store that ``path`` is; None for a directory that is none.
+
+    Raises:
+        InvalidStore: a URL that is none.
+    """
+    try:
+        url = StoreURL.parse(path)
+    except InvalidStore:
+        if ":" in path.partition("/")[0]:
+            raise
+        url = StoreURL("file", directory_location(path))
+    if "://" in path or any(os.path.isdir(os.path.join(url.location, sign)) for sign in STORE_SIGNS):
+        return str(url)
+    return None
+
+
+async def _told(records: Sequence[Record], source: Repository) -> list[Revision]:
+    revisions: list[Revision] = []
+    held: dict[str, Manifest | None] = {}
+    for first in range(0, len(records), READ_AT_ONCE):
+        group = records[first : first + READ_AT_ONCE]
+        wanted = {id_ for record in group for id_ in (record.id, record.previous_id) if id_ is not None}
+        held = {id_: manifest for id_, manifest in held.items() if id_ in wanted}
+        held |= await _read(wanted - held.keys(), source)
+        revisions += await anyio.to_thread.run_sync(partial(_compared, group, held))
+    return revisions
+
+
+async def _read(wanted: Iterable[str], source: Repository) -> Mapping[str, Manifest | None]:
+    found: dict[str, Manifest | None] = {}
+
+    async def read(id_: str) -> None:
+        try:
+            found[id_] = await source.read_manifest(SnapshotId(id_))
+        except (ManifestNotFound, StoreMissing, InvalidManifest, HashMismatchError):
+            found[id_] = None  # verify is there to find out why
+
+    with ungrouped("read manifests"):
+        async with anyio.create_task_group() as group:
+            for id_ in wanted:
+                group.start_soon(read, id_)
+    return found
+
+
+def _compared(records: Iterable[Record], manifests: Mapping[str, Manifest | None]) -> list[Revision]:
+    return [_revision(record, manifests) for record in records]
+
+
+def _revision(record: Record, manifests: Mapping[str, Manifest | None]) -> Revision:
+    facts: dict[str, int] = {}
+    manifest = manifests[record.id]
+    before = manifests[record.previous_id] if record.previous_id is not None else Manifest(())
+    if manifest is not None:
+        stats = measure([manifest])
+        facts = {"size_bytes": stats.logical_bytes, "files": stats.files}
+    if manifest is not None and before is not None:
+        facts |= _changes(before, manifest)
+    return Revision(
+        record.created_at,
+        record.id,
+        record.previous_id,
+        record.event,
+        record.location,
+        derived_from=record.derived_from,
+        note=record.note,
+        labels=record.labels,
+        **facts,
+    )
+
+
+def _changes(before: Manifest, after: Manifest) -> dict[str, int]:
+    statuses = [entry.status for entry in compare(union([before], side="from"), union([after], side="to"))]
+    return {"added": statuses.count("A"), "removed": statuses.count("D"), "modified": statuses.count("M")}

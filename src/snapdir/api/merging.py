@@ -1,0 +1,80 @@
+"""The history a question is asked of: this machine's catalog, with what a store tells merged in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from anyio import CancelScope
+
+from snapdir.api.opening import opened
+from snapdir.catalog.catalog import Catalog
+from snapdir.catalog.places import store_location
+from snapdir.config import Config
+from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
+from snapdir.repository.repository import Repository
+from snapdir.transfer.events import Counters
+
+__all__ = ["merge", "merged_history", "opened_catalog"]
+
+NAMED_KEYS = 3
+
+
+@asynccontextmanager
+async def opened_catalog(config: Config, counters: Counters, *, needed: bool) -> AsyncIterator[Catalog]:
+    """The catalog. Where there is none, or (unless ``needed``) one that fails, one in memory, which is forgotten.
+
+    Raises:
+        CatalogError: it is ``needed``, and cannot be used.
+    """
+    try:
+        catalog = await anyio.to_thread.run_sync(Catalog, config.catalog)
+    except CatalogError as error:
+        if needed:
+            raise
+        counters.warnings.append(f"only the store is asked: {error}")
+        catalog = await anyio.to_thread.run_sync(Catalog, None)
+    try:
+        yield catalog
+    finally:
+        with CancelScope(shield=True):
+            await anyio.to_thread.run_sync(catalog.close)
+
+
+@asynccontextmanager
+async def merged_history(store: str | None, config: Config, counters: Counters) -> AsyncIterator[Catalog]:
+    """The catalog, with the history of ``store`` merged in. One request where the store has nothing new.
+
+    A store that cannot be read is a warning: what this machine knows is still true.
+
+    Raises:
+        CatalogError: the catalog cannot be read, and there is no store to ask.
+        InvalidStore: ``store`` is no URL.
+    """
+    location = "" if store is None else store_location(store)
+    async with opened_catalog(config, counters, needed=store is None) as catalog:
+        if store is not None:
+            try:
+                async with opened(store, config) as repository:
+                    await merge(catalog, repository, location, counters)
+            except (LocalError, StoreError, TransferFailed) as error:
+                counters.warnings.append(f"the history in {location} is left out: {error}")
+        yield catalog
+
+
+async def merge(catalog: Catalog, repository: Repository, location: str, counters: Counters) -> None:
+    """Take what is new in a store's history into ``catalog``.
+
+    Raises:
+        StoreError: the store cannot be read.
+        CatalogError: the catalog cannot be.
+    """
+    from snapdir.catalog.exchange import read_history
+
+    skipped = await read_history(catalog, repository.store, location)
+    if skipped:
+        shown = ", ".join(skipped[:NAMED_KEYS]) + (", ..." if skipped[NAMED_KEYS:] else "")
+        counters.warnings.append(
+            f"{len(skipped)} record(s) in the history of {location} are damaged or unknown here, and left out: {shown}"
+        )
