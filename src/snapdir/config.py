@@ -35,6 +35,7 @@ class Config:
         limits: Bounds of one transfer.
         catalog: The file of the history that pushes and the like are recorded in (``snapdir.catalog``); None records
             nothing.
+        shared_catalog: What is recorded of a push also goes into the history that travels with its store.
         keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``);
             such a manifest has an id but can be neither staged nor pushed.
     """
@@ -43,6 +44,7 @@ class Config:
     stores: StoreSettings = field(default_factory=StoreSettings)
     limits: Limits = field(default_factory=Limits)
     catalog: Path | None = None
+    shared_catalog: bool = True
     keyed_context: str = ""
 
     def with_options(

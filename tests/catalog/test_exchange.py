@@ -8,7 +8,7 @@ import anyio.to_thread
 import pytest
 
 from snapdir.catalog.catalog import Catalog
-from snapdir.catalog.exchange import read_history, record_push
+from snapdir.catalog.exchange import note, read_history
 from snapdir.catalog.lineage import ancestors
 from snapdir.catalog.record import Provenance, Record
 from snapdir.errors import StoreError
@@ -34,7 +34,7 @@ def fresh():
 
 
 async def push(catalog: Catalog, store: object, snapshot_id: str, provenance: Provenance | None = None) -> None:
-    await record_push(catalog, snapshot_id, HERE, provenance=provenance, shared=store)  # type: ignore[arg-type]
+    await note(catalog, "push", snapshot_id, HERE, provenance=provenance, shared=store)  # type: ignore[arg-type]
 
 
 async def records(catalog: Catalog) -> list[Record]:

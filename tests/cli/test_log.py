@@ -59,7 +59,8 @@ def test_every_push_is_a_row_with_what_it_changed(tree: Path) -> None:
 
 def test_the_fields_are_always_the_same_and_in_order(tree: Path) -> None:
     three_pushes(tree)
-    names = "created_at id previous_id event location size files added removed modified derived_from note labels".split()
+    names = ["created_at", "id", "previous_id", "event", "location", "size", "files", "added", "removed", "modified"]
+    names += ["derived_from", "note", "labels"]
     assert [list(row) for row in rows("./store")] == [names] * 3
 
 

@@ -85,13 +85,18 @@ async def log(
     config = config or Config()
     counters = counters or Counters()
     path = local_path(place)
-    store = await anyio.to_thread.run_sync(_store_at, path)
+    store, locations = await anyio.to_thread.run_sync(_meant, path)
     source_opened = opened_cache(config) if store is None else opened(store, config)
     async with opened_catalog(config, counters, needed=store is None) as catalog, source_opened as source:
         if store is not None:
             await merge(catalog, source, store_location(store), counters)
-        records = await anyio.to_thread.run_sync(partial(catalog.records, locations=locations_meant(path)))
+        records = await anyio.to_thread.run_sync(partial(catalog.records, locations=locations))
         return await _told(records[:limit], source)
+
+
+def _meant(path: str) -> tuple[str | None, Sequence[str]]:
+    """The store that ``path`` is, and what it may be called in a catalog."""
+    return _store_at(path), locations_meant(path)
 
 
 def _store_at(path: str) -> str | None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio.to_thread
+from anyio import CancelScope
 
 from snapdir.api.naming import full_id
-from snapdir.catalog.record import Event, Provenance, Record
+from snapdir.catalog.record import Event, Provenance
 from snapdir.config import Config
-from snapdir.errors import CatalogError
+from snapdir.errors import CatalogError, LocalError, SnapdirError, StoreError
+from snapdir.stores.base import Store
 from snapdir.transfer.events import Counters
+
+if TYPE_CHECKING:
+    from snapdir.catalog.catalog import Catalog
 
 __all__ = ["Publication", "provenance_of"]
 
@@ -54,10 +59,15 @@ class Publication(Generic[T]):
         if self.announce is not None:
             await anyio.to_thread.run_sync(self.announce, result)
 
-    async def complete(self, result: T, event: Event, snapshot_id: str, location: str) -> Record | None:
-        """Tell the result, then note the snapshot in the catalog, if there is one, and return the new record.
+    async def complete(
+        self, result: T, event: Event, snapshot_id: str, location: str, *, store: Store | None = None
+    ) -> None:
+        """Tell the result, then note the snapshot in the catalog, if there is one, and in the history of ``store``.
 
-        A catalog that fails is a warning: the snapshot is where it belongs.
+        A catalog or a store that fails is a warning: the snapshot is where it belongs.
+
+        Args:
+            store: Where it was pushed to; it gets a record too, unless ``config`` says no.
         """
         await self.tell(result)
         if self.config.catalog is None:
@@ -65,17 +75,44 @@ class Publication(Generic[T]):
                 self.counters.warnings.append(
                     "what it is derived from, note and labels are not kept: there is no catalog"
                 )
-            return None
-        note = partial(_note, self.config.catalog, event, snapshot_id, location, self.provenance)
+            return
+        shared = store if self.config.shared_catalog else None
+
+        async def note(file: Path | None) -> None:
+            from snapdir.catalog.exchange import note as note_in
+
+            async with _opened(file) as catalog:
+                await note_in(catalog, event, snapshot_id, location, provenance=self.provenance, shared=shared)
+
         try:
-            return await anyio.to_thread.run_sync(note)
+            await note(self.config.catalog)
         except CatalogError as error:
             self.counters.warnings.append(f"{snapshot_id} is complete, but not in the history: {error}")
-            return None
+            if shared is not None:
+                await self._note_in_store(note)
+        except (LocalError, StoreError) as error:
+            self._warn_of_store(error)
+
+    async def _note_in_store(self, note: Callable[[Path | None], Awaitable[None]]) -> None:
+        """The history of a store need not suffer from this machine's catalog."""
+        try:
+            await note(None)
+        except (CatalogError, LocalError, StoreError) as error:
+            self._warn_of_store(error)
+
+    def _warn_of_store(self, error: SnapdirError) -> None:
+        self.counters.warnings.append(
+            f"the snapshot is complete, but not in the history of the store: {error}; --no-shared-catalog leaves it out"
+        )
 
 
-def _note(file: Path, event: Event, snapshot_id: str, location: str, provenance: Provenance | None) -> Record | None:
+@asynccontextmanager
+async def _opened(file: Path | None) -> AsyncIterator[Catalog]:
     from snapdir.catalog.catalog import Catalog
 
-    with Catalog(file) as catalog:
-        return catalog.record(event, snapshot_id, location, provenance=provenance)
+    catalog = await anyio.to_thread.run_sync(Catalog, file)
+    try:
+        yield catalog
+    finally:
+        with CancelScope(shield=True):
+            await anyio.to_thread.run_sync(catalog.close)

@@ -206,7 +206,7 @@ async def push(
         return pushed
     async with opened(store, config, objects_store) as to:
         pushed = await _push_tree(path, to, options, config, counters, recheck=recheck)
-        await publication.complete(pushed, "push", pushed, location)
+        await publication.complete(pushed, "push", pushed, location, store=to.store)
     return pushed
 
 
@@ -295,7 +295,8 @@ async def push_cached(
         async with opened(store, config, objects_store) as to:
             copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
             await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
-            await publication.complete(str(identifier), "push", str(identifier), location)
+            pushed = str(identifier)
+            await publication.complete(pushed, "push", pushed, location, store=to.store)
     return str(identifier)
 
 

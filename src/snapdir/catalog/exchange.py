@@ -7,12 +7,12 @@ from functools import partial
 import anyio.to_thread
 
 from snapdir.catalog.catalog import Catalog
-from snapdir.catalog.record import Provenance
+from snapdir.catalog.record import Event, Provenance
 from snapdir.catalog.shared import SharedHistory, write_record
 from snapdir.errors import LocalError, StoreError
 from snapdir.stores.base import Store
 
-__all__ = ["read_history", "record_push"]
+__all__ = ["note", "read_history"]
 
 
 async def read_history(catalog: Catalog, store: Store, location: str) -> list[str]:
@@ -36,13 +36,19 @@ async def read_history(catalog: Catalog, store: Store, location: str) -> list[st
     return history.skipped
 
 
-async def record_push(
-    catalog: Catalog, snapshot_id: str, location: str, *, provenance: Provenance | None, shared: Store | None
+async def note(
+    catalog: Catalog,
+    event: Event,
+    snapshot_id: str,
+    location: str,
+    *,
+    provenance: Provenance | None = None,
+    shared: Store | None = None,
 ) -> None:
-    """Note a push that succeeded, here and in the history of the store it went to.
+    """Note what was done, here and in the history of the store it was done to.
 
     Args:
-        shared: The store, whose newest record is then looked at, so that the new one follows it; None leaves it alone.
+        shared: The store, whose newest record is looked at first, so that the new one follows it.
 
     Raises:
         StoreError, LocalError: the store's history cannot be written; the catalog has the record all the same.
@@ -50,13 +56,13 @@ async def record_push(
     Cost: no request where the catalog knows the snapshot as the latest there and ``provenance`` says nothing; else a
         listing, a read if somebody else was there since, and a write.
     """
-    latest = await anyio.to_thread.run_sync(catalog.latest, location)
-    if latest is not None and latest.id == snapshot_id and not provenance:
-        return
     if shared is not None:
+        latest = await anyio.to_thread.run_sync(catalog.latest, location)
+        if latest is not None and latest.id == snapshot_id and not provenance:
+            return
         await _learn_newest(catalog, shared, location, since=latest.created_at if latest else "")
-    note = partial(catalog.record, "push", snapshot_id, location, provenance=provenance)
-    made = await anyio.to_thread.run_sync(note)
+    record = partial(catalog.record, event, snapshot_id, location, provenance=provenance)
+    made = await anyio.to_thread.run_sync(record)
     if made is not None and shared is not None:
         await write_record(shared, made)
 

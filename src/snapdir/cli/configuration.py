@@ -57,6 +57,7 @@ def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Conf
         stores=_store_settings(settings, variables),
         limits=_limits(settings),
         catalog=_catalog(settings, cache_dir),
+        shared_catalog=settings.get("shared_catalog", True),
         keyed_context=_variable(KEYED_CONTEXT, _context, variables) or "",
     )
 

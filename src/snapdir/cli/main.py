@@ -45,6 +45,7 @@ VERBS = (
     "help",
     "descendants",
     "bench",
+    "log",
 )
 """In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module
 ``verify_cache``, imported when called."""

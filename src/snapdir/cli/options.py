@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from snapdir.cli.parameters import (
     Flag,
+    Off,
     Positional,
     Setting,
     Single,
@@ -32,6 +33,7 @@ __all__ = [
     "rates",
     "retries",
     "selection",
+    "shared_catalog",
     "snapshot",
     "store",
     "universal",
@@ -319,6 +321,19 @@ def catalog(*, unasked: bool = True, purpose: str = "The history to record in") 
             unset="default" if unasked else None,
             section="History",
             help=f"{purpose}: a name in the cache directory, the path of a file, or none; {default}.",
+        )
+    ]
+
+
+def shared_catalog() -> list[Flag]:
+    """Whether a push is also written down where it went."""
+    return [
+        Off(
+            "--no-shared-catalog",
+            "shared_catalog",
+            variable="SNAPDIR_SHARED_CATALOG",
+            section="History",
+            help="Record on this machine only; the store's own history gets no record.",
         )
     ]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Choice",
     "Flag",
+    "Off",
     "Positional",
     "Setting",
     "Single",
@@ -133,6 +134,17 @@ class UniversalFlag(Flag):
     def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given or from_variable(self.variable, switch):
             settings_of(ctx)[self.name or ""] = True
+
+
+class Off(Flag):
+    """A switch of one verb that turns a setting off; 0 in its variable does so too."""
+
+    def __init__(self, *declarations: str, **attributes: Any) -> None:
+        super().__init__(*declarations, is_flag=True, expose_value=False, callback=self._keep, **attributes)
+
+    def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given or from_variable(self.variable, switch) is False:
+            settings_of(ctx)[self.name or ""] = False
 
 
 def settings_of(ctx: click.Context) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.retries(),
         *options.dry_run(),
         *options.catalog(),
+        *options.shared_catalog(),
         *provenance_options(),
         *options.accepted("--force", "--keep"),
     ],
