@@ -335,7 +335,7 @@ def test_two_pushes_and_two_pulls_at_once(program: Program, tree: Path) -> None:
     pulls = [program.start("pull", "--no-cache", "--store", "./store", "--id", identifier, "out") for _ in range(2)]
     assert {process.communicate(timeout=60) for process in pulls} == {("", "")}
     assert contents(program.folder / "out") == contents(tree)
-    assert left_behind(program.folder / "store", [".objects", ".manifests"]) == []
+    assert left_behind(program.folder / "store", [".objects", ".manifests", ".catalog"]) == []
 
 
 def test_a_reader_that_leaves(program: Program, tree: Path) -> None:
