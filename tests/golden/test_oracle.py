@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,21 @@ def test_ours_reads_what_the_reference_pushed_to_s3(
 ) -> None:
     with built(tree) as root:
         theirs_to_ours(s3_reference, root, f"s3://{s3_server.bucket}/from-theirs")
+
+
+def test_the_reference_takes_no_notice_of_the_history_in_a_store(reference: Reference, tmp_path: Path) -> None:
+    store, tree, config = f"file://{tmp_path}/store", tmp_path / "tree", Config(cache_dir=tmp_path / "cache")
+    tree.mkdir()
+    (tree / "file").write_text("content")
+    recording = replace(config, catalog=tmp_path / "catalog.sqlite3")
+    pushed = asyncio.run(api.push(tree, store, derived_from=["ab" * 32], note="first", config=recording))
+    records = [*(tmp_path / "store/.catalog").rglob("*.json")]
+    assert len(records) == 1
+    assert reference.verify(pushed, store)
+    reference.pull(pushed, store, tmp_path / "pulled")
+    same_tree(tree, tmp_path / "pulled")
+    assert reference.push(tree, store) == pushed
+    assert [*(tmp_path / "store/.catalog").rglob("*.json")] == records
 
 
 def ours_to_theirs(reference: Reference, root: Path, store: str) -> None:
