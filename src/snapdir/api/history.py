@@ -1,15 +1,18 @@
-"""What the catalog knows: locations, revisions, ancestors, descendants."""
+"""What the history knows: locations, revisions, ancestors, descendants.
+
+Of this machine, by its catalog; and of a store, by the records that travel with it, where one is named.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio.to_thread
 
-from snapdir.api.naming import full_id
+from snapdir.api.naming import full_id, resolve_id
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
@@ -17,6 +20,7 @@ from snapdir.catalog.places import locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.errors import CatalogError
+from snapdir.transfer.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog
@@ -77,23 +81,38 @@ async def locations(
     return await _ask(config, question)
 
 
-async def revisions(location: str, *, snapshot_id: str | None = None, config: Config | None = None) -> list[Record]:
+async def revisions(
+    location: str,
+    *,
+    snapshot_id: str | None = None,
+    store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> list[Record]:
     """What a location held, newest first.
 
     Args:
         location: As for ``locations``.
         snapshot_id: Only the records of this snapshot.
+        store: Its history is read as well; one that cannot be read is a warning in ``counters``.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read.
+        CatalogError: there is no catalog, or it cannot be read, and there is no store to ask.
     """
     config = config or Config()
-    identifier = None if snapshot_id is None else await full_id(snapshot_id, config)
-    return await _ask(config, lambda catalog: catalog.records(locations_meant(location), snapshot_id=identifier))
+    identifier = None if snapshot_id is None else await resolve_id(snapshot_id, store, config=config)
+    question = partial(_records_at, location=location, snapshot_id=identifier)
+    return await _ask(config, question, store=store, counters=counters)
 
 
 async def ancestors(
-    snapshot_id: str, *, depth: int | None = None, location: str | None = None, config: Config | None = None
+    snapshot_id: str,
+    *,
+    depth: int | None = None,
+    location: str | None = None,
+    store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
 ) -> list[Relation]:
     """What a snapshot came from: by history, what was at its location before; and what it was derived from.
 
@@ -102,19 +121,31 @@ async def ancestors(
     Args:
         depth: Steps to go at most; None goes to the end.
         location: Only what was recorded there; as for ``locations``.
+        store: Its history is read as well; one that cannot be read is a warning in ``counters``.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read.
+        CatalogError: there is no catalog, or it cannot be read, and there is no store to ask.
+    Cost: one request for a store that has nothing new, and one for each new record.
     """
-    found = await lineage(snapshot_id, backward=True, depth=depth, location=location, config=config)
+    found = await lineage(
+        snapshot_id, backward=True, depth=depth, location=location, store=store, config=config, counters=counters
+    )
     return found.relations
 
 
 async def descendants(
-    snapshot_id: str, *, depth: int | None = None, location: str | None = None, config: Config | None = None
+    snapshot_id: str,
+    *,
+    depth: int | None = None,
+    location: str | None = None,
+    store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
 ) -> list[Relation]:
     """What came from a snapshot; otherwise as ``ancestors``."""
-    found = await lineage(snapshot_id, backward=False, depth=depth, location=location, config=config)
+    found = await lineage(
+        snapshot_id, backward=False, depth=depth, location=location, store=store, config=config, counters=counters
+    )
     return found.relations
 
 
@@ -124,11 +155,13 @@ async def lineage(
     backward: bool,
     depth: int | None = None,
     location: str | None = None,
+    store: str | None = None,
     config: Config | None = None,
+    counters: Counters | None = None,
 ) -> Lineage:
     """``ancestors`` (``backward``) or ``descendants``, with the records that tell more about them."""
     config = config or Config()
-    identifier = await full_id(snapshot_id, config)
+    identifier = await resolve_id(snapshot_id, store, config=config)
 
     def question(catalog: Catalog) -> Lineage:
         records = catalog.records_above(identifier) if backward else catalog.records_below(identifier)
@@ -136,19 +169,21 @@ async def lineage(
             wanted = locations_meant(location)
             records = [record for record in records if record.location in wanted]
         walk = walk_back if backward else walk_on
-        return Lineage(str(identifier), backward, walk(records, identifier, depth=depth), records)
+        return Lineage(identifier, backward, walk(records, identifier, depth=depth), records)
 
-    return await _ask(config, question)
+    return await _ask(config, question, store=store, counters=counters)
 
 
-async def _ask(config: Config, question: Callable[[Catalog], T]) -> T:
-    if config.catalog is None:
+def _records_at(catalog: Catalog, *, location: str, snapshot_id: str | None) -> list[Record]:
+    return catalog.records(locations_meant(location), snapshot_id=snapshot_id)
+
+
+async def _ask(
+    config: Config, question: Callable[[Catalog], T], *, store: str | None = None, counters: Counters | None = None
+) -> T:
+    if config.catalog is None and store is None:
         raise CatalogError("no catalog was chosen: give its file, as Config(catalog=...)")
-    return await anyio.to_thread.run_sync(_answer, config.catalog, question)
+    from snapdir.api.merging import merged_history
 
-
-def _answer(file: Path, question: Callable[[Catalog], T]) -> T:
-    from snapdir.catalog.catalog import Catalog
-
-    with Catalog(file) as catalog:
-        return question(catalog)
+    async with merged_history(store, config, counters or Counters()) as catalog:
+        return await anyio.to_thread.run_sync(question, catalog)

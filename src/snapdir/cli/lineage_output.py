@@ -22,6 +22,7 @@ __all__ = [
     "formats",
     "history",
     "place",
+    "shared_history",
     "steps",
     "write_lineage",
     "write_locations",
@@ -78,9 +79,24 @@ def formats(*more: str) -> list[Flag]:
     ]
 
 
-def catalog_missing(invocation: Invocation) -> bool:
-    """Whether no history is kept; then that is said, and there is nothing to ask."""
-    missing = invocation.config.catalog is None
+def shared_history() -> list[Flag]:
+    """Which store is asked as well."""
+    return [
+        Single(
+            "--store",
+            metavar="<URI>",
+            parse=text,
+            variable="SNAPDIR_STORE",
+            section="History",
+            help="Read the history that travels with this store as well.",
+        ),
+        *options.hidden(options.engine(), options.rates(), options.retries()),
+    ]
+
+
+def catalog_missing(invocation: Invocation, store: str | None = None) -> bool:
+    """Whether no history is kept, and no store asked; then that is said, and there is nothing to ask."""
+    missing = invocation.config.catalog is None and store is None
     if missing:
         invocation.terminal.note("catalog disabled (--catalog none): nothing to query")
     return missing

@@ -37,14 +37,15 @@ def command(
 ) -> None:
     """List the snapshots recorded at a location, newest first.
 
-    The location is --location, else the store.
+    The location is --location, else the store, whose own history is read too.
     """
-    if catalog_missing(invocation):
+    if catalog_missing(invocation, store):
         return
     from snapdir import api
 
     where = store if location is None else location
     if not where:
         raise SnapdirError(NO_LOCATION)
-    ask = partial(api.revisions, where, snapshot_id=snapshot_id, config=invocation.config)
-    write_revisions(invocation, invocation.run(ask), "json" if as_json else shape)
+    ask = partial(api.revisions, where, snapshot_id=snapshot_id, store=store, config=invocation.config)
+    found = invocation.run(partial(ask, counters=invocation.counters), store=store)
+    write_revisions(invocation, found, "json" if as_json else shape)
