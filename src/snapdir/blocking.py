@@ -48,6 +48,7 @@ from snapdir.api import (
     Progress,
     Record,
     Relation,
+    Revision,
     SizeStats,
     SnapshotId,
     SnapshotReport,
@@ -79,6 +80,7 @@ __all__ = [
     "Progress",
     "Record",
     "Relation",
+    "Revision",
     "Running",
     "SizeStats",
     "Snapshot",
@@ -99,6 +101,7 @@ __all__ = [
     "id_from_manifest",
     "lineage",
     "locations",
+    "log",
     "manifest",
     "manifest_size",
     "open_snapshot",
@@ -234,6 +237,7 @@ flush_cache = _blocking(api.flush_cache)
 id = _blocking(api.id)
 lineage = _blocking(api.lineage)
 locations = _blocking(api.locations)
+log = _blocking(api.log)
 manifest = _blocking(api.manifest)
 pull = _blocking(api.pull)
 push = _blocking(api.push)

@@ -296,7 +296,7 @@ def test_a_locked_catalog_is_one_warning(
     assert run.stderr.count("\n") == 1
     assert run.stderr.startswith("warning: ")
     assert "locked" in run.stderr
-    assert ids("revisions", "--store", store) == [pushed]
+    assert ids("revisions", "--location", store) == [pushed]
 
 
 def damaged(file: Path) -> None:

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from snapdir.api.changelog import Revision, log
     from snapdir.api.copying import sync, sync_all
     from snapdir.api.history import Lineage, ancestors, descendants, lineage, locations, revisions
     from snapdir.api.inspection import (
@@ -57,6 +58,7 @@ __all__ = [
     "Progress",
     "Record",
     "Relation",
+    "Revision",
     "Running",
     "SizeStats",
     "Snapshot",
@@ -77,6 +79,7 @@ __all__ = [
     "id_from_manifest",
     "lineage",
     "locations",
+    "log",
     "manifest",
     "manifest_size",
     "open_snapshot",
@@ -96,6 +99,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "snapdir.api.changelog": ("Revision", "log"),
     "snapdir.api.copying": ("sync", "sync_all"),
     "snapdir.api.inspection": (
         "DiffOptions",

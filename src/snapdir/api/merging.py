@@ -14,6 +14,7 @@ from snapdir.catalog.places import store_location
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
 from snapdir.repository.repository import Repository
+from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
 
 __all__ = ["merge", "merged_history", "opened_catalog"]
@@ -52,11 +53,12 @@ async def merged_history(store: str | None, config: Config, counters: Counters) 
         CatalogError: the catalog cannot be read, and there is no store to ask.
         InvalidStore: ``store`` is no URL.
     """
-    location = "" if store is None else store_location(store)
     async with opened_catalog(config, counters, needed=store is None) as catalog:
         if store is not None:
+            url = await anyio.to_thread.run_sync(StoreURL.parse, store)
+            location = store_location(str(url))
             try:
-                async with opened(store, config) as repository:
+                async with opened(str(url), config) as repository:
                     await merge(catalog, repository, location, counters)
             except (LocalError, StoreError, TransferFailed) as error:
                 counters.warnings.append(f"the history in {location} is left out: {error}")

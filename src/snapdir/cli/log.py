@@ -50,7 +50,7 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
     A store's revisions are those of its pushes, by this machine and by every other one; a directory's are those it was
     staged with. Changes are counted in files: added, removed, modified. Without STORE or DIR, --store is shown.
     """
-    from snapdir.api.changelog import log
+    from snapdir import api
     from snapdir.cli.tables import write_json_lines, write_rows
 
     shown = place or store
@@ -58,7 +58,7 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
         raise UsageMistake("a store or a directory is required, or --store <URI>", click.get_current_context())
     limit = DEFAULT_LIMIT if limit is None else limit
     # One more than is shown, to know whether there is more.
-    asked = partial(log, shown, limit=limit + 1 if limit else None)
+    asked = partial(api.log, shown, limit=limit + 1 if limit else None)
     found = invocation.run(partial(asked, config=invocation.config, counters=invocation.counters), store=shown)
     revisions = found[:limit] if limit else found
     if as_json:
