@@ -102,6 +102,14 @@ def test_id(tree: str) -> None:
     assert check("id", cli("id", "--json", stdin=cli("manifest", tree).stdout.encode())) == [{"id": plain}]
 
 
+def test_log(pushed: str) -> None:
+    Path("tree/other").unlink()
+    changed = cli("push", "--store", "./store", "--note", "fewer", "--derived-from", pushed, "tree").stdout.strip()
+    last, first = check("log", cli("log", "--json", "./store"))
+    assert (last["id"], last["previous_id"], last["removed"], last["note"]) == (changed, pushed, 1, "fewer")
+    assert (first["id"], first["previous_id"], first["added"], first["note"]) == (pushed, None, 2, None)
+
+
 def test_manifest(tree: str) -> None:
     entries = check("manifest", cli("manifest", "--json", tree))
     written = [f"{'FD'[one['type'] == 'directory']} {one['mode']} {one['checksum']} {one['size']} {one['path']}"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from anyio import CancelScope
 
 from snapdir.api.opening import opened
-from snapdir.catalog.catalog import Catalog
 from snapdir.catalog.places import store_location
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
+
+if TYPE_CHECKING:
+    from snapdir.catalog.catalog import Catalog
 
 __all__ = ["merge", "merged_history", "opened_catalog"]
 
@@ -29,6 +32,8 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
     Raises:
         CatalogError: it is ``needed``, and cannot be used.
     """
+    from snapdir.catalog.catalog import Catalog
+
     try:
         catalog = await anyio.to_thread.run_sync(Catalog, config.catalog)
     except CatalogError as error:
