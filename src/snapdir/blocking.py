@@ -52,6 +52,7 @@ from snapdir.api import (
     SizeStats,
     SnapshotId,
     SnapshotReport,
+    SnapshotSummary,
     StoreUri,
     SyncReport,
     id_from_manifest,
@@ -87,6 +88,7 @@ __all__ = [
     "SnapshotFile",
     "SnapshotId",
     "SnapshotReport",
+    "SnapshotSummary",
     "StoreUri",
     "SyncReport",
     "ancestors",
@@ -100,9 +102,11 @@ __all__ = [
     "id",
     "id_from_manifest",
     "lineage",
+    "list_snapshots",
     "locations",
     "log",
     "manifest",
+    "manifest_of",
     "manifest_size",
     "open_snapshot",
     "pull",
@@ -238,7 +242,9 @@ id = _blocking(api.id)
 lineage = _blocking(api.lineage)
 locations = _blocking(api.locations)
 log = _blocking(api.log)
+list_snapshots = _blocking(api.list_snapshots)
 manifest = _blocking(api.manifest)
+manifest_of = _blocking(api.manifest_of)
 pull = _blocking(api.pull)
 push = _blocking(api.push)
 push_cached = _blocking(api.push_cached)

@@ -93,7 +93,30 @@ def test_every_command_with_json_is_on_the_page() -> None:
     takes_json = {
         name for name in VERBS for option in root.get_command(None, name).params if "--json" in option.opts  # type: ignore[arg-type, union-attr]
     }  # fmt: skip
-    assert set(DOCUMENTED) - {"Failures"} == takes_json
+    assert {title.split()[0] for title in DOCUMENTED} - {"Failures"} == takes_json
+
+
+def test_size_and_ls(pushed: str) -> None:
+    (one,) = check("size", cli("size", "--json", "./store"))
+    assert (one["ref"], one["files"], one["logical_bytes"]) == ("./store", 2, 12)
+    (one,) = check("ls", cli("ls", "--json", "./store"))
+    assert (one["id"], one["files"]) == (pushed, 2)
+    entries = check("ls STORE@ID", cli("ls", "--json", "-R", f"./store@{pushed[:8]}"))
+    assert entries == check("manifest", cli("manifest", "--json", "tree"))[1:]
+
+
+def test_diff(pushed: str, tree: str) -> None:
+    Path(tree, "sub", "é\t").rename(Path(tree, "moved"))
+    Path(tree, "new").touch()
+    (line,) = cli("diff", "--json", "--renames", "./store", tree).stdout.splitlines()
+    moved, new = json.loads(line)
+    assert [list(one) for one in (moved, new)] == [["status", "path", "from"], ["status", "path"]]
+    assert list(moved) == list(DOCUMENTED["diff"][1])
+    totals = json.loads(cli("diff", "--json", "--stat", "--renames", "--all", "./store", tree).stdout)
+    fields = DOCUMENTED["diff --stat"][1]
+    assert list(totals) == [name for name in fields if "." not in name]
+    assert [f"added.{name}" for name in totals["added"]] == [name for name in fields if name.startswith("added.")]
+    assert list(totals["renamed"]) == list(totals["added"])
 
 
 def test_id(tree: str) -> None:

@@ -32,7 +32,14 @@ async def answer(question):
                       exclude=question.get("exclude") or None)
         found = await getattr(snapdir, call)(question["path"], **chosen)
         return found if call == "id" else found.raw
+    if call == "diff":
+        options = snapdir.DiffOptions.from_refs(question["before"], question["after"])
+        return [[found.status, found.path] for found in await snapdir.diff(options)]
     store = snapdir.StoreUri(question["store"])
+    if call == "size":
+        pinned = {"id": snapdir.SnapshotId(question["id"])} if "id" in question else {}
+        found = await snapdir.size(store, **pinned)
+        return [found.logical_bytes, found.physical_bytes, found.files, found.objects]
     if call == "push":
         return await snapdir.push(question["path"], store)
     snapshot = snapdir.SnapshotId(question["id"])
@@ -119,6 +126,13 @@ class Reference:
 
     def verify(self, snapshot_id: str, store: str) -> bool:
         return bool(self._ask("verify", store=store, id=snapshot_id))
+
+    def diff(self, before: list[str], after: list[str]) -> list[tuple[str, str]]:
+        return [(status, path) for status, path in self._ask("diff", before=before, after=after)]
+
+    def size(self, store: str, **pinned: str) -> list[int]:
+        """Logical and physical bytes, files and objects."""
+        return list(self._ask("size", store=store, **pinned))
 
     def _ask(self, call: str, **question: Any) -> Any:
         asked = {"call": call, "umask": _umask(), "environment": dict(self.environment), **question}

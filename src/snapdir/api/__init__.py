@@ -13,21 +13,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snapdir.api.changelog import Revision, log
+    from snapdir.api.comparing import DiffOptions, diff, manifest_size, size
     from snapdir.api.copying import sync, sync_all
     from snapdir.api.history import Lineage, ancestors, descendants, lineage, locations, revisions
-    from snapdir.api.inspection import (
-        DiffOptions,
-        diff,
-        examine,
-        flush_cache,
-        manifest_size,
-        size,
-        verify,
-        verify_cache,
-    )
+    from snapdir.api.inspection import examine, flush_cache, verify, verify_cache
+    from snapdir.api.listing import list_snapshots
     from snapdir.api.measuring import bench
     from snapdir.api.naming import resolve_id
     from snapdir.api.progress import Progress, Running, running
+    from snapdir.api.references import manifest_of
     from snapdir.api.retrieval import checkout, fetch, pull
     from snapdir.api.snapshots import Files, Snapshot, SnapshotFile, open_snapshot
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
@@ -39,7 +33,7 @@ if TYPE_CHECKING:
     from snapdir.model.manifest import Manifest
     from snapdir.stores.urls import StoreUri
     from snapdir.transfer.bench_report import BenchReport
-    from snapdir.transfer.compare import DiffEntry, SizeStats
+    from snapdir.transfer.compare import DiffEntry, SizeStats, SnapshotSummary
     from snapdir.transfer.events import Counters
     from snapdir.transfer.reports import CacheReport, Damage, SnapshotReport, SyncReport
 
@@ -65,6 +59,7 @@ __all__ = [
     "SnapshotFile",
     "SnapshotId",
     "SnapshotReport",
+    "SnapshotSummary",
     "StoreUri",
     "SyncReport",
     "ancestors",
@@ -78,9 +73,11 @@ __all__ = [
     "id",
     "id_from_manifest",
     "lineage",
+    "list_snapshots",
     "locations",
     "log",
     "manifest",
+    "manifest_of",
     "manifest_size",
     "open_snapshot",
     "pull",
@@ -100,21 +97,15 @@ __all__ = [
 
 _HOMES = {
     "snapdir.api.changelog": ("Revision", "log"),
+    "snapdir.api.comparing": ("DiffOptions", "diff", "manifest_size", "size"),
     "snapdir.api.copying": ("sync", "sync_all"),
-    "snapdir.api.inspection": (
-        "DiffOptions",
-        "diff",
-        "examine",
-        "flush_cache",
-        "manifest_size",
-        "size",
-        "verify",
-        "verify_cache",
-    ),
     "snapdir.api.history": ("Lineage", "ancestors", "descendants", "lineage", "locations", "revisions"),
+    "snapdir.api.inspection": ("examine", "flush_cache", "verify", "verify_cache"),
+    "snapdir.api.listing": ("list_snapshots",),
     "snapdir.api.measuring": ("bench",),
     "snapdir.api.naming": ("resolve_id",),
     "snapdir.api.progress": ("Progress", "Running", "running"),
+    "snapdir.api.references": ("manifest_of",),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
     "snapdir.api.snapshots": ("Files", "Snapshot", "SnapshotFile", "open_snapshot"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
@@ -125,7 +116,7 @@ _HOMES = {
     "snapdir.model.manifest": ("Manifest",),
     "snapdir.stores.urls": ("StoreUri",),
     "snapdir.transfer.bench_report": ("BenchReport",),
-    "snapdir.transfer.compare": ("DiffEntry", "SizeStats"),
+    "snapdir.transfer.compare": ("DiffEntry", "SizeStats", "SnapshotSummary"),
     "snapdir.transfer.events": ("Counters",),
     "snapdir.transfer.reports": ("CacheReport", "Damage", "SnapshotReport", "SyncReport"),
 }

@@ -1,8 +1,7 @@
-"""Questions and care: verify, verify_cache, flush_cache, diff, size."""
+"""Care: verify, verify_cache, flush_cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,35 +17,10 @@ from snapdir.api.opening import (
     pool_hint,
 )
 from snapdir.config import Config
-from snapdir.model.manifest import Manifest
-from snapdir.stores.urls import StoreUri
-from snapdir.transfer.compare import DiffEntry, SizeStats, compare, measure, union
 from snapdir.transfer.events import Counters
 from snapdir.transfer.reports import CacheReport, SnapshotReport
 
-__all__ = ["DiffOptions", "diff", "examine", "flush_cache", "manifest_size", "size", "verify", "verify_cache"]
-
-
-class DiffOptions:
-    """The two sides of a ``diff``; make one with ``from_refs``."""
-
-    def __init__(self, before: Sequence[StoreUri], after: Sequence[StoreUri]) -> None:
-        self.before = tuple(before)
-        self.after = tuple(after)
-
-    @classmethod
-    def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
-        """Stores of each side; the snapshots of one side are united.
-
-        Raises:
-            InvalidStore: not a store.
-        """
-        return cls([StoreUri(ref) for ref in from_], [StoreUri(ref) for ref in to])
-
-
-def manifest_size(m: Manifest) -> SizeStats:
-    """Bytes and counts of one manifest."""
-    return measure([m])
+__all__ = ["examine", "flush_cache", "verify", "verify_cache"]
 
 
 async def verify(
@@ -140,31 +114,3 @@ async def flush_cache(*, dry_run: bool = False, config: Config | None = None) ->
 
     config = config or Config()
     await anyio.to_thread.run_sync(partial(flush, config.cache_dir, dry_run=dry_run))
-
-
-async def diff(opts: DiffOptions, *, config: Config | None = None) -> list[DiffEntry]:
-    """Files added, deleted and modified between two sides, by path. Manifests only.
-
-    Raises:
-        Conflict: two snapshots of one side disagree about a path.
-    """
-    config = config or Config()
-    sides = []
-    for name, stores in (("from", opts.before), ("to", opts.after)):
-        manifests = [m for store in stores for m in await _all_manifests(store, config)]
-        sides.append(union(manifests, side=name))
-    return list(compare(*sides))
-
-
-async def size(store: str, id: str | None = None, *, config: Config | None = None) -> SizeStats:
-    """Bytes and counts of one snapshot of a store, or of all of them. Manifests only."""
-    config = config or Config()
-    if id is None:
-        return measure(await _all_manifests(store, config))
-    async with opened(store, config) as source:
-        return measure([await source.read_manifest(await full_id(id, config, source))])
-
-
-async def _all_manifests(store: str, config: Config) -> list[Manifest]:
-    async with opened(store, config) as source:
-        return [await source.read_manifest(listed) async for listed in source.list_snapshots()]

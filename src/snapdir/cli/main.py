@@ -40,12 +40,15 @@ VERBS = (
     "revisions",
     "defaults",
     "sync",
+    "diff",
     "version",
     "autocomplete",
     "help",
     "descendants",
     "bench",
     "log",
+    "size",
+    "ls",
 )
 """In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module
 ``verify_cache``, imported when called."""

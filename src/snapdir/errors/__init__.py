@@ -14,6 +14,7 @@
     ├── InvalidStore                  not a store URL that can be opened                  INVALID_STORE
     ├── InvalidPack                   a stream that is no complete SNAPPACK
     ├── Conflict                      two sources claim one path                          CONFLICT
+    │   └── SideConflict              two snapshots of one side of a comparison do
     ├── NothingSelected               no path of a snapshot fits the globs of a partial transfer
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── PathNotFound                  a snapshot has no file at a path
@@ -54,6 +55,7 @@ from snapdir.errors.base import (
     InvalidStore,
     NothingSelected,
     PathNotFound,
+    SideConflict,
     SnapdirError,
     UnsafePath,
 )
@@ -109,6 +111,7 @@ __all__ = [
     "NothingSelected",
     "ObjectNotFound",
     "PathNotFound",
+    "SideConflict",
     "SnapdirError",
     "StoreError",
     "StoreMissing",

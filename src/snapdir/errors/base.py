@@ -20,6 +20,7 @@ __all__ = [
     "InvalidStore",
     "NothingSelected",
     "PathNotFound",
+    "SideConflict",
     "SnapdirError",
     "UnsafePath",
 ]
@@ -88,6 +89,20 @@ class Conflict(SnapdirError):
 
     code = "CONFLICT"
     prefix = "conflict: "
+
+
+class SideConflict(Conflict):
+    """Two snapshots of one side of a comparison disagree about a path. ``side`` is ``from`` or ``to``."""
+
+    def __init__(self, side: str, path: str) -> None:
+        super().__init__(side, path)
+        self.side, self.path = side, path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.prefix}intra-side path collision on '{self.side}' side: path \"{self.path}\" appears with differing"
+            " content; name one snapshot of the store"
+        )
 
 
 class NothingSelected(SnapdirError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio.to_thread
 
@@ -22,7 +23,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import Body, Store, Upload, first_page
 
-__all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Repository", "verified_manifest"]
+__all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Published", "Repository", "verified_manifest"]
 
 INLINE_HASH_BYTES = 128 * KIB
 """Hashed on the loop: 128 KiB take BLAKE3 about 18 µs, a hop to a thread and back 113-129 µs."""
@@ -31,6 +32,19 @@ READ_ATTEMPTS = 3
 """Times an object or manifest that hashes wrong is read: damage on the way passes, damage in the store stays."""
 
 DAMAGED = "check the store's address, or push again from a good copy with --recheck"
+
+
+class Published(NamedTuple):
+    """A snapshot as a listing shows it.
+
+    Attributes:
+        manifest_bytes: Length of its manifest's text.
+        stored_seconds: When the manifest was written (Unix seconds), if the store says so.
+    """
+
+    snapshot_id: SnapshotId
+    manifest_bytes: int
+    stored_seconds: float | None
 
 
 class Repository:
@@ -111,11 +125,16 @@ class Repository:
 
     async def list_snapshots(self) -> AsyncIterator[Digest]:
         """Ids of all published snapshots, in their byte order. One request per 1,000."""
+        async for published in self.list_published():
+            yield published.snapshot_id
+
+    async def list_published(self) -> AsyncIterator[Published]:
+        """All published snapshots with what the listing says of them, in the order of their ids."""
         async for page in self.store.list(MANIFESTS):
             for info in page:
                 digest = digest_of_key(info.key, MANIFESTS)
                 if digest is not None:
-                    yield digest
+                    yield Published(SnapshotId(digest), info.size, info.modified_seconds)
 
     async def find_snapshots(self, digits: str) -> list[SnapshotId]:
         """Ids of published snapshots that start with ``digits``, at most a page of them. One request.

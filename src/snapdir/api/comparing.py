@@ -1,0 +1,163 @@
+"""What differs between snapshots, and how much they hold. Manifests only; no object is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import anyio.to_thread
+
+from snapdir.api.naming import full_id
+from snapdir.api.opening import opened
+from snapdir.api.references import Reference, manifests_of, parse_reference
+from snapdir.config import Config
+from snapdir.errors import ManifestNotFound
+from snapdir.model.manifest import Manifest
+from snapdir.stores.urls import StoreUri
+from snapdir.transfer.compare import DiffEntry, SizeStats, measure
+from snapdir.transfer.events import Counters
+
+if TYPE_CHECKING:
+    from snapdir.model.entry import Entry
+
+__all__ = ["DiffOptions", "diff", "manifest_size", "size"]
+
+
+class DiffOptions:
+    """The two sides of a ``diff``; make one with ``from_refs``."""
+
+    def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
+        self.before = tuple(before)
+        self.after = tuple(after)
+
+    @classmethod
+    def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
+        """The references of each side, whose snapshots are united: see ``diff``.
+
+        Raises:
+            InvalidStore: one has a scheme that no store has.
+        """
+        return cls([_checked(ref) for ref in from_], [_checked(ref) for ref in to])
+
+
+def _checked(ref: str) -> str:
+    return ref if isinstance(ref, StoreUri) or "://" not in ref else str(StoreUri(ref))
+
+
+async def diff(
+    opts: DiffOptions,
+    *,
+    id: str | None = None,
+    store: str | None = None,
+    unchanged: bool = False,
+    renames: bool = False,
+    on_conflict: Literal["error", "last-wins"] = "error",
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> list[DiffEntry]:
+    """Files added, deleted and modified between two sides, by path. Manifests only.
+
+    A reference is a store (all its snapshots), ``STORE@ID``, a directory that is no store (which is hashed), or an id.
+    A StoreUri is always a store.
+
+    Args:
+        id: Of a store that has this snapshot, only that; at least one must.
+        store: Where to look for a bare id that is not in the cache.
+        unchanged: List files that are the same, too (``=``).
+        renames: A deleted and an added file of the same content are one renamed (``R``).
+        on_conflict: Two snapshots of one side that disagree about a path are an error, or the last one wins: the last
+            reference, and of a store the snapshot that was stored last.
+
+    Raises:
+        SideConflict: see ``on_conflict``.
+        ManifestNotFound: an id that is nowhere.
+    """
+    config, counters = config or Config(), counters or Counters()
+    parsed = [await anyio.to_thread.run_sync(_parsed, refs) for refs in (opts.before, opts.after)]
+    pinned = await _pinned([ref for refs in parsed for ref in refs], id, config, counters) if id is not None else {}
+    sides: list[dict[str, Entry]] = []
+    for name, refs in zip(("from", "to"), parsed, strict=True):
+        found: list[Manifest] = []
+        for ref in refs:
+            known = pinned.get(ref.store or "") if ref.is_whole_store else None
+            found += [known] if known else await manifests_of(ref, store=store, config=config, counters=counters)
+        sides.append(await anyio.to_thread.run_sync(_united, found, name, on_conflict == "last-wins"))
+    before, after = sides
+    return await anyio.to_thread.run_sync(_compared, before, after, unchanged, renames)
+
+
+def _parsed(refs: Iterable[str]) -> list[Reference]:
+    return [parse_reference(ref) for ref in refs]
+
+
+async def _pinned(
+    refs: Iterable[Reference], snapshot_id: str, config: Config, counters: Counters
+) -> dict[str, Manifest]:
+    """The one snapshot that is asked for, of every store that has it.
+
+    Raises:
+        ManifestNotFound: none has it.
+    """
+    stores = dict.fromkeys(ref.store for ref in refs if ref.is_whole_store and ref.store)
+    pinned: dict[str, Manifest] = {}
+    lacking = []
+    for store in stores:
+        async with opened(store, config) as source:
+            try:
+                pinned[store] = await source.read_manifest(await full_id(snapshot_id, config, source))
+            except ManifestNotFound:
+                lacking.append(store)
+    if not pinned:
+        raise ManifestNotFound(snapshot_id, " or ".join(stores) or "a store of --from or --to")
+    counters.warnings += [f"{store} has no snapshot {snapshot_id}: all that it has are compared" for store in lacking]
+    return pinned
+
+
+def _united(manifests: list[Manifest], side: str, last_wins: bool) -> dict[str, Entry]:
+    from snapdir.transfer.compare import union
+
+    return union(manifests, side=side, last_wins=last_wins)
+
+
+def _compared(before: dict[str, Entry], after: dict[str, Entry], unchanged: bool, renames: bool) -> list[DiffEntry]:
+    from snapdir.transfer.compare import compare
+    from snapdir.transfer.renames import with_renames
+
+    found = compare(before, after, unchanged=unchanged)
+    return with_renames(found) if renames else list(found)
+
+
+def manifest_size(m: Manifest) -> SizeStats:
+    """Bytes and counts of one manifest."""
+    return measure([m])
+
+
+async def size(
+    store: str,
+    id: str | None = None,
+    *,
+    id_store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> SizeStats:
+    """Bytes and counts of one snapshot of a store, or of all of them. Manifests only.
+
+    Args:
+        store: A store, or any other reference (see ``diff``).
+        id_store: Where to look for a bare id that is not in the cache.
+    """
+    from snapdir.transfer.compare import Measure
+    from snapdir.transfer.manifests import each_manifest
+
+    config, counters = config or Config(), counters or Counters()
+    reference = await anyio.to_thread.run_sync(parse_reference, store)
+    if not reference.is_whole_store:
+        (manifest,) = await manifests_of(reference, store=id_store, config=config, counters=counters)
+        return await anyio.to_thread.run_sync(manifest_size, manifest)
+    async with opened(reference.store or "", config) as source:
+        if id is not None:
+            return measure([await source.read_manifest(await full_id(id, config, source))])
+        total = Measure()
+        published = [one async for one in source.list_published()]
+        await each_manifest(source, published, lambda _, m: total.add(m), limits=config.limits)
+    return total.stats

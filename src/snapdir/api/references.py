@@ -1,0 +1,156 @@
+"""What a snapshot is called where one is wanted: a store, a snapshot of one, a directory, or an id."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from snapdir.api.naming import full_id
+from snapdir.api.opening import cached, local_path, opened, opened_cache, opened_or_none, refuse_external
+from snapdir.config import Config
+from snapdir.errors import ManifestNotFound, SnapdirError
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Published
+from snapdir.stores.urls import StoreUri, StoreURL
+from snapdir.transfer.events import Counters
+
+__all__ = ["Reference", "manifest_of", "manifests_of", "parse_reference"]
+
+IN_PROCESS_ONLY = "sync"
+"""The word of the message that refuses other stores; the reference has one for all its verbs."""
+
+_ID = re.compile(r"[0-9a-fA-F]{8,64}").fullmatch
+_STORE_AND_ID = re.compile(r"(.+)@([0-9a-fA-F]{8,64})", re.DOTALL).fullmatch
+_HAS_SCHEME = re.compile(r"[a-z0-9]+:").match
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One of: every snapshot of a store, one of its snapshots, a snapshot of the cache or any store, a directory.
+
+    Attributes:
+        typed: As it was given.
+        store: URL of a store.
+        snapshot_id: An id, or the first digits of one.
+        directory: A directory whose snapshot is taken.
+    """
+
+    typed: str
+    store: str | None = None
+    snapshot_id: str | None = None
+    directory: str | None = None
+
+    @property
+    def is_whole_store(self) -> bool:
+        return self.store is not None and self.snapshot_id is None
+
+
+def parse_reference(text: str) -> Reference:
+    """What ``text`` stands for. Blocking: a path is looked at.
+
+    ``STORE@ID`` needs at least 8 digits behind the last ``@``; a local directory that has the whole text as its name
+    wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store, any other is
+    taken a snapshot of. A URL, ``file://`` too, is always a store.
+
+    Raises:
+        InvalidStore: none of these.
+    """
+    if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
+        return Reference(text, snapshot_id=text)
+    both = _STORE_AND_ID(text)
+    if both and not _is_directory(text):
+        return Reference(text, store=_url(both[1]), snapshot_id=both[2])
+    path = local_path(text)
+    if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not _is_store(path):
+        return Reference(text, directory=path)
+    return Reference(text, store=_url(text))
+
+
+def _url(text: str) -> str:
+    """A store's URL in its normal form.
+
+    Raises:
+        InvalidStore: not a URL, or one of a program outside.
+    """
+    if not _HAS_SCHEME(text) and os.path.isdir(text):
+        text = os.path.abspath(text)  # data/store, without the dot that a store's own name would need
+    refuse_external(IN_PROCESS_ONLY, text)
+    return str(StoreURL.parse(text))
+
+
+def _is_directory(text: str) -> bool:
+    path = text[len("file:") :] if text.startswith("file:/") else text
+    return os.path.isdir(local_path(path))
+
+
+def _is_store(path: str) -> bool:
+    return any(os.path.isdir(os.path.join(path, name)) for name in (".manifests", ".objects"))
+
+
+async def manifest_of(
+    reference: str,
+    *,
+    store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> Manifest:
+    """The manifest of one snapshot: ``STORE@ID``, a directory (which is hashed), or an id.
+
+    Args:
+        store: Where to look for an id that is not in the cache.
+
+    Raises:
+        SnapdirError: the reference is a whole store.
+        ManifestNotFound: there is no such snapshot.
+    """
+    parsed = await anyio.to_thread.run_sync(parse_reference, reference)
+    if parsed.is_whole_store:
+        raise SnapdirError(f"{reference} is a store: name one of its snapshots, {reference}@ID")
+    return (await manifests_of(parsed, store=store, config=config or Config(), counters=counters or Counters()))[0]
+
+
+async def manifests_of(
+    reference: Reference, *, store: str | None, config: Config, counters: Counters
+) -> list[Manifest]:
+    """All manifests of a reference; those of a whole store by date, the oldest first."""
+    from snapdir.api.trees import manifest
+
+    if reference.directory is not None:
+        return [await manifest(reference.directory, config=config, counters=counters)]
+    if reference.is_whole_store:
+        return await _all_of(reference.store or "", config)
+    return [await _one_of(reference, store, config)]
+
+
+async def _one_of(reference: Reference, store: str | None, config: Config) -> Manifest:
+    """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
+    given = reference.snapshot_id or ""
+    if reference.store is not None:
+        async with opened(reference.store, config) as source:
+            return await source.read_manifest(await full_id(given, config, source))
+    async with opened_or_none(store, config) as source, opened_cache(config) as cache:
+        identifier = await full_id(given, config, source)
+        try:
+            return await cached(identifier, cache, incomplete=True)
+        except ManifestNotFound as error:
+            if source is None:
+                error.add_note("--store names a store to look in")
+                raise
+        return await source.read_manifest(identifier)
+
+
+async def _all_of(store: str, config: Config) -> list[Manifest]:
+    from snapdir.transfer.manifests import each_manifest, published_by_date
+
+    async with opened(store, config) as source:
+        published = await published_by_date(source)
+        found: dict[str, Manifest] = {}
+
+        def keep(one: Published, manifest: Manifest) -> None:
+            found[one.snapshot_id] = manifest
+
+        await each_manifest(source, published, keep, limits=config.limits)
+    return [found[one.snapshot_id] for one in published]
