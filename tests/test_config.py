@@ -32,6 +32,14 @@ def test_what_is_not_given_stays(tmp_path: Path) -> None:
     assert changed.cache_dir == Path.home() / "elsewhere"
 
 
+def test_a_catalog_is_a_name_a_path_or_none(tmp_path: Path) -> None:
+    config = Config(cache_dir=tmp_path).with_options(catalog="default")
+    assert config.catalog == tmp_path / "default-catalog.sqlite3"
+    assert config.with_options(catalog=tmp_path / "own").catalog == tmp_path / "own"
+    assert config.with_options(jobs=1).catalog == config.catalog
+    assert config.with_options(catalog="none").catalog is None
+
+
 @pytest.mark.parametrize("options", [{"memory": "lots"}, {"limit_rate": "fast"}, {"memory": "1MiB"}, {"part_size": ""}])
 def test_a_bad_value_names_its_option(options: dict[str, str]) -> None:
     with pytest.raises(InvalidOption, match=next(iter(options))):

@@ -51,6 +51,7 @@ class Config:
         self,
         *,
         cache_dir: str | os.PathLike[str] | None = None,
+        catalog: str | os.PathLike[str] | None = None,
         jobs: int | None = None,
         walk_jobs: int | None = None,
         memory: int | str | None = None,
@@ -71,6 +72,8 @@ class Config:
             fast = Config().with_options(jobs=128, memory="1GiB", limit_rate="200M")
 
         Args:
+            catalog: Where pushes and the like are recorded: the name of a history in the cache directory (the command
+                line's is called ``default``), a path, or ``none``.
             jobs: Requests in flight; 0 suits the store.
             walk_jobs: Threads that hash; 0 is one a CPU, up to 16.
             memory, part_size: Bytes, or text as ``256MiB``.
@@ -81,6 +84,8 @@ class Config:
         Raises:
             InvalidOption: text that is no size, or memory for less than one part.
         """
+        from snapdir.catalog.places import catalog_file
+
         retry = _changed(
             self.stores.retry,
             attempts=None if max_retries is None else max(1, max_retries),
@@ -105,7 +110,8 @@ class Config:
             held, part = format_size(limits.memory_bytes), format_size(limits.part_bytes)
             raise InvalidOption(f"memory of {held} cannot hold one part of {part}: raise memory or lower part_size")
         directory = self.cache_dir if cache_dir is None else Path(cache_dir).expanduser()
-        return replace(self, cache_dir=directory, stores=stores, limits=limits)
+        history = self.catalog if catalog is None else catalog_file(os.fspath(catalog), directory)
+        return replace(self, cache_dir=directory, catalog=history, stores=stores, limits=limits)
 
 
 def _changed(value: Any, **given: Any) -> Any:

@@ -17,6 +17,7 @@ from snapdir.repository.naming import Place, find_snapshot
 from snapdir.repository.repository import Repository
 from snapdir.stores.file import FileStore
 from snapdir.stores.memory import MemoryStore
+from snapdir.testing.faults import FaultyStore
 
 DIGITS = "0123456789abcdef"
 ids = st.text(DIGITS, min_size=64, max_size=64)
@@ -72,6 +73,13 @@ async def test_a_repository_finds_its_snapshots_in_one_page(kind: str, count: in
     for key in (manifest_key(wanted), manifest_key("f" * 64), object_key(wanted), manifest_key(wanted) + "-not-one"):
         await store.write(key, b"")
     assert await Repository(store).find_snapshots(wanted[:count]) == [wanted]
+
+
+async def test_a_crowd_behind_one_prefix_costs_one_page() -> None:
+    store = FaultyStore(MemoryStore(), page="ok deny")
+    for number in range(1500):
+        await store.write(manifest_key(f"{'ab' * 4}{number:056x}"), b"")
+    assert len(await Repository(store).find_snapshots("ab" * 4)) == 1000
 
 
 async def test_a_missing_store_is_told(tmp_path: Path) -> None:

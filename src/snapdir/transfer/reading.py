@@ -143,7 +143,7 @@ class ObjectReader:
             return tempfile.TemporaryFile(dir=self._spool, buffering=0)
 
     async def ranges(self, digest: Digest, buffer: memoryview, start: int) -> None:
-        """Fill ``buffer`` from ``start`` by several requests side by side. Not verified."""
+        """Fill ``buffer`` from ``start`` by several requests side by side, when there is room for it. Not verified."""
 
         async def read(part: Part) -> None:
             within = part.offset - start
@@ -151,7 +151,8 @@ class ObjectReader:
 
         parts = list(parts_of(start + len(buffer), self._limits.part_bytes, start=start))
         with ungrouped(f"read {digest}"):
-            await run_workers(parts, read, workers=min(RANGES_AT_ONCE, len(parts)))
+            async with self._memory.share(len(buffer)):
+                await run_workers(parts, read, workers=min(RANGES_AT_ONCE, len(parts)))
 
     @property
     def stretch_bytes(self) -> int:
