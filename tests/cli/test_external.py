@@ -91,7 +91,7 @@ def test_a_push_lands_in_the_programs_store(  # EXT-01
 ) -> None:
     pushed = cli("push", "--store", mock, str(tree))
     assert (pushed.code, pushed.stderr) == (0, "")
-    cli("push", "--store", "./plain", str(tree))
+    cli("push", "--store", "./plain", "--no-shared-catalog", str(tree))
     assert kept(tmp_path / "outside") == kept(Path("plain"))
     assert cli("push", "--store", mock, str(tree)).stdout == pushed.stdout
     assert calls(bin_dir) == ["get-push-command", "pushed", "get-push-command"]

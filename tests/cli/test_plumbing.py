@@ -21,7 +21,7 @@ def pushed(tmp_path: Path) -> tuple[str, list[str]]:
     (tree / "sub/b.txt").write_text("plumbing bravo!!")
     (tree / "sub/c.bin").write_text("plumbing charlie payload")
     lines = cli("manifest", str(tree)).stdout.splitlines()
-    return cli("push", "--store", "./a", str(tree)).stdout.strip(), [
+    return cli("push", "--store", "./a", "--no-shared-catalog", str(tree)).stdout.strip(), [
         line.split()[2] for line in lines if line[0] == "F"
     ]
 

@@ -36,7 +36,10 @@ from snapdir.errors import SnapdirError
         *formats(*GRAPHS),
         *page(),
     ],
-    examples=["snapdir ancestors --id $MODEL", "snapdir ancestors --id $MODEL --depth 1 --format mermaid"],
+    examples=[
+        "snapdir ancestors --id $MODEL --format table",
+        "snapdir ancestors --id $MODEL --store s3://bucket/models --open-html lineage.html",
+    ],
 )
 @click.pass_obj
 def command(

@@ -90,7 +90,8 @@ def shared_history() -> list[Flag]:
             section="History",
             help="Read the history that travels with this store as well.",
         ),
-        *options.hidden(options.engine(), options.rates(), options.retries()),
+        *options.rates(),
+        *options.retries(),
     ]
 
 

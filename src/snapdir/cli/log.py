@@ -10,7 +10,7 @@ import click
 
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Single, whole_number
+from snapdir.cli.parameters import Flag, Positional, Single, whole_number
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 
@@ -25,7 +25,7 @@ COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note"
     "log",
     cls=Verb,
     params=[
-        click.Argument(["place"], required=False, metavar="[STORE|DIR]"),
+        Positional("place", required=False, metavar="[STORE|DIR]", use="A store or a directory; default: --store."),
         *options.store(),
         Single(
             "--limit",
@@ -48,7 +48,7 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
     """Show what a store or a directory held over time, and what each revision changed.
 
     A store's revisions are those of its pushes, by this machine and by every other one; a directory's are those it was
-    staged with. Changes are counted in files: added, removed, modified. Without STORE or DIR, --store is shown.
+    staged with. Changes are counted in files: added, removed, modified.
     """
     from snapdir import api
     from snapdir.cli.tables import write_json_lines, write_rows
