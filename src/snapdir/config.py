@@ -10,10 +10,10 @@ from typing import Any
 
 from snapdir.errors import InvalidOption
 from snapdir.model.sizes import format_size, parse_rate, parse_size
-from snapdir.stores.settings import StoreSettings
+from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
 from snapdir.transfer.limits import Limits
 
-__all__ = ["Config", "default_cache_dir"]
+__all__ = ["Config", "default_cache_dir", "requests_of"]
 
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -23,6 +23,22 @@ def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
         return Path(explicit).expanduser()
     xdg = environment.get("XDG_CACHE_HOME")
     return (Path(xdg) if xdg else Path.home() / ".cache") / "snapdir"
+
+
+def requests_of(jobs: int, max_jobs: int, adaptive: float | None) -> dict[str, Any]:
+    """What ``--jobs``, ``--max-jobs`` and ``--adaptive`` mean for StoreSettings; 0 is not given.
+
+    Raises:
+        InvalidOption: a share that is none.
+    """
+    if adaptive is not None and not 0.0 < adaptive <= 1.0:
+        raise InvalidOption(f"adaptive is a fraction above 0 and at most 1, such as 0.8, not {adaptive}")
+    if adaptive is not None:
+        ceiling = max_jobs or jobs
+        return {"max_concurrency": min(ceiling, MAX_ADAPTIVE_REQUESTS), "adaptive": adaptive}
+    if max_jobs and not jobs:
+        return {"max_concurrency": max_jobs, "adaptive": 1.0}
+    return {"max_concurrency": jobs, "adaptive": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,8 @@ class Config:
         cache_dir: str | os.PathLike[str] | None = None,
         catalog: str | os.PathLike[str] | None = None,
         jobs: int | None = None,
+        max_jobs: int | None = None,
+        adaptive: float | None = None,
         walk_jobs: int | None = None,
         memory: int | str | None = None,
         part_size: int | str | None = None,
@@ -75,6 +93,8 @@ class Config:
             catalog: Where pushes and the like are recorded: the name of a history in the cache directory (the command
                 line's is called ``default``), a path, or ``none``.
             jobs: Requests in flight; 0 suits the store.
+            adaptive: Let them grow and shrink, and take this share, above 0 and at most 1, of what the store can give.
+            max_jobs: Requests in flight at most where they grow and shrink.
             walk_jobs: Threads that hash; 0 is one a CPU, up to 16.
             memory, part_size: Bytes, or text as ``256MiB``.
             limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
@@ -82,7 +102,7 @@ class Config:
             max_retries: Attempts in all.
 
         Raises:
-            InvalidOption: text that is no size, or memory for less than one part.
+            InvalidOption: a share that is none, text that is no size, or memory for less than one part.
         """
         from snapdir.catalog.places import catalog_file
 
@@ -92,16 +112,17 @@ class Config:
             base_seconds=None if retry_base_ms is None else retry_base_ms / 1000,
             max_seconds=None if retry_max_ms is None else retry_max_ms / 1000,
         )
-        stores = _changed(
-            self.stores, retry=retry, max_concurrency=jobs, fsync=fsync, clone=clone, verify_copies=verify_copies
-        )
+        stores = _changed(self.stores, retry=retry, fsync=fsync, clone=clone, verify_copies=verify_copies)
+        if (jobs, max_jobs, adaptive) != (None, None, None):
+            share = self.stores.adaptive if adaptive is None else adaptive
+            stores = replace(stores, **requests_of(self.limits.jobs if jobs is None else jobs, max_jobs or 0, share))
         if limit_rate is not None:
             stores = replace(stores, limit_rate_bytes=parse_rate(str(limit_rate), option="limit_rate"))
         if max_requests is not None:
             stores = replace(stores, max_requests_per_second=max_requests or None)
         limits = _changed(
             self.limits,
-            jobs=jobs,
+            jobs=0 if adaptive is not None else jobs,
             hash_threads=walk_jobs,
             memory_bytes=None if memory is None else parse_size(str(memory), option="memory"),
             part_bytes=None if part_size is None else parse_size(str(part_size), option="part_size"),

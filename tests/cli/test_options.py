@@ -188,3 +188,43 @@ def test_no_follow_is_offered_wherever_a_tree_is_read(verbs: FakeVerbs) -> None:
         verbs.answers["manifest"] = type("M", (), {"raw": ""})
         assert cli(*args, "--no-follow", os.curdir).code == 0
         assert verbs.options["no_follow"] is True
+
+
+@pytest.mark.parametrize(
+    ("args", "most", "share"),
+    [
+        (["--adaptive"], 0, 0.8),
+        (["--adaptive=0.5", "--jobs", "100"], 64, 0.5),
+        (["--adaptive=1.0", "--max-jobs", "9", "-j20"], 9, 1.0),
+        (["--max-jobs", "90"], 90, 1.0),
+        (["--max-jobs", "90", "--jobs", "3"], 3, None),
+    ],
+)
+def test_how_many_requests_adapt_and_what_they_take(
+    args: list[str], most: int, share: float | None, verbs: FakeVerbs
+) -> None:  # DER-06
+    assert cli("push", "--store", "s3://b", *args, "x").code == 0
+    stores = verbs.options["config"].stores
+    assert (stores.max_concurrency, stores.adaptive) == (most, share)
+
+
+@pytest.mark.parametrize("value", ["0", "1.1", "-0.5", "nan", "half", ""])
+def test_a_share_is_a_fraction(value: str, verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:  # DER-06
+    run = cli("push", "--store", "s3://b", f"--adaptive={value}", "x")
+    assert (run.code, f"invalid --adaptive '{value}'" in run.stderr) == (2, True)
+    if value:
+        monkeypatch.setenv("SNAPDIR_ADAPTIVE", value)
+        assert "invalid SNAPDIR_ADAPTIVE" in cli("push", "--store", "s3://b", "x").stderr
+
+
+def test_a_share_needs_its_equals_sign(verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:  # DER-06
+    run = cli("push", "--store", "s3://b", "--adaptive", "0.5", "x")
+    assert (run.code, "unexpected argument 'x'" in run.stderr) == (2, True)
+    assert cli("push", "--store", "s3://b", "--adaptive", "--adaptive=0.5", "x").code == 2
+    assert cli("push", "--store", "s3://b", "--", "--adaptive").code == 0
+    assert verbs.args[0] == "--adaptive"
+    monkeypatch.setenv("SNAPDIR_ADAPTIVE", "0.25")
+    monkeypatch.setenv("SNAPDIR_MAX_JOBS", "12")
+    cli("push", "--store", "s3://b", "x")
+    stores = verbs.options["config"].stores
+    assert (stores.max_concurrency, stores.adaptive) == (12, 0.25)

@@ -246,6 +246,20 @@ def test_the_banner_shows_the_rate_as_typed_and_what_is_automatic(verbs: FakeVer
     assert banner("--store", "s3://bucket") == "transfers: up to 256 concurrent"
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--adaptive=0.8", "--jobs", "100"], "adaptive: target 80% of capacity, ceiling 64"),
+        (["--adaptive", "--limit-rate", "2M"], "adaptive: target 80% of capacity, ceiling 8, limit 2M"),
+        (["--adaptive=1", "--max-jobs", "5", "--jobs", "9"], "adaptive: target 100% of capacity, ceiling 5"),
+        (["--adaptive", "--store", "s3://bucket"], "adaptive: target 80% of capacity, ceiling 64"),
+    ],
+)
+def test_the_banner_of_requests_that_adapt(args: list[str], said: str, verbs: FakeVerbs) -> None:  # DER-07
+    store = () if "--store" in args else STORE
+    assert cli("push", "x", "--verbose", *store, *args).stderr.splitlines()[0] == said
+
+
 @pytest.mark.parametrize(("complete", "word"), [(True, "CACHED"), (False, "SAVED")])
 @pytest.mark.parametrize("verb", ["fetch", "pull"])
 def test_verbose_tells_whether_the_store_was_needed(

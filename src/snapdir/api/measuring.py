@@ -41,7 +41,7 @@ async def bench(
         raise ValueError(f"seconds must be more than 0, not {seconds}")
     config = config or Config()
     # A fixed number of requests in flight: a window that adapts would measure itself.
-    settings = replace(config.stores, max_concurrency=max(SMALL_CONCURRENCIES))
+    settings = replace(config.stores, max_concurrency=max(SMALL_CONCURRENCIES), adaptive=None)
     async with open_store(store, settings) as opened:
         return await measure_store(
             opened,

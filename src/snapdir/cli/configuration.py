@@ -85,6 +85,7 @@ def _catalog(settings: Mapping[str, Any], cache_dir: Path) -> Path | None:
 
 
 def _store_settings(settings: Mapping[str, Any], variables: Collection[str]) -> StoreSettings:
+    from snapdir.config import requests_of
     from snapdir.stores.settings import RetryPolicy, StoreSettings
 
     attempts = settings.get("max_retries")
@@ -95,7 +96,7 @@ def _store_settings(settings: Mapping[str, Any], variables: Collection[str]) -> 
     }
     rate = settings.get("limit_rate")
     given = {
-        "max_concurrency": settings.get("jobs"),
+        **requests_of(settings.get("jobs") or 0, settings.get("max_jobs") or 0, settings.get("adaptive")),
         "limit_rate_bytes": rate.size_bytes if rate else None,
         "max_requests_per_second": settings.get("max_requests") or None,
         "fsync": _variable(FSYNC, _fsync, variables),
@@ -109,7 +110,7 @@ def _limits(settings: Mapping[str, Any]) -> Limits:
     from snapdir.transfer.limits import Limits
 
     given = {
-        "jobs": settings.get("jobs"),
+        "jobs": None if "adaptive" in settings else settings.get("jobs"),
         "hash_threads": settings.get("walk_jobs"),
         "memory_bytes": settings.get("memory"),
         "part_bytes": settings.get("part_size"),

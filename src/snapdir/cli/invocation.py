@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from snapdir.cli import render
-from snapdir.cli.targets import concurrency, is_remote, required_id
+from snapdir.cli.targets import adaptive_ceiling, concurrency, is_remote, required_id
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.config import Config
 from snapdir.model.digest import ID_DIGITS, Digest, is_hexadecimal
@@ -57,7 +57,7 @@ class Invocation:
     ) -> T:
         """``run`` with the banner of ``--verbose`` before, and one line of figures after it on a terminal."""
         if self.terminal.verbose:
-            self.terminal.detail(render.banner(concurrency(self.config.limits.jobs, store), self.limit_rate))
+            self.terminal.detail(self._banner(store))
         started = time.monotonic()
         result = self.run(verb, store=store, show=show)
         if self.terminal.attended:
@@ -81,6 +81,12 @@ class Invocation:
     def print(self, line: str) -> None:
         """The verb's result, on stdout."""
         write_output(f"{line}\n")
+
+    def _banner(self, store: str | None) -> str:
+        share, ceiling = self.config.stores.adaptive, self.config.stores.max_concurrency
+        if share is None:
+            return render.banner(concurrency(self.config.limits.jobs, store), self.limit_rate)
+        return render.adaptive_banner(share, ceiling or adaptive_ceiling(store), self.limit_rate)
 
     @contextmanager
     def _watched(self) -> Iterator[Callable[[], None]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.cli.parameters import (
+    BareSetting,
     Flag,
     Off,
     Positional,
@@ -136,6 +137,24 @@ def engine() -> list[Flag]:
             variable="SNAPDIR_JOBS",
             section="Transfer",
             help="Requests in flight; 0, the default, suits the store.",
+        ),
+        BareSetting(
+            "--adaptive",
+            metavar="<F>",
+            bare="0.8",
+            parse=_share,
+            variable="SNAPDIR_ADAPTIVE",
+            section="Transfer",
+            help="Let requests in flight grow and shrink, and take the share F of what the store can give, above 0 and "
+            "at most 1; alone: 0.8. At most --max-jobs, else --jobs of them, 64 in any case.",
+        ),
+        Setting(
+            "--max-jobs",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_JOBS",
+            section="Transfer",
+            help="Requests in flight at most, where they grow and shrink: with --adaptive, or without --jobs.",
         ),
         Setting(
             "--memory",
@@ -373,6 +392,16 @@ def _shard(value: str, source: str) -> str:
     from snapdir.model.sharding import Shard
 
     return str(Shard.parse(value, source))
+
+
+def _share(value: str, source: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share <= 1.0:
+        raise InvalidOption(f"invalid {source} '{value}': expected a fraction above 0 and at most 1, such as 0.8")
+    return share
 
 
 def _memory(value: str, source: str) -> int:

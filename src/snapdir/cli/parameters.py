@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 __all__ = [
+    "BareSetting",
     "Choice",
     "Flag",
     "Off",
@@ -123,6 +124,23 @@ class Setting(Single):
         if value is not None and self.name:
             settings_of(ctx)[self.name] = value
         return value
+
+
+class BareSetting(Setting):
+    """A setting that may be given without its value, which then is ``bare``; one that is given needs a ``=``."""
+
+    def __init__(self, *declarations: str, bare: str, **attributes: Any) -> None:
+        super().__init__(*declarations, **attributes)
+        self.bare = bare
+
+    @property
+    def spelling(self) -> str:
+        return f"{max(self.opts, key=len)}[={self.metavar}]"
+
+    def completed(self, args: list[str]) -> list[str]:
+        """``args`` with the value in the place of none."""
+        end = args.index("--") if "--" in args else len(args)
+        return [f"{arg}={self.bare}" if arg in self.opts else arg for arg in args[:end]] + args[end:]
 
 
 class UniversalFlag(Flag):

@@ -11,7 +11,7 @@ from snapdir.model.sizes import format_size
 if TYPE_CHECKING:
     from snapdir.transfer.events import Counters
 
-__all__ = ["banner", "crash_line", "dry_run", "error_json", "error_line", "summary"]
+__all__ = ["adaptive_banner", "banner", "crash_line", "dry_run", "error_json", "error_line", "summary"]
 
 
 def dry_run(what: str) -> str:
@@ -21,6 +21,11 @@ def dry_run(what: str) -> str:
 def banner(jobs: str, limit: str) -> str:
     """What ``--verbose`` says before a transfer; ``limit`` is the rate as typed, empty for none."""
     return f"transfers: {jobs} concurrent" + (f", limit {limit}" if limit else "")
+
+
+def adaptive_banner(share: float, ceiling: int, limit: str) -> str:
+    """``banner`` for requests in flight that grow and shrink."""
+    return f"adaptive: target {share * 100:g}% of capacity, ceiling {ceiling}" + (f", limit {limit}" if limit else "")
 
 
 def summary(counters: Counters, seconds: float) -> str:

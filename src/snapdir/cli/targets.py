@@ -12,6 +12,7 @@ from snapdir.model.digest import Digest
 from snapdir.stores.urls import StoreURL
 
 __all__ = [
+    "adaptive_ceiling",
     "concurrency",
     "destination",
     "exclusions",
@@ -102,6 +103,17 @@ def concurrency(jobs: int, store: str | None) -> str:
     from snapdir.stores.s3.store import DEFAULT_CONCURRENCY
 
     return f"up to {DEFAULT_CONCURRENCY}"
+
+
+def adaptive_ceiling(store: str | None) -> int:
+    """Requests in flight at most where they adapt and nobody said how many."""
+    from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
+
+    if store is None or not is_remote(store):
+        from snapdir.stores.file import DEFAULT_CONCURRENCY
+
+        return DEFAULT_CONCURRENCY
+    return MAX_ADAPTIVE_REQUESTS
 
 
 def required_id(snapshot_id: str | None) -> Digest:

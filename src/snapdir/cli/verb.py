@@ -10,7 +10,7 @@ import click
 
 from snapdir.cli.configuration import VARIABLES, config_from
 from snapdir.cli.options import universal
-from snapdir.cli.parameters import Flag, Positional, settings_of
+from snapdir.cli.parameters import BareSetting, Flag, Positional, settings_of
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.cli.usage import UsageMistake, located, write_examples, write_options
 
@@ -54,6 +54,9 @@ class Verb(click.Command):
         self.needs_config = needs_config
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for option in self.params:
+            if isinstance(option, BareSetting):
+                args = option.completed(args)
         with located(ctx):
             rest = super().parse_args(ctx, args)
             if rest and not ctx.resilient_parsing:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from snapdir.errors import InvalidStore
 from snapdir.stores.base import Store
-from snapdir.stores.settings import StoreSettings
+from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
 from snapdir.stores.urls import StoreURL
+
+if TYPE_CHECKING:
+    from snapdir.stores.limiting import RequestWindow
 
 __all__ = ["open_store"]
 
@@ -52,20 +56,27 @@ async def _store(url: StoreURL, settings: StoreSettings) -> Store:
 
 
 def _limited(store: Store, settings: StoreSettings) -> Store:
-    from snapdir.stores.limiting import LimitingStore, RequestWindow, TokenBucket
+    from snapdir.stores.limiting import LimitingStore, TokenBucket
 
     def bucket(rate_per_second: float | None) -> TokenBucket | None:
         return TokenBucket(rate_per_second) if rate_per_second else None
 
-    # A number of requests that was asked for is kept from the start; otherwise it is found.
-    wanted = settings.max_concurrency
-    window = RequestWindow(wanted, start=wanted) if wanted else RequestWindow(store.capabilities.max_concurrency)
     return LimitingStore(
         store,
-        window,
+        _window(store, settings),
         bytes_bucket=bucket(settings.limit_rate_bytes),
         requests_bucket=bucket(settings.max_requests_per_second),
     )
+
+
+def _window(store: Store, settings: StoreSettings) -> RequestWindow:
+    """A number of requests that was asked for is kept from the start; otherwise it is found."""
+    from snapdir.stores.limiting import RequestWindow
+
+    wanted, most = settings.max_concurrency, store.capabilities.max_concurrency
+    if settings.adaptive is not None:
+        return RequestWindow(wanted or min(most, MAX_ADAPTIVE_REQUESTS), share=settings.adaptive)
+    return RequestWindow(wanted, start=wanted) if wanted else RequestWindow(most)
 
 
 def _why_not(url: StoreURL) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["RetryPolicy", "StoreSettings"]
+__all__ = ["MAX_ADAPTIVE_REQUESTS", "RetryPolicy", "StoreSettings"]
+
+MAX_ADAPTIVE_REQUESTS = 64
+"""Where ``adaptive`` is asked for by name; what happens without it goes up to what the store can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class StoreSettings:
     Attributes:
         retry: For stores across a network.
         max_concurrency: Requests in flight at most; 0 lets them adapt, up to what the store can take.
+        adaptive: The share of what the store can give that requests in flight are meant to take, more than 0 and at
+            most 1. They grow and shrink then, up to ``max_concurrency`` or else MAX_ADAPTIVE_REQUESTS. None: a
+            ``max_concurrency`` is kept from the start.
         limit_rate_bytes: Bytes a second, up and down together; None for no limit.
         max_requests_per_second: None for no limit.
         connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: All finite: a connection that
@@ -40,6 +46,7 @@ class StoreSettings:
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_concurrency: int = 0
+    adaptive: float | None = None
     limit_rate_bytes: int | None = None
     max_requests_per_second: float | None = None
     connect_timeout_seconds: float = 10.0
