@@ -1,0 +1,146 @@
+"""Options that say how hard a transfer works: how much at once, how fast, and how often again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from snapdir.cli.parameters import BareSetting, Flag, Setting, whole_number
+from snapdir.errors import InvalidOption
+from snapdir.model.sizes import GIB, MIB, parse_rate, parse_size
+
+__all__ = ["engine", "rates", "retries"]
+
+SMALLEST_PART_BYTES = MIB
+LARGEST_PART_BYTES = 5 * GIB
+
+
+def engine() -> list[Flag]:
+    """How much at once."""
+    return [
+        Setting(
+            "-j",
+            "--jobs",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_JOBS",
+            section="Transfer",
+            help="Requests in flight; 0, the default, suits the store.",
+        ),
+        BareSetting(
+            "--adaptive",
+            metavar="<F>",
+            bare="0.8",
+            parse=_share,
+            variable="SNAPDIR_ADAPTIVE",
+            section="Transfer",
+            help="Let requests in flight grow and shrink, and take the share F of what the store can give, above 0 and "
+            "at most 1; alone: 0.8. At most --max-jobs, else --jobs of them, 64 in any case.",
+        ),
+        Setting(
+            "--max-jobs",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_JOBS",
+            section="Transfer",
+            help="Requests in flight at most, where they grow and shrink: with --adaptive, or without --jobs.",
+        ),
+        Setting(
+            "--memory",
+            metavar="<SIZE>",
+            parse=_memory,
+            variable="SNAPDIR_MEMORY",
+            section="Transfer",
+            help="Bytes of content held in memory at once, e.g. 256MiB; default: 128MiB.",
+        ),
+        Setting(
+            "--part-size",
+            metavar="<SIZE>",
+            parse=_part_size,
+            section="Transfer",
+            help="Size of the parts a large object is sent and fetched in; default: 8MiB.",
+        ),
+    ]
+
+
+def retries() -> list[Flag]:
+    """When a failed request is sent again."""
+    return [
+        Setting(
+            "--max-retries",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_RETRIES",
+            section="Retries",
+            help="Attempts per request in all; default: 5.",
+        ),
+        Setting(
+            "--retry-base-ms",
+            metavar="<MS>",
+            parse=whole_number,
+            variable="SNAPDIR_RETRY_BASE_MS",
+            section="Retries",
+            help="Upper bound of the first delay, doubled for each next one; default: 250.",
+        ),
+        Setting(
+            "--retry-max-ms",
+            metavar="<MS>",
+            parse=whole_number,
+            variable="SNAPDIR_RETRY_MAX_MS",
+            section="Retries",
+            help="Upper bound of every delay; default: 30000.",
+        ),
+    ]
+
+
+def rates() -> list[Flag]:
+    """How hard a store across a network may be asked."""
+    return [
+        Setting(
+            "--limit-rate",
+            metavar="<RATE>",
+            parse=_rate,
+            variable="SNAPDIR_LIMIT_RATE",
+            section="Transfer",
+            help="Bytes a second, up and down together, e.g. 10M, 512K or 1G; 0, the default, is no limit.",
+        ),
+        Setting(
+            "--max-requests",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_REQUESTS",
+            section="Transfer",
+            help="Requests a second; 0, the default, is no limit.",
+        ),
+    ]
+
+
+def _share(value: str, source: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share <= 1.0:
+        raise InvalidOption(f"invalid {source} '{value}': expected a fraction above 0 and at most 1, such as 0.8")
+    return share
+
+
+def _memory(value: str, source: str) -> int:
+    return parse_size(value, option=source)
+
+
+def _part_size(value: str, source: str) -> int:
+    size_bytes = parse_size(value, option=source)
+    if not SMALLEST_PART_BYTES <= size_bytes <= LARGEST_PART_BYTES:
+        raise InvalidOption(f"invalid {source} '{value}': expected 1MiB to 5GiB")
+    return size_bytes
+
+
+class Rate(NamedTuple):
+    """Bytes a second, None for no limit, and how they were typed."""
+
+    size_bytes: int | None
+    typed: str
+
+
+def _rate(value: str, source: str) -> Rate:
+    return Rate(parse_rate(value, option=source), value.strip())
