@@ -12,7 +12,6 @@ import anyio.to_thread
 from anyio import CancelScope
 
 from snapdir.api.naming import full_id
-from snapdir.catalog.record import Event, Provenance
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, SnapdirError, StoreError
 from snapdir.stores.base import Store
@@ -20,6 +19,7 @@ from snapdir.transfer.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog
+    from snapdir.catalog.record import Event, Provenance
 
 __all__ = ["Publication", "provenance_of"]
 
@@ -28,8 +28,10 @@ T = TypeVar("T")
 
 async def provenance_of(
     derived_from: Sequence[str], note: str | None, labels: Mapping[str, str] | None, config: Config
-) -> Provenance:
-    """The arguments of that name, looked at before any work. Ids may be the first digits of one that is cached.
+) -> Provenance | None:
+    """The arguments of that name, looked at before any work; None where they say nothing.
+
+    Ids may be the first digits of one that is in the cache or the catalog.
 
     Raises:
         InvalidId, UnknownId, AmbiguousId: a source is no id.
@@ -37,6 +39,10 @@ async def provenance_of(
     """
     if isinstance(derived_from, str):
         raise TypeError("derived_from is a sequence of ids, not one str")
+    if not derived_from and note is None and not labels:
+        return None
+    from snapdir.catalog.record import Provenance
+
     sources = [str(await full_id(source, config)) for source in derived_from]
     return Provenance(tuple(dict.fromkeys(sources)), note, tuple((labels or {}).items()))
 
