@@ -118,6 +118,7 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "verify-copies", _enabled(_variable(VERIFY_COPIES, switch, False))
     yield "memory", setting("memory", "128MiB")
     yield "part-size", setting("part_size", "8MiB")
+    yield "shared-catalog", _enabled(_variable(options.SHARED_CATALOG, switch, True))
 
 
 def _given(settings: Mapping[str, Any], name: str) -> Given | None:

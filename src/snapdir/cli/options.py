@@ -19,6 +19,7 @@ from snapdir.cli.parameters import (
 from snapdir.errors import InvalidOption
 
 __all__ = [
+    "SHARED_CATALOG",
     "accepted",
     "cache",
     "catalog",
@@ -39,6 +40,8 @@ __all__ = [
     "walk",
     "writing",
 ]
+
+SHARED_CATALOG = "SNAPDIR_SHARED_CATALOG"
 
 
 def path(metavar: str = "PATH", use: str = "The directory; default: the current one.") -> Positional:
@@ -245,7 +248,7 @@ def shared_catalog() -> list[Flag]:
         Off(
             "--no-shared-catalog",
             "shared_catalog",
-            variable="SNAPDIR_SHARED_CATALOG",
+            variable=SHARED_CATALOG,
             section="History",
             help="Record on this machine only; the store's own history gets no record.",
         )
