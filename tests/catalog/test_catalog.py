@@ -239,3 +239,19 @@ def test_an_older_file_gets_what_it_lacks(file: Path, monkeypatch: pytest.Monkey
     raw = sqlite3.connect(file)
     assert raw.execute("SELECT extra FROM records").fetchall() == [(None,)]
     raw.close()
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("ext4", "wal"), ("nfs4", "delete"), ("fuse.sshfs", "delete")])
+def test_a_log_in_shared_memory_is_kept_only_where_all_processes_share_it(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"1 0 0:1 / / rw - {kind} somewhere rw\n")
+    monkeypatch.setattr("snapdir.disk.filesystems.MOUNTS", mounts)
+    with Catalog(file) as first, Catalog(file) as second:
+        first.record("push", A, STORE)
+        second.record("push", B, STORE)
+        assert chain(first.records()) == [(B, A), (A, None)]
+    raw = sqlite3.connect(file)
+    assert raw.execute("PRAGMA journal_mode").fetchone() == (mode,)
+    raw.close()

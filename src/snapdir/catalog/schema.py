@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from snapdir.disk.filesystems import is_on_local_filesystem
 from snapdir.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -89,14 +90,16 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Let readers go on while somebody writes.
+    """Let readers go on while somebody writes, where only this host can have the file open.
 
-    SQLite does not wait for others when it is told so: where they use the file, or the filesystem is no good for it,
-    the ordinary journal stays, which is as safe, and the next one to open the file tries again.
+    The log is shared through memory: on a network filesystem (a home on NFS, say) two hosts would damage the file. Nor
+    does SQLite wait for others to switch. In both cases the ordinary journal stays, which is as safe and only slower;
+    the next one to open the file tries again.
     """
     import sqlite3
 
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode == "delete":
+    (_, _, file) = connection.execute("PRAGMA database_list").fetchone()
+    if mode == "delete" and is_on_local_filesystem(file):
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
