@@ -64,9 +64,19 @@ def test_a_dry_push_tells_where_it_would_go(sh: Shell, src: Path, store: str) ->
 
 
 @case("DER-08")
-@pytest.mark.parametrize("store", ["file://rel/dir", "S P:x"])
-def test_a_dry_push_looks_at_how_the_store_is_written(store: str, sh: Shell, src: Path) -> None:
-    sh.fails("push", "--dryrun", "--store", store, src)
+@pytest.mark.parametrize("store", ["file://rel/dir", "no store", "gs://bucket", "s3://bucket", "notaproto://x"])
+def test_a_dry_push_opens_the_store(store: str, sh: Shell, src: Path) -> None:
+    nobody = {"SNAPDIR_S3_STORE_ENDPOINT_URL": "http://127.0.0.1:9", "SNAPDIR_MAX_RETRIES": "1"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+    told = sh.fails("push", "--dryrun", "--store", store, src, **nobody, **keys).err
+    assert store in told
+    assert "would push" not in told
+
+
+@case("DER-08")
+def test_a_dry_push_of_a_cached_snapshot_opens_the_store(sh: Shell, src: Path, staged: str, place: Path) -> None:
+    (place / "file").touch()
+    assert "not a directory" in sh.fails("push", "--dryrun", "--store", place / "file", "--id", staged).err
 
 
 @case("DER-09")

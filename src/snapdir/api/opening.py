@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+
 from snapdir.config import Config
 from snapdir.errors import (
     InvalidOption,
@@ -19,10 +21,11 @@ from snapdir.errors import (
     TransferFailed,
     local_errors,
 )
-from snapdir.model.digest import SnapshotId
+from snapdir.model.digest import ID_DIGITS, SnapshotId
+from snapdir.model.keys import manifest_prefix
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Store
+from snapdir.stores.base import Store, first_page
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ __all__ = [
     "pool_hint",
     "refuse_external",
     "refuse_keyed",
+    "require_usable",
     "required",
     "selection_of",
 ]
@@ -148,6 +152,21 @@ async def opened_or_none(
     else:
         async with opened(store, config, objects_store) as repository:
             yield repository
+
+
+async def require_usable(store: str, config: Config, objects_store: str | None = None) -> None:
+    """Open a store and ask it one thing, as a dry run does: one of no use is told before any work.
+
+    A directory that is not there yet is of use, since a push makes it.
+
+    Raises:
+        StoreError: it cannot be reached or entered, or does not exist.
+    """
+    async with opened(store, config, objects_store) as to:
+        for side in {to.store, to.objects}:
+            root = side.local_path("")
+            if root is None or await anyio.Path(root).exists():
+                await first_page(side, manifest_prefix("0" * ID_DIGITS))
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from snapdir.api.opening import (
     local_path,
     opened,
     opened_cache,
-    refuse_external,
     refuse_keyed,
+    require_usable,
 )
 from snapdir.api.recording import Publication, provenance_of
 from snapdir.catalog.places import directory_location, store_location
@@ -174,7 +174,7 @@ async def push(
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Send every object again, whatever the store says it has.
-        dry_run: Only find the id; the store is not opened, and nothing is recorded.
+        dry_run: Only find the id, and whether the store answers; nothing is written or recorded.
         derived_from: Ids of the snapshots this one was made from. For the catalog, as the next two.
         note: Free text.
         labels: Keys and their values.
@@ -195,8 +195,8 @@ async def push(
     publication = Publication(config, counters, announce, said)
     location = await _place(store_location, store)
     if dry_run:
-        if objects_store is not None:
-            refuse_external("a pool of objects", objects_store, store)
+        if program is None:
+            await require_usable(store, config, objects_store)
         return await _only_named(path, options, publication)
     if program is not None:
         async with opened_cache(config) as cache:
@@ -286,6 +286,8 @@ async def push_cached(
     async with opened_cache(config) as cache:
         await cached(identifier, cache)
         if dry_run:
+            if program is None:
+                await require_usable(store, config, objects_store)
             await publication.tell(str(identifier))
             return str(identifier)
         if program is not None:
