@@ -56,7 +56,8 @@ class ExternalStore:
             StoreProgramFailed: it cannot be run, or failed.
         """
         what = f"get-manifest-command for {snapshot_id}"
-        done = await self._run_script("get-manifest-command", snapshot_id, what=what, max_bytes=MAX_MANIFEST_BYTES)
+        command = ["get-manifest-command", "--id", snapshot_id, "--store", self.url]
+        done = await self._run_script(command, what=what, max_bytes=MAX_MANIFEST_BYTES)
         if done.code != 0 and f"ID '{snapshot_id}' not found on --store".encode() in done.said:
             raise ManifestNotFound(snapshot_id, self.url)
         self._check(what, done._replace(found=FAILED in done.said), MAX_MANIFEST_BYTES)
@@ -68,10 +69,9 @@ class ExternalStore:
         Raises:
             StoreProgramFailed: it cannot be run, or failed.
         """
-        more = ("--cache-dir", os.fspath(into))
         what = f"get-fetch-files-command for {snapshot_id}"
-        done = await self._run_script("get-fetch-files-command", snapshot_id, *more, stdin=manifest, what=what)
-        self._check(what, done, None)
+        command = ["get-fetch-files-command", "--id", snapshot_id, "--store", self.url, "--cache-dir", os.fspath(into)]
+        self._check(what, await self._run_script(command, stdin=manifest, what=what), None)
 
     async def push(self, snapshot_id: Digest, staging: Path) -> None:
         """Have a snapshot of ``staging``, a directory laid out as a store, put into this one.
@@ -79,15 +79,14 @@ class ExternalStore:
         Raises:
             StoreProgramFailed: it cannot be run, or failed.
         """
-        more = ("--staging-dir", os.fspath(staging))
         what = f"get-push-command for {snapshot_id}"
-        self._check(what, await self._run_script("get-push-command", snapshot_id, *more, what=what), None)
+        command = ["get-push-command", "--id", snapshot_id, "--staging-dir", os.fspath(staging), "--store", self.url]
+        self._check(what, await self._run_script(command, what=what), None)
 
     async def _run_script(
-        self, call: str, snapshot_id: Digest, *more: str, what: str, stdin: bytes = b"", max_bytes: int = MIB
+        self, call: Sequence[str], *, what: str, stdin: bytes = b"", max_bytes: int = MIB
     ) -> Finished:
-        command = [self.program, call, "--id", str(snapshot_id), *more, "--store", self.url]
-        printed = await self._run(command, stdin=stdin, max_bytes=MAX_SCRIPT_BYTES)
+        printed = await self._run([self.program, *call], stdin=stdin, max_bytes=MAX_SCRIPT_BYTES)
         if printed.code != 0:
             return printed
         self._check(what, printed, MAX_SCRIPT_BYTES)
