@@ -15,6 +15,7 @@ __all__ = ["answer", "script", "suggest"]
 
 PROGRAM = "snapdir"
 VARIABLE = "_SNAPDIR_COMPLETE"
+STORES = ("URI", "STORE", "REF", "FROM")
 SCHEMES = ("file://", "s3://", "b2://")
 MOST_IDS = 100
 KINDS = {"DIR": "dir", "PATH": "dir", "FILE": "file"}
@@ -42,7 +43,7 @@ def answer(root: click.Command, asked: str) -> int:
 
 
 def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[CompletionItem]:
-    """What fits a value of this kind (a metavar without its brackets) that begins with ``incomplete``."""
+    """What fits a value of this kind, the first word of a metavar, that begins with ``incomplete``."""
     if words:
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
     if kind == "ID":
@@ -51,7 +52,7 @@ def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[Compl
         from snapdir.cli.main import VERBS
 
         return [CompletionItem(verb) for verb in VERBS if verb.startswith(incomplete)]
-    if kind in ("URI", "STORE"):
+    if kind in STORES:
         schemes = [CompletionItem(scheme) for scheme in SCHEMES if scheme.startswith(incomplete)] if incomplete else []
         return schemes or [CompletionItem(incomplete, type="dir")]
     return [CompletionItem(incomplete, type=KINDS[kind])] if kind in KINDS else []

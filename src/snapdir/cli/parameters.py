@@ -221,4 +221,5 @@ def suggestions(metavar: str, incomplete: str, words: Sequence[str] = ()) -> lis
     """What a shell may offer for a value, by what its metavar says it is."""
     from snapdir.cli.completion import suggest
 
-    return suggest(metavar.strip("[]<>"), incomplete, words)
+    kind = re.search("[A-Z]+", metavar)
+    return suggest(kind[0] if kind else "", incomplete, words)
