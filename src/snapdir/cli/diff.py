@@ -11,7 +11,7 @@ import click
 
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Single, choice
+from snapdir.cli.parameters import Flag, Positional, Single, choice
 from snapdir.cli.tables import Cell, Size, write_json, write_rows
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import UsageMistake
@@ -30,7 +30,12 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeat it to unite several
     "diff",
     cls=Verb,
     params=[
-        click.Argument(["refs"], nargs=-1, metavar="[FROM TO]"),
+        Positional(
+            "refs",
+            nargs=-1,
+            metavar="[FROM TO]",
+            use="Before and after: each a store, STORE@ID, a directory or an id; default: --from and --to.",
+        ),
         Flag("--from", "before", metavar="<REF>", multiple=True, section="Sides", help=f"Before. {REFERENCE}"),
         Flag("--to", "after", metavar="<REF>", multiple=True, section="Sides", help=f"After. {REFERENCE}"),
         *options.snapshot("Of every store that has it, only this snapshot"),

@@ -11,7 +11,7 @@ import click
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.manifest import entry_fields
-from snapdir.cli.parameters import Flag
+from snapdir.cli.parameters import Flag, Positional
 from snapdir.cli.tables import Cell, ShortId, Size, write_json_lines, write_rows
 from snapdir.cli.targets import required_store
 from snapdir.cli.usage import UsageMistake
@@ -29,8 +29,13 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
     "ls",
     cls=Verb,
     params=[
-        click.Argument(["ref"], required=False, metavar="[REF]"),
-        click.Argument(["path"], required=False, metavar="[PATH]"),
+        Positional(
+            "ref",
+            required=False,
+            metavar="[REF]",
+            use="A store, STORE@ID, a directory or an id; default: --store.",
+        ),
+        Positional("path", required=False, metavar="[PATH]", use="A directory in the snapshot; default: its root."),
         Flag("-R", "--recursive", is_flag=True, section="Output", help="List everything below, not only one level."),
         *options.output(),
         *options.store(),
@@ -47,9 +52,8 @@ def command(
 ) -> None:
     """List the snapshots of a store, or what is in a snapshot.
 
-    REF is a STORE, STORE@ID, a directory or an id; without one, --store. Of a store its snapshots are listed, the
-    oldest first, with the date (UTC) they were stored at; of a snapshot what lies in PATH, a directory of it, by
-    default its root.
+    Of a store its snapshots are listed, the oldest first, with the date (UTC) they were stored at; of a snapshot what
+    lies in PATH.
     """
     from snapdir.api.references import parse_reference
 

@@ -9,6 +9,7 @@ import click
 
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Positional
 from snapdir.cli.tables import Cell, Size, write_json_lines, write_rows
 from snapdir.cli.targets import required_store
 from snapdir.cli.usage import UsageMistake
@@ -21,7 +22,12 @@ COLUMNS = ("ref", "files", "logical_bytes", "objects", "physical_bytes")
     "size",
     cls=Verb,
     params=[
-        click.Argument(["refs"], nargs=-1, metavar="[REF]..."),
+        Positional(
+            "refs",
+            nargs=-1,
+            metavar="[REF]...",
+            use="A store (all its snapshots together), STORE@ID, a directory or an id; default: --store.",
+        ),
         *options.store(),
         *options.snapshot("Snapshot of --store to measure"),
         *options.output(),
@@ -38,9 +44,8 @@ def command(
 ) -> None:
     """Count files, distinct contents and their bytes.
 
-    REF is a STORE (all its snapshots together), STORE@ID, a directory or an id; without one, --store. Logical bytes are
-    those of every file of every snapshot, physical bytes those of every distinct content. Only manifests are read, and
-    directories.
+    Logical bytes are those of every file of every snapshot, physical bytes those of every distinct content. Only
+    manifests are read, and directories.
     """
     if refs and snapshot_id is not None:
         raise UsageMistake("the argument '--id <ID>' goes with --store; write STORE@ID", click.get_current_context())
