@@ -45,6 +45,8 @@ async def answer(question):
     snapshot = snapdir.SnapshotId(question["id"])
     if call == "pull":
         return await snapdir.pull(snapshot, store, question["path"])
+    if call == "sync":
+        return await snapdir.sync(snapshot, store, snapdir.StoreUri(question["to"]))
     return await snapdir.verify(snapshot, store)
 
 async def main():
@@ -123,6 +125,9 @@ class Reference:
 
     def pull(self, snapshot_id: str, store: str, into: Path) -> None:
         self._ask("pull", path=str(into), store=store, id=snapshot_id)
+
+    def sync(self, snapshot_id: str, store: str, to: str) -> None:
+        self._ask("sync", store=store, to=to, id=snapshot_id)
 
     def verify(self, snapshot_id: str, store: str) -> bool:
         return bool(self._ask("verify", store=store, id=snapshot_id))
