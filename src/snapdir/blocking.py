@@ -53,6 +53,7 @@ from snapdir.api import (
     SnapshotId,
     SnapshotReport,
     SnapshotSummary,
+    StatusReport,
     StoreUri,
     SyncReport,
     id_from_manifest,
@@ -89,6 +90,7 @@ __all__ = [
     "SnapshotId",
     "SnapshotReport",
     "SnapshotSummary",
+    "StatusReport",
     "StoreUri",
     "SyncReport",
     "ancestors",
@@ -117,6 +119,7 @@ __all__ = [
     "running",
     "size",
     "stage",
+    "status",
     "sync",
     "sync_all",
     "verify",
@@ -252,6 +255,7 @@ resolve_id = _blocking(api.resolve_id)
 revisions = _blocking(api.revisions)
 size = _blocking(api.size)
 stage = _blocking(api.stage)
+status = _blocking(api.status)
 sync = _blocking(api.sync)
 sync_all = _blocking(api.sync_all)
 verify = _blocking(api.verify)

@@ -105,6 +105,12 @@ def test_size_and_ls(pushed: str) -> None:
     assert entries == check("manifest", cli("manifest", "--json", "tree"))[1:]
 
 
+def test_status(pushed: str) -> None:
+    cli("pull", "--store", "./store", "--id", pushed, "--include", "other", "out")
+    (found,) = check("status", cli("status", "--json", "out"))
+    assert (found["id"], found["partial"], found["clean"]) == (pushed, "--include other", True)
+
+
 def test_diff(pushed: str, tree: str) -> None:
     Path(tree, "sub", "é\t").rename(Path(tree, "moved"))
     Path(tree, "new").touch()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -126,3 +130,68 @@ def test_a_flushed_cache_keeps_its_records(pushed: tuple[str, str], isolated: Pa
     for _ in range(2):
         assert cli("flush-cache").code == 0
         assert [path.name for path in (isolated / "cache").iterdir()] == [".checkouts"]
+
+
+class Bucket(ThreadingHTTPServer):
+    """The folder of a store as a bucket that can be read, and every request for it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Reader)
+        self.folder = folder
+        self.requests: list[str] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "SNAPDIR_S3_STORE_ENDPOINT_URL": f"http://127.0.0.1:{self.server_port}",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+        }
+
+
+class Reader(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Bucket
+
+    def do_GET(self) -> None:
+        self.server.requests.append(self.path)
+        data = (self.server.folder / self.path.removeprefix("/bucket/")).read_bytes()
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        self.send_response(206 if wanted else 200)
+        if wanted:
+            first, last = int(wanted[1]), min(int(wanted[2] or len(data)), len(data) - 1)
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+            data = data[first : last + 1]
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", '"an-object"')
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+@pytest.fixture
+def bucket(isolated: Path) -> Iterator[Bucket]:
+    with Bucket(isolated / "store") as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_ten_of_five_thousand_files_take_at_most_twelve_requests(
+    bucket: Bucket, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated / "many").mkdir()
+    monkeypatch.setenv("SNAPDIR_FSYNC", "off")
+    for number in range(5000):
+        (isolated / "many" / f"{number:04}.txt").write_text(f"content {number}")
+    wanted = cli("push", "--store", f"file://{isolated}/store", str(isolated / "many")).stdout.strip()
+    monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(isolated / "another"))
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    run = cli("pull", "--store", "s3://bucket", "--id", wanted, "--include", "123[0-9].*", str(isolated / "out"))
+    assert (run.code, run.stderr) == (0, f"partial: 10 of the 5,000 file(s) of {wanted}\n")
+    assert files_in(isolated / "out") == [f"123{digit}.txt" for digit in range(10)]
+    assert len(bucket.requests) <= 12

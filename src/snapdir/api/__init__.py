@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from snapdir.api.references import manifest_of
     from snapdir.api.retrieval import checkout, fetch, pull
     from snapdir.api.snapshots import Files, Snapshot, SnapshotFile, open_snapshot
+    from snapdir.api.status import StatusReport, status
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
     from snapdir.catalog.lineage import Relation
     from snapdir.catalog.record import Record
@@ -60,6 +61,7 @@ __all__ = [
     "SnapshotId",
     "SnapshotReport",
     "SnapshotSummary",
+    "StatusReport",
     "StoreUri",
     "SyncReport",
     "ancestors",
@@ -88,6 +90,7 @@ __all__ = [
     "running",
     "size",
     "stage",
+    "status",
     "sync",
     "sync_all",
     "verify",
@@ -108,6 +111,7 @@ _HOMES = {
     "snapdir.api.references": ("manifest_of",),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
     "snapdir.api.snapshots": ("Files", "Snapshot", "SnapshotFile", "open_snapshot"),
+    "snapdir.api.status": ("StatusReport", "status"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
     "snapdir.catalog.lineage": ("Relation",),
     "snapdir.catalog.record": ("Record",),

@@ -49,6 +49,7 @@ VERBS = (
     "log",
     "size",
     "ls",
+    "status",
 )
 """In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module
 ``verify_cache``, imported when called."""

@@ -7,6 +7,7 @@
     │   ├── WalkFailed                entries of a tree cannot be read; up to 20 are named
     │   ├── UnsafeName                a file name no manifest line can carry (newline, trailing CR, not UTF-8)
     │   ├── DestinationConflict       what stands at the destination must not be replaced
+    │   ├── NotCheckedOut             the cache knows of no checkout into a directory
     │   └── NoSpace                   the filesystem (or a quota) is full
     ├── InvalidOption                 an option or variable has a bad value; exit 2
     ├── InvalidId                     not 64 hex digits, nor enough of them               INVALID_ID
@@ -63,6 +64,7 @@ from snapdir.errors.local import (
     DestinationConflict,
     LocalError,
     NoSpace,
+    NotCheckedOut,
     UnsafeName,
     WalkFailed,
     local_error,
@@ -108,6 +110,7 @@ __all__ = [
     "LocalError",
     "ManifestNotFound",
     "NoSpace",
+    "NotCheckedOut",
     "NothingSelected",
     "ObjectNotFound",
     "PathNotFound",

@@ -14,6 +14,7 @@ __all__ = [
     "DestinationConflict",
     "LocalError",
     "NoSpace",
+    "NotCheckedOut",
     "UnsafeName",
     "WalkFailed",
     "local_error",
@@ -70,6 +71,16 @@ class DestinationConflict(LocalError):
     def __str__(self) -> str:
         shown = ", ".join(self.paths[:MAX_NAMED_OFFENDERS])
         return f"{self.path}: {self.reason}" + (f": {shown}" if shown else "")
+
+
+class NotCheckedOut(LocalError):
+    """The cache knows of no checkout into the directory ``path``."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "nothing is known of a checkout into it")
+
+    def __str__(self) -> str:
+        return f"nothing is known of a checkout into {self.path}: name the snapshot with --id, and --store"
 
 
 class NoSpace(LocalError):

@@ -1,0 +1,105 @@
+"""Whether a directory still is what was checked out into it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio.to_thread
+
+from snapdir.api.opening import PathLike, local_path, selection_of
+from snapdir.api.references import Reference, manifests_of
+from snapdir.config import Config
+from snapdir.disk.checkout_record import CheckoutRecord, read_record
+from snapdir.errors import NotCheckedOut
+from snapdir.transfer.events import Counters
+
+__all__ = ["StatusReport", "status"]
+
+MAX_HASH_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """A directory beside the snapshot that was checked out into it.
+
+    Attributes:
+        directory: Its real path.
+        id: The snapshot.
+        store: Where it came from, a URL; None from the cache.
+        partial: The options that chose a part of it; empty for the whole.
+        modified: Files with other content or another mode, and directories with another mode.
+        missing: Files and directories that are gone.
+        extra: What is there besides. A partial checkout is compared only with what it was asked for.
+    """
+
+    directory: str
+    id: str
+    store: str | None
+    partial: str
+    modified: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.modified or self.missing or self.extra)
+
+
+async def status(
+    directory: PathLike,
+    *,
+    id: str | None = None,
+    store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> StatusReport:
+    """Compare a directory with the snapshot that was last checked out into it, or with any other.
+
+    The manifest comes from the cache, else from the store that the checkout came from.
+
+    Args:
+        id: Compare with all of this snapshot, whatever was checked out.
+        store: Where its manifest is, if not in the cache.
+
+    Raises:
+        NotCheckedOut: no ``id``, and the cache knows of no checkout into this directory.
+        ManifestNotFound: neither the cache nor the store has the snapshot.
+        LocalError: the directory cannot be read.
+    Cost: the hash of every file that has the right size and mode.
+    """
+    from snapdir.hashing.tree import snapshot_id
+    from snapdir.transfer.status import directory_differences
+
+    config, counters = config or Config(), counters or Counters()
+    place = local_path(directory)
+    record = await anyio.to_thread.run_sync(_record, place, id, store, config)
+    wanted = Reference(record.snapshot_id, snapshot_id=record.snapshot_id)
+    (manifest,) = await manifests_of(wanted, store=record.store, config=config, counters=counters)
+    selection = selection_of(record.include, record.exclude, record.shard)
+    threads = config.limits.hash_threads or min(os.cpu_count() or 1, MAX_HASH_THREADS)
+    found = await anyio.to_thread.run_sync(
+        partial(directory_differences, manifest, selection, Path(place), counters, hash_threads=threads)
+    )
+    return StatusReport(
+        record.directory,
+        str(await anyio.to_thread.run_sync(snapshot_id, manifest)),
+        record.store,
+        str(selection),
+        tuple(found.modified),
+        tuple(found.missing),
+        tuple(found.extra),
+    )
+
+
+def _record(place: str, snapshot_id: str | None, store: str | None, config: Config) -> CheckoutRecord:
+    """What to compare with: a whole snapshot that was named, or what the cache remembers."""
+    real = os.path.realpath(place)
+    if snapshot_id is not None:
+        return CheckoutRecord(real, snapshot_id, store, None, (), (), None, "")
+    record = read_record(config.cache_dir, place)
+    if record is None:
+        raise NotCheckedOut(real)
+    return record

@@ -1,0 +1,88 @@
+"""snapdir status: whether a directory still is what was checked out into it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from snapdir.cli import options
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.tables import write_json, write_rows
+from snapdir.cli.verb import Verb
+from snapdir.errors import SnapdirError
+
+if TYPE_CHECKING:
+    from snapdir.api import StatusReport
+
+
+@click.command(
+    "status",
+    cls=Verb,
+    params=[
+        options.path("DIR"),
+        *options.snapshot("Compare with this snapshot, whatever was checked out"),
+        *options.store(),
+        *options.output(),
+        *options.cache(),
+        *options.engine(),
+        *options.rates(),
+        *options.retries(),
+    ],
+    examples=["snapdir status ./data", "snapdir status --store s3://bucket/sets --id $ID ./data"],
+)
+@click.pass_obj
+def command(
+    invocation: Invocation, *, path: str | None, snapshot_id: str | None, store: str | None, as_json: bool
+) -> None:
+    """Compare a directory with the snapshot that was checked out into it.
+
+    DIR defaults to the current directory. Every checkout and pull leaves a note in the cache: which snapshot, which
+    part of it, from where; a partial checkout is compared only with what it was asked for. Lists what is modified,
+    missing and extra. Exits with 0 if nothing is, 1 if something is, 2 on errors.
+    """
+    from snapdir import api
+
+    ask = partial(
+        api.status,
+        path or ".",
+        id=snapshot_id,
+        store=store if snapshot_id is not None else None,
+        config=invocation.config,
+        counters=invocation.counters,
+    )
+    try:
+        report = invocation.run(ask, store=store)
+    except SnapdirError as error:
+        error.exit_code = 2
+        raise
+    _write(report, invocation, as_json=as_json)
+    if not report.clean:
+        raise click.exceptions.Exit(1)
+
+
+def _write(report: StatusReport, invocation: Invocation, *, as_json: bool) -> None:
+    partly = f" ({report.partial})" if report.partial else ""
+    if as_json:
+        write_json(_fields(report))
+    elif report.clean:
+        invocation.terminal.note(f"clean: {report.directory} is {report.id}{partly}")
+    else:
+        if partly:
+            invocation.terminal.note(f"compared with a part of {report.id}:{partly}")
+        rows = [(state, path) for state in ("modified", "missing", "extra") for path in getattr(report, state)]
+        write_rows(("state", "path"), rows, terminal=invocation.terminal)
+
+
+def _fields(report: StatusReport) -> dict[str, object]:
+    return {
+        "directory": report.directory,
+        "id": report.id,
+        "store": report.store,
+        "partial": report.partial or None,
+        "clean": report.clean,
+        "modified": report.modified,
+        "missing": report.missing,
+        "extra": report.extra,
+    }

@@ -1,0 +1,166 @@
+"""How a directory differs from what was checked out into it. Blocking; reads, never writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from snapdir.disk.destination import STAGING_NAME, Destination
+from snapdir.disk.pruning import find_extra, path_of
+from snapdir.errors import LocalError, local_error
+from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
+from snapdir.model.keys import object_key
+from snapdir.model.manifest import Manifest
+from snapdir.transfer.events import Counters
+from snapdir.transfer.plan import Target, TreePlan, Wanted, plan_tree
+from snapdir.transfer.selection import Selection
+
+__all__ = ["Differences", "directory_differences"]
+
+
+@dataclass(slots=True)
+class Differences:
+    """Paths, in their order: files with other content or another mode, what is gone, and what is new."""
+
+    modified: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+
+
+class _File(NamedTuple):
+    """A file that has to be hashed to know."""
+
+    wanted: Wanted
+    target: Target
+    is_link: bool
+    size: int
+
+
+def directory_differences(
+    manifest: Manifest, selection: Selection, root: Path, counters: Counters, *, hash_threads: int
+) -> Differences:
+    """Compare ``root`` with the selection of ``manifest``. What was not selected is neither missing nor extra.
+
+    A file of another size is not read; any other is hashed, those above 1 MiB in ``hash_threads`` threads. Special
+    bits of a mode do not count: a checkout need not have restored them. A link that a linked checkout made counts as
+    the object it leads to.
+
+    Raises:
+        LocalError: ``root`` or something in it cannot be read.
+        UnsafePath: the manifest is hostile.
+    """
+    plan = plan_tree(selection.of(manifest), preserve_special_modes=False)
+    found = Differences()
+    with Destination.open(root, create=False) as destination:
+        files = list(_to_hash(plan, destination, found))
+        counters.begin("verify", files=len(files), bytes_=sum(file.size for file in files))
+        found.modified += _changed(files, destination, counters, hash_threads)
+        found.extra = _extra(manifest, selection, destination)
+    found.modified.sort()
+    found.missing.sort()
+    return found
+
+
+def _to_hash(plan: TreePlan, destination: Destination, found: Differences) -> Iterator[_File]:
+    """Settle what the system knows without reading a file, and leave the rest."""
+    for directory in plan.directories:
+        status = destination.stat(directory.names)
+        if status is None:
+            found.missing.append(path_of(directory.names, is_directory=True))
+        elif not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o777 != directory.mode:
+            found.modified.append(path_of(directory.names, is_directory=True))
+    for wanted in plan.wanted:
+        for target in wanted.targets:
+            status = destination.stat(target.names)
+            path = path_of(target.names, is_directory=False)
+            if status is None:
+                found.missing.append(path)
+            elif stat.S_ISLNK(status.st_mode):
+                yield _File(wanted, target, True, 0)
+            elif _looks_right(status, wanted, target):
+                yield _File(wanted, target, False, status.st_size)
+            else:
+                found.modified.append(path)
+
+
+def _looks_right(status: os.stat_result, wanted: Wanted, target: Target) -> bool:
+    return (
+        stat.S_ISREG(status.st_mode) and status.st_mode & 0o777 == target.mode and wanted.size in (None, status.st_size)
+    )
+
+
+def _changed(files: list[_File], destination: Destination, counters: Counters, threads: int) -> Iterator[str]:
+    def is_changed(file: _File) -> bool:
+        changed = _hash_of(file, destination) != file.wanted.digest
+        counters.files_done += 1
+        counters.bytes_done += file.size
+        return changed
+
+    # Small files in one thread: a hop to another costs more than their hash.
+    large = [file for file in files if file.size > SMALL_FILE_BYTES]
+    with ThreadPoolExecutor(threads, thread_name_prefix="snapdir-hash") as pool:
+        answers = pool.map(is_changed, large)
+        small = [file for file in files if file.size <= SMALL_FILE_BYTES and is_changed(file)]
+        changed = [*small, *(file for file, answer in zip(large, answers, strict=True) if answer)]
+    return (path_of(file.target.names, is_directory=False) for file in changed)
+
+
+def _hash_of(file: _File, destination: Destination) -> str | None:
+    """The hash of a file's content; None for a link that leads elsewhere than to the object."""
+    if file.is_link:
+        return _hash_of_link(destination.path_of(file.target.names), file.wanted)
+    try:
+        descriptor = destination.open_file(file.target.names)
+    except LocalError as error:
+        if error.errno is not None:
+            raise
+        return None  # no regular file any more
+    return _hash_and_close(descriptor, destination.path_of(file.target.names))
+
+
+def _hash_of_link(path: str, wanted: Wanted) -> str | None:
+    try:
+        if not os.readlink(path).endswith("/" + object_key(wanted.digest)):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    return _hash_and_close(descriptor, path)
+
+
+def _hash_and_close(descriptor: int, path: str) -> str:
+    try:
+        return str(hash_descriptor(descriptor)[0].hexdigest())
+    except OSError as error:
+        raise local_error(error, path) from error
+    finally:
+        os.close(descriptor)
+
+
+def _extra(manifest: Manifest, selection: Selection, destination: Destination) -> list[str]:
+    """Paths that the snapshot does not know, of those that were asked for; a directory only if it holds none."""
+    known = _with_parents(entry.path for entry in manifest.entries)
+    extra = find_extra(destination.directories, known, ignored=STAGING_NAME)
+    covered = selection.covering()
+    found = sorted(one.path for one in extra if covered(one.path))
+    return [path for path, following in pairwise([*found, ""]) if not _holds(path, following)]
+
+
+def _holds(path: str, following: str) -> bool:
+    return path.endswith("/") and following.startswith(path)
+
+
+def _with_parents(paths: Iterable[str]) -> set[str]:
+    known: set[str] = set()
+    for path in paths:
+        above = path
+        while above and above not in known:
+            known.add(above)
+            above = above[: above.rfind("/", 0, -1) + 1]
+    return known

@@ -1,0 +1,172 @@
+"""status: a directory beside what was checked out into it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import ID, Run, cli
+from .test_diff import plant, push
+
+BIG = "x" * 2**21
+FILES = {"README.md": "read me", "train/0.bin": "zero", "train/1.bin": "one", "val/0.bin": "two", "big.bin": BIG}
+
+
+@pytest.fixture
+def store(isolated: Path) -> str:
+    return f"file://{isolated}/store"
+
+
+@pytest.fixture
+def wanted(isolated: Path, store: str) -> str:
+    return push(isolated / "store", FILES)
+
+
+@pytest.fixture
+def out(isolated: Path, store: str, wanted: str) -> Path:
+    """A whole checkout."""
+    assert cli("pull", "--store", store, "--id", wanted, "--no-cache", str(isolated / "out")).code == 0
+    return isolated / "out"
+
+
+def status(out: Path, *options: str) -> tuple[int, list[str]]:
+    run = cli("status", *options, str(out))
+    lines = run.stdout.splitlines()
+    assert not lines or lines.pop(0) == "state\tpath"
+    return run.code, lines
+
+
+def test_a_fresh_checkout_is_clean(out: Path, wanted: str, store: str) -> None:
+    assert cli("status", str(out)) == Run(0, "", f"clean: {out} is {wanted}\n")
+    assert json.loads(cli("status", "--json", str(out)).stdout) == {
+        "directory": str(out),
+        "id": wanted,
+        "store": store,
+        "partial": None,
+        "clean": True,
+        "modified": [],
+        "missing": [],
+        "extra": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        (lambda out: (out / "README.md").write_text("READ ME"), "modified\t./README.md"),
+        (lambda out: (out / "README.md").write_text("longer text"), "modified\t./README.md"),
+        (lambda out: (out / "README.md").chmod(0o600), "modified\t./README.md"),
+        (lambda out: (out / "big.bin").write_bytes(b"y" * 2**21), "modified\t./big.bin"),
+        (lambda out: (out / "val").chmod(0o700), "modified\t./val/"),
+        (lambda out: ((out / "README.md").unlink(), (out / "README.md").symlink_to("/etc")), "modified\t./README.md"),
+        (lambda out: ((out / "README.md").unlink(), (out / "README.md").mkdir()), "modified\t./README.md"),
+        (lambda out: (out / "README.md").unlink(), "missing\t./README.md"),
+        (lambda out: (out / "mine").touch(), "extra\t./mine"),
+        (lambda out: (out / "mine").symlink_to("nowhere"), "extra\t./mine"),
+        (lambda out: (out / "mine").mkdir(), "extra\t./mine/"),
+        (lambda out: ((out / "mine").mkdir(), (out / "mine" / "file").touch()), "extra\t./mine/file"),
+    ],
+)
+def test_every_change_is_seen(change: Callable[[Path], object], row: str, out: Path) -> None:
+    change(out)
+    code, rows = status(out)
+    assert (code, row in rows) == (1, True)
+    state, path = row.split("\t")
+    found = json.loads(cli("status", "--json", str(out)).stdout)
+    assert (path in found[state], found["clean"]) == (True, False)
+
+
+def test_a_directory_that_is_gone_takes_its_files_along(out: Path) -> None:
+    for name in ("0.bin", "1.bin"):
+        (out / "train" / name).unlink()
+    (out / "train").rmdir()
+    assert status(out) == (1, ["missing\t./train/", "missing\t./train/0.bin", "missing\t./train/1.bin"])
+
+
+def test_a_partial_checkout_is_compared_with_what_it_was_asked_for(isolated: Path, store: str, wanted: str) -> None:
+    out = isolated / "part"
+    cli("pull", "--store", store, "--id", wanted, "--include", "*.bin", "--exclude", "big.bin", str(out))
+    assert cli("status", str(out)).stderr == f"clean: {out} is {wanted} (--include *.bin --exclude big.bin)\n"
+    (out / "big.bin").touch()
+    (out / "notes.txt").touch()
+    (out / "README.md").touch()
+    assert status(out) == (0, [])
+    (out / "train" / "2.bin").touch()
+    (out / "val" / "0.bin").unlink()
+    assert status(out) == (1, ["missing\t./val/0.bin", "extra\t./train/2.bin"])
+    assert json.loads(cli("status", "--json", str(out)).stdout)["partial"] == "--include *.bin --exclude big.bin"
+
+
+def test_the_files_of_other_shards_are_not_extra(isolated: Path, store: str, wanted: str) -> None:
+    out = isolated / "shard"
+    cli("pull", "--store", store, "--id", wanted, "--shard", "2/2", str(out))
+    cli("pull", "--store", store, "--id", wanted, "--shard", "1/2", str(out))
+    assert status(out) == (0, [])
+    assert cli("status", "--id", wanted, "--store", store, str(out)).code == 0
+
+
+def test_an_id_is_compared_with_whatever_was_checked_out(isolated: Path, store: str, wanted: str) -> None:
+    tree = plant(isolated / "by-hand", {**FILES, "new": "new"})
+    assert status(tree, "--id", wanted, "--store", store) == (1, ["extra\t./new"])
+    assert status(tree, "--id", wanted[:10], "--store", store) == (1, ["extra\t./new"])
+    for options, said in (
+        ([], f"nothing is known of a checkout into {tree}: name the snapshot with --id, and --store"),
+        (["--id", ID, "--store", store], f"manifest not found: {ID}"),
+        (["--id", wanted], f"manifest not found: {wanted}"),
+    ):
+        run = cli("status", *options, str(tree))
+        assert (run.code, run.stdout) == (2, "")
+        assert said in run.stderr
+
+
+def test_the_directory_may_be_reached_by_another_path(out: Path, isolated: Path, monkeypatch) -> None:
+    (isolated / "link").symlink_to(out)
+    assert status(isolated / "link") == (0, [])
+    monkeypatch.chdir(out)
+    assert cli("status").code == 0
+
+
+def test_a_checkout_from_the_cache_asks_no_store(isolated: Path, store: str, wanted: str) -> None:
+    cli("fetch", "--store", store, "--id", wanted)
+    (isolated / "store").rename(isolated / "gone")
+    cli("checkout", "--id", wanted, str(isolated / "out"))
+    assert status(isolated / "out") == (0, [])
+
+
+def test_a_linked_checkout_is_clean_until_a_link_leads_elsewhere(isolated: Path, store: str, wanted: str) -> None:
+    cli("fetch", "--store", store, "--id", wanted)
+    assert cli("checkout", "--linked", "--id", wanted, str(isolated / "out")).code == 0
+    assert status(isolated / "out")[1] == []
+    link = isolated / "out" / "README.md"
+    target = os.readlink(isolated / "out" / "train" / "0.bin")
+    link.unlink()
+    link.symlink_to(target)
+    assert status(isolated / "out") == (1, ["modified\t./README.md"])
+
+
+def test_a_later_checkout_replaces_the_note(isolated: Path, store: str, wanted: str, out: Path) -> None:
+    later = push(isolated / "store", {"only": "this"})
+    cli("pull", "--store", store, "--id", later, str(out))
+    code, rows = status(out)
+    assert code == 1
+    assert {row.split("\t")[0] for row in rows} == {"extra"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"include": 1}', b"\xff"])
+def test_a_damaged_note_is_no_note(damage: bytes, out: Path, isolated: Path) -> None:
+    (note,) = (isolated / "cache" / ".checkouts").iterdir()
+    note.write_bytes(damage)
+    run = cli("status", str(out))
+    assert (run.code, run.stdout) == (2, "")
+    assert "nothing is known of a checkout" in run.stderr
+
+
+def test_a_directory_that_is_not_there_is_an_error(out: Path, isolated: Path) -> None:
+    out.rename(isolated / "moved")
+    run = cli("status", str(out))
+    assert run.code == 2
+    assert str(out) in run.stderr
