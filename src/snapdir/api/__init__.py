@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from snapdir.api.changelog import Revision, log
+    from snapdir.api.checkouts import StatusReport, status
     from snapdir.api.comparing import DiffOptions, diff, manifest_size, size
     from snapdir.api.copying import sync, sync_all
     from snapdir.api.history import Lineage, ancestors, descendants, lineage, locations, revisions
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from snapdir.api.measuring import bench
     from snapdir.api.naming import resolve_id
     from snapdir.api.progress import Progress, Running, running
-    from snapdir.api.references import manifest_of
+    from snapdir.api.refs import manifest_of
     from snapdir.api.retrieval import checkout, fetch, pull
     from snapdir.api.snapshots import Files, Snapshot, SnapshotFile, open_snapshot
-    from snapdir.api.status import StatusReport, status
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
     from snapdir.catalog.lineage import Relation
     from snapdir.catalog.record import Record
@@ -108,10 +108,10 @@ _HOMES = {
     "snapdir.api.measuring": ("bench",),
     "snapdir.api.naming": ("resolve_id",),
     "snapdir.api.progress": ("Progress", "Running", "running"),
-    "snapdir.api.references": ("manifest_of",),
+    "snapdir.api.refs": ("manifest_of",),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
     "snapdir.api.snapshots": ("Files", "Snapshot", "SnapshotFile", "open_snapshot"),
-    "snapdir.api.status": ("StatusReport", "status"),
+    "snapdir.api.checkouts": ("StatusReport", "status"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
     "snapdir.catalog.lineage": ("Relation",),
     "snapdir.catalog.record": ("Record",),

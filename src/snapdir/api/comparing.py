@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from snapdir.api.naming import full_id
 from snapdir.api.opening import opened
-from snapdir.api.references import Reference, manifests_of, parse_reference
+from snapdir.api.refs import Ref, manifests_of, parse_ref
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound
 from snapdir.model.manifest import Manifest
@@ -32,7 +32,7 @@ class DiffOptions:
 
     @classmethod
     def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
-        """The references of each side, whose snapshots are united: see ``diff``.
+        """The refs of each side, whose snapshots are united: see ``diff``.
 
         Raises:
             InvalidStore: one has a scheme that no store has.
@@ -57,7 +57,7 @@ async def diff(
 ) -> list[DiffEntry]:
     """Files added, deleted and modified between two sides, by path. Manifests only.
 
-    A reference is a store (all its snapshots), ``STORE@ID``, a directory that is no store (which is hashed), or an id.
+    A ref is a store (all its snapshots), ``STORE@ID``, a directory that is no store (which is hashed), or an id.
     A StoreUri is always a store.
 
     Args:
@@ -66,7 +66,7 @@ async def diff(
         unchanged: List files that are the same, too (``=``).
         renames: A deleted and an added file of the same content are one renamed (``R``).
         on_conflict: Two snapshots of one side that disagree about a path are an error, or the last one wins: the last
-            reference, and of a store the snapshot that was stored last.
+            ref, and of a store the snapshot that was stored last.
 
     Raises:
         SideConflict: see ``on_conflict``.
@@ -86,13 +86,11 @@ async def diff(
     return await anyio.to_thread.run_sync(_compared, before, after, unchanged, renames)
 
 
-def _parsed(refs: Iterable[str]) -> list[Reference]:
-    return [parse_reference(ref) for ref in refs]
+def _parsed(refs: Iterable[str]) -> list[Ref]:
+    return [parse_ref(ref) for ref in refs]
 
 
-async def _pinned(
-    refs: Iterable[Reference], snapshot_id: str, config: Config, counters: Counters
-) -> dict[str, Manifest]:
+async def _pinned(refs: Iterable[Ref], snapshot_id: str, config: Config, counters: Counters) -> dict[str, Manifest]:
     """The one snapshot that is asked for, of every store that has it.
 
     Raises:
@@ -143,18 +141,18 @@ async def size(
     """Bytes and counts of one snapshot of a store, or of all of them. Manifests only.
 
     Args:
-        store: A store, or any other reference (see ``diff``).
+        store: A store, or any other ref (see ``diff``).
         id_store: Where to look for a bare id that is not in the cache.
     """
     from snapdir.transfer.compare import Measure
     from snapdir.transfer.manifests import each_manifest
 
     config, counters = config or Config(), counters or Counters()
-    reference = await anyio.to_thread.run_sync(parse_reference, store)
-    if not reference.is_whole_store:
-        (manifest,) = await manifests_of(reference, store=id_store, config=config, counters=counters)
+    ref = await anyio.to_thread.run_sync(parse_ref, store)
+    if not ref.is_whole_store:
+        (manifest,) = await manifests_of(ref, store=id_store, config=config, counters=counters)
         return await anyio.to_thread.run_sync(manifest_size, manifest)
-    async with opened(reference.store or "", config) as source:
+    async with opened(ref.store or "", config) as source:
         if id is not None:
             return measure([await source.read_manifest(await full_id(id, config, source))])
         total = Measure()

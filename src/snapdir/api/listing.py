@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snapdir.api.opening import opened
-from snapdir.api.references import parse_reference
+from snapdir.api.refs import parse_ref
 from snapdir.config import Config
 from snapdir.errors import InvalidStore
 from snapdir.model.manifest import Manifest
@@ -27,15 +27,15 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
     from snapdir.transfer.manifests import each_manifest, published_by_date
 
     config = config or Config()
-    reference = await anyio.to_thread.run_sync(parse_reference, store)
-    if reference.store is None or not reference.is_whole_store:
+    ref = await anyio.to_thread.run_sync(parse_ref, store)
+    if ref.store is None or not ref.is_whole_store:
         raise InvalidStore(f"{store} is no store; write file:///path, ./path or s3://bucket/prefix")
     found: dict[str, SnapshotSummary] = {}
 
     def keep(one: Published, manifest: Manifest) -> None:
         found[one.snapshot_id] = summarise(one, manifest)
 
-    async with opened(reference.store, config) as source:
+    async with opened(ref.store, config) as source:
         published = await published_by_date(source)
         await each_manifest(source, published, keep, limits=config.limits)
     return [found[one.snapshot_id] for one in published]

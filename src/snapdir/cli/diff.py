@@ -133,7 +133,7 @@ def _sides(
     if before or after:
         raise UsageMistake("the arguments FROM TO cannot be used with '--from <REF>' or '--to <REF>'", _context())
     if len(refs) != 2:
-        raise UsageMistake(f"expected two references, FROM and TO, found {len(refs)}", _context())
+        raise UsageMistake(f"expected two refs, FROM and TO, found {len(refs)}", _context())
     return refs[:1], refs[1:]
 
 

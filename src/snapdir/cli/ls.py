@@ -55,10 +55,10 @@ def command(
     Of a store its snapshots are listed, the oldest first, with the date (UTC) they were stored at; of a snapshot what
     lies in PATH.
     """
-    from snapdir.api.references import parse_reference
+    from snapdir.api.refs import parse_ref
 
     wanted = ref or required_store(store)
-    if not parse_reference(wanted).is_whole_store:
+    if not parse_ref(wanted).is_whole_store:
         _list_paths(invocation, wanted, path, recursive=recursive, store=store, as_json=as_json)
     elif path is not None or recursive:
         raise UsageMistake(f"{wanted} is a store: name a snapshot of it, {wanted}@ID", click.get_current_context())

@@ -17,10 +17,10 @@ from snapdir.repository.repository import Published
 from snapdir.stores.urls import StoreUri, StoreURL
 from snapdir.transfer.events import Counters
 
-__all__ = ["Reference", "manifest_of", "manifests_of", "parse_reference"]
+__all__ = ["Ref", "manifest_of", "manifests_of", "parse_ref"]
 
 IN_PROCESS_ONLY = "sync"
-"""The word of the message that refuses other stores; the reference has one for all its verbs."""
+"""The word of the message that refuses other stores; the existing tool has one for all its verbs."""
 
 _ID = re.compile(r"[0-9a-fA-F]{8,64}").fullmatch
 _STORE_AND_ID = re.compile(r"(.+)@([0-9a-fA-F]{8,64})", re.DOTALL).fullmatch
@@ -28,7 +28,7 @@ _HAS_SCHEME = re.compile(r"[a-z0-9]+:").match
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Ref:
     """One of: every snapshot of a store, one of its snapshots, a snapshot of the cache or any store, a directory.
 
     Attributes:
@@ -48,7 +48,7 @@ class Reference:
         return self.store is not None and self.snapshot_id is None
 
 
-def parse_reference(text: str) -> Reference:
+def parse_ref(text: str) -> Ref:
     """What ``text`` stands for. Blocking: a path is looked at.
 
     ``STORE@ID`` needs at least 8 digits behind the last ``@``; a local directory that has the whole text as its name
@@ -59,14 +59,14 @@ def parse_reference(text: str) -> Reference:
         InvalidStore: none of these.
     """
     if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
-        return Reference(text, snapshot_id=text)
+        return Ref(text, snapshot_id=text)
     both = _STORE_AND_ID(text)
     if both and not _is_directory(text):
-        return Reference(text, store=_url(both[1]), snapshot_id=both[2])
+        return Ref(text, store=_url(both[1]), snapshot_id=both[2])
     path = local_path(text)
     if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not _is_store(path):
-        return Reference(text, directory=path)
-    return Reference(text, store=_url(text))
+        return Ref(text, directory=path)
+    return Ref(text, store=_url(text))
 
 
 def _url(text: str) -> str:
@@ -91,7 +91,7 @@ def _is_store(path: str) -> bool:
 
 
 async def manifest_of(
-    reference: str,
+    ref: str,
     *,
     store: str | None = None,
     config: Config | None = None,
@@ -103,33 +103,31 @@ async def manifest_of(
         store: Where to look for an id that is not in the cache.
 
     Raises:
-        SnapdirError: the reference is a whole store.
+        SnapdirError: the ref is a whole store.
         ManifestNotFound: there is no such snapshot.
     """
-    parsed = await anyio.to_thread.run_sync(parse_reference, reference)
+    parsed = await anyio.to_thread.run_sync(parse_ref, ref)
     if parsed.is_whole_store:
-        raise SnapdirError(f"{reference} is a store: name one of its snapshots, {reference}@ID")
+        raise SnapdirError(f"{ref} is a store: name one of its snapshots, {ref}@ID")
     return (await manifests_of(parsed, store=store, config=config or Config(), counters=counters or Counters()))[0]
 
 
-async def manifests_of(
-    reference: Reference, *, store: str | None, config: Config, counters: Counters
-) -> list[Manifest]:
-    """All manifests of a reference; those of a whole store by date, the oldest first."""
+async def manifests_of(ref: Ref, *, store: str | None, config: Config, counters: Counters) -> list[Manifest]:
+    """All manifests of a ref; those of a whole store by date, the oldest first."""
     from snapdir.api.trees import manifest
 
-    if reference.directory is not None:
-        return [await manifest(reference.directory, config=config, counters=counters)]
-    if reference.is_whole_store:
-        return await _all_of(reference.store or "", config)
-    return [await _one_of(reference, store, config)]
+    if ref.directory is not None:
+        return [await manifest(ref.directory, config=config, counters=counters)]
+    if ref.is_whole_store:
+        return await _all_of(ref.store or "", config)
+    return [await _one_of(ref, store, config)]
 
 
-async def _one_of(reference: Reference, store: str | None, config: Config) -> Manifest:
+async def _one_of(ref: Ref, store: str | None, config: Config) -> Manifest:
     """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
-    given = reference.snapshot_id or ""
-    if reference.store is not None:
-        async with opened(reference.store, config) as source:
+    given = ref.snapshot_id or ""
+    if ref.store is not None:
+        async with opened(ref.store, config) as source:
             return await source.read_manifest(await full_id(given, config, source))
     async with opened_or_none(store, config) as source, opened_cache(config) as cache:
         identifier = await full_id(given, config, source)

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from snapdir.api.opening import PathLike, local_path, selection_of
-from snapdir.api.references import Reference, manifests_of
+from snapdir.api.refs import Ref, manifests_of
 from snapdir.config import Config
 from snapdir.disk.checkout_record import CheckoutRecord, read_record
 from snapdir.errors import NotCheckedOut
@@ -76,7 +76,7 @@ async def status(
     config, counters = config or Config(), counters or Counters()
     place = local_path(directory)
     record = await anyio.to_thread.run_sync(_record, place, id, store, config)
-    wanted = Reference(record.snapshot_id, snapshot_id=record.snapshot_id)
+    wanted = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
     (manifest,) = await manifests_of(wanted, store=record.store, config=config, counters=counters)
     selection = selection_of(record.include, record.exclude, record.shard)
     threads = config.limits.hash_threads or min(os.cpu_count() or 1, MAX_HASH_THREADS)
