@@ -48,6 +48,23 @@ def test_a_second_push_follows_the_first(sh: Shell, db: Path, src: Path, store: 
     assert (row["id"], row["location"]) == (pushed, store)
 
 
+@case("CAT-01")
+def test_a_store_is_one_location_however_it_is_spelt(sh: Shell, db: Path, src: Path, store: str, folder: Path) -> None:
+    for spelling in (f"{store}/", str(folder), f"file:{folder}"):
+        sh.push(src, spelling)
+        assert [row["location"] for row in rows(sh.ok("locations"))] == [store]
+        assert len(sh.ok("revisions", "--location", f"{store}/").lines) == 1
+
+
+@case("CAT-02")
+def test_ancestors_go_all_the_way_back(sh: Shell, db: Path, src: Path, store: str, pushed: str) -> None:
+    second = sh.push(edited(src), store)
+    (src / "a.txt").write_text("edited again")
+    third = sh.push(src, store)
+    assert [row["id"] for row in rows(sh.ok("ancestors", "--id", third))] == [second, pushed]
+    assert [row["id"] for row in rows(sh.ok("ancestors", "--depth", "1", "--id", third))] == [second]
+
+
 @case("CAT-03")
 @pytest.mark.parametrize("query", [["revisions", "--location", "/unknown"], ["ancestors", "--id", NO_ID]])
 def test_what_was_never_recorded_has_no_rows(query: list[str], sh: Shell, db: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -12,8 +11,12 @@ import pytest
 
 from tests.conformance.harness import NO_ID, Shell, case, digest_of, files, manifests, plant, sharded
 
-CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
-WRITE = "import sys; open(sys.argv[1], 'ab').write(b'more')"
+WRITE = """
+import ctypes, os, sys
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # root may write what nobody may: the writer goes without that privilege
+ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-c", "import sys; open(sys.argv[1], 'ab').write(b'more')", sys.argv[1]])
+"""
 
 
 @pytest.fixture
@@ -184,13 +187,8 @@ def test_who_has_a_file_open_goes_on_reading_it(sh: Shell, src: Path, store: str
 
 @case("MIR-17")
 def test_a_linked_file_cannot_be_written_through(sh: Shell, pushed: str, store: str, linked: Path) -> None:
-    libc = ctypes.CDLL(None)  # root may write what nobody may: the writer goes without that privilege
-    writer = subprocess.run(
-        [sys.executable, "-c", WRITE, linked / "a.txt"],
-        preexec_fn=lambda: libc.prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0),
-        capture_output=True,
-        check=False,
-    )
+    line = [sys.executable, "-c", WRITE, linked / "a.txt"]
+    writer = subprocess.run(line, capture_output=True, check=False)
     assert b"PermissionError" in writer.stderr
     assert (linked / "a.txt").read_text() == "hello"
     sh.ok("verify", "--store", store, "--id", pushed)
