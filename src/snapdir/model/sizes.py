@@ -13,14 +13,15 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 TIB = 1024 * GIB
+PIB = 1024 * TIB
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII).fullmatch
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgtp]?)(?:i?b)?", re.IGNORECASE | re.ASCII).fullmatch
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_FACTORS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB}
+_FACTORS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": TIB, "p": PIB}
 
 
 def parse_size(text: str, *, option: str = "size") -> int:
-    """Bytes of ``text``: a number, fractions allowed, and an optional K, M, G or T (with i, B, any case; 1024-based).
+    """Bytes of ``text``: a number, fractions allowed, and an optional K, M, G, T or P (with i, B; 1024-based).
 
     Raises:
         InvalidOption: anything else; the message names ``option``.
@@ -39,7 +40,7 @@ def parse_rate(text: str, *, option: str = "--limit-rate") -> int | None:
         InvalidOption: not a rate.
     """
     matched = _SIZE(text.strip())
-    if matched is None or matched[2].lower() == "t":
+    if matched is None or matched[2].lower() in ("t", "p"):
         raise InvalidOption(f"invalid {option} '{text}': expected a wget-style byte rate, e.g. 10M, 512K, or 1G")
     return parse_size(text, option=option) or None
 
