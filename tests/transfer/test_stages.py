@@ -7,7 +7,7 @@ import anyio.lowlevel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.transfer.stages import Budget, Channel, batches, run_workers
+from snapdir.transfer.stages import Budget, Channel, batches, run_workers, start_workers
 
 
 @given(st.lists(st.integers()), st.integers(1, 10))
@@ -90,3 +90,30 @@ async def test_a_share_larger_than_the_budget_passes_alone() -> None:
         await budget.acquire(100)
     budget.release(100)
     assert budget.held == 0
+
+
+async def test_a_worker_is_started_for_every_item_nobody_waits_for_and_no_more_than_allowed() -> None:
+    channel = Channel[int](100)
+    busy: list[int] = []
+    most = 0
+
+    async def work(item: int) -> None:
+        nonlocal most
+        busy.append(item)
+        most = max(most, len(busy))
+        if len(busy) == 3:
+            full.set()
+        await release.wait()
+        busy.remove(item)
+
+    full, release = anyio.Event(), anyio.Event()
+    await channel.put(0)
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            start_workers(group, channel, work, workers=3)
+            for item in range(1, 10):
+                await channel.put(item)
+            await full.wait()
+            release.set()
+            channel.close()
+    assert (busy, most) == ([], 3)

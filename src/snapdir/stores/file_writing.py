@@ -183,7 +183,7 @@ def _sync(path: str) -> None:
 
 
 def _verify(fd: int, body: Body, offset: int) -> None:
-    from crc32c import crc32c
+    from snapdir.hashing.crc32c import crc32c
 
     if isinstance(body, FileRange):
         known = body.crc32c
@@ -199,7 +199,7 @@ def _verify(fd: int, body: Body, offset: int) -> None:
 
 
 def _crc_of_range(fd: int, offset: int, length: int) -> int:
-    from crc32c import crc32c
+    from snapdir.hashing.crc32c import crc32c
 
     checksum = 0
     end = offset + length

@@ -83,13 +83,17 @@ class Channel(Generic[Item]):
         self._takers: deque[anyio.Event] = deque()
         self._givers: deque[anyio.Event] = deque()
         self._closed = False
+        self._call_taker: Callable[[], None] | None = None
 
     async def put(self, item: Item) -> None:
         """Add an item, waiting while ``capacity`` of them wait. Cancellation adds nothing."""
         while len(self._items) >= self._capacity:
             await _turn(self._givers)
         self._items.append(item)
-        _wake_one(self._takers)
+        if self._takers:
+            self._takers.popleft().set()
+        elif self._call_taker is not None:
+            self._call_taker()
 
     def close(self) -> None:
         """No more items come; who takes gets those that are there. Safe to repeat."""
@@ -103,6 +107,12 @@ class Channel(Generic[Item]):
         for _ in ready:
             _wake_one(self._givers)
         return ready
+
+    def take_with(self, call_taker: Callable[[], None]) -> None:
+        """``call_taker`` is called for every item that no taker waits for, those that are there already included."""
+        self._call_taker = call_taker
+        for _ in self._items:
+            call_taker()
 
     def __aiter__(self) -> Channel[Item]:
         return self
@@ -149,7 +159,7 @@ def batches(items: Iterable[Item], count: int) -> Iterable[list[Item]]:
 
 def start_workers(
     group: TaskGroup,
-    source: AsyncIterator[Item] | Iterable[Item],
+    source: Channel[Item] | Iterable[Item],
     work: Callable[[Item], Awaitable[object]],
     *,
     workers: int,
@@ -157,10 +167,10 @@ def start_workers(
     """Run ``work`` on every item of ``source``, up to ``workers`` side by side; the group ends when all are done.
 
     A task lives for many items: starting one costs about 28 µs, taking the next item from a shared iterator 0.1 µs.
+    On a channel one is started only when an item comes that nobody waits for: 256 idle ones take a small push 6 ms.
     """
-    if isinstance(source, AsyncIterator):
-        for _ in range(workers):
-            group.start_soon(_work_async, source, work)
+    if isinstance(source, Channel):
+        source.take_with(_Crew(group, source, work, workers).call)
     else:
         shared = iter(source)
         for _ in range(workers):
@@ -168,7 +178,7 @@ def start_workers(
 
 
 async def run_workers(
-    source: AsyncIterator[Item] | Iterable[Item], work: Callable[[Item], Awaitable[object]], *, workers: int
+    source: Channel[Item] | Iterable[Item], work: Callable[[Item], Awaitable[object]], *, workers: int
 ) -> None:
     """``start_workers`` in a group of its own; returns when the last item is done."""
     async with anyio.create_task_group() as group:
@@ -180,6 +190,23 @@ async def _work(source: Iterable[Item], work: Callable[[Item], Awaitable[object]
         await work(item)
 
 
-async def _work_async(source: AsyncIterator[Item], work: Callable[[Item], Awaitable[object]]) -> None:
-    async for item in source:
-        await work(item)
+class _Crew(Generic[Item]):
+    """The workers of one channel, started one by one."""
+
+    def __init__(
+        self, group: TaskGroup, source: Channel[Item], work: Callable[[Item], Awaitable[object]], workers: int
+    ) -> None:
+        self._group = group
+        self._source = source
+        self._do = work
+        self._to_start = workers
+
+    def call(self) -> None:
+        """One more worker, unless all are there."""
+        if self._to_start:
+            self._to_start -= 1
+            self._group.start_soon(self._work)
+
+    async def _work(self) -> None:
+        async for item in self._source:
+            await self._do(item)

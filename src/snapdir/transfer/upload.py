@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-from crc32c import crc32c
 
 from snapdir.errors import InFluxError, StoreError, local_errors
+from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from anyio.to_thread import run_sync
-from crc32c import crc32c
 
 from snapdir.errors import InFluxError, StoreRefused, local_errors
+from snapdir.hashing.crc32c import crc32c
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.s3.failures import BodyRefused

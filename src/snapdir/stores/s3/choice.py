@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed knows one
 
 from anyio.to_thread import run_sync
 
@@ -51,11 +50,18 @@ def why_not_wire(target: S3Target, environment: Mapping[str, str] = os.environ) 
         return "SNAPDIR_S3_TRANSPORT asks for aiobotocore"
     if target.bucket.startswith("arn:") or target.bucket.endswith("--x-s3"):
         return "access points and S3 Express are signed in a way of their own"
+    return "requests go through a proxy" if _meets_proxy(target) else None
+
+
+def _meets_proxy(target: S3Target) -> bool:
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return False
+    # 8 ms of HTTP and mail that few need.
+    from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
+
     scheme, host, _, _ = target.address
     proxies = getproxies_environment()
-    if scheme in proxies and not proxy_bypass_environment(host, proxies):
-        return "requests go through a proxy"
-    return None
+    return scheme in proxies and not proxy_bypass_environment(host, proxies)
 
 
 def _is_settled(target: S3Target) -> bool:

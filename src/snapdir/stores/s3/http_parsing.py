@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-__all__ = ["END_OF_HEAD", "HEAD_LIMIT_BYTES", "ChunkedDecoder", "MalformedHTTP", "Response", "header_block"]
+__all__ = [
+    "END_OF_HEAD",
+    "HEAD_LIMIT_BYTES",
+    "ChunkedDecoder",
+    "MalformedHTTP",
+    "Response",
+    "header_block",
+    "http_seconds",
+]
 
 END_OF_HEAD = b"\r\n\r\n"
 HEAD_LIMIT_BYTES = 64 << 10
@@ -200,6 +208,17 @@ class ChunkedDecoder:
             self.done = True
         elif _HEADER_LINE.fullmatch(line) is None:
             raise MalformedHTTP(f"malformed trailer {_excerpt(line)}")
+
+
+def http_seconds(date: str) -> float:
+    """Seconds since 1970 of an HTTP date.
+
+    Raises:
+        ValueError: it is none.
+    """
+    from email.utils import parsedate_to_datetime  # 6 ms, for what few runs ever meet
+
+    return parsedate_to_datetime(date).timestamp()
 
 
 def _excerpt(data: bytes) -> str:

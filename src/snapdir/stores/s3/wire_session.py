@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Protocol
 
 import anyio
@@ -17,7 +16,7 @@ from anyio.to_thread import run_sync
 from snapdir.errors import InvalidOption
 from snapdir.stores.base import Body
 from snapdir.stores.s3.failures import Refusal
-from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path
 from snapdir.stores.s3.target import S3Target
@@ -226,6 +225,6 @@ def _server_seconds(refusal: Refusal, response: Response) -> float | None:
             parsed = datetime.fromisoformat(refusal.server_time)
             return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
         header = response.header(b"date")
-        return parsedate_to_datetime(header.decode("latin-1")).timestamp() if header else None
+        return http_seconds(header.decode("latin-1")) if header else None
     except ValueError:
         return None

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 
 from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreRefused
 from snapdir.stores.base import Body, ObjectInfo, checked_range
 from snapdir.stores.s3 import answers
 from snapdir.stores.s3.checksums import encoded
 from snapdir.stores.s3.failures import Asked, refusal_error
-from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
 from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
@@ -273,6 +272,6 @@ def _checksum(crc32c: int | None) -> Mapping[bytes, bytes]:
 
 def _http_seconds(header: bytes | None) -> float | None:
     try:
-        return parsedate_to_datetime(header.decode("latin-1")).timestamp() if header else None
+        return http_seconds(header.decode("latin-1")) if header else None
     except ValueError:
         return None
