@@ -22,6 +22,7 @@ from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import Body, Store, Upload, first_page
+from snapdir.stores.blocks import BlockSink
 
 __all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Published", "Repository", "verified_manifest"]
 
@@ -182,6 +183,20 @@ class Repository:
         """
         received = await self.objects.read_into(object_key(digest), buffer, start=start)
         if received != len(buffer):
+            raise CorruptObject(
+                self.object_name(digest), expected=digest, actual=f"an object of only {start + received} bytes"
+            )
+
+    async def read_range_through(self, digest: Digest, sink: BlockSink, *, start: int, length: int) -> None:
+        """Pass an object's bytes to ``sink``, in order. Not verified: only a whole object can be.
+
+        Raises:
+            CorruptObject: the object ends early.
+        """
+        begin = sink.consumed
+        await self.objects.read_through(object_key(digest), sink, start=start, length=length)
+        received = sink.consumed - begin
+        if received != length:
             raise CorruptObject(
                 self.object_name(digest), expected=digest, actual=f"an object of only {start + received} bytes"
             )

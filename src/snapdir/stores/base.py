@@ -9,6 +9,7 @@ from typing import Protocol
 
 from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.model.sizes import GIB, MIB, TIB
+from snapdir.stores.blocks import BlockSink
 
 __all__ = [
     "Body",
@@ -164,6 +165,14 @@ class Store(Protocol):
 
         Raises:
             ObjectNotFound: nothing at ``key``.
+        """
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        """Pass up to ``length`` bytes from ``start`` to ``sink``, in order; fewer only at the object's end.
+
+        Raises:
+            ObjectNotFound: nothing at ``key``.
+        Cancellation: nothing is passed to ``sink`` afterwards, and its block is not touched any more.
         """
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:

@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.errors import ObjectNotFound, StoreRefused
 from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo
+from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.file_failures import in_thread
 from snapdir.stores.file_listing import listed
 from snapdir.stores.file_upload import FileUpload
@@ -79,6 +80,9 @@ class FileStore(NoServerCopy):
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         return await self._at(key, lambda path: _read_into(key, path, buffer, start))
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        await read_blocks(lambda view, at: self.read_into(key, view, start=at), sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self._at(key, lambda _: self._writer.write(key, body, if_absent), writing=True)

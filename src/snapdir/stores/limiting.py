@@ -12,6 +12,7 @@ import anyio
 from snapdir.errors import ConnectionFailed, Throttled
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import Body, ObjectInfo, Store, Upload, body_length
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.wrapper import StoreWrapper
 
 __all__ = ["LimitingStore", "RequestWindow", "TokenBucket"]
@@ -221,6 +222,10 @@ class LimitingStore(StoreWrapper):
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         async with self.place(len(buffer)):
             return await self.inner.read_into(key, buffer, start=start)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        async with self.place(length):
+            await self.inner.read_through(key, sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         async with self.place(body_length(body)):

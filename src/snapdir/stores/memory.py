@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import TIB
 from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo
+from snapdir.stores.blocks import BlockSink, read_blocks
 
 __all__ = ["MemoryStore", "MemoryUpload"]
 
@@ -60,6 +61,9 @@ class MemoryStore(NoServerCopy):
         data = await self.read(key, start=start, length=len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        await read_blocks(lambda view, at: self.read_into(key, view, start=at), sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         if if_absent and key in self.objects:

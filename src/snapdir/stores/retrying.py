@@ -14,6 +14,7 @@ import anyio
 
 from snapdir.errors import ConnectionFailed, StoreError, Throttled, TransientStoreError
 from snapdir.stores.base import Body, ObjectInfo, Store, Upload
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
 
@@ -171,6 +172,17 @@ class RetryingStore(StoreWrapper):
                 raise
 
         return await self._retry(read_rest)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        """Each attempt goes on behind what ``sink`` has consumed."""
+        begin = sink.consumed
+
+        async def read_rest() -> None:
+            done = sink.consumed - begin
+            if done < length:
+                await self.inner.read_through(key, sink, start=start + done, length=length - done)
+
+        await self._retry(read_rest)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self._retry(partial(self.inner.write, key, body, if_absent=if_absent))

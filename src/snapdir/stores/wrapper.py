@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Store, Upload
+from snapdir.stores.blocks import BlockSink
 
 __all__ = ["StoreWrapper"]
 
@@ -38,6 +39,9 @@ class StoreWrapper:
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         return await self.inner.read_into(key, buffer, start=start)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        await self.inner.read_through(key, sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.inner.write(key, body, if_absent=if_absent)

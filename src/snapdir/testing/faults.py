@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from snapdir.errors import AccessDenied, ConnectionFailed, StoreError, Throttled
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Store, Upload
+from snapdir.stores.blocks import BlockSink
 
 __all__ = ["FaultyStore"]
 
@@ -97,6 +98,14 @@ class FaultyStore:
             buffer[received // 2] ^= 1
         return received // 2 if word == "short" else received
 
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        word = self._next("read", key)
+        if word == "short":
+            length //= 2
+        if word == "flip":
+            sink = _Flipped(sink)
+        await self._faulty(word, key, lambda: self._inner.read_through(key, sink, start=start, length=length))
+
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.call("write", key, lambda: self._inner.write(key, body, if_absent=if_absent))
 
@@ -134,6 +143,20 @@ class FaultyStore:
         if word == "lost":
             raise ConnectionFailed(f"{key}: connection reset (on request)", key=key)
         return result
+
+
+class _Flipped(BlockSink):
+    """Passes on what it gets with one bit of the first block turned."""
+
+    def __init__(self, inner: BlockSink) -> None:
+        super().__init__(inner.block, lambda _: None)
+        self._inner = inner
+
+    def put(self, length: int) -> None:
+        if not self.consumed:
+            self.block[length // 2] ^= 1
+        self._inner.put(length)
+        self.consumed += length
 
 
 class FaultyUpload:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -10,19 +9,17 @@ from typing import NamedTuple
 import anyio
 import anyio.to_thread
 
-from snapdir.disk.temporaries import write_at
-from snapdir.errors import SnapdirError, local_errors
-from snapdir.hashing.files import hash_descriptor
+from snapdir.errors import CorruptObject, SnapdirError
 from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
-from snapdir.repository.repository import Repository
+from snapdir.repository.repository import READ_ATTEMPTS, Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import Landing
+from snapdir.transfer.large_objects import LargeObjects
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.local_copy import place_local_objects
-from snapdir.transfer.parts import Part
 from snapdir.transfer.plan import Wanted
-from snapdir.transfer.ranges import Begun, RangeReader
+from snapdir.transfer.ranges import RangeReader
 from snapdir.transfer.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.true_size import with_true_size
 
@@ -89,8 +86,9 @@ class _Download:
 
     async def run(self, wanted: list[Wanted]) -> None:
         limit = self._limits.large_bytes
-        small = [one for one in wanted if one.size is None or one.size <= limit]
-        large = [one for one in wanted if one.size is not None and one.size > limit]
+        largest = self._source.objects.capabilities.max_object_bytes
+        large = [one for one in wanted if one.size is not None and limit < one.size <= largest]
+        small = [one for one in wanted if one.size is None or not limit < one.size <= largest]
         arrivals = Channel[Arrival](2 * self._limits.batch_files)
 
         async def receive(one: Wanted) -> None:
@@ -101,9 +99,17 @@ class _Download:
                 landing.start_soon(self._place_arrivals, arrivals)
             async with anyio.create_task_group() as receiving:
                 workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
-                start_workers(receiving, large, receive, workers=min(LARGE_OBJECTS_AT_ONCE, len(large)))
+                receiving.start_soon(self._receive_large, large)
                 start_workers(receiving, small, receive, workers=workers)
             arrivals.close()
+
+    async def _receive_large(self, large: list[Wanted]) -> None:
+        for one, _ in await self._large_objects().receive(large):
+            with _while_fetching(one):
+                await self._receive_verified(one)
+
+    def _large_objects(self) -> LargeObjects:
+        return LargeObjects(self._source, self._landing, self._limits, self._counters, memory=self._memory)
 
     async def _receive(self, one: Wanted, arrivals: Channel[Arrival]) -> None:
         with _while_fetching(one):
@@ -111,7 +117,6 @@ class _Download:
                 await self._receive_verified(one)
             else:
                 await self._receive_small(one, one.size, arrivals)
-        self._counters.objects_received += 1
 
     async def _receive_small(self, one: Wanted, size: int, arrivals: Channel[Arrival]) -> None:
         """Fetch an object that is to be hashed where it is written: off the loop, among others."""
@@ -134,6 +139,7 @@ class _Download:
                 damaged = await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
             finally:
                 self._memory.release(sum(arrival.size for arrival in batch))
+            self._counters.objects_received += len(batch) - len(damaged)
             for one in damaged:
                 with _while_fetching(one):
                     await self._receive_verified(one)
@@ -143,39 +149,22 @@ class _Download:
 
         async def receive(size: int) -> None:
             if size > self._limits.large_bytes:
-                await self._receive_large(one, size)
+                await self._receive_alone(Wanted(one.digest, size, one.path, one.targets))
                 return
             async with self._memory.share(size):
                 arrival = Arrival(one, size, await self._source.read_object(one.digest, size))
                 await anyio.to_thread.run_sync(_place_batch, [arrival], self._landing, self._counters)
+            self._counters.objects_received += 1
 
         await with_true_size(self._source, one, receive)
 
-    async def _receive_large(self, one: Wanted, size: int) -> None:
-        descriptor = await anyio.to_thread.run_sync(self._landing.open_temporary, one)
-
-        def write(part: Part, data: memoryview) -> None:
-            with local_errors(self._landing.temporaries):
-                write_at(descriptor, data, part.offset)
-
-        try:
-            begun = await anyio.to_thread.run_sync(_begun, descriptor, size)
-            await self._ranges.read_verified(one.digest, size, write, begun=begun)
-            await anyio.to_thread.run_sync(os.ftruncate, descriptor, size)
-            await anyio.to_thread.run_sync(self._landing.place_temporary, one, descriptor)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._landing.drop, one)
-            raise
-        finally:
-            os.close(descriptor)
-        self._counters.files_done += len(one.targets)
-
-
-def _begun(descriptor: int, size: int) -> Begun:
-    """What an earlier run has left in a temporary, hashed."""
-    hasher, length = hash_descriptor(descriptor, limit_bytes=size)
-    return Begun(length, hasher)
+    async def _receive_alone(self, one: Wanted) -> None:
+        """A large object, again while it comes damaged."""
+        for _ in range(READ_ATTEMPTS - 1):
+            damaged = await self._large_objects().receive([one])
+            if not damaged:
+                return
+        raise CorruptObject(self._source.object_name(one.digest), expected=one.digest, actual=damaged[0].actual)
 
 
 def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> list[Wanted]:

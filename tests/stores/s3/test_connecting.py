@@ -12,7 +12,8 @@ import pytest
 
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.pool import Pool
-from snapdir.stores.s3.wire import ConnectFailed, ConnectionLost, ConnectTimeout, Timeouts, TLSFailed
+from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.wire import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
 from tests.stores.s3.scripted_server import Peer, Script, answer, client_tls, ok, serve, server_tls
 
 

@@ -11,7 +11,8 @@ from contextlib import suppress
 import pytest
 
 from snapdir.stores.s3.pool import Pool
-from snapdir.stores.s3.wire import ConnectionLost, PoolClosed, Timeouts
+from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.wire import ConnectionLost, PoolClosed
 from tests.stores.s3.scripted_server import Peer, Script, answer, ok, serve, until
 
 

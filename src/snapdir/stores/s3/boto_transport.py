@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import anyio
+from anyio.to_thread import run_sync
 
 from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRefused
 from snapdir.stores.base import Body, ObjectInfo, checked_range
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.retrying import BodyCutShort
 from snapdir.stores.s3.boto_answers import (
     copied,
@@ -66,13 +68,17 @@ class BotoTransport:
     async def get(self, key: str, *, start: int, length: int | None) -> bytes:
         asked = Asked(self._target, "GET", key)
         blocks: list[bytes] = []
-        await self._receive(asked, start, length, blocks.append)
+
+        async def take(block: bytes) -> None:
+            blocks.append(block)
+
+        await self._receive(asked, start, length, take)
         return b"".join(blocks)
 
     async def get_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         received = 0
 
-        def take(block: bytes) -> None:
+        async def take(block: bytes) -> None:
             nonlocal received
             end = checked_range(key, received + len(block), len(buffer))
             buffer[received:end] = block
@@ -85,6 +91,29 @@ class BotoTransport:
                 raise
             raise BodyCutShort(error.args[0], key=key, received=received) from error
         return received
+
+    async def get_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        filled = received = 0
+
+        async def take(data: bytes) -> None:
+            nonlocal filled, received
+            received = checked_range(key, received + len(data), length)
+            while data:
+                piece = data[: len(sink.block) - filled]
+                sink.block[filled : filled + len(piece)] = piece
+                filled, data = filled + len(piece), data[len(piece) :]
+                if filled == len(sink.block):
+                    await run_sync(sink.put, filled)
+                    filled = 0
+
+        try:
+            await self._receive(Asked(self._target, "GET", key), start, length, take)
+        except ConnectionFailed as error:
+            if not sink.consumed:
+                raise
+            raise BodyCutShort(error.args[0], key=key, received=0) from error
+        if filled:
+            await run_sync(sink.put, filled)
 
     async def put(self, key: str, body: Body, *, crc32c: int | None, if_absent: bool) -> bool:
         asked = Asked(self._target, "PUT", key)
@@ -251,7 +280,9 @@ class BotoTransport:
                 finally:
                     await stream.settle()
 
-    async def _receive(self, asked: Asked, start: int, length: int | None, take: Callable[[bytes], None]) -> None:
+    async def _receive(
+        self, asked: Asked, start: int, length: int | None, take: Callable[[bytes], Awaitable[None]]
+    ) -> None:
         """GET a range and pass its blocks on as they come. A range behind the end of the object is empty."""
         wanted = range_header(start, length)
         parameters = {"Key": self._target.full_key(asked.key or "")} | ({"Range": wanted} if wanted else {})
@@ -276,7 +307,7 @@ class BotoTransport:
                     received = 0
                     while block := await self._block(asked, body, scope):
                         received += len(block)
-                        take(block)
+                        await take(block)
                 finally:
                     body.close()  # ends the connection unless the body was read to its end
         if expected is not None and received < expected:

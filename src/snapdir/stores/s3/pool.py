@@ -8,16 +8,20 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Self
 
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.bodies import Body, body_length
 from snapdir.stores.s3.connecting import Endpoint, open_connection
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
-from snapdir.stores.s3.wire import Connection, Request, Timeouts
+from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.wire import Connection, Request
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectionLost, PoolClosed
 
 __all__ = ["MAX_BODY_BYTES", "Pool"]
@@ -84,6 +88,8 @@ class Pool:
         self._surplus: set[Connection] = set()  # of those, what is being closed because the cap was lowered
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
+        # A thread is started when a body needs one, up to one a connection: each stays with its body to the end.
+        self._threads = ThreadPoolExecutor(max(1, self._max_connections), "snapdir-body")
         self._book.forget()
 
     @property
@@ -103,9 +109,10 @@ class Pool:
         headers: bytes = b"",
         body: Body | None = None,
         *,
-        into: memoryview | None = None,
+        into: memoryview | BlockSink | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         expect_continue: bool = False,
+        check: Callable[[Response], None] | None = None,
     ) -> Response:
         """Send one request and receive its whole response, whatever its status.
 
@@ -115,9 +122,11 @@ class Pool:
             body: Bytes, or a range of an open file, which stays open until the call returns. A file goes out by
                 sendfile over plain TCP, and in blocks over TLS.
             into: A writable buffer of bytes for the body of a 2xx, received there without a copy. It must be as long
-                as the body at least. Bodies of other responses are in ``Response.body``.
-            max_body_bytes: The longest body of a 2xx if ``into`` is None.
+                as the body at least. Bodies of other responses are in ``Response.body``. A BlockSink takes a body of
+                known length block by block; no thread has its block when this returns or raises.
+            max_body_bytes: The longest body of a 2xx if ``into`` is no buffer.
             expect_continue: Send the body only when the server asks for it, or stays silent for a while.
+            check: Sees the head of a 2xx before its body goes anywhere; what it raises leaves here.
 
         Raises:
             WireError: no whole response came; its subclasses say why.
@@ -126,10 +135,10 @@ class Pool:
         """
         if os.getpid() != self._pid or asyncio.get_running_loop() is not self._loop:
             self._adopt_loop()
-        if into is not None and (into.readonly or into.itemsize != 1 or into.ndim != 1):
+        if isinstance(into, memoryview) and (into.readonly or into.itemsize != 1 or into.ndim != 1):
             raise ValueError("into must be a flat writable buffer of bytes")
         head = self._head(method, target, headers, body, expect_continue)
-        request = Request(head, body, method == b"HEAD", into, max_body_bytes, expect_continue)
+        request = Request(head, body, method == b"HEAD", into, max_body_bytes, expect_continue, check)
         connection = self._idle.pop() if self._idle else await self._acquire()
         try:
             response = await connection.exchange(request)
@@ -137,7 +146,7 @@ class Pool:
             if lost.response_started or connection.exchanges == 1 or method not in _REPEATABLE:
                 raise
         except BaseException:
-            connection.abort()
+            await _end(connection)
             raise
         else:
             self._release(connection)
@@ -152,7 +161,7 @@ class Pool:
         try:
             response = await connection.exchange(request)
         except BaseException:
-            connection.abort()
+            await _end(connection)
             raise
         self._release(connection)
         return response
@@ -207,7 +216,7 @@ class Pool:
 
     async def _connect(self) -> Connection:
         host, port = self._endpoint.host, self._endpoint.port
-        make = partial(Connection, host, port, self._timeouts, self._scratch, self._on_lost)
+        make = partial(Connection, host, port, self._timeouts, self._scratch, self._on_lost, self._threads)
         try:
             connection = await open_connection(
                 self._endpoint, self._book, make, connect_seconds=self._timeouts.connect_seconds
@@ -301,6 +310,7 @@ class Pool:
             if not waiter.done():
                 waiter.set_exception(PoolClosed(self._endpoint.host, self._endpoint.port))
         self._waiters.clear()
+        self._threads.shutdown(wait=False)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -317,3 +327,12 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _end(connection: Connection) -> None:
+    """Close it at once; a thread that still has a block of its response is waited for, cancelled or not."""
+    connection.abort()
+    settling = asyncio.ensure_future(connection.settled())
+    while not settling.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(settling)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http_parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, ChunkedDecoder, MalformedHTTP, Response
 
 __all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "ResponseReceiver"]
@@ -18,9 +21,13 @@ class ResponseReceiver:
     ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
     to its destination, except for what came along with its head.
 
+    A body that goes to a BlockSink comes to a halt with every full block: then ``full_bytes`` says how much is in it,
+    and nothing may be fed before ``emptied()``.
+
     Attributes:
         received: Bytes of the current response, its head and interim responses included.
         continued: The server has said ``100 Continue``.
+        full_bytes: Bytes of a block that waits to be consumed; 0 where none does.
     """
 
     def __init__(self, scratch: bytearray) -> None:
@@ -31,27 +38,42 @@ class ResponseReceiver:
         self._collected = bytearray()  # a body for ``Response.body`` that came in pieces
         self.begin(method_is_head=False, into=None, max_body_bytes=0)
 
-    def begin(self, *, method_is_head: bool, into: memoryview | None, max_body_bytes: int) -> None:
+    def begin(
+        self,
+        *,
+        method_is_head: bool,
+        into: memoryview | BlockSink | None,
+        max_body_bytes: int,
+        check: Callable[[Response], None] | None = None,
+    ) -> None:
         """Expect a response.
 
         Args:
             into: Where the body of a 2xx goes; None: into ``Response.body``.
-            max_body_bytes: The longest body of a 2xx that goes into ``Response.body``.
+            max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
+            check: Sees a 2xx before its body does anything; what it raises leaves ``feed()``.
         """
         self._method_is_head = method_is_head
+        self._check = check
+        self._sink: BlockSink | None = None
+        if isinstance(into, BlockSink):
+            self._sink, into = into, into.block
         self._into = into
         self._limit = max_body_bytes
         self._response: Response | None = None
         self._target: memoryview | None = None  # where a body of known length goes
         self._decoder: ChunkedDecoder | None = None
         self._filled = 0
+        self._to_come = 0  # of a body of known length, behind the block
+        self._passed = 0  # bytes of the body that left with blocks
+        self.full_bytes = 0
         self.received = 0
         self.continued = False
         self._interim = 0
 
     def forget(self) -> None:
         """Let go of the caller's buffer and of everything else."""
-        self._target = self._into = self._response = self._partial = None
+        self._target = self._into = self._response = self._partial = self._sink = self._check = None
 
     def buffer(self) -> memoryview:
         """Where to put the next bytes; never empty."""
@@ -72,7 +94,36 @@ class ResponseReceiver:
         if self._target is None:
             return self._receive_unmeasured(response, self._view[:count])
         self._filled += count
-        return self._complete(response) if self._filled == len(self._target) else None
+        return self._measured(response) if self._filled == len(self._target) else None
+
+    @property
+    def in_block(self) -> tuple[int, int]:
+        """Of a body that goes to a BlockSink: bytes that are in the block, and bytes still to come; else zeros."""
+        if self._sink is None or self._target is None:
+            return 0, 0
+        return self._filled, len(self._target) - self._filled + self._to_come
+
+    def drained(self) -> Response | None:
+        """Somebody else has received and consumed the rest of the body: the response."""
+        if self._response is None:
+            return None  # forgotten meanwhile
+        filled, to_come = self.in_block
+        self.received += to_come
+        self._passed += filled + to_come
+        self._filled = self.full_bytes = 0
+        return self._complete(self._response)
+
+    def emptied(self) -> Response | None:
+        """The block was consumed: the response, if that was its end."""
+        self._passed += self.full_bytes
+        self._filled = self.full_bytes = 0
+        if self._response is None or self._into is None:
+            return None  # forgotten meanwhile
+        if not self._to_come:
+            return self._complete(self._response)
+        self._target = self._into[: self._to_come]
+        self._to_come -= len(self._target)
+        return None
 
     def end(self) -> Response | None:
         """The peer has closed in good order: the response, if it is one whose body ends that way."""
@@ -114,9 +165,12 @@ class ResponseReceiver:
         self._response = response
         if response.status >= 300:
             self._into, self._limit = None, ERROR_BODY_BYTES
-        elif self._into is not None:
+            self._sink = None
+        elif self._into is not None and self._sink is None:
             self._limit = len(self._into)
         length = response.content_length
+        if self._check is not None and response.status < 300:
+            self._check(response)
         if self._method_is_head or response.status in _WITHOUT_BODY:
             self._into = None
             return self._begin_measured(response, 0, rest)
@@ -147,9 +201,17 @@ class ResponseReceiver:
             self._target = memoryview(self._collected)
         else:
             self._target = self._into[:length]
+            self._to_come = length - len(self._target)
         self._target[:come] = rest[:come]
         self._filled = come
-        return self._complete(response) if come == length else None
+        return self._measured(response) if come == len(self._target) else None
+
+    def _measured(self, response: Response) -> Response | None:
+        """What was measured out has come: the whole body, or a block of it."""
+        if self._sink is None or not self._filled:
+            return self._complete(response)
+        self.full_bytes = self._filled
+        return None
 
     def _receive_unmeasured(self, response: Response, data: memoryview) -> Response | None:
         if self._decoder is None:
@@ -172,7 +234,7 @@ class ResponseReceiver:
         self._filled = filled
 
     def _complete(self, response: Response) -> Response:
-        response.received = self._filled
+        response.received = self._passed + self._filled
         if self._into is None:
             response.body = bytes(self._collected)
             self._collected = bytearray()

@@ -10,6 +10,7 @@ import anyio
 from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.checksums import Checksums
 from snapdir.stores.s3.choice import choose_transport
 from snapdir.stores.s3.multipart import S3Upload
@@ -110,6 +111,12 @@ class S3Store:
             await self.stat(key)
             return 0
         return await self._transport.get_into(key, buffer, start=start)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        if not length:
+            await self.stat(key)
+            return
+        await self._transport.get_through(key, sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         """Store ``body``. Where racing writers cannot be told apart, ``if_absent`` looks first.

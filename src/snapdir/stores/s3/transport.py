@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from snapdir.stores.base import Body, ObjectInfo
+from snapdir.stores.blocks import BlockSink
 
 __all__ = ["ListPage", "PendingUpload", "Transport", "UploadedPart"]
 
@@ -57,6 +58,14 @@ class Transport(Protocol):
 
         Raises:
             BodyCutShort: the body ended early; what came is in the buffer.
+            InvalidResponse: another range than the one asked for, or more of it.
+        """
+
+    async def get_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        """Pass the range to ``sink``, fewer bytes only at the object's end. ``length`` is not 0.
+
+        Raises:
+            BodyCutShort: the body ended early, behind what ``sink`` has consumed.
             InvalidResponse: another range than the one asked for, or more of it.
         """
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import math
 import os
 import struct
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import cast
 
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.bodies import (
     Body,
     FileRange,
@@ -26,8 +27,10 @@ from snapdir.stores.s3.bodies import (
     body_length,
     read_small,
 )
+from snapdir.stores.s3.draining import Drain, EndedEarly
 from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
 from snapdir.stores.s3.receiving import ERROR_BODY_BYTES, ResponseReceiver
+from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import (
     BodyTruncated,
     BodyUnreadable,
@@ -59,44 +62,11 @@ __all__ = [
     "Response",
     "StallTimeout",
     "TLSFailed",
-    "Timeouts",
     "WireError",
 ]
 
 # Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
 JOINED_BYTES = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long to wait for what, in seconds; all finite. A limit is noticed up to half of itself late, 2 s at most.
-
-    Attributes:
-        connect_seconds: For a connection: name look-up, every address tried, TLS handshake.
-        first_byte_seconds: From the last byte of a request reaching the server's host to the first of its response.
-        stall_seconds: Without any byte moving, while a request or a response is under way.
-        idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
-        continue_seconds: For ``100 Continue``, where it was asked for; then the body is sent anyway.
-        resolve_seconds: A name's addresses are looked up again after this.
-    """
-
-    connect_seconds: float = 10.0
-    first_byte_seconds: float = 30.0
-    stall_seconds: float = 20.0
-    idle_seconds: float = 15.0
-    continue_seconds: float = 1.0
-    resolve_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            seconds = getattr(self, field.name)
-            if not 0 < seconds < math.inf:
-                raise ValueError(f"{field.name} must be positive and finite, not {seconds}")
-
-    @property
-    def sweep_seconds(self) -> float:
-        """How often connections are looked at."""
-        return min(1.0, self.first_byte_seconds / 4, self.stall_seconds / 4, self.idle_seconds / 4)
 
 
 @dataclass(slots=True)
@@ -106,17 +76,19 @@ class Request:
     Attributes:
         head: Everything up to and including the empty line.
         method_is_head: The response has no body, whatever its headers say.
-        into: Where the body of a 2xx goes; None: into ``Response.body``.
-        max_body_bytes: The longest body of a 2xx that goes into ``Response.body``.
+        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
+        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
+        check: Sees the head of a 2xx before its body goes anywhere; what it raises is what the exchange fails with.
         expect_continue: Hold the body back until the server asks for it (the head says ``Expect: 100-continue``).
     """
 
     head: bytes
     body: Body | None
     method_is_head: bool
-    into: memoryview | None
+    into: memoryview | BlockSink | None
     max_body_bytes: int
     expect_continue: bool = False
+    check: Callable[[Response], None] | None = None
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -131,8 +103,16 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, host: str, port: int, timeouts: Timeouts, scratch: bytearray, on_lost: Callable[[Connection], None]
+        self,
+        host: str,
+        port: int,
+        timeouts: Timeouts,
+        scratch: bytearray,
+        on_lost: Callable[[Connection], None],
+        threads: Executor | None = None,
     ) -> None:
+        """``threads`` consume the bodies that go to a BlockSink; None: the loop's own."""
+        self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._host, self._port, self._timeouts = host, port, timeouts
         self._receiver = ResponseReceiver(scratch)
@@ -147,6 +127,9 @@ class Connection(asyncio.BufferedProtocol):
         self._sent_at_once = 0  # body bytes that left together with their head
         self._refusal: OSError | None = None
         self._deferred: Response | None = None  # complete, but a thread may still be sending the request
+        self._sink: BlockSink | None = None
+        self._consuming: asyncio.Future[None] | None = None  # a thread has the sink's block
+        self._drainer: Drain | None = None
         self._continue_timer: asyncio.TimerHandle | None = None
         self.activity = self._seen_activity = self._seen_unsent = 0
         self._seen_at = self._loop.time()
@@ -165,8 +148,12 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._future = future = self._loop.create_future()
         self._receiver.begin(
-            method_is_head=request.method_is_head, into=request.into, max_body_bytes=request.max_body_bytes
+            method_is_head=request.method_is_head,
+            into=request.into,
+            max_body_bytes=request.max_body_bytes,
+            check=request.check,
         )
+        self._sink = request.into if isinstance(request.into, BlockSink) else None
         self.exchanges += 1
         self.activity += 1
         transport, body = self._transport, request.body
@@ -250,10 +237,66 @@ class Connection(asyncio.BufferedProtocol):
         except MalformedHTTP as error:
             self._violate(str(error))
             return
+        except Exception as error:  # the request's own check
+            self._fail(error)
+            return
         if response is not None:
             self._complete(response)
+        elif self._sink is not None and self._transport is not None and self._is_to_drain():
+            self._drain(self._sink, self._transport)
         elif self._continue_timer is not None and self._receiver.continued:
             self._send_held_body()
+
+    def _is_to_drain(self) -> bool:
+        return self._receiver.in_block != (0, 0) if self._plain else self._receiver.full_bytes > 0
+
+    def _drain(self, sink: BlockSink, transport: asyncio.Transport) -> None:
+        """Leave the rest of the body to a thread, all of it where that can be; nothing is received here meanwhile."""
+        transport.pause_reading()
+        if self._plain:
+            filled, left = self._receiver.in_block
+            original = transport.get_extra_info("socket")
+            self._drainer = Drain(original, sink, filled=filled, left=left, stall_seconds=self._timeouts.stall_seconds)
+            self._consuming = self._loop.run_in_executor(self._threads, self._drainer.run)
+        else:
+            self._consuming = self._loop.run_in_executor(self._threads, sink.put, self._receiver.full_bytes)
+        self._consuming.add_done_callback(self._consumed)
+
+    def _consumed(self, consumed: asyncio.Future[None]) -> None:
+        drained, self._drainer, self._consuming = self._drainer is not None, None, None
+        self.activity += 1
+        error = consumed.exception()
+        if self._future is None:
+            return
+        if error is not None:
+            self._fail(self._drain_failure(error))
+            return
+        response = self._receiver.drained() if drained else self._receiver.emptied()
+        if self._transport is not None:
+            self._transport.resume_reading()
+        if response is not None:
+            self._complete(response)
+        elif self._transport is None:
+            self._fail(self._lost("closed by the server"))
+
+    def _drain_failure(self, error: BaseException) -> BaseException:
+        """The wire's word for what ended a drain; what the sink raised is left as it is."""
+        sent, received = self._progress()
+        if isinstance(error, EndedEarly):
+            return self._lost("closed by the server")
+        if isinstance(error, TimeoutError):
+            seconds = self._timeouts.stall_seconds
+            return StallTimeout(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received)
+        if isinstance(error, OSError):
+            failure = self._lost(str(error))
+            failure.__cause__ = error
+            return failure
+        return error
+
+    async def settled(self) -> None:
+        """Wait for the thread that may still have a sink's block, whatever became of the exchange."""
+        while self._consuming is not None:
+            await asyncio.wait([self._consuming])
 
     def eof_received(self) -> bool:
         # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
@@ -266,7 +309,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
         self._transport = None
-        if self._future is not None and self._deferred is None:
+        if self._future is not None and self._deferred is None and self._consuming is None:
             cause = exc or self._refusal
             failure = self._lost("closed by the server" if cause is None else str(cause))
             failure.__cause__ = cause
@@ -303,6 +346,8 @@ class Connection(asyncio.BufferedProtocol):
         self._deferred = None
         self._settle()
         self._receiver.forget()
+        if self._drainer is not None:
+            self._drainer.stop()
         if self._transport is not None:
             self._transport.abort()
 
@@ -314,7 +359,7 @@ class Connection(asyncio.BufferedProtocol):
             self._continue_timer.cancel()
             self._continue_timer = None
 
-    def _fail(self, error: WireError) -> None:
+    def _fail(self, error: BaseException) -> None:
         future = self._future
         self.abort()
         if future is not None and not future.done():
@@ -354,7 +399,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
-        if self.activity != self._seen_activity:
+        if self._consuming is not None:
+            self._seen_at = now  # a slow disk is no slow server
+        elif self.activity != self._seen_activity:
             self._seen_activity, self._seen_at = self.activity, now
         elif self._future is None:
             if now - self._seen_at >= self._timeouts.idle_seconds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -15,12 +15,13 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import InvalidOption
 from snapdir.stores.base import Body
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.failures import Refusal
 from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path
 from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.wire import Timeouts
+from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.settings import StoreSettings
 
 __all__ = ["CredentialSource", "Signature", "WireSession"]
@@ -105,8 +106,9 @@ class WireSession:
         headers: Mapping[bytes, bytes],
         body: Body | None,
         *,
-        into: memoryview | None,
+        into: memoryview | BlockSink | None,
         max_body_bytes: int,
+        check: Callable[[Response], None] | None = None,
     ) -> Response:
         """Sign and send one request, ``prepare`` done.
 
@@ -124,7 +126,9 @@ class WireSession:
             payload_hash=EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD,
         )
         target = path + b"?" + query if query else path
-        return await self._pool.request(method, target, lines, body, into=into, max_body_bytes=max_body_bytes)
+        return await self._pool.request(
+            method, target, lines, body, into=into, max_body_bytes=max_body_bytes, check=check
+        )
 
     async def correct(self, refusal: Refusal, response: Response, made: set[str], signature: Signature) -> str | None:
         """Mend what a refusal complains of, each kind once a request; its name, or None where nothing can be mended.

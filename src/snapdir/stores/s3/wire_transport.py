@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreRefused
 from snapdir.stores.base import Body, ObjectInfo, checked_range
+from snapdir.stores.blocks import BlockSink, read_blocks
+from snapdir.stores.retrying import BodyCutShort
 from snapdir.stores.s3 import answers
 from snapdir.stores.s3.checksums import encoded
 from snapdir.stores.s3.failures import Asked, refusal_error
@@ -59,6 +61,23 @@ class WireTransport:
         asked = Asked(self._target, "GET", key)
         response = await self._get(asked, start, len(buffer), into=buffer)
         return 0 if response is None else checked_range(key, response.received, len(buffer))
+
+    async def get_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        asked = Asked(self._target, "GET", key)
+        begin = sink.consumed
+
+        def check(response: Response) -> None:
+            if _expected_bytes(asked, start, length, response) is None:
+                raise _UnknownLength
+
+        try:
+            await self._get(asked, start, length, into=sink, max_body_bytes=length, check=check)
+        except _UnknownLength:
+            await read_blocks(lambda view, at: self.get_into(key, view, start=at), sink, start=start, length=length)
+        except ConnectionFailed as error:
+            if sink.consumed == begin:
+                raise
+            raise BodyCutShort(error.args[0], key=key, received=0) from error
 
     async def put(self, key: str, body: Body, *, crc32c: int | None, if_absent: bool) -> bool:
         asked = Asked(self._target, "PUT", key)
@@ -156,24 +175,30 @@ class WireTransport:
         await self._session.aclose()
 
     async def _get(
-        self, asked: Asked, start: int, length: int | None, *, into: memoryview | None = None, max_body_bytes: int = 0
+        self,
+        asked: Asked,
+        start: int,
+        length: int | None,
+        *,
+        into: memoryview | BlockSink | None = None,
+        max_body_bytes: int = 0,
+        check: Callable[[Response], None] | None = None,
     ) -> Response | None:
         """The answer to a ranged GET, known to hold that range; None where the object ends before it."""
         wanted = range_header(start, length)
         headers = {b"range": wanted.encode()} if wanted else _NO_HEADERS
         response = await self._send(
-            asked, b"GET", headers=headers, into=into, max_body_bytes=max_body_bytes, accepted=(*_SUCCESS, 416)
+            asked,
+            b"GET",
+            headers=headers,
+            into=into,
+            max_body_bytes=max_body_bytes,
+            accepted=(*_SUCCESS, 416),
+            check=check,
         )
         if response.status == 416:
             return None
-        content_range = response.header(b"content-range")
-        expected = body_length_of(
-            asked,
-            start=start,
-            length=length,
-            content_range=None if content_range is None else content_range.decode("latin-1"),
-            content_length=response.content_length,
-        )
+        expected = _expected_bytes(asked, start, length, response)
         if expected is not None and response.received != expected:
             raise ConnectionFailed(f"{asked}: {response.received} of {expected} bytes came", key=asked.key)
         return response
@@ -206,9 +231,10 @@ class WireTransport:
         query: Sequence[tuple[str, str]] = (),
         headers: Mapping[bytes, bytes] = _NO_HEADERS,
         body: Body | None = None,
-        into: memoryview | None = None,
+        into: memoryview | BlockSink | None = None,
         max_body_bytes: int = 16 << 20,
         accepted: tuple[int, ...] = _SUCCESS,
+        check: Callable[[Response], None] | None = None,
     ) -> Response:
         """One signed request, and once more each for what one correction mends: region, clock, credentials."""
         session = self._session
@@ -221,7 +247,7 @@ class WireTransport:
             signature = session.signature
             try:
                 response = await session.request(
-                    method, path, encoded_query, headers, body, into=into, max_body_bytes=max_body_bytes
+                    method, path, encoded_query, headers, body, into=into, max_body_bytes=max_body_bytes, check=check
                 )
             except WireError as error:
                 raise wire_failure(error, asked, body) from error
@@ -235,6 +261,21 @@ class WireTransport:
                 raise refusal_error(refusal, asked)
             corrected.add(correction)
             path = session.path_of(asked.key)
+
+
+class _UnknownLength(Exception):
+    """A body whose length only its end tells: no service sends an object like that, but some proxy may."""
+
+
+def _expected_bytes(asked: Asked, start: int, length: int | None, response: Response) -> int | None:
+    content_range = response.header(b"content-range")
+    return body_length_of(
+        asked,
+        start=start,
+        length=length,
+        content_range=None if content_range is None else content_range.decode("latin-1"),
+        content_length=response.content_length,
+    )
 
 
 def _refused(response: Response, asked: Asked) -> StoreError:

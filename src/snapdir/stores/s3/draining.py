@@ -1,0 +1,67 @@
+"""A long body past a plain transport: received, and consumed, by a thread of its own. Blocking.
+
+The same GiB through the loop, with a hop to a thread for every block, costs 1.15 s of CPU where this costs 0.85: each
+hop is a fight for the interpreter lock, which a thread that stays with its body hardly ever needs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+from snapdir.stores.blocks import BlockSink
+
+__all__ = ["Drain", "EndedEarly"]
+
+
+class EndedEarly(Exception):
+    """The peer closed before the body was complete."""
+
+
+class Drain:
+    """The rest of one body, taken from a duplicate of a connection's socket while its transport does not read.
+
+    Args:
+        filled: Bytes of the body that are in the sink's block already.
+        left: Bytes that are still to come.
+        stall_seconds: How long to wait for any of them.
+    """
+
+    def __init__(
+        self, original: socket.socket, sink: BlockSink, *, filled: int, left: int, stall_seconds: float
+    ) -> None:
+        family, kind, protocol = original.family, original.type, original.proto
+        self._socket = socket.socket(family, kind, protocol, fileno=os.dup(original.fileno()))
+        self._socket.settimeout(stall_seconds)
+        self._sink = sink
+        self._filled = filled
+        self._left = left
+
+    def run(self) -> None:
+        """Receive everything and pass it on.
+
+        Raises:
+            EndedEarly, TimeoutError, OSError: the connection; anything else comes from the sink.
+        """
+        with self._socket:
+            while self._filled or self._left:
+                self._fill()
+                filled, self._filled = self._filled, 0
+                self._sink.put(filled)
+
+    def stop(self) -> None:
+        """Make ``run`` end soon, wherever it is. Safe to repeat."""
+        with suppress(OSError):  # it has ended by itself
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _fill(self) -> None:
+        """A whole block, or the end of the body."""
+        with memoryview(self._sink.block) as block:
+            while self._left and self._filled < len(block):
+                with block[self._filled : self._filled + self._left] as rest:
+                    received = self._socket.recv_into(rest)
+                if not received:
+                    raise EndedEarly
+                self._filled += received
+                self._left -= received
