@@ -35,7 +35,7 @@ __all__ = ["Damaged", "LargeObjects"]
 MOST_STREAMS = 32
 """Requests for large objects in flight: 2.5 GB/s where a connection to S3 gives 80 MB/s."""
 
-LOOK_SECONDS = 0.025
+LOOK_SECONDS = 0.015
 IDLE_SHARE = 0.5
 """While so much of the processors' time is left, the network is what is waited for, and streams are doubled."""
 

@@ -33,8 +33,8 @@ __all__ = ["push"]
 BATCH_BYTES = 4 * MIB
 """Content kept of one batch of small files."""
 
-LARGE_FILES_AT_ONCE = 4
-"""Files above 1 MiB that are hashed or sent side by side; their parts share the transfer's memory."""
+LARGE_FILES_AT_ONCE = 16
+"""Files above 1 MiB that are hashed or sent side by side: each waits for its upload to begin and to be completed."""
 
 
 async def push(

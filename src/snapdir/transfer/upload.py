@@ -14,6 +14,7 @@ from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry
+from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
 __all__ = ["Uploader"]
+
+IN_FLIGHT_BYTES = MIB
+"""What a part of a file that is on its way holds of the memory: sendfile copies nothing, TLS a few blocks of 112 KiB."""
 
 ABORT_SECONDS = 10
 """How long a failed upload may take to be dropped at the store before it is left to the store's lifecycle rules."""
@@ -60,6 +64,7 @@ class Uploader:
         self._journal = journal or UploadJournal(None, to.url)
         self._capabilities = to.objects.capabilities
         self.memory = Budget(limits.memory_bytes)
+        self._hashing = anyio.CapacityLimiter(limits.hash_threads or len(os.sched_getaffinity(0)))
         self.workers = limits.workers(self._capabilities.max_concurrency)
 
     async def push_small(self, hashed: HashedFile) -> None:
@@ -107,7 +112,7 @@ class Uploader:
             descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             part_bytes = self._part_bytes(source.content_bytes)
-            hashed = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes)
+            hashed = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
             if hashed.checksum not in seen:
                 seen.add(hashed.checksum)
                 await self._send_large(hashed, descriptor, part_bytes)
@@ -159,7 +164,7 @@ class Uploader:
         return Answer.ABSENT if self._recheck else self._presence.answer(digest, size)
 
     async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
-        async with self.memory.share(part.length):
+        async with self.memory.share(min(part.length, IN_FLIGHT_BYTES)):
             await self._to.write_object(digest, body.range_of(part))
 
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
@@ -190,14 +195,14 @@ class Uploader:
 
     async def _start_part(self, group: TaskGroup, upload: Upload, body: _FileBody, part: Part) -> None:
         """Wait for room, then send the part in a task: no more tasks exist than parts are in flight."""
-        await self.memory.acquire(part.length)
+        await self.memory.acquire(min(part.length, IN_FLIGHT_BYTES))
         group.start_soon(self._send_part, upload, body.range_of(part), part)
 
     async def _send_part(self, upload: Upload, body: FileRange, part: Part) -> None:
         try:
             await upload.write_part(part.number, body)
         finally:
-            self.memory.release(part.length)
+            self.memory.release(min(part.length, IN_FLIGHT_BYTES))
 
     async def _confirm(self, digest: Digest, body: _FileBody) -> None:
         """Take the object back if the file moved while it was being sent."""

@@ -15,6 +15,10 @@ from snapdir.stores.blocks import BlockSink
 __all__ = ["Drain", "EndedEarly"]
 
 
+WAKE_BYTES = 512 << 10
+"""A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
+
+
 class EndedEarly(Exception):
     """The peer closed before the body was complete."""
 
@@ -37,6 +41,7 @@ class Drain:
         self._sink = sink
         self._filled = filled
         self._left = left
+        self._waking_at = 1
 
     def run(self) -> None:
         """Receive everything and pass it on.
@@ -45,10 +50,13 @@ class Drain:
             EndedEarly, TimeoutError, OSError: the connection; anything else comes from the sink.
         """
         with self._socket:
-            while self._filled or self._left:
-                self._fill()
-                filled, self._filled = self._filled, 0
-                self._sink.put(filled)
+            try:
+                while self._filled or self._left:
+                    self._fill()
+                    filled, self._filled = self._filled, 0
+                    self._sink.put(filled)
+            finally:
+                self._wake_at(1)
 
     def stop(self) -> None:
         """Make ``run`` end soon, wherever it is. Safe to repeat."""
@@ -60,8 +68,16 @@ class Drain:
         with memoryview(self._sink.block) as block:
             while self._left and self._filled < len(block):
                 with block[self._filled : self._filled + self._left] as rest:
+                    self._wake_at(min(len(rest), WAKE_BYTES))
                     received = self._socket.recv_into(rest)
                 if not received:
                     raise EndedEarly
                 self._filled += received
                 self._left -= received
+
+    def _wake_at(self, count: int) -> None:
+        """Sleep until so many bytes are there, or the peer has closed."""
+        if count != self._waking_at:
+            self._waking_at = count
+            with suppress(OSError):  # stopped: it is shut down
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
