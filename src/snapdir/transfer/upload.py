@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Uploader"]
 
 IN_FLIGHT_BYTES = MIB
-"""What a part of a file that is on its way holds of the memory: sendfile copies nothing, TLS a few blocks of 112 KiB."""
+"""What a part of a file on its way holds of the memory: sendfile copies nothing, TLS a few blocks of 112 KiB."""
 
 ABORT_SECONDS = 10
 """How long a failed upload may take to be dropped at the store before it is left to the store's lifecycle rules."""

@@ -13,14 +13,8 @@ from pathlib import Path
 import pytest
 
 from snapdir.stores.s3.pool import Pool
-from snapdir.stores.s3.wire import (
-    BodyTruncated,
-    BodyUnreadable,
-    ConnectionLost,
-    ProtocolViolation,
-    Timeouts,
-    WireError,
-)
+from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.wire_errors import BodyTruncated, BodyUnreadable, ConnectionLost, ProtocolViolation, WireError
 from tests.stores.s3.scripted_server import Peer, Script, ScriptedServer, answer, client_tls, ok, serve, server_tls
 
 MIB = 1 << 20

@@ -13,7 +13,7 @@ import pytest
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
+from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
 from tests.stores.s3.scripted_server import Peer, Script, answer, client_tls, ok, serve, server_tls
 
 

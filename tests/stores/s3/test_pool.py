@@ -12,7 +12,7 @@ import pytest
 
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire import ConnectionLost, PoolClosed
+from snapdir.stores.s3.wire_errors import ConnectionLost, PoolClosed
 from tests.stores.s3.scripted_server import Peer, Script, answer, ok, serve, until
 
 

@@ -10,16 +10,9 @@ import pytest
 
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
-from snapdir.stores.s3.wire import (
-    Connection,
-    ConnectionLost,
-    FirstByteTimeout,
-    ProtocolViolation,
-    Request,
-    StallTimeout,
-    Timeouts,
-    WireError,
-)
+from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.wire import Connection, Request
+from snapdir.stores.s3.wire_errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve, until
 
 QUICK = Timeouts(first_byte_seconds=0.06, stall_seconds=0.06, continue_seconds=0.03)

@@ -216,7 +216,7 @@ class Pool:
 
     async def _connect(self) -> Connection:
         host, port = self._endpoint.host, self._endpoint.port
-        make = partial(Connection, host, port, self._timeouts, self._scratch, self._on_lost, self._threads)
+        make = partial(Connection, host, port, self._timeouts, self._scratch, self._on_lost, threads=self._threads)
         try:
             connection = await open_connection(
                 self._endpoint, self._book, make, connect_seconds=self._timeouts.connect_seconds

@@ -18,52 +18,30 @@ from dataclasses import dataclass
 from typing import cast
 
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.s3.block_passing import BlockPassing
 from snapdir.stores.s3.bodies import (
     Body,
-    FileRange,
     SocketSender,
     TransportSender,
     UnexpectedEnd,
     body_length,
     read_small,
 )
-from snapdir.stores.s3.draining import Drain, EndedEarly
+from snapdir.stores.s3.draining import EndedEarly
 from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
-from snapdir.stores.s3.receiving import ERROR_BODY_BYTES, ResponseReceiver
+from snapdir.stores.s3.receiving import ResponseReceiver
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import (
     BodyTruncated,
     BodyUnreadable,
-    ConnectFailed,
     ConnectionLost,
-    ConnectTimeout,
     FirstByteTimeout,
     PoolClosed,
     ProtocolViolation,
     StallTimeout,
-    TLSFailed,
-    WireError,
 )
 
-__all__ = [
-    "ERROR_BODY_BYTES",
-    "Body",
-    "BodyTruncated",
-    "BodyUnreadable",
-    "ConnectFailed",
-    "ConnectTimeout",
-    "Connection",
-    "ConnectionLost",
-    "FileRange",
-    "FirstByteTimeout",
-    "PoolClosed",
-    "ProtocolViolation",
-    "Request",
-    "Response",
-    "StallTimeout",
-    "TLSFailed",
-    "WireError",
-]
+__all__ = ["Connection", "Request"]
 
 # Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
 JOINED_BYTES = 64 << 10
@@ -109,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         timeouts: Timeouts,
         scratch: bytearray,
         on_lost: Callable[[Connection], None],
+        *,
         threads: Executor | None = None,
     ) -> None:
         """``threads`` consume the bodies that go to a BlockSink; None: the loop's own."""
@@ -127,9 +106,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sent_at_once = 0  # body bytes that left together with their head
         self._refusal: OSError | None = None
         self._deferred: Response | None = None  # complete, but a thread may still be sending the request
-        self._sink: BlockSink | None = None
-        self._consuming: asyncio.Future[None] | None = None  # a thread has the sink's block
-        self._drainer: Drain | None = None
+        self._passing: BlockPassing | None = None
         self._continue_timer: asyncio.TimerHandle | None = None
         self.activity = self._seen_activity = self._seen_unsent = 0
         self._seen_at = self._loop.time()
@@ -153,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
             max_body_bytes=request.max_body_bytes,
             check=request.check,
         )
-        self._sink = request.into if isinstance(request.into, BlockSink) else None
+        self._passing = self._make_passing(request.into) if isinstance(request.into, BlockSink) else None
         self.exchanges += 1
         self.activity += 1
         transport, body = self._transport, request.body
@@ -242,36 +219,27 @@ class Connection(asyncio.BufferedProtocol):
             return
         if response is not None:
             self._complete(response)
-        elif self._sink is not None and self._transport is not None and self._is_to_drain():
-            self._drain(self._sink, self._transport)
+        elif self._passing is not None and self._transport is not None and self._passing.is_due(self._receiver):
+            self._passing.start(self._transport, self._receiver)
         elif self._continue_timer is not None and self._receiver.continued:
             self._send_held_body()
 
-    def _is_to_drain(self) -> bool:
-        return self._receiver.in_block != (0, 0) if self._plain else self._receiver.full_bytes > 0
+    def _make_passing(self, sink: BlockSink) -> BlockPassing:
+        stall_seconds = self._timeouts.stall_seconds
+        return BlockPassing(sink, self._passed, threads=self._threads, plain=self._plain, stall_seconds=stall_seconds)
 
-    def _drain(self, sink: BlockSink, transport: asyncio.Transport) -> None:
-        """Leave the rest of the body to a thread, all of it where that can be; nothing is received here meanwhile."""
-        transport.pause_reading()
-        if self._plain:
-            filled, left = self._receiver.in_block
-            original = transport.get_extra_info("socket")
-            self._drainer = Drain(original, sink, filled=filled, left=left, stall_seconds=self._timeouts.stall_seconds)
-            self._consuming = self._loop.run_in_executor(self._threads, self._drainer.run)
-        else:
-            self._consuming = self._loop.run_in_executor(self._threads, sink.put, self._receiver.full_bytes)
-        self._consuming.add_done_callback(self._consumed)
+    @property
+    def _is_passing(self) -> bool:
+        return self._passing is not None and self._passing.busy
 
-    def _consumed(self, consumed: asyncio.Future[None]) -> None:
-        drained, self._drainer, self._consuming = self._drainer is not None, None, None
+    def _passed(self, error: BaseException | None, response: Response | None) -> None:
+        """A thread is done with a block of the body, or with all of it."""
         self.activity += 1
-        error = consumed.exception()
         if self._future is None:
             return
         if error is not None:
-            self._fail(self._drain_failure(error))
+            self._fail(self._passing_failure(error))
             return
-        response = self._receiver.drained() if drained else self._receiver.emptied()
         if self._transport is not None:
             self._transport.resume_reading()
         if response is not None:
@@ -279,24 +247,22 @@ class Connection(asyncio.BufferedProtocol):
         elif self._transport is None:
             self._fail(self._lost("closed by the server"))
 
-    def _drain_failure(self, error: BaseException) -> BaseException:
+    def _passing_failure(self, error: BaseException) -> BaseException:
         """The wire's word for what ended a drain; what the sink raised is left as it is."""
-        sent, received = self._progress()
-        if isinstance(error, EndedEarly):
-            return self._lost("closed by the server")
         if isinstance(error, TimeoutError):
+            sent, received = self._progress()
             seconds = self._timeouts.stall_seconds
             return StallTimeout(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received)
-        if isinstance(error, OSError):
-            failure = self._lost(str(error))
-            failure.__cause__ = error
-            return failure
-        return error
+        if not isinstance(error, (EndedEarly, OSError)):
+            return error
+        failure = self._lost("closed by the server" if isinstance(error, EndedEarly) else str(error))
+        failure.__cause__ = error
+        return failure
 
     async def settled(self) -> None:
         """Wait for the thread that may still have a sink's block, whatever became of the exchange."""
-        while self._consuming is not None:
-            await asyncio.wait([self._consuming])
+        if self._passing is not None:
+            await self._passing.settled()
 
     def eof_received(self) -> bool:
         # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
@@ -309,7 +275,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.reusable = False
         self._transport = None
-        if self._future is not None and self._deferred is None and self._consuming is None:
+        if self._future is not None and self._deferred is None and not self._is_passing:
             cause = exc or self._refusal
             failure = self._lost("closed by the server" if cause is None else str(cause))
             failure.__cause__ = cause
@@ -346,8 +312,8 @@ class Connection(asyncio.BufferedProtocol):
         self._deferred = None
         self._settle()
         self._receiver.forget()
-        if self._drainer is not None:
-            self._drainer.stop()
+        if self._passing is not None:
+            self._passing.stop()
         if self._transport is not None:
             self._transport.abort()
 
@@ -399,7 +365,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def check(self, now: float) -> None:
         """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
-        if self._consuming is not None:
+        if self._is_passing:
             self._seen_at = now  # a slow disk is no slow server
         elif self.activity != self._seen_activity:
             self._seen_activity, self._seen_at = self.activity, now
