@@ -56,7 +56,7 @@ class Assembly:
         self.part_bytes = part_bytes
         self._parts = bytearray(-(-size // part_bytes))
         self._hasher = blake3()
-        self._hashed_parts = 0
+        self._hashed_bytes = 0
         self._hashing = False
         self._next = 0
         self._resume()
@@ -77,7 +77,7 @@ class Assembly:
 
     @property
     def is_hashed(self) -> bool:
-        return self._hashed_parts == len(self._parts)
+        return self._hashed_bytes == self.size
 
     @property
     def is_settled(self) -> bool:
@@ -102,9 +102,10 @@ class Assembly:
             end += 1
         self._next = end
         self.streams += 1
-        live = first == self._hashed_parts and not self._hashing
+        offset = first * self.part_bytes
+        live = offset == self._hashed_bytes and not self._hashing
         self._hashing = self._hashing or live
-        return Segment(first, end, first * self.part_bytes, self._length(first, end), live)
+        return Segment(first, end, offset, self._length(first, end), live)
 
     def write(self, segment: Segment, data: memoryview, done: int) -> None:
         """Put the segment's bytes behind the first ``done`` of it where they belong. Blocking."""
@@ -118,13 +119,17 @@ class Assembly:
         if last > first:
             os.pwrite(self.descriptor, b"\1" * (last - first), self.size + PART_SIZE_BYTES + first)
 
-    def finish(self, segment: Segment) -> None:
-        """All of a segment is written."""
+    def rest_of(self, segment: Segment, done: int) -> Segment:
+        """What is behind the first ``done`` bytes of a segment, for a second request that may overtake the first."""
+        return segment._replace(offset=segment.offset + done, length=segment.length - done, hashed_live=False)
+
+    def finish(self, segment: Segment, own_bytes: int) -> None:
+        """All of a segment is written, the first ``own_bytes`` by its own request and the rest by one for it."""
         self.streams -= 1
         self._parts[segment.first : segment.end] = bytes([WRITTEN]) * (segment.end - segment.first)
         if segment.hashed_live:
             self._hashing = False
-            self._hashed_parts = segment.end
+            self._hashed_bytes = segment.offset + own_bytes
 
     def abandon(self, segment: Segment, reason: str) -> None:
         """A segment cannot be had: no others are wanted."""
@@ -135,20 +140,22 @@ class Assembly:
     def begin_hashing(self) -> bool:
         """Whether parts wait to be hashed and nobody is at it; then the caller calls ``hash_written``."""
         idle = not (self._hashing or self._abandoned_for or self.is_hashed)
-        waiting = idle and self._parts[self._hashed_parts] == WRITTEN
+        waiting = idle and self._parts[self._hashed_bytes // self.part_bytes] == WRITTEN
         self._hashing = self._hashing or waiting
         return waiting
 
     def hash_written(self) -> None:
         """Hash, from the file, the parts that wait. Blocking; in any thread, after ``begin_hashing``."""
         block = memoryview(bytearray(min(HASH_BLOCK_BYTES, self.size)))
-        while not self.is_hashed and self._parts[self._hashed_parts] == WRITTEN:
-            offset = self._hashed_parts * self.part_bytes
-            end = offset + self._length(self._hashed_parts, self._hashed_parts + 1)
-            while offset < end and (read := os.preadv(self.descriptor, [block[: end - offset]], offset)):
+        while not self.is_hashed and self._parts[(number := self._hashed_bytes // self.part_bytes)] == WRITTEN:
+            end = min((number + 1) * self.part_bytes, self.size)
+            while (wanted := end - self._hashed_bytes) and (
+                read := os.preadv(self.descriptor, [block[:wanted]], self._hashed_bytes)
+            ):
                 self._hasher.update(block[:read])
-                offset += read
-            self._hashed_parts += 1
+                self._hashed_bytes += read
+            # Somebody has cut the file: the hash will tell.
+            self._hashed_bytes = end
         self._hashing = False
 
     def cut_journal(self) -> None:

@@ -10,12 +10,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, local_errors
+from snapdir.errors import CorruptObject, SnapdirError, local_errors
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
@@ -44,11 +45,33 @@ LONE_SEGMENT_BYTES = 32 * MIB
 """What one request brings of an object that has no other stream; with others it is a part."""
 
 
+LATE_SECONDS = 2.0
+LATE_FACTOR = 4
+"""A request is late, and a second one is made for what it lacks, after both: so long, and so many times the usual."""
+LATE_LOOK_SECONDS = 0.2
+
+
 class Damaged(NamedTuple):
     """An object that was not placed: its bytes hash to ``actual``, or that says what is wrong with them."""
 
     one: Wanted
     actual: str
+
+
+class _Flight:
+    """A request under way for a segment, and the one that may overtake it."""
+
+    def __init__(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
+        self.assembly = assembly
+        self.segment = segment
+        self.sink = sink
+        self.began = time.monotonic()
+        self.scope = anyio.CancelScope()
+        self.second: anyio.CancelScope | None = None
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
 
 
 class LargeObjects:
@@ -68,6 +91,10 @@ class LargeObjects:
         self._opening = 0
         self._opened = anyio.Event()
         self._damaged: list[Damaged] = []
+        self._flights: list[_Flight] = []
+        self._watched = False
+        self._flown_bytes = 0
+        self._flown_seconds = 0.0
 
     async def receive(self, wanted: Iterable[Wanted]) -> Sequence[Damaged]:
         """Place every object of ``wanted``, and return those whose bytes are wrong, or too few: they are not placed.
@@ -120,6 +147,9 @@ class LargeObjects:
                     await self._bring(assembly, block)
                 await self._advance(assembly)
                 assembly = await self._next()
+            if not self._watched:
+                self._watched = True
+                await self._overtake_late(block)
 
     async def _next(self) -> Assembly | None:
         """The object that is served worst; None where every part is taken."""
@@ -162,18 +192,56 @@ class LargeObjects:
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))
         sink = BlockSink(block, lambda data: self._write(assembly, segment, data, sink.consumed))
+        flight = _Flight(assembly, segment, sink)
+        self._flights.append(flight)
+        try:
+            with flight.scope:
+                await self._request(assembly, segment, sink)
+                self._flown_bytes += segment.length
+                self._flown_seconds += flight.seconds
+        except CorruptObject as error:
+            self._counters.bytes_done -= sink.consumed
+            assembly.abandon(segment, error.actual)
+        else:
+            self._counters.bytes_done += segment.length - sink.consumed
+            assembly.finish(segment, sink.consumed)
+        finally:
+            self._flights.remove(flight)
+            if flight.second is not None:
+                flight.second.cancel()
+
+    async def _request(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
         try:
             await self._source.read_range_through(
                 assembly.one.digest, sink, start=segment.offset, length=segment.length
             )
-        except CorruptObject as error:
-            self._counters.bytes_done -= sink.consumed
-            assembly.abandon(segment, error.actual)
-        except BaseException as error:
+        except SnapdirError as error:
             error.add_note(f"while fetching {assembly.one.path}")
             raise
-        else:
-            assembly.finish(segment)
+
+    async def _overtake_late(self, block: memoryview) -> None:
+        """While the last requests are under way: make a second one for what is late, one at a time."""
+        while waiting := [flight for flight in self._flights if flight.second is None]:
+            late = max(waiting, key=lambda flight: flight.seconds)
+            usual_seconds = self._flown_seconds * late.segment.length / self._flown_bytes if self._flown_bytes else 0.0
+            if usual_seconds and late.seconds > max(LATE_SECONDS, LATE_FACTOR * usual_seconds):
+                await self._overtake(late, block)
+            else:
+                await anyio.sleep(LATE_LOOK_SECONDS)
+
+    async def _overtake(self, late: _Flight, block: memoryview) -> None:
+        """Whoever is first cancels the other. An error of the second request is not one of the transfer."""
+        rest = late.assembly.rest_of(late.segment, late.sink.consumed)
+
+        def write(data: memoryview) -> None:
+            late.assembly.write(rest, data, sink.consumed)
+            self._counters.bytes_received += len(data)
+
+        sink = BlockSink(block, write)
+        late.second = anyio.CancelScope()
+        with late.second, suppress(SnapdirError, OSError):
+            await self._request(late.assembly, rest, sink)
+            late.scope.cancel()
 
     def _write(self, assembly: Assembly, segment: Segment, data: memoryview, done: int) -> None:
         with local_errors(self._landing.temporaries):
