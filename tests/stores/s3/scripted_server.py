@@ -46,6 +46,11 @@ class Peer:
         self.address: str = writer.get_extra_info("sockname")[0]
         self.ended = asyncio.Event()
 
+    @property
+    def session_reused(self) -> bool:
+        """Whether the client's handshake went on from an earlier one."""
+        return bool(self._writer.get_extra_info("ssl_object").session_reused)
+
     async def head(self) -> bytes:
         """The head of the next request."""
         return await self._reader.readuntil(b"\r\n\r\n")

@@ -13,8 +13,9 @@ import pytest
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.tls import trusted_context
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
-from tests.stores.s3.scripted_server import Peer, Script, answer, client_tls, ok, serve, server_tls
+from tests.stores.s3.scripted_server import CERTIFICATE, Peer, Script, answer, client_tls, ok, serve, server_tls
 
 
 @pytest.fixture(params=[True, False], ids=["uvloop", "asyncio"])
@@ -254,3 +255,20 @@ async def test_tls_that_is_cut_off_without_goodbye_ends_no_body(framing: bytes) 
     ):
         with pytest.raises(ConnectionLost):
             await pool.request(b"GET", b"/")
+
+
+async def test_a_later_handshake_goes_on_from_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(CERTIFICATE))
+    reused: list[bool] = []
+
+    async def script(peer: Peer) -> None:
+        reused.append(peer.session_reused)
+        await answer(CLOSE)(peer)
+
+    async with (
+        serve(script, script, script, tls=server_tls()) as server,
+        Pool("localhost", server.port, ssl_context=trusted_context(), resolve=Names("127.0.0.1")) as pool,
+    ):
+        for _ in range(3):
+            assert (await pool.request(b"GET", b"/")).status == 200
+    assert reused == [False, True, True]

@@ -10,8 +10,9 @@ import pytest
 
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
+from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire import Connection, Request
+from snapdir.stores.s3.wire import Connection
 from snapdir.stores.s3.wire_errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve, until
 

@@ -1,7 +1,4 @@
-"""From an endpoint to an open connection: addresses in turn, TLS, one deadline for all of it.
-
-TLS sessions are not resumed: asyncio has no way to, and kept connections make handshakes rare.
-"""
+"""From an endpoint to an open connection: addresses in turn, TLS, one deadline for all of it."""
 
 from __future__ import annotations
 

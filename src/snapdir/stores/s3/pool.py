@@ -20,8 +20,10 @@ from snapdir.stores.s3.connecting import Endpoint, open_connection
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
+from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire import Connection, Request
+from snapdir.stores.s3.tls import ResumingContext
+from snapdir.stores.s3.wire import Connection
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectionLost, PoolClosed
 
 __all__ = ["MAX_BODY_BYTES", "Pool"]
@@ -240,6 +242,9 @@ class Pool:
             self._schedule_sweep()
 
     def _release(self, connection: Connection) -> None:
+        context = self._endpoint.ssl_context
+        if connection.exchanges == 1 and isinstance(context, ResumingContext):
+            context.session = connection.tls_session  # the server's tickets come behind the handshake
         if not connection.reusable:
             return  # _on_lost will be called for it, or was
         if self._count - len(self._surplus) > self._max_connections:

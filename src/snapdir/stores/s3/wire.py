@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import ssl
 import struct
 import termios
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import cast
 
 from snapdir.stores.blocks import BlockSink
@@ -30,6 +30,7 @@ from snapdir.stores.s3.bodies import (
 from snapdir.stores.s3.draining import EndedEarly
 from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
 from snapdir.stores.s3.receiving import ResponseReceiver
+from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import (
     BodyTruncated,
@@ -41,32 +42,10 @@ from snapdir.stores.s3.wire_errors import (
     StallTimeout,
 )
 
-__all__ = ["Connection", "Request"]
+__all__ = ["Connection"]
 
 # Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
 JOINED_BYTES = 64 << 10
-
-
-@dataclass(slots=True)
-class Request:
-    """One request as a connection needs it.
-
-    Attributes:
-        head: Everything up to and including the empty line.
-        method_is_head: The response has no body, whatever its headers say.
-        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
-        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
-        check: Sees the head of a 2xx before its body goes anywhere; what it raises is what the exchange fails with.
-        expect_continue: Hold the body back until the server asks for it (the head says ``Expect: 100-continue``).
-    """
-
-    head: bytes
-    body: Body | None
-    method_is_head: bool
-    into: memoryview | BlockSink | None
-    max_body_bytes: int
-    expect_continue: bool = False
-    check: Callable[[Response], None] | None = None
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -115,6 +94,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         self._plain = transport.get_extra_info("ssl_object") is None
         self.reusable = True
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        """What a later connection may go on from; None over plain TCP."""
+        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
+        return None if tls is None else tls.session
 
     # A request leaves
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +11,6 @@ from typing import NamedTuple, Protocol
 import anyio
 from anyio.to_thread import run_sync
 
-from snapdir.errors import InvalidOption
 from snapdir.stores.base import Body
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.failures import Refusal
@@ -22,6 +19,7 @@ from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.tls import trusted_context
 from snapdir.stores.settings import StoreSettings
 
 __all__ = ["CredentialSource", "Signature", "WireSession"]
@@ -168,7 +166,7 @@ class WireSession:
         return Pool(
             host,
             port,
-            ssl_context=_trust() if scheme == "https" else None,
+            ssl_context=trusted_context() if scheme == "https" else None,
             max_connections=self._max_connections,
             timeouts=Timeouts(
                 connect_seconds=settings.connect_timeout_seconds,
@@ -206,21 +204,6 @@ class WireSession:
         if self._signer.clock_offset_seconds == signature.clock_offset_seconds:
             self._signer.correct_clock(server)
         return True
-
-
-def _trust() -> ssl.SSLContext:
-    """The system's trust, or what AWS_CA_BUNDLE names. Certificates are always verified.
-
-    Raises:
-        InvalidOption: the bundle cannot be read.
-    """
-    bundle = os.environ.get("AWS_CA_BUNDLE") or None
-    try:
-        context = ssl.create_default_context(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidOption(f"invalid AWS_CA_BUNDLE: {bundle}: {error}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _server_seconds(refusal: Refusal, response: Response) -> float | None:

@@ -1,0 +1,34 @@
+"""One request, as a connection needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snapdir.stores.blocks import BlockSink
+from snapdir.stores.s3.bodies import Body
+from snapdir.stores.s3.http_parsing import Response
+
+__all__ = ["Request"]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as a connection needs it.
+
+    Attributes:
+        head: Everything up to and including the empty line.
+        method_is_head: The response has no body, whatever its headers say.
+        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
+        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
+        check: Sees the head of a 2xx before its body goes anywhere; what it raises is what the exchange fails with.
+        expect_continue: Hold the body back until the server asks for it (the head says ``Expect: 100-continue``).
+    """
+
+    head: bytes
+    body: Body | None
+    method_is_head: bool
+    into: memoryview | BlockSink | None
+    max_body_bytes: int
+    expect_continue: bool = False
+    check: Callable[[Response], None] | None = None

@@ -1,0 +1,45 @@
+"""Which servers are trusted, and handshakes that go on from an earlier one."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import Any
+
+from snapdir.errors import InvalidOption
+
+__all__ = ["ResumingContext", "trusted_context"]
+
+
+class ResumingContext(ssl.SSLContext):
+    """For connections to one server: each offers the session of an earlier one, which spares it the certificates.
+
+    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one.
+
+    Attributes:
+        session: What the next connection offers; None for a full handshake. A server is free not to take it.
+    """
+
+    session: ssl.SSLSession | None = None
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*arguments, **{"session": self.session, **options})
+
+
+def trusted_context() -> ResumingContext:
+    """The system's trust, or what AWS_CA_BUNDLE names. Certificates are always verified.
+
+    Raises:
+        InvalidOption: the bundle cannot be read.
+    """
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    bundle = os.environ.get("AWS_CA_BUNDLE") or None
+    try:
+        if bundle is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidOption(f"invalid AWS_CA_BUNDLE: {bundle}: {error}") from error
+    return context
