@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,12 +135,13 @@ async def opened(store: str, config: Config, objects_store: str | None = None) -
     """A store, or a pair: manifests in ``store``, objects in the pool ``objects_store``."""
     from snapdir.stores.open import open_store
 
+    settings = replace(config.stores, notes_dir=config.cache_dir.expanduser())
     if objects_store is None:
-        async with open_store(store, config.stores) as bytes_at_keys:
+        async with open_store(store, settings) as bytes_at_keys:
             yield Repository(bytes_at_keys)
         return
     refuse_external("a pool of objects", objects_store, store)
-    async with open_store(store, config.stores) as manifests, open_store(objects_store, config.stores) as objects:
+    async with open_store(store, settings) as manifests, open_store(objects_store, settings) as objects:
         yield Repository(manifests, objects, flush_objects=_flush_of(objects, config))
 
 

@@ -10,7 +10,7 @@ from snapdir.errors import LocalError, local_errors
 
 __all__ = ["flush"]
 
-CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads")
+CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads", ".endpoints")
 """What a cache is made of; anything else in its directory (a catalog, say, or notes about checkouts) stays."""
 
 SIGNS = (*CONTENTS, ".checkouts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = ["MAX_ADAPTIVE_REQUESTS", "RetryPolicy", "StoreSettings"]
 
@@ -41,6 +42,7 @@ class StoreSettings:
             does not open, an answer that does not begin, a body that stands still.
         fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
+        notes_dir: Where what is learned of an endpoint is kept for later runs; None keeps nothing.
         verify_copies: Hash a local copy again before it gets its final name (``SNAPDIR_VERIFY_COPIES``).
     """
 
@@ -55,6 +57,7 @@ class StoreSettings:
     fsync: bool = True
     clone: bool = True
     verify_copies: bool = False
+    notes_dir: Path | None = None
 
     @property
     def dead_after_seconds(self) -> float:

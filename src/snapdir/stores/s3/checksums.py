@@ -13,6 +13,7 @@ from snapdir.errors import InFluxError, StoreRefused, local_errors
 from snapdir.hashing.crc32c import crc32c
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange
+from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.failures import BodyRefused
 
 __all__ = ["Checksums", "decoded", "encoded", "file_of"]
@@ -31,12 +32,16 @@ Result = TypeVar("Result")
 class Checksums:
     """Whether one endpoint takes ``x-amz-checksum-crc32c``: yes, until it refuses what it takes without.
 
+    Args:
+        note: Remembers a refusal for later runs.
+
     Attributes:
         accepted: False from then on.
     """
 
-    def __init__(self) -> None:
-        self.accepted = True
+    def __init__(self, note: EndpointNote | None = None, *, accepted: bool = True) -> None:
+        self.accepted = accepted
+        self._note = note
 
     async def of(self, body: Body, *, required: bool = False) -> int | None:
         """The checksum to send with ``body``: of a file only the one from the pass that hashed it, unless required."""
@@ -61,6 +66,8 @@ class Checksums:
                 raise
         result = await request(False)
         self.accepted = False
+        if self._note is not None:
+            await run_sync(self._note.note_refusal)
         return result
 
     async def send(self, body: Body, crc: int | None, request: Callable[[int | None], Awaitable[Result]]) -> Result:

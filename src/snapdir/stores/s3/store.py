@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
+from anyio.to_thread import run_sync
 
 from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import GIB, MIB
@@ -13,6 +14,7 @@ from snapdir.stores.base import Body, Capabilities, ObjectInfo
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.checksums import Checksums
 from snapdir.stores.s3.choice import choose_transport
+from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.multipart import S3Upload
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import Transport, UploadedPart
@@ -37,10 +39,17 @@ class S3Store:
     ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
     """
 
-    def __init__(self, transport: Transport, target: S3Target, *, max_concurrency: int = DEFAULT_CONCURRENCY) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        target: S3Target,
+        *,
+        max_concurrency: int = DEFAULT_CONCURRENCY,
+        checksums: Checksums | None = None,
+    ) -> None:
         self._transport = transport
         self._target = target
-        self._checksums = Checksums()
+        self._checksums = checksums or Checksums()
         self._uploads: set[S3Upload] = set()
         self._capabilities = Capabilities(
             max_concurrency=max_concurrency,
@@ -64,7 +73,10 @@ class S3Store:
             AccessDenied: credentials are configured but cannot be had.
         """
         transport, target = await choose_transport(S3Target.of(url), settings)
-        return cls(transport, target, max_concurrency=settings.max_concurrency or DEFAULT_CONCURRENCY)
+        note = EndpointNote(settings.notes_dir, target.place)
+        checksums = Checksums(note, accepted=not await run_sync(lambda: note.refuses_checksums))
+        concurrency = settings.max_concurrency or DEFAULT_CONCURRENCY
+        return cls(transport, target, max_concurrency=concurrency, checksums=checksums)
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r} at {self._target.place!r})"

@@ -1,0 +1,53 @@
+"""What was learned of an endpoint is remembered for a while, and never needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapdir.stores.s3.endpoint_note import LIFETIME_SECONDS, NOTES_NAME, EndpointNote
+from snapdir.stores.s3.store import S3Store
+from snapdir.stores.settings import StoreSettings
+from snapdir.stores.urls import StoreURL
+from tests.stores.s3.canned_server import canned, error, reply
+
+CRC_HEADER = "x-amz-checksum-crc32c"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDCANARY", "AWS_SECRET_ACCESS_KEY": "secret-canary"}
+PLACE = "http://minio.example:9000"
+
+
+def test_a_refusal_is_remembered_for_its_endpoint_alone(tmp_path: Path) -> None:
+    EndpointNote(tmp_path, PLACE).note_refusal()
+    assert EndpointNote(tmp_path, PLACE).refuses_checksums
+    assert not EndpointNote(tmp_path, "http://other.example").refuses_checksums
+
+
+def test_a_refusal_is_forgotten_after_a_month(tmp_path: Path) -> None:
+    EndpointNote(tmp_path, PLACE).note_refusal()
+    (noted,) = (tmp_path / NOTES_NAME).iterdir()
+    now = noted.stat().st_mtime
+    assert EndpointNote(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS - 1).refuses_checksums
+    assert not EndpointNote(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS).refuses_checksums
+
+
+def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in (None, tmp_path / "file"):
+        EndpointNote(folder, PLACE).note_refusal()
+        assert not EndpointNote(folder, PLACE).refuses_checksums
+
+
+async def test_a_later_run_does_not_offer_what_was_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = StoreSettings(notes_dir=tmp_path)
+    async with canned() as server:
+        environment = {**CREDENTIALS, "AWS_REGION": "us-east-1", "SNAPDIR_S3_STORE_ENDPOINT_URL": server.url}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        server.play(error("NotImplemented", 501), reply())
+        for _ in range(2):
+            store = await S3Store.open(StoreURL.parse("s3://bucket/prefix"), settings)
+            await store.write("key", b"123456789")
+            await store.aclose()
+        assert [CRC_HEADER in request.headers for request in server.requests] == [True, False, False]
+        await server.stop()
