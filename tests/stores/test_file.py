@@ -13,11 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from snapdir.errors import (
-    HashMismatchError,
-    InFluxError,
-    StoreRefused,
-)
+from snapdir.errors import HashMismatchError, InFluxError, StoreMissing, StoreRefused
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.stores import file_failures, file_writing
 from snapdir.stores.base import FileRange
@@ -309,3 +305,23 @@ async def test_a_failed_flush_publishes_no_manifest(root: Path, monkeypatch: pyt
     with pytest.raises(StoreRefused, match="Input/output error"):
         await FileStore(root, StoreSettings(fsync=True)).write(MANIFEST, b"manifest")
     assert files(root) == []
+
+
+def test_a_batch_writes_what_is_missing_or_torn_and_leaves_the_rest(tmp_path: Path) -> None:
+    batch = FileStore(tmp_path / "store").batch_writer()
+    assert batch.put(".objects/a/b", b"content", replace=False)
+    assert not batch.put(".objects/a/b", b"CONTENT", replace=False)  # an address of that length: the same content
+    path = tmp_path / "store" / ".objects" / "a" / "b"
+    assert path.read_bytes() == b"content"
+    path.chmod(0o644)
+    path.write_bytes(b"cont")
+    assert batch.put(".objects/a/b", b"content", replace=False)
+    assert batch.put(".objects/a/b", b"CONTENT", replace=True)
+    assert path.read_bytes() == b"CONTENT"
+    assert os.listdir(tmp_path / "store" / ".partial") == []
+
+
+def test_a_batch_names_a_store_that_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+    with pytest.raises(StoreMissing, match="not a directory"):
+        FileStore(tmp_path / "store").batch_writer().put(".objects/a", b"content", replace=False)

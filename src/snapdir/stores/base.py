@@ -12,6 +12,7 @@ from snapdir.model.sizes import GIB, MIB, TIB
 from snapdir.stores.blocks import BlockSink
 
 __all__ = [
+    "BatchWriter",
     "Body",
     "Buffer",
     "Capabilities",
@@ -120,6 +121,13 @@ class Upload(Protocol):
         """Drop every part. Safe to repeat, and after a failed commit."""
 
 
+class BatchWriter(Protocol):
+    """Writes small objects in the caller's thread. Blocking."""
+
+    def put(self, key: str, data: Buffer, *, replace: bool) -> bool:
+        """Store ``data`` unless an object of that length is there, or in any case; whether it was written."""
+
+
 class Store(Protocol):
     """Bytes at keys.
 
@@ -211,6 +219,9 @@ class Store(Protocol):
 
     def local_path(self, key: str) -> Path | None:
         """The file that holds ``key``'s bytes, for a store on a filesystem of this host; else None. No I/O."""
+
+    def batch_writer(self) -> BatchWriter | None:
+        """For whoever writes many small objects to a store on this host: a hop each costs more. Else None. No I/O."""
 
     async def aclose(self) -> None:
         """Release connections and threads. Safe to repeat."""

@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 from snapdir.errors import ObjectNotFound, StoreRefused
 from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo
 from snapdir.stores.blocks import BlockSink, read_blocks
+from snapdir.stores.file_batch import FileBatch
 from snapdir.stores.file_failures import in_thread
 from snapdir.stores.file_listing import listed
 from snapdir.stores.file_upload import FileUpload
@@ -104,6 +105,9 @@ class FileStore(NoServerCopy):
 
     def local_path(self, key: str) -> Path | None:
         return Path(self._root, key)
+
+    def batch_writer(self) -> FileBatch:
+        return FileBatch(self._root, self._writer)
 
     async def aclose(self) -> None:
         """Nothing is held open."""

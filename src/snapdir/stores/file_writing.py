@@ -134,7 +134,7 @@ class FileWriter:
             written = _named(temporary, path, if_absent=if_absent)
         except FileNotFoundError:
             # Trying first saves three calls an object: most shards exist once a store has some size.
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            _make_parents(path)
             written = _named(temporary, path, if_absent=if_absent)
         if written and durable:
             _sync(os.path.dirname(path))
@@ -150,6 +150,19 @@ def remove(temporary: str) -> None:
     """Remove a temporary if it is still there."""
     with suppress(FileNotFoundError):
         os.unlink(temporary)
+
+
+def _make_parents(path: str) -> None:
+    """os.makedirs from the deepest up: in a store of some size only the last level or two are missing."""
+    parent = os.path.dirname(path)
+    try:
+        os.mkdir(parent)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_parents(parent)
+        with suppress(FileExistsError):
+            os.mkdir(parent)
 
 
 def _named(temporary: str, path: str, *, if_absent: bool) -> bool:

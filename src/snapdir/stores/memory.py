@@ -94,6 +94,9 @@ class MemoryStore(NoServerCopy):
     def local_path(self, key: str) -> Path | None:  # noqa: ARG002
         return None
 
+    def batch_writer(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         """Nothing to release; the objects stay."""
 

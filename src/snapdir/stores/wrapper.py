@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from snapdir.stores.base import Body, Capabilities, ObjectInfo, Store, Upload
+from snapdir.stores.base import BatchWriter, Body, Capabilities, ObjectInfo, Store, Upload
 from snapdir.stores.blocks import BlockSink
 
 __all__ = ["StoreWrapper"]
@@ -57,6 +57,9 @@ class StoreWrapper:
 
     def local_path(self, key: str) -> Path | None:
         return self.inner.local_path(key)
+
+    def batch_writer(self) -> BatchWriter | None:
+        return self.inner.batch_writer()
 
     async def aclose(self) -> None:
         await self.inner.aclose()

@@ -125,6 +125,9 @@ class FaultyStore:
     def local_path(self, key: str) -> Path | None:
         return self._inner.local_path(key)
 
+    def batch_writer(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         await self._inner.aclose()
 

@@ -133,7 +133,8 @@ async def _push_files(
 
     async with anyio.create_task_group() as group:
         group.start_soon(learn_and_push)
-        await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, emit)
+        store = partial(uploader.store_batch, seen=seen)
+        await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, store, emit)
         small.close()
         large.close()
     return entries
@@ -142,9 +143,12 @@ async def _push_files(
 def _read_tree(
     reader: TreeReader,
     batch_files: int,
+    store: Callable[[list[HashedFile]], None],
     emit: Callable[[list[HashedFile], list[SourceFile]], Coroutine[Any, Any, None]],
 ) -> None:
     """Walk and hash in this thread, and hand every batch to the loop; ``emit`` waits while too much is under way."""
     for small, large in reader.batches(batch_files, BATCH_BYTES):
         anyio.from_thread.check_cancelled()
-        anyio.from_thread.run(emit, reader.hash_small(small, keep_data=True), large)
+        hashed = reader.hash_small(small, keep_data=True)
+        store(hashed)
+        anyio.from_thread.run(emit, hashed, large)

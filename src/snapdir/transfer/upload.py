@@ -14,6 +14,7 @@ from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry
+from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence, listing_pays
@@ -63,9 +64,27 @@ class Uploader:
         self._listing = False
         self._journal = journal or UploadJournal(None, to.url)
         self._capabilities = to.objects.capabilities
+        self._batch = to.objects.batch_writer()
         self.memory = Budget(limits.memory_bytes)
         self._hashing = anyio.CapacityLimiter(limits.hash_threads or len(os.sched_getaffinity(0)))
         self.workers = limits.workers(self._capabilities.max_concurrency)
+
+    def store_batch(self, hashed: list[HashedFile], seen: set[str]) -> None:
+        """Store files whose content was kept at once, in this thread, where the store is on this host.
+
+        Args:
+            seen: Checksums already handled; those that are stored here are added.
+        """
+        if self._batch is None:
+            return
+        for file in hashed:
+            if file.checksum not in seen:
+                seen.add(file.checksum)
+                data = file.data or b""
+                if self._batch.put(object_key(Digest(file.checksum)), data, replace=self._recheck):
+                    self._count_sent(len(data))
+                else:
+                    self._counters.objects_skipped += 1
 
     async def push_small(self, hashed: HashedFile) -> None:
         """Send a file whose content was kept, unless the store has it."""

@@ -185,6 +185,9 @@ class S3Store:
     def local_path(self, key: str) -> Path | None:  # noqa: ARG002  # the shape of every store
         return None
 
+    def batch_writer(self) -> None:
+        return None
+
     async def aclose(self) -> None:
         uploads, self._uploads = self._uploads, set()
         try:
