@@ -79,6 +79,7 @@ class Config:
         max_retries: int | None = None,
         retry_base_ms: float | None = None,
         retry_max_ms: float | None = None,
+        stall_timeout: float | None = None,
         fsync: bool | None = None,
         clone: bool | None = None,
         verify_copies: bool | None = None,
@@ -100,6 +101,7 @@ class Config:
             limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
             max_requests: Requests a second; 0 is no limit.
             max_retries: Attempts in all.
+            stall_timeout: Seconds after which a connection is given up on which nothing moves.
 
         Raises:
             InvalidOption: a share that is none, text that is no size, or memory for less than one part.
@@ -112,7 +114,14 @@ class Config:
             base_seconds=None if retry_base_ms is None else retry_base_ms / 1000,
             max_seconds=None if retry_max_ms is None else retry_max_ms / 1000,
         )
-        stores = _changed(self.stores, retry=retry, fsync=fsync, clone=clone, verify_copies=verify_copies)
+        stores = _changed(
+            self.stores,
+            retry=retry,
+            stall_timeout_seconds=stall_timeout,
+            fsync=fsync,
+            clone=clone,
+            verify_copies=verify_copies,
+        )
         if (jobs, max_jobs, adaptive) != (None, None, None):
             share = self.stores.adaptive if adaptive is None else adaptive
             stores = replace(stores, **requests_of(self.limits.jobs if jobs is None else jobs, max_jobs or 0, share))

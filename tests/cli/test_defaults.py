@@ -27,7 +27,7 @@ def shown(*args: str) -> dict[str, str]:
 def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SNAPDIR_CACHE_DIR")  # DEF-01, DEF-02, DEF-03
     found = shown()
-    assert list(found) == [*KNOBS, "memory", "part-size", "shared-catalog"]
+    assert list(found) == [*KNOBS, "memory", "part-size", "shared-catalog", "stall-timeout"]
     cpus = min(os.cpu_count() or 1, 16)
     cache = tmp_path / "xdg" / "snapdir"
     assert found == {
@@ -52,6 +52,7 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "memory": "128MiB source=default",
         "part-size": "8MiB source=default",
         "shared-catalog": "enabled source=default",
+        "stall-timeout": "20 source=default",
     }
 
 

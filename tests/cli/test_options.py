@@ -25,13 +25,14 @@ def config_of(verbs: FakeVerbs, *args: str) -> Config:
 
 def test_flags_fill_the_config(verbs: FakeVerbs) -> None:
     flags = ["-j", "3", "--walk-jobs=4", "--memory", "256MiB", "--part-size", "16M", "--cache-dir", "c"]
-    retries = ["--max-retries", "9", "--retry-base-ms", "100", "--retry-max-ms", "2000"]
+    retries = ["--max-retries", "9", "--retry-base-ms", "100", "--retry-max-ms", "2000", "--stall-timeout", "7"]
     config = config_of(verbs, *PUSH, *flags, *retries, "x")
     assert (config.limits.jobs, config.limits.hash_threads) == (3, 4)
     assert (config.limits.memory_bytes, config.limits.part_bytes) == (256 * MIB, 16 * MIB)
     assert config.stores.max_concurrency == 3  # kept from the start instead of found
     assert config.cache_dir == Path.cwd() / "c"
     assert config.stores.retry == RetryPolicy(attempts=9, base_seconds=0.1, max_seconds=2.0)
+    assert config.stores.stall_timeout_seconds == 7
 
 
 def test_without_flags_the_defaults_stand(verbs: FakeVerbs, isolated: Path) -> None:

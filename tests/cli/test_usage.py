@@ -112,6 +112,7 @@ def test_a_usage_error_has_four_parts() -> None:  # SURF-03
         (["push", "--jobs", "-1"], "invalid --jobs '-1'"),
         (["push", "--memory", "lots"], "invalid --memory 'lots': expected a size"),
         (["push", "--part-size", "1K"], "invalid --part-size '1K': expected 1MiB to 5GiB"),
+        (["push", "--stall-timeout", "0"], "invalid --stall-timeout '0': expected 1 or more seconds"),
         (["push", "--memory", "2MiB"], "cannot hold one part"),
         (["push", "--store", "./s", "--label", "x"], "invalid --label 'x': expected KEY=VALUE"),
         (["push", "--store", "./s", "--label", "x=1", "--label", "x=2"], "x has a value already, '1'"),

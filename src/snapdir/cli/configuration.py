@@ -99,6 +99,7 @@ def _store_settings(settings: Mapping[str, Any], variables: Collection[str]) -> 
         **requests_of(settings.get("jobs") or 0, settings.get("max_jobs") or 0, settings.get("adaptive")),
         "limit_rate_bytes": rate.size_bytes if rate else None,
         "max_requests_per_second": settings.get("max_requests") or None,
+        "stall_timeout_seconds": settings.get("stall_timeout"),
         "fsync": _variable(FSYNC, _fsync, variables),
         "clone": _variable(CLONEFILE, switch, variables),
         "verify_copies": _variable(VERIFY_COPIES, switch, variables),

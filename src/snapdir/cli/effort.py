@@ -89,7 +89,22 @@ def retries() -> list[Flag]:
             section="Retries",
             help="Upper bound of every delay; default: 30000.",
         ),
+        Setting(
+            "--stall-timeout",
+            metavar="<SECONDS>",
+            parse=_at_least_one,
+            variable="SNAPDIR_STALL_TIMEOUT",
+            section="Retries",
+            help="Give a connection up on which nothing has moved for so long, and try again; default: 20.",
+        ),
     ]
+
+
+def _at_least_one(value: str, source: str) -> int:
+    seconds = whole_number(value, source)
+    if seconds < 1:
+        raise InvalidOption(f"invalid {source} '{value}': expected 1 or more seconds")
+    return seconds
 
 
 def rates() -> list[Flag]:
