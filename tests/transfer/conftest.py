@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,23 @@ import pytest
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.memory import MemoryStore, MemoryUpload
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 
 
 class RecordingStore(MemoryStore):
-    """A memory store across an imagined network: it counts requests by kind and key."""
+    """A memory store across an imagined network: it counts requests by kind and key.
+
+    Attributes:
+        streamed: Start and length of every ``read_through``.
+    """
 
     def __init__(self) -> None:
         super().__init__(capabilities=Capabilities(part_size_range=(1, MIB), max_concurrency=8))
         self.calls: Counter[tuple[str, str]] = Counter()
+        self.streamed: list[tuple[int, int]] = []
 
     def kinds(self) -> Counter[str]:
         return Counter(kind for kind, _ in self.calls.elements())
@@ -42,9 +49,18 @@ class RecordingStore(MemoryStore):
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         self.calls["read_into", key] += 1
+        return await self._fill(key, buffer, start)
+
+    async def _fill(self, key: str, buffer: memoryview, start: int) -> int:
         data = self.objects[key][start : start + len(buffer)]
         buffer[: len(data)] = data
         return len(data)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        self.calls["read_through", key] += 1
+        self.streamed.append((start, length))
+        await self._existing(key)
+        await read_blocks(partial(self._fill, key), sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         self.calls["write", key] += 1

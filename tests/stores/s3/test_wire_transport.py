@@ -21,6 +21,7 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
+from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.s3.failures import BodyRefused, Refusal
 from snapdir.stores.s3.http_parsing import Response
@@ -47,10 +48,15 @@ def sent_at(date: bytes | None) -> float:
     return datetime.strptime(date.decode(), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
+def ignoring() -> BlockSink:
+    return BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES)), lambda _: None)
+
+
 CALLS = {
     "HEAD": lambda transport: transport.head("key"),
     "GET": lambda transport: transport.get("key", start=0, length=3),
     "GET into": lambda transport: transport.get_into("key", memoryview(bytearray(3)), start=0),
+    "GET through": lambda transport: transport.get_through("key", ignoring(), start=0, length=3),
     "PUT": lambda transport: transport.put("key", b"abc", crc32c=None, if_absent=False),
     "LIST": lambda transport: transport.list_page("", start_after="", token=None),
     "Create": lambda transport: transport.create_upload("key", checksums=True),
@@ -328,6 +334,7 @@ async def test_what_never_comes_whole_fails_after_the_attempts_it_was_given() ->
 
 
 def test_the_calls_are_all_those_of_a_transport() -> None:
-    called = {"head", "get", "get_into", "put", "list_page", "create_upload", "put_part", "complete_upload", "delete"}
+    reading = {"head", "get", "get_into", "get_through", "list_page"}
+    writing = {"put", "create_upload", "put_part", "complete_upload", "delete"}
     others = {"abort_upload", "list_uploads", "list_parts", "copy", "copy_part", "aclose"}
-    assert {name for name in vars(WireTransport) if not name.startswith("_")} == called | others
+    assert {name for name in vars(WireTransport) if not name.startswith("_")} == reading | writing | others
