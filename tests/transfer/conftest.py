@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, Capabilities, ObjectInfo
-from snapdir.stores.blocks import BlockSink, read_blocks
+from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.memory import MemoryStore, MemoryUpload
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
@@ -24,13 +25,15 @@ class RecordingStore(MemoryStore):
     """A memory store across an imagined network: it counts requests by kind and key.
 
     Attributes:
-        streamed: Start and length of every ``read_through``.
+        streamed: Key, start and length of every ``read_through``, which passes small pieces.
+        before_piece: Is told the key and the offset of each piece before it is passed; what it raises leaves.
     """
 
     def __init__(self) -> None:
         super().__init__(capabilities=Capabilities(part_size_range=(1, MIB), max_concurrency=8))
         self.calls: Counter[tuple[str, str]] = Counter()
-        self.streamed: list[tuple[int, int]] = []
+        self.streamed: list[tuple[str, int, int]] = []
+        self.before_piece: Callable[[str, int], Awaitable[None]] = nothing
 
     def kinds(self) -> Counter[str]:
         return Counter(kind for kind, _ in self.calls.elements())
@@ -49,18 +52,20 @@ class RecordingStore(MemoryStore):
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         self.calls["read_into", key] += 1
-        return await self._fill(key, buffer, start)
-
-    async def _fill(self, key: str, buffer: memoryview, start: int) -> int:
         data = self.objects[key][start : start + len(buffer)]
         buffer[: len(data)] = data
         return len(data)
 
     async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
         self.calls["read_through", key] += 1
-        self.streamed.append((start, length))
-        await self._existing(key)
-        await read_blocks(partial(self._fill, key), sink, start=start, length=length)
+        self.streamed.append((key, start, length))
+        end = min(start + length, len(await self._existing(key)))
+        while start < end:
+            await self.before_piece(key, start)
+            piece = self.objects[key][start : min(end, start + SMALLEST_BLOCK_BYTES)]
+            sink.block[: len(piece)] = piece
+            await anyio.to_thread.run_sync(sink.put, len(piece))
+            start += len(piece)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         self.calls["write", key] += 1
@@ -69,6 +74,10 @@ class RecordingStore(MemoryStore):
     async def begin_upload(self, key: str, **more: Any) -> MemoryUpload:
         self.calls["begin_upload", key] += 1
         return await super().begin_upload(key, **more)
+
+
+async def nothing(key: str, start: int) -> None:
+    pass
 
 
 @pytest.fixture
