@@ -9,10 +9,12 @@ import pytest
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, StoreRefused, Throttled, TransientStoreError
 from snapdir.stores.base import ObjectInfo
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.retrying import MAX_RETRY_AFTER_SECONDS, BodyCutShort, RetryingStore, retry
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
+from snapdir.testing.back_doors import Collecting
 from snapdir.testing.contract import StoreContract
 from snapdir.testing.faults import FaultyStore
 
@@ -179,6 +181,12 @@ class CutStore(StoreWrapper):
         received = await self.inner.read_into(key, buffer[: self.limit], start=start)
         raise BodyCutShort("cut", key=key, received=received)
 
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        self.asked.append((key, start))
+        await self.inner.read_through(key, sink, start=start, length=min(length, self.limit))
+        if length > self.limit:
+            raise BodyCutShort("cut", key=key, received=0)
+
     async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
         self.asked.append((start_after, 0))
         seen = 0
@@ -199,6 +207,43 @@ async def test_a_body_that_was_cut_short_goes_on_where_it_ended() -> None:
     assert await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_into("key", memoryview(buffer), start=1) == 9
     assert buffer == b"123456789"
     assert inner.asked == [("key", 1), ("key", 4), ("key", 7)]
+
+
+async def test_a_stream_that_was_cut_short_goes_on_behind_what_was_consumed() -> None:
+    inner = CutStore({"key": b"0123456789"})
+    sink = Collecting()
+    store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
+    await store.read_through("key", sink, start=1, length=8)
+    assert sink.data == b"12345678"
+    assert inner.asked == [("key", 1), ("key", 4), ("key", 7)]
+    # A sink that has consumed something before is not taken for one that has some of this.
+    await store.read_through("key", sink, start=0, length=4)
+    assert sink.data == b"123456780123"
+    assert inner.asked[3:] == [("key", 0), ("key", 3)]
+
+
+async def test_a_stream_whose_end_was_lost_is_not_asked_for_again() -> None:
+    store, faulty = store_with({"key": b"data"}, read="fail lost ok")
+    sink = Collecting()
+    await store.read_through("key", sink, start=0, length=4)
+    assert sink.data == b"data"
+    assert len(faulty.calls) == 2
+
+
+async def test_a_stream_that_never_comes_whole_gives_up() -> None:
+    inner = CutStore({"key": bytes(100)})
+    sink = Collecting()
+    with pytest.raises(BodyCutShort) as raised:
+        await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_through("key", sink, start=0, length=100)
+    assert raised.value.attempts == len(inner.asked) == POLICY.attempts
+    assert sink.consumed == POLICY.attempts * inner.limit
+
+
+async def test_what_a_sink_raises_is_not_tried_again() -> None:
+    store, faulty = store_with({"key": b"data"})
+    with pytest.raises(ValueError, match="the disk is full"):
+        await store.read_through("key", Collecting(ValueError("the disk is full")), start=0, length=4)
+    assert len(faulty.calls) == 1
 
 
 async def test_progress_does_not_buy_more_attempts() -> None:

@@ -1,11 +1,10 @@
-"""A push or pull that was killed goes on where it stopped, and believes nothing it finds."""
+"""A push that was killed goes on where it stopped, and believes nothing it finds."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -14,27 +13,19 @@ import pytest
 from blake3 import blake3
 
 from snapdir.disk.claims import open_locked
-from snapdir.disk.destination import STAGING_NAME
-from snapdir.errors import AccessDenied
-from snapdir.hashing.tree import snapshot_id
 from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
-from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, FileRange, Upload
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
 from snapdir.stores.memory import MemoryUpload
-from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.events import Counters
-from snapdir.transfer.fetch import fetch
 from snapdir.transfer.journal import UPLOADS_NAME, UploadJournal
-from snapdir.transfer.landing import CLAIMED
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import TreeOptions
 
-from .conftest import RecordingStore, nothing
+from .conftest import RecordingStore
 
 PART = 256 * KIB
 CONTENT = bytes(range(256)) * (8 * MIB // 256 // 4) + b"the end"
@@ -230,241 +221,3 @@ async def test_a_push_that_is_cancelled_aborts_and_leaves_no_note(
 
 
 # Pull
-
-
-@pytest.fixture
-async def manifest(tree: Path, store: ResumableStore, limits: Limits, cache: Path) -> Manifest:
-    await push_tree(tree, store, limits, cache)
-    store.calls.clear()
-    return await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
-
-async def pull(manifest: Manifest, store: ResumableStore, out: Path, limits: Limits) -> Counters:
-    counters = Counters()
-    await checkout(manifest, Repository(store), out, options=CheckoutOptions(), limits=limits, counters=counters)
-    return counters
-
-
-def left(parts: Collection[int], *, content: bytes = CONTENT, part_bytes: int = PART) -> bytes:
-    """What a killed pull leaves when it had written these parts, counted from 0: them, holes, and its journal."""
-    image = bytearray(len(content))
-    for number in parts:
-        of_part = slice(number * part_bytes, (number + 1) * part_bytes)
-        image[of_part] = content[of_part]
-    written = bytes(number in parts for number in range(-(-len(content) // part_bytes)))
-    return bytes(image) + part_bytes.to_bytes(8, "little") + written
-
-
-def leave_killed_pull(out: Path, data: bytes) -> Path:
-    file = out / STAGING_NAME / (DIGEST + CLAIMED)
-    file.parent.mkdir(parents=True)
-    file.write_bytes(data)
-    return file
-
-
-def parts_read(store: ResumableStore) -> list[int]:
-    """Every part that was asked for, as often as it was."""
-    ranges = [(start // PART, -(-(start + length) // PART)) for _, start, length in store.streamed]
-    return sorted(number for first, end in ranges for number in range(first, end))
-
-
-ALL = range(PARTS)
-SUBSETS: list[Collection[int]] = [(), (0,), range(5), (3,), (1, 4, 7), (PARTS - 1,), range(1, PARTS), ALL]
-
-
-@pytest.mark.parametrize("had", SUBSETS, ids=str)
-async def test_a_killed_pull_fetches_only_the_parts_that_are_missing(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits, had: Collection[int]
-) -> None:
-    leave_killed_pull(out, left(had))
-    counters = await pull(manifest, store, out, limits)
-    assert parts_read(store) == [number for number in ALL if number not in had]
-    missing = [CONTENT[number * PART : (number + 1) * PART] for number in ALL if number not in had]
-    assert counters.bytes_received == sum(map(len, missing))
-    assert counters.bytes_done == len(CONTENT)
-    assert (out / "large").read_bytes() == CONTENT
-    assert os.listdir(out) == ["large"]
-
-
-@pytest.mark.parametrize("lost", [1, 3, PARTS])
-async def test_parts_that_its_journal_does_not_reach_are_fetched(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits, lost: int
-) -> None:
-    leave_killed_pull(out, left(ALL)[:-lost])
-    await pull(manifest, store, out, limits)
-    assert parts_read(store) == list(ALL[PARTS - lost :])
-    assert (out / "large").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(
-    "rest",
-    [
-        b"",
-        b"\xff",
-        CONTENT[: 5 * PART],
-        CONTENT,
-        CONTENT + PART.to_bytes(8, "little")[:7],
-        CONTENT + bytes(8) + b"\1" * PARTS,
-        CONTENT + b"nonsense" * 99,
-        left(ALL, part_bytes=2 * PART),
-        left(ALL, part_bytes=PART - 1),
-    ],
-    ids=["empty", "one byte", "no journal", "whole", "half a size", "no size", "nonsense", "large parts", "odd parts"],
-)
-async def test_without_a_journal_of_the_same_parts_it_is_begun_anew(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits, rest: bytes
-) -> None:
-    leave_killed_pull(out, rest)
-    counters = await pull(manifest, store, out, limits)
-    assert parts_read(store) == list(ALL)
-    assert counters.bytes_received == counters.bytes_done == len(CONTENT)
-    assert (out / "large").read_bytes() == CONTENT
-
-
-async def test_a_state_that_means_nothing_is_no_written_part(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits
-) -> None:
-    leave_killed_pull(out, left(ALL)[:-PARTS] + bytes([0xFF, 2, 1, 0, 1, 1, 1, 1, 1]))
-    await pull(manifest, store, out, limits)
-    assert parts_read(store) == [0, 1, 3]
-    assert (out / "large").read_bytes() == CONTENT
-
-
-DAMAGED = {
-    "first byte": left(range(3), content=b"\xff" + CONTENT[1:]),
-    "last byte": left(ALL, content=CONTENT[:-1] + b"\0"),
-    "a part in the middle": left((2, 5), content=CONTENT[: 5 * PART] + bytes(len(CONTENT) - 5 * PART)),
-    "holes only": left(ALL, content=bytes(len(CONTENT))),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGED)
-async def test_a_damaged_rest_is_found_by_the_hash_and_fetched_anew(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits, damage: str
-) -> None:
-    rest = DAMAGED[damage]
-    missing = rest[-PARTS:].count(0)
-    leave_killed_pull(out, rest)
-    counters = await pull(manifest, store, out, limits)
-    # What is missing, by which the damage is found, and then all of it.
-    assert len(parts_read(store)) == missing + PARTS
-    assert counters.bytes_done == len(CONTENT)
-    assert (out / "large").read_bytes() == CONTENT
-    assert os.listdir(out) == ["large"]
-
-
-async def test_a_rest_that_is_too_long_is_cut(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits
-) -> None:
-    leave_killed_pull(out, left(range(4)) + b"more" * PART)
-    await pull(manifest, store, out, limits)
-    assert parts_read(store) == list(ALL[4:])
-    assert (out / "large").read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("keep", [False, True])
-async def test_a_pull_that_fails_leaves_what_it_wrote_only_on_request(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits, keep: bool
-) -> None:
-    async def break_in_part_three(key: str, start: int) -> None:
-        if start >= 3 * PART + SMALLEST_BLOCK_BYTES:
-            raise AccessDenied("denied from here on", key=key)
-
-    store.before_piece = break_in_part_three
-    options = CheckoutOptions(keep=keep)
-    with pytest.raises(AccessDenied):
-        await checkout(manifest, Repository(store), out, options=options, limits=limits, counters=Counters())
-    assert (out / STAGING_NAME).exists() == keep
-    assert not (out / "large").exists()
-    store.before_piece = nothing
-    store.streamed.clear()
-    counters = await pull(manifest, store, out, limits)
-    assert parts_read(store) == list(ALL[3 if keep else 0 :])
-    assert counters.bytes_received == len(CONTENT) - (3 * PART if keep else 0)
-    assert (out / "large").read_bytes() == CONTENT
-    assert os.listdir(out) == ["large"]
-
-
-async def test_a_rest_that_another_process_works_on_is_not_touched(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits
-) -> None:
-    file = leave_killed_pull(out, b"work of another process")
-    held = await anyio.to_thread.run_sync(open_locked, file)
-    try:
-        await pull(manifest, store, out, limits)
-        assert os.pread(held, 99, 0) == b"work of another process"
-        assert os.fstat(held).st_size == 23
-    finally:
-        os.close(held)
-    assert (out / "large").read_bytes() == CONTENT
-
-
-async def test_two_pulls_into_one_directory_both_end_right(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits
-) -> None:
-    """The second begins while the first is in the middle, and ends while the first still is."""
-    begun, ended = anyio.Event(), anyio.Event()
-    waits = [True]
-
-    async def wait_in_part_three(key: str, start: int) -> None:
-        if waits and start >= 3 * PART:
-            waits.clear()
-            begun.set()
-            await ended.wait()
-
-    store.before_piece = wait_in_part_three
-    async with anyio.create_task_group() as group:
-        group.start_soon(pull, manifest, store, out, limits)
-        await begun.wait()
-        await pull(manifest, store, out, limits)
-        assert (out / "large").read_bytes() == CONTENT
-        ended.set()
-    assert (out / "large").read_bytes() == CONTENT
-    assert os.listdir(out) == ["large"]
-
-
-async def test_a_pull_with_nothing_to_do_leaves_the_work_of_another_alone(
-    manifest: Manifest, store: ResumableStore, out: Path, limits: Limits
-) -> None:
-    await pull(manifest, store, out, limits)
-    begun, ended = anyio.Event(), anyio.Event()
-    (out / "large").unlink()
-
-    async def wait(key: str, start: int) -> None:
-        begun.set()
-        await ended.wait()
-
-    store.before_piece = wait
-    async with anyio.create_task_group() as group:
-        group.start_soon(pull, manifest, store, out, limits)
-        await begun.wait()
-        (out / "large").write_bytes(CONTENT)
-        (out / "large").chmod(0o644)
-        await pull(manifest, store, out, limits)
-        ended.set()
-    assert (out / "large").read_bytes() == CONTENT
-    assert os.listdir(out) == ["large"]
-
-
-async def test_a_killed_fetch_goes_on_too(
-    manifest: Manifest, store: ResumableStore, tmp_path: Path, limits: Limits
-) -> None:
-    from snapdir.stores.file import FileStore
-    from snapdir.stores.settings import StoreSettings
-
-    kept = tmp_path / "kept"
-    cache = Repository(FileStore(kept, StoreSettings()))
-    identifier = snapshot_id(manifest)
-    run = partial(
-        fetch, identifier, Repository(store), cache, limits=limits, counters=Counters(), settings=StoreSettings()
-    )
-    (kept / ".partial").mkdir(parents=True)
-    (kept / ".partial" / (DIGEST + CLAIMED)).write_bytes(left((0, 2, 3, 6)))
-    await run()
-    assert parts_read(store) == [1, 4, 5, 7, 8]
-    assert (kept / KEY).read_bytes() == CONTENT

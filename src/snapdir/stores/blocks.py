@@ -39,11 +39,16 @@ class BlockSink:
 async def read_blocks(
     read_into: Callable[[memoryview, int], Awaitable[int]], sink: BlockSink, *, start: int, length: int
 ) -> None:
-    """``Store.read_through`` where nothing better is known: one ``read_into(buffer, start)`` a block."""
-    while length:
+    """``Store.read_through`` where nothing better is known: one ``read_into(buffer, start)`` a block.
+
+    One of no bytes too: whether there is an object is said in any case.
+    """
+    while True:
         with sink.block[: min(length, len(sink.block))] as view:
             received = await read_into(view, start)
         if not received:
             return
         await run_sync(sink.put, received)
         start, length = start + received, length - received
+        if not length:
+            return

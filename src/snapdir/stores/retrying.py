@@ -179,7 +179,7 @@ class RetryingStore(StoreWrapper):
 
         async def read_rest() -> None:
             done = sink.consumed - begin
-            if done < length:
+            if done < length or not length:
                 await self.inner.read_through(key, sink, start=start + done, length=length - done)
 
         await self._retry(read_rest)

@@ -14,8 +14,9 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import ObjectInfo, Store
+from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 
-__all__ = ["DATA", "KEY", "BackDoors", "cancelled_after", "large_object", "listed", "open_file", "raises"]
+__all__ = ["DATA", "KEY", "BackDoors", "Collecting", "cancelled_after", "large_object", "listed", "open_file", "raises"]
 
 KEY = ".objects/49d/c87/0df/1de7fd60794cebce449f5ccdae575affaa67a24b62acb03e039db92"
 DATA = bytes(range(256)) * 40
@@ -35,6 +36,30 @@ class BackDoors(ABC):
     def missing_store(self) -> Store | None:
         """A store of this kind that does not exist, if there can be one."""
         return None
+
+
+class Collecting(BlockSink):
+    """Keeps what it is given, or refuses it with an error.
+
+    Attributes:
+        data: All that was put so far.
+    """
+
+    def __init__(self, refuse_with: Exception | None = None, *, block_bytes: int = SMALLEST_BLOCK_BYTES) -> None:
+        self._memory = bytearray(block_bytes)
+        self._refuse_with = refuse_with
+        self.data = bytearray()
+        super().__init__(memoryview(self._memory), self._keep)
+
+    def _keep(self, data: memoryview) -> None:
+        if self._refuse_with is not None:
+            raise self._refuse_with
+        self.data += data
+
+    def free_block(self) -> None:
+        """Give the block's memory back: a BufferError while anybody still has a view of it."""
+        self.block.release()
+        self._memory.clear()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.errors import StoreMissing
 from snapdir.stores.base import FileRange, Store
-from snapdir.testing.back_doors import DATA, KEY, cancelled_after, listed, open_file, raises
+from snapdir.testing.back_doors import DATA, KEY, Collecting, cancelled_after, listed, open_file, raises
 from snapdir.testing.contract_reading import ReadingContract
 from snapdir.testing.contract_uploads import UploadContract
 
@@ -170,6 +170,7 @@ class StoreContract(ReadingContract, UploadContract):
             lambda: missing.stat(KEY),
             lambda: missing.read(KEY),
             lambda: missing.read_into(KEY, memoryview(bytearray(1)), start=0),
+            lambda: missing.read_through(KEY, Collecting(), start=0, length=1),
             lambda: listed(missing, ""),
         ):
             with raises(StoreMissing):

@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import errno
+from functools import partial
+
 import anyio
+from anyio.lowlevel import checkpoint
 
 from snapdir.errors import ObjectNotFound
 from snapdir.stores.base import Store
-from snapdir.testing.back_doors import DATA, KEY, BackDoors, listed, raises
+from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
+from snapdir.testing.back_doors import DATA, KEY, BackDoors, Collecting, cancelled_after, listed, raises
 
 __all__ = ["ReadingContract"]
 
@@ -39,6 +44,54 @@ class ReadingContract(BackDoors):
                 assert buffer[1 : 1 + received] == expected
                 assert buffer[:1] + buffer[1 + received :] == b"\xee" * (length + 2 - received), "nothing else changes"
 
+    async def test_objects_pass_through_a_block_in_order_and_short_at_the_end(self, store: Store) -> None:
+        data = DATA * 40
+        self.put_behind(KEY, data)
+        size, block = len(data), SMALLEST_BLOCK_BYTES
+        for start in (0, 1, block, size - 1, size, size + 1):
+            for length in (0, 1, block - 1, block, block + 1, 2 * block, size, size + 10):
+                sink = Collecting()
+                await store.read_through(KEY, sink, start=start, length=length)
+                assert sink.data == data[start : start + length], (start, length)
+                assert sink.consumed == len(sink.data)
+                sink.free_block()
+
+    async def test_nothing_passes_of_an_empty_object(self, store: Store) -> None:
+        self.put_behind(KEY, b"")
+        sink = Collecting()
+        await store.read_through(KEY, sink, start=0, length=10)
+        assert sink.consumed == 0
+
+    async def test_one_sink_takes_one_range_behind_another(self, store: Store) -> None:
+        self.put_behind(KEY, DATA)
+        sink = Collecting()
+        await store.read_through(KEY, sink, start=0, length=1000)
+        await store.read_through(KEY, sink, start=1000, length=len(DATA))
+        assert sink.data == DATA
+
+    async def test_what_a_sink_raises_leaves_as_it_is(self, store: Store) -> None:
+        self.put_behind(KEY, DATA * 40)
+        for error in (ValueError("no"), OSError(errno.EIO, "no"), TimeoutError("no"), ConnectionResetError("no")):
+            sink = Collecting(error)
+            with raises(type(error)) as raised:
+                await store.read_through(KEY, sink, start=0, length=len(DATA) * 40)
+            assert raised[0].args == error.args
+            assert sink.consumed == 0
+            assert await store.read(KEY, length=10) == DATA[:10], "the store works on"
+
+    async def test_a_cancelled_read_leaves_its_block_alone(self, store: Store) -> None:
+        data = DATA * 40
+        self.put_behind(KEY, data)
+        for steps in range(16):
+            sink = Collecting()
+            await cancelled_after(steps, partial(store.read_through, KEY, sink, start=0, length=len(data)))
+            assert data.startswith(bytes(sink.data))
+            assert sink.consumed == len(sink.data)
+            sink.free_block()
+            for _ in range(10):
+                await checkpoint()
+            assert sink.consumed == len(sink.data)
+
     async def test_the_size_of_an_object_is_known(self, store: Store) -> None:
         self.put_behind(KEY, DATA)
         info = await store.stat(KEY)
@@ -52,6 +105,8 @@ class ReadingContract(BackDoors):
                 lambda key=key: store.read(key),
                 lambda key=key: store.read(key, start=10, length=10),
                 lambda key=key: store.read_into(key, memoryview(bytearray(10)), start=0),
+                lambda key=key: store.read_through(key, Collecting(), start=0, length=10),
+                lambda key=key: store.read_through(key, Collecting(), start=0, length=0),
             ):
                 with raises(ObjectNotFound) as raised:
                     await call()

@@ -90,8 +90,8 @@ class Assembly:
         return self._abandoned_for or self._hasher.hexdigest()
 
     @property
-    def resumed_bytes(self) -> int:
-        """Bytes that an earlier run has left, before any segment is taken."""
+    def written_bytes(self) -> int:
+        """Bytes of the parts that are complete: before any segment is taken, those that an earlier run has left."""
         return sum(self._length(number, number + 1) for number, state in enumerate(self._parts) if state == WRITTEN)
 
     def take(self, most_parts: int) -> Segment:

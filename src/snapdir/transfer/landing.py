@@ -34,8 +34,7 @@ class Landing(Protocol):
     def open_temporary(self, wanted: Wanted) -> int:
         """A descriptor for a large object's bytes; the caller closes it after ``place_temporary`` or ``drop``.
 
-        What a killed run had written of this object is in it. Bytes are written in their order, so the length of the
-        file is the journal: everything before it was received.
+        What a killed run had written of this object is in it, with that run's journal behind it (see ``Assembly``).
         """
 
     def place_temporary(self, wanted: Wanted, descriptor: int) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, SnapdirError, local_errors
+from snapdir.errors import CorruptObject, LocalError, SnapdirError, local_errors
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
@@ -111,7 +111,8 @@ class LargeObjects:
         finally:
             with anyio.CancelScope(shield=True):
                 for assembly in tuple(self._open):
-                    await self._close(assembly, self._drop)
+                    with suppress(LocalError):  # what ended the transfer says more
+                        await self._close(assembly, self._drop)
         return self._damaged
 
     async def _start_streams(self, group: TaskGroup) -> None:
@@ -172,7 +173,7 @@ class LargeObjects:
             self._opened.set()
             self._opened = anyio.Event()
         self._open.append(assembly)
-        self._counters.bytes_done += assembly.resumed_bytes
+        self._counters.bytes_done += assembly.written_bytes
         return assembly
 
     def _open_assembly(self, one: Wanted) -> Assembly:
@@ -252,7 +253,7 @@ class LargeObjects:
     async def _advance(self, assembly: Assembly) -> None:
         """Hash what waits for it, and place the object once all of it has been."""
         while assembly.begin_hashing():
-            await anyio.to_thread.run_sync(assembly.hash_written)
+            await anyio.to_thread.run_sync(self._hash, assembly)
         if assembly not in self._open or not assembly.is_settled:
             return
         one = assembly.one
@@ -261,7 +262,7 @@ class LargeObjects:
             self._counters.files_done += len(one.targets)
             self._counters.objects_received += 1
         else:
-            self._counters.bytes_done -= assembly.size
+            self._counters.bytes_done -= assembly.written_bytes
             self._damaged.append(Damaged(one, assembly.actual))
             await self._close(assembly, self._forget)
 
@@ -272,14 +273,23 @@ class LargeObjects:
         finally:
             os.close(assembly.descriptor)
 
-    def _place(self, assembly: Assembly) -> None:
+    def _hash(self, assembly: Assembly) -> None:
         with local_errors(self._landing.temporaries):
-            assembly.cut_journal()
-        self._landing.place_temporary(assembly.one, assembly.descriptor)
+            assembly.hash_written()
+
+    def _place(self, assembly: Assembly) -> None:
+        try:
+            with local_errors(self._landing.temporaries):
+                assembly.cut_journal()
+            self._landing.place_temporary(assembly.one, assembly.descriptor)
+        except BaseException:
+            self._landing.drop(assembly.one)
+            raise
 
     def _forget(self, assembly: Assembly) -> None:
         """Remove wrong bytes, or at least let no later run go on with them."""
-        os.ftruncate(assembly.descriptor, 0)
+        with local_errors(self._landing.temporaries):
+            os.ftruncate(assembly.descriptor, 0)
         self._drop(assembly)
 
     def _drop(self, assembly: Assembly) -> None:

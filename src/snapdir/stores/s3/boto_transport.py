@@ -94,6 +94,7 @@ class BotoTransport:
 
     async def get_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
         filled = received = 0
+        begin = sink.consumed
 
         async def take(data: bytes) -> None:
             nonlocal filled, received
@@ -109,7 +110,7 @@ class BotoTransport:
         try:
             await self._receive(Asked(self._target, "GET", key), start, length, take)
         except ConnectionFailed as error:
-            if not sink.consumed:
+            if sink.consumed == begin:
                 raise
             raise BodyCutShort(error.args[0], key=key, received=0) from error
         if filled:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from snapdir.stores.blocks import BlockSink
 
-__all__ = ["Drain", "EndedEarly"]
+__all__ = ["Drain", "EndedEarly", "Stalled"]
 
 
 WAKE_BYTES = 512 << 10
@@ -20,7 +20,11 @@ WAKE_BYTES = 512 << 10
 
 
 class EndedEarly(Exception):
-    """The peer closed before the body was complete."""
+    """The connection ended before the body was complete; the text says how."""
+
+
+class Stalled(Exception):
+    """No byte came for as long as one may wait."""
 
 
 class Drain:
@@ -37,6 +41,7 @@ class Drain:
     ) -> None:
         family, kind, protocol = original.family, original.type, original.proto
         self._socket = socket.socket(family, kind, protocol, fileno=os.dup(original.fileno()))
+        self._stall_seconds = stall_seconds
         self._socket.settimeout(stall_seconds)
         self._sink = sink
         self._filled = filled
@@ -47,7 +52,7 @@ class Drain:
         """Receive everything and pass it on.
 
         Raises:
-            EndedEarly, TimeoutError, OSError: the connection; anything else comes from the sink.
+            EndedEarly, Stalled: the connection; anything else comes from the sink.
         """
         with self._socket:
             try:
@@ -68,12 +73,33 @@ class Drain:
         with memoryview(self._sink.block) as block:
             while self._left and self._filled < len(block):
                 with block[self._filled : self._filled + self._left] as rest:
-                    self._wake_at(min(len(rest), WAKE_BYTES))
-                    received = self._socket.recv_into(rest)
-                if not received:
-                    raise EndedEarly
+                    received = self._receive(rest)
                 self._filled += received
                 self._left -= received
+
+    def _receive(self, rest: memoryview) -> int:
+        self._wake_at(min(len(rest), WAKE_BYTES))
+        try:
+            received = self._socket.recv_into(rest)
+        except TimeoutError:
+            received = self._receive_few(rest)
+        except OSError as error:
+            raise EndedEarly(str(error)) from error
+        if not received:
+            raise EndedEarly("closed by the server")
+        return received
+
+    def _receive_few(self, rest: memoryview) -> int:
+        """What is there already: a slow line brings less in all that time than the thread is woken for."""
+        self._socket.settimeout(0)
+        try:
+            return self._socket.recv_into(rest)
+        except BlockingIOError:
+            raise Stalled from None
+        except OSError as error:
+            raise EndedEarly(str(error)) from error
+        finally:
+            self._socket.settimeout(self._stall_seconds)
 
     def _wake_at(self, count: int) -> None:
         """Sleep until so many bytes are there, or the peer has closed."""

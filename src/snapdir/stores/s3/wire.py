@@ -27,7 +27,7 @@ from snapdir.stores.s3.bodies import (
     body_length,
     read_small,
 )
-from snapdir.stores.s3.draining import EndedEarly
+from snapdir.stores.s3.draining import EndedEarly, Stalled
 from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
 from snapdir.stores.s3.receiving import ResponseReceiver
 from snapdir.stores.s3.request import Request
@@ -234,15 +234,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def _passing_failure(self, error: BaseException) -> BaseException:
         """The wire's word for what ended a drain; what the sink raised is left as it is."""
-        if isinstance(error, TimeoutError):
+        if isinstance(error, Stalled):
             sent, received = self._progress()
             seconds = self._timeouts.stall_seconds
             return StallTimeout(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received)
-        if not isinstance(error, (EndedEarly, OSError)):
-            return error
-        failure = self._lost("closed by the server" if isinstance(error, EndedEarly) else str(error))
-        failure.__cause__ = error
-        return failure
+        if isinstance(error, EndedEarly):
+            failure = self._lost(str(error))
+            failure.__cause__ = error
+            return failure
+        return error
 
     async def settled(self) -> None:
         """Wait for the thread that may still have a sink's block, whatever became of the exchange."""

@@ -67,6 +67,8 @@ class WireTransport:
         begin = sink.consumed
 
         def check(response: Response) -> None:
+            if response.status == 200:
+                _must_be_s3(response, asked)
             if _expected_bytes(asked, start, length, response) is None:
                 raise _UnknownLength
 
