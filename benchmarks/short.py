@@ -45,7 +45,8 @@ LIMITS = {
     # A look at each object before it is sent would be allowed; create and complete, and a few looks at the manifest.
     "push-short": Limit(_CONTENT + _SMALL + 1 + 20, (("PutObject", _SMALL + 1), ("UploadPart", _PARTS))),
     "repush-short": Limit(2, (("PutObject", 0), ("UploadPart", 0))),
-    "pull-short": Limit(_CONTENT + SLACK, (("GetObject", _CONTENT),)),
+    # A stream that has the object to itself asks for 32 MiB at once, the others for a part each.
+    "pull-short": Limit(_CONTENT + SLACK, (("GetObject", _SMALL + 2 + 1),)),
 }
 
 
