@@ -222,3 +222,21 @@ async def test_a_real_server_copies_and_what_it_cannot_is_sent(
         await synced(snapshot, source, target, limits)
         (await check_snapshot(snapshot, Repository(target.inner), limits=limits, counters=Counters())).require_sound()
         assert (target.calls["copy"], source.calls["read"] > 0) == (copies, reads)
+
+
+async def test_an_object_of_unknown_length_that_the_target_has_is_not_asked_of_the_source(
+    tree: Path, limits: Limits
+) -> None:
+    (tree / "a").chmod(0o777)
+    (tree / "same-as-a").chmod(0o777)
+    source, target = RecordingStore(), RecordingStore()
+    snapshot = await pushed(tree, source)
+    key = next(key for key, data in source.objects.items() if data == b"alpha")
+    target.objects[key] = b"alpha"
+    del source.objects[key]
+    counters = await synced(snapshot, source, target, limits)
+    assert counters.objects_skipped == 1
+    del target.objects[key]
+    target.objects = {key: data for key, data in target.objects.items() if key.startswith(OBJECTS)}
+    with pytest.raises(ObjectNotFound):
+        await synced(snapshot, source, target, limits)

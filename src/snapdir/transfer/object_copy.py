@@ -106,11 +106,11 @@ class ObjectCopier:
             else:
                 await self._copy_parts(one.digest, size)
 
-        if one.digest in self._settled:
+        if one.digest in self._settled or (one.size is None and await self._is_as_long(one.digest)):
             self._counters.objects_skipped += 1
         else:
             await with_true_size(self._source, one, copy_sized)
-            self._settled.add(one.digest)
+        self._settled.add(one.digest)
         self._counters.files_done += 1
 
     async def _is_present(self, digest: Digest, size: int) -> bool:
@@ -120,6 +120,11 @@ class ObjectCopier:
         if answer is Answer.UNKNOWN:
             return await self._target.object_size(digest) == size
         return answer is Answer.PRESENT
+
+    async def _is_as_long(self, digest: Digest) -> bool:
+        """Whether the target has an object whose length no manifest tells, as long as the source's if that has it."""
+        held = None if self._recheck else await self._target.object_size(digest)
+        return held is not None and await self._source.object_size(digest) in (None, held)
 
     async def _has_any_length(self, one: Wanted) -> bool:
         if one.size is not None:
