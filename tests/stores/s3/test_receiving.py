@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, repeat
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.s3.http_parsing import HEAD_LIMIT_BYTES, MalformedHTTP, Response, header_block
 from snapdir.stores.s3.receiving import ERROR_BODY_BYTES, SCRATCH_BYTES, ResponseReceiver
+from snapdir.testing.back_doors import Collecting
 
 MAX_BODY_BYTES = 1 << 16
 
@@ -75,6 +81,127 @@ def test_every_way_to_cut_a_response_up_gives_the_same(body: bytes, data: st.Dat
     assert response is not None
     assert (response.body, response.received) == (b"", len(body))
     assert buffer == body + b"....."
+
+
+def receive_through(wire: bytes, sizes: Iterator[int], sink: BlockSink, **more: Any) -> tuple[Response | None, int]:
+    """What a receiver makes of ``wire`` when it comes in pieces of these sizes; and how much of it it took."""
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES))
+    receiver.begin(method_is_head=False, into=sink, max_body_bytes=1 << 30, **more)
+    start, response = 0, None
+    while start < len(wire) and response is None:
+        buffer = receiver.buffer()
+        count = min(next(sizes), len(wire) - start, len(buffer))
+        buffer[:count] = wire[start : start + count]
+        start += count
+        response = receiver.feed(count)
+        filled, left = receiver.in_block
+        assert receiver.full_bytes in (0, filled)
+        if receiver.full_bytes:
+            assert filled == len(sink.block) or not left
+            sink.put(receiver.full_bytes)
+            response = receiver.emptied()
+            assert receiver.full_bytes == 0
+    return response, start
+
+
+body_sizes = st.integers(0, 3 * SMALLEST_BLOCK_BYTES) | st.integers(0, 3).flatmap(
+    lambda blocks: st.integers(max(0, blocks * SMALLEST_BLOCK_BYTES - 2), blocks * SMALLEST_BLOCK_BYTES + 2)
+)
+block_sizes = st.integers(SMALLEST_BLOCK_BYTES, 3 * SMALLEST_BLOCK_BYTES) | st.just(SMALLEST_BLOCK_BYTES)
+PATTERN = random.Random(1).randbytes(4 * SMALLEST_BLOCK_BYTES)
+
+
+@given(
+    size=body_sizes,
+    block_bytes=block_sizes,
+    sizes=st.lists(st.integers(1, 2 * SMALLEST_BLOCK_BYTES), max_size=30),
+    rest=st.sampled_from([1000, SCRATCH_BYTES, 1 << 30]),
+    padding=st.integers(0, 40_000),
+)
+def test_a_sink_gets_the_body_and_nothing_else_whatever_the_cuts(
+    size: int, block_bytes: int, sizes: list[int], rest: int, padding: int
+) -> None:
+    body = PATTERN[:size]
+    head = b"HTTP/1.1 200 OK\r\nA: %b\r\nContent-Length: %d\r\n\r\n" % (b"a" * padding, size)
+    sink = Collecting(block_bytes=block_bytes)
+    response, taken = receive_through(head + body, chain(sizes, repeat(rest)), sink)
+    assert response is not None
+    assert (response.status, response.body, response.received) == (200, b"", size)
+    assert response.keep_alive
+    assert taken == len(head) + size
+    assert sink.data == body
+    sink.free_block()
+
+
+@given(size=body_sizes, sizes=st.lists(st.integers(1, SCRATCH_BYTES), max_size=20), data=st.data())
+def test_whoever_drains_a_body_takes_over_at_any_byte(size: int, sizes: list[int], data: st.DataObject) -> None:
+    """As a thread does it that reads the rest from the socket itself."""
+    wire = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + PATTERN[:size]
+    head_bytes = len(wire) - size
+    end = data.draw(st.integers(head_bytes, len(wire)))
+    sink = Collecting()
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES))
+    receiver.begin(method_is_head=False, into=sink, max_body_bytes=1 << 30)
+    start, cuts = 0, chain(sizes, repeat(SCRATCH_BYTES))
+    while start < end and not receiver.full_bytes:
+        buffer = receiver.buffer()
+        count = min(next(cuts), end - start, len(buffer))
+        buffer[:count] = wire[start : start + count]
+        start += count
+        response = receiver.feed(count)
+    if not size:
+        assert response is not None
+        return
+    filled, left = receiver.in_block
+    assert (filled, left) == (start - head_bytes, len(wire) - start)
+    assert bytes(sink.block[:filled]) == PATTERN[:filled]
+    response = receiver.drained()
+    assert response is not None
+    assert (response.received, receiver.received) == (size, len(wire))
+    assert receiver.in_block == (0, 0)
+
+
+def test_a_drained_body_that_was_forgotten_meanwhile_is_none() -> None:
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES))
+    receiver.begin(method_is_head=False, into=Collecting(), max_body_bytes=100)
+    wire = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nsome"
+    receiver.buffer()[: len(wire)] = wire
+    assert receiver.feed(len(wire)) is None
+    receiver.forget()
+    assert receiver.in_block == (0, 0)
+    assert receiver.drained() is None
+    assert receiver.emptied() is None
+
+
+@given(status=st.sampled_from([300, 307, 404, 503]), body=bodies, size=st.integers(1, 400))
+def test_what_is_no_success_goes_into_its_own_body_not_to_the_sink(status: int, body: bytes, size: int) -> None:
+    def refuse(response: Response) -> None:
+        raise AssertionError(response.status)
+
+    wire = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body
+    sink = Collecting()
+    response, _ = receive_through(wire, repeat(size), sink, check=refuse)
+    assert response is not None
+    assert response.body == body
+    assert (sink.consumed, bytes(sink.block)) == (0, bytes(SMALLEST_BLOCK_BYTES))
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 30, 1000])
+def test_a_check_sees_the_head_before_the_body_goes_anywhere(piece_bytes: int) -> None:
+    def refuse(response: Response) -> None:
+        raise LookupError(response.header(b"content-range"))
+
+    wire = b"HTTP/1.1 206 OK\r\nContent-Length: 4\r\nContent-Range: x\r\n\r\nbody"
+    sink = Collecting()
+    with pytest.raises(LookupError, match="x"):
+        receive_through(wire, repeat(piece_bytes), sink, check=refuse)
+    assert (sink.consumed, bytes(sink.block)) == (0, bytes(SMALLEST_BLOCK_BYTES))
+
+
+def test_a_block_that_is_too_small_is_refused() -> None:
+    """What came along with a head has to fit into it."""
+    with pytest.raises(ValueError, match="too small"):
+        BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES - 1)), lambda _: None)
 
 
 @given(body=bodies, data=st.data())
