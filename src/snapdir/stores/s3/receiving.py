@@ -177,6 +177,8 @@ class ResponseReceiver:
         if length is not None:
             self._check_limit(response, length)
             return self._begin_measured(response, length, rest)
+        if self._sink is not None:
+            raise MalformedHTTP(f"a {response.status} that does not say how long its body is")
         self._decoder = ChunkedDecoder() if response.chunked else None
         response.keep_alive = response.keep_alive and response.chunked  # else its end is the connection's
         return self._receive_unmeasured(response, rest)

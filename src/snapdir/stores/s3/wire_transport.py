@@ -69,7 +69,8 @@ class WireTransport:
         def check(response: Response) -> None:
             if response.status == 200:
                 _must_be_s3(response, asked)
-            if _expected_bytes(asked, start, length, response) is None:
+            _expected_bytes(asked, start, length, response)
+            if response.content_length is None:
                 raise _UnknownLength
 
         try:
