@@ -1,4 +1,4 @@
-"""Which manifest paths may be written below a destination."""
+"""The paths of a manifest: what is above them, and which may be written below a destination."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from snapdir.errors import UnsafePath
 from snapdir.model.entry import Entry
 
-__all__ = ["check_materialisable", "path_components"]
+__all__ = ["check_materialisable", "path_components", "with_parents"]
 
 MAX_COMPONENTS = 2048
 """PATH_MAX (4096 bytes on Linux) allows no more components than this."""
@@ -36,6 +36,17 @@ def path_components(path: str) -> tuple[str, ...]:
     if any(len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES for name in names):
         raise UnsafePath(path, f"a name in it is longer than {MAX_NAME_BYTES} bytes")
     return names
+
+
+def with_parents(paths: Iterable[str]) -> set[str]:
+    """``paths`` and every directory above one, up to ``./``."""
+    known: set[str] = set()
+    for path in paths:
+        above = path
+        while above and above not in known:
+            known.add(above)
+            above = above[: above.rfind("/", 0, -1) + 1]
+    return known
 
 
 def check_materialisable(entries: Iterable[Entry]) -> None:

@@ -19,7 +19,6 @@ from snapdir.transfer.large_objects import LargeObjects
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.local_copy import place_local_objects
 from snapdir.transfer.plan import Wanted
-from snapdir.transfer.ranges import RangeReader
 from snapdir.transfer.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.true_size import with_true_size
 
@@ -31,7 +30,6 @@ LANDING_TASKS = 2
 LINGER_SECONDS = 0.002
 """How long the first object of a batch waits for others: about 16 of them at 8,000 a second."""
 
-LARGE_OBJECTS_AT_ONCE = 4
 LOCAL_COPY_THREADS = 4
 
 
@@ -74,7 +72,7 @@ async def _copy_local(
 
 
 class _Download:
-    """One download across a network: small objects whole, large ones in ranges, all within one budget."""
+    """One download across a network: small objects whole, large ones by streams, all within one budget."""
 
     def __init__(self, source: Repository, landing: Landing, limits: Limits, counters: Counters) -> None:
         self._source = source
@@ -82,7 +80,6 @@ class _Download:
         self._limits = limits
         self._counters = counters
         self._memory = Budget(limits.memory_bytes)
-        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
 
     async def run(self, wanted: list[Wanted]) -> None:
         limit = self._limits.large_bytes

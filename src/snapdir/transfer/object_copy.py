@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import anyio
 import anyio.from_thread
 
 from snapdir.model.digest import Digest
 from snapdir.repository.presence import Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
+from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.parts import Part, part_size
@@ -19,7 +19,6 @@ from snapdir.transfer.ranges import RangeReader, Sink
 from snapdir.transfer.server_copy import ServerCopy
 from snapdir.transfer.stages import Budget, run_workers
 from snapdir.transfer.true_size import with_true_size
-from snapdir.transfer.upload import ABORT_SECONDS
 
 __all__ = ["ObjectCopier"]
 
@@ -145,14 +144,9 @@ class ObjectCopier:
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
         part_bytes = part_size(size, self._limits.part_bytes, self._target.objects.capabilities)
-        upload = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
-        try:
+        begun = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
+        async with committed(begun) as upload:
             await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)
-            await upload.commit()
-        except BaseException:
-            with anyio.move_on_after(ABORT_SECONDS, shield=True):
-                await upload.abort()
-            raise
         self._count_sent(size)
 
     def _count_sent(self, size: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -21,20 +21,13 @@ from snapdir.transfer.stages import Budget, Channel
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["Begun", "RangeReader", "Sink"]
+__all__ = ["RangeReader", "Sink"]
 
 PARTS_AHEAD = 16
 """Ranges of one object that may be under way, or waiting behind the one that is hashed next."""
 
 Sink = Callable[[Part, memoryview], None]
 """Takes each part in order, in a thread."""
-
-
-class Begun(NamedTuple):
-    """The first ``length`` bytes of an object, which ``hasher`` has taken."""
-
-    length: int
-    hasher: blake3
 
 
 @dataclass(slots=True)
@@ -63,7 +56,6 @@ class RangeReader:
         sink: Sink,
         *,
         part_bytes: int = 0,
-        begun: Begun | None = None,
         attempts: int = READ_ATTEMPTS,
     ) -> None:
         """Pass all of an object to ``sink``, part by part; only when this returns are the bytes known to be right.
@@ -72,24 +64,20 @@ class RangeReader:
 
         Args:
             part_bytes: Bytes of a part; 0 leaves it to the limits and the store.
-            begun: What ``sink`` has already from an earlier run; believed until the hash says otherwise.
 
         Raises:
             CorruptObject: the bytes hash to something else every time.
         """
         part_bytes = part_bytes or part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
         for _ in range(attempts):
-            begun = begun or Begun(0, blake3())
-            self._counters.bytes_done += begun.length
-            actual = await self._read(digest, size, part_bytes, sink, begun)
+            actual = await self._read(digest, size, part_bytes, sink)
             if actual == digest:
                 return
             self._counters.bytes_done -= size
-            begun = None
         raise CorruptObject(self._source.object_name(digest), expected=digest, actual=actual)
 
-    async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink, begun: Begun) -> str:
-        hasher = begun.hasher
+    async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink) -> str:
+        hasher = blake3()
 
         def consume(one: _Range) -> None:
             with memoryview(one.block)[: one.part.length] as data:
@@ -98,7 +86,7 @@ class RangeReader:
 
         ranges = Channel[_Range](PARTS_AHEAD)
         async with anyio.create_task_group() as group:
-            parts = parts_of(size, part_bytes, start=begun.length)
+            parts = parts_of(size, part_bytes)
             group.start_soon(self._request_all, group, digest, parts, ranges)
             async for one in ranges:
                 await one.arrived.wait()

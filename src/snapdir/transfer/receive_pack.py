@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import HashMismatchError, InvalidPack, ObjectNotFound, StoreError, ungrouped
+from snapdir.errors import HashMismatchError, InvalidPack, ObjectNotFound, ungrouped
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.transfer.absence import absent_objects
+from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.pack_reader import LargeBlock, LargeEnd, LargeStart, PackedManifest, PackItem, PackReader, Small
@@ -22,7 +23,6 @@ from snapdir.transfer.pack_streams import Read
 from snapdir.transfer.parts import part_size
 from snapdir.transfer.plan import plan_objects
 from snapdir.transfer.stages import Budget, Channel, start_workers
-from snapdir.transfer.upload import ABORT_SECONDS
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
@@ -141,15 +141,9 @@ class _Receiver:
                 if isinstance(item, LargeEnd):
                     return
         part_bytes = part_size(start.length, self._limits.part_bytes, self._to.objects.capabilities)
-        upload = await self._to.begin_object(start.digest, size=start.length, part_bytes=part_bytes)
-        try:
-            async with anyio.create_task_group() as group:
-                await self._send_parts(group, upload, part_bytes, items)
-            await upload.commit()
-        except BaseException:
-            with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(StoreError):
-                await upload.abort()
-            raise
+        begun = await self._to.begin_object(start.digest, size=start.length, part_bytes=part_bytes)
+        async with committed(begun) as upload, anyio.create_task_group() as group:
+            await self._send_parts(group, upload, part_bytes, items)
         self._count(start.digest, start.length)
 
     async def _send_parts(

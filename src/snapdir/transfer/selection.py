@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapdir.errors import NothingSelected
-from snapdir.model.entry import Entry
 from snapdir.model.globs import globs
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import with_parents
 from snapdir.model.sharding import Shard
 from snapdir.transfer.events import Counters
 
@@ -57,7 +57,7 @@ class Selection:
         if self.shard is not None:
             directories = [entry for entry in entries if not entry.is_file]
             entries = directories + self.shard.of(entry for entry in entries if entry.is_file)
-        needed = _with_parents(entries)
+        needed = with_parents(entry.path for entry in entries)
         files = [entry for entry in entries if entry.is_file]
         return Manifest([entry for entry in manifest.directories if entry.path in needed] + files)
 
@@ -84,14 +84,3 @@ class Selection:
 
 
 EVERYTHING = Selection()
-
-
-def _with_parents(entries: Iterable[Entry]) -> set[str]:
-    """Paths of the directories among ``entries`` and above them."""
-    needed: set[str] = set()
-    for entry in entries:
-        path = entry.path if not entry.is_file else entry.path[: entry.path.rfind("/") + 1]
-        while path and path not in needed:
-            needed.add(path)
-            path = path[: path.rfind("/", 0, -1) + 1]
-    return needed

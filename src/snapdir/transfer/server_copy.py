@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-import anyio
-
 from snapdir.errors import AccessDenied, ObjectNotFound, StoreRefused
 from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
+from snapdir.transfer.commit import committed
 from snapdir.transfer.parts import Part, part_size, parts_of
 from snapdir.transfer.stages import run_workers
-from snapdir.transfer.upload import ABORT_SECONDS
 
 __all__ = ["ServerCopy"]
 
@@ -64,17 +62,12 @@ class ServerCopy:
 
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         part_bytes = part_size(size, min(PART_BYTES, self._whole_bytes), self._target.objects.capabilities)
-        upload = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
-        copy_part = partial(self._copy_part, upload, self._place + object_key(digest))
-        try:
+        begun = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
+        async with committed(begun) as upload:
+            copy_part = partial(self._copy_part, upload, self._place + object_key(digest))
             parts = parts_of(size, part_bytes)
             await copy_part(next(parts))  # alone: a service that refuses says so once
             await run_workers(parts, copy_part, workers=PARTS_AT_ONCE)
-            await upload.commit()
-        except BaseException:
-            with anyio.move_on_after(ABORT_SECONDS, shield=True):
-                await upload.abort()
-            raise
 
     @staticmethod
     async def _copy_part(upload: Upload, source: str, part: Part) -> None:

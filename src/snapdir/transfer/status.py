@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,6 +17,7 @@ from snapdir.errors import LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import with_parents
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted, plan_tree
 from snapdir.transfer.selection import Selection
@@ -145,7 +146,7 @@ def _hash_and_close(descriptor: int, path: str) -> str:
 
 def _extra(manifest: Manifest, selection: Selection, destination: Destination) -> list[str]:
     """Paths that the snapshot does not know, of those that were asked for; a directory only if it holds none."""
-    known = _with_parents(entry.path for entry in manifest.entries)
+    known = with_parents(entry.path for entry in manifest.entries)
     extra = find_extra(destination.directories, known, ignored=STAGING_NAME)
     covered = selection.covering()
     found = sorted(one.path for one in extra if covered(one.path))
@@ -154,13 +155,3 @@ def _extra(manifest: Manifest, selection: Selection, destination: Destination) -
 
 def _holds(path: str, following: str) -> bool:
     return path.endswith("/") and following.startswith(path)
-
-
-def _with_parents(paths: Iterable[str]) -> set[str]:
-    known: set[str] = set()
-    for path in paths:
-        above = path
-        while above and above not in known:
-            known.add(above)
-            above = above[: above.rfind("/", 0, -1) + 1]
-    return known

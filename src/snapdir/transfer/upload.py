@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import InFluxError, StoreError, local_errors
+from snapdir.errors import InFluxError, local_errors
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
@@ -20,6 +19,7 @@ from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import FileRange, Upload
+from snapdir.transfer.commit import ABORT_SECONDS, committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.journal import JournalEntry, UploadJournal
 from snapdir.transfer.limits import Limits
@@ -33,9 +33,6 @@ __all__ = ["Uploader"]
 
 IN_FLIGHT_BYTES = MIB
 """What a part of a file on its way holds of the memory: sendfile copies nothing, TLS a few blocks of 112 KiB."""
-
-ABORT_SECONDS = 10
-"""How long a failed upload may take to be dropped at the store before it is left to the store's lifecycle rules."""
 
 
 class Uploader:
@@ -198,19 +195,13 @@ class Uploader:
         self, entry: JournalEntry, digest: Digest, body: _FileBody, size: int, part_bytes: int
     ) -> None:
         token = entry.token()
-        upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
-        try:
+        begun = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
+        async with committed(begun) as upload:
             entry.note(upload.resume_token)
             async with anyio.create_task_group() as group:
                 for part in parts_of(size, part_bytes):
                     await self._start_part(group, upload, body, part)
             body.check()
-            await upload.commit()
-        except BaseException:
-            # Should that fail too, the store tries it again when it is closed; the cause is what has gone wrong here.
-            with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(StoreError):
-                await upload.abort()
-            raise
 
     async def _start_part(self, group: TaskGroup, upload: Upload, body: _FileBody, part: Part) -> None:
         """Wait for room, then send the part in a task: no more tasks exist than parts are in flight."""

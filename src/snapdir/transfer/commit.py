@@ -1,0 +1,29 @@
+"""An upload in parts that is published whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+
+from snapdir.errors import StoreError
+from snapdir.stores.base import Upload
+
+__all__ = ["ABORT_SECONDS", "committed"]
+
+ABORT_SECONDS = 10
+"""How long a failed upload may take to be dropped at the store before it is left to the store's lifecycle rules."""
+
+
+@asynccontextmanager
+async def committed(upload: Upload) -> AsyncIterator[Upload]:
+    """Commit ``upload`` when the block has ended well; otherwise drop it, while a cancellation waits."""
+    try:
+        yield upload
+        await upload.commit()
+    except BaseException:
+        # Should that fail too, the store tries it again when it is closed; the cause is what has gone wrong here.
+        with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(StoreError):
+            await upload.abort()
+        raise
