@@ -16,9 +16,10 @@ POLYNOMIAL = 0x82F63B78  # reflected
 def _table() -> list[int]:
     table = []
     for byte in range(256):
+        value = byte
         for _ in range(8):
-            byte = byte >> 1 ^ POLYNOMIAL * (byte & 1)
-        table.append(byte)
+            value = value >> 1 ^ POLYNOMIAL * (value & 1)
+        table.append(value)
     return table
 
 

@@ -96,17 +96,19 @@ class _Download:
                 landing.start_soon(self._place_arrivals, arrivals)
             async with anyio.create_task_group() as receiving:
                 workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
-                receiving.start_soon(self._receive_large, large)
+                receiving.start_soon(self._receive_large, large, bool(small))
                 start_workers(receiving, small, receive, workers=workers)
             arrivals.close()
 
-    async def _receive_large(self, large: list[Wanted]) -> None:
-        for one, _ in await self._large_objects().receive(large):
+    async def _receive_large(self, large: list[Wanted], beside_small: bool) -> None:
+        for one, _ in await self._large_objects(beside_small).receive(large):
             with _while_fetching(one):
                 await self._receive_verified(one)
 
-    def _large_objects(self) -> LargeObjects:
-        return LargeObjects(self._source, self._landing, self._limits, self._counters, memory=self._memory)
+    def _large_objects(self, beside_small: bool) -> LargeObjects:
+        return LargeObjects(
+            self._source, self._landing, self._limits, self._counters, memory=self._memory, beside_small=beside_small
+        )
 
     async def _receive(self, one: Wanted, arrivals: Channel[Arrival]) -> None:
         with _while_fetching(one):
@@ -158,7 +160,7 @@ class _Download:
     async def _receive_alone(self, one: Wanted) -> None:
         """A large object, again while it comes damaged."""
         for _ in range(READ_ATTEMPTS - 1):
-            damaged = await self._large_objects().receive([one])
+            damaged = await self._large_objects(beside_small=True).receive([one])
             if not damaged:
                 return
         raise CorruptObject(self._source.object_name(one.digest), expected=one.digest, actual=damaged[0].actual)

@@ -41,6 +41,8 @@ IDLE_SHARE = 0.5
 """While so much of the processors' time is left, the network is what is waited for, and streams are doubled."""
 
 BLOCK_BYTES = 4 * MIB
+BESIDE_SMALL_SHARE = 0.5
+"""What of the memory they may hold, from their start to their end, while small objects need some as well."""
 LONE_SEGMENT_BYTES = 32 * MIB
 """What one request brings of an object that has no other stream; with others it is a part."""
 
@@ -75,17 +77,30 @@ class _Flight:
 
 
 class LargeObjects:
-    """Brings objects of known size within one transfer's memory: a block a stream."""
+    """Brings objects of known size within one transfer's memory: a block a stream.
+
+    Args:
+        beside_small: Small objects are received meanwhile, within the same memory.
+    """
 
     def __init__(
-        self, source: Repository, landing: Landing, limits: Limits, counters: Counters, *, memory: Budget
+        self,
+        source: Repository,
+        landing: Landing,
+        limits: Limits,
+        counters: Counters,
+        *,
+        memory: Budget,
+        beside_small: bool = False,
     ) -> None:
         self._source = source
         self._landing = landing
         self._limits = limits
         self._counters = counters
         self._memory = memory
-        self._most_streams = limits.jobs or min(MOST_STREAMS, source.objects.capabilities.max_concurrency)
+        streams = limits.jobs or min(MOST_STREAMS, source.objects.capabilities.max_concurrency)
+        share = BESIDE_SMALL_SHARE if beside_small else 1
+        self._most_streams = max(1, min(streams, int(share * limits.memory_bytes) // BLOCK_BYTES))
         self._waiting: deque[Wanted] = deque()
         self._open: list[Assembly] = []
         self._opening = 0
