@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 from blockbuster import blockbuster_ctx
 from hypothesis import settings
 
@@ -44,6 +45,7 @@ def free_loop() -> Iterator[None]:
 @pytest.fixture
 def open_descriptors() -> Iterator[None]:
     """Fail a test that leaves descriptors open."""
+    uvloop.new_event_loop().close()  # with the first one a process gets a pipe that it keeps
     before = set(os.listdir("/proc/self/fd"))
     yield
     gc.collect()  # errors hold the frames they passed through
