@@ -59,3 +59,9 @@ def test_blocking_starts_nothing_before_its_first_call() -> None:
 def test_the_command_line_loads_no_network_library_to_show_its_version() -> None:
     loaded = set(probe("snapdir.cli.main")["modules"]) - {"click"}
     assert not loaded & set(LOADED_LATE)
+
+
+def test_our_own_connections_load_no_library_for_the_web() -> None:
+    """``http.client`` takes 10 ms, and ``email`` 3 of them; one import in the standard library is enough to bring both."""
+    loaded = set(probe("snapdir.stores.s3.wire_transport")["modules"])
+    assert not loaded & {"http", "email", "aiohttp", "botocore"}

@@ -107,6 +107,7 @@ class LargeObjects:
         self._opened = anyio.Event()
         self._damaged: list[Damaged] = []
         self._flights: list[_Flight] = []
+        self._landed = anyio.Event()
         self._watched = False
         self._flown_bytes = 0
         self._flown_seconds = 0.0
@@ -136,17 +137,19 @@ class LargeObjects:
         1 GiB over loopback took 4 streams 0.74 s and 32 streams 0.88: they fight for the interpreter lock.
         """
         processors = len(os.sched_getaffinity(0))
-        streams, more = 0, 2 * processors
+        streams, more, patient = 0, 2 * processors, True
         while True:
             for _ in range(min(more, self._most_streams - streams)):
                 group.start_soon(self._stream)
                 streams += 1
-            more, began, worked = 0, time.monotonic(), time.process_time()
+            began, worked, received = time.monotonic(), time.process_time(), self._counters.bytes_received
             await anyio.sleep(LOOK_SECONDS)
             if streams == self._most_streams or not self._has_work:
                 return
-            if time.process_time() - worked < (1 - IDLE_SHARE) * processors * (time.monotonic() - began):
-                more = streams
+            idle = time.process_time() - worked < (1 - IDLE_SHARE) * processors * (time.monotonic() - began)
+            # New streams look idle until their first bytes are there, which near a server takes one look.
+            patient = patient and self._counters.bytes_received == received
+            more, patient = (streams, True) if idle and not patient else (0, False)
 
     @property
     def _has_work(self) -> bool:
@@ -223,6 +226,8 @@ class LargeObjects:
             assembly.finish(segment, sink.consumed)
         finally:
             self._flights.remove(flight)
+            self._landed.set()
+            self._landed = anyio.Event()
             if flight.second is not None:
                 flight.second.cancel()
 
@@ -243,7 +248,8 @@ class LargeObjects:
             if usual_seconds and late.seconds > max(LATE_SECONDS, LATE_FACTOR * usual_seconds):
                 await self._overtake(late, block)
             else:
-                await anyio.sleep(LATE_LOOK_SECONDS)
+                with anyio.move_on_after(LATE_LOOK_SECONDS):
+                    await self._landed.wait()
 
     async def _overtake(self, late: _Flight, block: memoryview) -> None:
         """Whoever is first cancels the other. An error of the second request is not one of the transfer."""

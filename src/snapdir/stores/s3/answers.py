@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import ObjectInfo
@@ -29,6 +28,8 @@ __all__ = [
     "upload_id",
     "upload_page",
 ]
+
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 class _Element:
@@ -173,18 +174,27 @@ def copied_etag(body: bytes, asked: Asked, name: str) -> tuple[str, int | None]:
 
 def completion_body(parts: Sequence[UploadedPart]) -> bytes:
     """What CompleteMultipartUpload is sent."""
-    lines = []
+    root = ElementTree.Element("CompleteMultipartUpload", xmlns=_NAMESPACE)
     for part in parts:
-        crc = "" if part.crc32c is None else f"<ChecksumCRC32C>{encoded(part.crc32c)}</ChecksumCRC32C>"
-        lines.append(f"<Part>{crc}<ETag>{escape(part.etag)}</ETag><PartNumber>{part.number}</PartNumber></Part>")
-    namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
-    return f'<CompleteMultipartUpload xmlns="{namespace}">{"".join(lines)}</CompleteMultipartUpload>'.encode()
+        element = ElementTree.SubElement(root, "Part")
+        if part.crc32c is not None:
+            _add(element, "ChecksumCRC32C", encoded(part.crc32c))
+        _add(element, "ETag", part.etag)
+        _add(element, "PartNumber", str(part.number))
+    return ElementTree.tostring(root)
 
 
 def delete_body(keys: Sequence[str]) -> bytes:
     """What DeleteObjects is sent."""
-    objects = "".join(f"<Object><Key>{escape(key)}</Key></Object>" for key in keys)
-    return f'<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>{objects}</Delete>'.encode()
+    root = ElementTree.Element("Delete", xmlns=_NAMESPACE)
+    _add(root, "Quiet", "true")
+    for key in keys:
+        _add(ElementTree.SubElement(root, "Object"), "Key", key)
+    return ElementTree.tostring(root)
+
+
+def _add(parent: ElementTree.Element, name: str, text: str) -> None:
+    ElementTree.SubElement(parent, name).text = text
 
 
 def content_md5(body: bytes) -> bytes:

@@ -15,7 +15,7 @@ from snapdir.stores.blocks import BlockSink
 __all__ = ["Drain", "EndedEarly", "Stalled"]
 
 
-WAKE_BYTES = 512 << 10
+WAKE_BYTES = 2048 << 10
 """A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
 
 
