@@ -105,6 +105,7 @@ class LargeObjects:
         self._open: list[Assembly] = []
         self._opening = 0
         self._opened = anyio.Event()
+        self._all_taken = anyio.Event()
         self._damaged: list[Damaged] = []
         self._flights: list[_Flight] = []
         self._landed = anyio.Event()
@@ -137,23 +138,24 @@ class LargeObjects:
         1 GiB over loopback took 4 streams 0.74 s and 32 streams 0.88: they fight for the interpreter lock.
         """
         processors = len(os.sched_getaffinity(0))
-        streams, more, patient = 0, 2 * processors, True
-        while True:
+        streams, more = 0, 2 * processors
+        while not self._all_taken.is_set():
             for _ in range(min(more, self._most_streams - streams)):
                 group.start_soon(self._stream)
                 streams += 1
-            began, worked, received = time.monotonic(), time.process_time(), self._counters.bytes_received
-            await anyio.sleep(LOOK_SECONDS)
-            if streams == self._most_streams or not self._has_work:
+            if streams == self._most_streams:
                 return
-            idle = time.process_time() - worked < (1 - IDLE_SHARE) * processors * (time.monotonic() - began)
             # New streams look idle until their first bytes are there, which near a server takes one look.
-            patient = patient and self._counters.bytes_received == received
-            more, patient = (streams, True) if idle and not patient else (0, False)
+            await self._look()
+            began, worked, more = time.monotonic(), time.process_time(), 0
+            while not (more or self._all_taken.is_set()):
+                await self._look()
+                if time.process_time() - worked < (1 - IDLE_SHARE) * processors * (time.monotonic() - began):
+                    more = streams
 
-    @property
-    def _has_work(self) -> bool:
-        return bool(self._waiting or self._opening) or any(assembly.has_missing for assembly in self._open)
+    async def _look(self) -> None:
+        with anyio.move_on_after(LOOK_SECONDS):
+            await self._all_taken.wait()
 
     async def _stream(self) -> None:
         assembly = await self._next()
@@ -179,6 +181,7 @@ class LargeObjects:
             if started:
                 return min(started, key=lambda assembly: assembly.streams)
             if not self._opening:
+                self._all_taken.set()
                 return None
             await self._opened.wait()
 
