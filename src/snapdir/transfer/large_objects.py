@@ -7,10 +7,11 @@ stream, which brings it from its beginning, while there are objects enough; else
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -61,19 +62,53 @@ class Damaged(NamedTuple):
 
 
 class _Flight:
-    """A request under way for a segment, and the one that may overtake it."""
+    """A request under way for a segment, and the one that may overtake it.
 
-    def __init__(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
+    Attributes:
+        written: Bytes of the segment that its own request has written.
+    """
+
+    def __init__(self, assembly: Assembly, segment: Segment) -> None:
         self.assembly = assembly
         self.segment = segment
-        self.sink = sink
+        self.written = 0
         self.began = time.monotonic()
         self.scope = anyio.CancelScope()
         self.second: anyio.CancelScope | None = None
+        self._second_ended = anyio.Event()
+        self._turn = threading.Lock()
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.began
+
+    def write(self, data: memoryview) -> None:
+        with self._turn:
+            self.assembly.write(self.segment, data, self.written)
+            self.written += len(data)
+
+    def write_second(self, rest: Segment, data: memoryview, done: int) -> None:
+        """Write what the first request has not written: its bytes may be hashed already, and must stay."""
+        with self._turn:
+            stale = max(0, self.segment.offset + self.written - rest.offset - done)
+            if stale < len(data):
+                self.assembly.write(rest, data[stale:], done + stale)
+
+    @contextmanager
+    def overtaking(self) -> Iterator[None]:
+        """The second request, until the first is done; then the scope is cancelled."""
+        self.second = anyio.CancelScope()
+        try:
+            with self.second:
+                yield
+        finally:
+            self._second_ended.set()
+
+    async def stop_second(self) -> None:
+        """Return when no second request writes any more: only then may the object be placed, or let go."""
+        if self.second is not None:
+            self.second.cancel()
+            await self._second_ended.wait()
 
 
 class LargeObjects:
@@ -213,8 +248,8 @@ class LargeObjects:
         """One segment of an object, by one request."""
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))
-        sink = BlockSink(block, lambda data: self._write(assembly, segment, data, sink.consumed))
-        flight = _Flight(assembly, segment, sink)
+        flight = _Flight(assembly, segment)
+        sink = BlockSink(block, lambda data: self._write(flight, data))
         self._flights.append(flight)
         try:
             with flight.scope:
@@ -222,17 +257,17 @@ class LargeObjects:
                 self._flown_bytes += segment.length
                 self._flown_seconds += flight.seconds
         except CorruptObject as error:
-            self._counters.bytes_done -= sink.consumed
+            await flight.stop_second()
+            self._counters.bytes_done -= flight.written
             assembly.abandon(segment, error.actual)
         else:
-            self._counters.bytes_done += segment.length - sink.consumed
-            assembly.finish(segment, sink.consumed)
+            await flight.stop_second()
+            self._counters.bytes_done += segment.length - flight.written
+            assembly.finish(segment, flight.written)
         finally:
             self._flights.remove(flight)
             self._landed.set()
             self._landed = anyio.Event()
-            if flight.second is not None:
-                flight.second.cancel()
 
     async def _request(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
         try:
@@ -256,21 +291,20 @@ class LargeObjects:
 
     async def _overtake(self, late: _Flight, block: memoryview) -> None:
         """Whoever is first cancels the other. An error of the second request is not one of the transfer."""
-        rest = late.assembly.rest_of(late.segment, late.sink.consumed)
+        rest = late.assembly.rest_of(late.segment, late.written)
 
         def write(data: memoryview) -> None:
-            late.assembly.write(rest, data, sink.consumed)
+            late.write_second(rest, data, sink.consumed)
             self._counters.bytes_received += len(data)
 
         sink = BlockSink(block, write)
-        late.second = anyio.CancelScope()
-        with late.second, suppress(SnapdirError, OSError):
+        with late.overtaking(), suppress(SnapdirError, OSError):
             await self._request(late.assembly, rest, sink)
             late.scope.cancel()
 
-    def _write(self, assembly: Assembly, segment: Segment, data: memoryview, done: int) -> None:
+    def _write(self, flight: _Flight, data: memoryview) -> None:
         with local_errors(self._landing.temporaries):
-            assembly.write(segment, data, done)
+            flight.write(data)
         self._counters.bytes_received += len(data)
         self._counters.bytes_done += len(data)
 
