@@ -5,6 +5,7 @@ import os
 import pty
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,10 @@ def on_a_terminal(write: Callable[[], None], monkeypatch: pytest.MonkeyPatch) ->
     with os.fdopen(theirs, "w") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         write()
-        shown = os.read(ours, 65536)
+    shown = b""
+    with suppress(OSError):  # EIO: the other end is closed and everything has been read
+        while chunk := os.read(ours, 65536):
+            shown += chunk
     os.close(ours)
     return shown.decode().replace("\r\n", "\n")
 
