@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from generated import write_or_check
 
 from snapdir.cli.main import root
 
@@ -50,16 +51,5 @@ def page(text: str) -> str:
     return f"{before}{BEGIN}{table()}{END}{after}"
 
 
-def main(arguments: list[str]) -> int:
-    text = PAGE.read_text()
-    if arguments == ["--check"]:
-        if text == page(text):
-            return 0
-        print(f"the table of commands in {PAGE.name} is out of date: run scripts/command_table.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(page(text))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(PAGE, page(PAGE.read_text()), sys.argv[1:]))

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from generated import write_or_check
+
 PROJECT = Path(__file__).parents[1]
 CASES = PROJECT / "tests" / "conformance"
 PAGE = PROJECT / "docs" / "conformance.md"
@@ -122,19 +124,6 @@ def _row(case: str, ours: dict[str, str]) -> str:
     return f"| {case} | {says} | {state} | {modules} |\n"
 
 
-def main(arguments: list[str]) -> int:
-    wrong = problems()
-    if wrong:
-        print("\n".join(wrong), file=sys.stderr)
-        return 1
-    if arguments == ["--check"]:
-        if PAGE.is_file() and PAGE.read_text() == page():
-            return 0
-        print(f"{PAGE.name} is out of date: run scripts/conformance_page.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(page())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    found = problems()
+    sys.exit(write_or_check(PAGE, "" if found else page(), sys.argv[1:], problems=found))

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from generated import write_or_check
+
 from snapdir import errors
 
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
@@ -92,19 +94,6 @@ def _row(error: ErrorClass) -> str:
     return f"| `{error.__name__}` | `{parent}` | {code} | {exit_code} | {sentence.replace('|', chr(92) + '|')} |\n"
 
 
-def main(arguments: list[str]) -> int:
-    wrong = problems()
-    if wrong:
-        print("\n".join(wrong), file=sys.stderr)
-        return 1
-    if arguments == ["--check"]:
-        if PAGE.is_file() and PAGE.read_text() == page():
-            return 0
-        print(f"{PAGE.name} is out of date: run scripts/error_table.py", file=sys.stderr)
-        return 1
-    PAGE.write_text(page())
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    found = problems()
+    sys.exit(write_or_check(PAGE, "" if found else page(), sys.argv[1:], problems=found))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from scripts.conformance_page import PAGE, claims, known_cases, page, problems
+import re
+import subprocess
+import sys
+from pathlib import Path
 
+PROJECT = Path(__file__).parents[2]
+SCRIPT = PROJECT / "scripts" / "conformance_page.py"
 CASES = 293
 
 
-def test_every_case_has_a_test_and_every_test_a_case() -> None:
-    assert problems() == []
-    assert {claim.case for claim in claims()} == set(known_cases())
-    assert len(known_cases()) == CASES
+def test_every_case_has_a_test_and_the_page_is_what_would_be_generated() -> None:
+    run = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 0, run.stderr
 
 
-def test_the_page_is_what_would_be_generated() -> None:
-    assert PAGE.read_text() == page(), "run scripts/conformance_page.py"
+def test_the_page_lists_every_case_once() -> None:
+    rows = re.findall(r"^\| ([A-Z]+-\d\d) \|", (PROJECT / "docs" / "conformance.md").read_text(), re.MULTILINE)
+    assert len(rows) == len(set(rows)) == CASES

@@ -2,77 +2,28 @@
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import click
 
-from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.lineage_output import (
-    GRAPHS,
-    catalog_missing,
-    formats,
-    history,
-    place,
-    shared_history,
-    steps,
-    write_lineage,
-)
-from snapdir.cli.lineage_page import page, write_page
-from snapdir.cli.targets import NO_ID
+from snapdir.cli.lineage import lineage_flags, show_lineage
 from snapdir.cli.verb import Verb
-from snapdir.errors import SnapdirError
 
 
 @click.command(
     "descendants",
     cls=Verb,
-    params=[
-        *options.snapshot("Snapshot to start from"),
-        *steps(),
-        *place(),
-        *history(),
-        *shared_history(),
-        *formats(*GRAPHS),
-        *page(),
+    params=lineage_flags(),
+    examples=[
+        "snapdir descendants --id $DATASET",
+        "snapdir descendants --id $DATASET --format table",
     ],
-    examples=["snapdir descendants --id $DATASET", "snapdir descendants --id $DATASET --format table"],
 )
 @click.pass_obj
-def command(
-    invocation: Invocation,
-    *,
-    snapshot_id: str | None,
-    depth: int | None,
-    location: str | None,
-    store: str | None,
-    shape: str,
-    as_json: bool,
-    html: str | None,
-) -> None:
+def command(invocation: Invocation, /, **asked: Any) -> None:
     """List what came from a snapshot: the whole chain, nearest first.
 
     Two relations lead on: history (what followed it at a location) and derived (what push --derived-from said).
     """
-    if catalog_missing(invocation, store):
-        return
-    from snapdir import api
-
-    if snapshot_id is None:
-        raise SnapdirError(NO_ID)
-    found = invocation.run(
-        partial(
-            api.lineage,
-            snapshot_id,
-            backward=False,
-            depth=depth,
-            location=location,
-            store=store,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
-        store=store,
-    )
-    write_lineage(invocation, found, "json" if as_json else shape)
-    if html is not None:
-        write_page(invocation, found, html)
+    show_lineage(invocation, backward=False, **asked)
