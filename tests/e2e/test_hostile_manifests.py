@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import pytest
@@ -87,6 +88,7 @@ REFUSED = {
     "file below a file": ROOT + file_line("./a") + file_line("./a/b"),
     "NUL": ROOT + file_line("./a\0b"),
     "5000 components": ROOT + file_line("./" + "/".join("d" * 5000)),
+    "longer than any path": ROOT + file_line("./" + "/".join(["d" * 99] * 41)),
     "a name of 256 bytes": ROOT + file_line("./" + "n" * 256),
     "dot": ROOT + file_line("./a/./b"),
     "empty component": ROOT + file_line("./a//b"),
@@ -103,6 +105,17 @@ async def test_it_is_refused_before_anything_is_written(arena: Arena, text: str)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
     assert await anyio.to_thread.run_sync(arena.elsewhere) == before
+    assert os.listdir(arena.dest) == []
+
+
+@pytest.mark.parametrize("selection", [{"include": ["*d*"]}, {"exclude": ["x"]}, {"shard": "1/2"}])
+async def test_a_part_of_it_takes_no_time_or_memory_for_a_path_that_cannot_be(
+    arena: Arena, selection: dict[str, Any]
+) -> None:
+    """What is above a path of 100,000 names would take 10 GB."""
+    identifier = arena.publish(ROOT + file_line("./" + "d/" * 100_000 + "f"))
+    with pytest.raises(UnsafePath):
+        await api.pull(identifier, f"file://{arena.store}", arena.dest, **selection)
     assert os.listdir(arena.dest) == []
 
 

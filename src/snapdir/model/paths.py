@@ -9,8 +9,9 @@ from snapdir.model.entry import Entry
 
 __all__ = ["check_materialisable", "path_components", "with_parents"]
 
-MAX_COMPONENTS = 2048
-"""PATH_MAX (4096 bytes on Linux) allows no more components than this."""
+MAX_PATH_CHARACTERS = 4096
+"""PATH_MAX on Linux, in bytes: no tree that was walked has a longer path. What is above one of ``n`` takes its square."""
+MAX_COMPONENTS = MAX_PATH_CHARACTERS // 2
 MAX_NAME_BYTES = 255
 
 
@@ -20,8 +21,10 @@ def path_components(path: str) -> tuple[str, ...]:
     A backslash and a colon are ordinary characters, as on every POSIX filesystem.
 
     Raises:
-        UnsafePath: absolute, not starting with ``./``, or with an empty, ``.``, ``..``, NUL or over-long component.
+        UnsafePath: absolute, not starting with ``./``, too long, or with an empty, ``.``, ``..``, NUL or over-long
+            component.
     """
+    _check_length(path)
     if not path.startswith("./"):
         raise UnsafePath(path, "it does not start with './'")
     if path == "./":
@@ -39,9 +42,14 @@ def path_components(path: str) -> tuple[str, ...]:
 
 
 def with_parents(paths: Iterable[str]) -> set[str]:
-    """``paths`` and every directory above one, up to ``./``."""
+    """``paths`` and every directory above one, up to ``./``.
+
+    Raises:
+        UnsafePath: one is too long to be of any tree.
+    """
     known: set[str] = set()
     for path in paths:
+        _check_length(path)
         above = path
         while above and above not in known:
             known.add(above)
@@ -70,6 +78,11 @@ def check_materialisable(entries: Iterable[Entry]) -> None:
         parents.update(_ancestors(names, parents))
     for names in files.keys() & parents:
         raise UnsafePath(files[names].path, "it is a file and a directory")
+
+
+def _check_length(path: str) -> None:
+    if len(path) > MAX_PATH_CHARACTERS + len("./"):
+        raise UnsafePath(path, f"it is longer than {MAX_PATH_CHARACTERS} characters")
 
 
 def _ancestors(names: tuple[str, ...], known: set[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
