@@ -1,6 +1,30 @@
-"""``python -m snapdir``."""
+"""The program: ``snapdir``, and ``python -m snapdir``."""
 
-from snapdir.cli.main import main
+import signal
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main() -> NoReturn:
+    """Run the command line.
+
+    Ctrl-C ends the process without a word before a verb heeds it (while modules are imported it would be a traceback,
+    or get lost) and once the verb is done.
+    """
+    _end_at_interrupt()
+    from snapdir.cli.main import main as run_command
+
+    try:
+        run_command()
+    finally:
+        _end_at_interrupt()
+
+
+def _end_at_interrupt() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored: a job in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 
 if __name__ == "__main__":
     main()

@@ -132,6 +132,22 @@ def test_a_signal_lets_the_verb_clean_up_and_says_nothing(number: signal.Signals
     assert Path("cleaned-up").exists()
 
 
+@pytest.mark.parametrize("module", ["snapdir.errors", "click", "snapdir.cli.id", "anyio"])
+def test_an_interrupt_while_it_starts_says_nothing(module: str) -> None:
+    interrupting = f"""
+import os, runpy, signal, sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["snapdir", "id", "."]
+runpy.run_module("snapdir", run_name="__main__")
+"""
+    run = subprocess.run([sys.executable, "-c", interrupting], capture_output=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGINT, b"", b"")
+
+
 def test_an_ignored_hangup_stays_ignored() -> None:
     ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{CLEANS_UP}"
     with subprocess.Popen(command_line("id", "x", patch=ignoring)) as process:

@@ -10,7 +10,7 @@ from snapdir.model.entry import Entry
 __all__ = ["check_materialisable", "path_components", "with_parents"]
 
 MAX_PATH_CHARACTERS = 4096
-"""PATH_MAX on Linux, in bytes: no tree that was walked has a longer path. What is above one of ``n`` takes its square."""
+"""PATH_MAX on Linux, in bytes: no tree that was walked has a longer path."""
 MAX_COMPONENTS = MAX_PATH_CHARACTERS // 2
 MAX_NAME_BYTES = 255
 
