@@ -16,7 +16,7 @@ class Limits:
     Attributes:
         jobs: Requests in flight; 0 leaves it to the store (see ``workers``).
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
-        memory_bytes: All body bytes held at once; the process needs about 100 MiB besides.
+        memory_bytes: All body bytes held at once; the process needs 35 MiB and up to 2 KiB a file besides.
         part_bytes: Size of a part up and of a range down; grown only where an object would need too many parts.
         large_bytes: Objects above this go in parts and ranges.
         batch_files: Files that travel between stages together: a queue hop costs 5.6 µs, shared by 64 it is 0.09.
