@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.catalog.record import Record, new_record, timestamp
-from snapdir.catalog.shared import MAX_RECORD_BYTES, OVERLAP, SharedHistory, write_record
+from snapdir.catalog.shared import MAX_RECORD_BYTES, OVERLAP, SharedHistory, copy_records, write_record
 from snapdir.errors import AccessDenied, StoreError
 from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.stores.base import ObjectInfo
@@ -267,3 +267,31 @@ def test_the_order_of_keys_is_the_order_of_time(one: datetime, other: datetime) 
     assert (keys[0] < keys[1]) == (moments[0] < moments[1])
     assert [record_of_key(key) for key in keys] == [(moment, "ab" * 16) for moment in moments]
     assert all(records_since(moment) < key for moment, key in zip(moments, keys, strict=True))
+
+
+async def test_a_history_is_copied_as_it_is_and_once() -> None:
+    source, target = CountingStore(), CountingStore()
+    records = [record_at(NOW - timedelta(days=days), days + 1) for days in range(40)]
+    for record in records:
+        await write_record(source, record)
+    foreign = record_at(NOW, 99, location="s3://elsewhere")
+    await write_record(target, foreign)
+    await source.write(f"{RECORDS}notes.txt", b"mine")
+    await source.write(record_key(timestamp(NOW), "ab" * 16), b"no record")
+    await copy_records(source, target)
+    found = await Reader(target).read()
+    assert sorted(one.id for one in found) == sorted(one.id for one in [*records, foreign])
+    source.reads.clear()
+    await copy_records(source, target)
+    assert source.reads == [record_key(timestamp(NOW), "ab" * 16)]
+
+
+async def test_a_history_that_cannot_be_written_is_its_own_error() -> None:
+    class Refusing(StoreWrapper):
+        async def write(self, key: str, body: object, **_: object) -> bool:
+            raise AccessDenied(f"PUT {key}: no", key=key)
+
+    source = CountingStore()
+    await write_record(source, record_at(NOW))
+    with pytest.raises(AccessDenied):
+        await copy_records(source, Refusing(MemoryStore()))

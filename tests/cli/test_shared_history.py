@@ -111,3 +111,32 @@ def test_the_record_comes_after_the_manifest_and_the_id(tree: Path) -> None:
     Path("store/.manifests").write_text("in the way")
     assert cli("push", "--store", "./store", str(tree)).code == 1
     assert records() == []
+
+
+def test_sync_of_all_brings_the_history_along(tree: Path, tmp_path: Path) -> None:
+    first = push(tree, "--note", "as delivered").stdout.strip()
+    (tree / "b").write_text("two")
+    second = push(tree, "--derived-from", first).stdout.strip()
+    assert cli("sync", "--from", "./store", "--to", "./mirror", "--all").code == 0
+    shutil.rmtree("store")
+    asked = cli("ancestors", "--id", second, "--store", "./mirror", "--cache-dir", str(tmp_path / "elsewhere"))
+    assert asked.code == 0, asked.stderr
+    steps = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert {step["relation"] for step in steps} == {"derived", "history"}
+    assert {step["id"] for step in steps} == {first}
+
+
+@pytest.mark.parametrize("options", [["--no-shared-catalog"], ["--dryrun"]])
+def test_sync_leaves_the_history_where_it_is_when_told(tree: Path, options: list[str]) -> None:
+    push(tree)
+    assert cli("sync", "--from", "./store", "--to", "./mirror", "--all", *options).code == 0
+    assert not Path("mirror", ".catalog").exists()
+
+
+def test_a_history_that_cannot_be_copied_is_a_warning(tree: Path) -> None:
+    snapshot_id = push(tree).stdout.strip()
+    Path("mirror").mkdir()
+    Path("mirror", ".catalog").write_text("in the way")
+    done = cli("sync", "--from", "./store", "--to", "./mirror", "--all")
+    assert (done.code, done.stdout.split()) == (0, [snapshot_id])
+    assert "their history is not" in done.stderr

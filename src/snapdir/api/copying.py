@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from snapdir.api.naming import full_id
 from snapdir.api.opening import opened, pool_hint, refuse_external
 from snapdir.config import Config
-from snapdir.errors import InvalidStore
+from snapdir.errors import InvalidStore, LocalError, StoreError
 from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
 from snapdir.transfer.reports import SyncReport
@@ -79,11 +79,15 @@ async def sync_all(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SyncReport:
-    """Copy every snapshot of ``src`` that ``dst`` does not list. Otherwise as ``sync``.
+    """Copy every snapshot of ``src`` that ``dst`` does not list, then the history beside them. Otherwise as ``sync``.
+
+    A history that cannot be copied is a warning; ``config.shared_catalog`` leaves it out.
 
     Raises:
         TransferFailed: some snapshots are damaged; all others have been copied, and nothing was removed.
     """
+    config = config or Config()
+    counters = counters or Counters()
     async with _opened_pair(
         (src, src_objects),
         (dst, dst_objects),
@@ -95,7 +99,20 @@ async def sync_all(
         dry_run=dry_run,
     ) as pair:
         report = await pair.copy_all()
+        if config.shared_catalog and not dry_run:
+            await _copy_history(pair, counters)
         return replace(report, pruned=await pair.prune()) if delete else report
+
+
+async def _copy_history(pair: StoreSync, counters: Counters) -> None:
+    from snapdir.catalog.shared import copy_records
+
+    try:
+        await copy_records(pair.source.store, pair.target.store)
+    except (LocalError, StoreError) as error:
+        counters.warnings.append(
+            f"the snapshots are complete, but their history is not: {error}; --no-shared-catalog leaves it out"
+        )
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ anybody's bytes: one that is no record, or not the one its key names, is skipped
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +16,12 @@ import anyio
 from blake3 import blake3
 
 from snapdir.catalog.record import Record, timestamp
-from snapdir.errors import CatalogError, ObjectNotFound, ungrouped
+from snapdir.errors import CatalogError, ObjectNotFound, StoreMissing, ungrouped
 from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import ObjectInfo, Store
 
-__all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "write_record"]
+__all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
 
 MAX_RECORD_BYTES = MIB
 """Read of one record at most; the longest that ``Record`` allows is smaller."""
@@ -34,6 +35,47 @@ READS_AT_ONCE = 32
 async def write_record(store: Store, record: Record) -> None:
     """Add ``record`` to the history of ``store``. One request; nobody else ever writes the same key."""
     await store.write(record_key(record.created_at, record.record_id), f"{record.to_json()}\n".encode())
+
+
+async def copy_records(source: Store, target: Store) -> None:
+    """Add every record of ``source`` that ``target`` does not have, as it is. What is no record stays behind.
+
+    Raises:
+        StoreError, LocalError: either store fails; what was copied until then stays.
+    Cost: a listing of both, and a read and a write for each record that is new.
+    """
+    present: set[str] = set()
+    with suppress(StoreMissing):  # its first write will make it
+        async for page in target.list(RECORDS):
+            present.update(info.key for info in page)
+
+    async def copy(info: ObjectInfo) -> None:
+        with suppress(CatalogError, ObjectNotFound):
+            stored = await source.read(info.key, length=MAX_RECORD_BYTES)
+            _named_by(info.key, stored)
+            await target.write(info.key, stored)
+
+    async for page in source.list(RECORDS):
+        new = [info for info in page if _may_be_record(info) and info.key not in present]
+        with ungrouped(f"copy the history of {source.url}"):
+            await _for_each(new, copy)
+
+
+def _may_be_record(info: ObjectInfo) -> bool:
+    return record_of_key(info.key) is not None and info.size <= MAX_RECORD_BYTES
+
+
+async def _for_each(infos: Sequence[ObjectInfo], do: Callable[[ObjectInfo], Awaitable[None]]) -> None:
+    """Some at once; the first error ends all."""
+    waiting = iter(infos)
+
+    async def work() -> None:
+        for info in waiting:
+            await do(info)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(READS_AT_ONCE, len(infos))):
+            group.start_soon(work)
 
 
 class SharedHistory:
@@ -134,17 +176,13 @@ class SharedHistory:
 
     async def _read_all(self, infos: Sequence[ObjectInfo]) -> list[Record]:
         found: dict[str, Record] = {}
-        waiting = iter(infos)
 
-        async def read() -> None:
-            for info in waiting:
-                if record := await self._read(info):
-                    found[info.key] = record
+        async def read(info: ObjectInfo) -> None:
+            if record := await self._read(info):
+                found[info.key] = record
 
         with ungrouped(f"read the history of {self._location}"):
-            async with anyio.create_task_group() as group:
-                for _ in range(min(READS_AT_ONCE, len(infos))):
-                    group.start_soon(read)
+            await _for_each(infos, read)
         return [found[info.key] for info in infos if info.key in found]
 
     async def _read(self, info: ObjectInfo) -> Record | None:

@@ -242,7 +242,7 @@ def catalog(*, unasked: bool = True, purpose: str = "The history to record in") 
     ]
 
 
-def shared_catalog() -> list[Flag]:
+def shared_catalog(purpose: str = "Record on this machine only; the store's own history gets no record.") -> list[Flag]:
     """Whether a push is also written down where it went."""
     return [
         Off(
@@ -250,7 +250,7 @@ def shared_catalog() -> list[Flag]:
             "shared_catalog",
             variable=SHARED_CATALOG,
             section="History",
-            help="Record on this machine only; the store's own history gets no record.",
+            help=purpose,
         )
     ]
 

@@ -62,6 +62,7 @@ from snapdir.transfer.reports import SyncReport
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.shared_catalog("With --all: leave out the history that travels with --from."),
         *options.dry_run(),
         *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),
     ],

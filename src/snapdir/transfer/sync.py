@@ -46,7 +46,7 @@ class StoreSync:
         dry_run: bool = False,
     ) -> None:
         self.source = source
-        self._target = target
+        self.target = target
         self._copier = copier
         self._counters = counters
         self._recheck = recheck
@@ -69,7 +69,7 @@ class StoreSync:
         Raises:
             TransferFailed: snapshots that could not be copied, when all others have been.
         """
-        present = set() if self._recheck else await _listed(self._target)
+        present = set() if self._recheck else await _listed(self.target)
         reports: list[SyncReport] = []
         failures: list[SnapdirError] = []
         for snapshot_id in sorted(await _listed(self.source, must_exist=True) - present):
@@ -89,11 +89,11 @@ class StoreSync:
             SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish.
         """
         listed = await _listed(self.source, must_exist=True)
-        extra = sorted(await _listed(self._target) - listed)
+        extra = sorted(await _listed(self.target) - listed)
         if extra and not listed:
-            raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self._target.url}")
+            raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self.target.url}")
         if not self._dry_run:
-            await self._target.store.delete([manifest_key(snapshot_id) for snapshot_id in extra])
+            await self.target.store.delete([manifest_key(snapshot_id) for snapshot_id in extra])
         return len(extra)
 
     async def _copy_new(self, snapshot_id: Digest) -> SyncReport:
@@ -107,13 +107,13 @@ class StoreSync:
                 missing = await self._copier.count_missing(objects)
                 return SyncReport((snapshot_id,), missing, len(objects) - missing)
             await self._copier.copy_all(objects)
-        await self._target.write_manifest(manifest, SnapshotId(snapshot_id), replace=self._recheck)
+        await self.target.write_manifest(manifest, SnapshotId(snapshot_id), replace=self._recheck)
         after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         return SyncReport((snapshot_id,), *(now - then for now, then in zip(after, before, strict=True)))
 
     async def _is_published(self, snapshot_id: Digest) -> bool:
         try:
-            await self._target.read_manifest(snapshot_id)
+            await self.target.read_manifest(snapshot_id)
         except (ManifestNotFound, StoreMissing, CorruptManifest, InvalidManifest):
             return False  # absent, or torn: only then is there something to do
         return True
