@@ -43,6 +43,7 @@ def test_several_failures_are_one_line(verbs: FakeVerbs) -> None:
         (OSError(28, os.strerror(28), "/full/disk"), "no space left on the filesystem of /full/disk"),
         (PermissionError(13, os.strerror(13), "/secret"), "I/O error: /secret: Permission denied (os error 13)"),
         (LocalError("bad\udcffname\x1b[31m", "gone"), "I/O error: bad\\xffname\\x1b[31m: gone"),
+        (LocalError("photo\u202egpj.exe", "gone"), "I/O error: photo\\u202egpj.exe: gone"),
         (LocalError("lone\ud800", "gone"), "I/O error: lone\\ud800: gone"),
     ],
 )

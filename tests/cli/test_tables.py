@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapdir.cli.manifest import write_text
 from snapdir.cli.tables import Cell, ShortId, Size, json_line, write_json, write_json_lines, write_rows
 from snapdir.cli.terminal import Terminal
+from snapdir.model.manifest import Manifest
 
 PLAIN = Terminal()
 ID = "0123456789abcdef" * 4
@@ -42,6 +44,16 @@ def test_a_pipe_gets_tsv_with_a_header_and_escaped_fields(capfdbinary: pytest.Ca
     assert capfdbinary.readouterr().out.decode() == (
         f"path\tid\tsize\tfiles\n./a\\tb\\n\\\\c\\x1b[31m\t{ID}\t1536\t12345\n./é\t\t0\t7\n"
     )
+
+
+def test_a_manifest_cannot_steer_a_terminal_and_is_itself_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    line = f"F 644 {ID} 1 ./\x1b]0;owned\x07\u202e"
+    found = Manifest.parse(line + "\n")
+    write_text(found)
+    assert capfdbinary.readouterr().out == f"{line}\n".encode()
+    assert on_a_terminal(lambda: write_text(found), monkeypatch) == f"F 644 {ID} 1 ./\\x1b]0;owned\\x07\\u202e\n"
 
 
 def test_a_terminal_gets_an_aligned_table_that_cannot_steer_it(monkeypatch: pytest.MonkeyPatch) -> None:

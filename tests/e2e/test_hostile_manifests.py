@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 
 from snapdir import api
+from snapdir.cli.render import error_line
 from snapdir.disk import destination as destination_module
 from snapdir.errors import InvalidManifest, SnapdirError, UnsafePath
 from snapdir.hashing.tree import digest_of, snapshot_id
@@ -169,14 +170,15 @@ async def test_the_directory_of_temporaries_cannot_be_written_by_a_manifest(aren
 
 @pytest.mark.parametrize("mode", ["zzz", "-644", "8", "0x1ff"], ids=["letters", "negative", "not octal", "hexadecimal"])
 async def test_a_mode_that_is_not_octal_is_refused_before_anything_is_written(arena: Arena, mode: str) -> None:
-    with pytest.raises(SnapdirError, match="invalid permissions"):
+    with pytest.raises(SnapdirError, match="invalid permissions") as caught:
         await pull(arena, arena.publish(ROOT + file_line("./a", mode=mode)))
+    assert "./a" in error_line(caught.value)
     assert os.listdir(arena.dest) == []
 
 
 @pytest.mark.parametrize("checksum", ["../../outside/x", "a" * 63, "g" * 64, "/etc/passwd"])
 async def test_a_checksum_that_is_no_digest_is_no_key(arena: Arena, checksum: str) -> None:
-    with pytest.raises(SnapdirError):
+    with pytest.raises(SnapdirError, match=r"invalid checksum: .* of ./a names no object"):
         await pull(arena, arena.publish(ROOT + file_line("./a", checksum=checksum)))
     assert os.listdir(arena.dest) == []
 

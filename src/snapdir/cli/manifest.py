@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
 from snapdir.cli.tables import write_json_lines
 from snapdir.cli.targets import exclusions
+from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
 
@@ -72,8 +74,15 @@ def command(
             config=invocation.config,
             counters=invocation.counters,
         ),
-        show=write_entries if as_json else lambda found: invocation.print(found.raw),
+        show=write_entries if as_json else write_text,
     )
+
+
+def write_text(found: Manifest) -> None:
+    """The manifest's own text, as it is; on a terminal no name may steer it."""
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    lines = map(printable, found.raw.split("\n")) if on_terminal else [found.raw]
+    write_output("\n".join([*lines, ""]))
 
 
 def write_entries(found: Manifest) -> None:

@@ -15,6 +15,8 @@ __all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable
 
 YELLOW = "\x1b[33m"
 RESET = "\x1b[0m"
+UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Ends of lines, and what shows the characters of a name in another order than they have."""
 
 
 class OutputClosed(Exception):
@@ -75,7 +77,10 @@ def print_error(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """``text`` as one line that cannot steer a terminal: control characters and bytes that are no text are escaped."""
+    """``text`` as one line that cannot steer a terminal: control characters and bytes that are no text are escaped.
+
+    So is what turns the order of characters around: a name could look like another one.
+    """
     decoded = text.encode("utf-8", "surrogateescape" if _only_escaped_bytes(text) else "backslashreplace")
     return "".join(map(_visible, decoded.decode("utf-8", "backslashreplace")))
 
@@ -86,7 +91,7 @@ def _only_escaped_bytes(text: str) -> bool:
 
 
 def _visible(character: str) -> str:
-    if character >= " " and not "\x7f" <= character <= "\x9f" and character not in "\u2028\u2029":
+    if character >= " " and not "\x7f" <= character <= "\x9f" and character not in UNSEEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
 

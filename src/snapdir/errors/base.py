@@ -50,13 +50,14 @@ class InvalidId(SnapdirError):
 
     code = "INVALID_ID"
 
-    def __init__(self, text: str, reason: str = "is not 64 hexadecimal digits") -> None:
+    def __init__(self, text: str, reason: str = "is not 64 hexadecimal digits", *, what: str = "snapshot id") -> None:
         super().__init__(text, reason)
         self.text = text
         self.reason = reason
+        self.what = what
 
     def __str__(self) -> str:
-        return f"invalid snapshot id: {self.text!r} {self.reason}"
+        return f"invalid {self.what}: {self.text!r} {self.reason}"
 
 
 class AmbiguousId(InvalidId):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from snapdir.errors import LocalError
+from snapdir.errors import InvalidId, LocalError
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 
 __all__ = ["DIRECTORY", "FILE", "Entry", "PathType", "permission_bits"]
@@ -58,7 +58,11 @@ class Entry(NamedTuple):
         Raises:
             LocalError: ``mode`` is not octal.
         """
-        return permission_bits(self.mode)
+        try:
+            return permission_bits(self.mode)
+        except LocalError as error:
+            error.add_note(f"the mode of {self.path[:200]} in the manifest")
+            raise
 
     @property
     def digest(self) -> Digest:
@@ -67,7 +71,11 @@ class Entry(NamedTuple):
         Raises:
             InvalidId: the checksum is not 64 hex digits (a manifest made with another hash).
         """
-        return Digest(self.checksum)
+        try:
+            return Digest(self.checksum)
+        except InvalidId as error:
+            reason = f"of {self.path[:200]} names no object: the manifest was made with another --checksum-bin"
+            raise InvalidId(self.checksum, reason, what="checksum") from error
 
     @property
     def certain_size(self) -> int | None:
