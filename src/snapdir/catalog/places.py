@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snapdir.errors import InvalidStore
-from snapdir.stores.urls import StoreURL
+from snapdir.errors import InvalidStore, without_secrets
+from snapdir.stores.urls import SCHEMES, StoreURL
 
 __all__ = ["DEFAULT_CATALOG", "catalog_file", "directory_location", "locations_meant", "store_location"]
 
@@ -27,12 +27,13 @@ def catalog_file(selection: str, cache_dir: Path) -> Path | None:
 
 
 def store_location(store: str) -> str:
-    """The URL of a store in its normal form.
+    """The URL of a store in its normal form, without credentials: what is recorded, others read.
 
     Raises:
         InvalidStore: it is none.
     """
-    return _written(str(StoreURL.parse(store)))
+    url = StoreURL.parse(store)
+    return _written(str(url) if url.scheme in SCHEMES else without_secrets(str(url)))
 
 
 def directory_location(path: str) -> str:

@@ -17,6 +17,7 @@ from snapdir.cli.tables import write_json_lines
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import located
 from snapdir.cli.verb import Verb
+from snapdir.errors import without_secrets
 
 MOST_AUTOMATIC_JOBS = 16
 LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
@@ -81,14 +82,14 @@ def command(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
         knobs = list(_knobs(ctx))
     variables = _other_variables(os.environ)
     if as_json:
-        known = ({"name": knob, "value": given.text, "source": given.source} for knob, given in knobs)
+        known = ({"name": knob, "value": without_secrets(given.text), "source": given.source} for knob, given in knobs)
         others = ({"name": name, "value": value, "source": "other-env"} for name, value in variables.items())
         write_json_lines(chain(known, others))
         return
     lines = [f"{knob} {given.text} source={given.source}" for knob, given in knobs]
     lines += ["other-env:"] * bool(variables)
     lines += [f"  {name}={value}{' (legacy)' if name in LEGACY else ''}" for name, value in variables.items()]
-    write_output("".join(f"{printable(line)}\n" for line in lines))
+    write_output("".join(f"{printable(without_secrets(line))}\n" for line in lines))
 
 
 def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
@@ -181,4 +182,4 @@ def _enabled(given: Given) -> Given:
 def _other_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that begin with SNAPDIR, without the values of secret ones."""
     names = sorted(name for name in environment if name.startswith("SNAPDIR") and "VERSION" not in name)
-    return {name: HIDDEN if _IS_SECRET(name) else environment[name] for name in names}
+    return {name: HIDDEN if _IS_SECRET(name) else without_secrets(environment[name]) for name in names}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
-from snapdir.errors import LocalError
+from snapdir.errors import LocalError, without_secrets
 
 __all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable", "write_output"]
 
@@ -97,6 +97,7 @@ def _visible(character: str) -> str:
 
 
 def _print(line: str) -> None:
+    line = without_secrets(line)
     # A closed stderr (2>&-, or a reader that left) must not turn a finished verb into a failure.
     with suppress(OSError, ValueError):
         print_to(sys.stderr, line)

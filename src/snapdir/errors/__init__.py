@@ -70,6 +70,7 @@ from snapdir.errors.local import (
     local_error,
     local_errors,
 )
+from snapdir.errors.secrets import without_secrets
 from snapdir.errors.several import TransferFailed, ungrouped
 from snapdir.errors.store import (
     AccessDenied,
@@ -130,4 +131,5 @@ __all__ = [
     "local_error",
     "local_errors",
     "ungrouped",
+    "without_secrets",
 ]

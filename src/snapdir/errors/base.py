@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from snapdir.errors.secrets import without_secrets
+
 __all__ = [
     "MAX_NAMED_OFFENDERS",
     "AmbiguousId",
@@ -29,14 +31,17 @@ MAX_NAMED_OFFENDERS = 20
 
 
 class SnapdirError(Exception):
-    """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with."""
+    """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with.
+
+    ``str()`` shows no credentials, even where a URL that was given holds some.
+    """
 
     code = "IO_ERROR"
     exit_code = 1
     prefix = ""
 
     def __str__(self) -> str:
-        return self.prefix + super().__str__()
+        return without_secrets(self.prefix + super().__str__())
 
 
 class InvalidOption(SnapdirError):

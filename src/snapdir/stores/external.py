@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from snapdir.errors import ManifestNotFound, StoreProgramFailed
+from snapdir.errors import ManifestNotFound, StoreProgramFailed, without_secrets
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB, format_size
 from snapdir.stores.programs import Finished, run_program
@@ -59,7 +59,7 @@ class ExternalStore:
         command = ["get-manifest-command", "--id", snapshot_id, "--store", self.url]
         done = await self._run_script(command, what=what, max_bytes=MAX_MANIFEST_BYTES)
         if done.code != 0 and f"ID '{snapshot_id}' not found on --store".encode() in done.said:
-            raise ManifestNotFound(snapshot_id, self.url)
+            raise ManifestNotFound(snapshot_id, without_secrets(self.url))
         self._check(what, done._replace(found=FAILED in done.said), MAX_MANIFEST_BYTES)
         return done.result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snapdir.errors import InvalidStore
 
-__all__ = ["StoreURL", "StoreUri"]
+__all__ = ["SCHEMES", "StoreURL", "StoreUri"]
 
 SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch

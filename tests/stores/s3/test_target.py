@@ -107,6 +107,13 @@ def test_credentials_in_an_endpoint_are_refused_and_not_shown() -> None:
     assert "http://host/" in str(raised.value)
 
 
+@pytest.mark.parametrize("value", ["user:canary@host:9000", "user:canary@host/?token=canary"])
+def test_credentials_are_not_shown_without_a_scheme_either(value: str) -> None:
+    with pytest.raises(InvalidOption, match="'host") as raised:
+        target(SNAPDIR_S3_STORE_ENDPOINT_URL=value)
+    assert "canary" not in str(raised.value)
+
+
 def test_what_is_no_region_is_refused_by_name() -> None:
     with pytest.raises(InvalidOption, match="AWS_REGION"):
         target(AWS_REGION="eu west/1")

@@ -31,6 +31,7 @@ CREDENTIALS = (
     "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
     "or sign in (such as `aws sso login`)"
 )
+PROXY = "the proxy's address cannot be read: write http://host:port in HTTPS_PROXY and HTTP_PROXY"
 CERTIFICATE = "the server's certificate is not trusted: check the endpoint, or name its CA in AWS_CA_BUNDLE"
 
 # The first that fits, so the narrower stand before the wider.
@@ -147,6 +148,8 @@ def _tls(asked: Asked, error: BaseException) -> StoreError:
 
 def _http(asked: Asked, error: Any) -> StoreError:
     inner = error.kwargs.get("error")
+    if isinstance(inner, boto.InvalidProxiesConfigError):
+        return StoreRefused(f"{asked}: {PROXY}", key=asked.key)
     if isinstance(inner, aiohttp.ClientResponseError | ValueError):
         return _nonsense(asked, inner)
     return _lost(asked, cause_of(error))

@@ -55,7 +55,7 @@ class S3Target:
             InvalidOption: a variable holds something that is no endpoint or region.
         """
         if not _BUCKET(url.bucket):
-            raise InvalidStore(f"{url}: {url.bucket!r} is not the name of a bucket; write {url.scheme}://bucket/prefix")
+            raise InvalidStore(f"{url}: {_why_no_bucket(url.bucket)}; write {url.scheme}://bucket/prefix")
         region = _first(REGIONS[url.scheme], environment, _checked_region)
         names = ENDPOINTS[url.scheme]
         if ignores_configured_endpoints(environment):
@@ -107,6 +107,12 @@ class S3Target:
         return shown_endpoint(self.endpoint) if self.endpoint else f"AWS S3 in {self.region}"
 
 
+def _why_no_bucket(name: str) -> str:
+    if ":" in name:  # a key and its secret, most likely: not to be shown
+        return "it is not the name of a bucket: set AWS_ACCESS_KEY_ID for a key, AWS_ENDPOINT_URL_S3 for a port"
+    return f"{name!r} is not the name of a bucket"
+
+
 def ignores_configured_endpoints(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether AWS's own switch says that AWS's own endpoint settings do not count."""
     return environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true"
@@ -114,6 +120,8 @@ def ignores_configured_endpoints(environment: Mapping[str, str] = os.environ) ->
 
 def shown_endpoint(url: str) -> str:
     """``url`` without what may be secret in one: userinfo, query, fragment."""
+    if "://" not in url:
+        return url.rpartition("@")[2].partition("?")[0]
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
