@@ -57,6 +57,19 @@ def test_a_system_error_names_its_path_and_cannot_steer_the_terminal(
     assert run.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(MemoryError(), "not enough memory: lower --memory"), (RuntimeError("can't start new thread"), "one more thread")],
+)
+def test_a_limit_of_the_machine_is_no_bug(error: Exception, said: str, verbs: FakeVerbs) -> None:
+    verbs.answers["id"] = error
+    run = cli("id", "x")
+    assert run.code == 1
+    assert said in run.stderr
+    assert "bug" not in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
 def test_a_bug_is_one_line_unless_debugging(verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:
     verbs.answers["id"] = KeyError("oops")
     run = cli("id", "x")

@@ -148,6 +148,25 @@ runpy.run_module("snapdir", run_name="__main__")
     assert (run.returncode, run.stdout, run.stderr) == (-signal.SIGINT, b"", b"")
 
 
+@pytest.mark.parametrize("args", [["id", "."], ["push", "--store", "./store", "tree"], ["status"]], ids=lambda a: a[0])
+def test_a_directory_that_is_gone_is_said_to_be(args: list[str], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    leaving = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})"
+    run = subprocess.run(command_line(*args, patch=leaving), capture_output=True, timeout=60, check=False, text=True)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "I/O error: the current directory is gone: change to one that exists\n"
+
+
+def test_a_store_may_have_any_name_a_directory_can(ten_files: Path) -> None:
+    assert program("push", "--store", "./s\udcff", str(ten_files)).code == 0
+    found = program("ls", "./s\udcff")
+    assert (found.code, found.stderr) == (0, "")
+    refused = program("ls", "s3://bucket/\udcff")
+    assert (refused.code, refused.stderr.count("\n")) == (1, 1)
+    assert "is not UTF-8" in refused.stderr
+
+
 def test_an_ignored_hangup_stays_ignored() -> None:
     ignoring = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{CLEANS_UP}"
     with subprocess.Popen(command_line("id", "x", patch=ignoring)) as process:

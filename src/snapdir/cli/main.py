@@ -188,9 +188,10 @@ def _failed(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, SnapdirError | OSError):
         print_error(render.error_json(error) if as_json else render.error_line(error))
         return error.exit_code if isinstance(error, SnapdirError) else 1
+    short_of = render.shortage(error)
     if os.environ.get("SNAPDIR_DEBUG") == "1":
         import traceback
 
         traceback.print_exception(error)
-    print_error(render.crash_line(error))
+    print_error(short_of or render.crash_line(error))
     return 1

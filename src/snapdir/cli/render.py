@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from snapdir.model.sizes import format_size
 if TYPE_CHECKING:
     from snapdir.transfer.events import Counters
 
-__all__ = ["adaptive_banner", "banner", "crash_line", "dry_run", "error_json", "error_line", "summary"]
+__all__ = ["adaptive_banner", "banner", "crash_line", "dry_run", "error_json", "error_line", "shortage", "summary"]
 
 
 def dry_run(what: str) -> str:
@@ -83,8 +84,19 @@ def _several(error: TransferFailed) -> str:
     )
 
 
+def shortage(error: BaseException) -> str | None:
+    """A failure that is the machine's limit, in one line; None for any other."""
+    if isinstance(error, MemoryError):
+        return "not enough memory: lower --memory and --jobs, or raise the limit (ulimit -v)"
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return "not enough memory or processes for one more thread: lower --jobs, or raise the limits (ulimit -u, -v)"
+    return None
+
+
 def _system_error(error: OSError) -> str:
     where = error.filename
+    if where is None and error.errno == errno.ENOENT and not os.stat(".").st_nlink:
+        return "I/O error: the current directory is gone: change to one that exists"
     return str(local_error(error, os.fsdecode(where))) if isinstance(where, str | bytes) else f"I/O error: {error}"
 
 

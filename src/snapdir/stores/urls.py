@@ -44,6 +44,8 @@ class StoreURL:
             raise InvalidStore(f"invalid scheme {scheme!r} in store URI; write file:///path or s3://bucket/prefix")
         if scheme == "file":
             return cls("file", _file_path(text, rest))
+        if any("\ud800" <= character <= "\udfff" for character in rest):
+            raise InvalidStore(f"{text!r} is not UTF-8: only a directory may have such a name")
         if not rest.startswith("//"):
             raise InvalidStore(f"store URI must use '://' separator: write {scheme}://{rest.lstrip('/')}")
         return cls(scheme, _trimmed(text, rest[2:]) if scheme in SCHEMES else rest[2:])

@@ -61,7 +61,7 @@ class UploadJournal:
 
     def __init__(self, cache_dir: Path | None, store_url: str) -> None:
         self._folder = None if cache_dir is None else cache_dir / UPLOADS_NAME
-        self._store = blake3(store_url.encode()).hexdigest()[:32]
+        self._store = blake3(os.fsencode(store_url)).hexdigest()[:32]
 
     def open(self, digest: str, part_bytes: int) -> JournalEntry:
         """The note of one upload; one that remembers nothing where another process has it, or no disk does."""
