@@ -8,6 +8,7 @@ sizes and their checksums decide.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -38,10 +39,11 @@ class JournalEntry:
         return os.pread(self._descriptor, MAX_TOKEN_BYTES, 0).decode(errors="replace") or None
 
     def note(self, token: str | None) -> None:
-        """Write down how to go on."""
+        """Write down how to go on. A full disk makes no push fail: a killed one begins this upload anew then."""
         if self._descriptor is not None and token is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, token.encode(), 0)
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, token.encode(), 0)
 
     def close(self) -> None:
         """Forget the upload. Safe to repeat."""
