@@ -112,3 +112,14 @@ def test_a_listing_is_chosen_only_when_it_takes_fewer_requests(stored: int, to_s
         assert LISTED_PREFIXES + stored // page < to_send
     else:
         assert stored > 2_000_000 or LISTED_PREFIXES + stored // page >= to_send
+
+
+async def test_a_store_is_listed_where_that_takes_fewer_requests() -> None:
+    store = MemoryStore(filled(3000).objects)
+    presence = Presence(Repository(store))
+    assert not presence.should_list(10**6), "nobody knows yet how much there is"
+    await presence.learn(None)
+    assert presence.should_list(10**6)
+    assert not presence.should_list(LISTED_PREFIXES)
+    await presence.list_all()
+    assert not presence.should_list(10**6), "it is listed"

@@ -100,8 +100,8 @@ def hash_large_file(
     return hashed
 
 
-def hash_descriptor(descriptor: int, *, limit_bytes: int | None = None) -> tuple[blake3, int]:
-    """The hash of an open file from its start, up to ``limit_bytes``, as a hasher that can go on; and bytes read.
+def hash_descriptor(descriptor: int) -> tuple[str, int]:
+    """The BLAKE3 of an open file from its start, and its length in bytes.
 
     The descriptor's position neither matters nor moves. OSError leaves as it is: only the caller knows the path.
     """
@@ -109,10 +109,9 @@ def hash_descriptor(descriptor: int, *, limit_bytes: int | None = None) -> tuple
     block = memoryview(bytearray(BLOCK_BYTES))
     length = 0
     while True:
-        wanted = BLOCK_BYTES if limit_bytes is None else min(BLOCK_BYTES, limit_bytes - length)
-        read = os.preadv(descriptor, [block[:wanted]], length)
+        read = os.preadv(descriptor, [block], length)
         if not read:
-            return hasher, length
+            return hasher.hexdigest(), length
         hasher.update(block[:read])
         length += read
 

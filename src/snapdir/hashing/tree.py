@@ -11,7 +11,7 @@ from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import DIRECTORY, Entry
 from snapdir.model.manifest import Manifest
 
-__all__ = ["directory_checksum", "snapshot_id", "with_directories"]
+__all__ = ["digest_of", "directory_checksum", "snapshot_id", "with_directories"]
 
 
 def snapshot_id(manifest: Manifest) -> SnapshotId:

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from snapdir.errors import StoreMissing
 from snapdir.model.digest import SnapshotId
-from snapdir.model.keys import OBJECTS, digest_of_key, manifest_key
+from snapdir.model.keys import OBJECTS, digest_of_key
 from snapdir.repository.known import KnownObjects, KnownSnapshots
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import ObjectInfo, first_page
@@ -56,10 +56,10 @@ class Presence:
     def __init__(self, repository: Repository) -> None:
         self.confirmed: SnapshotId | None = None
         self.stored_objects: int | None = None
+        self.listed_all = False
         self._repository = repository
         self._known = KnownObjects(b"")
         self._sizes: dict[str, int] = {}
-        self.listed_all = False
 
     def answer(self, digest: str, size: int) -> Answer:
         """What is known of an object of ``size`` bytes. One listed at another size is torn: it counts as absent."""
@@ -73,6 +73,13 @@ class Presence:
         # A store that has the snapshot this one follows lacks, most likely, just what is new in this one.
         return Answer.PROBABLY_ABSENT if self.confirmed else Answer.UNKNOWN
 
+    def should_list(self, count: int) -> bool:
+        """Whether ``list_all`` takes fewer requests than asking for ``count`` objects one by one; False once it ran."""
+        if self.listed_all or self.stored_objects is None:
+            return False
+        page_keys = self._repository.objects.capabilities.list_page_keys
+        return listing_pays(stored_objects=self.stored_objects, objects_to_send=count, page_keys=page_keys)
+
     def was_listed(self, digest: str) -> bool:
         """Whether a listing has shown the object, of whatever size."""
         return digest in self._sizes
@@ -84,7 +91,7 @@ class Presence:
         """
         if known is not None:
             for snapshot_id in await anyio.to_thread.run_sync(lambda: list(known.latest())):
-                if await self._repository.store_has(manifest_key(snapshot_id)):
+                if await self._repository.manifest_size(snapshot_id) is not None:
                     self.confirmed = snapshot_id
                     self._known = await anyio.to_thread.run_sync(known.objects, snapshot_id)
                     return
@@ -109,12 +116,11 @@ class Presence:
             first = await first_page(self._repository.objects, OBJECTS)
         except StoreMissing:
             return
+        self._add(first)
         if len(first) < self._repository.objects.capabilities.list_page_keys:
-            self._add(first)
             self.stored_objects = len(self._sizes)
             self.listed_all = True
             return
-        self._add(first)
         # Digests are spread evenly: a page that ends at a fraction of their range is that fraction of the store.
         reached = int(max(self._sizes, default="f" * 8)[:8], 16) + 1
         self.stored_objects = len(first) * 2**32 // reached

@@ -99,18 +99,11 @@ class Repository:
 
     async def has_manifest(self, snapshot_id_: Digest, *, stored_bytes: int) -> bool:
         """Whether the snapshot is published with a text of ``stored_bytes``; a torn one does not count. One request."""
-        try:
-            return (await self.store.stat(manifest_key(snapshot_id_))).size == stored_bytes
-        except (ObjectNotFound, StoreMissing):
-            return False
+        return await self.manifest_size(snapshot_id_) == stored_bytes
 
-    async def store_has(self, key: str) -> bool:
-        """Whether there is anything at a key of the manifests' store. One request."""
-        try:
-            await self.store.stat(key)
-        except (ObjectNotFound, StoreMissing):
-            return False
-        return True
+    async def manifest_size(self, snapshot_id_: Digest) -> int | None:
+        """Bytes of a snapshot's text, None if it is not published. One request."""
+        return await _size_at(self.store, manifest_key(snapshot_id_))
 
     async def write_manifest(self, manifest: Manifest, identifier: SnapshotId, *, replace: bool = False) -> None:
         """Publish the snapshot whose id this is. Call it only when every object is there.
@@ -148,10 +141,7 @@ class Repository:
 
     async def object_size(self, digest: Digest) -> int | None:
         """Bytes the store holds for an object, None if it has none (or is yet to be made). One request."""
-        try:
-            return (await self.objects.stat(object_key(digest))).size
-        except (ObjectNotFound, StoreMissing):
-            return None
+        return await _size_at(self.objects, object_key(digest))
 
     async def read_object(self, digest: Digest, size: int) -> bytes:
         """The whole of a small object, verified.
@@ -182,10 +172,7 @@ class Repository:
             CorruptObject: the object ends before the buffer is full.
         """
         received = await self.objects.read_into(object_key(digest), buffer, start=start)
-        if received != len(buffer):
-            raise CorruptObject(
-                self.object_name(digest), expected=digest, actual=f"an object of only {start + received} bytes"
-            )
+        self._require_whole(digest, start, received, len(buffer))
 
     async def read_range_through(self, digest: Digest, sink: BlockSink, *, start: int, length: int) -> None:
         """Pass an object's bytes to ``sink``, in order. Not verified: only a whole object can be.
@@ -195,11 +182,12 @@ class Repository:
         """
         begin = sink.consumed
         await self.objects.read_through(object_key(digest), sink, start=start, length=length)
-        received = sink.consumed - begin
+        self._require_whole(digest, start, sink.consumed - begin, length)
+
+    def _require_whole(self, digest: Digest, start: int, received: int, length: int) -> None:
         if received != length:
-            raise CorruptObject(
-                self.object_name(digest), expected=digest, actual=f"an object of only {start + received} bytes"
-            )
+            only = f"an object of only {start + received} bytes"
+            raise CorruptObject(self.object_name(digest), expected=digest, actual=only)
 
     async def write_object(self, digest: Digest, body: Body, *, if_absent: bool = False) -> bool:
         """Store ``body``, which the caller knows to hash to ``digest``, in one piece; False if it was there already."""
@@ -221,6 +209,18 @@ class Repository:
     def object_name(self, digest: Digest) -> str:
         """How messages name an object."""
         return f"{self.objects.url}/{object_key(digest)}"
+
+    def lacks(self, digest: Digest, path: str = "") -> ObjectNotFound:
+        """The error about an object that is not there, and a path that needs it."""
+        needed_for = f" (for {path})" if path else ""
+        return ObjectNotFound(f"{digest}{needed_for} in {self.objects.url}")
+
+
+async def _size_at(store: Store, key: str) -> int | None:
+    try:
+        return (await store.stat(key)).size
+    except (ObjectNotFound, StoreMissing):
+        return None
 
 
 def verified_manifest(stored: bytes, expected: Digest, where: str) -> Manifest:

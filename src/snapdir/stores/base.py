@@ -69,7 +69,6 @@ class Capabilities:
         max_concurrency: Requests that may usefully be in flight.
         part_size_range: Smallest (the last may be smaller) and largest part of an upload, in bytes.
         max_parts: Parts of one upload.
-        max_write_bytes: Largest body of one ``write``.
         max_object_bytes: Largest object of any kind.
         conditional_write: Of two racing ``write(..., if_absent=True)`` only one writes.
         remote: Requests cross a network: worth overlapping, counting and retrying.
@@ -83,7 +82,6 @@ class Capabilities:
     max_concurrency: int = 64
     part_size_range: tuple[int, int] = (5 * MIB, 5 * GIB)
     max_parts: int = 10_000
-    max_write_bytes: int = 5 * GIB
     max_object_bytes: int = 48 * TIB
     conditional_write: bool = False
     remote: bool = True

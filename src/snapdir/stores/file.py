@@ -50,7 +50,6 @@ class FileStore(NoServerCopy):
             max_concurrency=settings.max_concurrency or DEFAULT_CONCURRENCY,
             part_size_range=(1, UNLIMITED),
             max_parts=UNLIMITED,
-            max_write_bytes=UNLIMITED,
             max_object_bytes=UNLIMITED,
             conditional_write=True,
             remote=False,

@@ -18,9 +18,7 @@ from snapdir.stores.blocks import BlockSink, read_blocks
 
 __all__ = ["MemoryStore", "MemoryUpload"]
 
-CAPABILITIES = Capabilities(
-    part_size_range=(1, 48 * TIB), max_write_bytes=48 * TIB, conditional_write=True, remote=False
-)
+CAPABILITIES = Capabilities(part_size_range=(1, 48 * TIB), conditional_write=True, remote=False)
 
 
 @dataclass(slots=True)

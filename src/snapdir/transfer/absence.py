@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.model.digest import Digest
-from snapdir.repository.presence import Presence, listing_pays
+from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.stages import run_workers
@@ -26,17 +26,11 @@ async def absent_objects(digests: Sequence[Digest], repository: Repository, *, l
         return await anyio.to_thread.run_sync(_absent_here, digests, repository)
     presence = Presence(repository)
     await presence.learn(None)
-    if not presence.listed_all and _listing_pays(presence, digests, repository):
+    if presence.should_list(len(digests)):
         await presence.list_all()
     if presence.listed_all:
         return [digest for digest in digests if not presence.was_listed(digest)]
     return await _asked_for(digests, repository, limits)
-
-
-def _listing_pays(presence: Presence, digests: Sequence[Digest], repository: Repository) -> bool:
-    pages = repository.objects.capabilities.list_page_keys
-    stored = presence.stored_objects
-    return stored is not None and listing_pays(stored_objects=stored, objects_to_send=len(digests), page_keys=pages)
 
 
 async def _asked_for(digests: Sequence[Digest], repository: Repository, limits: Limits) -> list[Digest]:

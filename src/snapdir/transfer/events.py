@@ -21,7 +21,6 @@ class Counters:
         bytes_done: Their bytes, counted as they move; taken back when a part is sent again.
         objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
         objects_skipped: Found in the store, the cache or the destination already.
-        requests_in_flight: Requests under way now.
         files_replaced: Files at a destination whose different content was replaced.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         pruned: Paths that a mirror removed from a destination, or in a dry run would remove, in that order.
@@ -40,7 +39,6 @@ class Counters:
     objects_received: int = 0
     bytes_received: int = 0
     objects_skipped: int = 0
-    requests_in_flight: int = 0
     files_replaced: int = 0
     files_selected: int = 0
     files_known: int = 0

@@ -15,23 +15,20 @@ import anyio
 import anyio.to_thread
 
 from snapdir.errors import (
-    CorruptManifest,
     ManifestNotFound,
     ObjectNotFound,
-    SnapdirError,
     local_errors,
 )
-from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.incomplete import read_incomplete
-from snapdir.repository.repository import Repository
+from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
 from snapdir.stores.file import FileStore
 from snapdir.stores.file_writing import PARTIAL_NAME
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.events import Counters
-from snapdir.transfer.fetch import cached_manifest, fetch, missing_objects, require_cached
+from snapdir.transfer.fetch import cache_root, cached_manifest, fetch, missing_objects, require_cached
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.selection import EVERYTHING, Selection
@@ -50,7 +47,7 @@ async def push_external(snapshot_id: Digest, cache: Repository, store: ExternalS
     if manifest is None:
         raise ManifestNotFound(snapshot_id, "the local cache")
     await anyio.to_thread.run_sync(require_cached, snapshot_id, manifest, cache)
-    await store.push(snapshot_id, _root(cache))
+    await store.push(snapshot_id, cache_root(cache))
 
 
 async def fetch_external(
@@ -81,7 +78,7 @@ async def fetch_external(
     if held is not None and not missing:
         await into_cache(source=None)
     elif not dry_run:
-        async with staged(snapshot_id, manifest, missing, store, _root(cache)) as source:
+        async with staged(snapshot_id, manifest, missing, store, cache_root(cache)) as source:
             await into_cache(source=source)
     return manifest
 
@@ -94,23 +91,20 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
         InvalidManifest, CorruptManifest: what it gave is not this manifest.
     """
     text = await store.read_manifest(snapshot_id)
-    manifest = await anyio.to_thread.run_sync(Manifest.parse, text)
-    actual = await anyio.to_thread.run_sync(id_of, manifest)
-    if actual != snapshot_id:
-        raise CorruptManifest(f"the manifest that {store.program} gave", expected=snapshot_id, actual=actual)
-    return manifest
+    where = f"the manifest that {store.program} gave"
+    return await anyio.to_thread.run_sync(verified_manifest, text, snapshot_id, where)
 
 
 @asynccontextmanager
 async def staged(
-    snapshot_id: Digest, manifest: Manifest, wanted: Sequence[Wanted], store: ExternalStore, cache_root: Path
+    snapshot_id: Digest, manifest: Manifest, wanted: Sequence[Wanted], store: ExternalStore, cache_dir: Path
 ) -> AsyncIterator[Repository]:
     """What the program brings of a snapshot, as a repository of its own that is gone after the block.
 
     Args:
         wanted: The objects to bring. The program is told of no other file.
     """
-    folder = cache_root / PARTIAL_NAME / f"external-{secrets.token_hex(8)}"
+    folder = cache_dir / PARTIAL_NAME / f"external-{secrets.token_hex(8)}"
     try:
         with local_errors(folder):
             await anyio.to_thread.run_sync(lambda: folder.mkdir(parents=True))
@@ -148,10 +142,3 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode)
     except OSError:
         return False
-
-
-def _root(cache: Repository) -> Path:
-    root = cache.objects.local_path("")
-    if root is None:
-        raise SnapdirError(f"the cache must be a directory of this host, not {cache.url}")
-    return root

@@ -30,7 +30,7 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.selection import EVERYTHING, Selection
 
-__all__ = ["NO_STORE", "cached_manifest", "fetch", "missing_objects", "require_cached"]
+__all__ = ["NO_STORE", "cache_root", "cached_manifest", "fetch", "missing_objects", "require_cached"]
 
 NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
 
@@ -131,8 +131,17 @@ def _exists(path: Path | None) -> bool:
     return path is not None and path.exists()
 
 
-def _landing(cache: Repository, settings: StoreSettings) -> StoreLanding:
+def cache_root(cache: Repository) -> Path:
+    """
+    Raises:
+        SnapdirError: it is no directory of this host.
+    """
     root = cache.objects.local_path("")
     if root is None:
         raise SnapdirError(f"the cache must be a directory of this host, not {cache.url}")
-    return StoreLanding(str(root), FileWriter(str(root), settings))
+    return root
+
+
+def _landing(cache: Repository, settings: StoreSettings) -> StoreLanding:
+    root = str(cache_root(cache))
+    return StoreLanding(root, FileWriter(root, settings))

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.links import place_link, read_link
-from snapdir.errors import ObjectNotFound, local_errors
+from snapdir.disk.pruning import path_of
+from snapdir.errors import local_errors
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted
@@ -54,7 +55,7 @@ def _survey(
     for directory in plan.directories:
         status = destination.stat(directory.names)
         if status is not None and not stat.S_ISDIR(status.st_mode):
-            differing.append("./" + "/".join(directory.names) + "/")
+            differing.append(path_of(directory.names, is_directory=True))
     for one in plan.wanted:
         text = _object_path(one, cache)
         for target in one.targets:
@@ -63,14 +64,14 @@ def _survey(
                 continue
             missing.append((target, text))
             if destination.stat(target.names) is not None:
-                differing.append("./" + "/".join(target.names))
+                differing.append(path_of(target.names, is_directory=False))
     return missing, differing
 
 
 def _object_path(one: Wanted, cache: Repository) -> str:
     path = cache.local_object(one.digest)
     if path is None:
-        raise ObjectNotFound(f"{one.digest} (for {one.path}) as a file of this host")
+        raise cache.lacks(one.digest, one.path)
     return str(path)
 
 
@@ -81,7 +82,7 @@ def _write_protect(one: Wanted, cache: Repository) -> None:
         try:
             mode = stat.S_IMODE(os.stat(path).st_mode)
         except FileNotFoundError as error:
-            raise ObjectNotFound(f"{one.digest} (for {one.path}) in {cache.objects.url}") from error
+            raise cache.lacks(one.digest, one.path) from error
         if mode & 0o222:
             os.chmod(path, OBJECT_MODE)
         elif mode != OBJECT_MODE:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 
 from snapdir.disk.clone import copy_contents
-from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, local_error
+from snapdir.errors import CorruptObject, SnapdirError, local_error
 from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
-from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
@@ -53,11 +52,11 @@ def _place(source: Repository, one: Wanted, landing: Landing) -> int:
 def _open_object(source: Repository, one: Wanted) -> int:
     path = source.local_object(one.digest)
     if path is None:
-        raise ObjectNotFound(object_key(one.digest))
+        raise source.lacks(one.digest, one.path)
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        raise ObjectNotFound(f"{one.digest} (for {one.path}) in {source.objects.url}") from error
+        raise source.lacks(one.digest, one.path) from error
     except OSError as error:
         raise local_error(error, path) from error
 
@@ -68,7 +67,7 @@ def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: 
         os.ftruncate(temporary, 0)
         copy_contents(descriptor, temporary, size)
         # What landed is hashed, not what was read: that proves the copy too, and one read serves both.
-        _check(hash_descriptor(temporary)[0].hexdigest(), source, one)
+        _check(hash_descriptor(temporary)[0], source, one)
         landing.place_temporary(one, temporary)
     except OSError as error:
         landing.drop(one)

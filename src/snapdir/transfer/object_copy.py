@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import anyio.from_thread
 
 from snapdir.model.digest import Digest
-from snapdir.repository.presence import Answer, Presence, listing_pays
+from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.transfer.commit import committed
@@ -85,10 +85,7 @@ class ObjectCopier:
             return
         if presence.stored_objects is None:
             await presence.learn(None)
-        stored = presence.stored_objects
-        if stored is not None and listing_pays(
-            stored_objects=stored, objects_to_send=count, page_keys=capabilities.list_page_keys
-        ):
+        if presence.should_list(count):
             await presence.list_all()
 
     async def _copy(self, one: Wanted) -> None:

@@ -13,7 +13,7 @@ import anyio.to_thread
 from blake3 import blake3
 
 from snapdir.disk.temporaries import write_at
-from snapdir.errors import CorruptObject, ObjectNotFound, local_errors, ungrouped
+from snapdir.errors import CorruptObject, local_errors, ungrouped
 from snapdir.hashing.files import hash_descriptor
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 from snapdir.repository.repository import Repository
@@ -83,7 +83,7 @@ class ObjectReader:
             return _Verified(self, one, one.size)
         size = await self._source.object_size(one.digest)
         if size is None:
-            raise ObjectNotFound(f"{one.digest} (for {one.path}) in {self._source.objects.url}")
+            raise self._source.lacks(one.digest, one.path)
         if verify == "never":
             return _Ranges(self, one.digest, size)
         if verify == "after" and size > self._limits.large_bytes:
@@ -114,10 +114,10 @@ class ObjectReader:
             try:
                 file = stack.enter_context(path.open("rb", buffering=0))
             except FileNotFoundError as error:
-                raise ObjectNotFound(f"{digest} in {self._source.objects.url}") from error
-            hasher, length = hash_descriptor(file.fileno())
-            if length != size or hasher.hexdigest() != digest:
-                actual = hasher.hexdigest() if length == size else f"an object of {length} bytes"
+                raise self._source.lacks(digest) from error
+            hashed, length = hash_descriptor(file.fileno())
+            if length != size or hashed != digest:
+                actual = hashed if length == size else f"an object of {length} bytes"
                 raise CorruptObject(self._source.object_name(digest), expected=digest, actual=actual)
             stack.pop_all()
         return _File(file, size, path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import InvalidPack, ObjectNotFound, ungrouped
+from snapdir.errors import InvalidPack, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.model.pack import END, MANIFEST, MAX_MANIFEST_BYTES, OBJECT, record_line
@@ -146,7 +146,7 @@ class _Sender:
     async def _size(self, digest: Digest) -> int:
         size = await self._source.object_size(digest)
         if size is None:
-            raise ObjectNotFound(f"{digest} in {self._source.objects.url}")
+            raise self._source.lacks(digest)
         return size
 
     async def _fetch(self, one: _Ahead) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -30,8 +30,6 @@ RUN_AHEAD_FILES = 50_000
 """The walk is this far ahead of the hashing at most, so that a display soon knows the total; 470 bytes a file."""
 WALK_FACTOR = 8
 """Files found for each one hashed, until the walk is done or RUN_AHEAD_FILES ahead."""
-
-EmitBatch = Callable[[list[HashedFile], list[SourceFile]], None]
 
 
 @dataclass(frozen=True, slots=True)

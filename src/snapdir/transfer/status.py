@@ -137,7 +137,7 @@ def _hash_of_link(path: str, wanted: Wanted) -> str | None:
 
 def _hash_and_close(descriptor: int, path: str) -> str:
     try:
-        return str(hash_descriptor(descriptor)[0].hexdigest())
+        return hash_descriptor(descriptor)[0]
     except OSError as error:
         raise local_error(error, path) from error
     finally:

@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass, field
 
 from snapdir.disk.destination import Destination
+from snapdir.disk.pruning import path_of
 from snapdir.errors import DestinationConflict, LocalError
 from snapdir.hashing.files import hash_descriptor
 from snapdir.transfer.events import Counters
@@ -39,7 +40,7 @@ def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Surv
     for directory in plan.directories:
         status = destination.stat(directory.names)
         if status is not None and not stat.S_ISDIR(status.st_mode):
-            found.differing.append("./" + "/".join(directory.names) + "/")
+            found.differing.append(path_of(directory.names, is_directory=True))
     for wanted in plan.wanted:
         targets = [target for target in wanted.targets if not _is_in_place(wanted, target, destination, found)]
         kept = len(wanted.targets) - len(targets)
@@ -81,7 +82,7 @@ def _is_in_place(wanted: Wanted, target: Target, destination: Destination, found
         if stat.S_IMODE(status.st_mode) != target.mode:
             found.wrong_modes.append(target)
         return True
-    found.differing.append("./" + "/".join(target.names))
+    found.differing.append(path_of(target.names, is_directory=False))
     return False
 
 
@@ -92,6 +93,6 @@ def _hash_of(target: Target, destination: Destination) -> str | None:
     except LocalError:
         return None
     try:
-        return str(hash_descriptor(descriptor)[0].hexdigest())
+        return hash_descriptor(descriptor)[0]
     finally:
         os.close(descriptor)

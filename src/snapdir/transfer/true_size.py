@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from snapdir.errors import CorruptObject, ObjectNotFound
+from snapdir.errors import CorruptObject
 from snapdir.repository.repository import Repository
 from snapdir.transfer.plan import Wanted
 
@@ -38,5 +38,5 @@ async def with_true_size(source: Repository, one: Wanted, read: Callable[[int], 
 async def _stored_size(source: Repository, one: Wanted) -> int:
     size = await source.object_size(one.digest)
     if size is None:
-        raise ObjectNotFound(f"{one.digest} (for {one.path}) in {source.objects.url}")
+        raise source.lacks(one.digest, one.path)
     return size

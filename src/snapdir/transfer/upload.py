@@ -16,7 +16,7 @@ from snapdir.model.entry import Entry
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
-from snapdir.repository.presence import Answer, Presence, listing_pays
+from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import FileRange, Upload
 from snapdir.transfer.commit import ABORT_SECONDS, committed
@@ -107,11 +107,7 @@ class Uploader:
 
     def list_if_it_pays(self, group: TaskGroup, files_left: int) -> None:
         """Start to list the whole store, once, where that takes fewer requests than asking for what is left."""
-        stored = self._presence.stored_objects
-        if self._listing or stored is None or self._presence.listed_all or self._recheck:
-            return
-        pages = self._capabilities.list_page_keys
-        if listing_pays(stored_objects=stored, objects_to_send=files_left, page_keys=pages):
+        if not (self._listing or self._recheck) and self._presence.should_list(files_left):
             self._listing = True
             group.start_soon(self._presence.list_all)
 

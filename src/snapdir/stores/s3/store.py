@@ -55,7 +55,6 @@ class S3Store:
             max_concurrency=max_concurrency,
             part_size_range=PART_BYTES,
             max_parts=MAX_PARTS,
-            max_write_bytes=PART_BYTES[1],
             max_object_bytes=MAX_PARTS * PART_BYTES[1],
             # AWS keeps the promise. Others ignore the header, which reads like success: rclone overwrites.
             conditional_write=target.is_aws,

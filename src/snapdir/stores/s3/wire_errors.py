@@ -66,7 +66,7 @@ class _Explained(WireError):
 
 
 class _Expired(WireError):
-    """A limit of :class:`~snapdir.stores.s3.wire.Timeouts` was reached."""
+    """A limit of ``Timeouts`` was reached."""
 
     def __init__(self, host: str, port: int, seconds: float, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
         super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
