@@ -271,10 +271,13 @@ async def test_an_error_inside_a_200_fails_the_complete() -> None:
         b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
         b"<ListBucketResult></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>in/a</Key></Contents></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>in/a</Key><Size>"
+        + b"9" * 5000
+        + b"</Size></Contents></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>out/a</Key><Size>1</Size></Contents>"
         b"</ListBucketResult>",
     ],
-    ids=["goes on, not where", "no word on the end", "no size", "not ours"],
+    ids=["goes on, not where", "no word on the end", "no size", "no such size", "not ours"],
 )
 async def test_half_a_page_is_no_listing(page: bytes) -> None:
     async with playing(ok(page)) as service:

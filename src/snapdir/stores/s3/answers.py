@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -29,6 +30,8 @@ __all__ = [
     "upload_page",
 ]
 
+_SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
+"""Any number of bytes there is; int() refuses a text of thousands of digits."""
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -83,7 +86,7 @@ def list_page(body: bytes, asked: Asked, prefix: str) -> ListPage:
     objects = []
     for entry in root.all("Contents"):
         key, size = entry.text("Key"), entry.text("Size")
-        if key is None or size is None or not size.isdecimal():
+        if key is None or size is None or not _SIZE(size):
             raise _invalid(asked, "an entry without a key or a size")
         key = unquote_plus(key) if url_encoded else key  # AWS, MinIO and rclone write a space as "+"
         if not key.startswith(prefix):
