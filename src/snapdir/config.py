@@ -6,14 +6,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 from snapdir.errors import InvalidOption
 from snapdir.model.sizes import format_size, parse_rate, parse_size
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
 from snapdir.transfer.limits import Limits
 
-__all__ = ["Config", "default_cache_dir", "requests_of"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["Config", "default_cache_dir"]
+
+Options = TypeVar("Options", bound="DataclassInstance")
 
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -23,22 +28,6 @@ def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
         return Path(explicit).expanduser()
     xdg = environment.get("XDG_CACHE_HOME")
     return (Path(xdg) if xdg else Path.home() / ".cache") / "snapdir"
-
-
-def requests_of(jobs: int, max_jobs: int, adaptive: float | None) -> dict[str, Any]:
-    """What ``--jobs``, ``--max-jobs`` and ``--adaptive`` mean for StoreSettings; 0 is not given.
-
-    Raises:
-        InvalidOption: a share that is none.
-    """
-    if adaptive is not None and not 0.0 < adaptive <= 1.0:
-        raise InvalidOption(f"adaptive is a fraction above 0 and at most 1, such as 0.8, not {adaptive}")
-    if adaptive is not None:
-        ceiling = max_jobs or jobs
-        return {"max_concurrency": min(ceiling, MAX_ADAPTIVE_REQUESTS), "adaptive": adaptive}
-    if max_jobs and not jobs:
-        return {"max_concurrency": max_jobs, "adaptive": 1.0}
-    return {"max_concurrency": jobs, "adaptive": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +95,6 @@ class Config:
         Raises:
             InvalidOption: a share that is none, text that is no size, or memory for less than one part.
         """
-        from snapdir.catalog.places import catalog_file
-
         retry = _changed(
             self.stores.retry,
             attempts=None if max_retries is None else max(1, max_retries),
@@ -124,7 +111,7 @@ class Config:
         )
         if (jobs, max_jobs, adaptive) != (None, None, None):
             share = self.stores.adaptive if adaptive is None else adaptive
-            stores = replace(stores, **requests_of(self.limits.jobs if jobs is None else jobs, max_jobs or 0, share))
+            stores = _with_requests(stores, self.limits.jobs if jobs is None else jobs, max_jobs or 0, share)
         if limit_rate is not None:
             stores = replace(stores, limit_rate_bytes=parse_rate(str(limit_rate), option="limit_rate"))
         if max_requests is not None:
@@ -138,12 +125,36 @@ class Config:
         )
         if limits.memory_bytes < limits.part_bytes:
             held, part = format_size(limits.memory_bytes), format_size(limits.part_bytes)
-            raise InvalidOption(f"memory of {held} cannot hold one part of {part}: raise memory or lower part_size")
-        directory = self.cache_dir if cache_dir is None else Path(cache_dir).expanduser()
-        history = self.catalog if catalog is None else catalog_file(os.fspath(catalog), directory)
-        return replace(self, cache_dir=directory, catalog=history, stores=stores, limits=limits)
+            raise InvalidOption(
+                f"memory of {held} cannot hold one part of {part}: raise memory (--memory, SNAPDIR_MEMORY) or lower "
+                "part_size (--part-size)"
+            )
+        changed = replace(self, stores=stores, limits=limits)
+        if cache_dir is not None:
+            changed = replace(changed, cache_dir=Path(cache_dir).expanduser())
+        return changed if catalog is None else changed._recorded_in(os.fspath(catalog))
+
+    def _recorded_in(self, catalog: str) -> Config:
+        from snapdir.catalog.places import catalog_file
+
+        return replace(self, catalog=catalog_file(catalog, self.cache_dir))
 
 
-def _changed(value: Any, **given: Any) -> Any:
+def _with_requests(stores: StoreSettings, jobs: int, max_jobs: int, share: float | None) -> StoreSettings:
+    """``stores`` with what ``jobs``, ``max_jobs`` and ``adaptive`` mean; 0 is not given.
+
+    Raises:
+        InvalidOption: a share that is none.
+    """
+    if share is not None:
+        if not 0.0 < share <= 1.0:
+            raise InvalidOption(f"adaptive is a fraction above 0 and at most 1, such as 0.8, not {share}")
+        return replace(stores, max_concurrency=min(max_jobs or jobs, MAX_ADAPTIVE_REQUESTS), adaptive=share)
+    if max_jobs and not jobs:
+        return replace(stores, max_concurrency=max_jobs, adaptive=1.0)
+    return replace(stores, max_concurrency=jobs, adaptive=None)
+
+
+def _changed(value: Options, **given: object) -> Options:
     """A copy of a dataclass with the fields that are given."""
     return replace(value, **{name: field for name, field in given.items() if field is not None})

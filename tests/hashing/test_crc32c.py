@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import tempfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.hashing.crc32c import crc32c
+from snapdir.hashing.crc32c import BLOCK_BYTES, crc32c, crc32c_of_range
 
 POLYNOMIAL = 0x82F63B78  # reflected
 
@@ -78,3 +79,15 @@ def test_no_single_bit_goes_unnoticed(data: bytes, draw: st.DataObject) -> None:
 
 def test_the_header_of_s3_is_its_four_bytes_in_base64() -> None:
     assert base64.b64encode(crc32c(b"123456789").to_bytes(4, "big")) == b"4waSgw=="
+
+
+def test_a_range_of_a_file_is_summed_as_far_as_there_is_one() -> None:
+    content = bytes(range(256)) * (BLOCK_BYTES // 128)
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        descriptor = file.fileno()
+        for offset, length in ((0, len(content)), (7, BLOCK_BYTES + 1), (len(content) - 3, 3), (5, 0)):
+            expected = crc32c(content[offset : offset + length])
+            assert crc32c_of_range(descriptor, offset, length) == (expected, length)
+        assert crc32c_of_range(descriptor, len(content) - 3, 10) == (crc32c(content[-3:]), 3)

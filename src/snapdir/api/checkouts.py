@@ -18,8 +18,6 @@ from snapdir.transfer.events import Counters
 
 __all__ = ["StatusReport", "status"]
 
-MAX_HASH_THREADS = 16
-
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
@@ -79,9 +77,8 @@ async def status(
     wanted = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
     (manifest,) = await manifests_of(wanted, store=record.store, config=config, counters=counters)
     selection = selection_of(record.include, record.exclude, record.shard)
-    threads = config.limits.hash_threads or min(os.cpu_count() or 1, MAX_HASH_THREADS)
     found = await anyio.to_thread.run_sync(
-        partial(directory_differences, manifest, selection, Path(place), counters, hash_threads=threads)
+        partial(directory_differences, manifest, selection, Path(place), counters, hash_threads=config.limits.hashers)
     )
     return StatusReport(
         record.directory,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import opened, pool_hint, refuse_external
+from snapdir.api.opening import AS_SYNC, opened, pool_hint, refuse_external
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
 from snapdir.stores.urls import StoreURL
@@ -132,7 +132,7 @@ async def _opened_pair(
 
     config = config or Config()
     counters = counters or Counters()
-    refuse_external("sync", *src, *dst)
+    refuse_external(AS_SYNC, *src, *dst)
     if delete and (dst[1] is not None or StoreURL.parse(dst[0]).scheme != "file"):
         raise InvalidStore(
             f"mirror unsupported: --delete requires a local file:// destination without a pool, not {dst[0]}"

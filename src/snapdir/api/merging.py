@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
-from anyio import CancelScope
 
 from snapdir.api.opening import opened
 from snapdir.catalog.places import store_location
@@ -32,20 +31,17 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
     Raises:
         CatalogError: it is ``needed``, and cannot be used.
     """
-    from snapdir.catalog.catalog import Catalog
+    from snapdir.catalog import exchange
 
-    try:
-        catalog = await anyio.to_thread.run_sync(Catalog, config.catalog)
-    except CatalogError as error:
-        if needed:
-            raise
-        counters.warnings.append(f"only the store is asked: {error}")
-        catalog = await anyio.to_thread.run_sync(Catalog, None)
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            catalog = await stack.enter_async_context(exchange.opened(config.catalog))
+        except CatalogError as error:
+            if needed:
+                raise
+            counters.warnings.append(f"only the store is asked: {error}")
+            catalog = await stack.enter_async_context(exchange.opened(None))
         yield catalog
-    finally:
-        with CancelScope(shield=True):
-            await anyio.to_thread.run_sync(catalog.close)
 
 
 @asynccontextmanager

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from snapdir.transfer.selection import Selection
 
 __all__ = [
+    "AS_SYNC",
     "IN_PROCESS",
     "PathLike",
     "cached",
@@ -53,6 +54,9 @@ PathLike = str | os.PathLike[str]
 
 IN_PROCESS = ("file", "s3", "b2", "gs")
 """Schemes of stores that give bytes by key. Others are programs, which push and fetch whole snapshots."""
+
+AS_SYNC = "sync"
+"""The word of the message that refuses other stores, whatever the verb: the existing tool has this one for all."""
 
 POOL_HINT = (
     "if the objects are in a pool of their own, name it with --objects-store (sync: --from-objects; "

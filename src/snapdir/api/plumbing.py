@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import opened, refuse_external
+from snapdir.api.opening import AS_SYNC, opened, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.transfer.events import Counters
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["objects_needed", "receive_pack", "send_pack"]
 
-IN_PROCESS = "sync"
-"""Packs need the same kind of store as ``sync``, and are refused in its words."""
-
 
 async def objects_needed(
     digests: Sequence[str], store: str, *, objects_store: str | None = None, config: Config | None = None
@@ -29,7 +26,7 @@ async def objects_needed(
 
     config = config or Config()
     wanted = list(dict.fromkeys(map(Digest, digests)))
-    refuse_external(IN_PROCESS, store, objects_store)
+    refuse_external(AS_SYNC, store, objects_store)
     async with opened(store, config, objects_store) as repository:
         return list(map(str, await absent_objects(wanted, repository, limits=config.limits)))
 
@@ -53,7 +50,7 @@ async def send_pack(
     from snapdir.transfer.send_pack import send_pack as send
 
     config = config or Config()
-    refuse_external(IN_PROCESS, store, objects_store)
+    refuse_external(AS_SYNC, store, objects_store)
     async with opened(store, config, objects_store) as source:
         await send(
             list(dict.fromkeys(map(Digest, digests))),
@@ -84,6 +81,6 @@ async def receive_pack(
 
     config = config or Config()
     required = None if require_manifest is None else SnapshotId(require_manifest)
-    refuse_external(IN_PROCESS, store, objects_store)
+    refuse_external(AS_SYNC, store, objects_store)
     async with opened(store, config, objects_store) as to:
         return await receive(read, to, required=required, limits=config.limits, counters=counters or Counters())

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio.to_thread
-from anyio import CancelScope
 
 from snapdir.api.naming import full_id
 from snapdir.config import Config
@@ -18,7 +16,6 @@ from snapdir.stores.base import Store
 from snapdir.transfer.events import Counters
 
 if TYPE_CHECKING:
-    from snapdir.catalog.catalog import Catalog
     from snapdir.catalog.record import Event, Provenance
 
 __all__ = ["Publication", "provenance_of"]
@@ -85,10 +82,10 @@ class Publication(Generic[T]):
         shared = store if self.config.shared_catalog else None
 
         async def note(file: Path | None) -> None:
-            from snapdir.catalog.exchange import note as note_in
+            from snapdir.catalog import exchange
 
-            async with _opened(file) as catalog:
-                await note_in(catalog, event, snapshot_id, location, provenance=self.provenance, shared=shared)
+            async with exchange.opened(file) as catalog:
+                await exchange.note(catalog, event, snapshot_id, location, provenance=self.provenance, shared=shared)
 
         try:
             await note(self.config.catalog)
@@ -110,15 +107,3 @@ class Publication(Generic[T]):
         self.counters.warnings.append(
             f"the snapshot is complete, but not in the history of the store: {error}; --no-shared-catalog leaves it out"
         )
-
-
-@asynccontextmanager
-async def _opened(file: Path | None) -> AsyncIterator[Catalog]:
-    from snapdir.catalog.catalog import Catalog
-
-    catalog = await anyio.to_thread.run_sync(Catalog, file)
-    try:
-        yield catalog
-    finally:
-        with CancelScope(shield=True):
-            await anyio.to_thread.run_sync(catalog.close)

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import anyio.to_thread
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import cached, local_path, opened, opened_cache, opened_or_none, refuse_external
+from snapdir.api.opening import (
+    AS_SYNC,
+    cached,
+    local_path,
+    opened,
+    opened_cache,
+    opened_or_none,
+    refuse_external,
+)
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, SnapdirError
 from snapdir.model.manifest import Manifest
@@ -18,9 +26,6 @@ from snapdir.stores.urls import StoreUri, StoreURL
 from snapdir.transfer.events import Counters
 
 __all__ = ["Ref", "manifest_of", "manifests_of", "parse_ref"]
-
-IN_PROCESS_ONLY = "sync"
-"""The word of the message that refuses other stores; the existing tool has one for all its verbs."""
 
 _ID = re.compile(r"[0-9a-fA-F]{8,64}").fullmatch
 _STORE_AND_ID = re.compile(r"(.+)@([0-9a-fA-F]{8,64})", re.DOTALL).fullmatch
@@ -77,7 +82,7 @@ def _url(text: str) -> str:
     """
     if not _HAS_SCHEME(text) and os.path.isdir(text):
         text = os.path.abspath(text)  # data/store, without the dot that a store's own name would need
-    refuse_external(IN_PROCESS_ONLY, text)
+    refuse_external(AS_SYNC, text)
     return str(StoreURL.parse(text))
 
 

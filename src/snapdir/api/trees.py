@@ -70,13 +70,8 @@ async def manifest(
     """
     config = config or Config()
     counters = counters or Counters()
-    options = TreeOptions(
-        follow=not no_follow,
-        absolute=absolute,
-        excluded=exclusion(exclude_patterns(exclude)),
-        new_hasher=hasher_factory(checksum_bin, config.keyed_context),
-        object_roots=_object_roots(config) if trust_links else (),
-        trust_links=not config.stores.verify_copies,
+    options = _named_options(
+        config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute, checksum_bin=checksum_bin
     )
     found = await _read_tree(path, options, config, counters)
     publication = Publication(config, counters, announce)
@@ -100,20 +95,33 @@ async def id(
 ) -> str:
     """The id of a directory, as ``manifest`` describes it. Never recorded."""
     config = config or Config()
-    options = TreeOptions(
-        follow=not no_follow,
-        absolute=absolute,
-        excluded=exclusion(exclude_patterns(exclude)),
-        new_hasher=hasher_factory("b3sum", config.keyed_context),
-        object_roots=_object_roots(config) if trust_links else (),
-        trust_links=not config.stores.verify_copies,
-    )
+    options = _named_options(config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute)
     found = await _read_tree(path, options, config, counters or Counters())
     return await anyio.to_thread.run_sync(id_from_manifest, found)
 
 
+def _named_options(
+    config: Config,
+    exclude: Sequence[str] | None,
+    *,
+    no_follow: bool,
+    trust_links: bool,
+    absolute: bool,
+    checksum_bin: str = "b3sum",
+) -> TreeOptions:
+    """How a tree is read that is named, and not stored."""
+    return TreeOptions(
+        follow=not no_follow,
+        absolute=absolute,
+        excluded=exclusion(exclude_patterns(exclude)),
+        new_hasher=hasher_factory(checksum_bin, config.keyed_context),
+        object_roots=_object_roots(config) if trust_links else (),
+        trust_links=not config.stores.verify_copies,
+    )
+
+
 async def _read_tree(path: PathLike, options: TreeOptions, config: Config, counters: Counters) -> Manifest:
-    read = partial(snapshot_tree, local_path(path), options, counters, hash_threads=config.limits.hash_threads)
+    read = partial(snapshot_tree, local_path(path), options, counters, hash_threads=config.limits.hashers)
     return await anyio.to_thread.run_sync(read)
 
 

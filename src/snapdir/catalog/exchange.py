@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import anyio.to_thread
+from anyio import CancelScope
 
 from snapdir.catalog.catalog import Catalog
 from snapdir.catalog.record import Event, Provenance
@@ -12,7 +16,22 @@ from snapdir.catalog.shared import SharedHistory, write_record
 from snapdir.errors import LocalError, StoreError
 from snapdir.stores.base import Store
 
-__all__ = ["note", "read_history"]
+__all__ = ["note", "opened", "read_history"]
+
+
+@asynccontextmanager
+async def opened(file: Path | None) -> AsyncIterator[Catalog]:
+    """A catalog, opened and closed in threads.
+
+    Raises:
+        CatalogError: it cannot be used.
+    """
+    catalog = await anyio.to_thread.run_sync(Catalog, file)
+    try:
+        yield catalog
+    finally:
+        with CancelScope(shield=True):
+            await anyio.to_thread.run_sync(catalog.close)
 
 
 async def read_history(catalog: Catalog, store: Store, location: str) -> list[str]:
@@ -29,7 +48,7 @@ async def read_history(catalog: Catalog, store: Store, location: str) -> list[st
         CatalogError: the catalog cannot be.
     Cost: see ``SharedHistory.new_records``.
     """
-    history = await _opened(catalog, store, location)
+    history = await _history_of(catalog, store, location)
     async for batch in history.new_records():
         await anyio.to_thread.run_sync(catalog.add_foreign, batch)
     await anyio.to_thread.run_sync(catalog.set_mark, _mark(location), history.position)
@@ -68,7 +87,7 @@ async def note(
 
 
 async def _learn_newest(catalog: Catalog, store: Store, location: str, *, since: str) -> None:
-    history = await _opened(catalog, store, location)
+    history = await _history_of(catalog, store, location)
     try:
         newest = await history.newest(since=since)
     except (LocalError, StoreError):
@@ -77,7 +96,7 @@ async def _learn_newest(catalog: Catalog, store: Store, location: str, *, since:
         await anyio.to_thread.run_sync(catalog.add_foreign, [newest])
 
 
-async def _opened(catalog: Catalog, store: Store, location: str) -> SharedHistory:
+async def _history_of(catalog: Catalog, store: Store, location: str) -> SharedHistory:
     known = await anyio.to_thread.run_sync(catalog.record_ids, location)
     position = await anyio.to_thread.run_sync(catalog.mark, _mark(location))
     return SharedHistory(store, location, known=known, position=position or "")

@@ -19,7 +19,6 @@ from snapdir.cli.usage import located
 from snapdir.cli.verb import Verb
 from snapdir.errors import without_secrets
 
-MOST_AUTOMATIC_JOBS = 16
 LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
 HIDDEN = "(hidden)"
 _IS_SECRET = re.compile("KEY|SECRET|TOKEN|PASSWORD").search
@@ -153,7 +152,9 @@ def _automatic(given: Given) -> Given:
     """0 as the number that the CPUs give."""
     if int(given.text):
         return Given(str(int(given.text)), given.source)
-    return Given(str(min(os.cpu_count() or 1, MOST_AUTOMATIC_JOBS)), given.source)
+    from snapdir.transfer.limits import Limits
+
+    return Given(str(Limits().hashers), given.source)
 
 
 def _fraction(given: Given) -> Given:

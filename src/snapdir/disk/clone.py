@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import InFluxError
 from snapdir.model.sizes import MIB
 
@@ -51,7 +52,7 @@ def copy_contents(
     if clone and offset == 0 and target_offset == 0 and _cloned(source_fd, target_fd):
         cloned_bytes = os.fstat(target_fd).st_size
         if cloned_bytes < size:
-            raise InFluxError(_name_of(source_fd), "shrank")
+            raise InFluxError(path_of_descriptor(source_fd), "shrank")
         if cloned_bytes > size:
             os.ftruncate(target_fd, size)
         return "reflink"
@@ -108,13 +109,6 @@ class _Copy(NamedTuple):
                 next_break = done + KERNEL_COPY_BYTES
             block = os.pread(self.source_fd, min(size - done, BLOCK_BYTES), self.offset + done)
             if not block:
-                raise InFluxError(_name_of(self.source_fd), "shrank")
+                raise InFluxError(path_of_descriptor(self.source_fd), "shrank")
             # After a short write the rest is simply read again: rare, and cheaper than slicing each block.
             done += os.pwrite(self.target_fd, block, self.target_offset + done)
-
-
-def _name_of(fd: int) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
-        return f"file descriptor {fd}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 
-__all__ = ["crc32c"]
+__all__ = ["crc32c", "crc32c_of_range"]
+
+BLOCK_BYTES = 1 << 20
 
 Checksum = Callable[..., int]
 
@@ -30,3 +33,12 @@ def _load() -> Checksum:
 
 
 crc32c = _load()
+
+
+def crc32c_of_range(descriptor: int, offset: int, length: int) -> tuple[int, int]:
+    """CRC32C of a range of an open file, and bytes of it that there are: fewer where the file ends early. Blocking."""
+    checksum, position, end = 0, offset, offset + length
+    while position < end and (block := os.pread(descriptor, min(BLOCK_BYTES, end - position), position)):
+        checksum = crc32c(block, checksum)
+        position += len(block)
+    return checksum, position - offset

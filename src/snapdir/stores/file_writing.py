@@ -12,10 +12,10 @@ from anyio.from_thread import check_cancelled
 
 from snapdir.disk.claims import open_locked
 from snapdir.disk.clone import copy_contents
+from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.errors import HashMismatchError
 from snapdir.model.keys import MANIFESTS, OBJECTS
-from snapdir.model.sizes import MIB
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
@@ -24,7 +24,6 @@ __all__ = ["PARTIAL_NAME", "FileWriter", "final_mode", "remove"]
 PARTIAL_NAME = ".partial"
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
-BLOCK_BYTES = MIB
 
 
 class FileWriter:
@@ -196,30 +195,15 @@ def _sync(path: str) -> None:
 
 
 def _verify(fd: int, body: Body, offset: int) -> None:
-    from snapdir.hashing.crc32c import crc32c
+    from snapdir.hashing.crc32c import crc32c, crc32c_of_range
 
-    if isinstance(body, FileRange):
-        known = body.crc32c
-        expected = _crc_of_range(body.fd, body.offset, body.length) if known is None else known
-        length = body.length
-    else:
+    if not isinstance(body, FileRange):
         expected, length = crc32c(body), len(body)
-    actual = _crc_of_range(fd, offset, length)
+    else:
+        known, length = body.crc32c, body.length
+        expected = crc32c_of_range(body.fd, body.offset, length)[0] if known is None else known
+    actual, _ = crc32c_of_range(fd, offset, length)
     if actual != expected:
         raise HashMismatchError(
-            os.readlink(f"/proc/self/fd/{fd}"), expected=f"CRC32C {expected:08x}", actual=f"CRC32C {actual:08x}"
+            path_of_descriptor(fd), expected=f"CRC32C {expected:08x}", actual=f"CRC32C {actual:08x}"
         )
-
-
-def _crc_of_range(fd: int, offset: int, length: int) -> int:
-    from snapdir.hashing.crc32c import crc32c
-
-    checksum = 0
-    end = offset + length
-    while offset < end:
-        block = os.pread(fd, min(end - offset, BLOCK_BYTES), offset)
-        if not block:
-            break
-        checksum = crc32c(block, checksum)
-        offset += len(block)
-    return checksum

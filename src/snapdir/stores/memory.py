@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
+from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import TIB
 from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo
@@ -158,7 +159,7 @@ def _read_range(body: FileRange) -> bytes:
     while len(data) < body.length:
         block = os.pread(body.fd, body.length - len(data), body.offset + len(data))
         if not block:
-            raise InFluxError(f"file descriptor {body.fd}", "shrank")
+            raise InFluxError(path_of_descriptor(body.fd), "shrank")
         data += block
     if body.check is not None:
         body.check()

@@ -19,11 +19,11 @@ from snapdir.errors import InvalidResponse, StoreError, ungrouped
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Store, Upload
 from snapdir.transfer.bench_advice import advise
-from snapdir.transfer.bench_host import MAX_HASH_THREADS, disk_write_rate, hash_rate, usable_cpus
+from snapdir.transfer.bench_host import disk_write_rate, hash_rate
 from snapdir.transfer.bench_report import BenchReport, HostRates, Measurement, Operation
 from snapdir.transfer.bench_schedule import Clock, Kind, Schedule
 from snapdir.transfer.bench_scratch import CLEANUP_SECONDS, Scratch, scratch
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.limits import MAX_HASH_THREADS, Limits, usable_cpus
 
 __all__ = ["LARGE_CONCURRENCIES", "SMALL_BYTES", "SMALL_CONCURRENCIES", "measure_store"]
 

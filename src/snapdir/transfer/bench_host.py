@@ -15,9 +15,8 @@ from snapdir.errors import local_errors
 from snapdir.model.sizes import GIB, MIB
 from snapdir.transfer.bench_schedule import Clock
 
-__all__ = ["MAX_HASH_THREADS", "disk_write_rate", "hash_rate", "usable_cpus"]
+__all__ = ["disk_write_rate", "hash_rate"]
 
-MAX_HASH_THREADS = 16
 HASH_BLOCK_BYTES = 2 * MIB
 """What transfers hash at once."""
 DISK_BLOCK_BYTES = 4 * MIB
@@ -26,11 +25,6 @@ FLUSH_BYTES = 32 * MIB
 MAX_DISK_BYTES = GIB
 FREE_SHARE = 10
 """At most one part in so many of the disk's free space is written."""
-
-
-def usable_cpus() -> int:
-    """CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 async def hash_rate(content: bytes, *, threads: int, seconds: float, clock: Clock = time.monotonic) -> float:

@@ -24,7 +24,7 @@ from snapdir.stores.blocks import BlockSink
 from snapdir.transfer.assembly import Assembly, Segment
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import Landing
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.limits import Limits, usable_cpus
 from snapdir.transfer.parts import part_size
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import Budget
@@ -172,7 +172,7 @@ class LargeObjects:
 
         1 GiB over loopback took 4 streams 0.74 s and 32 streams 0.88: they fight for the interpreter lock.
         """
-        processors = len(os.sched_getaffinity(0))
+        processors = usable_cpus()
         streams, more = 0, 2 * processors
         while not self._all_taken.is_set():
             for _ in range(min(more, self._most_streams - streams)):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from snapdir.model.sizes import MIB
 
-__all__ = ["Limits"]
+__all__ = ["MAX_HASH_THREADS", "Limits", "usable_cpus"]
+
+MAX_HASH_THREADS = 16
+"""More is a matter of who asks for it (``hash_threads``)."""
+
+
+def usable_cpus() -> int:
+    """CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,11 @@ class Limits:
     part_bytes: int = 8 * MIB
     large_bytes: int = 16 * MIB
     batch_files: int = 64
+
+    @property
+    def hashers(self) -> int:
+        """``hash_threads``, or what 0 stands for on this machine."""
+        return self.hash_threads or min(usable_cpus(), MAX_HASH_THREADS)
 
     def workers(self, max_concurrency: int, items: int | None = None) -> int:
         """Tasks that keep a store busy which takes ``max_concurrency`` requests; at most one for each of ``items``."""

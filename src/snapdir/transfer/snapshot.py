@@ -25,7 +25,6 @@ from snapdir.transfer.events import Counters
 
 __all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
 
-MAX_HASH_THREADS = 16
 RUN_AHEAD_FILES = 50_000
 """The walk is this far ahead of the hashing at most, so that a display soon knows the total; 470 bytes a file."""
 WALK_FACTOR = 8
@@ -155,7 +154,7 @@ class TreeReader:
 
 
 def snapshot_tree(
-    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 0
+    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 1
 ) -> Manifest:
     """The manifest of a directory. Blocking; 10-14 µs a small file and 0.2 s a GiB for each hashing thread.
 
@@ -164,13 +163,12 @@ def snapshot_tree(
     """
     reader = TreeReader(root, options, counters)
     files: list[Entry] = []
-    threads = hash_threads or min(os.cpu_count() or 1, MAX_HASH_THREADS)
-    with ThreadPoolExecutor(threads, thread_name_prefix="snapdir-hash") as pool:
+    with ThreadPoolExecutor(hash_threads, thread_name_prefix="snapdir-hash") as pool:
         running: deque[Future[HashedFile]] = deque()
         for small, large in reader.batches(batch_files=1024, batch_bytes=1 << 62):
             running.extend(pool.submit(_hash_large, source, options, counters) for source in large)
             files += [hashed.entry for hashed in reader.hash_small(small, keep_data=False)]
-            while len(running) > 4 * threads:
+            while len(running) > 4 * hash_threads:
                 files += _entry_or_note(running.popleft(), reader)
         for future in running:
             files += _entry_or_note(future, reader)

@@ -63,7 +63,7 @@ class Uploader:
         self._capabilities = to.objects.capabilities
         self._batch = to.objects.batch_writer()
         self.memory = Budget(limits.memory_bytes)
-        self._hashing = anyio.CapacityLimiter(limits.hash_threads or len(os.sched_getaffinity(0)))
+        self._hashing = anyio.CapacityLimiter(limits.hashers)
         self.workers = limits.workers(self._capabilities.max_concurrency)
 
     def store_batch(self, hashed: list[HashedFile], seen: set[str]) -> None:

@@ -238,27 +238,21 @@ async def test_an_empty_upload_is_one_empty_part(against: CannedS3) -> None:
     assert [request.method for request in server.requests] == ["POST", "PUT", "POST"]
 
 
-async def test_pending_uploads_and_their_parts_are_listed_page_by_page(against: CannedS3) -> None:
-    uploads = "<Upload><Key>prefix/a</Key><UploadId>1</UploadId><Initiated>2026-01-02T03:04:05Z</Initiated></Upload>"
-    more = "<IsTruncated>true</IsTruncated><NextKeyMarker>prefix/a</NextKeyMarker>"
-    name = "ListMultipartUploadsResult"
-    checksum = f"<ChecksumCRC32C>{CRC_OF_DIGITS}</ChecksumCRC32C>"
-    parts = f"<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>9</Size>{checksum}</Part>"
-    last = "<IsTruncated>false</IsTruncated>"
-    answers = [
-        reply(f"{XML}<{name}><Bucket>bucket</Bucket>{uploads}{more}</{name}>"),
-        reply(f"{XML}<{name}><Bucket>bucket</Bucket>{last}</{name}>"),
-        reply(f"{XML}<ListPartsResult><UploadId>1</UploadId>{parts}{last}</ListPartsResult>"),
-        reply("<html></html>"),
-    ]
+async def test_the_parts_of_an_upload_are_listed_page_by_page(against: CannedS3) -> None:
+    def page(number: int, end: str) -> Answer:
+        checksum = f"<ChecksumCRC32C>{CRC_OF_DIGITS}</ChecksumCRC32C>"
+        part = f"<Part><PartNumber>{number}</PartNumber><ETag>e</ETag><Size>9</Size>{checksum}</Part>"
+        return reply(f"{XML}<ListPartsResult><UploadId>1</UploadId>{part}{end}</ListPartsResult>")
+
+    more = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>"
+    answers = [page(1, more), page(2, "<IsTruncated>false</IsTruncated>"), reply("<html></html>")]
     async with against(*answers) as (store, server):
         transport = store._transport
-        pages = [page async for page in transport.list_uploads("")]
-        assert [[(upload.key, upload.upload_id) for upload in page] for page in pages] == [[("a", "1")], []]
-        assert [list(page) async for page in transport.list_parts("a", "1")] == [[UploadedPart(1, "e", 9, 0xE3069283)]]
+        pages = [list(page) async for page in transport.list_parts("a", "1")]
+        assert pages == [[UploadedPart(number, "e", 9, 0xE3069283)] for number in (1, 2)]
         with pytest.raises(InvalidResponse):
-            await anext(aiter(transport.list_uploads("")))
-    assert "key-marker=prefix%2Fa" in server.requests[1].target
+            await anext(aiter(transport.list_parts("a", "1")))
+    assert "part-number-marker=1" in server.requests[1].target
 
 
 @pytest.mark.parametrize(

@@ -339,5 +339,5 @@ async def test_what_never_comes_whole_fails_after_the_attempts_it_was_given() ->
 def test_the_calls_are_all_those_of_a_transport() -> None:
     reading = {"head", "get", "get_into", "get_through", "list_page"}
     writing = {"put", "create_upload", "put_part", "complete_upload", "delete"}
-    others = {"abort_upload", "list_uploads", "list_parts", "copy", "copy_part", "aclose"}
+    others = {"abort_upload", "list_parts", "copy", "copy_part", "aclose"}
     assert {name for name in vars(WireTransport) if not name.startswith("_")} == reading | writing | others

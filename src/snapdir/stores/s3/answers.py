@@ -14,7 +14,7 @@ from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded, encoded
 from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
-from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
+from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 __all__ = [
     "check_completed",
@@ -27,7 +27,6 @@ __all__ = [
     "part_page",
     "refusal_of",
     "upload_id",
-    "upload_page",
 ]
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
@@ -94,22 +93,6 @@ def list_page(body: bytes, asked: Asked, prefix: str) -> ListPage:
         objects.append(ObjectInfo(key[len(prefix) :], int(size), _seconds(entry.text("LastModified"))))
     token = _token(root, asked, "NextContinuationToken")
     return ListPage(tuple(objects), token)
-
-
-def upload_page(body: bytes, asked: Asked, prefix: str) -> tuple[list[PendingUpload], str | None]:
-    """Unfinished uploads, and the markers of the next page as ``key\\nupload`` if there is one."""
-    root = _root(body, asked, "ListMultipartUploadsResult")
-    uploads = [
-        PendingUpload(
-            (entry.text("Key") or "").removeprefix(prefix),
-            entry.text("UploadId") or "",
-            _seconds(entry.text("Initiated")),
-        )
-        for entry in root.all("Upload")
-    ]
-    if root.text("IsTruncated") != "true":
-        return uploads, None
-    return uploads, f"{root.text('NextKeyMarker') or ''}\n{root.text('NextUploadIdMarker') or ''}"
 
 
 def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None]:

@@ -14,14 +14,13 @@ from snapdir.errors import InvalidResponse, StoreError, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded
 from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
-from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
+from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 __all__ = [
     "copied",
     "list_page",
     "must_be_s3",
     "object_info",
-    "pending_uploads",
     "refused_deletion",
     "required",
     "uploaded_parts",
@@ -98,22 +97,6 @@ def refused_deletion(asked: Asked, answer: Answer) -> StoreError | None:
             deleted = Asked(asked.target, asked.verb, key.removeprefix(asked.target.prefix))
             return refusal_error(Refusal(200, code, str(error.get("Message", ""))), deleted)
     return None
-
-
-def pending_uploads(asked: Asked, answer: Answer) -> tuple[list[PendingUpload], dict[str, str] | None]:
-    """Uploads of one page, and the parameters of the next one."""
-    required(asked, answer, "Bucket")
-    own = asked.target.prefix
-    uploads = [
-        PendingUpload(
-            required(asked, item, "Key").removeprefix(own),
-            required(asked, item, "UploadId"),
-            _seconds(item.get("Initiated")),
-        )
-        for item in answer.get("Uploads", ())
-    ]
-    names = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-    return uploads, _following(asked, answer, names)
 
 
 def uploaded_parts(asked: Asked, answer: Answer) -> tuple[list[UploadedPart], dict[str, str] | None]:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import anyio
 
+from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import InFluxError, SnapdirError, local_error
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange, body_length
-from snapdir.stores.s3.checksums import file_of
 
 __all__ = ["BodyStream"]
 
@@ -111,9 +111,9 @@ class BodyStream:
         try:
             block = os.pread(fd, length, self._source.offset + self._position)
         except OSError as error:
-            self.failure = local_error(error, file_of(fd))
+            self.failure = local_error(error, path_of_descriptor(fd))
             raise
         if length and not block:
-            self.failure = InFluxError(file_of(fd), "shrank")
+            self.failure = InFluxError(path_of_descriptor(fd), "shrank")
             raise self.failure
         return block

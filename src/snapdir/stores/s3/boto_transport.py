@@ -18,7 +18,6 @@ from snapdir.stores.s3.boto_answers import (
     list_page,
     must_be_s3,
     object_info,
-    pending_uploads,
     refused_deletion,
     required,
     uploaded_parts,
@@ -29,7 +28,7 @@ from snapdir.stores.s3.checksums import encoded
 from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.ranges import body_length_of, range_header
-from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
+from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 __all__ = ["BotoTransport"]
 
@@ -208,15 +207,6 @@ class BotoTransport:
         except StoreRefused as error:
             if error.error_code != "NoSuchUpload":
                 raise
-
-    async def list_uploads(self, prefix: str) -> AsyncIterator[Sequence[PendingUpload]]:
-        asked = Asked(self._target, "LIST UPLOADS")
-        place: dict[str, Any] = {"Prefix": self._target.full_key(prefix)}
-        while place:
-            answer = await self._call(asked, "list_multipart_uploads", **place)
-            uploads, following = pending_uploads(asked, answer)
-            place = {**place, **following} if following else {}
-            yield uploads
 
     async def list_parts(self, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]:
         asked = Asked(self._target, "LIST PARTS", key)

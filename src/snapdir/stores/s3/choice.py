@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from anyio.to_thread import run_sync
 
 from snapdir.stores.s3.control import Control
-from snapdir.stores.s3.credentials import ControlCredentials, EnvironmentCredentials
+from snapdir.stores.s3.credentials import EnvironmentCredentials
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import Transport
 from snapdir.stores.settings import StoreSettings
@@ -37,8 +37,9 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
         return WireTransport(WireSession(complete, own, settings, max_connections=connections)), complete
     control = await Control.open(target, settings)
     if control.is_plain and why_not_wire(control.target) is None:
-        source = ControlCredentials(control)
-        return WireTransport(WireSession(control.target, source, settings, max_connections=connections)), control.target
+        return WireTransport(
+            WireSession(control.target, control, settings, max_connections=connections)
+        ), control.target
     from snapdir.stores.s3.boto_transport import BotoTransport
 
     return BotoTransport(control), control.target

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -14,27 +13,16 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import AccessDenied
 from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.s3.sockets import Sockets
 from snapdir.stores.s3.target import S3Target, ignores_configured_endpoints
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["Control", "Credentials"]
+__all__ = ["Control"]
 
 DEFAULT_CONCURRENCY = 64
 
 _ROOT = re.compile(rb"(?:<\?xml[^>]*>\s*)?<([\w:.-]+)").match
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What requests are signed with, right now. Not shown by ``repr``."""
-
-    access_key: str
-    secret_key: str
-    token: str | None
-
-    def __repr__(self) -> str:
-        return "Credentials(...)"
 
 
 class Control:

@@ -1,14 +1,13 @@
-"""Where the wire transport's credentials come from."""
+"""Credentials for which nothing need be loaded; ``Control`` has all others."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.signing import Credentials
 
-__all__ = ["ControlCredentials", "EnvironmentCredentials"]
+__all__ = ["EnvironmentCredentials"]
 
 
 class EnvironmentCredentials:
@@ -34,17 +33,3 @@ class EnvironmentCredentials:
 
     async def aclose(self) -> None:
         """Nothing is held."""
-
-
-class ControlCredentials:
-    """The whole AWS chain, as aiobotocore walks it and renews what expires."""
-
-    def __init__(self, control: Control) -> None:
-        self._control = control
-
-    async def credentials(self) -> Credentials:
-        found = await self._control.credentials()
-        return Credentials(found.access_key, found.secret_key, found.token)
-
-    async def aclose(self) -> None:
-        await self._control.aclose()

@@ -9,7 +9,7 @@ from typing import Protocol
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import BlockSink
 
-__all__ = ["ListPage", "PendingUpload", "Transport", "UploadedPart"]
+__all__ = ["ListPage", "Transport", "UploadedPart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,10 @@ class UploadedPart:
     crc32c: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PendingUpload:
-    """An upload that was neither completed nor aborted; its parts are stored, and paid for."""
-
-    key: str
-    upload_id: str
-    started_seconds: float | None
-
-
 class Transport(Protocol):
     """Requests to one bucket; keys are the store's, without its prefix.
 
-    Each call is one request (``list_uploads``, ``list_parts``, ``delete``: one a page or batch), not retried here.
+    Each call is one request (``list_parts``, ``delete``: one a page or batch), not retried here.
     Each raises our errors, naming bucket, key and endpoint, and no secret: ObjectNotFound, StoreMissing, AccessDenied,
     StoreRefused with the service's code, Throttled, ConnectionFailed, InvalidResponse, BodyRefused. Bodies are not
     kept, and no file of them is touched, after the call has returned or was cancelled.
@@ -98,8 +89,6 @@ class Transport(Protocol):
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """Drop the parts. An upload that is gone already is fine."""
-
-    def list_uploads(self, prefix: str) -> AsyncIterator[Sequence[PendingUpload]]: ...
 
     def list_parts(self, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]: ...
 

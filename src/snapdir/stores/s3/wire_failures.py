@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
 from snapdir.stores.base import Body, FileRange
-from snapdir.stores.s3.checksums import file_of
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.wire_errors import (
     BodyTruncated,
@@ -26,9 +26,9 @@ CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirError:
     """Our error for a request that was not carried there and back."""
     if isinstance(body, FileRange) and isinstance(error, BodyTruncated):
-        return InFluxError(file_of(body.fd), "shrank")
+        return InFluxError(path_of_descriptor(body.fd), "shrank")
     if isinstance(body, FileRange) and isinstance(error, BodyUnreadable):
-        return LocalError(file_of(body.fd), str(error.__cause__ or error))
+        return LocalError(path_of_descriptor(body.fd), str(error.__cause__ or error))
     if isinstance(error, TLSFailed):
         return StoreRefused(f"{asked}: {error}; {CERTIFICATE}", key=asked.key)
     if isinstance(error, ProtocolViolation):

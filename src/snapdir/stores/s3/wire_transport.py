@@ -15,7 +15,7 @@ from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
 from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.transport import ListPage, PendingUpload, UploadedPart
+from snapdir.stores.s3.transport import ListPage, UploadedPart
 from snapdir.stores.s3.wire_errors import WireError
 from snapdir.stores.s3.wire_failures import wire_failure
 from snapdir.stores.s3.wire_session import WireSession
@@ -146,21 +146,6 @@ class WireTransport:
         asked = Asked(self._target, "DELETE", key)
         response = await self._send(asked, b"DELETE", query=[("uploadId", upload_id)], accepted=(*_SUCCESS, 404))
         _check_gone(response, asked)
-
-    async def list_uploads(self, prefix: str) -> AsyncIterator[Sequence[PendingUpload]]:
-        asked = Asked(self._target, "LIST")
-        markers: str | None = ""
-        while markers is not None:
-            query = [("uploads", ""), ("prefix", self._target.full_key(prefix))]
-            if markers:
-                key_marker, _, id_marker = markers.partition("\n")
-                query += [("key-marker", key_marker), ("upload-id-marker", id_marker)]
-            response = await self._send(asked, b"GET", query=query)
-            page, following = answers.upload_page(response.body, asked, self._target.prefix)
-            if following == markers:
-                raise InvalidResponse(f"{asked}: the listing of uploads does not get ahead")
-            yield page
-            markers = following
 
     async def list_parts(self, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]:
         asked = Asked(self._target, "LIST", key)
