@@ -120,10 +120,11 @@ def tree_rss_bytes(pid: int) -> int:
 def _descendants(pid: int) -> Iterator[int]:
     try:
         # Children belong to the thread that forked them.
-        for task in os.scandir(f"/proc/{pid}/task"):
-            for child in Path(task.path, "children").read_text().split():
-                yield int(child)
-                yield from _descendants(int(child))
+        with os.scandir(f"/proc/{pid}/task") as tasks:
+            for task in tasks:
+                for child in Path(task.path, "children").read_text().split():
+                    yield int(child)
+                    yield from _descendants(int(child))
     except OSError:  # it ended meanwhile
         return
 
