@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("open_descriptors")
 
 
 def put(destination: Destination, names: tuple[str, ...], data: bytes, mode: int = 0o644, **options: bool) -> None:
-    destination.write_temporary("temporary", data)
+    destination.staging.write("temporary", data)
     destination.publish("temporary", names, mode, **options)
 
 
@@ -115,7 +115,7 @@ class TestThreads:
             for number in range(300):
                 names = (f"{number % 30}", f"{number}")
                 destination.make_directory(names)
-                destination.write_temporary(f"{thread}-{number}", f"{thread} {number}".encode())
+                destination.staging.write(f"{thread}-{number}", f"{thread} {number}".encode())
                 destination.publish(f"{thread}-{number}", (*names, f"{thread}"), 0o600)
 
         with ThreadPoolExecutor(6) as pool:

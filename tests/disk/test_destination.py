@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.disk.destination import STAGING_NAME, Destination
+from snapdir.disk.destination import Destination
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError, NoSpace, UnsafePath
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 
 
 def put(destination: Destination, names: tuple[str, ...], data: bytes, mode: int = 0o644, **options: bool) -> None:
-    destination.write_temporary("temporary", data)
+    destination.staging.write("temporary", data)
     destination.publish("temporary", names, mode, **options)
 
 
@@ -223,9 +224,9 @@ class TestPublish:
         self, destination: Destination, outside: Path, name: str
     ) -> None:
         for call in (
-            destination.create_temporary,
-            destination.discard,
-            lambda name: destination.write_temporary(name, b""),
+            destination.staging.create,
+            destination.staging.discard,
+            lambda name: destination.staging.write(name, b""),
         ):
             with pytest.raises(UnsafePath):
                 call(name)
@@ -251,7 +252,7 @@ class TestPublish:
     def test_a_temporary_changed_for_a_link_gives_no_mode_away(
         self, destination: Destination, root: Path, outside: Path
     ) -> None:
-        destination.write_temporary("temporary", b"data")
+        destination.staging.write("temporary", b"data")
         (root / STAGING_NAME / "temporary").unlink()
         (root / STAGING_NAME / "temporary").symlink_to(outside)
         with pytest.raises(LocalError):

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.disk.destination import STAGING_NAME, Destination
+from snapdir.disk.destination import Destination
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 
 
 def put(destination: Destination, names: tuple[str, ...], data: bytes, mode: int = 0o644, **options: bool) -> None:
-    destination.write_temporary("temporary", data)
+    destination.staging.write("temporary", data)
     destination.publish("temporary", names, mode, **options)
 
 
@@ -27,14 +28,14 @@ def modes(path: Path) -> int:
 class TestStaging:
     def test_it_is_private_and_made_on_first_use(self, destination: Destination, root: Path) -> None:
         assert not (root / STAGING_NAME).exists()
-        os.close(destination.create_temporary("temporary"))
+        os.close(destination.staging.create("temporary"))
         assert modes(root / STAGING_NAME) == 0o700
         assert modes(root / STAGING_NAME / "temporary") == 0o600
-        assert destination.staging_path == str(root / STAGING_NAME)
+        assert destination.staging.path == str(root / STAGING_NAME)
 
     def test_an_open_one_becomes_private_again(self, destination: Destination, root: Path) -> None:
         (root / STAGING_NAME).mkdir(mode=0o777)
-        os.close(destination.create_temporary("temporary"))
+        os.close(destination.staging.create("temporary"))
         assert modes(root / STAGING_NAME) == 0o700
 
     @pytest.mark.parametrize("what", ["link", "file"])
@@ -46,7 +47,7 @@ class TestStaging:
         else:
             (root / STAGING_NAME).write_bytes(b"data")
         with pytest.raises(DestinationConflict, match="remove it"):
-            destination.write_temporary("temporary", b"data")
+            destination.staging.write("temporary", b"data")
 
     def test_one_of_another_user_is_refused(self, destination: Destination, monkeypatch: pytest.MonkeyPatch) -> None:
         real = os.fstat
@@ -63,15 +64,15 @@ class TestStaging:
         monkeypatch.setattr(destination._directories, "make", lambda names, replace: None)
         monkeypatching = True
         with pytest.raises(DestinationConflict, match="another user"):
-            destination.create_temporary("temporary")
+            destination.staging.create("temporary")
 
     def test_a_left_over_is_claimed_with_its_content(self, destination: Destination) -> None:
-        fd = destination.create_temporary("temporary")
+        fd = destination.staging.create("temporary")
         os.write(fd, b"half")
         os.close(fd)
         with pytest.raises(LocalError, match="File exists"):
-            destination.create_temporary("temporary")
-        fd = destination.claim_temporary("temporary")
+            destination.staging.create("temporary")
+        fd = destination.staging.claim("temporary")
         try:
             assert os.read(fd, 10) == b"half"
         finally:
@@ -82,7 +83,7 @@ class TestStaging:
         self, destination: Destination, root: Path, outside: Path, what: str
     ) -> None:
         left = root / STAGING_NAME / "temporary"
-        destination.write_temporary("other", b"")
+        destination.staging.write("other", b"")
         if what == "link":
             left.symlink_to(outside / "precious")
         elif what == "hard link":
@@ -92,25 +93,25 @@ class TestStaging:
         else:
             left.mkdir()
         with pytest.raises(LocalError):
-            destination.claim_temporary("temporary")
+            destination.staging.claim("temporary")
 
     def test_discarded_temporaries_are_gone(self, destination: Destination, root: Path) -> None:
-        destination.write_temporary("temporary", b"data")
-        destination.discard("temporary")
-        destination.discard("temporary")
+        destination.staging.write("temporary", b"data")
+        destination.staging.discard("temporary")
+        destination.staging.discard("temporary")
         assert os.listdir(root / STAGING_NAME) == []
 
     def test_it_is_removed_with_all_in_it(self, destination: Destination, root: Path) -> None:
-        destination.write_temporary("temporary", b"data")
-        assert destination.remove_staging(keep=True) is False
-        assert destination.remove_staging() is True
-        assert destination.remove_staging() is True
+        destination.staging.write("temporary", b"data")
+        assert destination.staging.remove(keep=True) is False
+        assert destination.staging.remove() is True
+        assert destination.staging.remove() is True
         assert os.listdir(root) == []
         put(destination, ("file",), b"used again")
 
     def test_an_empty_one_is_removed_anyway(self, destination: Destination, root: Path) -> None:
         put(destination, ("file",), b"data")
-        assert destination.remove_staging(keep=True) is True
+        assert destination.staging.remove(keep=True) is True
         assert os.listdir(root) == ["file"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from snapdir.disk.destination import STAGING_NAME
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import CorruptObject, DestinationConflict, ObjectNotFound, SnapdirError
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.keys import object_key

@@ -14,7 +14,7 @@ import pytest
 from blake3 import blake3
 
 from snapdir.disk.claims import open_locked
-from snapdir.disk.destination import STAGING_NAME
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import AccessDenied
 from snapdir.hashing.tree import snapshot_id
 from snapdir.model.digest import Digest

@@ -144,7 +144,7 @@ def destination(path: str | None, *, force: bool) -> str:
     """
     if path is not None:
         return path
-    from snapdir.disk.destination import STAGING_NAME
+    from snapdir.disk.staging import STAGING_NAME
 
     try:
         taken = sorted(name for name in os.listdir(".") if name != STAGING_NAME)

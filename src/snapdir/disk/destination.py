@@ -6,15 +6,11 @@ import errno
 import os
 import secrets
 import stat
-import threading
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from snapdir.disk.claims import hold_shared, is_held_alone, open_locked
 from snapdir.disk.directories import (
     HANDLE_FLAGS,
-    LIST_FLAGS,
     NOT_A_DIRECTORY,
     DirectoryHandle,
     Names,
@@ -24,12 +20,12 @@ from snapdir.disk.directories import (
     remove_tree,
 )
 from snapdir.disk.durable import sync_filesystem
-from snapdir.disk.temporaries import READ_FLAGS, TEMPORARY_FLAGS, copy_across, create_anew, set_file_mode
-from snapdir.errors import DestinationConflict, LocalError, UnsafePath, local_error, local_errors
+from snapdir.disk.staging import STAGING_NAME, Staging, checked_temporary
+from snapdir.disk.temporaries import READ_FLAGS, copy_across, set_file_mode
+from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
 
-__all__ = ["STAGING_NAME", "Destination"]
+__all__ = ["Destination"]
 
-STAGING_NAME = ".snapdir-partial"
 ABSENT = NOT_A_DIRECTORY | {errno.ENOENT}
 
 
@@ -42,20 +38,18 @@ class Destination:
     tree while it is in use takes with it what is written to it.)
 
     A file appears complete under its final name, or not at all. Errors name the full path.
+
+    Attributes:
+        staging: Where files are until then.
     """
 
-    def __init__(self, root: str, handle: DirectoryHandle, *, staging_name: str) -> None:
+    def __init__(self, root: str, handle: DirectoryHandle) -> None:
         self._directories = OpenDirectories(root, handle)
-        self._staging_name = staging_name
-        self._staging_handle: DirectoryHandle | None = None
-        self._staging_lock = threading.Lock()
+        self.staging = Staging(self._directories)
 
     @classmethod
-    def open(cls, root: Path, *, create: bool = True, staging_name: str = STAGING_NAME) -> Destination:
+    def open(cls, root: Path, *, create: bool = True) -> Destination:
         """Open ``root``, making it (mode 0700) and its parents where they are missing.
-
-        Args:
-            staging_name: The directory directly below ``root`` for temporaries. No published path may begin with it.
 
         Raises:
             DestinationConflict: a file stands there, or a link that leads nowhere.
@@ -71,7 +65,7 @@ class Destination:
                 raise DestinationConflict(
                     path, "it is not a directory: move it away or choose another destination"
                 ) from error
-        return cls(path, handle, staging_name=staging_name)
+        return cls(path, handle)
 
     def __enter__(self) -> Destination:
         return self
@@ -82,19 +76,14 @@ class Destination:
         self.close()
 
     def close(self) -> None:
-        """Let go of every open directory. The staging directory stays: see ``remove_staging``."""
-        self._staging_handle = None
+        """Let go of every open directory. The staging directory stays: see ``Staging.remove``."""
+        self.staging.close()
         self._directories.close()
 
     @property
     def directories(self) -> OpenDirectories:
         """The directories that are open, for those who look through the tree."""
         return self._directories
-
-    @property
-    def staging_path(self) -> str:
-        """Where the temporaries are, for messages."""
-        return self._directories.path_of((self._staging_name,))
 
     def path_of(self, names: Names) -> str:
         """The full path of ``names``, for messages."""
@@ -112,7 +101,7 @@ class Destination:
         Raises:
             DestinationConflict: something stands there that must not be replaced.
         """
-        self._refuse_staging(names)
+        self.staging.refuse(names)
         self._directories.make(names, replace=replace)
 
     def stat(self, names: Names) -> os.stat_result | None:
@@ -144,47 +133,6 @@ class Destination:
         os.close(fd)
         raise self._not_regular(names)
 
-    def create_temporary(self, name: str) -> int:
-        """A descriptor to read and write a new file (mode 0600) of the staging directory; the caller closes it."""
-        staging = self._staging()
-        _checked_temporary(name)
-        try:
-            return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
-        except OSError as error:
-            raise self._staging_error(error, name) from error
-
-    def claim_temporary(self, name: str) -> int:
-        """A descriptor for a temporary that a killed run may have begun, its content kept; the caller closes it.
-
-        Raises:
-            LocalError: another process is at work on it, or the filesystem has no locks.
-        """
-        staging = self._staging()
-        try:
-            return open_locked(_checked_temporary(name), directory_fd=staging.fd)
-        except OSError as error:
-            raise self._staging_error(error, name) from error
-
-    def write_temporary(self, name: str, data: bytes | bytearray | memoryview) -> None:
-        """Write a small file of the staging directory in one go, replacing one of that name. All of it, or nothing."""
-        # 5,000 files of 16 KiB into 50 directories on tmpfs cost 14.5 µs of CPU each, publish included; the bare
-        # open, write, close and rename by path cost 12.3. (Where the kernel has to fetch fresh pages: 58 and 54.)
-        staging = self._staging()
-        _checked_temporary(name)
-        try:
-            fd = create_anew(name, staging)
-            try:
-                written = os.write(fd, data)
-                while written < len(data):
-                    written += os.write(fd, memoryview(data)[written:])
-            except BaseException:
-                os.unlink(name, dir_fd=staging.fd)
-                raise
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise self._staging_error(error, name) from error
-
     def publish(self, temporary: str, names: Names, mode: int, *, replace: bool = False) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
 
@@ -197,9 +145,9 @@ class Destination:
         Raises:
             DestinationConflict: a directory has that name and not ``replace``; the temporary stays.
         """
-        self._refuse_staging(names)
-        staging = self._staging()
-        source = _checked_temporary(temporary)
+        self.staging.refuse(names)
+        staging = self.staging.handle
+        source = checked_temporary(temporary)
         final = checked_name(names)
         try:
             parent = self._directories.get(names[:-1])
@@ -215,35 +163,6 @@ class Destination:
                     raise
         except OSError as error:
             raise self._error(error, names) from error
-
-    def discard(self, temporary: str) -> None:
-        """Remove a temporary. None there is fine."""
-        try:
-            remove_tree(_checked_temporary(temporary), dir_fd=self._staging().fd)
-        except OSError as error:
-            raise self._staging_error(error, temporary) from error
-
-    def remove_staging(self, *, keep: bool = False) -> bool:
-        """Remove the staging directory; with ``keep`` only if it is empty. True if none is left of ours.
-
-        While another process (or another Destination) works in it, it stays: whoever is the last removes it.
-        """
-        with self._staging_lock:
-            staging, self._staging_handle = self._staging_handle or self._existing_staging(), None
-            if staging is not None and not is_held_alone(staging.fd):
-                return True
-            try:
-                if keep:
-                    os.rmdir(self._staging_name, dir_fd=self._directories.root_handle.fd)
-                else:
-                    remove_tree(self._staging_name, dir_fd=self._directories.root_handle.fd)
-            except FileNotFoundError:
-                return True
-            except OSError as error:
-                if keep and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    return False
-                raise local_error(error, self.staging_path) from error
-        return True
 
     def set_mode(self, names: Names, mode: int) -> None:
         """Set the permission bits of a file or directory.
@@ -315,56 +234,8 @@ class Destination:
             raise
         os.unlink(source, dir_fd=staging.fd)
 
-    def _staging(self) -> DirectoryHandle:
-        return self._staging_handle or self._open_staging()
-
-    def _open_staging(self) -> DirectoryHandle:
-        """The staging directory, with a lock that says that somebody works in it."""
-        with self._staging_lock:
-            while self._staging_handle is None:
-                handle = self._found_staging()
-                hold_shared(handle.fd)
-                if os.fstat(handle.fd).st_nlink:  # else whoever worked in it before has just removed it
-                    self._staging_handle = handle
-            return self._staging_handle
-
-    def _existing_staging(self) -> DirectoryHandle | None:
-        try:
-            return DirectoryHandle(os.open(self._staging_name, LIST_FLAGS, dir_fd=self._directories.root_handle.fd))
-        except OSError:
-            return None
-
-    def _found_staging(self) -> DirectoryHandle:
-        with local_errors(self.staging_path):
-            self._directories.make((), replace=False)
-            with suppress(FileExistsError):
-                os.mkdir(self._staging_name, 0o700, dir_fd=self._directories.root_handle.fd)
-            try:
-                fd = os.open(self._staging_name, LIST_FLAGS, dir_fd=self._directories.root_handle.fd)
-            except NotADirectoryError as error:
-                raise DestinationConflict(
-                    self.staging_path, "it is not a directory, but temporary files belong there: remove it"
-                ) from error
-            handle = DirectoryHandle(fd)
-            self._refuse_foreign(handle)
-            change_mode(fd, 0o700)
-            return handle
-
-    def _refuse_foreign(self, staging: DirectoryHandle) -> None:
-        # The root's owner is accepted too: with root squashed (NFS) what we make belongs to somebody else.
-        owner = os.fstat(staging.fd).st_uid
-        if owner not in (os.geteuid(), os.fstat(self._directories.root_handle.fd).st_uid):
-            raise DestinationConflict(self.staging_path, f"it belongs to another user (uid {owner}): remove it")
-
-    def _refuse_staging(self, names: Names) -> None:
-        if names and names[0] == self._staging_name:
-            raise UnsafePath("/".join((".", *names)), "it lies in the directory for temporary files")
-
     def _error(self, error: OSError, names: Names) -> LocalError:
         return local_error(error, self.path_of(names))
-
-    def _staging_error(self, error: OSError, name: str) -> LocalError:
-        return local_error(error, self._directories.path_of((self._staging_name, name)))
 
     def _not_regular(self, names: Names) -> LocalError:
         return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)
@@ -379,7 +250,3 @@ def _make_root(path: str) -> None:
     except FileExistsError:
         if not os.path.isdir(path):
             raise
-
-
-def _checked_temporary(name: str) -> str:
-    return checked_name((name,))

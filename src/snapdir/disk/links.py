@@ -6,8 +6,9 @@ import errno
 import os
 import secrets
 
-from snapdir.disk.destination import ABSENT, STAGING_NAME
+from snapdir.disk.destination import ABSENT
 from snapdir.disk.directories import Names, OpenDirectories, checked_name, remove_tree
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import local_error
 
 __all__ = ["place_link", "read_link"]

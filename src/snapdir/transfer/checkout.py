@@ -138,9 +138,9 @@ def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) 
         destination.set_mode(directory.names, directory.mode)
     if options.fsync:
         destination.sync()
-    destination.remove_staging()
+    destination.staging.remove()
 
 
 def _leave(destination: Destination, keep: bool, error: BaseException) -> None:
-    if not destination.remove_staging(keep=keep):
-        error.add_note(f"temporary files were kept in {destination.staging_path}")
+    if not destination.staging.remove(keep=keep):
+        error.add_note(f"temporary files were kept in {destination.staging.path}")

@@ -57,6 +57,7 @@ class TreeLanding:
 
     def __init__(self, destination: Destination, *, clone: bool = True, keep: bool = False) -> None:
         self._destination = destination
+        self._staging = destination.staging
         self._clone = clone
         self._keep = keep
         self._token = secrets.token_hex(4)
@@ -64,20 +65,20 @@ class TreeLanding:
 
     @property
     def temporaries(self) -> str:
-        return self._destination.staging_path
+        return self._staging.path
 
     def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
         temporary = self._name(wanted)
         for target in wanted.targets:
             self._destination.make_directory(target.names[:-1], replace=True)
-            self._destination.write_temporary(temporary, data)
+            self._staging.write(temporary, data)
             self._destination.publish(temporary, target.names, target.mode, replace=True)
 
     def open_temporary(self, wanted: Wanted) -> int:
         try:
-            descriptor = self._destination.claim_temporary(wanted.digest + CLAIMED)
+            descriptor = self._staging.claim(wanted.digest + CLAIMED)
         except LocalError:
-            return self._destination.create_temporary(self._name(wanted))
+            return self._staging.create(self._name(wanted))
         self._claimed.add(wanted.digest)
         return descriptor
 
@@ -92,13 +93,13 @@ class TreeLanding:
     def drop(self, wanted: Wanted) -> None:
         if self._keep and wanted.digest in self._claimed:
             return
-        self._destination.discard(self._large_name(wanted))
+        self._staging.discard(self._large_name(wanted))
         self._claimed.discard(wanted.digest)
-        self._destination.discard(self._name(wanted, "-copy"))
+        self._staging.discard(self._name(wanted, "-copy"))
 
     def _place_copy(self, wanted: Wanted, descriptor: int, names: tuple[str, ...], mode: int) -> None:
         temporary = self._name(wanted, "-copy")
-        copy = self._destination.create_temporary(temporary)
+        copy = self._staging.create(temporary)
         try:
             with local_errors(self._destination.path_of(names)):
                 copy_contents(descriptor, copy, os.fstat(descriptor).st_size, clone=self._clone)

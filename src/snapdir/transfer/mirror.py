@@ -5,9 +5,10 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from snapdir.disk.destination import STAGING_NAME, Destination
+from snapdir.disk.destination import Destination
 from snapdir.disk.directories import Names
 from snapdir.disk.pruning import Protection, find_extra, path_of, remove_extra
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError
 from snapdir.model.manifest import Manifest
 from snapdir.transfer.events import Counters

@@ -11,8 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from snapdir.disk.destination import STAGING_NAME, Destination
+from snapdir.disk.destination import Destination
 from snapdir.disk.pruning import find_extra, path_of
+from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key

@@ -67,7 +67,7 @@ def refuse_replacing(destination: Destination, differing: list[str]) -> None:
 
 def _is_empty(destination: Destination) -> bool:
     with os.scandir(destination.path_of(())) as entries:
-        return all(entry.path == destination.staging_path for entry in entries)
+        return all(entry.path == destination.staging.path for entry in entries)
 
 
 def _is_in_place(wanted: Wanted, target: Target, destination: Destination, found: Survey) -> bool:

@@ -1,0 +1,180 @@
+"""Where the files of a destination are until they are complete: one directory directly below its root. Blocking."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from contextlib import suppress
+
+from snapdir.disk.claims import hold_shared, is_held_alone, open_locked
+from snapdir.disk.directories import (
+    LIST_FLAGS,
+    DirectoryHandle,
+    Names,
+    OpenDirectories,
+    change_mode,
+    checked_name,
+    remove_tree,
+)
+from snapdir.disk.temporaries import TEMPORARY_FLAGS, create_anew
+from snapdir.errors import DestinationConflict, LocalError, UnsafePath, local_error, local_errors
+
+__all__ = ["STAGING_NAME", "Staging", "checked_temporary"]
+
+STAGING_NAME = ".snapdir-partial"
+"""No published path may begin with it."""
+
+
+class Staging:
+    """STAGING_NAME below the root of ``directories``: made (mode 0700) when it is first needed.
+
+    It is locked while somebody works in it. Several threads may use it at once.
+    """
+
+    def __init__(self, directories: OpenDirectories) -> None:
+        self._directories = directories
+        self._handle: DirectoryHandle | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def path(self) -> str:
+        """The full path, for messages."""
+        return self._directories.path_of((STAGING_NAME,))
+
+    @property
+    def handle(self) -> DirectoryHandle:
+        """The open directory, made if need be."""
+        return self._handle or self._open()
+
+    def refuse(self, names: Names) -> None:
+        """
+        Raises:
+            UnsafePath: ``names`` lead into it.
+        """
+        if names and names[0] == STAGING_NAME:
+            raise UnsafePath("/".join((".", *names)), "it lies in the directory for temporary files")
+
+    def close(self) -> None:
+        """Let go of the directory; it stays: see ``remove``."""
+        self._handle = None
+
+    def create(self, name: str) -> int:
+        """A descriptor to read and write a new file (mode 0600); the caller closes it."""
+        staging = self.handle
+        checked_temporary(name)
+        try:
+            return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
+        except OSError as error:
+            raise self._error(error, name) from error
+
+    def claim(self, name: str) -> int:
+        """A descriptor for a temporary that a killed run may have begun, its content kept; the caller closes it.
+
+        Raises:
+            LocalError: another process is at work on it, or the filesystem has no locks.
+        """
+        staging = self.handle
+        try:
+            return open_locked(checked_temporary(name), directory_fd=staging.fd)
+        except OSError as error:
+            raise self._error(error, name) from error
+
+    def write(self, name: str, data: bytes | bytearray | memoryview) -> None:
+        """Write a small file in one go, replacing one of that name. All of it, or nothing."""
+        # 5,000 files of 16 KiB into 50 directories on tmpfs cost 14.5 µs of CPU each, publish included; the bare
+        # open, write, close and rename by path cost 12.3. (Where the kernel has to fetch fresh pages: 58 and 54.)
+        staging = self.handle
+        checked_temporary(name)
+        try:
+            fd = create_anew(name, staging)
+            try:
+                written = os.write(fd, data)
+                while written < len(data):
+                    written += os.write(fd, memoryview(data)[written:])
+            except BaseException:
+                os.unlink(name, dir_fd=staging.fd)
+                raise
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._error(error, name) from error
+
+    def discard(self, temporary: str) -> None:
+        """Remove a temporary. None there is fine."""
+        try:
+            remove_tree(checked_temporary(temporary), dir_fd=self.handle.fd)
+        except OSError as error:
+            raise self._error(error, temporary) from error
+
+    def remove(self, *, keep: bool = False) -> bool:
+        """Remove the directory; with ``keep`` only if it is empty. True if none is left of ours.
+
+        While another process (or another Destination) works in it, it stays: whoever is the last removes it.
+        """
+        with self._lock:
+            staging, self._handle = self._handle or self._existing(), None
+            if staging is not None and not is_held_alone(staging.fd):
+                return True
+            try:
+                if keep:
+                    os.rmdir(STAGING_NAME, dir_fd=self._directories.root_handle.fd)
+                else:
+                    remove_tree(STAGING_NAME, dir_fd=self._directories.root_handle.fd)
+            except FileNotFoundError:
+                return True
+            except OSError as error:
+                if keep and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    return False
+                raise local_error(error, self.path) from error
+        return True
+
+    def _open(self) -> DirectoryHandle:
+        """The directory, with a lock that says that somebody works in it."""
+        with self._lock:
+            while self._handle is None:
+                handle = self._made()
+                hold_shared(handle.fd)
+                if os.fstat(handle.fd).st_nlink:  # else whoever worked in it before has just removed it
+                    self._handle = handle
+            return self._handle
+
+    def _existing(self) -> DirectoryHandle | None:
+        try:
+            return DirectoryHandle(os.open(STAGING_NAME, LIST_FLAGS, dir_fd=self._directories.root_handle.fd))
+        except OSError:
+            return None
+
+    def _made(self) -> DirectoryHandle:
+        with local_errors(self.path):
+            self._directories.make((), replace=False)
+            with suppress(FileExistsError):
+                os.mkdir(STAGING_NAME, 0o700, dir_fd=self._directories.root_handle.fd)
+            try:
+                fd = os.open(STAGING_NAME, LIST_FLAGS, dir_fd=self._directories.root_handle.fd)
+            except NotADirectoryError as error:
+                raise DestinationConflict(
+                    self.path, "it is not a directory, but temporary files belong there: remove it"
+                ) from error
+            handle = DirectoryHandle(fd)
+            self._refuse_foreign(handle)
+            change_mode(fd, 0o700)
+            return handle
+
+    def _refuse_foreign(self, staging: DirectoryHandle) -> None:
+        # The root's owner is accepted too: with root squashed (NFS) what we make belongs to somebody else.
+        owner = os.fstat(staging.fd).st_uid
+        if owner not in (os.geteuid(), os.fstat(self._directories.root_handle.fd).st_uid):
+            raise DestinationConflict(self.path, f"it belongs to another user (uid {owner}): remove it")
+
+    def _error(self, error: OSError, name: str) -> LocalError:
+        return local_error(error, self._directories.path_of((STAGING_NAME, name)))
+
+
+def checked_temporary(name: str) -> str:
+    """A temporary's name, if it is one component.
+
+    Raises:
+        UnsafePath: it is not.
+    """
+    return checked_name((name,))
