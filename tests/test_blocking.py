@@ -21,6 +21,7 @@ import anyio
 import pytest
 
 from snapdir import api, blocking
+from snapdir.blocking.portal import as_blocking, own_portal
 from snapdir.errors import LocalError
 
 CODE = {"env": {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}, "timeout": 60}
@@ -30,7 +31,7 @@ CODE = {"env": {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src
 def ended() -> Iterator[None]:
     """End the thread behind the functions after each test."""
     yield
-    blocking._portal.close()
+    own_portal.close()
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_all_calls_share_one_thread(tree: Path) -> None:
     portals = [thread for thread in threading.enumerate() if thread.name == "snapdir"]
     assert len(portals) == 1
     assert threading.active_count() >= before
-    blocking._portal.close()
+    own_portal.close()
     assert not portals[0].is_alive()
     assert blocking.id(tree) in ids
 
@@ -99,7 +100,7 @@ def test_an_interrupt_cancels_the_call_and_waits_for_its_cleanup() -> None:
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
-            blocking._portal.run(slow)
+            own_portal.run(slow)
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert cleaned_up
@@ -134,10 +135,11 @@ def test_it_works_where_a_loop_runs_already(tree: Path) -> None:
 FORK = """
 import os, sys, threading
 from snapdir import blocking
+from snapdir.blocking.portal import own_portal
 before = blocking.id(sys.argv[1])
 held = threading.Event()
 def hold():
-    with blocking._portal._lock:
+    with own_portal._lock:
         held.set()
         threading.Event().wait(0.5)
 threading.Thread(target=hold).start()
@@ -217,7 +219,7 @@ def test_an_interrupt_stops_a_running_verb() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        watch(blocking._blocking(slow), on_event=interrupt)
+        watch(as_blocking(slow), on_event=interrupt)
     assert cleaned_up.is_set()
 
 
@@ -225,7 +227,7 @@ def test_a_running_verb_can_be_cancelled() -> None:
     async def slow(*, counters: object = None) -> None:
         await anyio.sleep_forever()
 
-    with blocking.running(blocking._blocking(slow)) as current:
+    with blocking.running(as_blocking(slow)) as current:
         for _ in current:
             current.cancel()
     assert not current.progress().finished

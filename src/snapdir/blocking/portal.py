@@ -1,0 +1,123 @@
+"""The event loop behind the blocking functions: one thread of each process, started when it is needed."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial, wraps
+from importlib.util import find_spec
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+__all__ = ["Call", "PortalOfProcess", "as_blocking", "own_portal"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class PortalOfProcess:
+    """The event loop of this process: opened by the first call, ended at exit, forgotten in a forked child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._portal: BlockingPortal | None = None
+        self._thread: threading.Thread | None = None
+        # Better than comparing pids at every call: the child's copy of the lock may be held by a thread that only
+        # the parent has. (And no context manager is kept that would end a thread which is not there.)
+        os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self.close)
+
+    def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``function`` in the loop and wait for it."""
+        portal, call = self._opened(), Call(function)
+        try:
+            return portal.start_task_soon(call.run).result()
+        except BaseException:
+            if not call.ended.is_set():  # so it is no failure of the call's own: Ctrl-C, at whatever moment
+                portal.call(call.cancel)
+                call.ended.wait()
+            raise
+
+    def managed(self, manager: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
+        """``manager`` for a plain ``with``; all of it runs in one task of the loop."""
+        return self._opened().wrap_async_context_manager(manager)
+
+    def close(self) -> None:
+        """End the loop's thread once its calls are over; the next call starts another."""
+        with self._lock:
+            portal, self._portal = self._portal, None
+            thread, self._thread = self._thread, None
+        if portal is not None and thread is not None:
+            portal.call(portal.stop)
+            thread.join()
+
+    def _opened(self) -> BlockingPortal:
+        with self._lock:
+            if self._portal is None:
+                opened: Future[BlockingPortal] = Future()
+                self._thread = threading.Thread(target=_serve, args=(opened,), name="snapdir", daemon=True)
+                self._thread.start()
+                self._portal = opened.result()
+            return self._portal
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._portal = self._thread = None
+
+
+def _serve(opened: Future[BlockingPortal]) -> None:
+    try:
+        anyio.run(_portal_until_stopped, opened, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+    except BaseException as error:
+        if opened.done():
+            raise
+        opened.set_exception(error)
+
+
+async def _portal_until_stopped(opened: Future[BlockingPortal]) -> None:
+    async with BlockingPortal() as portal:
+        opened.set_result(portal)
+        await portal.sleep_until_stopped()
+
+
+class Call(Generic[T]):
+    """One function running in the loop. Only ``ended`` is for other threads."""
+
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.ended = threading.Event()
+        self._function = function
+        self._scope: anyio.CancelScope | None = None
+
+    async def run(self) -> T:
+        try:
+            with anyio.CancelScope() as self._scope:
+                return await self._function()
+            raise RuntimeError("cancelled by its caller, who is gone")
+        finally:
+            self.ended.set()
+
+    def cancel(self) -> None:
+        """Stop the function at its next wait. Calls start in order: one without a scope by now never will."""
+        if self._scope is None:
+            self.ended.set()
+        else:
+            self._scope.cancel()
+
+
+own_portal = PortalOfProcess()
+
+
+def as_blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """``function`` as a plain one. Its signature, docstring and defaults stay."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return own_portal.run(partial(function, *args, **kwargs))
+
+    return call

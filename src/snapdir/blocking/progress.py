@@ -1,0 +1,63 @@
+"""``snapdir.running`` without a loop."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Generic, ParamSpec, TypeVar
+
+from snapdir import api
+from snapdir.api import Progress
+from snapdir.blocking.portal import own_portal
+
+__all__ = ["Running", "running"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Running(Generic[T]):
+    """``snapdir.Running`` without a loop: a ``for`` gives a Progress ten times a second."""
+
+    def __init__(self, current: api.Running[T]) -> None:
+        self._current = current
+
+    @property
+    def result(self) -> T:
+        """What the verb has returned; RuntimeError before that."""
+        return self._current.result
+
+    def progress(self) -> Progress:
+        """The state of this moment."""
+        return self._current.progress()
+
+    def cancel(self) -> None:
+        """Stop the verb; leaving the block waits until it has cleaned up."""
+
+        async def cancel() -> None:
+            self._current.cancel()
+
+        own_portal.run(cancel)
+
+    def __iter__(self) -> Iterator[Progress]:
+        while (progress := own_portal.run(self._next)) is not None:
+            yield progress
+
+    async def _next(self) -> Progress | None:
+        return await anext(self._current, None)
+
+
+@contextmanager
+def running(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Iterator[Running[T]]:
+    """``snapdir.running``: run a verb of this module that takes ``counters``, and watch it.
+
+    ::
+
+        with blocking.running(blocking.push, "dataset", "s3://bucket/sets") as pushing:
+            for progress in pushing:
+                print(progress.phase, progress.bytes_done, progress.bytes_total)
+        print(pushing.result)
+    """
+    with own_portal.managed(api.running(inspect.unwrap(verb), *args, **kwargs)) as current:
+        yield Running(current)

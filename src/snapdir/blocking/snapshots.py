@@ -1,0 +1,101 @@
+"""``snapdir.open_snapshot`` without a loop: files that Python's libraries take."""
+
+from __future__ import annotations
+
+import io
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from snapdir import api
+from snapdir.api import Files
+from snapdir.blocking.portal import own_portal
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from snapdir.config import Config
+    from snapdir.transfer.reading import Verify
+
+__all__ = ["Snapshot", "SnapshotFile", "open_snapshot"]
+
+FILE_BUFFER_BYTES = 128 * 1024
+"""Small reads share one hop to the loop (and, unverified, one request)."""
+
+
+def open_snapshot(
+    snapshot_id: str, store: str | None = None, *, objects_store: str | None = None, config: Config | None = None
+) -> Snapshot:
+    """``snapdir.open_snapshot``: open a snapshot for reading; close it, or use it in a ``with``."""
+    opening = partial(api.open_snapshot, snapshot_id, store, objects_store=objects_store, config=config)
+    return Snapshot(own_portal.run(opening))
+
+
+class Snapshot:
+    """``snapdir.Snapshot`` without a loop. Any number of threads may read from it."""
+
+    def __init__(self, snapshot: api.Snapshot) -> None:
+        self._snapshot = snapshot
+        self.id = snapshot.id
+        self.manifest = snapshot.manifest
+
+    @property
+    def files(self) -> Files:
+        """Entries of all files by path."""
+        return self._snapshot.files
+
+    def open(self, path: str, *, verify: Verify = "before") -> io.BufferedReader:
+        """Open one file for reading: a binary file as of ``open(path, "rb")``. See ``snapdir.Snapshot.open``."""
+        file = own_portal.run(partial(self._snapshot.open, path, verify=verify))
+        return io.BufferedReader(SnapshotFile(file), FILE_BUFFER_BYTES)
+
+    def read(self, path: str) -> bytes:
+        """The whole of one file, verified."""
+        return own_portal.run(partial(self._snapshot.read, path))
+
+    def close(self) -> None:
+        """Close the store. Safe to repeat."""
+        own_portal.run(self._snapshot.aclose)
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self._snapshot)
+
+
+class SnapshotFile(io.RawIOBase):
+    """``snapdir.SnapshotFile`` as a raw file of Python's; ``Snapshot.open`` puts a buffer before it."""
+
+    def __init__(self, file: api.SnapshotFile) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            data = own_portal.run(partial(self._file.read, len(view)))
+            view[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return own_portal.run(self._file.read)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close_nowait()  # also called when Python ends and no loop can be started any more
+        super().close()
