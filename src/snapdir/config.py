@@ -20,6 +20,9 @@ __all__ = ["Config", "default_cache_dir"]
 
 Options = TypeVar("Options", bound="DataclassInstance")
 
+FIRST_BYTE_FACTOR = 1.5
+"""How much longer than between two bytes one waits for the first: the service may have to look for it."""
+
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """``$SNAPDIR_CACHE_DIR``, else ``$XDG_CACHE_HOME/snapdir``, else ``~/.cache/snapdir``; an empty one is unset."""
@@ -90,7 +93,8 @@ class Config:
             limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
             max_requests: Requests a second; 0 is no limit.
             max_retries: Attempts in all.
-            stall_timeout: Seconds after which a connection is given up on which nothing moves.
+            stall_timeout: Seconds after which a connection is given up on which nothing moves; an answer may take half
+                as long again to begin.
 
         Raises:
             InvalidOption: a share that is none, text that is no size, or memory for less than one part.
@@ -105,6 +109,7 @@ class Config:
             self.stores,
             retry=retry,
             stall_timeout_seconds=stall_timeout,
+            first_byte_timeout_seconds=None if stall_timeout is None else FIRST_BYTE_FACTOR * stall_timeout,
             fsync=fsync,
             clone=clone,
             verify_copies=verify_copies,

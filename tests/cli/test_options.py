@@ -33,6 +33,7 @@ def test_flags_fill_the_config(verbs: FakeVerbs) -> None:
     assert config.cache_dir == Path.cwd() / "c"
     assert config.stores.retry == RetryPolicy(attempts=9, base_seconds=0.1, max_seconds=2.0)
     assert config.stores.stall_timeout_seconds == 7
+    assert config.stores.first_byte_timeout_seconds == 10.5
 
 
 def test_without_flags_the_defaults_stand(verbs: FakeVerbs, isolated: Path) -> None:
