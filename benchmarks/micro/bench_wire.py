@@ -17,24 +17,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import uvloop
 
+from snapdir.stores.base import FileRange
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import Credentials, Signer, encode_path
 
 MIB = 1 << 20
 PART_BYTES = 8 * MIB
 LARGE_BYTES = 1 << 30
-
-
-@dataclass(frozen=True)
-class Range:
-    fd: int
-    offset: int
-    length: int
 
 
 class Bench:
@@ -118,7 +111,7 @@ async def measure_large(bench: Bench, rounds: int) -> None:
         os.fsync(file.fileno())
 
         async def put_file(worker: int, part: int) -> None:
-            await bench.ask(b"PUT", f"large/{worker}", body=Range(file.fileno(), part * PART_BYTES, PART_BYTES))
+            await bench.ask(b"PUT", f"large/{worker}", body=FileRange(file.fileno(), part * PART_BYTES, PART_BYTES))
 
         async def put_memory(worker: int, _: int) -> None:
             await bench.ask(b"PUT", f"large/{worker}", body=memory)

@@ -52,6 +52,7 @@ async def sync(
         InvalidStore: a store that gives no bytes by key, or ``delete`` in anything but one directory of this host.
     """
     config = config or Config()
+    counters = counters or Counters()
     async with _opened_pair(
         (src, src_objects),
         (dst, dst_objects),
@@ -120,8 +121,8 @@ async def _opened_pair(
     src: Side,
     dst: Side,
     delete: bool,
-    config: Config | None,
-    counters: Counters | None,
+    config: Config,
+    counters: Counters,
     *,
     recheck: bool,
     server_copy: bool,
@@ -130,8 +131,6 @@ async def _opened_pair(
     from snapdir.transfer.object_copy import ObjectCopier
     from snapdir.transfer.sync import StoreSync
 
-    config = config or Config()
-    counters = counters or Counters()
     refuse_external(AS_SYNC, *src, *dst)
     if delete and (dst[1] is not None or StoreURL.parse(dst[0]).scheme != "file"):
         raise InvalidStore(

@@ -297,16 +297,14 @@ async def push_cached(
             if program is None:
                 await require_usable(store, config, objects_store)
             await publication.tell(str(identifier))
-            return str(identifier)
-        if program is not None:
+        elif program is not None:
             await push_outside(identifier, program, config)
-            await publication.complete(str(identifier), "push", str(identifier), location)
-            return str(identifier)
-        async with opened(store, config, objects_store) as to:
-            copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
-            await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
-            pushed = str(identifier)
-            await publication.complete(pushed, "push", pushed, location, store=to.store)
+            await publication.complete(str(identifier), "push", identifier, location)
+        else:
+            async with opened(store, config, objects_store) as to:
+                copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
+                await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
+                await publication.complete(str(identifier), "push", identifier, location, store=to.store)
     return str(identifier)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.record import Record
+from snapdir.model.digest import SHORT_ID_DIGITS
 
-__all__ = ["SHORT_ID_DIGITS", "Edge", "Graph", "Node", "lineage_graph", "to_dot", "to_mermaid", "visible"]
+__all__ = ["Edge", "Graph", "Node", "lineage_graph", "to_dot", "to_mermaid", "visible"]
 
-SHORT_ID_DIGITS = 12
 _PLAIN_IN_MERMAID = frozenset(" .,/-_=@+~")
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import pairwise
 
-from snapdir.catalog.graph import SHORT_ID_DIGITS, Graph, Node, visible
+from snapdir.catalog.graph import Graph, Node, visible
 from snapdir.catalog.layout import CARD_WIDTH, Card, Layout, Route, lay_out
+from snapdir.model.digest import SHORT_ID_DIGITS
 
 __all__ = ["lineage_page"]
 

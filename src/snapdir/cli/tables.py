@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from snapdir.cli.terminal import Terminal, printable, write_output
+from snapdir.model.digest import SHORT_ID_DIGITS
 from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "ShortId", "Size", "json_line", "write_json", "write_json_lines", "write_rows"]
 
 LINES_AT_ONCE = 1000
-SHORT_ID_DIGITS = 12
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -13,7 +13,6 @@ from snapdir.disk.directories import (
     HANDLE_FLAGS,
     NOT_A_DIRECTORY,
     DirectoryHandle,
-    Names,
     OpenDirectories,
     change_mode,
     checked_name,
@@ -23,6 +22,7 @@ from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.staging import STAGING_NAME, Staging, checked_temporary
 from snapdir.disk.temporaries import READ_FLAGS, copy_across, set_file_mode
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
+from snapdir.model.paths import Names
 
 __all__ = ["Destination"]
 

@@ -11,11 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from snapdir.errors import DestinationConflict, UnsafePath, local_error, local_errors
+from snapdir.model.paths import Names
 
-__all__ = ["DirectoryHandle", "Names", "OpenDirectories", "change_mode", "checked_name", "remove_tree"]
+__all__ = ["DirectoryHandle", "OpenDirectories", "change_mode", "checked_name", "remove_tree"]
 
-Names = tuple[str, ...]
-"""A place below the root, one name a component, as ``model.paths.path_components`` gives it; () is the root."""
 
 HAS_O_PATH = hasattr(os, "O_PATH")
 HANDLE_FLAGS = (os.O_PATH if HAS_O_PATH else os.O_RDONLY) | os.O_CLOEXEC

@@ -7,9 +7,10 @@ import os
 import secrets
 
 from snapdir.disk.destination import ABSENT
-from snapdir.disk.directories import Names, OpenDirectories, checked_name, remove_tree
+from snapdir.disk.directories import OpenDirectories, checked_name, remove_tree
 from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import local_error
+from snapdir.model.paths import Names
 
 __all__ = ["place_link", "read_link"]
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Container
 from typing import NamedTuple
 
-from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, Names, OpenDirectories, relax
+from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, OpenDirectories, relax
 from snapdir.errors import local_error
+from snapdir.model.paths import Names
 
 __all__ = ["Extra", "Protection", "find_extra", "path_of", "remove_extra"]
 

@@ -11,7 +11,6 @@ from snapdir.disk.claims import hold_shared, is_held_alone, open_locked
 from snapdir.disk.directories import (
     LIST_FLAGS,
     DirectoryHandle,
-    Names,
     OpenDirectories,
     change_mode,
     checked_name,
@@ -19,6 +18,7 @@ from snapdir.disk.directories import (
 )
 from snapdir.disk.temporaries import TEMPORARY_FLAGS, create_anew
 from snapdir.errors import DestinationConflict, LocalError, UnsafePath, local_error, local_errors
+from snapdir.model.paths import Names
 
 __all__ = ["STAGING_NAME", "Staging", "checked_temporary"]
 

@@ -6,9 +6,21 @@ import re
 
 from snapdir.errors import InvalidId
 
-__all__ = ["EMPTY_DIGEST", "ID_DIGITS", "SHORTEST_PREFIX", "Digest", "SnapshotId", "id_prefix", "is_hexadecimal"]
+__all__ = [
+    "EMPTY_DIGEST",
+    "ID_DIGITS",
+    "SHORTEST_PREFIX",
+    "SHORT_ID_DIGITS",
+    "Digest",
+    "SnapshotId",
+    "id_prefix",
+    "is_hexadecimal",
+]
 
 ID_DIGITS = 64
+SHORT_ID_DIGITS = 12
+"""Shown where there is no room for all of them."""
+
 SHORTEST_PREFIX = 8
 """Digits that may stand for an id: in one of 8,600 stores of a thousand snapshots two of them share 8 (arithmetic)."""
 

@@ -15,6 +15,7 @@ __all__ = [
     "INCOMPLETE",
     "MANIFESTS",
     "OBJECTS",
+    "OBJECT_MODE",
     "RECORDS",
     "digest_of_key",
     "incomplete_key",
@@ -29,6 +30,9 @@ __all__ = [
 OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
 RECORDS = ".catalog/"
+OBJECT_MODE = 0o444
+"""Of the file of an object, before the umask: nobody writes to one twice."""
+
 INCOMPLETE = ".incomplete/"
 """In a cache only: manifests of snapshots that were fetched in part."""
 

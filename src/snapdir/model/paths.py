@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from snapdir.errors import UnsafePath
 from snapdir.model.entry import Entry
 
-__all__ = ["check_materialisable", "path_components", "with_parents"]
+__all__ = ["Names", "check_materialisable", "path_components", "with_parents"]
+
+Names = tuple[str, ...]
+"""A place below a root, one name a component; () is the root."""
 
 MAX_PATH_CHARACTERS = 4096
 """PATH_MAX on Linux, in bytes: no tree that was walked has a longer path."""
@@ -15,7 +18,7 @@ MAX_COMPONENTS = MAX_PATH_CHARACTERS // 2
 MAX_NAME_BYTES = 255
 
 
-def path_components(path: str) -> tuple[str, ...]:
+def path_components(path: str) -> Names:
     """The names of a relative manifest path: ``./a/b`` and ``./a/b/`` are ``("a", "b")``, ``./`` is ``()``.
 
     A backslash and a colon are ordinary characters, as on every POSIX filesystem.
@@ -64,8 +67,8 @@ def check_materialisable(entries: Iterable[Entry]) -> None:
         UnsafePath: an unsafe path, a path listed twice with different content, a file that is also a directory,
             or a file at ``./``.
     """
-    files: dict[tuple[str, ...], Entry] = {}
-    directories: dict[tuple[str, ...], Entry] = {}
+    files: dict[Names, Entry] = {}
+    directories: dict[Names, Entry] = {}
     for entry in entries:
         names = path_components(entry.path)
         if entry.is_file and (not names or entry.path.endswith("/")):
@@ -85,7 +88,7 @@ def _check_length(path: str) -> None:
         raise UnsafePath(path, f"it is longer than {MAX_PATH_CHARACTERS} characters")
 
 
-def _ancestors(names: tuple[str, ...], known: set[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+def _ancestors(names: Names, known: set[Names]) -> Iterable[Names]:
     for length in range(len(names) - 1, 0, -1):
         ancestor = names[:length]
         if ancestor in known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ __all__ = [
     "Upload",
     "body_length",
     "checked_range",
+    "close_pages",
     "first_page",
 ]
 
@@ -235,9 +236,13 @@ async def first_page(store: Store, prefix: str) -> Sequence[ObjectInfo]:
     try:
         return await anext(pages, None) or ()
     finally:
-        close = getattr(pages, "aclose", None)  # an async generator; other iterators have nothing to close
-        if close is not None:
-            await close()
+        await close_pages(pages)
+
+
+async def close_pages(pages: AsyncIterator[Sequence[ObjectInfo]]) -> None:
+    """Let go of a listing, whether or not it is at its end."""
+    if isinstance(pages, AsyncGenerator):  # other iterators have nothing to close
+        await pages.aclose()
 
 
 class NoServerCopy:
@@ -254,7 +259,9 @@ class NoServerCopy:
 
 def body_length(body: Body) -> int:
     """Bytes of ``body``."""
-    return body.length if isinstance(body, FileRange) else len(body)
+    if isinstance(body, FileRange):
+        return body.length
+    return body.nbytes if isinstance(body, memoryview) else len(body)
 
 
 def checked_range(key: str, received: int, wanted: int) -> int:

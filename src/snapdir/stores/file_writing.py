@@ -15,7 +15,7 @@ from snapdir.disk.clone import copy_contents
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.errors import HashMismatchError
-from snapdir.model.keys import MANIFESTS, OBJECTS
+from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
@@ -142,7 +142,7 @@ class FileWriter:
 
 def final_mode(key: str) -> int:
     """Mode of the file at ``key``, before the umask."""
-    return 0o444 if key.startswith(OBJECTS) else 0o666
+    return OBJECT_MODE if key.startswith(OBJECTS) else 0o666
 
 
 def remove(temporary: str) -> None:

@@ -11,7 +11,7 @@ import anyio
 
 from snapdir.errors import ConnectionFailed, Throttled
 from snapdir.model.sizes import KIB
-from snapdir.stores.base import Body, ObjectInfo, Store, Upload, body_length
+from snapdir.stores.base import Body, ObjectInfo, Store, Upload, body_length, close_pages
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.wrapper import StoreWrapper
 
@@ -211,9 +211,7 @@ class LimitingStore(StoreWrapper):
                     return
                 yield page
         finally:
-            close = getattr(pages, "aclose", None)
-            if close is not None:
-                await close()
+            await close_pages(pages)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         async with self.place(length or 0):

@@ -13,7 +13,7 @@ from typing import TypeVar
 import anyio
 
 from snapdir.errors import ConnectionFailed, StoreError, Throttled, TransientStoreError
-from snapdir.stores.base import Body, ObjectInfo, Store, Upload
+from snapdir.stores.base import Body, ObjectInfo, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
@@ -236,8 +236,8 @@ class _Pages:
 
     async def aclose(self) -> None:
         pages, self._pages = self._pages, None
-        if isinstance(pages, AsyncGenerator):
-            await pages.aclose()
+        if pages is not None:
+            await close_pages(pages)
 
 
 class _RetryingUpload:

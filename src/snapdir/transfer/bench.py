@@ -6,10 +6,9 @@ import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -17,7 +16,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from snapdir.errors import InvalidResponse, StoreError, ungrouped
 from snapdir.model.sizes import KIB, MIB
-from snapdir.stores.base import Store, Upload
+from snapdir.stores.base import Store, Upload, first_page
 from snapdir.transfer.bench_advice import advise
 from snapdir.transfer.bench_host import disk_write_rate, hash_rate
 from snapdir.transfer.bench_report import BenchReport, HostRates, Measurement, Operation
@@ -277,9 +276,7 @@ class _StoreBench:
         _check(key, (await self.store.stat(key)).size, SMALL_BYTES)
 
     async def _list(self, _number: int) -> None:
-        pages: Any = self.store.list(self.place.prefix)
-        async with aclosing(pages):
-            await anext(pages)
+        await first_page(self.store, self.place.prefix)
 
     async def _write_whole(self, number: int) -> None:
         await self._write(self.place.key(f"large-{number % RANGES}"), self.content[: self.part_bytes])

@@ -10,13 +10,14 @@ from snapdir.disk.clone import copy_contents
 from snapdir.disk.destination import Destination
 from snapdir.disk.permissions import current_umask
 from snapdir.errors import LocalError, local_errors
+from snapdir.model.keys import OBJECT_MODE
+from snapdir.model.paths import Names
 from snapdir.stores.base import Buffer
 from snapdir.stores.file_writing import FileWriter, remove
 from snapdir.transfer.plan import Wanted
 
 __all__ = ["Landing", "StoreLanding", "TreeLanding"]
 
-OBJECT_MODE = 0o444
 CLAIMED = ".part"
 """Ends the name of a temporary that the next run may go on with."""
 
@@ -97,7 +98,7 @@ class TreeLanding:
         self._claimed.discard(wanted.digest)
         self._staging.discard(self._name(wanted, "-copy"))
 
-    def _place_copy(self, wanted: Wanted, descriptor: int, names: tuple[str, ...], mode: int) -> None:
+    def _place_copy(self, wanted: Wanted, descriptor: int, names: Names, mode: int) -> None:
         temporary = self._name(wanted, "-copy")
         copy = self._staging.create(temporary)
         try:

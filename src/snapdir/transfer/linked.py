@@ -10,14 +10,13 @@ from snapdir.disk.destination import Destination
 from snapdir.disk.links import place_link, read_link
 from snapdir.disk.pruning import path_of
 from snapdir.errors import local_errors
+from snapdir.model.keys import OBJECT_MODE
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted
 from snapdir.transfer.survey import refuse_replacing
 
 __all__ = ["link_tree"]
-
-OBJECT_MODE = 0o444
 
 
 def link_tree(

@@ -6,11 +6,11 @@ import stat
 from pathlib import Path
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.directories import Names
 from snapdir.disk.pruning import Protection, find_extra, path_of, remove_extra
 from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import Names
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import TreePlan, plan_tree
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry
-from snapdir.model.keys import object_key
+from snapdir.model.keys import OBJECT_MODE, object_key
 from snapdir.model.manifest import Manifest
-from snapdir.model.paths import check_materialisable, path_components
+from snapdir.model.paths import Names, check_materialisable, path_components
 
 __all__ = ["Target", "TreePlan", "Wanted", "plan_objects", "plan_tree"]
 
-Names = tuple[str, ...]
 PERMISSION_BITS = 0o777
 
 
@@ -63,7 +62,7 @@ def plan_objects(manifest: Manifest) -> list[Wanted]:
     """
     wanted = _distinct(manifest.files)
     for one in wanted.values():
-        one.targets.append(Target(tuple(object_key(one.digest).split("/")), 0o444))
+        one.targets.append(Target(tuple(object_key(one.digest).split("/")), OBJECT_MODE))
     return list(wanted.values())
 
 

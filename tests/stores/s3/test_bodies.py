@@ -7,11 +7,11 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from snapdir.stores.base import FileRange
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import BodyTruncated, BodyUnreadable, ConnectionLost, ProtocolViolation, WireError
@@ -20,13 +20,6 @@ from tests.stores.s3.scripted_server import Peer, Script, ScriptedServer, answer
 MIB = 1 << 20
 MORE_THAN_BUFFERS_HOLD = 64 * MIB
 REFUSED = ok(b"<Code>SlowDown</Code>", status=b"503 Slow Down")
-
-
-@dataclass(frozen=True)
-class Range:
-    fd: int
-    offset: int
-    length: int
 
 
 @pytest.fixture(params=[True, False], ids=["uvloop", "asyncio"])
@@ -106,16 +99,16 @@ async def test_a_range_of_a_file_arrives(
 
     async with talk(script, tls=tls) as (server, pool):
         for _ in range(2):
-            assert (await pool.request(b"PUT", b"/key", body=Range(fd, offset, length))).status == 200
+            assert (await pool.request(b"PUT", b"/key", body=FileRange(fd, offset, length))).status == 200
         await server.played()
     assert os.lseek(fd, 0, os.SEEK_CUR) == position
 
 
 async def test_many_files_at_once(tls: bool, content_file: tuple[int, bytes]) -> None:
     fd, content = content_file
-    ranges = [Range(fd, number * MIB, MIB + number) for number in range(9)]
+    ranges = [FileRange(fd, number * MIB, MIB + number) for number in range(9)]
 
-    def taking(range_: Range) -> Script:
+    def taking(range_: FileRange) -> Script:
         async def take(peer: Peer) -> None:
             head, got = await peer.request()
             number = int(head.split(b" ")[1][1:])
@@ -141,7 +134,7 @@ async def test_a_file_that_is_too_short_is_an_error_and_closes(
     held = min(length - 100, len(content))
     async with talk(until_closed, answer(ok()), tls=tls) as (server, pool):
         with pytest.raises(BodyTruncated, match=f"holds {held} of the {length} bytes") as caught:
-            await pool.request(b"PUT", b"/key", body=Range(fd, 0, length))
+            await pool.request(b"PUT", b"/key", body=FileRange(fd, 0, length))
         assert (caught.value.bytes_sent, caught.value.promised) == (held, length)
         await server.peers[0].ended.wait()
         assert (await pool.request(b"GET", b"/")).status == 200
@@ -159,7 +152,7 @@ async def test_a_file_that_cannot_be_read_is_an_error_and_closes(tls: bool, tmp_
             with pytest.raises(
                 BodyUnreadable, match=r"the file to send cannot be read: .*Bad file descriptor"
             ) as caught:
-                await pool.request(b"PUT", b"/key", body=Range(fd, 0, length))
+                await pool.request(b"PUT", b"/key", body=FileRange(fd, 0, length))
             assert isinstance(caught.value.__cause__, OSError)
             assert (await pool.request(b"GET", b"/")).status == 200
     finally:
@@ -182,7 +175,7 @@ async def test_an_early_refusal_is_returned_and_the_connection_closed(
 
     returned = asyncio.Event()
     async with talk(script, answer(ok()), tls=tls) as (_, pool):
-        body = bytes(MORE_THAN_BUFFERS_HOLD) if source == "memory" else Range(fd, 0, MORE_THAN_BUFFERS_HOLD)
+        body = bytes(MORE_THAN_BUFFERS_HOLD) if source == "memory" else FileRange(fd, 0, MORE_THAN_BUFFERS_HOLD)
         response = await pool.request(b"PUT", b"/key", body=body)
         assert (response.status, response.body) == (503, b"<Code>SlowDown</Code>")
         returned.set()
@@ -214,7 +207,7 @@ async def test_a_success_before_the_whole_body_was_sent_is_none(
         await peer.until_closed()
 
     async with talk(script, tls=tls) as (_, pool):
-        body = bytes(MORE_THAN_BUFFERS_HOLD) if source == "memory" else Range(fd, 0, MORE_THAN_BUFFERS_HOLD)
+        body = bytes(MORE_THAN_BUFFERS_HOLD) if source == "memory" else FileRange(fd, 0, MORE_THAN_BUFFERS_HOLD)
         with pytest.raises(ProtocolViolation, match="200 before the whole body was sent"):
             await pool.request(b"PUT", b"/key", body=body)
 
@@ -228,7 +221,7 @@ async def test_a_peer_that_goes_away_while_the_body_is_sent(tls: bool, content_f
 
     async with talk(script, tls=tls) as (_, pool):
         with pytest.raises(ConnectionLost) as caught:
-            await pool.request(b"PUT", b"/key", body=Range(fd, 0, 10 * MIB))
+            await pool.request(b"PUT", b"/key", body=FileRange(fd, 0, 10 * MIB))
         assert not caught.value.response_started
 
 
@@ -245,7 +238,7 @@ async def test_cancelling_leaves_no_descriptor_and_no_thread_at_the_file(
 
     begun = asyncio.Event()
     async with talk(script, tls=tls) as (server, pool):
-        task = asyncio.create_task(pool.request(b"PUT", b"/key", body=Range(fd, 0, 10 * MIB)))
+        task = asyncio.create_task(pool.request(b"PUT", b"/key", body=FileRange(fd, 0, 10 * MIB)))
         await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -16,15 +16,14 @@ from contextlib import suppress
 from os import posix_fadvise, sendfile  # by name: a check for blocking calls need not look; see _in_page_cache
 from typing import Protocol
 
+from snapdir.stores.base import Body, FileRange, body_length
+
 __all__ = [
-    "Body",
     "BodyOwner",
-    "FileRange",
     "Sender",
     "SocketSender",
     "TransportSender",
     "UnexpectedEnd",
-    "body_length",
     "read_small",
 ]
 
@@ -37,20 +36,6 @@ PROBE_BYTES = 256 << 10
 # than 128 KiB comes from mmap and pays for its pages each time. Some of them, then others have their turn.
 BLOCK_BYTES = 112 << 10
 BLOCKS_A_TURN = 8
-
-
-class FileRange(Protocol):
-    """``length`` bytes of an open file from ``offset``; the descriptor's own position is neither used nor moved."""
-
-    @property
-    def fd(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def length(self) -> int: ...
-
-
-Body = bytes | bytearray | memoryview | FileRange
 
 
 class BodyOwner(Protocol):
@@ -71,13 +56,6 @@ class BodyOwner(Protocol):
 
 class UnexpectedEnd(Exception):
     """The file ended before its range did."""
-
-
-def body_length(body: Body) -> int:
-    """Bytes that ``body`` is."""
-    if isinstance(body, (bytes, bytearray)):
-        return len(body)
-    return body.nbytes if isinstance(body, memoryview) else body.length
 
 
 def read_small(body: FileRange) -> bytes | None:
@@ -106,10 +84,10 @@ class Sender:
         self.busy = False
         self._file: FileRange | None = None
         self._memory = memoryview(b"")
-        if isinstance(body, (bytes, bytearray, memoryview)):
-            self._memory = memoryview(body).cast("B")
-        else:
+        if isinstance(body, FileRange):
             self._file = body
+        else:
+            self._memory = memoryview(body).cast("B")
 
     @property
     def done(self) -> bool:

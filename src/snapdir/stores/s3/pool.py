@@ -14,8 +14,8 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from snapdir.stores.base import Body, body_length
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.bodies import Body, body_length
 from snapdir.stores.s3.connecting import Endpoint, open_connection
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http_parsing import Response

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from snapdir.stores.base import Body
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.bodies import Body
 from snapdir.stores.s3.http_parsing import Response
 
 __all__ = ["Request"]

@@ -17,14 +17,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import cast
 
+from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.block_passing import BlockPassing
 from snapdir.stores.s3.bodies import (
-    Body,
     SocketSender,
     TransportSender,
     UnexpectedEnd,
-    body_length,
     read_small,
 )
 from snapdir.stores.s3.draining import EndedEarly, Stalled
@@ -134,7 +133,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _send_with_body(self, transport: asyncio.Transport, head: bytes, body: Body) -> None:
         if body_length(body) <= JOINED_BYTES:
-            small = body if isinstance(body, (bytes, bytearray, memoryview)) else read_small(body)
+            small = read_small(body) if isinstance(body, FileRange) else body
             if small is not None:
                 transport.write(b"".join((head, small)))
                 self._sent_at_once = len(small)
