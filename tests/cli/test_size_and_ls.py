@@ -111,3 +111,9 @@ def test_an_empty_directory_and_an_empty_store_list_nothing(isolated: Path) -> N
     assert paths(cli("ls", str(isolated / "tree"), "empty").stdout) == []
     (isolated / "nothing").mkdir()
     assert paths(cli("ls", f"file://{isolated}/nothing").stdout) == []
+
+
+def test_too_few_digits_of_an_id_are_said_to_be_that(store: str, snapshots: list[str]) -> None:
+    done = cli("ls", f"{store}@{snapshots[0][:7]}")
+    assert done.code == 1
+    assert "nor the first 8 or more of them" in done.stderr

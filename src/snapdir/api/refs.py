@@ -28,7 +28,8 @@ from snapdir.transfer.events import Counters
 __all__ = ["Ref", "manifest_of", "manifests_of", "parse_ref"]
 
 _ID = re.compile(r"[0-9a-fA-F]{8,64}").fullmatch
-_STORE_AND_ID = re.compile(r"(.+)@([0-9a-fA-F]{8,64})", re.DOTALL).fullmatch
+_STORE_AND_ID = re.compile(r"(.+)@([0-9a-fA-F]{1,64})", re.DOTALL).fullmatch
+_FEWEST_DIGITS = 8
 _HAS_SCHEME = re.compile(r"[a-z0-9]+:").match
 
 
@@ -66,7 +67,9 @@ def parse_ref(text: str) -> Ref:
     if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
         return Ref(text, snapshot_id=text)
     both = _STORE_AND_ID(text)
-    if both and not _is_directory(text):
+    # With fewer digits it may be the name of a prefix; behind a store that is here it is an id that is too short.
+    meant = both and (len(both[2]) >= _FEWEST_DIGITS or _is_store(_path_of(both[1])))
+    if both and meant and not _is_directory(text):
         return Ref(text, store=_url(both[1]), snapshot_id=both[2])
     path = local_path(text)
     if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not _is_store(path):
@@ -87,8 +90,11 @@ def _url(text: str) -> str:
 
 
 def _is_directory(text: str) -> bool:
-    path = text[len("file:") :] if text.startswith("file:/") else text
-    return os.path.isdir(local_path(path))
+    return os.path.isdir(_path_of(text))
+
+
+def _path_of(text: str) -> str:
+    return local_path(text[len("file:") :] if text.startswith("file:/") else text)
 
 
 def _is_store(path: str) -> bool:
