@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.api.merging import merge, opened_catalog
-from snapdir.api.opening import PathLike, local_path, opened, opened_cache
+from snapdir.api.opening import PathLike, holds_store, local_path, opened, opened_cache
 from snapdir.catalog.places import directory_location, locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
@@ -34,8 +33,6 @@ __all__ = ["Revision", "log"]
 
 READ_AT_ONCE = 8
 """Manifests in memory, about: those of one group of revisions and of the snapshots they followed."""
-
-STORE_SIGNS = (".manifests", ".objects", ".catalog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ def _store_at(path: str) -> str | None:
         if ":" in path.partition("/")[0]:
             raise
         url = StoreURL("file", directory_location(path))
-    if "://" in path or any(os.path.isdir(os.path.join(url.location, sign)) for sign in STORE_SIGNS):
+    if "://" in path or holds_store(url.location):
         return str(url)
     return None
 

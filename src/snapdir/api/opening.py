@@ -23,7 +23,7 @@ from snapdir.errors import (
     local_errors,
 )
 from snapdir.model.digest import ID_DIGITS, SnapshotId
-from snapdir.model.keys import manifest_prefix
+from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_prefix
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Store, first_page
@@ -38,6 +38,7 @@ __all__ = [
     "PathLike",
     "cached",
     "exclude_patterns",
+    "holds_store",
     "local_path",
     "opened",
     "opened_cache",
@@ -90,6 +91,11 @@ def local_path(path: PathLike) -> str:
     if not isinstance(text, str):
         raise TypeError(f"a path is str or os.PathLike[str], not {type(text).__name__}")
     return os.path.expanduser(text) if text.startswith("~") else text
+
+
+def holds_store(directory: str) -> bool:
+    """Whether a directory is a store. Blocking."""
+    return any(os.path.isdir(os.path.join(directory, name)) for name in (MANIFESTS, OBJECTS))
 
 
 def refuse_keyed(config: Config) -> None:

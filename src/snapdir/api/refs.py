@@ -12,6 +12,7 @@ from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     AS_SYNC,
     cached,
+    holds_store,
     local_path,
     opened,
     opened_cache,
@@ -72,7 +73,7 @@ def parse_ref(text: str) -> Ref:
     if both and meant and not _is_directory(text):
         return Ref(text, store=_url(both[1]), snapshot_id=both[2])
     path = local_path(text)
-    if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not _is_store(path):
+    if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not holds_store(path):
         return Ref(text, directory=path)
     return Ref(text, store=_url(text))
 
@@ -95,10 +96,6 @@ def _is_directory(text: str) -> bool:
 
 def _path_of(text: str) -> str:
     return local_path(text[len("file:") :] if text.startswith("file:/") else text)
-
-
-def _is_store(path: str) -> bool:
-    return any(os.path.isdir(os.path.join(path, name)) for name in (".manifests", ".objects"))
 
 
 async def manifest_of(

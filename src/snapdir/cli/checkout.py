@@ -6,12 +6,11 @@ from functools import partial
 
 import click
 
-from snapdir.cli import options, render
+from snapdir.cli import options
 from snapdir.cli.configuration import WRITING
-from snapdir.cli.fetch import report_selection
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.reports import report_checked_out, report_selection
 from snapdir.cli.targets import destination, pool_of, protections
-from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError
 
@@ -89,17 +88,3 @@ def command(
         raise SnapdirError(f"manifest {wanted} not found locally; did you forget to fetch it?") from error
     report_selection(invocation, wanted)
     report_checked_out(invocation, wanted, target, delete=delete, dry_run=dryrun)
-
-
-def report_checked_out(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool, dry_run: bool) -> None:
-    """What was replaced and removed, which nobody asked before; or what a dry run would have done."""
-    replaced, pruned = invocation.counters.files_replaced, invocation.counters.pruned
-    if dry_run and delete:
-        write_output("".join(f"would delete: {printable(path)}\n" for path in pruned))
-    elif dry_run:
-        invocation.terminal.note(render.dry_run(f"check out {snapshot_id} to {target}"))
-    else:
-        if replaced:
-            invocation.terminal.note(f"replaced {replaced:,} file(s) that differed in {target}")
-        if pruned:
-            invocation.terminal.note(f"removed {len(pruned):,} path(s) that the snapshot does not know from {target}")

@@ -6,9 +6,10 @@ from functools import partial
 
 import click
 
-from snapdir.cli import options, render
+from snapdir.cli import options
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.reports import report_fetched, report_selection
 from snapdir.cli.targets import pool_of, source_of
 from snapdir.cli.verb import Verb
 
@@ -72,21 +73,3 @@ def command(
     )
     report_selection(invocation, wanted)
     report_fetched(invocation, wanted, dry_run=dryrun)
-
-
-def report_selection(invocation: Invocation, snapshot_id: str) -> None:
-    """Say that it was not the whole snapshot."""
-    counters = invocation.counters
-    if counters.files_known:
-        invocation.terminal.note(
-            f"partial: {counters.files_selected:,} of the {counters.files_known:,} file(s) of {snapshot_id}"
-        )
-
-
-def report_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -> None:
-    """Whether the cache was complete already, in the words of ``--verbose`` or of a dry run."""
-    complete = invocation.counters.already_complete
-    if not dry_run:
-        invocation.terminal.detail(f"{'CACHED' if complete else 'SAVED'}: {snapshot_id}")
-    elif not complete:
-        invocation.terminal.note(render.dry_run(f"fetch {snapshot_id} into the local cache"))

@@ -10,9 +10,8 @@ import click
 
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.manifest import entry_fields
 from snapdir.cli.parameters import Flag, Positional
-from snapdir.cli.tables import Cell, ShortId, Size, write_json_lines, write_rows
+from snapdir.cli.tables import Cell, ShortId, Size, entry_fields, write_json_lines, write_rows
 from snapdir.cli.targets import required_store
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb

@@ -12,14 +12,14 @@ from snapdir.cli import options
 from snapdir.cli.configuration import KEYED_CONTEXT, VERIFY_COPIES
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
-from snapdir.cli.tables import write_json_lines
+from snapdir.cli.tables import entry_fields, write_json_lines
 from snapdir.cli.targets import exclusions
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
 
 if TYPE_CHECKING:
-    from snapdir.api import Manifest, ManifestEntry
+    from snapdir.api import Manifest
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
 
@@ -87,14 +87,3 @@ def write_text(found: Manifest) -> None:
 
 def write_entries(found: Manifest) -> None:
     write_json_lines(entry_fields(entry) for entry in found.entries)
-
-
-def entry_fields(entry: ManifestEntry) -> dict[str, object]:
-    """An entry as JSON writes it."""
-    return {
-        "path": entry.path,
-        "type": str(entry.path_type).lower(),
-        "mode": entry.mode,
-        "size": entry.size,
-        "checksum": entry.checksum,
-    }

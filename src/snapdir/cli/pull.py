@@ -7,11 +7,10 @@ from functools import partial
 import click
 
 from snapdir.cli import options
-from snapdir.cli.checkout import report_checked_out
 from snapdir.cli.configuration import WRITING
-from snapdir.cli.fetch import report_fetched, report_selection
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag
+from snapdir.cli.reports import report_checked_out, report_fetched, report_selection
 from snapdir.cli.targets import destination, pool_of, protections, required_store, source_of
 from snapdir.cli.verb import Verb
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["Cell", "ShortId", "Size", "json_line", "write_json", "write_json_lines", "write_rows"]
+    from snapdir.model.entry import Entry
+
+__all__ = ["Cell", "ShortId", "Size", "entry_fields", "json_line", "write_json", "write_json_lines", "write_rows"]
 
 LINES_AT_ONCE = 1000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -61,6 +63,17 @@ def write_json(value: object) -> None:
 def write_json_lines(values: Iterable[Mapping[str, Any]]) -> None:
     """Print one JSON object a line, while they still come; none at all print nothing."""
     _write_lines(map(json_line, values))
+
+
+def entry_fields(entry: Entry) -> dict[str, object]:
+    """An entry as JSON writes it."""
+    return {
+        "path": entry.path,
+        "type": str(entry.path_type).lower(),
+        "mode": entry.mode,
+        "size": entry.size,
+        "checksum": entry.checksum,
+    }
 
 
 def json_line(value: object) -> str:
