@@ -128,12 +128,7 @@ class Config:
             memory_bytes=None if memory is None else parse_size(str(memory), option="memory"),
             part_bytes=None if part_size is None else parse_size(str(part_size), option="part_size"),
         )
-        if limits.memory_bytes < limits.part_bytes:
-            held, part = format_size(limits.memory_bytes), format_size(limits.part_bytes)
-            raise InvalidOption(
-                f"memory of {held} cannot hold one part of {part}: raise memory (--memory, SNAPDIR_MEMORY) or lower "
-                "part_size (--part-size)"
-            )
+        _require_room(limits)
         changed = replace(self, stores=stores, limits=limits)
         if cache_dir is not None:
             changed = replace(changed, cache_dir=Path(cache_dir).expanduser())
@@ -143,6 +138,19 @@ class Config:
         from snapdir.catalog.places import catalog_file
 
         return replace(self, catalog=catalog_file(catalog, self.cache_dir))
+
+
+def _require_room(limits: Limits) -> None:
+    """
+    Raises:
+        InvalidOption: the memory is not enough for one part.
+    """
+    if limits.memory_bytes < limits.part_bytes:
+        held, part = format_size(limits.memory_bytes), format_size(limits.part_bytes)
+        raise InvalidOption(
+            f"memory of {held} cannot hold one part of {part}: raise memory (--memory, SNAPDIR_MEMORY) or lower "
+            "part_size (--part-size)"
+        )
 
 
 def _with_requests(stores: StoreSettings, jobs: int, max_jobs: int, share: float | None) -> StoreSettings:

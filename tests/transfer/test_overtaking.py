@@ -16,7 +16,7 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
-from snapdir.transfer import large_objects
+from snapdir.transfer import flights
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.large_objects import Damaged, LargeObjects
@@ -132,8 +132,8 @@ async def receive_all(
     store: RecordingStore, out: Path, monkeypatch: pytest.MonkeyPatch, *, jobs: int
 ) -> Sequence[Damaged]:
     """Put CONTENTS into the store and receive them as 0, 1 and 2 of ``out``; every request that waits is late."""
-    monkeypatch.setattr(large_objects, "LATE_SECONDS", 0.0)
-    monkeypatch.setattr(large_objects, "LATE_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(flights, "LATE_SECONDS", 0.0)
+    monkeypatch.setattr(flights, "LATE_LOOK_SECONDS", 0.0)
     wanted = []
     for number, content in enumerate(CONTENTS):
         digest = digest_of(content)

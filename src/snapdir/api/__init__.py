@@ -100,6 +100,7 @@ __all__ = [
 
 _HOMES = {
     "snapdir.api.changelog": ("Revision", "log"),
+    "snapdir.api.checkouts": ("StatusReport", "status"),
     "snapdir.api.comparing": ("DiffOptions", "diff", "manifest_size", "size"),
     "snapdir.api.copying": ("sync", "sync_all"),
     "snapdir.api.history": ("Lineage", "ancestors", "descendants", "lineage", "locations", "revisions"),
@@ -111,7 +112,6 @@ _HOMES = {
     "snapdir.api.refs": ("manifest_of",),
     "snapdir.api.retrieval": ("checkout", "fetch", "pull"),
     "snapdir.api.snapshots": ("Files", "Snapshot", "SnapshotFile", "open_snapshot"),
-    "snapdir.api.checkouts": ("StatusReport", "status"),
     "snapdir.api.trees": ("id", "id_from_manifest", "manifest", "push", "push_cached", "stage"),
     "snapdir.catalog.lineage": ("Relation",),
     "snapdir.catalog.record": ("Record",),

@@ -69,7 +69,7 @@ def parse_ref(text: str) -> Ref:
         return Ref(text, snapshot_id=text)
     both = _STORE_AND_ID(text)
     # With fewer digits it may be the name of a prefix; behind a store that is here it is an id that is too short.
-    meant = both and (len(both[2]) >= _FEWEST_DIGITS or _is_store(_path_of(both[1])))
+    meant = both and (len(both[2]) >= _FEWEST_DIGITS or holds_store(_path_of(both[1])))
     if both and meant and not _is_directory(text):
         return Ref(text, store=_url(both[1]), snapshot_id=both[2])
     path = local_path(text)

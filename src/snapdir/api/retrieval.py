@@ -205,18 +205,20 @@ async def pull(
     identifier = SnapshotId(await resolve_id(snapshot_id, url, config=config))
     order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters, store, objects_store)
     if use_cache:
-        m = await _fetch(identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run)
+        manifest = await _fetch(
+            identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run
+        )
         if not dry_run:
             await _check_out_cached(order)
     else:
-        async with _source(order, dry_run=dry_run) as (m, source):
+        async with _source(order, dry_run=dry_run) as (manifest, source):
             if not dry_run:
                 with pool_hint(objects_store):
-                    await _check_out(m, source, order)
+                    await _check_out(manifest, source, order)
     if not dry_run:
         await _note(order)
     elif delete:
-        await _list_deletions(m, order)
+        await _list_deletions(manifest, order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,27 +252,27 @@ async def _check_out_cached(order: _Order) -> None:
     from snapdir.transfer.fetch import require_cached
 
     async with opened_cache(order.config) as cache:
-        m = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
-        selected = await anyio.to_thread.run_sync(order.selection.of, m)
+        manifest = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
+        selected = await anyio.to_thread.run_sync(order.selection.of, manifest)
         await anyio.to_thread.run_sync(require_cached, order.identifier, selected, cache)
         if order.options.linked and order.config.stores.verify_copies:
             from snapdir.transfer.check import check_snapshot
 
             limits, counters = order.config.limits, order.counters
             (await check_snapshot(order.identifier, cache, limits=limits, counters=counters)).require_sound()
-        await _check_out(m, cache, order)
+        await _check_out(manifest, cache, order)
 
 
-async def _list_deletions(m: Manifest, order: _Order) -> None:
+async def _list_deletions(manifest: Manifest, order: _Order) -> None:
     from snapdir.transfer.mirror import would_delete
 
-    order.counters.pruned += await anyio.to_thread.run_sync(would_delete, m, order.dest, order.options.protected)
+    order.counters.pruned += await anyio.to_thread.run_sync(would_delete, manifest, order.dest, order.options.protected)
 
 
-async def _check_out(m: Manifest, source: Repository, order: _Order) -> None:
+async def _check_out(manifest: Manifest, source: Repository, order: _Order) -> None:
     from snapdir.transfer.checkout import checkout as check_out
 
-    selected = await anyio.to_thread.run_sync(order.selection.counted, m, order.counters)
+    selected = await anyio.to_thread.run_sync(order.selection.counted, manifest, order.counters)
     limits = order.config.limits
     await check_out(selected, source, order.dest, options=order.options, limits=limits, counters=order.counters)
 

@@ -18,7 +18,7 @@ class Counters:
         files_total: Files found so far; final once ``total_is_final``.
         bytes_total: Their bytes; likewise.
         files_done: Files hashed (id, push, stage) or in place (fetch, pull, checkout, verify).
-        bytes_done: Their bytes, counted as they move; taken back when a part is sent again.
+        bytes_done: Their bytes, counted as they move; taken back where they turn out wrong.
         objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
         objects_skipped: Found in the store, the cache or the destination already.
         files_replaced: Files at a destination whose different content was replaced.

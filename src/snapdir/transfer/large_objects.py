@@ -7,11 +7,10 @@ stream, which brings it from its beginning, while there are objects enough; else
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -23,6 +22,7 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
 from snapdir.transfer.assembly import Assembly, Segment
 from snapdir.transfer.events import Counters
+from snapdir.transfer.flights import Flight, Flights
 from snapdir.transfer.landing import Landing
 from snapdir.transfer.limits import Limits, usable_cpus
 from snapdir.transfer.parts import part_size
@@ -48,67 +48,11 @@ LONE_SEGMENT_BYTES = 32 * MIB
 """What one request brings of an object that has no other stream; with others it is a part."""
 
 
-LATE_SECONDS = 2.0
-LATE_FACTOR = 4
-"""A request is late, and a second one is made for what it lacks, after both: so long, and so many times the usual."""
-LATE_LOOK_SECONDS = 0.2
-
-
 class Damaged(NamedTuple):
     """An object that was not placed: its bytes hash to ``actual``, or that says what is wrong with them."""
 
     one: Wanted
     actual: str
-
-
-class _Flight:
-    """A request under way for a segment, and the one that may overtake it.
-
-    Attributes:
-        written: Bytes of the segment that its own request has written.
-    """
-
-    def __init__(self, assembly: Assembly, segment: Segment) -> None:
-        self.assembly = assembly
-        self.segment = segment
-        self.written = 0
-        self.began = time.monotonic()
-        self.scope = anyio.CancelScope()
-        self.second: anyio.CancelScope | None = None
-        self._second_ended = anyio.Event()
-        self._turn = threading.Lock()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    def write(self, data: memoryview) -> None:
-        with self._turn:
-            self.assembly.write(self.segment, data, self.written)
-            self.written += len(data)
-
-    def write_second(self, rest: Segment, data: memoryview, done: int) -> None:
-        """Write what the first request has not written: its bytes may be hashed already, and must stay."""
-        with self._turn:
-            stale = max(0, self.segment.offset + self.written - rest.offset - done)
-            if stale < len(data):
-                self.assembly.write(rest, data[stale:], done + stale)
-
-    @contextmanager
-    def overtaking(self) -> Iterator[None]:
-        """The second request, until the first is done; then the scope is cancelled."""
-        self.second = anyio.CancelScope()
-        try:
-            with self.second:
-                yield
-        finally:
-            self._second_ended.set()
-
-    async def stop_second(self) -> None:
-        """Return when no second request writes any more: only then may the object be placed, or let go."""
-        if self.second is not None:
-            self.second.cancel()
-            await self._second_ended.wait()
 
 
 class LargeObjects:
@@ -142,11 +86,8 @@ class LargeObjects:
         self._opened = anyio.Event()
         self._all_taken = anyio.Event()
         self._damaged: list[Damaged] = []
-        self._flights: list[_Flight] = []
-        self._landed = anyio.Event()
+        self._flights = Flights()
         self._watched = False
-        self._flown_bytes = 0
-        self._flown_seconds = 0.0
 
     async def receive(self, wanted: Iterable[Wanted]) -> Sequence[Damaged]:
         """Place every object of ``wanted``, and return those whose bytes are wrong, or too few: they are not placed.
@@ -248,14 +189,12 @@ class LargeObjects:
         """One segment of an object, by one request."""
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))
-        flight = _Flight(assembly, segment)
+        flight = self._flights.begin(assembly, segment)
         sink = BlockSink(block, lambda data: self._write(flight, data))
-        self._flights.append(flight)
         try:
             with flight.scope:
                 await self._request(assembly, segment, sink)
-                self._flown_bytes += segment.length
-                self._flown_seconds += flight.seconds
+                self._flights.arrived(flight)
         except CorruptObject as error:
             await flight.stop_second()
             self._counters.bytes_done -= flight.written
@@ -265,9 +204,7 @@ class LargeObjects:
             self._counters.bytes_done += segment.length - flight.written
             assembly.finish(segment, flight.written)
         finally:
-            self._flights.remove(flight)
-            self._landed.set()
-            self._landed = anyio.Event()
+            self._flights.end(flight)
 
     async def _request(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
         try:
@@ -280,16 +217,10 @@ class LargeObjects:
 
     async def _overtake_late(self, block: memoryview) -> None:
         """While the last requests are under way: make a second one for what is late, one at a time."""
-        while waiting := [flight for flight in self._flights if flight.second is None]:
-            late = max(waiting, key=lambda flight: flight.seconds)
-            usual_seconds = self._flown_seconds * late.segment.length / self._flown_bytes if self._flown_bytes else 0.0
-            if usual_seconds and late.seconds > max(LATE_SECONDS, LATE_FACTOR * usual_seconds):
-                await self._overtake(late, block)
-            else:
-                with anyio.move_on_after(LATE_LOOK_SECONDS):
-                    await self._landed.wait()
+        while late := await self._flights.late():
+            await self._overtake(late, block)
 
-    async def _overtake(self, late: _Flight, block: memoryview) -> None:
+    async def _overtake(self, late: Flight, block: memoryview) -> None:
         """Whoever is first cancels the other. An error of the second request is not one of the transfer."""
         rest = late.assembly.rest_of(late.segment, late.written)
 
@@ -302,7 +233,7 @@ class LargeObjects:
             await self._request(late.assembly, rest, sink)
             late.scope.cancel()
 
-    def _write(self, flight: _Flight, data: memoryview) -> None:
+    def _write(self, flight: Flight, data: memoryview) -> None:
         with local_errors(self._landing.temporaries):
             flight.write(data)
         self._counters.bytes_received += len(data)
