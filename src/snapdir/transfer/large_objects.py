@@ -39,7 +39,9 @@ MOST_STREAMS = 32
 
 LOOK_SECONDS = 0.015
 IDLE_SHARE = 0.5
-"""While so much of the processors' time is left, the network is what is waited for, and streams are doubled."""
+SLOW_STREAM_BYTES_PER_SECOND = 150 * MIB
+"""While so much of the processors' time is left, and a stream brings less, the network is what is waited for, and
+streams are doubled. S3 gives a connection about 80 MB/s; a busy machine looks idle to a process that gets no turn."""
 
 BLOCK_BYTES = 4 * MIB
 BESIDE_SMALL_SHARE = 0.5
@@ -123,11 +125,14 @@ class LargeObjects:
                 return
             # New streams look idle until their first bytes are there, which near a server takes one look.
             await self._look()
-            began, worked, more = time.monotonic(), time.process_time(), 0
+            began, worked, received = time.monotonic(), time.process_time(), self._counters.bytes_received
+            more = 0
             while not (more or self._all_taken.is_set()):
                 await self._look()
-                if time.process_time() - worked < (1 - IDLE_SHARE) * processors * (time.monotonic() - began):
-                    more = streams
+                seconds = time.monotonic() - began
+                idle = time.process_time() - worked < (1 - IDLE_SHARE) * processors * seconds
+                slow = self._counters.bytes_received - received < SLOW_STREAM_BYTES_PER_SECOND * streams * seconds
+                more = streams if idle and slow else 0
 
     async def _look(self) -> None:
         with anyio.move_on_after(LOOK_SECONDS):
