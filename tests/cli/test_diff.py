@@ -204,6 +204,13 @@ def test_references_of_every_kind_name_one_snapshot(isolated: Path) -> None:
     assert "/nowhere; check the path" in run.stderr
 
 
+@pytest.mark.parametrize("args", [["diff", "nowhere", "."], ["size", "nowhere"], ["ls", "nowhere"]], ids=" ".join)
+def test_a_directory_that_is_not_there_is_told_as_that(args: list[str], isolated: Path) -> None:
+    run = cli(*args)
+    assert (run.code, run.stdout) == (1, "")
+    assert "no directory 'nowhere' here, nor is that a store or an id; write STORE, STORE@ID, " in run.stderr
+
+
 def test_a_path_with_an_at_sign_is_a_path(isolated: Path) -> None:
     for name in ("data@home", f"data@{ID}", "data@deadbeef"):
         tree = plant(isolated / name, AFTER)

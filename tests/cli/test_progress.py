@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,16 @@ def test_files_that_move_no_bytes_count_as_files() -> None:
     assert texts(counters, 2)[1:] == [" 25% 10/40 files", "━━────────", "0 B/10.0 MiB", "eta 0:15"]
 
 
+def test_a_push_that_has_hashed_everything_shows_what_the_store_takes() -> None:
+    counters = Counters("hashing", 6, 10 * MIB, True, 5, 8 * MIB, bytes_to_send=4 * MIB, bytes_taken=MIB)
+    assert texts(counters, MIB)[:2] == ["hashing", " 80% 5/6 files"]
+    counters.files_done, counters.bytes_done = 6, 10 * MIB
+    expected = ["transfer", " 25%", "━━────────", "1.00 MiB/4.00 MiB", "↑1.00 MiB/s", "eta 0:03"]
+    assert texts(counters, MIB) == expected
+    counters.bytes_taken = counters.bytes_to_send
+    assert texts(counters)[:2] == ["hashing", "100% 6/6 files"]
+
+
 def test_before_anything_is_known_the_line_says_no_more_than_that() -> None:
     assert texts(Counters()) == ["starting"]
 
@@ -128,6 +139,26 @@ def test_speed_looks_back_five_seconds() -> None:
 )
 def test_the_summary_is_one_line_of_figures(counters: Counters, line: str) -> None:
     assert render.summary(counters, 2.0) == line
+
+
+def test_a_verb_that_did_nothing_has_no_figures() -> None:
+    assert render.summary(Counters(), 2.0) == ""
+
+
+def test_a_check_says_how_much_it_has_read() -> None:
+    counters = Counters("verify", 1000, MIB, True, 1000, MIB, bytes_received=MIB)
+    assert render.verified(counters, 2.0) == "verified 1,000 object(s), 1.00 MiB, 2.0 s (512 KiB/s)"
+
+
+def test_verify_says_so_on_a_terminal_and_nothing_elsewhere(isolated: Path) -> None:
+    (isolated / "current" / "tree").mkdir()
+    (isolated / "current" / "tree" / "a").write_bytes(b"a")
+    pushed = program("push", "--store", "./s", "tree").stdout.strip()
+    asked = ("verify", "--store", "./s", "--id", pushed)
+    screen = on_terminal(*asked, "--no-progress")
+    assert re.fullmatch(r"verified 1 object\(s\), 1 B, \d\.\d s( \(.*/s\))?\r\n", screen.drawn)
+    assert (program(*asked).stdout, program(*asked).stderr) == ("", "")
+    assert on_terminal(*asked, "-q").drawn == ""
 
 
 def test_a_terminal_sees_discovery_then_the_true_total_and_then_nothing_of_it() -> None:  # PRG-04, PRG-05, PRG-06

@@ -101,6 +101,10 @@ def test_a_partial_checkout_is_compared_with_what_it_was_asked_for(isolated: Pat
     assert json.loads(cli("status", "--json", str(out)).stdout)["partial"] == "--include *.bin --exclude big.bin"
 
 
+def test_a_directory_that_is_not_there_is_told_as_that(isolated: Path) -> None:
+    assert cli("status", "nowhere").stderr.endswith("/nowhere: No such file or directory (os error 2)\n")
+
+
 def test_the_files_of_other_shards_are_not_extra(isolated: Path, store: str, wanted: str) -> None:
     out = isolated / "shard"
     cli("pull", "--store", store, "--id", wanted, "--shard", "2/2", str(out))

@@ -14,7 +14,7 @@ from snapdir.errors import (
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 
-from .conftest import ID, OTHER_ID, FakeVerbs, cli
+from .conftest import ID, OTHER_ID, FakeVerbs, Run, cli
 
 NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable\n"
 STORE = ("--store", "./s")
@@ -97,6 +97,12 @@ def test_pull_without_the_cache_needs_a_store(verbs: FakeVerbs) -> None:
 def test_a_missing_id_is_told(args: list[str], verbs: FakeVerbs) -> None:  # SURF-06
     run = cli(*args)
     assert (run.code, run.stderr) == (1, "missing --id option\n")
+
+
+@pytest.mark.parametrize("args", [["pull", *STORE], ["checkout"]], ids=" ".join)
+def test_an_id_in_the_place_of_a_directory_is_told_its_option(args: list[str], verbs: FakeVerbs) -> None:
+    assert cli(*args, ID) == Run(1, "", f"missing --id option: write --id {ID}\n")
+    assert cli(*args, ID[:8]).stderr == "missing --id option\n"
 
 
 @pytest.mark.parametrize("verb", ["push", "fetch", "pull", "checkout", "verify", "verify-cache"])

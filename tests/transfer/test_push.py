@@ -34,6 +34,15 @@ async def push_tree(tree: Path, to: Repository, limits: Limits, **more: object) 
     return await push(tree, to, options=TreeOptions(), limits=limits, counters=Counters(), **more)
 
 
+async def test_what_is_to_be_sent_is_all_taken_in_the_end(tree: Path, repository: Repository, limits: Limits) -> None:
+    counters = Counters()
+    await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters)
+    assert 0 < counters.bytes_to_send == counters.bytes_taken == counters.bytes_sent
+    again = Counters()
+    await push(tree, repository, options=TreeOptions(), limits=limits, counters=again)
+    assert (again.bytes_to_send, again.bytes_taken) == (0, 0)
+
+
 async def test_it_returns_the_id_of_the_tree(tree: Path, repository: Repository, limits: Limits) -> None:
     manifest = await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
     assert await push_tree(tree, repository, limits) == snapshot_id(manifest)

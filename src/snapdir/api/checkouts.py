@@ -13,7 +13,7 @@ from snapdir.api.opening import PathLike, local_path, selection_of
 from snapdir.api.refs import Ref, manifests_of
 from snapdir.config import Config
 from snapdir.disk.checkout_record import CheckoutRecord, read_record
-from snapdir.errors import NotCheckedOut
+from snapdir.errors import NotCheckedOut, local_errors
 from snapdir.transfer.events import Counters
 
 __all__ = ["StatusReport", "status"]
@@ -98,5 +98,7 @@ def _record(place: str, snapshot_id: str | None, store: str | None, config: Conf
         return CheckoutRecord(real, snapshot_id, store, None, (), (), None, "")
     record = read_record(config.cache_dir, place)
     if record is None:
+        with local_errors(real):
+            os.stat(real)  # a directory that is not there is told as that
         raise NotCheckedOut(real)
     return record

@@ -27,7 +27,8 @@ class Progress:
     """How far a verb is, at one moment.
 
     Attributes:
-        phase: What it is doing; ``files_*`` and ``bytes_*`` are those of this phase.
+        phase: What it is doing; ``files_*`` and ``bytes_*`` are those of this phase. A push is ``hashing`` until every
+            file is hashed, and in ``transfer`` while the store takes the rest of the bytes that it lacked.
         total_is_final: Whether the totals are known; they grow until then.
         objects_sent, bytes_sent, objects_received, bytes_received, objects_skipped: Since the verb began.
         warnings: What the user should know, so far.
@@ -93,12 +94,13 @@ class Running(Generic[T]):
     def progress(self) -> Progress:
         """The state of this moment."""
         counters = self._counters
+        phase, bytes_done, bytes_total = counters.stage
         return Progress(
-            phase=counters.phase,
+            phase=phase,
             files_done=counters.files_done,
             files_total=counters.files_total,
-            bytes_done=counters.bytes_done,
-            bytes_total=counters.bytes_total,
+            bytes_done=bytes_done,
+            bytes_total=bytes_total,
             total_is_final=counters.total_is_final,
             objects_sent=counters.objects_sent,
             bytes_sent=counters.bytes_sent,

@@ -20,7 +20,7 @@ from snapdir.api.opening import (
     refuse_external,
 )
 from snapdir.config import Config
-from snapdir.errors import ManifestNotFound, SnapdirError
+from snapdir.errors import InvalidStore, ManifestNotFound, SnapdirError
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
 from snapdir.stores.urls import StoreUri, StoreURL
@@ -86,8 +86,16 @@ def _url(text: str) -> str:
     """
     if not _HAS_SCHEME(text) and os.path.isdir(text):
         text = os.path.abspath(text)  # data/store, without the dot that a store's own name would need
-    refuse_external(AS_SYNC, text)
-    return str(StoreURL.parse(text))
+    try:
+        refuse_external(AS_SYNC, text)
+        return str(StoreURL.parse(text))
+    except InvalidStore as error:
+        if _HAS_SCHEME(text):
+            raise
+        raise InvalidStore(
+            f"no directory {text!r} here, nor is that a store or an id; write STORE, STORE@ID, a directory that exists,"
+            " or an id (64 digits, or the first 8 or more)"
+        ) from error
 
 
 def _is_directory(text: str) -> bool:

@@ -60,7 +60,7 @@ def command(
     from snapdir import api
 
     left_out, protected = protections(exclude, delete=delete)
-    wanted = invocation.full_id(snapshot_id)
+    wanted = invocation.full_id(snapshot_id, path=path)
     target = destination(path, force=force)
     try:
         invocation.transfer(

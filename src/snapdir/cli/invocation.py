@@ -58,25 +58,39 @@ class Invocation:
         """``run`` with the banner of ``--verbose`` before, and one line of figures after it on a terminal."""
         if self.terminal.verbose:
             self.terminal.detail(self._banner(store))
+        return self.measured(verb, render.summary, store=store, show=show)
+
+    def measured(
+        self,
+        verb: Callable[..., Awaitable[T]],
+        figures: Callable[[Counters, float], str],
+        *,
+        store: str | None = None,
+        show: Callable[[T], None] | None = None,
+    ) -> T:
+        """``run``, and on a terminal the line that ``figures`` makes of the counters and the seconds, if any."""
         started = time.monotonic()
         result = self.run(verb, store=store, show=show)
-        if self.terminal.attended:
-            self.terminal.note(render.summary(self.counters, time.monotonic() - started))
+        line = figures(self.counters, time.monotonic() - started) if self.terminal.attended else ""
+        if line:
+            self.terminal.note(line)
         return result
 
-    def full_id(self, snapshot_id: str | None, *, store: str | None = None) -> Digest:
+    def full_id(self, snapshot_id: str | None, *, store: str | None = None, path: str | None = None) -> Digest:
         """The id a verb was given, from its first digits if need be: looked for in the cache, and in ``store``.
 
         Raises:
             SnapdirError: none was given.
             InvalidId, UnknownId, AmbiguousId: it names no snapshot, or several.
+
+        ``path`` is what was given for a directory; it may be an id without its --id.
         """
         if snapshot_id is not None and is_hexadecimal(snapshot_id) and len(snapshot_id) != ID_DIGITS:
             from snapdir import api
 
             find = partial(api.resolve_id, snapshot_id, store, config=self.config)
             return Digest(self.run(find, store=store))
-        return required_id(snapshot_id)
+        return required_id(snapshot_id, path)
 
     def print(self, line: str) -> None:
         """The verb's result, on stdout."""

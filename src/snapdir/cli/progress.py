@@ -79,12 +79,13 @@ def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int =
     if counters.phase == "idle":
         return [Field("starting", "bold")]
     total_known = counters.total_is_final and counters.files_total > 0
-    pieces = [Field(counters.phase, "bold"), Field(_files(counters, total_known))]
+    phase, bytes_done, bytes_total = counters.stage
+    pieces = [Field(phase, "bold"), Field(_files(counters, total_known))]
     if total_known:
         pieces.append(_bar(_done_part(counters), glyphs, bar_cells))
-    if counters.bytes_total or counters.bytes_done:
+    if bytes_total or bytes_done:
         pieces.append(Field(_bytes(counters, total_known), sacrifice=2))
-    if speed and counters.bytes_done:
+    if speed and bytes_done:
         pieces.append(Field(f"{_arrow(counters, glyphs)}{format_size(speed)}/s", "cyan", sacrifice=3))
     if speed and total_known:
         done, total = progress_of(counters)
@@ -94,14 +95,17 @@ def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int =
 
 def progress_of(counters: Counters) -> tuple[int, int]:
     """Done and total: bytes tell it better, but files that are cloned or empty move none."""
-    if counters.bytes_done or not counters.files_done:
-        return counters.bytes_done, counters.bytes_total
+    _, bytes_done, bytes_total = counters.stage
+    if bytes_done or counters.is_sending or not counters.files_done:
+        return bytes_done, bytes_total
     return counters.files_done, counters.files_total
 
 
 def _files(counters: Counters, total_known: bool) -> str:
     if not total_known:
         return f"{max(counters.files_total, counters.files_done):,} files"
+    if counters.is_sending:
+        return f"{_done_part(counters):4.0%}"
     done = min(counters.files_done, counters.files_total)
     return f"{_done_part(counters):4.0%} {done:,}/{counters.files_total:,} files"
 
@@ -109,7 +113,8 @@ def _files(counters: Counters, total_known: bool) -> str:
 def _bytes(counters: Counters, total_known: bool) -> str:
     if not total_known:
         return format_size(counters.bytes_done or counters.bytes_total)
-    return f"{format_size(counters.bytes_done)}/{format_size(counters.bytes_total)}"
+    _, bytes_done, bytes_total = counters.stage
+    return f"{format_size(bytes_done)}/{format_size(bytes_total)}"
 
 
 def _done_part(counters: Counters) -> float:
@@ -124,7 +129,7 @@ def _bar(part: float, glyphs: Glyphs, cells: int) -> Field:
 
 
 def _arrow(counters: Counters, glyphs: Glyphs) -> str:
-    if counters.bytes_sent:
+    if counters.bytes_sent or counters.is_sending:
         return glyphs.up
     return glyphs.down if counters.bytes_received else ""
 
@@ -158,6 +163,7 @@ class ProgressLine:
         self._clock = clock
         self._glyphs = Glyphs.of(sys.stderr.encoding)
         self._speed = Speed()
+        self._phase = counters.phase
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._draw_until_over, name="snapdir-progress", daemon=True)
 
@@ -212,6 +218,8 @@ class ProgressLine:
         from rich.text import Text
 
         spinner = Field(self._glyphs.spinner[number % len(self._glyphs.spinner)], "cyan")
+        if self._counters.stage[0] != self._phase:
+            self._phase, self._speed = self._counters.stage[0], Speed()
         speed = self._speed.per_second(self._clock(), progress_of(self._counters)[0])
         pieces = [spinner, *fields(self._counters, speed, self._glyphs)]
         if sum(len(piece.text) + 1 for piece in pieces) - 1 > columns:

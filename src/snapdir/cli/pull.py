@@ -71,7 +71,7 @@ def command(
 
     left_out, protected = protections(exclude, delete=delete)
     url = source_of(required_store(store) if no_cache else store, snapshot_id)
-    wanted = invocation.full_id(snapshot_id, store=url)
+    wanted = invocation.full_id(snapshot_id, store=url, path=path)
     target = destination(path, force=force)
     invocation.transfer(
         partial(

@@ -12,7 +12,17 @@ from snapdir.model.sizes import format_size
 if TYPE_CHECKING:
     from snapdir.transfer.events import Counters
 
-__all__ = ["adaptive_banner", "banner", "crash_line", "dry_run", "error_json", "error_line", "shortage", "summary"]
+__all__ = [
+    "adaptive_banner",
+    "banner",
+    "crash_line",
+    "dry_run",
+    "error_json",
+    "error_line",
+    "shortage",
+    "summary",
+    "verified",
+]
 
 
 def dry_run(what: str) -> str:
@@ -30,11 +40,23 @@ def adaptive_banner(share: float, ceiling: int, limit: str) -> str:
 
 
 def summary(counters: Counters, seconds: float) -> str:
-    """What a transfer did, in one line."""
+    """What a transfer did, in one line; empty if it looked at nothing and moved nothing."""
+    if not (counters.objects_sent or counters.objects_received or counters.files_done or counters.objects_skipped):
+        return ""
     moved, size_bytes = _moved(counters)
     skipped = f"{counters.objects_skipped:,} already there, " if counters.objects_skipped else ""
+    return f"{moved}, {skipped}{_pace(size_bytes, seconds)}"
+
+
+def verified(counters: Counters, seconds: float) -> str:
+    """What a check that found nothing wrong has read, in one line."""
+    size = format_size(counters.bytes_done)
+    return f"verified {counters.files_done:,} object(s), {size}, {_pace(counters.bytes_done, seconds)}"
+
+
+def _pace(size_bytes: int, seconds: float) -> str:
     rate = f" ({format_size(size_bytes / seconds)}/s)" if size_bytes and seconds > 0 else ""
-    return f"{moved}, {skipped}{seconds:.1f} s{rate}"
+    return f"{seconds:.1f} s{rate}"
 
 
 def _moved(counters: Counters) -> tuple[str, int]:

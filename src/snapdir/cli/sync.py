@@ -102,7 +102,7 @@ def command(
     if every and snapshot_id is not None:
         raise UsageMistake("the argument '--all' cannot be used with '--id <ID>'", click.get_current_context())
     if snapshot_id is None and not every:
-        raise SnapdirError(NO_ID)
+        raise SnapdirError(f"{NO_ID} (or --all)")
     verb: Callable[..., Coroutine[Any, Any, SyncReport]]
     verb = api.sync_all if every else partial(api.sync, snapshot_id or "")
     source, target = _different(source, target)

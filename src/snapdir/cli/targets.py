@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from snapdir.config import Config
 from snapdir.errors import DestinationConflict, InvalidStore, LocalError, SnapdirError
-from snapdir.model.digest import Digest
+from snapdir.model.digest import ID_DIGITS, Digest, is_hexadecimal
 from snapdir.stores.urls import StoreURL
 
 __all__ = [
@@ -116,14 +116,18 @@ def adaptive_ceiling(store: str | None) -> int:
     return MAX_ADAPTIVE_REQUESTS
 
 
-def required_id(snapshot_id: str | None) -> Digest:
+def required_id(snapshot_id: str | None, path: str | None = None) -> Digest:
     """
+    Args:
+        path: What was given for a directory.
+
     Raises:
         SnapdirError: there is none.
         InvalidId: it is not 64 hexadecimal digits.
     """
     if snapshot_id is None:
-        raise SnapdirError(NO_ID)
+        mistaken = path is not None and len(path) == ID_DIGITS and is_hexadecimal(path)
+        raise SnapdirError(f"{NO_ID}: write --id {path}" if mistaken else NO_ID)
     return Digest(snapshot_id)
 
 

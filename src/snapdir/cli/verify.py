@@ -10,6 +10,7 @@ from snapdir.cli import options
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
+from snapdir.cli.render import verified
 from snapdir.cli.tables import write_json
 from snapdir.cli.targets import pool_of, required_store
 from snapdir.cli.usage import UsageMistake
@@ -64,7 +65,8 @@ def command(
 ) -> None:
     """Read a snapshot back from its store and check every byte.
 
-    Says nothing when all is well. Nothing is written, unless --repair-from is given.
+    Says nothing when all is well, but one line of figures on a terminal. Nothing is written, unless --repair-from is
+    given.
     """
     if purge:
         raise SnapdirError(NO_PURGE)
@@ -85,18 +87,19 @@ def command(
 def _verify(invocation: Invocation, wanted: str, url: str, pool: str | None, repair_from: str | None) -> None:
     from snapdir import api
 
-    invocation.run(
-        partial(
-            api.verify,
-            wanted,
-            url,
-            objects_store=pool,
-            repair_from=repair_from,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
-        store=url,
+    check = partial(
+        api.verify,
+        wanted,
+        url,
+        objects_store=pool,
+        repair_from=repair_from,
+        config=invocation.config,
+        counters=invocation.counters,
     )
+    if repair_from is None:
+        invocation.measured(check, verified, store=url)
+    else:
+        invocation.run(check, store=url)
 
 
 def _examine(invocation: Invocation, wanted: str, url: str, pool: str | None) -> None:

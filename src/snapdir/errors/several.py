@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from snapdir.errors.base import MAX_NAMED_OFFENDERS, SnapdirError
 from snapdir.errors.local import NoSpace
+from snapdir.errors.store import AccessDenied, StoreMissing
 
 __all__ = [
     "TransferFailed",
@@ -45,11 +46,18 @@ def ungrouped(what: str) -> Iterator[None]:
         if unknown:
             raise unknown[0] from group
         ours = list({str(leaf): leaf for leaf in leaves if isinstance(leaf, SnapdirError)}.values())
-        full_disk = [leaf for leaf in ours if isinstance(leaf, NoSpace)]  # whatever else failed follows from it
-        if full_disk or len(ours) == 1:
-            first = (full_disk or ours)[0]
+        first = ours[0] if len(ours) == 1 else _cause_of_all(ours)
+        if first is not None:
             raise first from first.__cause__
         raise TransferFailed(what, ours) from None
+
+
+def _cause_of_all(errors: Sequence[SnapdirError]) -> SnapdirError | None:
+    """One that the others follow from: a full disk, no store at all, or credentials that it refuses every time."""
+    roots = [error for error in errors if isinstance(error, NoSpace | StoreMissing)]
+    if not roots and all(isinstance(error, AccessDenied) for error in errors):
+        return errors[0]
+    return roots[0] if roots else None
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -20,6 +20,8 @@ class Counters:
         files_done: Files hashed (id, push, stage) or in place (fetch, pull, checkout, verify).
         bytes_done: Their bytes, counted as they move; taken back where they turn out wrong.
         objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
+        bytes_to_send, bytes_taken: Of a push: content that the store lacks, and what of it the store has taken, counted
+            part by part. Hashing is over long before, where the line is slow.
         objects_skipped: Found in the store, the cache or the destination already.
         files_replaced: Files at a destination whose different content was replaced.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
@@ -45,6 +47,21 @@ class Counters:
     pruned: list[str] = field(default_factory=list)
     already_complete: bool = False
     warnings: list[str] = field(default_factory=list)
+    bytes_to_send: int = 0
+    bytes_taken: int = 0
+
+    @property
+    def is_sending(self) -> bool:
+        """A push has hashed every file, and the store has not taken all of it."""
+        hashed = self.phase == "hashing" and self.total_is_final and self.files_done >= self.files_total
+        return hashed and self.bytes_taken < self.bytes_to_send
+
+    @property
+    def stage(self) -> tuple[Phase, int, int]:
+        """The phase to show, with the bytes done and in all that tell how far it is."""
+        if self.is_sending:
+            return "transfer", self.bytes_taken, self.bytes_to_send
+        return self.phase, self.bytes_done, self.bytes_total
 
     def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
         """Start a phase whose totals are known; what an earlier phase of the same verb counted as done is forgotten."""

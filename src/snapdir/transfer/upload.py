@@ -99,8 +99,11 @@ class Uploader:
         is_new = self._answer(digest, len(data)) is Answer.PROBABLY_ABSENT
         if not is_new and await self._is_present(digest, len(data)):
             return
+        self._counters.bytes_to_send += len(data)
         conditional = is_new and self._capabilities.conditional_write
-        if await self._to.write_object(digest, data, if_absent=conditional):
+        is_sent = await self._to.write_object(digest, data, if_absent=conditional)
+        self._counters.bytes_taken += len(data)
+        if is_sent:
             self._count_sent(len(data))
         else:
             self._counters.objects_skipped += 1
@@ -155,6 +158,7 @@ class Uploader:
         size = hashed.source.content_bytes
         if await self._is_present(digest, size):
             return
+        self._counters.bytes_to_send += size
         body = _FileBody(hashed, descriptor)
         if part_bytes >= size:
             await self._write_range(digest, body, Part(1, 0, size))
@@ -178,6 +182,7 @@ class Uploader:
     async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
         async with self.memory.share(min(part.length, IN_FLIGHT_BYTES)):
             await self._to.write_object(digest, body.range_of(part))
+        self._counters.bytes_taken += part.length
 
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
         entry = await anyio.to_thread.run_sync(self._journal.open, digest, part_bytes)
@@ -207,6 +212,7 @@ class Uploader:
     async def _send_part(self, upload: Upload, body: FileRange, part: Part) -> None:
         try:
             await upload.write_part(part.number, body)
+            self._counters.bytes_taken += part.length
         finally:
             self.memory.release(min(part.length, IN_FLIGHT_BYTES))
 

@@ -82,8 +82,8 @@ def test_a_head_that_finds_nothing_found_no_object() -> None:
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_code_names_what_was_asked_and_where(code: str) -> None:
-    error = failed(400, code, verb="LIST", key=None, message="A word of theirs.", request_id="R-1")
-    for part in ("LIST s3://bucket", "http://host:9000", code, "HTTP 400", "R-1", "A word of theirs."):
+    error = failed(400, code, verb="LIST", key=None, message="A word of theirs", request_id="R-1")
+    for part in ("LIST s3://bucket", "http://host:9000", code, "HTTP 400", "R-1", "A word of theirs"):
         assert part in str(error)
     assert not isinstance(error, ObjectNotFound), "a listing is not an object"
 
@@ -129,3 +129,8 @@ def test_or_a_date() -> None:
 )
 def test_what_a_server_says_is_shown_without_secrets_and_tricks(text: str, shown: str) -> None:
     assert cleaned(text) == shown
+
+
+def test_advice_follows_what_the_service_says_as_one_sentence() -> None:
+    told = str(failed(403, "SignatureDoesNotMatch", message="Check your key."))
+    assert ": Check your key; check AWS_SECRET_ACCESS_KEY" in told

@@ -206,7 +206,8 @@ def _nothing_there(refusal: Refusal, asked: Asked) -> StoreError:
 
 
 def _sentence(refusal: Refusal, asked: Asked, advice: str) -> str:
-    return f"{asked}: {refusal.what}" + (f"; {advice}" if advice else "")
+    said = f"{asked}: {refusal.what}"
+    return f"{said.removesuffix('.')}; {advice}" if advice else said
 
 
 def _clock_difference(refusal: Refusal) -> str:
