@@ -94,6 +94,14 @@ def test_ls_lists_what_lies_in_a_directory_of_a_snapshot(store: str, snapshots: 
     assert len(entry["checksum"]) == 64
 
 
+def test_ls_takes_a_snapshot_by_its_option_too(store: str, snapshots: list[str]) -> None:
+    asked = ("ls", "--store", store, "--id")
+    assert paths(cli(*asked, snapshots[0]).stdout) == ["./a.txt", "./b.txt", "./sub/"]
+    assert paths(cli(*asked, snapshots[0][:8], "sub").stdout) == ["./sub/c.bin", "./sub/deep/"]
+    assert cli(*asked, snapshots[0], store, "sub").code == 2
+    assert "manifest not found" in cli(*asked, ID).stderr
+
+
 def test_ls_of_what_is_not_there(store: str, snapshots: list[str], isolated: Path) -> None:
     run = cli("ls", f"{store}@{snapshots[0]}", "sub/c")
     assert (run.code, run.stdout) == (1, "")

@@ -26,6 +26,7 @@ def test_help_lists_the_verbs_in_their_order_and_only_universal_options() -> Non
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()]
     assert listed == list(VERBS)
     assert "--store" not in run.stdout
+    assert "`snapdir help COMMAND`" in run.stdout
     assert run.stderr == ""
 
 

@@ -51,7 +51,7 @@ VARIABLES = {
     KEYED_CONTEXT: "Context of keyed checksums; such a manifest can be named but not stored.",
     FSYNC: "batch (the default) flushes what was written before it is relied upon; off does not.",
     CLONEFILE: "0 copies bytes where the filesystem could share them.",
-    VERIFY_COPIES: "1 hashes local copies, and the objects that links of a tree lead to, once more.",
+    VERIFY_COPIES: "1 hashes a local copy again before it gets its name, and what the links of a tree lead to.",
 }
 
 

@@ -33,8 +33,8 @@ def engine() -> list[Flag]:
             parse=_share,
             variable="SNAPDIR_ADAPTIVE",
             section="Transfer",
-            help="Let requests in flight grow and shrink, and take the share F of what the store can give, above 0 and "
-            "at most 1; alone: 0.8. At most --max-jobs, else --jobs of them, 64 in any case.",
+            help="Leave room for others: find out how many requests in flight make it faster, and use the share F of "
+            "them (above 0, at most 1; alone: 0.8). At most --max-jobs, else --jobs, and 64 in any case.",
         ),
         Setting(
             "--max-jobs",
@@ -42,7 +42,7 @@ def engine() -> list[Flag]:
             parse=whole_number,
             variable="SNAPDIR_MAX_JOBS",
             section="Transfer",
-            help="Requests in flight at most, where they grow and shrink: with --adaptive, or without --jobs.",
+            help="Requests in flight at most where their number adapts: with --adaptive, or without --jobs.",
         ),
         Setting(
             "--memory",

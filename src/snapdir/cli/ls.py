@@ -38,6 +38,7 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
         Flag("-R", "--recursive", is_flag=True, section="Output", help="List everything below, not only one level."),
         *options.output(),
         *options.store(),
+        *options.snapshot("Instead of REF: a snapshot of --store or the cache"),
         *options.cache(),
         *options.engine(),
         *options.rates(),
@@ -47,7 +48,14 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
 )
 @click.pass_obj
 def command(
-    invocation: Invocation, *, ref: str | None, path: str | None, recursive: bool, store: str | None, as_json: bool
+    invocation: Invocation,
+    *,
+    ref: str | None,
+    path: str | None,
+    recursive: bool,
+    store: str | None,
+    snapshot_id: str | None,
+    as_json: bool,
 ) -> None:
     """List the snapshots of a store, or what is in a snapshot.
 
@@ -56,6 +64,10 @@ def command(
     """
     from snapdir.api.refs import parse_ref
 
+    if snapshot_id is not None and path is not None:
+        raise UsageMistake("the argument '--id <ID>' takes the place of REF", click.get_current_context())
+    if snapshot_id is not None:
+        ref, path = str(invocation.full_id(snapshot_id, store=store)), ref
     wanted = ref or required_store(store)
     if not parse_ref(wanted).is_whole_store:
         _list_paths(invocation, wanted, path, recursive=recursive, store=store, as_json=as_json)

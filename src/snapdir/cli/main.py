@@ -64,6 +64,10 @@ HIDDEN = {
 """Verbs that scripts use and the help does not list, with their modules."""
 
 
+MORE = """`snapdir help COMMAND` shows the options of a command, with examples;
+`snapdir man` prints all of it as a manual page, `snapdir defaults` every
+setting as it is here."""
+
 ASKED_BY_SHELL = "_SNAPDIR_COMPLETE"
 """Set by the scripts of ``autocomplete`` when the shell wants to know what may come next."""
 
@@ -105,6 +109,7 @@ class Program(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         write_options(formatter, [*universal(), *information()])
+        formatter.write(f"\n{MORE}\n")
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
         """Run and exit, for whoever calls the group itself; click's own ``main`` would print errors in its words."""

@@ -37,7 +37,8 @@ def command(
 ) -> None:
     """List the snapshots recorded at a location, newest first.
 
-    The location is --location, else the store, whose own history is read too.
+    The location is --location, else the store, whose own history is read too. `snapdir log` also
+    counts what each of them changed.
     """
     if catalog_missing(invocation, store):
         return
