@@ -30,6 +30,21 @@ def test_help_lists_the_verbs_in_their_order_and_only_universal_options() -> Non
     assert run.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("args", "tip"),
+    [
+        (["push", "tree", "s3://b/sets"], "--store"),
+        (["sync", "s3://b/sets", "s3://c/sets"], "--from, --to"),
+        (["verify", ID], "--id"),
+    ],
+    ids=str,
+)
+def test_a_store_or_an_id_in_the_place_of_a_path_is_told_its_options(args: list[str], tip: str) -> None:
+    run = cli(*args)
+    assert (run.code, run.stdout) == (2, "")
+    assert f"\n  tip: stores and snapshots are named by options here: {tip}\n" in run.stderr
+
+
 @pytest.mark.parametrize("args", [["--version"], ["-V"], ["version"]])
 def test_version_is_name_and_number(args: list[str], verbs: FakeVerbs) -> None:  # SURF-02
     assert cli(*args).stdout == "snapdir 1.2.3\n"

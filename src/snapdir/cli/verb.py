@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from snapdir.cli.options import universal
 from snapdir.cli.parameters import BareSetting, Flag, Positional, settings_of
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.cli.usage import UsageMistake, located, write_examples, write_options
+from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 
 if TYPE_CHECKING:
     from snapdir.cli.invocation import Invocation
@@ -60,7 +61,7 @@ class Verb(click.Command):
         with located(ctx):
             rest = super().parse_args(ctx, args)
             if rest and not ctx.resilient_parsing:
-                raise UsageMistake(f"unexpected argument '{rest[0]}' found")
+                raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=_option_for(rest[0], self.params))
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -132,3 +133,15 @@ def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
         write_output(f"{ctx.command_path.replace(' ', '-')} {version()}\n")
         ctx.exit()
+
+
+def _option_for(surplus: str, params: Iterable[click.Parameter]) -> str:
+    """The options that name a store or a snapshot, where that is what stands without one; nothing otherwise."""
+    known = [name for param in params if not getattr(param, "hidden", False) for name in param.opts]
+    if is_hexadecimal(surplus) and len(surplus) == ID_DIGITS:
+        wanted = ["--id"] if "--id" in known else []
+    elif "://" in surplus:
+        wanted = [name for name in ("--store", "--from", "--to") if name in known]
+    else:
+        wanted = []
+    return f"stores and snapshots are named by options here: {', '.join(wanted)}" if wanted else ""
