@@ -111,6 +111,19 @@ async def test_a_cancelled_watcher_stops_the_verb(slow: Slow) -> None:
     assert slow.cleaned_up
 
 
+async def test_a_push_that_has_hashed_everything_is_in_transfer() -> None:
+    async def verb(*, counters: snapdir.Counters) -> None:
+        counters.begin("hashing", files=2, bytes_=100)
+        counters.files_done, counters.bytes_done = 2, 100
+        counters.bytes_to_send, counters.bytes_taken = 80, 20
+        await anyio.sleep_forever()
+
+    async with snapdir.running(verb, counters=snapdir.Counters()) as current:
+        seen = await anext(current)
+        current.cancel()
+    assert (seen.phase, seen.bytes_done, seen.bytes_total, seen.fraction) == ("transfer", 20, 80, 0.25)
+
+
 def test_a_fraction_is_of_bytes_else_of_files_and_unknown_without_a_total() -> None:
     def fraction(**values: int | bool) -> float | None:
         counts = dict.fromkeys(Progress.__slots__, 0) | {"phase": "transfer", "warnings": ()} | values

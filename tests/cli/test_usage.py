@@ -45,6 +45,12 @@ def test_a_store_or_an_id_in_the_place_of_a_path_is_told_its_options(args: list[
     assert f"\n  tip: stores and snapshots are named by options here: {tip}\n" in run.stderr
 
 
+def test_an_option_before_its_command_is_told_where_it_belongs() -> None:
+    run = cli("--store", "./s", "push", "tree")
+    assert (run.code, run.stdout) == (2, "")
+    assert "\n  tip: options of a command stand behind it: snapdir COMMAND --store\n" in run.stderr
+
+
 @pytest.mark.parametrize("args", [["--version"], ["-V"], ["version"]])
 def test_version_is_name_and_number(args: list[str], verbs: FakeVerbs) -> None:  # SURF-02
     assert cli(*args).stdout == "snapdir 1.2.3\n"

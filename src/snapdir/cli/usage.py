@@ -59,7 +59,16 @@ def _in_our_words(error: click.UsageError) -> UsageMistake:
 
 def _unknown_option(error: click.NoSuchOption) -> UsageMistake:
     tip = similar("argument", error.option_name, _option_names(error.ctx))
+    if error.ctx is not None and isinstance(error.ctx.command, click.Group):
+        tip = _behind_a_command(error.ctx, error.ctx.command, error.option_name) or tip
     return UsageMistake(f"unexpected argument '{error.option_name}' found", tip=tip)
+
+
+def _behind_a_command(ctx: click.Context, program: click.Group, name: str) -> str:
+    """Where an option belongs that the program does not know and a command does."""
+    verbs = (program.get_command(ctx, verb) for verb in program.list_commands(ctx))
+    known = any(name in option.opts for verb in verbs if verb is not None for option in verb.params)
+    return f"options of a command stand behind it: snapdir COMMAND {name}" if known else ""
 
 
 def _wrong_use(error: click.BadOptionUsage) -> str:
