@@ -96,3 +96,18 @@ def test_a_store_that_cannot_be_read_is_a_warning(pushed: tuple[str, str]) -> No
     assert pushed[0] in run.stdout
     assert run.stderr.count("warning:") == 1
     assert "/no/such/store" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "advice"),
+    [
+        (["locations", "--location", "nowhere"], ""),
+        (["revisions", "--location", "nowhere"], "; --store names a store whose own history is read too"),
+        (["ancestors", "--id", "0" * 64], "; --store names a store whose own history is read too"),
+    ],
+    ids=str,
+)
+def test_who_watches_is_told_that_there_is_nothing(args: list[str], advice: str, isolated: Path) -> None:
+    assert on_terminal(*args, "--no-progress").drawn == f"nothing is recorded of that{advice}\r\n"
+    assert on_terminal(*args, "-q").drawn == ""
+    assert ok(*args) == Run(0, "", "")

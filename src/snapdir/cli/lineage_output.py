@@ -31,6 +31,7 @@ __all__ = [
 
 NO_LOCATION = "missing --location option"
 GRAPHS = ("dot", "mermaid")
+ASK_A_STORE = "; --store names a store whose own history is read too"
 
 
 def history() -> list[Flag]:
@@ -103,7 +104,14 @@ def catalog_missing(invocation: Invocation, store: str | None = None) -> bool:
     return missing
 
 
+def _say_if_empty(invocation: Invocation, found: Sequence[object], advice: str = "") -> None:
+    """Tell whoever watches a terminal why nothing came; scripts read the exit code and the data."""
+    if not found and invocation.terminal.attended:
+        invocation.terminal.note(f"nothing is recorded of that{advice}")
+
+
 def write_locations(invocation: Invocation, records: Sequence[Record], shape: str) -> None:
+    _say_if_empty(invocation, records)
     if shape == "json":
         write_json_lines({"created_at": r.created_at, "id": r.id, "location": r.location} for r in records)
         return
@@ -112,6 +120,7 @@ def write_locations(invocation: Invocation, records: Sequence[Record], shape: st
 
 
 def write_revisions(invocation: Invocation, records: Sequence[Record], shape: str) -> None:
+    _say_if_empty(invocation, records, ASK_A_STORE)
     if shape == "json":
         write_json_lines(map(_revision, records))
         return
@@ -137,6 +146,7 @@ def _revision_row(record: Record) -> list[Cell]:
 
 def write_lineage(invocation: Invocation, found: Lineage, shape: str) -> None:
     """Print a lineage: as JSON lines, a table, or a graph."""
+    _say_if_empty(invocation, found.relations, ASK_A_STORE)
     if shape in GRAPHS:
         invocation.print(_drawn(found, shape).rstrip("\n"))
     elif shape == "json":
