@@ -55,7 +55,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def manifest(tree: Path, store: RecordingStore, limits: Limits, cache: Path) -> Manifest:
+async def manifest(tree: Path, store: RecordingStore, limits: Limits) -> Manifest:
     await push(tree, Repository(store), options=TreeOptions(), limits=limits, counters=Counters())
     store.calls.clear()
     return await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())

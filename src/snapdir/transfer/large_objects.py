@@ -115,26 +115,30 @@ class LargeObjects:
 
         1 GiB over loopback took 4 streams 0.74 s and 32 streams 0.88: they fight for the interpreter lock.
         """
-        processors = usable_cpus()
-        streams, more = 0, 2 * processors
+        streams = 0
         while not self._all_taken.is_set():
-            for _ in range(min(more, self._most_streams - streams)):
+            more = min(streams or 2 * usable_cpus(), self._most_streams - streams)
+            for _ in range(more):
                 group.start_soon(self._stream)
-                streams += 1
+            streams += more
             if streams == self._most_streams:
                 return
             # New streams look idle until their first bytes are there, which near a server takes one look.
             await self._look()
-            began, worked, looped = time.monotonic(), time.process_time(), time.thread_time()
-            received, more = self._counters.bytes_received, 0
-            while not (more or self._all_taken.is_set()):
-                await self._look()
-                seconds = time.monotonic() - began
-                idle = time.process_time() - worked < (1 - IDLE_SHARE) * processors * seconds
-                # TLS is deciphered in the loop's thread, however many streams there are.
-                idle = idle and time.thread_time() - looped < (1 - IDLE_SHARE) * seconds
-                slow = self._counters.bytes_received - received < SLOW_STREAM_BYTES_PER_SECOND * streams * seconds
-                more = streams if idle and slow else 0
+            await self._wait_for_slow(streams)
+
+    async def _wait_for_slow(self, streams: int) -> None:
+        """Return once so many streams are slow while the processors are idle, or there is nothing more to take."""
+        began, worked, looped = time.monotonic(), time.process_time(), time.thread_time()
+        received, busy_share = self._counters.bytes_received, 1 - IDLE_SHARE
+        while not self._all_taken.is_set():
+            await self._look()
+            seconds = time.monotonic() - began
+            idle = time.process_time() - worked < busy_share * usable_cpus() * seconds
+            # TLS is deciphered in the loop's thread, however many streams there are.
+            idle = idle and time.thread_time() - looped < busy_share * seconds
+            if idle and self._counters.bytes_received - received < SLOW_STREAM_BYTES_PER_SECOND * streams * seconds:
+                return
 
     async def _look(self) -> None:
         with anyio.move_on_after(LOOK_SECONDS):
