@@ -102,6 +102,8 @@ class StoreContract(ReadingContract, UploadContract):
         assert self.get_behind(KEY) != b"late"
 
     async def test_many_writers_do_not_mix_their_data(self, store: Store) -> None:
+        for shard in range(3):  # a folder that two requests make at once costs one of them a 500 from rclone
+            self.put_behind(f"shard{shard}/first", b"")
         async with anyio.create_task_group() as group:
             for number in range(40):
                 group.start_soon(store.write, f"shard{number % 3}/{number}", f"{number} ".encode() * 500)
