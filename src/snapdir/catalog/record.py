@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -131,7 +131,7 @@ def new_record(
     """A record of what happened now, with an id of its own."""
     said = provenance or Provenance()
     return Record(
-        record_id=secrets.token_hex(16),
+        record_id=os.urandom(16).hex(),
         event=event,
         id=str(snapshot_id),
         location=location,

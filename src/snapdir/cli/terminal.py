@@ -6,8 +6,7 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from snapdir.errors import LocalError, without_secrets
 
@@ -23,8 +22,7 @@ class OutputClosed(Exception):
     """Nobody reads standard output any more, as with ``| head -1``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(NamedTuple):
     """The two output streams of one run, as the universal flags want them.
 
     Attributes:

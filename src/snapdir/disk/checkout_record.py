@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -22,8 +20,7 @@ MAX_RECORDS = 2000
 """Above this the older half goes: directories come and go, and nobody tells the cache."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutRecord:
+class CheckoutRecord(NamedTuple):
     """The last checkout into a directory.
 
     Attributes:
@@ -53,9 +50,9 @@ def write_record(cache_dir: Path, record: CheckoutRecord) -> None:
     """
     file = _file(cache_dir, record.directory)
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{secrets.token_hex(8)}.tmp")
+    temporary = file.with_name(f"{os.urandom(8).hex()}.tmp")
     try:
-        temporary.write_text(json.dumps(asdict(record)), encoding="utf-8")
+        temporary.write_text(json.dumps(record._asdict()), encoding="utf-8")
         temporary.replace(file)
     except BaseException:
         with suppress(OSError):

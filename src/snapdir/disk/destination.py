@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from pathlib import Path
 from types import TracebackType
@@ -222,7 +221,7 @@ class Destination:
         replace: bool,
     ) -> None:
         """Publish into a filesystem that is mounted inside the tree: copy beside the target first."""
-        beside = f"{STAGING_NAME}-{secrets.token_hex(8)}"
+        beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
         try:
             copy_across(source, staging, beside, parent, mode)
             try:

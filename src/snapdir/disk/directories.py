@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import threading
 from collections import OrderedDict
@@ -220,7 +219,7 @@ class _Emptied:
     def lift_into(self, top: _Emptied) -> None:
         """Move the subdirectories up, to be removed from there."""
         while self.subdirectories:
-            name = secrets.token_hex(16)
+            name = os.urandom(16).hex()
             os.rename(self.subdirectories.pop(), name, src_dir_fd=self.handle.fd, dst_dir_fd=top.handle.fd)
             top.subdirectories.append(name)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 
 from snapdir.disk.destination import ABSENT
 from snapdir.disk.directories import OpenDirectories, checked_name, remove_tree
@@ -31,7 +30,7 @@ def place_link(directories: OpenDirectories, text: str, names: Names) -> None:
     The directory above must exist.
     """
     # Beside its place rather than in the staging directory, so that a filesystem mounted in the tree is no obstacle.
-    beside = f"{STAGING_NAME}-{secrets.token_hex(8)}"
+    beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
     name = checked_name(names)
     try:
         parent = directories.get(names[:-1]).fd

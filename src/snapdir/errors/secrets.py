@@ -8,14 +8,12 @@ __all__ = ["without_secrets"]
 
 HIDDEN = "…"
 # A secret key may hold slashes, so the userinfo goes up to the @; a colon in the first name says that there is one.
-_USERINFO = re.compile(r"""(?<=://)(?!arn:)[^\s/@:'"]*:[^\s@'"]*@""")
-_PARAMETER = re.compile(
-    r"""(?i)([?&][a-z0-9_-]*(?:token|signature|secret|password|credential|key)[a-z0-9_-]*=)[^\s&'"]+"""
-)
+_USERINFO = r"""(?<=://)(?!arn:)[^\s/@:'"]*:[^\s@'"]*@"""
+_PARAMETER = r"""(?i)([?&][a-z0-9_-]*(?:token|signature|secret|password|credential|key)[a-z0-9_-]*=)[^\s&'"]+"""
 
 
 def without_secrets(text: str) -> str:
     """``text`` with the credentials of every URL in it hidden: userinfo, and what a query names so."""
     if "://" not in text:
         return text
-    return _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", text))
+    return re.sub(_PARAMETER, rf"\1{HIDDEN}", re.sub(_USERINFO, f"{HIDDEN}@", text))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import secrets
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -81,7 +80,7 @@ class KnownSnapshots:
     def remember(self, snapshot_id: SnapshotId, digests: Iterable[str]) -> None:
         """Note that the store has all of a snapshot, and forget all but the latest. What cannot be written is lost."""
         data = b"".join(sorted({bytes.fromhex(digest) for digest in digests}))
-        temporary = self._folder / f"{secrets.token_hex(8)}.tmp"
+        temporary = self._folder / f"{os.urandom(8).hex()}.tmp"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)

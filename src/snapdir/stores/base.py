@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.model.sizes import GIB, MIB, TIB
@@ -31,8 +30,7 @@ __all__ = [
 Buffer = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class FileRange:
+class FileRange(NamedTuple):
     """``length`` bytes of an open file from ``offset``: a body that need not pass through memory.
 
     The descriptor stays open, and is only read with pread or sendfile, until the call it was passed to returns.
@@ -53,8 +51,7 @@ class FileRange:
 Body = Buffer | FileRange
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """What a store says of one key: its size in bytes, and when it was last written (Unix seconds) if it says so."""
 
     key: str
@@ -62,8 +59,7 @@ class ObjectInfo:
     modified_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(NamedTuple):
     """Facts that planners read instead of testing a store's type.
 
     Attributes:

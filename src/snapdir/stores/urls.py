@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from snapdir.errors import InvalidStore
 
@@ -14,8 +14,7 @@ SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class StoreURL:
+class StoreURL(NamedTuple):
     """A store's place, parsed. ``str()`` is its normal form: no trailing slash, nothing percent-decoded.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
@@ -37,7 +36,7 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self.prefix = f"{SCRATCH}{secrets.token_hex(8)}/"
+        self.prefix = f"{SCRATCH}{os.urandom(8).hex()}/"
         self.used = False
         self.leftover = ""
         self._keys: dict[str, None] = {}

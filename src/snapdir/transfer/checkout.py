@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -26,8 +26,7 @@ from snapdir.transfer.survey import refuse_replacing, survey
 __all__ = ["CheckoutOptions", "checkout"]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutOptions:
+class CheckoutOptions(NamedTuple):
     """How a checkout treats its destination.
 
     Attributes:

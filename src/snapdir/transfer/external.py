@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -104,7 +103,7 @@ async def staged(
     Args:
         wanted: The objects to bring. The program is told of no other file.
     """
-    folder = cache_dir / PARTIAL_NAME / f"external-{secrets.token_hex(8)}"
+    folder = cache_dir / PARTIAL_NAME / f"external-{os.urandom(8).hex()}"
     try:
         with local_errors(folder):
             await anyio.to_thread.run_sync(lambda: folder.mkdir(parents=True))

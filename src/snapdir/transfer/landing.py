@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import Protocol
 
 from snapdir.disk.clone import copy_contents
@@ -61,7 +60,7 @@ class TreeLanding:
         self._staging = destination.staging
         self._clone = clone
         self._keep = keep
-        self._token = secrets.token_hex(4)
+        self._token = os.urandom(4).hex()
         self._claimed: set[str] = set()
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from snapdir.model.digest import Digest
 from snapdir.model.entry import Entry
@@ -16,8 +17,7 @@ __all__ = ["Target", "TreePlan", "Wanted", "plan_objects", "plan_tree"]
 PERMISSION_BITS = 0o777
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One place for an object: path components below a destination, and the permission bits to get."""
 
     names: Names

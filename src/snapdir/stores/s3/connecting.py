@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from snapdir.stores.s3.dns import Address, AddressBook
 from snapdir.stores.s3.wire import Connection
@@ -18,8 +18,7 @@ __all__ = ["Endpoint", "open_connection"]
 _DEFAULT_PORTS = {True: 443, False: 80}
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A server: where it is, and whether and how TLS is spoken with it (``ssl_context``)."""
 
     host: str

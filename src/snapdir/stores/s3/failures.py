@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from snapdir.errors import (
     AccessDenied,
@@ -31,8 +31,7 @@ class BodyRefused(TransientStoreError):
     """The bytes that arrived are not the ones that were announced: changed on the way, or changed before they left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request, as its failure names it: ``verb`` such as GET or LIST, ``key`` as the store has it or None."""
 
     target: S3Target
@@ -43,8 +42,7 @@ class Asked:
         return f"{self.verb} {self.target.named(self.key)} at {self.target.place}"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What a service answered instead of doing it.
 
     Attributes:
@@ -236,13 +234,11 @@ def retry_after_seconds(header: str | None) -> float | None:
     return max(0.0, math.ceil(seconds))
 
 
-_SECRETS = re.compile(
-    r"(?i)\?\S+|\b(?:x-amz-[a-z0-9-]+|signature|awsaccesskeyid)\s*[=:]\s*\S+|\bauthorization\s*[=:].*"
-)
+_SECRETS = r"(?i)\?\S+|\b(?:x-amz-[a-z0-9-]+|signature|awsaccesskeyid)\s*[=:]\s*\S+|\bauthorization\s*[=:].*"
 
 
 def cleaned(text: str, length: int = SHOWN_CHARACTERS) -> str:
     """A server's text for a message: no queries or signatures, nothing a terminal would obey, not long."""
     printable = "".join(character if character.isprintable() else " " for character in text[: 4 * length])
-    shown = " ".join(_SECRETS.sub("…", printable).split())
+    shown = " ".join(re.sub(_SECRETS, "…", printable).split())
     return shown if len(shown) <= length else f"{shown[:length]}…"

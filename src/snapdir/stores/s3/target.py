@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from snapdir.errors import InvalidOption, InvalidStore
@@ -29,8 +29,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:._-]+").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class S3Target:
+class S3Target(NamedTuple):
     """A place in a bucket.
 
     Attributes:
@@ -75,7 +74,7 @@ class S3Target:
         if self.endpoint is None and endpoint:
             endpoint = _checked_endpoint(endpoint, "endpoint_url of the AWS profile")
         region = self.region or (_checked_region(region, "region of the AWS profile") if region else DEFAULT_REGION)
-        return replace(self, endpoint=self.endpoint or endpoint or None, region=region)
+        return self._replace(endpoint=self.endpoint or endpoint or None, region=region)
 
     @property
     def is_aws(self) -> bool:

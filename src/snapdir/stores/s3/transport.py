@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import BlockSink
@@ -12,16 +11,14 @@ from snapdir.stores.blocks import BlockSink
 __all__ = ["ListPage", "Transport", "UploadedPart"]
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage:
+class ListPage(NamedTuple):
     """One answer to a listing. ``next_token`` is None on the last page."""
 
     objects: tuple[ObjectInfo, ...]
     next_token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UploadedPart:
+class UploadedPart(NamedTuple):
     """A part that the service holds; ``crc32c`` if it was sent with one."""
 
     number: int

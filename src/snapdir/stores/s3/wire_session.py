@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
@@ -184,7 +183,7 @@ class WireSession:
             return False
         if region == self.target.region:
             return True
-        self.target = replace(self.target, region=region)
+        self.target = self.target._replace(region=region)
         offset = self._signer.clock_offset_seconds
         self._signer = Signer(self._signer.credentials, region)
         self._signer.clock_offset_seconds = offset
