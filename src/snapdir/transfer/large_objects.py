@@ -43,7 +43,7 @@ SLOW_STREAM_BYTES_PER_SECOND = 150 * MIB
 """While so much of the processors' time is left, and a stream brings less, the network is what is waited for, and
 streams are doubled. S3 gives a connection about 80 MB/s; a busy machine looks idle to a process that gets no turn."""
 
-BLOCK_BYTES = 4 * MIB
+BLOCK_BYTES = 2 * MIB
 BESIDE_SMALL_SHARE = 0.5
 """What of the memory they may hold, from their start to their end, while small objects need some as well."""
 LONE_SEGMENT_BYTES = 32 * MIB
