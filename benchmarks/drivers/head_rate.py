@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import sys
 from urllib.parse import urlsplit
 
@@ -12,6 +11,7 @@ import uvloop
 
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import Credentials, Signer, encode_path
+from snapdir.stores.s3.tls import trusted_context
 
 CONNECTIONS = 64
 
@@ -22,7 +22,7 @@ async def ask(endpoint: str, bucket: str, requests: int) -> None:
     signer = Signer(Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]), "us-east-1")
     target = encode_path(f"/{bucket}/head")
     left = iter(range(requests))
-    trusted = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE")) if url.scheme == "https" else None
+    trusted = trusted_context() if url.scheme == "https" else None
     port = url.port or (443 if trusted else 80)
     async with Pool(url.hostname or "", port, ssl_context=trusted, max_connections=CONNECTIONS) as pool:
 

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import os
 import resource
-import ssl
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ import uvloop
 from snapdir.stores.base import FileRange
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import Credentials, Signer, encode_path
+from snapdir.stores.s3.tls import trusted_context
 
 MIB = 1 << 20
 PART_BYTES = 8 * MIB
@@ -35,7 +35,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         url = urlsplit(options.url)
-        context = ssl.create_default_context(cafile=options.ca_file) if url.scheme == "https" else None
+        context = trusted_context() if url.scheme == "https" else None
         port = url.port or (443 if context else 80)
         self.options = options
         self.bucket = url.path.rstrip("/")

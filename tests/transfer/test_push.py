@@ -88,7 +88,7 @@ async def test_a_second_push_from_the_same_machine_takes_one_request(
 async def test_what_changed_since_the_last_push_is_sent_without_a_look_up(
     tmp_path: Path, tree: Path, store: RecordingStore, repository: Repository, limits: Limits, conditional: bool
 ) -> None:
-    store.capabilities = dataclasses.replace(store.capabilities, conditional_write=conditional)
+    store.capabilities = store.capabilities._replace(conditional_write=conditional)
     known = KnownSnapshots(tmp_path / "cache", store.url)
     await push_tree(tree, repository, limits, known=known)
     store.calls.clear()

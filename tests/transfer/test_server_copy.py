@@ -60,8 +60,8 @@ class ServedStore(RecordingStore):
     def __init__(self, service: Service, name: str) -> None:
         super().__init__()
         self.service = service
-        self.capabilities = replace(
-            self.capabilities, copy_service="a service", copy_place=f"{name}/", max_copy_bytes=512 * KIB
+        self.capabilities = self.capabilities._replace(
+            copy_service="a service", copy_place=f"{name}/", max_copy_bytes=512 * KIB
         )
 
     async def copy_from(self, key: str, source: str) -> None:
@@ -149,7 +149,7 @@ async def test_whoever_wants_hashes_gets_them(option: str, tree: Path, limits: L
 
 async def test_stores_of_two_services_send_their_bytes(tree: Path, limits: Limits) -> None:
     source, target = Service().bucket("one"), Service().bucket("other")
-    target.capabilities = replace(target.capabilities, copy_service="another")
+    target.capabilities = target.capabilities._replace(copy_service="another")
     snapshot = await pushed(tree, source)
     await synced(snapshot, source, target, limits)
     assert (target.objects, target.kinds()["copy"]) == (source.objects, 0)
@@ -186,7 +186,7 @@ class CountingStore(StoreWrapper):
 
     @property
     def capabilities(self) -> Capabilities:
-        return replace(self.inner.capabilities, max_copy_bytes=self._max_copy_bytes)
+        return self.inner.capabilities._replace(max_copy_bytes=self._max_copy_bytes)
 
     async def copy_from(self, key: str, source: str) -> None:
         self.calls["copy"] += 1

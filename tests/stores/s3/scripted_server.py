@@ -22,6 +22,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from snapdir.stores.s3.tls import ResumingContext
+
 __all__ = ["CERTIFICATE", "Peer", "ScriptedServer", "answer", "client_tls", "ok", "serve", "server_tls", "until"]
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
@@ -191,6 +193,8 @@ def server_tls() -> ssl.SSLContext:
     return context
 
 
-def client_tls() -> ssl.SSLContext:
+def client_tls() -> ResumingContext:
     """Trusts the test server's certificate, and nothing else."""
-    return ssl.create_default_context(cafile=str(CERTIFICATE))
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(CERTIFICATE)
+    return context

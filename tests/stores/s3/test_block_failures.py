@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from snapdir.stores.s3.connecting import Endpoint, open_connection
+from snapdir.stores.s3.dns import AddressBook
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
 from snapdir.stores.s3.timeouts import Timeouts
@@ -134,23 +136,19 @@ async def test_a_body_that_drips_is_no_stall(tls: bool) -> None:
 
 
 async def test_a_slow_sink_is_no_stall(tls: bool) -> None:
-    connections: list[Connection] = []
-
     def make() -> Connection:
         limits = Timeouts(stall_seconds=30, first_byte_seconds=30)
-        connections.append(Connection("localhost", 1, limits, bytearray(SCRATCH_BYTES), lambda _: None))
-        return connections[-1]
+        return Connection("localhost", 1, limits, bytearray(SCRATCH_BYTES), lambda _: None)
 
     async with serve(answer(ok(CONTENT)), tls=server_tls() if tls else None) as server:
-        context = client_tls() if tls else None
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(make, "127.0.0.1", server.port, ssl=context)
-        (connection,) = connections
+        endpoint = Endpoint("localhost", server.port, client_tls() if tls else None)
+        book = AddressBook(endpoint.host, endpoint.port)
+        connection = await open_connection(endpoint, book, make, connect_seconds=10)
         sink = Held()
         request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, sink, 1 << 30)
         exchange = connection.exchange(request)
         await until(sink.begun.is_set)
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         for waited in (0, 29, 31, 10_000):
             connection.check(now + waited)
         assert not exchange.done()

@@ -13,7 +13,7 @@ import pytest
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.tls import trusted_context
+from snapdir.stores.s3.tls import ResumingContext, trusted_context
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
 from tests.stores.s3.scripted_server import CERTIFICATE, Peer, Script, answer, client_tls, ok, serve, server_tls
 
@@ -191,13 +191,13 @@ async def refused(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("host", "context", "reason"),
     [
-        ("localhost", ssl.create_default_context(), "self.signed certificate"),
+        ("localhost", trusted_context(), "self.signed certificate"),
         ("other.example", client_tls(), "Hostname mismatch.*not valid for 'other.example'"),
     ],
     ids=["untrusted", "another host"],
 )
 async def test_a_certificate_that_is_not_acceptable(
-    host: str, context: ssl.SSLContext, reason: str, open_descriptors: None
+    host: str, context: ResumingContext, reason: str, open_descriptors: None
 ) -> None:
     async with (
         serve(refused, tls=server_tls()) as server,

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from snapdir.stores.s3.dns import Address, AddressBook
+from snapdir.stores.s3.tls import ResumingContext
 from snapdir.stores.s3.wire import Connection
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectTimeout, TLSFailed
 
 __all__ = ["Endpoint", "open_connection"]
 
+NEVER_FULL_BYTES = 1 << 30
 _DEFAULT_PORTS = {True: 443, False: 80}
 
 
@@ -23,7 +25,7 @@ class Endpoint(NamedTuple):
 
     host: str
     port: int
-    ssl_context: ssl.SSLContext | None = None
+    ssl_context: ResumingContext | None = None
 
     @property
     def host_header(self) -> bytes:
@@ -94,14 +96,22 @@ async def _connect(
     # From here on the transport owns the socket, and closes it if the handshake fails or is cancelled.
     if endpoint.ssl_context is None:
         _, connection = await loop.create_connection(make_connection, sock=sock)
-    else:
-        _, connection = await loop.create_connection(
-            make_connection,
-            sock=sock,
-            ssl=endpoint.ssl_context,
-            server_hostname=endpoint.host,
-            ssl_handshake_timeout=connect_seconds,
-        )
+        return connection
+    below, nobody = await loop.create_connection(asyncio.Protocol, sock=sock)
+    transport = await loop.start_tls(
+        below, nobody, endpoint.ssl_context, server_hostname=endpoint.host, ssl_handshake_timeout=connect_seconds
+    )
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError
+    return _ciphered(make_connection(), transport, below)
+
+
+def _ciphered(connection: Connection, transport: asyncio.Transport, below: asyncio.Transport) -> Connection:
+    # Whoever reads past the transport stops the one below it, which must not go on by itself meanwhile.
+    transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]  # as all that start_tls returns
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    connection.ciphered_by(below)
     return connection
 
 

@@ -1,22 +1,28 @@
-"""A long body past a plain transport: received, and consumed, by a thread of its own. Blocking.
+"""A long body past its transport: received, deciphered and consumed by a thread of its own. Blocking.
 
 The same GiB through the loop, with a hop to a thread for every block, costs 1.15 s of CPU where this costs 0.85: each
-hop is a fight for the interpreter lock, which a thread that stays with its body hardly ever needs.
+hop is a fight for the interpreter lock, which a thread that stays with its body hardly ever needs. Over TLS it is
+3.0 s where this takes half of that, and all processors decipher.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import ssl
 from contextlib import suppress
+from typing import NamedTuple
 
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.s3.tls import Cipher
 
-__all__ = ["Drain", "EndedEarly", "Stalled"]
+__all__ = ["CipheredDrain", "Drain", "EndedEarly", "Rest", "Stalled"]
 
 
 WAKE_BYTES = 2048 << 10
 """A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
+
+CIPHERED_BYTES = 256 << 10
 
 
 class EndedEarly(Exception):
@@ -27,25 +33,29 @@ class Stalled(Exception):
     """No byte came for as long as one may wait."""
 
 
-class Drain:
-    """The rest of one body, taken from a duplicate of a connection's socket while its transport does not read.
+class Rest(NamedTuple):
+    """What is still to be consumed of one body.
 
-    Args:
+    Attributes:
         filled: Bytes of the body that are in the sink's block already.
         left: Bytes that are still to come.
         stall_seconds: How long to wait for any of them.
     """
 
-    def __init__(
-        self, original: socket.socket, sink: BlockSink, *, filled: int, left: int, stall_seconds: float
-    ) -> None:
+    sink: BlockSink
+    filled: int
+    left: int
+    stall_seconds: float
+
+
+class Drain:
+    """The rest of one body, taken from a duplicate of a connection's socket while its transport does not read."""
+
+    def __init__(self, original: socket.socket, rest: Rest) -> None:
         family, kind, protocol = original.family, original.type, original.proto
         self._socket = socket.socket(family, kind, protocol, fileno=os.dup(original.fileno()))
-        self._stall_seconds = stall_seconds
-        self._socket.settimeout(stall_seconds)
-        self._sink = sink
-        self._filled = filled
-        self._left = left
+        self._sink, self._filled, self._left, self._stall_seconds = rest
+        self._socket.settimeout(self._stall_seconds)
         self._waking_at = 1
 
     def run(self) -> None:
@@ -78,7 +88,10 @@ class Drain:
                 self._left -= received
 
     def _receive(self, rest: memoryview) -> int:
-        self._wake_at(min(len(rest), WAKE_BYTES))
+        return self._receive_raw(rest, wake_at=min(len(rest), WAKE_BYTES))
+
+    def _receive_raw(self, rest: memoryview, *, wake_at: int) -> int:
+        self._wake_at(wake_at)
         try:
             received = self._socket.recv_into(rest)
         except TimeoutError:
@@ -107,3 +120,41 @@ class Drain:
             self._waking_at = count
             with suppress(OSError):  # stopped: it is shut down
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+
+
+class CipheredDrain(Drain):
+    """The same over TLS: the thread deciphers what it receives.
+
+    Args:
+        cipher: The connection's, which nobody else uses meanwhile.
+    """
+
+    def __init__(self, original: socket.socket, rest: Rest, cipher: Cipher) -> None:
+        super().__init__(original, rest)
+        self._cipher = cipher
+        self._ciphered = memoryview(bytearray(CIPHERED_BYTES))
+
+    def _receive(self, rest: memoryview) -> int:
+        """Deciphered bytes, all that are at hand."""
+        decipher, received = self._cipher.read, 0
+        while received < len(rest):
+            try:
+                with rest[received:] as view:  # nobody may keep it, an error neither
+                    count: int = decipher(len(view), view)  # type: ignore[assignment]
+            except ssl.SSLWantReadError:
+                if received:
+                    break
+                self._take()
+            except ssl.SSLError as error:
+                raise EndedEarly(error.reason or str(error)) from error
+            else:
+                if not count:
+                    raise EndedEarly("closed by the server")
+                received += count
+        return received
+
+    def _take(self) -> None:
+        # Not to wait for more than one byte: a server that ends early says so in a few, and may wait for an answer.
+        count = self._receive_raw(self._ciphered, wake_at=1)
+        with self._ciphered[:count] as ciphered:
+            self._cipher.incoming.write(ciphered)

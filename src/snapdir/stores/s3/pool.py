@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +56,7 @@ class Pool:
         host: str,
         port: int,
         *,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: ResumingContext | None = None,
         max_connections: int = 64,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         resolve: Callable[[str, int], Sequence[Address]] = resolve,
@@ -243,7 +242,7 @@ class Pool:
 
     def _release(self, connection: Connection) -> None:
         context = self._endpoint.ssl_context
-        if connection.exchanges == 1 and isinstance(context, ResumingContext):
+        if connection.exchanges == 1 and context is not None:
             context.session = connection.tls_session  # the server's tickets come behind the handshake
         if not connection.reusable:
             return  # _on_lost will be called for it, or was

@@ -21,13 +21,12 @@ class ResponseReceiver:
     ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
     to its destination, except for what came along with its head.
 
-    A body that goes to a BlockSink comes to a halt with every full block: then ``full_bytes`` says how much is in it,
-    and nothing may be fed before ``emptied()``.
+    A body that goes to a BlockSink comes to a halt with its first bytes: ``in_block`` says where. Somebody else brings
+    the rest, and calls ``drained()``; until then nothing may be fed.
 
     Attributes:
         received: Bytes of the current response, its head and interim responses included.
         continued: The server has said ``100 Continue``.
-        full_bytes: Bytes of a block that waits to be consumed; 0 where none does.
     """
 
     def __init__(self, scratch: bytearray) -> None:
@@ -65,8 +64,7 @@ class ResponseReceiver:
         self._decoder: ChunkedDecoder | None = None
         self._filled = 0
         self._to_come = 0  # of a body of known length, behind the block
-        self._passed = 0  # bytes of the body that left with blocks
-        self.full_bytes = 0
+        self._passed = 0  # bytes of the body that went to a sink
         self.received = 0
         self.continued = False
         self._interim = 0
@@ -109,21 +107,9 @@ class ResponseReceiver:
             return None  # forgotten meanwhile
         filled, to_come = self.in_block
         self.received += to_come
-        self._passed += filled + to_come
-        self._filled = self.full_bytes = 0
+        self._passed = filled + to_come
+        self._filled = 0
         return self._complete(self._response)
-
-    def emptied(self) -> Response | None:
-        """The block was consumed: the response, if that was its end."""
-        self._passed += self.full_bytes
-        self._filled = self.full_bytes = 0
-        if self._response is None or self._into is None:
-            return None  # forgotten meanwhile
-        if not self._to_come:
-            return self._complete(self._response)
-        self._target = self._into[: self._to_come]
-        self._to_come -= len(self._target)
-        return None
 
     def end(self) -> Response | None:
         """The peer has closed in good order: the response, if it is one whose body ends that way."""
@@ -209,11 +195,8 @@ class ResponseReceiver:
         return self._measured(response) if come == len(self._target) else None
 
     def _measured(self, response: Response) -> Response | None:
-        """What was measured out has come: the whole body, or a block of it."""
-        if self._sink is None or not self._filled:
-            return self._complete(response)
-        self.full_bytes = self._filled
-        return None
+        """What was measured out has come: the whole body, unless that goes to a sink."""
+        return self._complete(response) if self._sink is None or not self._filled else None
 
     def _receive_unmeasured(self, response: Response, data: memoryview) -> Response | None:
         if self._decoder is None:

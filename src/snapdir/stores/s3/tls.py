@@ -8,13 +8,24 @@ from typing import Any
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["ResumingContext", "trusted_context"]
+__all__ = ["Cipher", "ResumingContext", "trusted_context"]
+
+
+class Cipher(ssl.SSLObject):
+    """What speaks TLS for one connection.
+
+    Attributes:
+        incoming: Where bytes that came from the peer are put.
+    """
+
+    incoming: ssl.MemoryBIO
 
 
 class ResumingContext(ssl.SSLContext):
     """For connections to one server: each offers the session of an earlier one, which spares it the certificates.
 
-    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one.
+    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one. That
+    is also how somebody else may use that object: see ``Cipher``.
 
     Attributes:
         session: What the next connection offers; None for a full handshake. A server is free not to take it.
@@ -22,8 +33,13 @@ class ResumingContext(ssl.SSLContext):
 
     session: ssl.SSLSession | None = None
 
-    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        return super().wrap_bio(*arguments, **{"session": self.session, **options})
+    sslobject_class = Cipher
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, *arguments: Any, **options: Any) -> Cipher:
+        cipher = super().wrap_bio(incoming, *arguments, **{"session": self.session, **options})
+        assert isinstance(cipher, Cipher)  # noqa: S101 - that is what sslobject_class is for
+        cipher.incoming = incoming
+        return cipher
 
 
 def trusted_context() -> ResumingContext:

@@ -75,7 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._receiver = ResponseReceiver(scratch)
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._plain = True
+        self._ciphered: asyncio.Transport | None = None
         self.reusable = False
         self.exchanges = 0
         self._future: asyncio.Future[Response] | None = None
@@ -91,8 +91,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._plain = transport.get_extra_info("ssl_object") is None
         self.reusable = True
+
+    def ciphered_by(self, transport: asyncio.Transport) -> None:
+        """Know the transport below one that speaks TLS."""
+        self._ciphered = transport
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
@@ -142,7 +145,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.start(head)
 
     def _make_sender(self, transport: asyncio.Transport, body: Body) -> SocketSender | TransportSender:
-        kind = SocketSender if self._plain else TransportSender
+        kind = SocketSender if self._ciphered is None else TransportSender
         return kind(self._loop, self, body, transport)
 
     def _send_held_body(self) -> None:
@@ -203,33 +206,31 @@ class Connection(asyncio.BufferedProtocol):
             return
         if response is not None:
             self._complete(response)
-        elif self._passing is not None and self._transport is not None and self._passing.is_due(self._receiver):
-            self._passing.start(self._transport, self._receiver)
+        elif self._passing is not None and self._transport is not None and self._receiver.in_block != (0, 0):
+            self._passing.start(self._transport, self._ciphered, self._receiver)
         elif self._continue_timer is not None and self._receiver.continued:
             self._send_held_body()
 
     def _make_passing(self, sink: BlockSink) -> BlockPassing:
-        stall_seconds = self._timeouts.stall_seconds
-        return BlockPassing(sink, self._passed, threads=self._threads, plain=self._plain, stall_seconds=stall_seconds)
+        return BlockPassing(sink, self._passed, threads=self._threads, stall_seconds=self._timeouts.stall_seconds)
 
     @property
     def _is_passing(self) -> bool:
         return self._passing is not None and self._passing.busy
 
     def _passed(self, error: BaseException | None, response: Response | None) -> None:
-        """A thread is done with a block of the body, or with all of it."""
+        """A thread is done with the body."""
         self.activity += 1
         if self._future is None:
             return
         if error is not None:
             self._fail(self._passing_failure(error))
             return
-        if self._transport is not None:
-            self._transport.resume_reading()
+        for transport in (self._ciphered, self._transport):
+            if self._transport is not None and transport is not None:
+                transport.resume_reading()
         if response is not None:
             self._complete(response)
-        elif self._transport is None:
-            self._fail(self._lost("closed by the server"))
 
     def _passing_failure(self, error: BaseException) -> BaseException:
         """The wire's word for what ended a drain; what the sink raised is left as it is."""
@@ -251,7 +252,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
         # such a body: over TLS only a length or chunks say where one ends.
-        response = self._receiver.end() if self._future is not None and self._plain else None
+        response = self._receiver.end() if self._future is not None and self._ciphered is None else None
         if response is not None:
             self._complete(response)
         return False  # close the transport
