@@ -39,7 +39,7 @@ MOST_STREAMS = 32
 
 LOOK_SECONDS = 0.015
 IDLE_SHARE = 0.5
-SLOW_STREAM_BYTES_PER_SECOND = 150 * MIB
+SLOW_STREAM_BYTES_PER_SECOND = 100 * MIB
 """While so much of the processors' time is left, and a stream brings less, the network is what is waited for, and
 streams are doubled. S3 gives a connection about 80 MB/s; a busy machine looks idle to a process that gets no turn."""
 
@@ -135,7 +135,7 @@ class LargeObjects:
             await self._look()
             seconds = time.monotonic() - began
             idle = time.process_time() - worked < busy_share * usable_cpus() * seconds
-            # TLS is deciphered in the loop's thread, however many streams there are.
+            # What only this thread can do is not done sooner by more streams.
             idle = idle and time.thread_time() - looped < busy_share * seconds
             if idle and self._counters.bytes_received - received < SLOW_STREAM_BYTES_PER_SECOND * streams * seconds:
                 return
