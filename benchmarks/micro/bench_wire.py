@@ -133,7 +133,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small-only", action="store_true")
     parser.add_argument("--folder", help="where the file to send is made")
-    parser.add_argument("--ca-file")
     parser.add_argument("--access-key", default="bench")
     parser.add_argument("--secret-key", default="bench-secret")
     parser.add_argument("--region", default="us-east-1")

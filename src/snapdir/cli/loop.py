@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TypeVar
 
 __all__ = ["Stopped", "run_to_end"]
@@ -33,15 +34,7 @@ def run_to_end(verb: Callable[[], Awaitable[T]], *, remote: bool = False) -> T:
     """
     import anyio
 
-    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": remote and _has_uvloop()})
-
-
-def _has_uvloop() -> bool:
-    try:
-        import uvloop  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": remote and find_spec("uvloop") is not None})
 
 
 async def _heeding_signals(verb: Callable[[], Awaitable[T]]) -> T:

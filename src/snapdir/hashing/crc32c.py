@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 
 __all__ = ["crc32c", "crc32c_of_range"]
 
@@ -18,14 +19,14 @@ def _load() -> Checksum:
 
     The package itself reads its own metadata and brings a command line: 12 of the 120 ms that a small push takes.
     """
-    package = PathFinder.find_spec("crc32c")
+    package = find_spec("crc32c")
     spec = PathFinder.find_spec("_crc32c", package.submodule_search_locations) if package else None
-    extension = spec.loader.create_module(spec) if spec and spec.loader else None
-    if spec is None or spec.loader is None or extension is None:
+    if spec is None or spec.loader is None:
         import crc32c as whole_package
 
         found: Checksum = whole_package.crc32c
         return found
+    extension = module_from_spec(spec)
     spec.loader.exec_module(extension)
     function: Checksum = extension.crc32c
     return function

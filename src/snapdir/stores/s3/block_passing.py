@@ -11,6 +11,7 @@ from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.draining import CipheredDrain, Drain, Rest
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.receiving import ResponseReceiver
+from snapdir.stores.s3.tls import Cipher
 
 __all__ = ["BlockPassing"]
 
@@ -46,23 +47,17 @@ class BlockPassing:
     def busy(self) -> bool:
         return self._settled is not None
 
-    def start(
-        self, transport: asyncio.Transport, ciphered: asyncio.Transport | None, receiver: ResponseReceiver
-    ) -> None:
-        """Stop reading, and let a thread work.
-
-        Args:
-            ciphered: The transport below ``transport``, where that speaks TLS.
-        """
+    def start(self, transport: asyncio.Transport, cipher: Cipher | None, receiver: ResponseReceiver) -> None:
+        """Stop reading, and let a thread work. ``cipher`` is what speaks TLS for ``transport``, if anything does."""
         transport.pause_reading()
         filled, left = receiver.in_block
         body = Rest(self._sink, filled, left, self._stall_seconds)
         original = transport.get_extra_info("socket")
-        if ciphered is None:
+        if cipher is None:
             self._drain = Drain(original, body)
         else:
-            ciphered.pause_reading()
-            self._drain = CipheredDrain(original, body, transport.get_extra_info("ssl_object"))
+            cipher.below.pause_reading()
+            self._drain = CipheredDrain(original, body, cipher)
         loop = asyncio.get_running_loop()
         self._settled = loop.create_future()
         # Not at once: what has called the connection may still be busy with the TLS of these very bytes.

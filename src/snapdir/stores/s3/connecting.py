@@ -103,15 +103,12 @@ async def _connect(
     )
     if transport is None or transport.is_closing():
         raise ConnectionResetError
-    return _ciphered(make_connection(), transport, below)
-
-
-def _ciphered(connection: Connection, transport: asyncio.Transport, below: asyncio.Transport) -> Connection:
     # Whoever reads past the transport stops the one below it, which must not go on by itself meanwhile.
-    transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]  # as all that start_tls returns
+    transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]  # all that start_tls gives has it
+    transport.get_extra_info("ssl_object").below = below
+    connection = make_connection()
     transport.set_protocol(connection)
     connection.connection_made(transport)
-    connection.ciphered_by(below)
     return connection
 
 

@@ -23,6 +23,7 @@ WAKE_BYTES = 2048 << 10
 """A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
 
 CIPHERED_BYTES = 256 << 10
+"""What a thread takes at once before it deciphers that."""
 
 
 class EndedEarly(Exception):

@@ -64,7 +64,6 @@ class ResponseReceiver:
         self._decoder: ChunkedDecoder | None = None
         self._filled = 0
         self._to_come = 0  # of a body of known length, behind the block
-        self._passed = 0  # bytes of the body that went to a sink
         self.received = 0
         self.continued = False
         self._interim = 0
@@ -107,8 +106,7 @@ class ResponseReceiver:
             return None  # forgotten meanwhile
         filled, to_come = self.in_block
         self.received += to_come
-        self._passed = filled + to_come
-        self._filled = 0
+        self._filled = filled + to_come
         return self._complete(self._response)
 
     def end(self) -> Response | None:
@@ -219,7 +217,7 @@ class ResponseReceiver:
         self._filled = filled
 
     def _complete(self, response: Response) -> Response:
-        response.received = self._passed + self._filled
+        response.received = self._filled
         if self._into is None:
             response.body = bytes(self._collected)
             self._collected = bytearray()

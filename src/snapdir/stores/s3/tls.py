@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from typing import Any
@@ -12,20 +13,22 @@ __all__ = ["Cipher", "ResumingContext", "trusted_context"]
 
 
 class Cipher(ssl.SSLObject):
-    """What speaks TLS for one connection.
+    """What speaks TLS for one connection. Somebody else may use it while both transports of that do not read.
 
     Attributes:
         incoming: Where bytes that came from the peer are put.
+        below: The transport that receives them.
     """
 
     incoming: ssl.MemoryBIO
+    below: asyncio.Transport
 
 
 class ResumingContext(ssl.SSLContext):
     """For connections to one server: each offers the session of an earlier one, which spares it the certificates.
 
-    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one. That
-    is also how somebody else may use that object: see ``Cipher``.
+    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one, and
+    be a ``Cipher``.
 
     Attributes:
         session: What the next connection offers; None for a full handshake. A server is free not to take it.

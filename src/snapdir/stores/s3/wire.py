@@ -31,6 +31,7 @@ from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
 from snapdir.stores.s3.receiving import ResponseReceiver
 from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.tls import Cipher
 from snapdir.stores.s3.wire_errors import (
     BodyTruncated,
     BodyUnreadable,
@@ -75,7 +76,7 @@ class Connection(asyncio.BufferedProtocol):
         self._receiver = ResponseReceiver(scratch)
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._ciphered: asyncio.Transport | None = None
+        self._cipher: Cipher | None = None
         self.reusable = False
         self.exchanges = 0
         self._future: asyncio.Future[Response] | None = None
@@ -91,17 +92,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._cipher = transport.get_extra_info("ssl_object")
         self.reusable = True
-
-    def ciphered_by(self, transport: asyncio.Transport) -> None:
-        """Know the transport below one that speaks TLS."""
-        self._ciphered = transport
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
         """What a later connection may go on from; None over plain TCP."""
-        tls = None if self._transport is None else self._transport.get_extra_info("ssl_object")
-        return None if tls is None else tls.session
+        return None if self._transport is None or self._cipher is None else self._cipher.session
 
     # A request leaves
 
@@ -145,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.start(head)
 
     def _make_sender(self, transport: asyncio.Transport, body: Body) -> SocketSender | TransportSender:
-        kind = SocketSender if self._ciphered is None else TransportSender
+        kind = SocketSender if self._cipher is None else TransportSender
         return kind(self._loop, self, body, transport)
 
     def _send_held_body(self) -> None:
@@ -207,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
         if response is not None:
             self._complete(response)
         elif self._passing is not None and self._transport is not None and self._receiver.in_block != (0, 0):
-            self._passing.start(self._transport, self._ciphered, self._receiver)
+            self._passing.start(self._transport, self._cipher, self._receiver)
         elif self._continue_timer is not None and self._receiver.continued:
             self._send_held_body()
 
@@ -226,9 +223,10 @@ class Connection(asyncio.BufferedProtocol):
         if error is not None:
             self._fail(self._passing_failure(error))
             return
-        for transport in (self._ciphered, self._transport):
-            if self._transport is not None and transport is not None:
-                transport.resume_reading()
+        if self._transport is not None:
+            if self._cipher is not None:
+                self._cipher.below.resume_reading()
+            self._transport.resume_reading()
         if response is not None:
             self._complete(response)
 
@@ -252,7 +250,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
         # such a body: over TLS only a length or chunks say where one ends.
-        response = self._receiver.end() if self._future is not None and self._ciphered is None else None
+        response = self._receiver.end() if self._future is not None and self._cipher is None else None
         if response is not None:
             self._complete(response)
         return False  # close the transport
