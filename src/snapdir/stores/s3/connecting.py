@@ -104,7 +104,7 @@ async def _connect(
     if transport is None or transport.is_closing():
         raise ConnectionResetError
     # Whoever reads past the transport stops the one below it, which must not go on by itself meanwhile.
-    transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]  # all that start_tls gives has it
+    transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]
     transport.get_extra_info("ssl_object").below = below
     connection = make_connection()
     transport.set_protocol(connection)
