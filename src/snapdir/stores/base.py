@@ -74,6 +74,7 @@ class Capabilities(NamedTuple):
             name; empty where nothing does.
         copy_place: What a key of this store begins with in that service.
         max_copy_bytes: Largest object of one ``copy_from``, and range of one ``copy_part``.
+        ciphered: What a reader receives is deciphered by this process, and costs it more CPU.
     """
 
     max_concurrency: int = 64
@@ -86,6 +87,7 @@ class Capabilities(NamedTuple):
     copy_service: str = ""
     copy_place: str = ""
     max_copy_bytes: int = GIB
+    ciphered: bool = False
 
 
 class Upload(Protocol):
