@@ -1,9 +1,9 @@
 """Request bodies, and the two ways they leave: through the kernel (plain TCP) or through a TLS transport.
 
 Both senders are driven by the event loop, send nothing after ``stop()``, and report to the connection that owns them.
-A file that is in the page cache is sent from the loop; one that is not is read by a thread, so that a slow disk does
-not hold the loop up. (1 GiB dropped from the cache, 8 connections: the longest pause of the loop was 75 ms without the
-thread and 13 ms with it, for 0.29 and 0.49 s of CPU.)
+A file that is in memory (page cache, tmpfs) is sent from the loop; one that is not is read by a thread, so that a slow
+disk does not hold the loop up. (1 GiB dropped from the cache, 8 connections: the longest pause of the loop was 75 ms
+without the thread and 13 ms with it, for 0.29 and 0.49 s of CPU.)
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from os import posix_fadvise, sendfile  # by name: a check for blocking calls need not look; see _in_page_cache
+from os import posix_fadvise, sendfile  # by name: a check for blocking calls need not look; see is_at_hand
 from typing import Protocol
 
+from snapdir.disk.page_cache import is_at_hand, read_at_hand
 from snapdir.stores.base import Body, FileRange, body_length
 
 __all__ = [
@@ -30,8 +31,6 @@ __all__ = [
 # A sendfile of 4 MiB takes the loop 0.8 ms and is what a full-grown socket buffer holds; in calls of 1 MiB the same
 # GiB costs 1.3 to 1.7 times the CPU.
 SENDFILE_BYTES = 4 << 20
-# Pages are probed this far apart before a sendfile: 16 probes of 0.7 µs for 4 MiB. Holes between are one short read.
-PROBE_BYTES = 256 << 10
 # Seven TLS records: 0.62 s of CPU a GiB of a file, where 256 KiB take 0.8 and 1 MiB takes 1.5, since what is larger
 # than 128 KiB comes from mmap and pays for its pages each time. Some of them, then others have their turn.
 BLOCK_BYTES = 112 << 10
@@ -59,13 +58,9 @@ class UnexpectedEnd(Exception):
 
 
 def read_small(body: FileRange) -> bytes | None:
-    """The bytes of a small range if they are at hand in the page cache, else None. Never waits for a disk."""
+    """The bytes of a small range if they are at hand in memory, else None. Never waits for a disk."""
     block = bytearray(body.length)
-    try:
-        count = os.preadv(body.fd, [block], body.offset, os.RWF_NOWAIT)
-    except OSError:
-        return None
-    return bytes(block) if count == body.length else None
+    return bytes(block) if read_at_hand(body.fd, body.offset, block) else None
 
 
 class Sender:
@@ -174,7 +169,7 @@ class SocketSender(Sender):
             self._sent_some(self._socket.send(self._memory[self.sent : self.sent + SENDFILE_BYTES]))
             return
         offset, length = file.offset + self.sent, min(self.length - self.sent, SENDFILE_BYTES)
-        if _in_page_cache(file.fd, offset, length):
+        if is_at_hand(file.fd, offset, length):
             self._sent_some(sendfile(self._socket.fileno(), file.fd, offset, length))
             return
         if self._watching:
@@ -278,11 +273,7 @@ class TransportSender(Sender):
             return self._memory[self.sent : self.sent + BLOCK_BYTES]
         # A new block each time: a transport may keep what it is given, so a buffer could not be used again.
         offset, block = file.offset + self.sent, bytearray(min(self.length - self.sent, BLOCK_BYTES))
-        try:
-            count = os.preadv(file.fd, [block], offset, os.RWF_NOWAIT)
-        except OSError:
-            count = -1  # not in the page cache, or not to be known, or unreadable: the thread will say
-        if count == len(block):
+        if read_at_hand(file.fd, offset, block):
             return memoryview(block)
         self._reading = True
         future = self._loop.run_in_executor(None, os.pread, file.fd, len(block), offset)
@@ -308,18 +299,6 @@ class TransportSender(Sender):
             self._moved(len(block))
             if self.done:
                 self._finish()
-
-
-def _in_page_cache(fd: int, offset: int, length: int) -> bool:
-    """Whether a sendfile of this range will find its pages in memory; False where that cannot be known (tmpfs, NFS)."""
-    probe = [bytearray(1)]
-    try:
-        for at in range(offset, offset + length, PROBE_BYTES):
-            os.preadv(fd, probe, at, os.RWF_NOWAIT)
-        os.preadv(fd, probe, offset + length - 1, os.RWF_NOWAIT)
-    except OSError:
-        return False
-    return True
 
 
 def _sendfile_from_disk(to: int, fd: int, offset: int, length: int) -> int:
