@@ -1,5 +1,6 @@
 """The program: ``snapdir``, and ``python -m snapdir``."""
 
+import gc
 import signal
 from typing import NoReturn
 
@@ -13,6 +14,9 @@ def main() -> NoReturn:
     or get lost) and once the verb is done.
     """
     _end_at_interrupt()
+    # A snapshot is millions of small tuples without cycles; looking through them again and again costs a tenth of the
+    # CPU of `snapdir id` on 200,000 files. What is imported now has none either.
+    gc.set_threshold(100_000, 20, 100)
     from snapdir.cli.main import main as run_command
 
     try:

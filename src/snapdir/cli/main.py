@@ -139,9 +139,6 @@ def root(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """The console script."""
-    # A snapshot is millions of small tuples without cycles; looking through them again and again costs a tenth of the
-    # CPU of `snapdir id` on 200,000 files.
-    gc.set_threshold(100_000, 20, 100)
     asked = os.environ.get(ASKED_BY_SHELL)
     if asked:
         from snapdir.cli.completion import answer
