@@ -15,7 +15,7 @@ def main() -> NoReturn:
     """
     _end_at_interrupt()
     # A snapshot is millions of small tuples without cycles; looking through them again and again costs a tenth of the
-    # CPU of `snapdir id` on 200,000 files. What is imported now has none either.
+    # CPU of `snapdir id` on 200,000 files. What is imported now is no garbage either.
     gc.set_threshold(100_000, 20, 100)
     from snapdir.cli.main import main as run_command
 

@@ -72,3 +72,17 @@ def test_importing_it_brings_no_library_of_any_store() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("endpoint", "encrypted"), [("http://127.0.0.1:9", False), ("https://127.0.0.1:9", True)])
+async def test_a_store_says_whether_its_bodies_are_decrypted_here(
+    endpoint: str, encrypted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    for transport, expected in (("", encrypted), ("aiobotocore", False)):
+        monkeypatch.setenv("SNAPDIR_S3_TRANSPORT", transport)
+        async with open_store("s3://bucket/prefix", StoreSettings()) as store:
+            assert store.capabilities.encrypted == expected

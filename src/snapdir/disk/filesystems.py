@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["filesystem_of", "is_in_memory", "is_on_local_filesystem", "memory_devices"]
+__all__ = ["devices_of", "filesystem_of", "is_on_local_filesystem", "memory_devices"]
 
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"})
 IN_MEMORY = frozenset({"ramfs", "tmpfs"})
@@ -15,49 +16,55 @@ MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
+class Mount(NamedTuple):
+    """One line of a mountinfo file: the device (``st_dev``), where it is, and the type of the filesystem."""
+
+    device: int
+    point: str
+    kind: str
+
+
 def is_on_local_filesystem(path: str | os.PathLike[str]) -> bool:
     """Whether only processes of this host can have ``path`` open; False where that is not known."""
-    try:
-        mounts = MOUNTS.read_text(errors="surrogateescape")
-    except OSError:
-        return False
-    return filesystem_of(os.path.realpath(path), mounts) in LOCAL
+    return filesystem_of(os.path.realpath(path), _mounts_here()) in LOCAL
 
 
-def is_in_memory(fd: int) -> bool:
-    """Whether an open file has no disk under it; False where that is not known, as with what was mounted just now.
-
-    Safe in a loop: the list of mounts, which is read once, comes from the kernel's memory.
-    """
-    return os.fstat(fd).st_dev in _memory_devices_here()
-
-
-@cache
-def _memory_devices_here() -> frozenset[int]:
-    try:
-        return memory_devices(MOUNTS.read_text(errors="surrogateescape"))
-    except OSError:
-        return frozenset()
-
-
-def memory_devices(mounts: str) -> frozenset[int]:
-    """The devices (``st_dev``) of filesystems that are held in memory, by the text of a mountinfo file."""
-    found = set[int]()
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        if after.split(" ")[0] in IN_MEMORY:
-            major, _, minor = before.split(" ")[2].partition(":")
-            found.add(os.makedev(int(major), int(minor)))
-    return frozenset(found)
+def memory_devices() -> frozenset[int]:
+    """The devices (``st_dev``) of filesystems in memory, as far as is known. What is there may be swapped out."""
+    return devices_of(IN_MEMORY, _mounts_here())
 
 
 def filesystem_of(path: str, mounts: str) -> str:
     """The type of the filesystem that holds the absolute ``path``, by the text of a mountinfo file; empty if none."""
     deepest, found = -1, ""
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        point = _ESCAPED.sub(lambda digits: chr(int(digits[1], 8)), before.split(" ")[4]).rstrip("/")
+    for mount in _parsed(mounts):
+        point = mount.point.rstrip("/")
         # Of several at one place the last is on top.
         if len(point) >= deepest and (path == point or path.startswith(f"{point}/")):
-            deepest, found = len(point), after.split(" ")[0]
+            deepest, found = len(point), mount.kind
     return found
+
+
+def devices_of(kinds: frozenset[str], mounts: str) -> frozenset[int]:
+    """The devices of all filesystems of these types, by the text of a mountinfo file."""
+    return frozenset(mount.device for mount in _parsed(mounts) if mount.kind in kinds)
+
+
+def _mounts_here() -> str:
+    try:
+        return os.fsdecode(MOUNTS.read_bytes())
+    except OSError:
+        return ""
+
+
+def _parsed(mounts: str) -> Iterator[Mount]:
+    """What can be understood. A name may hold any other end of a line: the kernel escapes only this one."""
+    for line in mounts.split("\n"):
+        before, _, after = line.partition(" - ")
+        try:
+            _, _, device, _, point, *_ = before.split(" ")
+            major, minor = map(int, device.split(":"))
+            number = os.makedev(major, minor)
+        except (ValueError, OverflowError):
+            continue
+        yield Mount(number, _ESCAPED.sub(lambda digits: chr(int(digits[1], 8)), point), after.split(" ")[0])

@@ -39,6 +39,8 @@ class FileRange(NamedTuple):
         crc32c: CRC32C of exactly these bytes, from the pass that hashed them; None where it is not known.
         check: Raises InFluxError if the file is no longer the one that was hashed. A store that can look before it
             publishes (a local one) calls it in between; others leave that to the caller.
+        in_memory: No read of it waits for a disk, as far as is known (a tmpfs may be swapped out), which a tmpfs itself
+            does not tell.
     """
 
     fd: int
@@ -46,6 +48,7 @@ class FileRange(NamedTuple):
     length: int
     crc32c: int | None = None
     check: Callable[[], None] | None = None
+    in_memory: bool = False
 
 
 Body = Buffer | FileRange
@@ -74,7 +77,8 @@ class Capabilities(NamedTuple):
             name; empty where nothing does.
         copy_place: What a key of this store begins with in that service.
         max_copy_bytes: Largest object of one ``copy_from``, and range of one ``copy_part``.
-        ciphered: What a reader receives is deciphered by this process, and costs it more CPU.
+        encrypted: The thread that passes a long body to its BlockSink decrypts it as well, and holds 0.6 MiB
+            for that; a small block is the better one then.
     """
 
     max_concurrency: int = 64
@@ -87,7 +91,7 @@ class Capabilities(NamedTuple):
     copy_service: str = ""
     copy_place: str = ""
     max_copy_bytes: int = GIB
-    ciphered: bool = False
+    encrypted: bool = False
 
 
 class Upload(Protocol):

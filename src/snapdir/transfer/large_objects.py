@@ -40,9 +40,9 @@ MOST_STREAMS = 32
 LOOK_SECONDS = 0.015
 
 STREAM_BYTES = 2 * MIB
-"""What a stream holds: one block, or over TLS a smaller one beside what is to be deciphered."""
-CIPHERED_BLOCK_BYTES = STREAM_BYTES // 4
-"""It stays in the processor's cache until it is hashed and written: 1.75 s of CPU for 1 GiB instead of 1.95."""
+"""What a stream holds at most: one block, or over TLS a smaller one beside what is to be decrypted."""
+ENCRYPTED_BLOCK_BYTES = STREAM_BYTES // 4
+"""It stays in the processor's cache until it is hashed and written: a tenth less CPU than with 2 MiB."""
 BESIDE_SMALL_SHARE = 0.5
 """What of the memory they may hold, from their start to their end, while small objects need some as well."""
 LONE_SEGMENT_BYTES = 32 * MIB
@@ -57,7 +57,7 @@ class Damaged(NamedTuple):
 
 
 class LargeObjects:
-    """Brings objects of known size within one transfer's memory: a block a stream.
+    """Brings objects of known size within one transfer's memory: STREAM_BYTES a stream.
 
     Args:
         beside_small: Small objects are received meanwhile, within the same memory.
@@ -81,7 +81,7 @@ class LargeObjects:
         streams = limits.jobs or min(MOST_STREAMS, source.objects.capabilities.max_concurrency)
         share = BESIDE_SMALL_SHARE if beside_small else 1
         self._most_streams = max(1, min(streams, int(share * limits.memory_bytes) // STREAM_BYTES))
-        self._ciphered = source.objects.capabilities.ciphered
+        self._encrypted = source.objects.capabilities.encrypted
         self._waiting: deque[Wanted] = deque()
         self._open: list[Assembly] = []
         self._opening = 0
@@ -111,13 +111,12 @@ class LargeObjects:
         return self._damaged
 
     async def _start_streams(self, group: TaskGroup) -> None:
-        """Two streams a processor, which is the best where the network is faster; more while it is not.
+        """Two streams a processor, over TLS one, which is the best where the network is faster; more while it is not.
 
-        1 GiB over loopback took 4 streams 0.90 s, 2 streams 0.95, and 32 streams 1.2 times what 4 take: they fight for
-        the interpreter lock. Over TLS, where a thread takes it for every 16 KiB, 4 streams took 2.18 s and 2 took 1.99,
-        with 2.24 and 1.98 s of CPU.
+        On two processors 1 GiB over loopback took 2 streams 1.05 and 32 streams 1.2 times as long as 4: they fight for
+        the interpreter lock. Over TLS, where a thread takes it for every 16 KiB, 2 streams took 0.91 of the time of 4.
         """
-        first = usable_cpus() * (1 if self._ciphered else 2)
+        first = usable_cpus() * (1 if self._encrypted else 2)
         streams = 0
         while not self._all_taken.is_set():
             more = min(streams or first, self._most_streams - streams)
@@ -134,7 +133,7 @@ class LargeObjects:
         while not self._all_taken.is_set():
             with anyio.move_on_after(LOOK_SECONDS):
                 await self._all_taken.wait()
-            if pace.is_slow(Moment.now(self._counters.bytes_received)):
+            if not self._all_taken.is_set() and pace.observe(Moment.now(self._counters.bytes_received)):
                 return
 
     async def _stream(self) -> None:
@@ -142,7 +141,7 @@ class LargeObjects:
         if assembly is None:
             return
         async with self._memory.share(STREAM_BYTES):
-            block = memoryview(bytearray(CIPHERED_BLOCK_BYTES if self._ciphered else STREAM_BYTES))
+            block = memoryview(bytearray(ENCRYPTED_BLOCK_BYTES if self._encrypted else STREAM_BYTES))
             while assembly is not None:
                 if assembly.has_missing:
                     await self._bring(assembly, block)

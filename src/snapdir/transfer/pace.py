@@ -10,39 +10,39 @@ from snapdir.model.sizes import MIB
 __all__ = ["Moment", "Pace"]
 
 IDLE_SHARE = 0.5
+"""While so much of the processors' time is left, something else is waited for."""
 SLOW_STREAM_BYTES_PER_SECOND = 100 * MIB
-"""While so much of the processors' time is left, and a stream brings less, the network is what is waited for. S3 gives
-a connection about 80 MB/s; a busy machine looks idle to a process that gets no turn."""
+"""It is the network where a stream brings less: a busy machine looks idle to a process that gets no turn. S3 gives a
+connection about 80 MB/s."""
 
-GROWTH = 1.5
-"""New streams look idle until their first bytes are there: while each look sees so much more than the one before,
-nothing can be said. Over TLS to a server on the same machine that lasts 50 ms, and streams were doubled in vain: 2.30 s
-of CPU for 1 GiB instead of 2.02."""
+GROWTH_FACTOR = 1.5
+"""While bytes have begun to come, and each look sees so much more of them than the one before, nothing can be said.
+Over TLS to a server on the same machine that lasts 50 ms, and streams were doubled in vain: a tenth more CPU. A server
+that is so far that no byte comes for two looks is slow."""
 
 
 class Moment(NamedTuple):
     """What one process has done so far.
 
     Attributes:
-        clock: Seconds.
-        worked: Seconds of CPU, of all threads.
-        looped: Seconds of CPU, of the thread that asks.
-        received: Bytes.
+        cpu_seconds: Of all threads.
+        loop_cpu_seconds: Of the thread that asks.
     """
 
-    clock: float
-    worked: float
-    looped: float
-    received: int
+    clock_seconds: float
+    cpu_seconds: float
+    loop_cpu_seconds: float
+    received_bytes: int
 
     @classmethod
-    def now(cls, received: int) -> Moment:
+    def now(cls, received_bytes: int) -> Moment:
         """This one, in the thread of the loop."""
-        return cls(time.monotonic(), time.process_time(), time.thread_time(), received)
+        return cls(time.monotonic(), time.process_time(), time.thread_time(), received_bytes)
 
-    def rate_since(self, before: Moment) -> float:
-        """Bytes a second."""
-        return (self.received - before.received) / (self.clock - before.clock)
+    def bytes_per_second_since(self, before: Moment) -> float:
+        """Of what was received; 0 where no time has passed."""
+        seconds = self.clock_seconds - before.clock_seconds
+        return (self.received_bytes - before.received_bytes) / seconds if seconds > 0 else 0.0
 
 
 class Pace:
@@ -55,19 +55,19 @@ class Pace:
         self._last_rate: float | None = None
         self._steady: Moment | None = None
 
-    def is_slow(self, now: Moment) -> bool:
-        """The network is what is waited for, as far as has been seen. Asked from time to time; never so at first."""
+    def observe(self, now: Moment) -> bool:
+        """Take in one more moment: whether by now the network is what is waited for. Never so at first."""
         if self._steady is None:
-            self._grow(now)
+            self._await_steady(now)
             return False
-        seconds = now.clock - self._steady.clock
-        idle = now.worked - self._steady.worked < (1 - IDLE_SHARE) * seconds * self._cpus
+        seconds = now.clock_seconds - self._steady.clock_seconds
+        idle = now.cpu_seconds - self._steady.cpu_seconds < (1 - IDLE_SHARE) * seconds * self._cpus
         # What only the loop's thread can do is not done sooner by more streams.
-        idle = idle and now.looped - self._steady.looped < (1 - IDLE_SHARE) * seconds
-        return idle and now.rate_since(self._steady) < SLOW_STREAM_BYTES_PER_SECOND * self._streams
+        idle = idle and now.loop_cpu_seconds - self._steady.loop_cpu_seconds < (1 - IDLE_SHARE) * seconds
+        return idle and now.bytes_per_second_since(self._steady) < SLOW_STREAM_BYTES_PER_SECOND * self._streams
 
-    def _grow(self, now: Moment) -> None:
-        before, self._last_rate = self._last_rate, now.rate_since(self._last)
-        if before is not None and self._last_rate <= GROWTH * before:
+    def _await_steady(self, now: Moment) -> None:
+        before, self._last_rate = self._last_rate, now.bytes_per_second_since(self._last)
+        if before is not None and self._last_rate <= GROWTH_FACTOR * before:
             self._steady = self._last
         self._last = now

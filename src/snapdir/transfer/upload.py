@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from snapdir.disk.filesystems import memory_devices
 from snapdir.errors import InFluxError, local_errors
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
@@ -63,6 +64,7 @@ class Uploader:
         self._capabilities = to.objects.capabilities
         self._batch = to.objects.batch_writer()
         self.memory = Budget(limits.memory_bytes)
+        self._memory_devices: frozenset[int] | None = None
         self._hashing = anyio.CapacityLimiter(limits.hashers)
         self.workers = limits.workers(self._capabilities.max_concurrency)
 
@@ -127,16 +129,16 @@ class Uploader:
             descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             part_bytes = self._part_bytes(source.content_bytes)
-            hashed = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
-            if hashed.checksum not in seen:
-                seen.add(hashed.checksum)
-                await self._send_large(hashed, descriptor, part_bytes)
+            body = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
+            if body.hashed.checksum not in seen:
+                seen.add(body.hashed.checksum)
+                await self._send_large(body, part_bytes)
         except Exception as error:
             error.add_note(f"while uploading {source.file}")
             raise
         finally:
             os.close(descriptor)
-        return hashed.entry
+        return body.hashed.entry
 
     def _part_bytes(self, size: int) -> int:
         """Bytes of a part; the whole of an object that goes in one piece."""
@@ -144,22 +146,26 @@ class Uploader:
             return max(size, 1)
         return part_size(size, self._limits.part_bytes, self._capabilities)
 
-    def _hash(self, source: SourceFile, descriptor: int, part_bytes: int) -> HashedFile:
+    def _hash(self, source: SourceFile, descriptor: int, part_bytes: int) -> _FileBody:
         def count(length: int) -> None:
             self._counters.bytes_done += length
 
         checksum = crc32c if self._capabilities.remote else None
         hashed = hash_large_file(source, part_bytes=part_bytes, crc32c=checksum, on_bytes=count, descriptor=descriptor)
         self._counters.files_done += 1
-        return hashed
+        return _FileBody(hashed, descriptor, in_memory=self._capabilities.remote and self._is_in_memory(descriptor))
 
-    async def _send_large(self, hashed: HashedFile, descriptor: int, part_bytes: int) -> None:
-        digest = Digest(hashed.checksum)
-        size = hashed.source.content_bytes
+    def _is_in_memory(self, descriptor: int) -> bool:
+        if self._memory_devices is None:
+            self._memory_devices = memory_devices()
+        return os.fstat(descriptor).st_dev in self._memory_devices
+
+    async def _send_large(self, body: _FileBody, part_bytes: int) -> None:
+        digest = Digest(body.hashed.checksum)
+        size = body.hashed.source.content_bytes
         if await self._is_present(digest, size):
             return
         self._counters.bytes_to_send += size
-        body = _FileBody(hashed, descriptor)
         if part_bytes >= size:
             await self._write_range(digest, body, Part(1, 0, size))
         else:
@@ -233,16 +239,17 @@ class Uploader:
 class _FileBody:
     """An open file that was hashed, as ranges."""
 
-    def __init__(self, hashed: HashedFile, descriptor: int) -> None:
-        self._hashed = hashed
+    def __init__(self, hashed: HashedFile, descriptor: int, *, in_memory: bool) -> None:
+        self.hashed = hashed
         self._descriptor = descriptor
+        self._in_memory = in_memory
 
     def range_of(self, part: Part) -> FileRange:
-        crcs = self._hashed.part_crc32c
+        crcs = self.hashed.part_crc32c
         crc = crcs[part.number - 1] if crcs else None
-        return FileRange(self._descriptor, part.offset, part.length, crc, self.check)
+        return FileRange(self._descriptor, part.offset, part.length, crc, self.check, self._in_memory)
 
     def check(self) -> None:
         """Raise InFluxError if the file is no longer the one that was hashed."""
-        if identity_of(os.fstat(self._descriptor)) != self._hashed.source.identity:
-            raise InFluxError(self._hashed.source.file)
+        if identity_of(os.fstat(self._descriptor)) != self.hashed.source.identity:
+            raise InFluxError(self.hashed.source.file)

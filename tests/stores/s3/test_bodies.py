@@ -86,12 +86,14 @@ async def test_a_buffer_is_free_once_its_request_is_done(tls: bool) -> None:
         buffer.clear()
 
 
+@pytest.mark.parametrize("in_memory", [False, True], ids=["", "in memory"])
 @pytest.mark.parametrize(("offset", "length"), [(0, 0), (5, 100), (4096, 65_537), (7, 10 * MIB)])
 async def test_a_range_of_a_file_arrives(
-    tls: bool, content_file: tuple[int, bytes], offset: int, length: int, open_descriptors: None
+    tls: bool, content_file: tuple[int, bytes], offset: int, length: int, in_memory: bool, open_descriptors: None
 ) -> None:
     fd, content = content_file
     position = os.lseek(fd, 3, os.SEEK_SET)
+    body = FileRange(fd, offset, length, in_memory=in_memory)
 
     async def script(peer: Peer) -> None:
         await expect(peer, content[offset : offset + length])
@@ -99,7 +101,7 @@ async def test_a_range_of_a_file_arrives(
 
     async with talk(script, tls=tls) as (server, pool):
         for _ in range(2):
-            assert (await pool.request(b"PUT", b"/key", body=FileRange(fd, offset, length))).status == 200
+            assert (await pool.request(b"PUT", b"/key", body=body)).status == 200
         await server.played()
     assert os.lseek(fd, 0, os.SEEK_CUR) == position
 

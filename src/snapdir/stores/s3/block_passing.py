@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import partial
 
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.draining import CipheredDrain, Drain, Rest
+from snapdir.stores.s3.draining import Drain, EncryptedDrain, RemainingBody
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.receiving import ResponseReceiver
-from snapdir.stores.s3.tls import Cipher
+from snapdir.stores.s3.tls import TLSObject
 
 __all__ = ["BlockPassing"]
 
@@ -20,7 +19,7 @@ class BlockPassing:
     """Hands what is still to come of one body to a thread.
 
     Args:
-        done: Called in the loop when the thread has ended, with its error, and with the response if there was none.
+        done: Called in the loop when the thread has ended: with its error, or with the response.
         threads: Where the work is done; None: the loop's own.
         stall_seconds: How long a thread waits for a byte.
 
@@ -41,45 +40,56 @@ class BlockPassing:
         self._threads = threads
         self._stall_seconds = stall_seconds
         self._drain: Drain | None = None
+        self._transport: asyncio.Transport | None = None  # to be closed when the thread has ended
         self._settled: asyncio.Future[None] | None = None
 
     @property
     def busy(self) -> bool:
         return self._settled is not None
 
-    def start(self, transport: asyncio.Transport, cipher: Cipher | None, receiver: ResponseReceiver) -> None:
-        """Stop reading, and let a thread work. ``cipher`` is what speaks TLS for ``transport``, if anything does."""
+    def start(self, transport: asyncio.Transport, tls: TLSObject | None, receiver: ResponseReceiver) -> None:
+        """Stop reading, and let a thread work. ``tls`` is what speaks TLS for ``transport``, if anything does."""
         transport.pause_reading()
         filled, left = receiver.in_block
-        body = Rest(self._sink, filled, left, self._stall_seconds)
+        body = RemainingBody(self._sink, filled, left, self._stall_seconds)
         original = transport.get_extra_info("socket")
-        if cipher is None:
+        if tls is None:
             self._drain = Drain(original, body)
         else:
-            cipher.below.pause_reading()
-            self._drain = CipheredDrain(original, body, cipher)
+            tls.tcp_transport.pause_reading()
+            self._drain = EncryptedDrain(original, body, tls)
         loop = asyncio.get_running_loop()
         self._settled = loop.create_future()
         # Not at once: what has called the connection may still be busy with the TLS of these very bytes.
         loop.call_soon(self._begin, self._drain, receiver)
 
     def _begin(self, drain: Drain, receiver: ResponseReceiver) -> None:
-        work = asyncio.get_running_loop().run_in_executor(self._threads, drain.run)
-        work.add_done_callback(partial(self._ended, receiver))
+        try:
+            work = asyncio.get_running_loop().run_in_executor(self._threads, drain.run)
+        except RuntimeError as error:  # the pool was closed meanwhile, and its threads take no more work
+            drain.close()
+            self._ended(receiver, error)
+        else:
+            work.add_done_callback(lambda work: self._ended(receiver, work.exception()))
 
     def stop(self) -> None:
         """Make a thread that receives end soon. Safe to repeat."""
         if self._drain is not None:
             self._drain.stop()
 
+    def abort_later(self, transport: asyncio.Transport) -> None:
+        """Abort ``transport`` when the thread has ended: closing it touches the TLS object, which the thread uses."""
+        self._transport = transport
+
     async def settled(self) -> None:
         """Wait until no thread has the block."""
         while self._settled is not None:
             await asyncio.wait([self._settled])
 
-    def _ended(self, receiver: ResponseReceiver, work: asyncio.Future[None]) -> None:
+    def _ended(self, receiver: ResponseReceiver, error: BaseException | None) -> None:
         settled, self._drain, self._settled = self._settled, None, None
         if settled is not None:
             settled.set_result(None)
-        error = work.exception()
+        if self._transport is not None:
+            self._transport.abort()
         self._done(error, receiver.drained() if error is None else None)

@@ -97,15 +97,19 @@ async def _connect(
     if endpoint.ssl_context is None:
         _, connection = await loop.create_connection(make_connection, sock=sock)
         return connection
-    below, nobody = await loop.create_connection(asyncio.Protocol, sock=sock)
+    tcp_transport, protocol = await loop.create_connection(asyncio.Protocol, sock=sock)
     transport = await loop.start_tls(
-        below, nobody, endpoint.ssl_context, server_hostname=endpoint.host, ssl_handshake_timeout=connect_seconds
+        tcp_transport,
+        protocol,
+        endpoint.ssl_context,
+        server_hostname=endpoint.host,
+        ssl_handshake_timeout=connect_seconds,
     )
     if transport is None or transport.is_closing():
         raise ConnectionResetError
     # Whoever reads past the transport stops the one below it, which must not go on by itself meanwhile.
     transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]
-    transport.get_extra_info("ssl_object").below = below
+    transport.get_extra_info("ssl_object").tcp_transport = tcp_transport
     connection = make_connection()
     transport.set_protocol(connection)
     connection.connection_made(transport)

@@ -1,4 +1,4 @@
-"""A long body past its transport: received, deciphered and consumed by a thread of its own. Blocking.
+"""A long body past its transport: received, decrypted and consumed by a thread of its own. Blocking.
 
 The same GiB through the loop, with a hop to a thread for every block, costs 1.15 s of CPU where this costs 0.85: each
 hop is a fight for the interpreter lock, which a thread that stays with its body hardly ever needs. Over TLS it needs it
@@ -10,20 +10,21 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from contextlib import suppress
 from typing import NamedTuple
 
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.tls import Cipher
+from snapdir.stores.s3.tls import TLSObject
 
-__all__ = ["CipheredDrain", "Drain", "EndedEarly", "Rest", "Stalled"]
+__all__ = ["Drain", "EncryptedDrain", "EndedEarly", "RemainingBody", "Stalled"]
 
 
-WAKE_BYTES = 2048 << 10
+WAKE_BYTES = 2 << 20
 """A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
 
-CIPHERED_BYTES = 1 << 20
-"""What a thread takes at once before it deciphers that."""
+ENCRYPTED_BYTES = 256 << 10
+"""What a thread takes at once before it decrypts that; the TLS object keeps up to 4/3 of it as its own."""
 
 
 class EndedEarly(Exception):
@@ -34,7 +35,7 @@ class Stalled(Exception):
     """No byte came for as long as one may wait."""
 
 
-class Rest(NamedTuple):
+class RemainingBody(NamedTuple):
     """What is still to be consumed of one body.
 
     Attributes:
@@ -52,10 +53,10 @@ class Rest(NamedTuple):
 class Drain:
     """The rest of one body, taken from a duplicate of a connection's socket while its transport does not read."""
 
-    def __init__(self, original: socket.socket, rest: Rest) -> None:
-        family, kind, protocol = original.family, original.type, original.proto
-        self._socket = socket.socket(family, kind, protocol, fileno=os.dup(original.fileno()))
-        self._sink, self._filled, self._left, self._stall_seconds = rest
+    def __init__(self, original: socket.socket, body: RemainingBody) -> None:
+        self._socket = socket.socket(fileno=os.dup(original.fileno()))
+        self._sink, self._filled, self._left = body.sink, body.filled, body.left
+        self._stall_seconds = body.stall_seconds
         self._socket.settimeout(self._stall_seconds)
         self._waking_at = 1
 
@@ -74,6 +75,10 @@ class Drain:
             finally:
                 self._wake_at(1)
 
+    def close(self) -> None:
+        """Let go of the socket, where ``run`` will not be called."""
+        self._socket.close()
+
     def stop(self) -> None:
         """Make ``run`` end soon, wherever it is. Safe to repeat."""
         with suppress(OSError):  # it has ended by itself
@@ -83,31 +88,31 @@ class Drain:
         """A whole block, or the end of the body."""
         with memoryview(self._sink.block) as block:
             while self._left and self._filled < len(block):
-                with block[self._filled : self._filled + self._left] as rest:
-                    received = self._receive(rest)
+                with block[self._filled : self._filled + self._left] as space:
+                    received = self._receive(space)
                 self._filled += received
                 self._left -= received
 
-    def _receive(self, rest: memoryview) -> int:
-        return self._receive_raw(rest, wake_at=min(len(rest), WAKE_BYTES))
+    def _receive(self, space: memoryview) -> int:
+        return self._receive_raw(space, wake_at=min(len(space), WAKE_BYTES))
 
-    def _receive_raw(self, rest: memoryview, *, wake_at: int) -> int:
+    def _receive_raw(self, space: memoryview, *, wake_at: int) -> int:
         self._wake_at(wake_at)
         try:
-            received = self._socket.recv_into(rest)
+            received = self._socket.recv_into(space)
         except TimeoutError:
-            received = self._receive_few(rest)
+            received = self._receive_few(space)
         except OSError as error:
             raise EndedEarly(str(error)) from error
         if not received:
             raise EndedEarly("closed by the server")
         return received
 
-    def _receive_few(self, rest: memoryview) -> int:
+    def _receive_few(self, space: memoryview) -> int:
         """What is there already: a slow line brings less in all that time than the thread is woken for."""
         self._socket.settimeout(0)
         try:
-            return self._socket.recv_into(rest)
+            return self._socket.recv_into(space)
         except BlockingIOError:
             raise Stalled from None
         except OSError as error:
@@ -123,28 +128,32 @@ class Drain:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
 
-class CipheredDrain(Drain):
-    """The same over TLS: the thread deciphers what it receives.
+class EncryptedDrain(Drain):
+    """The same over TLS: the thread decrypts what it receives.
 
     Args:
-        cipher: The connection's, which nobody else uses meanwhile.
+        tls: The connection's. Nobody else uses it until ``run`` has returned; that includes closing its transports.
     """
 
-    def __init__(self, original: socket.socket, rest: Rest, cipher: Cipher) -> None:
-        super().__init__(original, rest)
-        self._cipher = cipher
-        self._ciphered = memoryview(bytearray(CIPHERED_BYTES))
+    def __init__(self, original: socket.socket, body: RemainingBody, tls: TLSObject) -> None:
+        super().__init__(original, body)
+        self._tls = tls
+        self._encrypted = memoryview(bytearray(ENCRYPTED_BYTES))
 
-    def _receive(self, rest: memoryview) -> int:
-        """Deciphered bytes, all that are at hand."""
-        decipher, received = self._cipher.read, 0
-        while received < len(rest):
+    def _receive(self, space: memoryview) -> int:
+        """Decrypted bytes, all that are at hand."""
+        decrypt, received = self._tls.read, 0
+        # Records that bring nothing of the body are no progress.
+        deadline = time.monotonic() + self._stall_seconds
+        while received < len(space):
             try:
-                with rest[received:] as view:  # nobody may keep it, an error neither
-                    count: int = decipher(len(view), view)  # type: ignore[assignment]
+                with space[received:] as view:  # nobody may keep it, an error neither
+                    count: int = decrypt(len(view), view)  # type: ignore[assignment]
             except ssl.SSLWantReadError:
                 if received:
                     break
+                if time.monotonic() > deadline:
+                    raise Stalled from None
                 self._take()
             except ssl.SSLError as error:
                 raise EndedEarly(error.reason or str(error)) from error
@@ -156,6 +165,6 @@ class CipheredDrain(Drain):
 
     def _take(self) -> None:
         # Not to wait for more than one byte: a server that ends early says so in a few, and may wait for an answer.
-        count = self._receive_raw(self._ciphered, wake_at=1)
-        with self._ciphered[:count] as ciphered:
-            self._cipher.incoming.write(ciphered)
+        count = self._receive_raw(self._encrypted, wake_at=1)
+        with self._encrypted[:count] as encrypted:
+            self._tls.incoming.write(encrypted)

@@ -21,8 +21,8 @@ class ResponseReceiver:
     ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
     to its destination, except for what came along with its head.
 
-    A body that goes to a BlockSink comes to a halt with its first bytes: ``in_block`` says where. Somebody else brings
-    the rest, and calls ``drained()``; until then nothing may be fed.
+    A body that goes to a BlockSink comes to a halt with its head: ``in_block`` says where. Somebody else brings the
+    rest, and calls ``drained()``; until then nothing may be fed.
 
     Attributes:
         received: Bytes of the current response, its head and interim responses included.

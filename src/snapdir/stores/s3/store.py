@@ -60,7 +60,7 @@ class S3Store:
             conditional_write=target.is_aws,
             copy_service=f"s3 at {target.endpoint or 'aws'}",
             copy_place=f"{target.bucket}/{target.prefix}",
-            ciphered=target.address[0] == "https",
+            encrypted=transport.encrypted,
         )
 
     @classmethod

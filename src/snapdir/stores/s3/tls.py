@@ -9,26 +9,26 @@ from typing import Any
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["Cipher", "ResumingContext", "trusted_context"]
+__all__ = ["ResumingContext", "TLSObject", "trusted_context"]
 
 
-class Cipher(ssl.SSLObject):
+class TLSObject(ssl.SSLObject):
     """What speaks TLS for one connection. Somebody else may use it while both transports of that do not read.
 
     Attributes:
         incoming: Where bytes that came from the peer are put.
-        below: The transport that receives them.
+        tcp_transport: What receives them.
     """
 
     incoming: ssl.MemoryBIO
-    below: asyncio.Transport
+    tcp_transport: asyncio.Transport
 
 
 class ResumingContext(ssl.SSLContext):
     """For connections to one server: each offers the session of an earlier one, which spares it the certificates.
 
     asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one, and
-    be a ``Cipher``.
+    be a ``TLSObject``.
 
     Attributes:
         session: What the next connection offers; None for a full handshake. A server is free not to take it.
@@ -36,13 +36,13 @@ class ResumingContext(ssl.SSLContext):
 
     session: ssl.SSLSession | None = None
 
-    sslobject_class = Cipher
+    sslobject_class = TLSObject
 
-    def wrap_bio(self, incoming: ssl.MemoryBIO, *arguments: Any, **options: Any) -> Cipher:
-        cipher = super().wrap_bio(incoming, *arguments, **{"session": self.session, **options})
-        assert isinstance(cipher, Cipher)  # noqa: S101 - that is what sslobject_class is for
-        cipher.incoming = incoming
-        return cipher
+    def wrap_bio(self, incoming: ssl.MemoryBIO, *arguments: Any, **options: Any) -> TLSObject:
+        tls = super().wrap_bio(incoming, *arguments, **{"session": self.session, **options})
+        assert isinstance(tls, TLSObject)  # noqa: S101 - that is what sslobject_class is for
+        tls.incoming = incoming
+        return tls
 
 
 def trusted_context() -> ResumingContext:
@@ -53,6 +53,7 @@ def trusted_context() -> ResumingContext:
     """
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a thread that decrypts a body would not send the answer
     bundle = os.environ.get("AWS_CA_BUNDLE") or None
     try:
         if bundle is None:

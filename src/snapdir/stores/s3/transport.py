@@ -34,7 +34,12 @@ class Transport(Protocol):
     Each raises our errors, naming bucket, key and endpoint, and no secret: ObjectNotFound, StoreMissing, AccessDenied,
     StoreRefused with the service's code, Throttled, ConnectionFailed, InvalidResponse, BodyRefused. Bodies are not
     kept, and no file of them is touched, after the call has returned or was cancelled.
+
+    Attributes:
+        encrypted: See ``Capabilities``.
     """
+
+    encrypted: bool
 
     async def head(self, key: str) -> ObjectInfo: ...
 

@@ -2,7 +2,8 @@
 
 Built on ``asyncio.BufferedProtocol``, because then one body of code serves plain TCP and TLS, stock asyncio and uvloop,
 and the loop receives straight into the caller's buffer. (Measured against bare non-blocking sockets: the same for small
-requests and for plain bodies; over TLS 0.72 s of CPU a GiB where an ``SSLSocket`` takes 0.93.)
+requests and for plain bodies; over TLS 0.72 s of CPU a GiB where an ``SSLSocket`` takes 0.93.) Long bodies, which go to
+a BlockSink, are a thread's: see ``block_passing``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
 from snapdir.stores.s3.receiving import ResponseReceiver
 from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.tls import Cipher
+from snapdir.stores.s3.tls import TLSObject
 from snapdir.stores.s3.wire_errors import (
     BodyTruncated,
     BodyUnreadable,
@@ -69,14 +70,14 @@ class Connection(asyncio.BufferedProtocol):
         *,
         threads: Executor | None = None,
     ) -> None:
-        """``threads`` consume the bodies that go to a BlockSink; None: the loop's own."""
+        """``threads`` receive, decrypt and consume the bodies that go to a BlockSink; None: the loop's own."""
         self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._host, self._port, self._timeouts = host, port, timeouts
         self._receiver = ResponseReceiver(scratch)
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._cipher: Cipher | None = None
+        self._tls: TLSObject | None = None
         self.reusable = False
         self.exchanges = 0
         self._future: asyncio.Future[Response] | None = None
@@ -92,13 +93,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._cipher = transport.get_extra_info("ssl_object")
+        self._tls = transport.get_extra_info("ssl_object")
         self.reusable = True
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
         """What a later connection may go on from; None over plain TCP."""
-        return None if self._transport is None or self._cipher is None else self._cipher.session
+        return None if self._tls is None else self._tls.session
 
     # A request leaves
 
@@ -142,7 +143,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.start(head)
 
     def _make_sender(self, transport: asyncio.Transport, body: Body) -> SocketSender | TransportSender:
-        kind = SocketSender if self._cipher is None else TransportSender
+        kind = SocketSender if self._tls is None else TransportSender
         return kind(self._loop, self, body, transport)
 
     def _send_held_body(self) -> None:
@@ -204,7 +205,7 @@ class Connection(asyncio.BufferedProtocol):
         if response is not None:
             self._complete(response)
         elif self._passing is not None and self._transport is not None and self._receiver.in_block != (0, 0):
-            self._passing.start(self._transport, self._cipher, self._receiver)
+            self._passing.start(self._transport, self._tls, self._receiver)
         elif self._continue_timer is not None and self._receiver.continued:
             self._send_held_body()
 
@@ -224,8 +225,8 @@ class Connection(asyncio.BufferedProtocol):
             self._fail(self._passing_failure(error))
             return
         if self._transport is not None:
-            if self._cipher is not None:
-                self._cipher.below.resume_reading()
+            if self._tls is not None:
+                self._tls.tcp_transport.resume_reading()
             self._transport.resume_reading()
         if response is not None:
             self._complete(response)
@@ -250,12 +251,14 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
         # such a body: over TLS only a length or chunks say where one ends.
-        response = self._receiver.end() if self._future is not None and self._cipher is None else None
+        response = self._receiver.end() if self._future is not None and self._tls is None else None
         if response is not None:
             self._complete(response)
         return False  # close the transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is None:
+            return  # it was told before its transport could be closed, see abort
         self.reusable = False
         self._transport = None
         if self._future is not None and self._deferred is None and not self._is_passing:
@@ -297,7 +300,12 @@ class Connection(asyncio.BufferedProtocol):
         self._receiver.forget()
         if self._passing is not None:
             self._passing.stop()
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if self._tls is not None and self._passing is not None and self._passing.busy:
+            self._passing.abort_later(self._transport)
+            self._loop.call_soon(self.connection_lost, None)
+        else:
             self._transport.abort()
 
     def _settle(self) -> None:

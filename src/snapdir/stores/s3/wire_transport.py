@@ -35,6 +35,7 @@ class WireTransport:
 
     def __init__(self, session: WireSession) -> None:
         self._session = session
+        self.encrypted = session.target.address[0] == "https"
 
     @property
     def _target(self) -> S3Target:
