@@ -26,11 +26,11 @@ def seen(rates: list[float], *, worked_share: float = 0.1, looped_share: float =
     return said
 
 
-def test_a_far_server_observe_before_it_has_answered() -> None:
+def test_a_far_server_is_slow_before_it_has_answered() -> None:
     assert seen([0, 0, 0]) == [False, False, True]
 
 
-def test_a_steady_trickle_observe() -> None:
+def test_a_steady_trickle_is_slow() -> None:
     assert seen([ALL_FAST / 2] * 3) == [False, False, True]
 
 
@@ -44,17 +44,17 @@ def test_one_slow_look_is_no_slow_network() -> None:
 
 
 @given(st.lists(st.floats(0, 2 * ALL_FAST), max_size=20))
-def test_nothing_observe_where_the_processors_are_busy(rates: list[float]) -> None:
+def test_nothing_is_slow_where_the_processors_are_busy(rates: list[float]) -> None:
     assert not any(seen(rates, worked_share=0.6))
     assert not any(seen(rates, looped_share=0.6))
 
 
 @given(st.lists(st.floats(1.01 * ALL_FAST, 10 * ALL_FAST), max_size=20))
-def test_nothing_observe_where_every_stream_is_fast(rates: list[float]) -> None:
+def test_nothing_is_slow_where_every_stream_is_fast(rates: list[float]) -> None:
     assert not any(seen(rates))
 
 
-def test_on_more_processors_more_of_their_time_is_left() -> None:
+def test_the_time_of_all_processors_counts() -> None:
     assert seen([ALL_FAST / 2] * 3, worked_share=0.4) == [False, False, True]
 
 

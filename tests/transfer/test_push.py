@@ -17,8 +17,10 @@ from snapdir.model.keys import MANIFESTS, manifest_key, object_key
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import LISTED_PREFIXES
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Body
+from snapdir.stores.base import Body, FileRange
 from snapdir.stores.file import FileStore
+from snapdir.stores.memory import MemoryUpload
+from snapdir.transfer import upload
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
@@ -283,3 +285,28 @@ async def test_a_store_within_the_tree_is_warned_of(tree: Path, limits: Limits) 
     inside = Repository(FileStore(tree / "store"))
     await push(tree, inside, options=TreeOptions(), limits=limits, counters=counters)
     assert "lies within" in counters.warnings[0]
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+async def test_a_store_is_told_of_files_that_wait_for_no_disk(
+    in_memory: bool, tree: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = set[bool]()
+
+    class ToldStore(RecordingStore):
+        async def begin_upload(self, key: str, **more: Any) -> MemoryUpload:
+            begun = await super().begin_upload(key, **more)
+            write_part = begun.write_part
+
+            async def write(number: int, body: Body) -> None:
+                assert isinstance(body, FileRange)
+                told.add(body.in_memory)
+                await write_part(number, body)
+
+            monkeypatch.setattr(begun, "write_part", write)
+            return begun
+
+    devices = frozenset({tree.stat().st_dev}) if in_memory else frozenset()
+    monkeypatch.setattr(upload, "memory_devices", lambda: devices)
+    await push_tree(tree, Repository(ToldStore()), limits)
+    assert told == {in_memory}
