@@ -77,7 +77,7 @@ class Capabilities(NamedTuple):
             name; empty where nothing does.
         copy_place: What a key of this store begins with in that service.
         max_copy_bytes: Largest object of one ``copy_from``, and range of one ``copy_part``.
-        encrypted: The thread that passes a long body to its BlockSink decrypts it as well, and holds 0.6 MiB
+        encrypted: The thread that passes a long body to its BlockSink decrypts it as well, and holds 1.2 MiB
             for that; a small block is the better one then.
     """
 

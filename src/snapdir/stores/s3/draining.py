@@ -23,7 +23,7 @@ __all__ = ["Drain", "EncryptedDrain", "EndedEarly", "RemainingBody", "Stalled"]
 WAKE_BYTES = 2 << 20
 """A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
 
-ENCRYPTED_BYTES = 256 << 10
+ENCRYPTED_BYTES = 512 << 10
 """What a thread takes at once before it decrypts that; the TLS object keeps up to 4/3 of it as its own."""
 
 
