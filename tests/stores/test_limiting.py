@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import anyio.lowlevel
 import pytest
@@ -85,6 +87,30 @@ async def test_a_cancelled_wait_takes_no_place() -> None:
     window.release()
     with anyio.fail_after(5):
         await window.acquire()
+
+
+@pytest.mark.parametrize("release_first", [False, True])
+async def test_a_wait_cancelled_in_the_turn_of_a_release_leaves_the_place_to_the_next(release_first: bool) -> None:
+    """Whichever comes first: the one whose wait is cancelled has not run again when the place is given on."""
+    window = RequestWindow(1)
+    await window.acquire()
+    waiting = [asyncio.ensure_future(window.acquire()) for _ in range(2)]
+    await anyio.wait_all_tasks_blocked()
+    if release_first:
+        window.release()
+        waiting[0].cancel()
+    else:
+        waiting[0].cancel()
+        window.release()
+    with anyio.fail_after(5):
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [asyncio.CancelledError, type(None)]
+        window.release()
+        await window.acquire()
+    blocked = asyncio.ensure_future(window.acquire())
+    await anyio.wait_all_tasks_blocked()
+    assert not blocked.done()
+    blocked.cancel()
 
 
 @given(st.lists(st.floats(0, 5000), min_size=1, max_size=50), st.floats(1, 1000))

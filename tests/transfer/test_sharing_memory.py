@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 import pytest
 
@@ -52,13 +52,14 @@ class CountingLanding(TreeLanding):
     def __init__(self, destination: Destination, store: PatientStore) -> None:
         super().__init__(destination)
         self._store = store
+        self._loop = asyncio.get_running_loop()
         self._placed = 0
 
     def place_bytes(self, one: Wanted, data: bytes) -> None:
         super().place_bytes(one, data)
         self._placed += 1
         if self._placed == SMALL_FILES:
-            anyio.from_thread.run_sync(self._store.small_placed.set)
+            self._loop.call_soon_threadsafe(self._store.small_placed.set)
 
 
 @pytest.mark.parametrize("memory_bytes", [5 * MIB, 16 * MIB])

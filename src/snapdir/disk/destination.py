@@ -132,13 +132,13 @@ class Destination:
         os.close(fd)
         raise self._not_regular(names)
 
-    def publish(self, temporary: str, names: Names, mode: int, *, replace: bool = False) -> None:
+    def publish(self, temporary: str, names: Names, mode: int | None = None, *, replace: bool = False) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
 
         The directory above must exist (``make_directory``).
 
         Args:
-            mode: Permission bits; special bits are set when they are given.
+            mode: Permission bits; special bits are set when they are given. None where the temporary has them.
             replace: Also remove a directory that has that name, with all in it.
 
         Raises:
@@ -150,12 +150,13 @@ class Destination:
         final = checked_name(names)
         try:
             parent = self._directories.get(names[:-1])
-            set_file_mode(source, staging, mode)
+            if mode is not None:
+                set_file_mode(source, staging, mode)
             try:
                 os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
             except OSError as error:
                 if error.errno == errno.EXDEV:
-                    self._publish_across(source, staging, parent, names, mode, replace=replace)
+                    self._publish_across(source, staging, parent, names, replace=replace)
                 elif error.errno == errno.EISDIR:
                     self._replace_directory(source, staging, parent, names, replace=replace)
                 else:
@@ -211,19 +212,12 @@ class Destination:
         os.rename(source, names[-1], src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
 
     def _publish_across(
-        self,
-        source: str,
-        staging: DirectoryHandle,
-        parent: DirectoryHandle,
-        names: Names,
-        mode: int,
-        *,
-        replace: bool,
+        self, source: str, staging: DirectoryHandle, parent: DirectoryHandle, names: Names, *, replace: bool
     ) -> None:
         """Publish into a filesystem that is mounted inside the tree: copy beside the target first."""
         beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
         try:
-            copy_across(source, staging, beside, parent, mode)
+            copy_across(source, staging, beside, parent)
             try:
                 os.rename(beside, names[-1], src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
             except IsADirectoryError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from snapdir.disk.clone import copy_contents
-from snapdir.disk.directories import DirectoryHandle, remove_tree
+from snapdir.disk.directories import HANDLE_FLAGS, DirectoryHandle, change_mode, remove_tree
 
 __all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "set_file_mode", "write_at"]
 
@@ -31,10 +32,11 @@ def set_file_mode(name: str, directory: DirectoryHandle, mode: int) -> None:
         os.close(fd)
 
 
-def copy_across(
-    source: str, source_directory: DirectoryHandle, target: str, target_directory: DirectoryHandle, mode: int
-) -> None:
-    """Copy a file to a new name in another directory, durably."""
+def copy_across(source: str, source_directory: DirectoryHandle, target: str, target_directory: DirectoryHandle) -> None:
+    """Copy a file with its mode to a new name in another directory, durably. It becomes readable to its owner."""
+    handle = DirectoryHandle(os.open(source, HANDLE_FLAGS | os.O_NOFOLLOW, dir_fd=source_directory.fd))
+    mode = stat.S_IMODE(os.fstat(handle.fd).st_mode)
+    change_mode(handle.fd, mode | 0o400)
     source_fd = os.open(source, READ_FLAGS, dir_fd=source_directory.fd)
     try:
         target_fd = os.open(target, TEMPORARY_FLAGS, 0o600, dir_fd=target_directory.fd)

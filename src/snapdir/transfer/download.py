@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -12,25 +13,33 @@ import anyio.to_thread
 from snapdir.errors import CorruptObject, SnapdirError
 from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
+from snapdir.model.sizes import KIB
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import Landing
 from snapdir.transfer.large_objects import LargeObjects
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.local_copy import place_local_objects
+from snapdir.transfer.loop_time import LoopTime
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.true_size import with_true_size
 
-__all__ = ["download"]
+__all__ = ["LOOP_BYTES", "LOOP_COPIES", "download"]
+
+LOOP_BYTES = 128 * KIB
+LOOP_COPIES = 8
+"""More to write than this is never done on the loop: 128 KiB take 18 µs to hash and about 50 to write."""
 
 LANDING_TASKS = 2
-"""Batches of small objects being written at once: more only contend for the interpreter lock."""
+"""Batches of small objects being written in threads at once: more only contend for the interpreter lock."""
 
 LINGER_SECONDS = 0.002
 """How long the first object of a batch waits for others: about 16 of them at 8,000 a second."""
 
 LOCAL_COPY_THREADS = 4
+
+Clock = Callable[[], float]
 
 
 class Arrival(NamedTuple):
@@ -42,9 +51,18 @@ class Arrival(NamedTuple):
 
 
 async def download(
-    source: Repository, wanted: Sequence[Wanted], landing: Landing, *, limits: Limits, counters: Counters
+    source: Repository,
+    wanted: Sequence[Wanted],
+    landing: Landing,
+    *,
+    limits: Limits,
+    counters: Counters,
+    clock: Clock = time.perf_counter,
 ) -> None:
     """Put every object at all of its targets; each is fetched once and no byte gets a final name unverified.
+
+    Args:
+        clock: Tells how long writing keeps the loop.
 
     Raises:
         ObjectNotFound, CorruptObject: the source lacks an object or holds other bytes under its name.
@@ -59,7 +77,7 @@ async def download(
     if rest and source.local_object(rest[0].digest) is not None:
         await _copy_local(source, rest, landing, counters, limits)
     elif rest:
-        await _Download(source, landing, limits, counters).run(rest)
+        await _Download(source, landing, limits, counters, clock=clock).run(rest)
 
 
 async def _copy_local(
@@ -74,12 +92,16 @@ async def _copy_local(
 class _Download:
     """One download across a network: small objects whole, large ones by streams, all within one budget."""
 
-    def __init__(self, source: Repository, landing: Landing, limits: Limits, counters: Counters) -> None:
+    def __init__(
+        self, source: Repository, landing: Landing, limits: Limits, counters: Counters, *, clock: Clock
+    ) -> None:
         self._source = source
         self._landing = landing
         self._limits = limits
         self._counters = counters
         self._memory = Budget(limits.memory_bytes)
+        self._loop_time = LoopTime()
+        self._clock = clock
 
     async def run(self, wanted: list[Wanted]) -> None:
         limit = self._limits.large_bytes
@@ -118,15 +140,26 @@ class _Download:
                 await self._receive_small(one, one.size, arrivals)
 
     async def _receive_small(self, one: Wanted, size: int, arrivals: Channel[Arrival]) -> None:
-        """Fetch an object that is to be hashed where it is written: off the loop, among others."""
+        """Fetch an object, and hash and write it here while that is quick, otherwise in a thread, among others."""
         await self._memory.acquire(size)
         try:
-            data = await self._source.read_unverified(one.digest, size)
+            arrival = Arrival(one, size, await self._source.read_unverified(one.digest, size))
             self._counters.bytes_received += size
-            await arrivals.put(Arrival(one, size, data))
+            if _is_long_work(arrival) or not self._loop_time.admits():
+                await arrivals.put(arrival)
+                return
+            damaged = self._place_here(arrival)
         except BaseException:
             self._memory.release(size)
             raise
+        self._memory.release(size)
+        await self._settle(1, damaged)
+
+    def _place_here(self, arrival: Arrival) -> list[Wanted]:
+        began = self._clock()
+        damaged = _place_batch([arrival], self._landing, self._counters)
+        self._loop_time.took(self._clock() - began)
+        return damaged
 
     async def _place_arrivals(self, arrivals: Channel[Arrival]) -> None:
         """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64."""
@@ -138,10 +171,14 @@ class _Download:
                 damaged = await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
             finally:
                 self._memory.release(sum(arrival.size for arrival in batch))
-            self._counters.objects_received += len(batch) - len(damaged)
-            for one in damaged:
-                with _while_fetching(one):
-                    await self._receive_verified(one)
+            await self._settle(len(batch), damaged)
+
+    async def _settle(self, count: int, damaged: Sequence[Wanted]) -> None:
+        """Count what was placed of ``count`` objects, and fetch again what came damaged."""
+        self._counters.objects_received += count - len(damaged)
+        for one in damaged:
+            with _while_fetching(one):
+                await self._receive_verified(one)
 
     async def _receive_verified(self, one: Wanted) -> None:
         """Fetch one object on its own: a large one, one of unknown size, or one that came damaged."""
@@ -164,6 +201,11 @@ class _Download:
             if not damaged:
                 return
         raise CorruptObject(self._source.object_name(one.digest), expected=one.digest, actual=damaged[0].actual)
+
+
+def _is_long_work(arrival: Arrival) -> bool:
+    copies = len(arrival.one.targets)
+    return copies > LOOP_COPIES or arrival.size * copies > LOOP_BYTES
 
 
 def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> list[Wanted]:

@@ -71,8 +71,8 @@ class TreeLanding:
         temporary = self._name(wanted)
         for target in wanted.targets:
             self._destination.make_directory(target.names[:-1], replace=True)
-            self._staging.write(temporary, data)
-            self._destination.publish(temporary, target.names, target.mode, replace=True)
+            self._staging.write(temporary, data, mode=target.mode)
+            self._destination.publish(temporary, target.names, replace=True)
 
     def open_temporary(self, wanted: Wanted) -> int:
         try:
