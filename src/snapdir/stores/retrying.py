@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random as random_numbers
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -29,6 +28,12 @@ Clock = Callable[[], float]
 Result = TypeVar("Result")
 
 
+def _random() -> float:
+    import random  # 1.3 ms, which a transfer without failures does not need
+
+    return random.random()  # noqa: S311
+
+
 class BodyCutShort(ConnectionFailed):
     """A body that ended early: ``received`` bytes of it are in the caller's buffer, and a reader may go on behind."""
 
@@ -52,7 +57,7 @@ async def retry(
     policy: RetryPolicy,
     *,
     sleep: Sleep = anyio.sleep,
-    random: Random = random_numbers.random,
+    random: Random = _random,
     is_hopeless: Callable[[TransientStoreError], bool] = lambda _: False,
 ) -> Result:
     """Await ``call()`` until it succeeds, fails for good, is hopeless, or has failed ``policy.attempts`` times.
@@ -130,7 +135,7 @@ class RetryingStore(StoreWrapper):
         *,
         dead_after_seconds: float = math.inf,
         sleep: Sleep = anyio.sleep,
-        random: Random = random_numbers.random,
+        random: Random = _random,
         clock: Clock = time.monotonic,
     ) -> None:
         super().__init__(inner)
