@@ -39,11 +39,12 @@ def anyio_backend() -> str:
 def free_loop() -> Iterator[None]:
     """Fail any call of the package that blocks the event loop. ``testing`` may: its back doors are meant to.
 
-    So may the one function that writes small objects on the loop, by the measure of ``transfer/loop_time.py``.
+    So may the two functions that write or hash small files on the loop, by the measure of ``transfer/loop_time.py``.
     """
     with blockbuster_ctx("snapdir", excluded_modules=["snapdir.testing"]) as watch:
         for function in watch.functions.values():
             function.can_block_in("snapdir/transfer/download.py", "_place_here")
+            function.can_block_in("snapdir/transfer/hashed_batches.py", "_hash_here")
         yield
 
 

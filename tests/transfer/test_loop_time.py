@@ -1,8 +1,11 @@
-"""Small objects are written on the loop while that is quick, and in threads when it is not."""
+"""Small files are written and hashed on the loop while that is quick, and in threads when it is not."""
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio.to_thread
@@ -13,22 +16,26 @@ from hypothesis import strategies as st
 from snapdir.disk.destination import Destination
 from snapdir.hashing.tree import digest_of
 from snapdir.model.keys import object_key
+from snapdir.model.source import HashedFile, SourceFile
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Buffer
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.download import LOOP_BYTES, LOOP_COPIES, download
+from snapdir.transfer.download import LOOP_BYTES, LOOP_COPIES, PLACE_SECONDS, download
 from snapdir.transfer.events import Counters
+from snapdir.transfer.hashed_batches import LOOP_FILE_BYTES, READ_SECONDS, HashedBatches
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
-from snapdir.transfer.loop_time import ALLOWED_SECONDS, DEBT_SECONDS, PIECES_AWAY, LoopTime
+from snapdir.transfer.loop_time import DEBT_SECONDS, PIECES_AWAY, LoopTime
 from snapdir.transfer.plan import Target, Wanted
+from snapdir.transfer.snapshot import TreeOptions, TreeReader
 
 LOOP_THREAD = threading.main_thread()
+ALLOWED_SECONDS = 1e-4
 
 
 @given(st.lists(st.floats(min_value=0.0, max_value=ALLOWED_SECONDS), max_size=3 * PIECES_AWAY))
 def test_quick_work_stays(pieces: list[float]) -> None:
-    time = LoopTime()
+    time = LoopTime(ALLOWED_SECONDS)
     for seconds in pieces:
         assert time.admits()
         time.took(seconds)
@@ -37,7 +44,7 @@ def test_quick_work_stays(pieces: list[float]) -> None:
 @given(st.lists(st.floats(min_value=0.0, max_value=1.0), max_size=100))
 def test_the_loop_never_stands_still_for_long(pieces: list[float]) -> None:
     """Beyond what is allowed a piece, a debt and the piece that ends it: then pieces go away, and come back."""
-    time = LoopTime()
+    time = LoopTime(ALLOWED_SECONDS)
     kept = allowed = 0.0
     for seconds in pieces:
         assert time.admits()
@@ -49,8 +56,20 @@ def test_the_loop_never_stands_still_for_long(pieces: list[float]) -> None:
             return
 
 
+@given(st.integers(1, 2 * PIECES_AWAY))
+def test_pieces_are_counted_where_they_come_together(pieces: int) -> None:
+    time = LoopTime(ALLOWED_SECONDS)
+    time.took(pieces * ALLOWED_SECONDS + 0.9 * DEBT_SECONDS, pieces)
+    assert time.admits(pieces)
+    time.took(pieces * ALLOWED_SECONDS + 0.2 * DEBT_SECONDS, pieces)
+    away = 0
+    while not time.admits(pieces):
+        away += pieces
+    assert PIECES_AWAY <= away < PIECES_AWAY + pieces
+
+
 def test_one_hiccup_is_forgiven_once_it_is_paid_back() -> None:
-    time = LoopTime()
+    time = LoopTime(ALLOWED_SECONDS)
     for _ in range(20):
         time.took(0.9 * DEBT_SECONDS)
         for _ in range(round(DEBT_SECONDS / ALLOWED_SECONDS)):
@@ -100,7 +119,7 @@ async def pulled(tmp_path: Path, contents: list[bytes], *, seconds: float, copie
 
 
 async def test_a_quick_disk_is_written_on_the_loop(tmp_path: Path) -> None:
-    disk = await pulled(tmp_path, [b"%d" % number for number in range(500)], seconds=ALLOWED_SECONDS / 2)
+    disk = await pulled(tmp_path, [b"%d" % number for number in range(500)], seconds=PLACE_SECONDS / 2)
     assert (disk.on_loop, disk.in_threads) == (500, 0)
 
 
@@ -118,3 +137,54 @@ async def test_long_work_is_done_in_threads(tmp_path: Path) -> None:
 async def test_many_copies_are_written_in_threads(tmp_path: Path, copies: int, on_loop: int) -> None:
     disk = await pulled(tmp_path, [b"content"], seconds=0.0, copies=copies)
     assert (disk.on_loop, disk.in_threads) == (on_loop, 1 - on_loop)
+
+
+class Reader(TreeReader):
+    """Notes where it hashes."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, TreeOptions(), Counters())
+        self.on_loop: list[bool] = []
+
+    def hash_small(self, sources: list[SourceFile], *, keep_data: bool) -> list[HashedFile]:
+        self.on_loop.append(threading.current_thread() is LOOP_THREAD)
+        return super().hash_small(sources, keep_data=keep_data)
+
+
+async def hashed(
+    root: Path, *, batch_seconds: float = 0.0, store: Callable[[list[HashedFile]], None] | None = None
+) -> list[bool]:
+    """Hash a tree ten files at once, by a clock that moves so much between two looks; whether on the loop, for each."""
+    reader = await anyio.to_thread.run_sync(Reader, root)
+    steps = itertools.count()
+    found = {}
+    async for small, large in HashedBatches(reader, 10, store=store, clock=lambda: next(steps) * batch_seconds):
+        assert not large
+        found |= {file.source.file: file.data for file in small}
+        assert all(file.checksum == digest_of(file.data or b"") for file in small)
+    assert found == {os.fspath(file): file.read_bytes() for file in root.iterdir()}
+    return reader.on_loop
+
+
+def made(root: Path, files: int, size: int) -> Path:
+    for number in range(files):
+        (root / f"{number}").write_bytes(b"%d" % number + bytes(size))
+    return root
+
+
+async def test_a_tree_that_is_read_quickly_is_hashed_on_the_loop(tmp_path: Path) -> None:
+    assert await hashed(made(tmp_path, 100, 10), batch_seconds=10 * READ_SECONDS) == [True] * 10
+
+
+async def test_a_tree_that_is_read_slowly_is_hashed_in_threads(tmp_path: Path) -> None:
+    assert await hashed(made(tmp_path, 100, 10), batch_seconds=DEBT_SECONDS) == [True, True] + [False] * 8
+
+
+async def test_longer_files_are_hashed_in_threads(tmp_path: Path) -> None:
+    assert await hashed(made(tmp_path, 20, LOOP_FILE_BYTES)) == [False, False]
+
+
+async def test_what_is_stored_at_once_is_hashed_in_threads(tmp_path: Path) -> None:
+    stored: list[HashedFile] = []
+    assert await hashed(made(tmp_path, 20, 10), store=stored.extend) == [False, False]
+    assert len(stored) == 20

@@ -25,11 +25,15 @@ from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.true_size import with_true_size
 
-__all__ = ["LOOP_BYTES", "LOOP_COPIES", "download"]
+__all__ = ["LOOP_BYTES", "LOOP_COPIES", "PLACE_SECONDS", "download"]
 
 LOOP_BYTES = 128 * KIB
 LOOP_COPIES = 8
 """More to write than this is never done on the loop: 128 KiB take 18 µs to hash and about 50 to write."""
+
+PLACE_SECONDS = 250e-6
+"""What an object may take on the loop. To hash and write a file of 16 KiB in the page cache takes 40 µs; in a thread,
+which has to be given the interpreter lock again after each of the five system calls, it costs 60 more."""
 
 LANDING_TASKS = 2
 """Batches of small objects being written in threads at once: more only contend for the interpreter lock."""
@@ -100,7 +104,7 @@ class _Download:
         self._limits = limits
         self._counters = counters
         self._memory = Budget(limits.memory_bytes)
-        self._loop_time = LoopTime()
+        self._loop_time = LoopTime(PLACE_SECONDS)
         self._clock = clock
 
     async def run(self, wanted: list[Wanted]) -> None:

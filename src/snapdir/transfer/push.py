@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import anyio
-import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
@@ -16,12 +15,12 @@ from snapdir.errors import LocalError, ungrouped
 from snapdir.hashing.tree import snapshot_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
-from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
+from snapdir.transfer.hashed_batches import HashedBatches
 from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
@@ -29,9 +28,6 @@ from snapdir.transfer.stages import Channel, start_workers
 from snapdir.transfer.upload import Uploader
 
 __all__ = ["push"]
-
-BATCH_BYTES = 4 * MIB
-"""Content kept of one batch of small files."""
 
 LARGE_FILES_AT_ONCE = 16
 """Files above 1 MiB that are hashed or sent side by side: each waits for its upload to begin and to be completed."""
@@ -133,22 +129,9 @@ async def _push_files(
 
     async with anyio.create_task_group() as group:
         group.start_soon(learn_and_push)
-        store = partial(uploader.store_batch, seen=seen)
-        await anyio.to_thread.run_sync(_read_tree, reader, limits.batch_files, store, emit)
+        store = partial(uploader.store_batch, seen=seen) if uploader.stores_batches else None
+        async for hashed, unhashed in HashedBatches(reader, limits.batch_files, store=store):
+            await emit(hashed, unhashed)
         small.close()
         large.close()
     return entries
-
-
-def _read_tree(
-    reader: TreeReader,
-    batch_files: int,
-    store: Callable[[list[HashedFile]], None],
-    emit: Callable[[list[HashedFile], list[SourceFile]], Coroutine[Any, Any, None]],
-) -> None:
-    """Walk and hash in this thread, and hand every batch to the loop; ``emit`` waits while too much is under way."""
-    for small, large in reader.batches(batch_files, BATCH_BYTES):
-        anyio.from_thread.check_cancelled()
-        hashed = reader.hash_small(small, keep_data=True)
-        store(hashed)
-        anyio.from_thread.run(emit, hashed, large)

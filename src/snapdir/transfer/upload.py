@@ -68,6 +68,11 @@ class Uploader:
         self._hashing = anyio.CapacityLimiter(limits.hashers)
         self.workers = limits.workers(self._capabilities.max_concurrency)
 
+    @property
+    def stores_batches(self) -> bool:
+        """Whether the store is on this host, and ``store_batch`` is of use."""
+        return self._batch is not None
+
     def store_batch(self, hashed: list[HashedFile], seen: set[str]) -> None:
         """Store files whose content was kept at once, in this thread, where the store is on this host.
 
