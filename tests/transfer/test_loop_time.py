@@ -22,7 +22,7 @@ from snapdir.stores.base import Buffer
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.download import LOOP_BYTES, LOOP_COPIES, PLACE_SECONDS, download
 from snapdir.transfer.events import Counters
-from snapdir.transfer.hashed_batches import LOOP_FILE_BYTES, READ_SECONDS, HashedBatches
+from snapdir.transfer.hashed_batches import LOOP_FILE_BYTES, LOOP_FILES, READ_SECONDS, HashedBatches
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.loop_time import DEBT_SECONDS, PIECES_AWAY, LoopTime
@@ -152,13 +152,15 @@ class Reader(TreeReader):
 
 
 async def hashed(
-    root: Path, *, batch_seconds: float = 0.0, store: Callable[[list[HashedFile]], None] | None = None
+    root: Path, *, slice_seconds: float = 0.0, store: Callable[[list[HashedFile]], None] | None = None
 ) -> list[bool]:
-    """Hash a tree ten files at once, by a clock that moves so much between two looks; whether on the loop, for each."""
+    """Hash a tree, three slices a batch, by a clock that moves so much between two looks; where each was hashed."""
     reader = await anyio.to_thread.run_sync(Reader, root)
     steps = itertools.count()
     found = {}
-    async for small, large in HashedBatches(reader, 10, store=store, clock=lambda: next(steps) * batch_seconds):
+    async for small, large in HashedBatches(
+        reader, 3 * LOOP_FILES, store=store, clock=lambda: next(steps) * slice_seconds
+    ):
         assert not large
         found |= {file.source.file: file.data for file in small}
         assert all(file.checksum == digest_of(file.data or b"") for file in small)
@@ -173,18 +175,21 @@ def made(root: Path, files: int, size: int) -> Path:
 
 
 async def test_a_tree_that_is_read_quickly_is_hashed_on_the_loop(tmp_path: Path) -> None:
-    assert await hashed(made(tmp_path, 100, 10), batch_seconds=10 * READ_SECONDS) == [True] * 10
+    tree = made(tmp_path, 9 * LOOP_FILES, 10)
+    assert await hashed(tree, slice_seconds=LOOP_FILES * READ_SECONDS) == [True] * 9
 
 
 async def test_a_tree_that_is_read_slowly_is_hashed_in_threads(tmp_path: Path) -> None:
-    assert await hashed(made(tmp_path, 100, 10), batch_seconds=DEBT_SECONDS) == [True, True] + [False] * 8
+    """Also the rest of the batch in which that is found out."""
+    tree = made(tmp_path, 9 * LOOP_FILES, 10)
+    assert await hashed(tree, slice_seconds=DEBT_SECONDS) == [True, True, False, False, False]
 
 
 async def test_longer_files_are_hashed_in_threads(tmp_path: Path) -> None:
-    assert await hashed(made(tmp_path, 20, LOOP_FILE_BYTES)) == [False, False]
+    assert await hashed(made(tmp_path, 4 * LOOP_FILES, LOOP_FILE_BYTES)) == [False, False]
 
 
 async def test_what_is_stored_at_once_is_hashed_in_threads(tmp_path: Path) -> None:
     stored: list[HashedFile] = []
-    assert await hashed(made(tmp_path, 20, 10), store=stored.extend) == [False, False]
-    assert len(stored) == 20
+    assert await hashed(made(tmp_path, 4 * LOOP_FILES, 10), store=stored.extend) == [False, False]
+    assert len(stored) == 4 * LOOP_FILES

@@ -13,7 +13,7 @@ from snapdir.model.source import HashedFile, SourceFile
 from snapdir.transfer.loop_time import LoopTime
 from snapdir.transfer.snapshot import TreeReader
 
-__all__ = ["BATCH_BYTES", "LOOP_FILE_BYTES", "READ_SECONDS", "HashedBatches"]
+__all__ = ["BATCH_BYTES", "LOOP_FILES", "LOOP_FILE_BYTES", "READ_SECONDS", "HashedBatches"]
 
 BATCH_BYTES = 4 * MIB
 """Content kept of one batch of small files."""
@@ -21,6 +21,9 @@ BATCH_BYTES = 4 * MIB
 LOOP_FILE_BYTES = 64 * KIB
 """Where the files of a batch are larger than this, a thread gains more by reading and hashing beside the loop than it
 loses by having to be given the interpreter lock again after each of the four system calls a file takes."""
+
+LOOP_FILES = 8
+"""Between so many the clock is looked at: a disk that takes 0.1 s a file holds the loop up for 0.8 s, once."""
 
 READ_SECONDS = 75e-6
 """What a file may take on the loop: 25 µs where 16 KiB of it are in the page cache; from a disk it is 100 and more, and
@@ -69,7 +72,7 @@ class HashedBatches:
         batch = await anyio.to_thread.run_sync(self._walk)
         if batch is None:
             raise StopAsyncIteration
-        return self._hash_here(batch.small) if batch.hashed is None else batch.hashed, batch.large
+        return await self._hash_quickly(batch.small) if batch.hashed is None else batch.hashed, batch.large
 
     def _walk(self) -> _Batch | None:
         found = next(self._found, None)
@@ -84,8 +87,15 @@ class HashedBatches:
         return _Batch(small, hashed, large)
 
     def _is_quick(self, small: list[SourceFile]) -> bool:
-        size = sum([source.content_bytes for source in small])
-        return size <= LOOP_FILE_BYTES * len(small) and self._loop_time.admits(len(small))
+        return sum([source.content_bytes for source in small]) <= LOOP_FILE_BYTES * len(small)
+
+    async def _hash_quickly(self, small: list[SourceFile]) -> list[HashedFile]:
+        hashed: list[HashedFile] = []
+        for first in range(0, len(small), LOOP_FILES):
+            if not self._loop_time.admits(len(small) - first):
+                return hashed + await anyio.to_thread.run_sync(self._hash, small[first:])
+            hashed += self._hash_here(small[first : first + LOOP_FILES])
+        return hashed
 
     def _hash_here(self, small: list[SourceFile]) -> list[HashedFile]:
         began = self._clock()

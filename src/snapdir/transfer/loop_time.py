@@ -8,7 +8,8 @@ DEBT_SECONDS = 0.05
 """How much longer than allowed all pieces together may take: one hiccup of a disk, or 60 files at 1 ms."""
 
 PIECES_AWAY = 1_000
-"""Pieces that go elsewhere when that is used up: where each takes 1 ms, the loop then stands still for 6 % of it."""
+"""Pieces that go elsewhere when that is used up: where each takes 1 ms, the loop then stands still for 6 % of the time;
+where each takes 0.1 s, for that long once in as many."""
 
 
 class LoopTime:
