@@ -137,6 +137,37 @@ class TestOtherFilesystem:
         assert modes(root / "mounted" / "file") == 0o4750
         assert os.listdir(root / STAGING_NAME) == []
 
+    @pytest.mark.parametrize("mode", [0o000, 0o200])
+    def test_a_file_that_nobody_may_read_crosses(
+        self, destination: Destination, root: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+    ) -> None:
+        """Root may read all, so what is looked at is that nobody opens it again once it has its mode."""
+        destination.make_directory(("mounted",))
+        destination.staging.write("temporary", b"data")
+        changed: list[int] = []
+        fchmod, real_open = os.fchmod, os.open
+
+        def change(fd: int, bits: int) -> None:
+            fchmod(fd, bits)
+            changed.append(bits)
+
+        def reopen(path: str, flags: int, *more: int, **options: int) -> int:
+            assert path != "temporary" or not changed
+            return real_open(path, flags, *more, **options)
+
+        monkeypatch.setattr(os, "fchmod", change)
+        monkeypatch.setattr(os, "open", reopen)
+        destination.publish("temporary", ("mounted", "file"), mode)
+        assert modes(root / "mounted" / "file") == mode
+        assert (root / "mounted" / "file").read_bytes() == b"data"
+
+    def test_a_rename_alone_does_not_reach_it(self, destination: Destination, root: Path) -> None:
+        destination.make_directory(("mounted",))
+        destination.staging.write("temporary", b"data", mode=0o640)
+        assert not destination.publish_at_once("temporary", ("mounted", "file"))
+        assert os.listdir(root / "mounted") == []
+        assert (root / STAGING_NAME / "temporary").read_bytes() == b"data"
+
     def test_a_conflict_leaves_nothing_beside(self, destination: Destination, root: Path) -> None:
         destination.make_directory(("mounted", "file"))
         with pytest.raises(DestinationConflict):
@@ -145,3 +176,25 @@ class TestOtherFilesystem:
         assert os.listdir(root / STAGING_NAME) == ["temporary"]
         destination.publish("temporary", ("mounted", "file"), 0o644, replace=True)
         assert (root / "mounted" / "file").read_bytes() == b"data"
+
+
+class TestAtOnce:
+    def test_a_file_is_replaced(self, destination: Destination, root: Path) -> None:
+        (root / "file").write_bytes(b"old")
+        destination.staging.write("temporary", b"data", mode=0o4750)
+        assert destination.publish_at_once("temporary", ("file",))
+        assert (root / "file").read_bytes() == b"data"
+        assert modes(root / "file") == 0o4750
+        assert os.listdir(root / STAGING_NAME) == []
+
+    def test_a_directory_is_left(self, destination: Destination, root: Path) -> None:
+        (root / "file").mkdir()
+        destination.staging.write("temporary", b"data", mode=0o640)
+        assert not destination.publish_at_once("temporary", ("file",))
+        assert (root / "file").is_dir()
+        assert (root / STAGING_NAME / "temporary").read_bytes() == b"data"
+
+    def test_another_failure_names_the_file(self, destination: Destination) -> None:
+        destination.staging.write("temporary", b"data", mode=0o640)
+        with pytest.raises(LocalError, match="missing"):
+            destination.publish_at_once("temporary", ("missing", "file"))

@@ -145,13 +145,13 @@ async def test_a_link_swapped_in_between_check_and_write_is_never_followed(
     publish = destination_module.Destination.publish
     swapped = []
 
-    def swap_then_publish(self, temporary: str, names: tuple[str, ...], *, replace: bool = False) -> None:
+    def swap_then_publish(self, temporary: str, names: tuple[str, ...], mode: int, *, replace: bool = False) -> None:
         directory = arena.dest / "sub"
         if directory.is_dir() and not directory.is_symlink():
             directory.rename(arena.dest / "moved-away")
             directory.symlink_to(arena.outside)
             swapped.append(names)
-        publish(self, temporary, names, replace=replace)
+        publish(self, temporary, names, mode, replace=replace)
 
     monkeypatch.setattr(destination_module.Destination, "publish", swap_then_publish)
     identifier = arena.publish(ROOT + file_line("./sub/x") + file_line("./sub/y"))

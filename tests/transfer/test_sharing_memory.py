@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import anyio
@@ -14,6 +15,7 @@ from snapdir.hashing.tree import digest_of
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
+from snapdir.stores.base import Buffer
 from snapdir.stores.blocks import BlockSink
 from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
@@ -54,12 +56,23 @@ class CountingLanding(TreeLanding):
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._placed = 0
+        self._lock = threading.Lock()
 
-    def place_bytes(self, one: Wanted, data: bytes) -> None:
-        super().place_bytes(one, data)
-        self._placed += 1
-        if self._placed == SMALL_FILES:
-            self._loop.call_soon_threadsafe(self._store.small_placed.set)
+    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+        super().place_bytes(wanted, data)
+        self._count()
+
+    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+        placed = super().place_quickly(wanted, data)
+        if placed:
+            self._count()
+        return placed
+
+    def _count(self) -> None:
+        with self._lock:
+            self._placed += 1
+            if self._placed == SMALL_FILES:
+                self._loop.call_soon_threadsafe(self._store.small_placed.set)
 
 
 @pytest.mark.parametrize("memory_bytes", [5 * MIB, 16 * MIB])

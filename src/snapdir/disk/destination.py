@@ -19,13 +19,14 @@ from snapdir.disk.directories import (
 )
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.staging import STAGING_NAME, Staging, checked_temporary
-from snapdir.disk.temporaries import READ_FLAGS, copy_across, set_file_mode
+from snapdir.disk.temporaries import READ_FLAGS, copy_across
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
 from snapdir.model.paths import Names
 
 __all__ = ["Destination"]
 
 ABSENT = NOT_A_DIRECTORY | {errno.ENOENT}
+NOT_BY_RENAME = frozenset({errno.EISDIR, errno.EXDEV})
 
 
 class Destination:
@@ -132,13 +133,13 @@ class Destination:
         os.close(fd)
         raise self._not_regular(names)
 
-    def publish(self, temporary: str, names: Names, mode: int | None = None, *, replace: bool = False) -> None:
+    def publish(self, temporary: str, names: Names, mode: int, *, replace: bool = False) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
 
         The directory above must exist (``make_directory``).
 
         Args:
-            mode: Permission bits; special bits are set when they are given. None where the temporary has them.
+            mode: Permission bits; special bits are set when they are given.
             replace: Also remove a directory that has that name, with all in it.
 
         Raises:
@@ -150,19 +151,39 @@ class Destination:
         final = checked_name(names)
         try:
             parent = self._directories.get(names[:-1])
-            if mode is not None:
-                set_file_mode(source, staging, mode)
+            # chmod by name would follow a link, and a file of mode 000 cannot be opened again to be copied.
+            fd = os.open(source, READ_FLAGS, dir_fd=staging.fd)
             try:
-                os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
-            except OSError as error:
-                if error.errno == errno.EXDEV:
-                    self._publish_across(source, staging, parent, names, replace=replace)
-                elif error.errno == errno.EISDIR:
-                    self._replace_directory(source, staging, parent, names, replace=replace)
-                else:
-                    raise
+                os.fchmod(fd, mode)
+                try:
+                    os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
+                except OSError as error:
+                    if error.errno == errno.EXDEV:
+                        self._publish_across(source, fd, parent, names, mode, replace=replace)
+                    elif error.errno == errno.EISDIR:
+                        self._replace_directory(source, staging, parent, names, replace=replace)
+                    else:
+                        raise
+            finally:
+                os.close(fd)
         except OSError as error:
             raise self._error(error, names) from error
+
+    def publish_at_once(self, temporary: str, names: Names) -> bool:
+        """Give a temporary, which has its mode, its final name by a rename; False, and nothing done, if it takes more.
+
+        A directory that has the name would have to be removed, another filesystem be copied to: see ``publish``.
+        """
+        self.staging.refuse(names)
+        source, final = checked_temporary(temporary), checked_name(names)
+        try:
+            parent = self._directories.get(names[:-1])
+            os.rename(source, final, src_dir_fd=self.staging.handle.fd, dst_dir_fd=parent.fd)
+        except OSError as error:
+            if error.errno in NOT_BY_RENAME:
+                return False
+            raise self._error(error, names) from error
+        return True
 
     def set_mode(self, names: Names, mode: int) -> None:
         """Set the permission bits of a file or directory.
@@ -212,12 +233,19 @@ class Destination:
         os.rename(source, names[-1], src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
 
     def _publish_across(
-        self, source: str, staging: DirectoryHandle, parent: DirectoryHandle, names: Names, *, replace: bool
+        self,
+        source: str,
+        source_fd: int,
+        parent: DirectoryHandle,
+        names: Names,
+        mode: int,
+        *,
+        replace: bool,
     ) -> None:
         """Publish into a filesystem that is mounted inside the tree: copy beside the target first."""
         beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
         try:
-            copy_across(source, staging, beside, parent)
+            copy_across(source_fd, beside, parent, mode)
             try:
                 os.rename(beside, names[-1], src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
             except IsADirectoryError:
@@ -225,7 +253,7 @@ class Destination:
         except BaseException:
             remove_tree(beside, dir_fd=parent.fd)
             raise
-        os.unlink(source, dir_fd=staging.fd)
+        os.unlink(source, dir_fd=self.staging.handle.fd)
 
     def _error(self, error: OSError, names: Names) -> LocalError:
         return local_error(error, self.path_of(names))

@@ -43,6 +43,11 @@ class Staging:
         return self._directories.path_of((STAGING_NAME,))
 
     @property
+    def is_open(self) -> bool:
+        """Whether somebody has worked in it already; the first waits for whoever is just removing it."""
+        return self._handle is not None
+
+    @property
     def handle(self) -> DirectoryHandle:
         """The open directory, made if need be."""
         return self._handle or self._open()

@@ -1,4 +1,4 @@
-"""Hash files: whole batches of small ones, large ones block by block. Blocking; call it off the loop."""
+"""Hash files: whole batches of small ones, large ones block by block. Blocking."""
 
 from __future__ import annotations
 

@@ -35,6 +35,11 @@ class FileWriter:
         self._partial = os.path.join(root, PARTIAL_NAME)
         self._settings = settings
 
+    @property
+    def verifies(self) -> bool:
+        """Whether every body is read back."""
+        return self._settings.verify_copies
+
     def write(self, key: str, body: Body, if_absent: bool) -> bool:
         """Store one body. Called in a worker thread; a cancelled caller stops it within 64 MiB."""
         if if_absent and os.path.lexists(os.path.join(self._root, key)):

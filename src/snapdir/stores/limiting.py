@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
@@ -75,15 +75,17 @@ class RequestWindow:
             self._in_flight += 1
             return
         self._was_full = True
-        given = asyncio.get_running_loop().create_future()  # 2.2 µs; an anyio.Event takes 5.6
+        given = asyncio.get_running_loop().create_future()  # once a request: 2.2 µs, an anyio.Event takes 5.6
         self._waiting.append(given)
         try:
             await given
         except BaseException:
             if given.done() and not given.cancelled():
-                self.release()
-            elif given in self._waiting:
-                self._waiting.remove(given)
+                self._in_flight -= 1
+                self._give()
+            else:
+                with suppress(ValueError):  # _give has met it already
+                    self._waiting.remove(given)
             raise
 
     def release(self, moved_bytes: int = 0) -> None:

@@ -38,6 +38,9 @@ which has to be given the interpreter lock again after each of the five system c
 LANDING_TASKS = 2
 """Batches of small objects being written in threads at once: more only contend for the interpreter lock."""
 
+AGAIN_TASKS = 4
+"""Objects that came damaged, fetched again at once."""
+
 LINGER_SECONDS = 0.002
 """How long the first object of a batch waits for others: about 16 of them at 8,000 a second."""
 
@@ -113,23 +116,26 @@ class _Download:
         large = [one for one in wanted if one.size is not None and limit < one.size <= largest]
         small = [one for one in wanted if one.size is None or not limit < one.size <= largest]
         arrivals = Channel[Arrival](2 * self._limits.batch_files)
+        damaged = Channel[Wanted](len(wanted))  # never full: see ``_place_arrivals``
 
         async def receive(one: Wanted) -> None:
             await self._receive(one, arrivals)
 
-        async with anyio.create_task_group() as landing:
-            for _ in range(LANDING_TASKS):
-                landing.start_soon(self._place_arrivals, arrivals)
-            async with anyio.create_task_group() as receiving:
-                workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
-                receiving.start_soon(self._receive_large, large, bool(small))
-                start_workers(receiving, small, receive, workers=workers)
-            arrivals.close()
+        async with anyio.create_task_group() as again:
+            start_workers(again, damaged, self._receive_verified, workers=AGAIN_TASKS)
+            async with anyio.create_task_group() as landing:
+                for _ in range(LANDING_TASKS):
+                    landing.start_soon(self._place_arrivals, arrivals, damaged)
+                async with anyio.create_task_group() as receiving:
+                    workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
+                    receiving.start_soon(self._receive_large, large, bool(small))
+                    start_workers(receiving, small, receive, workers=workers)
+                arrivals.close()
+            damaged.close()
 
     async def _receive_large(self, large: list[Wanted], beside_small: bool) -> None:
         for one, _ in await self._large_objects(beside_small).receive(large):
-            with _while_fetching(one):
-                await self._receive_verified(one)
+            await self._receive_verified(one)
 
     def _large_objects(self, beside_small: bool) -> LargeObjects:
         return LargeObjects(
@@ -137,52 +143,55 @@ class _Download:
         )
 
     async def _receive(self, one: Wanted, arrivals: Channel[Arrival]) -> None:
-        with _while_fetching(one):
-            if one.size is None or one.size > self._limits.large_bytes:
-                await self._receive_verified(one)
-            else:
-                await self._receive_small(one, one.size, arrivals)
+        if one.size is None or one.size > self._limits.large_bytes:
+            await self._receive_verified(one)
+        else:
+            await self._receive_small(one, one.size, arrivals)
 
     async def _receive_small(self, one: Wanted, size: int, arrivals: Channel[Arrival]) -> None:
         """Fetch an object, and hash and write it here while that is quick, otherwise in a thread, among others."""
         await self._memory.acquire(size)
         try:
-            arrival = Arrival(one, size, await self._source.read_unverified(one.digest, size))
+            with _while_fetching(one):
+                arrival = Arrival(one, size, await self._source.read_unverified(one.digest, size))
             self._counters.bytes_received += size
-            if _is_long_work(arrival) or not self._loop_time.admits():
+            if not self._placed_here(arrival):
                 await arrivals.put(arrival)
                 return
-            damaged = self._place_here(arrival)
         except BaseException:
             self._memory.release(size)
             raise
         self._memory.release(size)
-        await self._settle(1, damaged)
+        self._counters.objects_received += 1
 
-    def _place_here(self, arrival: Arrival) -> list[Wanted]:
+    def _placed_here(self, arrival: Arrival) -> bool:
+        """Hash and write an object on the loop; False for one that needs a thread, or has come damaged."""
+        if _is_long_work(arrival) or not self._loop_time.admits():
+            return False
         began = self._clock()
-        damaged = _place_batch([arrival], self._landing, self._counters)
+        is_right = digest_of(arrival.data) == arrival.one.digest
+        placed = is_right and self._landing.place_quickly(arrival.one, arrival.data)
         self._loop_time.took(self._clock() - began)
-        return damaged
+        if placed:
+            _count_placed(arrival, self._counters)
+        return placed
 
-    async def _place_arrivals(self, arrivals: Channel[Arrival]) -> None:
-        """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64."""
+    async def _place_arrivals(self, arrivals: Channel[Arrival], damaged: Channel[Wanted]) -> None:
+        """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64.
+
+        What came damaged is fetched again by others: that waits for memory, which arrivals that nobody places may hold.
+        """
         async for first in arrivals:
             # Without a moment's patience most hops would carry one object.
             await anyio.sleep(LINGER_SECONDS)
             batch = [first, *arrivals.take_ready(self._limits.batch_files - 1)]
             try:
-                damaged = await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
+                wrong = await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
             finally:
                 self._memory.release(sum(arrival.size for arrival in batch))
-            await self._settle(len(batch), damaged)
-
-    async def _settle(self, count: int, damaged: Sequence[Wanted]) -> None:
-        """Count what was placed of ``count`` objects, and fetch again what came damaged."""
-        self._counters.objects_received += count - len(damaged)
-        for one in damaged:
-            with _while_fetching(one):
-                await self._receive_verified(one)
+            self._counters.objects_received += len(batch) - len(wrong)
+            for one in wrong:
+                await damaged.put(one)
 
     async def _receive_verified(self, one: Wanted) -> None:
         """Fetch one object on its own: a large one, one of unknown size, or one that came damaged."""
@@ -196,7 +205,8 @@ class _Download:
                 await anyio.to_thread.run_sync(_place_batch, [arrival], self._landing, self._counters)
             self._counters.objects_received += 1
 
-        await with_true_size(self._source, one, receive)
+        with _while_fetching(one):
+            await with_true_size(self._source, one, receive)
 
     async def _receive_alone(self, one: Wanted) -> None:
         """A large object, again while it comes damaged."""
@@ -215,14 +225,19 @@ def _is_long_work(arrival: Arrival) -> bool:
 def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> list[Wanted]:
     """Hash every arrival and place it; those whose bytes are wrong are not placed but returned."""
     damaged = []
-    for one, _, data in batch:
-        if digest_of(data) != one.digest:
-            damaged.append(one)
-            continue
-        landing.place_bytes(one, data)
-        counters.files_done += len(one.targets)
-        counters.bytes_done += len(data) * len(one.targets)
+    for arrival in batch:
+        if digest_of(arrival.data) == arrival.one.digest:
+            landing.place_bytes(arrival.one, arrival.data)
+            _count_placed(arrival, counters)
+        else:
+            damaged.append(arrival.one)
     return damaged
+
+
+def _count_placed(arrival: Arrival, counters: Counters) -> None:
+    copies = len(arrival.one.targets)
+    counters.files_done += copies
+    counters.bytes_done += len(arrival.data) * copies
 
 
 @contextmanager

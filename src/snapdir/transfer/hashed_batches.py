@@ -19,11 +19,13 @@ BATCH_BYTES = 4 * MIB
 """Content kept of one batch of small files."""
 
 LOOP_FILE_BYTES = 64 * KIB
-"""Where the files of a batch are larger than this, a thread gains more by reading and hashing beside the loop than it
-loses by having to be given the interpreter lock again after each of the four system calls a file takes."""
+"""Where the files of a batch are larger than this on average, a thread gains more by reading and hashing beside the
+loop than it loses by having to be given the interpreter lock again after each of the four system calls a file takes."""
 
 LOOP_FILES = 8
-"""Between so many the clock is looked at: a disk that takes 0.1 s a file holds the loop up for 0.8 s, once."""
+"""The clock is looked at after so many: a disk that takes 0.1 s a file holds the loop up for 0.8 s every 1,000 files.
+
+Nothing else runs in between: a batch of 64 takes 1.6 ms where all is well."""
 
 READ_SECONDS = 75e-6
 """What a file may take on the loop: 25 µs where 16 KiB of it are in the page cache; from a disk it is 100 and more, and
@@ -42,12 +44,12 @@ class HashedBatches:
     """Iterate over it for (hashed small files with their content, large files). For one event loop.
 
     Args:
-        store: Called with every batch that was hashed, in the thread that hashed it; then nothing is done on the loop.
+        store: Called with every batch in the thread that hashed it; with it nothing is hashed on the loop.
         clock: Tells how long hashing keeps the loop.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: as TreeReader does.
-    Cancellation: at the end of a batch.
+    Cancellation: once a batch is walked, or hashed.
     """
 
     def __init__(

@@ -8,15 +8,14 @@ DEBT_SECONDS = 0.05
 """How much longer than allowed all pieces together may take: one hiccup of a disk, or 60 files at 1 ms."""
 
 PIECES_AWAY = 1_000
-"""Pieces that go elsewhere when that is used up: where each takes 1 ms, the loop then stands still for 6 % of the time;
-where each takes 0.1 s, for that long once in as many."""
+"""Pieces that go elsewhere when that is used up: where each takes 1 ms, the loop then stands still for 6 % of it."""
 
 
 class LoopTime:
     """Lets work onto the loop while it is quick (a disk's cache), and keeps it off for a while when it is not.
 
     Time beyond what is allowed makes a debt, which quicker pieces pay back; DEBT_SECONDS of it send the next
-    PIECES_AWAY pieces away. For one event loop.
+    PIECES_AWAY pieces away. One piece is never interrupted, however long it takes. For one event loop.
 
     Args:
         allowed_seconds: What one piece may take.
@@ -28,7 +27,7 @@ class LoopTime:
         self._away = 0
 
     def admits(self, pieces: int = 1) -> bool:
-        """Whether the next pieces may be done on the loop. Ask once for each."""
+        """Whether work may be done on the loop now; if not, ``pieces`` count as done elsewhere."""
         if self._away > 0:
             self._away -= pieces
             return False

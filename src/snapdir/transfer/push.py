@@ -129,8 +129,7 @@ async def _push_files(
 
     async with anyio.create_task_group() as group:
         group.start_soon(learn_and_push)
-        store = partial(uploader.store_batch, seen=seen) if uploader.stores_batches else None
-        async for hashed, unhashed in HashedBatches(reader, limits.batch_files, store=store):
+        async for hashed, unhashed in HashedBatches(reader, limits.batch_files, store=uploader.batch_storer(seen)):
             await emit(hashed, unhashed)
         small.close()
         large.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,7 +21,7 @@ from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import FileRange, Upload
+from snapdir.stores.base import BatchWriter, FileRange, Upload
 from snapdir.transfer.commit import ABORT_SECONDS, committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.journal import JournalEntry, UploadJournal
@@ -68,24 +70,20 @@ class Uploader:
         self._hashing = anyio.CapacityLimiter(limits.hashers)
         self.workers = limits.workers(self._capabilities.max_concurrency)
 
-    @property
-    def stores_batches(self) -> bool:
-        """Whether the store is on this host, and ``store_batch`` is of use."""
-        return self._batch is not None
-
-    def store_batch(self, hashed: list[HashedFile], seen: set[str]) -> None:
-        """Store files whose content was kept at once, in this thread, where the store is on this host.
+    def batch_storer(self, seen: set[str]) -> Callable[[list[HashedFile]], None] | None:
+        """Where the store is on this host: stores files whose content was kept at once, in the thread that calls it.
 
         Args:
-            seen: Checksums already handled; those that are stored here are added.
+            seen: Checksums already handled; those that are stored are added.
         """
-        if self._batch is None:
-            return
+        return None if self._batch is None else partial(self._store_batch, self._batch, seen)
+
+    def _store_batch(self, batch: BatchWriter, seen: set[str], hashed: list[HashedFile]) -> None:
         for file in hashed:
             if file.checksum not in seen:
                 seen.add(file.checksum)
                 data = file.data or b""
-                if self._batch.put(object_key(Digest(file.checksum)), data, replace=self._recheck):
+                if batch.put(object_key(Digest(file.checksum)), data, replace=self._recheck):
                     self._count_sent(len(data))
                 else:
                     self._counters.objects_skipped += 1

@@ -187,9 +187,10 @@ def delete_body(keys: Sequence[str]) -> bytes:
 
 
 def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> ElementTree.Element:
-    child = parent.makeelement(name, {})
+    from xml.etree import ElementTree
+
+    child = ElementTree.SubElement(parent, name)
     child.text = text
-    parent.append(child)
     return child
 
 
