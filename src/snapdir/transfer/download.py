@@ -29,7 +29,8 @@ __all__ = ["LOOP_BYTES", "LOOP_COPIES", "PLACE_SECONDS", "download"]
 
 LOOP_BYTES = 128 * KIB
 LOOP_COPIES = 8
-"""More to write than this is never done on the loop: 128 KiB take 32 µs to hash and 62 (tmpfs) or 107 (ext4) to write."""
+"""More to write than this is never done on the loop: 128 KiB take 32 µs to hash, and 62 (tmpfs) or 107 (ext4) to
+write."""
 
 PLACE_SECONDS = 250e-6
 """What an object may take on the loop. To hash and write 16 KiB takes 28 µs (tmpfs) or 73 (ext4); in a thread,
