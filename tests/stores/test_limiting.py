@@ -10,10 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.errors import Throttled
-from snapdir.stores.limiting import HOLD_SECONDS, REQUESTS_A_LOOK, LimitingStore, RequestWindow, TokenBucket
+from snapdir.stores.limiting import (
+    FAILURES_TO_NARROW,
+    HOLD_SECONDS,
+    LEAST_NARROWED,
+    LimitingStore,
+    RequestWindow,
+    TokenBucket,
+)
 from snapdir.stores.memory import MemoryStore
-from snapdir.testing.faults import FaultyStore
 
 
 class ManualClock:
@@ -67,16 +72,40 @@ async def test_a_share_of_what_is_useful_leaves_room_for_others() -> None:
     assert window.limit in (4, 6)  # half of the 8, or 12, that the first steps found useful
 
 
-async def test_a_complaint_halves_the_window_once_and_never_below_one() -> None:
-    clock = ManualClock()
-    window = RequestWindow(256, start=32, clock=clock)
-    window.complain()
-    window.complain()
+async def test_many_failures_halve_the_window_down_to_a_few_places() -> None:
+    window = RequestWindow(256, start=32, clock=ManualClock())
+    for _ in range(FAILURES_TO_NARROW - 1):
+        window.failed()
+    assert window.limit == 32
+    window.failed()
     assert window.limit == 16
-    for _ in range(10):
-        clock.now += HOLD_SECONDS + 1
-        window.complain()
-    assert window.limit == 1
+    for _ in range(10 * FAILURES_TO_NARROW):
+        window.failed()
+    assert window.limit == LEAST_NARROWED
+    narrow = RequestWindow(256, start=2, clock=ManualClock())
+    for _ in range(10 * FAILURES_TO_NARROW):
+        narrow.failed()
+    assert narrow.limit == 2
+
+
+async def test_a_failure_now_and_then_leaves_the_window_as_it_is() -> None:
+    clock = ManualClock()
+    window = RequestWindow(32, start=32, clock=clock)
+    for _ in range(100):
+        await rounds(window, clock, 1, seconds_a_round=0.03)
+        window.failed()
+    assert window.limit == 32
+
+
+async def test_once_requests_are_answered_again_a_narrowed_window_grows_back() -> None:
+    clock = ManualClock()
+    window = RequestWindow(64, start=64, clock=clock)
+    await rounds(window, clock, 10, seconds_a_round=0.03)
+    for _ in range(10 * FAILURES_TO_NARROW):
+        window.failed()
+    clock.now += HOLD_SECONDS
+    await rounds(window, clock, 100, seconds_a_round=0.03)
+    assert window.limit == 64
 
 
 async def test_a_cancelled_wait_takes_no_place() -> None:
@@ -135,14 +164,6 @@ async def test_a_request_larger_than_a_seconds_worth_passes() -> None:
     assert clock.now - 1000.0 == pytest.approx(9.0)
 
 
-async def test_a_throttled_store_narrows_the_window() -> None:
-    window = RequestWindow(64, start=64)
-    store = LimitingStore(FaultyStore(MemoryStore(), stat="throttle"), window)
-    with pytest.raises(Throttled):
-        await store.stat("key")
-    assert window.limit == 32
-
-
 async def test_no_more_requests_are_in_flight_than_the_window_is_wide() -> None:
     in_flight = peak = 0
 
@@ -161,4 +182,3 @@ async def test_no_more_requests_are_in_flight_than_the_window_is_wide() -> None:
         for number in range(20):
             group.start_soon(store.write, str(number), b"x")
     assert peak == 3
-    assert REQUESTS_A_LOOK > 1

@@ -1,4 +1,4 @@
-"""A store that throttles is given time; one that is gone is given up before every call has had all its attempts."""
+"""A store that is gone is given up before every call has had all its attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 
 from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.limiting import LEAST_UNANSWERED, PAUSE_REQUESTS, PAUSE_SECONDS, LimitingStore, RequestWindow
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.retrying import RetryingStore, SignsOfLife
 from snapdir.stores.settings import RetryPolicy, StoreSettings
@@ -27,66 +26,6 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
         await anyio.lowlevel.checkpoint()
-
-
-class RateLimited(MemoryStore):
-    """Takes so many requests a second; the others are throttled."""
-
-    def __init__(self, clock: ManualClock, rate: float) -> None:
-        super().__init__()
-        self._clock, self._rate = clock, rate
-        self._tokens, self._seen = rate / 4, clock.now
-        self.throttled = 0
-
-    async def stat(self, key: str) -> ObjectInfo:
-        self._clock.now += 0.0003
-        self._tokens = min(self._rate / 4, self._tokens + (self._clock.now - self._seen) * self._rate)
-        self._seen = self._clock.now
-        if self._tokens < 1:
-            self.throttled += 1
-            raise Throttled("slow down")
-        self._tokens -= 1
-        return ObjectInfo(key, 0)
-
-
-@pytest.mark.parametrize("rate", [50, 400])
-async def test_most_requests_to_a_store_with_a_limit_are_not_throttled(rate: int) -> None:
-    clock = ManualClock()
-    store = RateLimited(clock, rate)
-    window = RequestWindow(64, start=1, clock=clock)
-    limited = LimitingStore(store, window, sleep=clock.sleep)
-    retrying = RetryingStore(limited, RetryPolicy(), sleep=clock.sleep, random=lambda: 0.0)
-    for _ in range(1000):
-        await retrying.stat("key")
-    assert store.throttled < 1000 / PAUSE_REQUESTS * 2
-
-
-def test_a_pause_grows_while_nothing_passes_and_has_an_end() -> None:
-    clock = ManualClock()
-    window = RequestWindow(64, clock=clock)
-    assert window.pause_seconds == 0
-    pauses = []
-    for _ in range(10):
-        window.throttled()
-        pauses.append(window.pause_seconds)
-        window.throttled()  # it was sent before the pause
-        assert window.pause_seconds == pauses[-1]
-        clock.now += pauses[-1]
-        assert window.pause_seconds == 0
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == pytest.approx(PAUSE_SECONDS[1])
-
-
-def test_requests_without_an_answer_leave_the_window_some_width() -> None:
-    clock = ManualClock()
-    window = RequestWindow(64, clock=clock)
-    for _ in range(20):
-        clock.now += 60
-        window.complain(least=LEAST_UNANSWERED)
-    assert window.limit == LEAST_UNANSWERED
-    narrow = RequestWindow(64, start=2, clock=clock)
-    narrow.complain(least=LEAST_UNANSWERED)
-    assert narrow.limit == 2
 
 
 class Gone(MemoryStore):

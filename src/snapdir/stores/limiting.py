@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from snapdir.errors import ConnectionFailed, Throttled
+from snapdir.errors import ConnectionFailed, StoreError, Throttled
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import Body, ObjectInfo, Store, Upload, body_length, close_pages
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.request_pace import RequestPace
 from snapdir.stores.wrapper import StoreWrapper
 
 __all__ = ["LimitingStore", "RequestWindow", "TokenBucket"]
@@ -26,18 +27,18 @@ REQUESTS_A_LOOK = 4
 """The window's effect is judged after this many requests for each place in it."""
 WORTHWHILE_GAIN = 1.05
 HOLD_SECONDS = 5.0
-"""After a step that did not pay, or a throttle, the window stays as it is for this long."""
-LEAST_UNANSWERED = 8
-"""Requests that fail without an answer do not narrow the window below this: each may cost a whole timeout."""
-PAUSE_SECONDS = (0.025, 0.5)
-"""A throttle keeps every request back for a moment, long enough that PAUSE_REQUESTS pass before the next one."""
-PAUSE_REQUESTS = 8
+"""After a step that did not pay, or after failures, the window stays as it is for this long."""
+FAILURES_TO_NARROW = 4
+NARROWING_SHARE = 1 / 8
+"""The window is halved when so many requests since it was last judged, and such a share of them, got no answer."""
+LEAST_NARROWED = 8
+"""Failures do not narrow the window below this: each may cost a whole timeout."""
 REQUEST_COST_BYTES = 64 * KIB
 """A request counts as this many bytes besides its own, so that small and large ones can be added up."""
 
 
 class RequestWindow:
-    """Requests in flight: from ``start`` up while that makes it faster, half of it whenever the store complains.
+    """Requests in flight: from ``start`` up while that makes it faster, half of it when many get no answer.
 
     First come, first served. For one event loop. Costs 0.25 µs a request that need not wait.
 
@@ -65,9 +66,7 @@ class RequestWindow:
         self._best_rate = 0.0
         self._hold_until = 0.0
         self._was_full = False
-        self._pause_seconds = PAUSE_SECONDS[0]
-        self._paused_until = 0.0
-        self._answered = 0
+        self._failed = 0
 
     async def acquire(self) -> None:
         """Take a place, waiting for one if need be. Cancellation takes none."""
@@ -97,37 +96,14 @@ class RequestWindow:
             self._look()
         self._give()
 
-    @property
-    def pause_seconds(self) -> float:
-        """How long a request that has its place waits before it goes out: not at all, unless one was throttled."""
-        return max(0.0, self._paused_until - self._clock()) if self._paused_until else 0.0
-
-    def succeeded(self) -> None:
-        """A request was answered, and not with a throttle."""
-        self._answered += 1
-
-    def throttled(self) -> None:
-        """The store asked to slow down: fewer at a time, and none for a moment.
-
-        A narrow window alone does not keep under a limit of requests a second where each takes less than a
-        millisecond: most would be refused, and some so often that they fail.
-        """
-        self.complain()
-        now = self._clock()
-        if now < self._paused_until:
-            return  # it was sent before the pause
-        least, most = PAUSE_SECONDS
-        factor = 2.0 if self._answered < PAUSE_REQUESTS else 0.5
-        self._pause_seconds = min(most, max(least, self._pause_seconds * factor))
-        self._paused_until = now + self._pause_seconds
-        self._answered = 0
-
-    def complain(self, *, least: int = 1) -> None:
-        """The store asked to slow down, or did not answer: half the window, at most once for each round of it."""
-        now = self._clock()
-        if now >= self._hold_until or self._done > self.limit:
-            self.limit = min(self.limit, max(least, self.limit // 2))
+    def failed(self) -> None:
+        """A request got no answer. Half of the window when that is no exception."""
+        self._failed += 1
+        if self._failed >= max(FAILURES_TO_NARROW, NARROWING_SHARE * self._done):
+            self.limit = min(self.limit, max(LEAST_NARROWED, self.limit // 2))
+            now = self._clock()
             self._hold_until = now + HOLD_SECONDS
+            self._best_rate = 0.0  # what a wider window achieved says nothing any more
             self._start_over(now)
 
     def _look(self) -> None:
@@ -147,7 +123,7 @@ class RequestWindow:
 
     def _start_over(self, now: float) -> None:
         self._began = now
-        self._done = self._moved_bytes = 0
+        self._done = self._moved_bytes = self._failed = 0
         self._was_full = bool(self._waiting)
 
     def _give(self) -> None:
@@ -180,10 +156,11 @@ class TokenBucket:
 
 
 class LimitingStore(StoreWrapper):
-    """``inner``, asked no harder than a window and two buckets allow.
+    """``inner``, asked no harder than a window, a pace and two buckets allow.
 
     Args:
-        window: Requests in flight; shrinks when ``inner`` says Throttled or does not answer.
+        window: Requests in flight; shrinks while ``inner`` does not answer.
+        pace: Requests a second; slows down while ``inner`` says Throttled. None is one of its own.
         bytes_bucket, requests_bucket: None where there is no limit.
     """
 
@@ -194,11 +171,11 @@ class LimitingStore(StoreWrapper):
         *,
         bytes_bucket: TokenBucket | None = None,
         requests_bucket: TokenBucket | None = None,
-        sleep: Sleep = anyio.sleep,
+        pace: RequestPace | None = None,
     ) -> None:
         super().__init__(inner)
         self._window = window
-        self._sleep = sleep
+        self._pace = pace or RequestPace()
         self._bytes = bytes_bucket
         self._requests = requests_bucket
 
@@ -256,16 +233,19 @@ class LimitingStore(StoreWrapper):
             await self._bytes.take(length)
         await self._window.acquire()
         try:
-            while (pause := self._window.pause_seconds) > 0:
-                await self._sleep(pause)
-            yield
-            self._window.succeeded()
-        except Throttled:
-            self._window.throttled()
-            raise
-        except ConnectionFailed:
-            self._window.complain(least=LEAST_UNANSWERED)
-            raise
+            of_round = await self._pace.turn()
+            try:
+                yield
+            except ConnectionFailed:
+                self._window.failed()
+                raise
+            except Throttled:
+                self._pace.answered(of_round, throttled=True)
+                raise
+            except StoreError:
+                self._pace.answered(of_round)
+                raise
+            self._pace.answered(of_round)
         finally:
             self._window.release(length)
 
