@@ -114,6 +114,7 @@ def test_no_history_is_said_on_stderr(tree: Path) -> None:
     done = cli("log", str(tree))
     assert (done.code, done.stdout.count("\n")) == (0, 1)
     assert "no history" in done.stderr
+    assert "pushes from it are in the history of their store" in done.stderr
 
 
 def test_nothing_to_show_is_a_usage_error() -> None:

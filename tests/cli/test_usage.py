@@ -36,6 +36,7 @@ def test_help_lists_the_verbs_in_their_order_and_only_universal_options() -> Non
         (["push", "tree", "s3://b/sets"], "--store"),
         (["sync", "s3://b/sets", "s3://c/sets"], "--from, --to"),
         (["verify", ID], "--id"),
+        (["pull", ID, "target"], "--id"),
     ],
     ids=str,
 )

@@ -22,7 +22,8 @@ from snapdir.cli.verb import Verb
 def command(invocation: Invocation, *, dryrun: bool) -> None:
     """Remove all snapshots and objects from the local cache.
 
-    Stores and checked-out directories stay as they are. A directory that does not look like a cache is refused.
+    Stores and checked-out directories stay as they are; links made with --linked lead nowhere until the snapshot is
+    pulled again. A directory that does not look like a cache is refused.
     """
     from snapdir import api
 

@@ -66,9 +66,15 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
     else:
         write_rows(COLUMNS, map(_row, revisions), terminal=invocation.terminal)
     if not revisions:
-        invocation.terminal.note(f"no history of {shown}: nothing was pushed there, or nobody wrote it down")
+        invocation.terminal.note(f"no history of {shown}: {_why_none(shown)}")
     elif len(found) > len(revisions):
         invocation.terminal.note(f"the newest {limit} revisions are shown; --limit 0 shows all")
+
+
+def _why_none(place: str) -> str:
+    if "://" in place:
+        return "nothing was pushed there, or nobody wrote it down"
+    return "nothing was pushed to it, and it was not staged; pushes from it are in the history of their store"
 
 
 def _fields(revision: Revision) -> dict[str, Any]:

@@ -61,7 +61,9 @@ class Verb(click.Command):
         with located(ctx):
             rest = super().parse_args(ctx, args)
             if rest and not ctx.resilient_parsing:
-                raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=_option_for(rest[0], self.params))
+                given = [ctx.params[param.name] for param in self.params if isinstance(param, Positional)]
+                tips = (_option_for(word, self.params) for word in (rest[0], *given))
+                raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=next(filter(None, tips), ""))
         return rest
 
     def invoke(self, ctx: click.Context) -> Any:

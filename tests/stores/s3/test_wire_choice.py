@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -119,6 +120,20 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_final_error(keys: pyte
                 await store.read("key")
         assert "canary-secret" not in str(caught.value)
         assert server.peers == []
+
+
+async def test_https_to_a_server_that_speaks_none_is_a_final_error_that_says_so(keys: pytest.MonkeyPatch) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        keys.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", f"https://127.0.0.1:{port}")
+        async with open_store("s3://bucket", SETTINGS) as store:
+            with pytest.raises(StoreRefused, match=r"TLS with .* failed.*write http:// in the endpoint"):
+                await store.read("key")
 
 
 async def test_a_certificate_that_the_bundle_vouches_for_is_trusted(keys: pytest.MonkeyPatch) -> None:

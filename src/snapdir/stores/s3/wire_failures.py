@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
 from snapdir.stores.base import Body, FileRange
@@ -21,6 +23,7 @@ NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S
 NOT_S3 = "check the endpoint and any proxy in between"
 LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
+NO_TLS = "write http:// in the endpoint if that is all it speaks"
 
 
 def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirError:
@@ -30,7 +33,8 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
     if isinstance(body, FileRange) and isinstance(error, BodyUnreadable):
         return LocalError(path_of_descriptor(body.fd), str(error.__cause__ or error))
     if isinstance(error, TLSFailed):
-        return StoreRefused(f"{asked}: {error}; {CERTIFICATE}", key=asked.key)
+        advice = CERTIFICATE if isinstance(error.__cause__, ssl.SSLCertVerificationError) else NO_TLS
+        return StoreRefused(f"{asked}: {error}; {advice}", key=asked.key)
     if isinstance(error, ProtocolViolation):
         return InvalidResponse(f"{asked}: {error}; {NOT_S3}", key=asked.key)
     advice = NETWORK if isinstance(error, ConnectFailed) else LOST
