@@ -10,22 +10,9 @@ from snapdir.stores.base import ObjectInfo
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.retrying import RetryingStore, SignsOfLife
 from snapdir.stores.settings import RetryPolicy, StoreSettings
+from tests.stores.virtual_time import ManualClock
 
 TIMEOUT = 30.0
-
-
-class ManualClock:
-    """Time that moves when somebody sleeps, or when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await anyio.lowlevel.checkpoint()
 
 
 class Gone(MemoryStore):

@@ -140,6 +140,26 @@ async def test_a_call_that_keeps_failing_gives_up() -> None:
     assert raised.value.attempts == len(faulty.calls) == POLICY.attempts
 
 
+@pytest.mark.parametrize(("attempts", "tried"), [(1, 1), (2, 3), (5, 9)])
+async def test_a_call_that_is_throttled_while_others_pass_is_tried_longer(attempts: int, tried: int) -> None:
+    class Busy(MemoryStore):
+        async def stat(self, key: str) -> ObjectInfo:
+            await store.write("other", b"")
+            raise Throttled("slow down", key=key)
+
+    store = RetryingStore(Busy(), RetryPolicy(attempts=attempts), sleep=Clock().sleep)
+    with pytest.raises(Throttled) as raised:
+        await store.stat("key")
+    assert raised.value.attempts == tried
+
+
+async def test_a_call_that_is_throttled_as_all_are_has_its_usual_attempts() -> None:
+    store, faulty = store_with({"key": b""}, stat="throttle " * 9)
+    with pytest.raises(Throttled) as raised:
+        await store.stat("key")
+    assert raised.value.attempts == len(faulty.calls) == POLICY.attempts
+
+
 async def test_a_denied_call_is_made_once() -> None:
     store, faulty = store_with({}, write="deny")
     with pytest.raises(AccessDenied):

@@ -1,4 +1,4 @@
-"""A loop whose time passes when nobody has anything to do: hours of waiting in no time, and the same in every run."""
+"""Time that passes when nobody has anything to do: hours of waiting in no time, and the same in every run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,25 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["run_in_virtual_time"]
+import anyio.lowlevel
+
+__all__ = ["ManualClock", "run_in_virtual_time"]
 
 Result = TypeVar("Result")
+
+
+class ManualClock:
+    """Time that moves when somebody sleeps, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await anyio.lowlevel.checkpoint()
 
 
 class _Selector(selectors.DefaultSelector):

@@ -35,6 +35,7 @@ __all__ = [
 Parser = Callable[[str, str], Any]
 """Turns the text of the option or variable named second into a value, or raises InvalidOption."""
 
+PATHS = ("[DIR]", "[PATH]")
 SWITCH_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _WHOLE_NUMBER = re.compile(r"\+?[0-9]{1,9}", re.ASCII).fullmatch
 
@@ -70,6 +71,11 @@ class Positional(click.Argument):
         super().__init__([name], metavar=metavar, **attributes)
         self.use = use
         self.words = words
+
+    @property
+    def is_path(self) -> bool:
+        """Not a store, not a snapshot: those stand in options of the verb."""
+        return self.metavar in PATHS
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         del ctx

@@ -61,8 +61,8 @@ class Verb(click.Command):
         with located(ctx):
             rest = super().parse_args(ctx, args)
             if rest and not ctx.resilient_parsing:
-                given = [ctx.params[param.name] for param in self.params if isinstance(param, Positional)]
-                tips = (_option_for(word, self.params) for word in (rest[0], *given))
+                paths = [param.name or "" for param in self.params if isinstance(param, Positional) and param.is_path]
+                tips = (_option_for(word, self.params) for word in (rest[0], *(ctx.params[name] for name in paths)))
                 raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=next(filter(None, tips), ""))
         return rest
 

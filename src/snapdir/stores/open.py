@@ -12,7 +12,7 @@ from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
-    from snapdir.stores.limiting import RequestWindow
+    from snapdir.stores.request_window import RequestWindow
 
 __all__ = ["open_store"]
 
@@ -71,7 +71,7 @@ def _limited(store: Store, settings: StoreSettings) -> Store:
 
 def _window(store: Store, settings: StoreSettings) -> RequestWindow:
     """A number of requests that was asked for is kept from the start; otherwise it is found."""
-    from snapdir.stores.limiting import RequestWindow
+    from snapdir.stores.request_window import RequestWindow
 
     wanted, most = settings.max_concurrency, store.capabilities.max_concurrency
     if settings.adaptive is not None:

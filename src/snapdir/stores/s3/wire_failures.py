@@ -24,6 +24,8 @@ NOT_S3 = "check the endpoint and any proxy in between"
 LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 NO_TLS = "write http:// in the endpoint if that is all it speaks"
+PLAIN_ANSWERS = {"HTTP_REQUEST", "WRONG_VERSION_NUMBER"}
+"""How OpenSSL calls an answer that is no TLS at all."""
 
 
 def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirError:
@@ -33,9 +35,14 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
     if isinstance(body, FileRange) and isinstance(error, BodyUnreadable):
         return LocalError(path_of_descriptor(body.fd), str(error.__cause__ or error))
     if isinstance(error, TLSFailed):
-        advice = CERTIFICATE if isinstance(error.__cause__, ssl.SSLCertVerificationError) else NO_TLS
-        return StoreRefused(f"{asked}: {error}; {advice}", key=asked.key)
+        return StoreRefused(f"{asked}: {error}; {_tls_advice(error.__cause__)}", key=asked.key)
     if isinstance(error, ProtocolViolation):
         return InvalidResponse(f"{asked}: {error}; {NOT_S3}", key=asked.key)
     advice = NETWORK if isinstance(error, ConnectFailed) else LOST
     return ConnectionFailed(f"{asked}: {error}; {advice}", key=asked.key)
+
+
+def _tls_advice(cause: BaseException | None) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CERTIFICATE
+    return NO_TLS if isinstance(cause, ssl.SSLError) and cause.reason in PLAIN_ANSWERS else NOT_S3
