@@ -27,11 +27,11 @@ async def busy(*args, counters, **options):
         await anyio.sleep(0.05)
     counters.phase = "transfer"
     counters.total_is_final = True
-    for _ in range(5):
-        counters.files_done += 10
-        counters.bytes_done += 10_000_000
-        counters.bytes_sent += 10_000_000
-        counters.objects_sent += 10
+    for _ in range(10):
+        counters.files_done += 5
+        counters.bytes_done += 5_000_000
+        counters.bytes_sent += 5_000_000
+        counters.objects_sent += 5
         await anyio.sleep(0.05)
     counters.warnings.append("careful")
     if "announce" in options:

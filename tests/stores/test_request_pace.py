@@ -101,6 +101,7 @@ class Load:
     in_flight: int = 32
     answer_seconds: float = FAR_SECONDS
     refusal_seconds: float | None = None
+    share: float = 1.0
 
     def put_on(self, refuses: Refuses) -> Outcome:
         return run_in_virtual_time(self._run(refuses))
@@ -117,19 +118,20 @@ class Load:
                 except Throttled:
                     failed += 1
 
+        clock = asyncio.get_running_loop().time
         server = Server(refuses, self.answer_seconds, self.refusal_seconds or self.answer_seconds)
         with anyio.move_on_after(self.seconds):
             async with anyio.create_task_group() as group:
                 for number in range(self.clients):
-                    store = client(server, self.in_flight, seed=number)
+                    store = client(server, RequestWindow(self.in_flight, share=self.share, clock=clock), seed=number)
                     for _ in range(2 * self.in_flight):
                         group.start_soon(ask, store)
         return Outcome(passed / self.seconds, server.throttled / server.asked, failed)
 
 
-def client(server: Server, in_flight: int, *, seed: int = 0) -> RetryingStore:
+def client(server: Server, window: RequestWindow, *, seed: int) -> RetryingStore:
     clock = asyncio.get_running_loop().time
-    limited = LimitingStore(server, RequestWindow(in_flight, clock=clock), pace=RequestPace(clock=clock))
+    limited = LimitingStore(server, window, pace=RequestPace(clock=clock))
     return RetryingStore(limited, RetryPolicy(), random=random.Random(seed).random, clock=clock)
 
 
@@ -161,6 +163,13 @@ def test_a_limited_server_is_used_to_its_limit_and_no_request_fails(
     assert outcome.failed == 0
     if rate >= 100:  # in 20 seconds of a slower one, the way down from full speed is most of it
         assert outcome.throttled_share < 0.15
+
+
+def test_a_client_that_leaves_others_room_uses_what_is_left_of_a_limit() -> None:
+    load = Load(seconds=20, in_flight=64, share=0.8)
+    outcome = load.put_on(above(400, saved=100))
+    assert outcome.per_second > 0.9 * 400
+    assert outcome.failed == 0
 
 
 def test_a_limited_server_whose_answers_take_longer_than_its_refusals_is_used_to_its_limit() -> None:

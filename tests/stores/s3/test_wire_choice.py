@@ -122,17 +122,28 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_final_error(keys: pyte
         assert server.peers == []
 
 
-async def test_https_to_a_server_that_speaks_none_is_a_final_error_that_says_so(keys: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "write http:// in the endpoint"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "check the endpoint and any proxy"),  # an alert: the handshake failed
+    ],
+    ids=["plain", "alert"],
+)
+async def test_a_handshake_that_fails_is_a_final_error_with_its_way_out(
+    keys: pytest.MonkeyPatch, answer: bytes, advice: str
+) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read(65536)  # all of it: closing with bytes unread would reset the connection
+        writer.write(answer)
+        await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         keys.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", f"https://127.0.0.1:{port}")
         async with open_store("s3://bucket", SETTINGS) as store:
-            with pytest.raises(StoreRefused, match=r"TLS with .* failed.*write http:// in the endpoint"):
+            with pytest.raises(StoreRefused, match=f"TLS with .* failed.*{advice}"):
                 await store.read("key")
 
 
