@@ -88,6 +88,8 @@ def _list_snapshots(invocation: Invocation, store: str, *, as_json: bool) -> Non
         write_json_lines(dict(zip(SNAPSHOT_COLUMNS, row, strict=True)) for row in rows)
     else:
         write_rows(SNAPSHOT_COLUMNS, rows, terminal=invocation.terminal)
+    if not found:
+        invocation.terminal.note(f"no snapshots in {store}: check its URL; a push stores the first")
 
 
 def _snapshot_row(one: SnapshotSummary) -> tuple[Cell, ...]:
