@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import anyio
 import pytest
 from hypothesis import given
@@ -91,3 +93,17 @@ async def test_the_pace_is_told_of_every_request_what_became_of_it() -> None:
     assert told == ["answered", "throttled", "unanswered", "unanswered", "unanswered"]
     await store.write("key", b"x")
     assert told[5:] == ["answered"]
+
+
+@pytest.mark.parametrize(("per_second", "disregarded"), [(math.inf, 0), (1000.0, 1)])
+async def test_a_window_is_not_judged_by_requests_that_a_pace_holds_back(per_second: float, disregarded: int) -> None:
+    class Noting(RequestWindow):
+        disregarded = 0
+
+        def disregard(self) -> None:
+            self.disregarded += 1
+
+    window, pace = Noting(4), RequestPace()
+    pace.per_second = per_second
+    await LimitingStore(MemoryStore(), window, pace=pace).write("key", b"x")
+    assert window.disregarded == disregarded
