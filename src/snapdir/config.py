@@ -92,7 +92,7 @@ class Config:
             memory, part_size: Bytes, or text as ``256MiB``.
             limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
             max_requests: Requests a second; 0 is no limit.
-            max_retries: Attempts in all.
+            max_retries: Attempts in all; where it is not given, 5, and 7 for a request that is throttled.
             stall_timeout: Seconds after which a connection is given up on which nothing moves; an answer may take half
                 as long again to begin.
 
@@ -102,6 +102,7 @@ class Config:
         retry = _changed(
             self.stores.retry,
             attempts=None if max_retries is None else max(1, max_retries),
+            more_if_throttled=None if max_retries is None else 0,
             base_seconds=None if retry_base_ms is None else retry_base_ms / 1000,
             max_seconds=None if retry_max_ms is None else retry_max_ms / 1000,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 
 import anyio
 import pytest
@@ -10,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.errors import ConnectionFailed, ObjectNotFound, Throttled
-from snapdir.stores.base import ObjectInfo
+from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.limiting import LimitingStore, TokenBucket
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.request_pace import RequestPace, Round
+from snapdir.stores.request_pace import RequestPace
 from snapdir.stores.request_window import RequestWindow
-from tests.stores.virtual_time import ManualClock
+from tests.stores.virtual_time import ManualClock, run_in_virtual_time
 
 
 @given(st.lists(st.floats(0, 5000), min_size=1, max_size=50), st.floats(1, 1000))
@@ -60,39 +62,78 @@ async def test_no_more_requests_are_in_flight_than_the_window_is_wide() -> None:
     assert peak == 3
 
 
-async def test_the_pace_is_told_of_every_request_what_became_of_it() -> None:
+async def test_a_cancelled_wait_takes_no_tokens() -> None:
+    bucket = TokenBucket(1.0)
+    await bucket.take(1)
+    await bucket.take(0.05)
+    with anyio.move_on_after(0):
+        await bucket.take(1e6)
+    with anyio.fail_after(5):
+        await bucket.take(1)
+
+
+def test_requests_that_waited_for_their_place_keep_to_the_limit_afterwards() -> None:
+    """Ten a second: also when a store that stood still answers again, and many wait."""
+
+    class Stalling(MemoryStore):
+        async def stat(self, key: str) -> ObjectInfo:
+            began.append(clock())
+            await asyncio.sleep(60.0 if len(began) <= 4 else 0.0)
+            return ObjectInfo(key, 0)
+
+    async def run() -> None:
+        nonlocal clock
+        clock = asyncio.get_running_loop().time
+        store = LimitingStore(Stalling(), RequestWindow(4, clock=clock), requests_bucket=TokenBucket(10, clock=clock))
+        async with anyio.create_task_group() as group:
+            for number in range(100):
+                group.start_soon(store.stat, str(number))
+
+    began: list[float] = []
+    clock = time.monotonic
+    run_in_virtual_time(run())
+    within_a_second = [sum(1 for other in began if 0 <= other - one < 1) for one in began]
+    assert len(began) == 100
+    assert max(within_a_second) <= 2 * 10 + 1  # a second's worth at once, a second's worth in time, and both ends
+
+
+async def test_what_becomes_of_a_request_is_told_to_pace_and_window() -> None:
     told: list[str] = []
-    turn = Round(0.0)
 
-    class Noting(RequestPace):
-        async def turn(self) -> Round | None:
-            return turn
+    class Pace(RequestPace):
+        async def turn(self) -> int:
+            return 7
 
-        def answered(self, of_round: Round | None, *, throttled: bool = False) -> None:
-            assert of_round is turn
-            told.append("throttled" if throttled else "answered")
+        def throttled(self, turn: int) -> None:
+            assert turn == 7
+            told.append("throttled")
 
-        def unanswered(self, of_round: Round | None) -> None:
-            assert of_round is turn
-            told.append("unanswered")
+    class Window(RequestWindow):
+        def failed(self) -> None:
+            told.append("failed")
+
+        def release(self, moved_bytes: int = 0) -> None:
+            told.append(f"moved {moved_bytes}")
+            super().release(moved_bytes)
 
     class Failing(MemoryStore):
-        async def stat(self, key: str) -> ObjectInfo:
+        async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
             if not errors:
                 await anyio.sleep_forever()
             raise errors[0]
 
     errors: list[Exception] = [ObjectNotFound("key"), Throttled("slow down"), ConnectionFailed("lost"), OSError("no")]
-    store = LimitingStore(Failing(), RequestWindow(4), pace=Noting())
+    store = LimitingStore(Failing(), Window(4), pace=Pace())
     while errors:
         with pytest.raises(type(errors[0])):
-            await store.stat("key")
+            await store.write("key", b"data")
         errors.pop(0)
     with anyio.move_on_after(0):
-        await store.stat("key")
-    assert told == ["answered", "throttled", "unanswered", "unanswered", "unanswered"]
-    await store.write("key", b"x")
-    assert told[5:] == ["answered"]
+        await store.write("key", b"data")
+    assert told == ["moved 0", "throttled", "moved 0", "failed", "moved 0", "moved 0", "moved 0"]
+    del told[:]
+    await LimitingStore(MemoryStore(), Window(4), pace=Pace()).write("key", b"data")
+    assert told == ["moved 4"]
 
 
 @pytest.mark.parametrize(("per_second", "disregarded"), [(math.inf, 0), (1000.0, 1)])

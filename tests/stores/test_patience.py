@@ -54,18 +54,36 @@ def test_a_store_that_answers_now_and_then_is_not_gone() -> None:
     clock = ManualClock()
     life = SignsOfLife(5, 100.0, clock)
     lost = ConnectionFailed("lost")
-    for sign in (life.answered, lambda: life.is_gone(Throttled("slow down"), 0.0)):
-        life.answered()
+    for sign in (life.passed, lambda: life.is_gone(Throttled("slow down"), 0.0)):
+        life.passed()
         for _ in range(30):
             assert not life.is_gone(lost, 0.0)
             clock.now += 20
             if _ % 4 == 3:
                 sign()
-    life.answered()
+    life.passed()
     assert [life.is_gone(lost, 0.0) for _ in range(20)] == [False] * 20, "no time has passed"
     clock.now += 101
     assert not life.is_gone(lost, clock.now - 1), "a call that has just begun has its attempts"
     assert life.is_gone(lost, 0.0)
+
+
+def test_a_store_that_throttles_everything_for_long_takes_nothing() -> None:
+    clock = ManualClock()
+    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=10.0)
+    refused, lost = Throttled("slow down"), ConnectionFailed("lost")
+    began = clock.now
+    for sign in (life.passed, lambda: life.is_gone(TransientStoreError("broken"), began)):
+        for _ in range(20):
+            assert not life.is_gone(refused, began)
+            assert not life.is_gone(lost, began)
+            clock.now += 9
+            sign()
+    assert not life.is_gone(refused, began)
+    clock.now += 10
+    assert not life.is_gone(refused, clock.now - 1), "a call that has just begun has its attempts"
+    assert not life.is_gone(Throttled("later", retry_after_seconds=1), began), "the store says when to come back"
+    assert life.is_gone(refused, began)
 
 
 async def test_the_error_says_how_often_it_was_tried() -> None:

@@ -6,6 +6,8 @@ Whole clients (retries, window, pace) ask servers that refuse for different reas
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,10 +22,10 @@ from snapdir.errors import Throttled
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.limiting import LimitingStore
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.request_pace import LEAST_PER_SECOND, ROUND_REQUESTS, RequestPace, Round
+from snapdir.stores.request_pace import LEAST_PER_SECOND, SLOWER, RequestPace
 from snapdir.stores.request_window import RequestWindow
 from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.settings import RetryPolicy
+from snapdir.stores.settings import DEFAULT_RETRY
 from tests.stores.virtual_time import ManualClock, run_in_virtual_time
 
 Refuses = Callable[[float], bool]
@@ -32,6 +34,7 @@ Refuses = Callable[[float], bool]
 NEAR_SECONDS = 0.0005
 FAR_SECONDS = 0.03
 SEEDS = range(3)
+LONG = "long"
 
 
 def some(share: float, seed: int) -> Refuses:
@@ -61,14 +64,29 @@ def between(begin: float, end: float, otherwise: Refuses) -> Refuses:
     return lambda now: begin <= now < end or otherwise(now)
 
 
-class Server(MemoryStore):
-    """Answers after ``seconds``, and refuses after ``refusal_seconds``."""
+def by_the_second(rate: int) -> Refuses:
+    """A server that takes so many from the beginning of each second, and nothing for the rest of it."""
+    second, left = -1, 0
 
-    def __init__(self, refuses: Refuses, seconds: float, refusal_seconds: float) -> None:
+    def refuses(now: float) -> bool:
+        nonlocal second, left
+        if int(now) != second:
+            second, left = int(now), rate
+        left -= 1
+        return left < 0
+
+    return refuses
+
+
+class Server(MemoryStore):
+    """Answers after ``seconds``, or ``long_seconds`` for the key LONG, and refuses after ``refusal_seconds``."""
+
+    def __init__(self, refuses: Refuses, seconds: float, refusal_seconds: float, long_seconds: float = 0.0) -> None:
         super().__init__()
         self._refuses = refuses
         self._seconds = seconds
         self._refusal_seconds = refusal_seconds
+        self._long_seconds = long_seconds
         self._began = asyncio.get_running_loop().time()
         self.asked = self.throttled = 0
 
@@ -79,7 +97,8 @@ class Server(MemoryStore):
             await asyncio.sleep(self._refusal_seconds / 2)
             self.throttled += 1
             raise Throttled("slow down", key=key)
-        await asyncio.sleep(self._seconds - self._refusal_seconds / 2)
+        taken_seconds = self._long_seconds if key == LONG else self._seconds
+        await asyncio.sleep(taken_seconds - self._refusal_seconds / 2)
         return ObjectInfo(key, 0)
 
 
@@ -87,6 +106,7 @@ class Server(MemoryStore):
 class Outcome:
     """What many clients got out of one server together."""
 
+    passed: int
     per_second: float
     throttled_share: float
     failed: int
@@ -94,7 +114,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Load:
-    """So many clients, each with so many requests at a time, for so long."""
+    """So many clients, each with so many requests at a time, for so long. Of 20, ``long`` take ``long_seconds``."""
 
     seconds: float
     clients: int = 1
@@ -102,6 +122,8 @@ class Load:
     answer_seconds: float = FAR_SECONDS
     refusal_seconds: float | None = None
     share: float = 1.0
+    long: int = 0
+    long_seconds: float = 0.0
 
     def put_on(self, refuses: Refuses) -> Outcome:
         return run_in_virtual_time(self._run(refuses))
@@ -109,39 +131,40 @@ class Load:
     async def _run(self, refuses: Refuses) -> Outcome:
         passed = failed = 0
 
-        async def ask(store: RetryingStore) -> None:
+        async def ask(store: RetryingStore, drawn: random.Random) -> None:
             nonlocal passed, failed
             while True:
                 try:
-                    await store.stat("key")
+                    await store.stat(LONG if drawn.randrange(20) < self.long else "key")
                     passed += 1
                 except Throttled:
                     failed += 1
 
         clock = asyncio.get_running_loop().time
-        server = Server(refuses, self.answer_seconds, self.refusal_seconds or self.answer_seconds)
+        server = Server(refuses, self.answer_seconds, self.refusal_seconds or self.answer_seconds, self.long_seconds)
         with anyio.move_on_after(self.seconds):
             async with anyio.create_task_group() as group:
                 for number in range(self.clients):
                     store = client(server, RequestWindow(self.in_flight, share=self.share, clock=clock), seed=number)
                     for _ in range(2 * self.in_flight):
-                        group.start_soon(ask, store)
-        return Outcome(passed / self.seconds, server.throttled / server.asked, failed)
+                        group.start_soon(ask, store, random.Random(number))
+        return Outcome(passed, passed / self.seconds, server.throttled / server.asked, failed)
 
 
 def client(server: Server, window: RequestWindow, *, seed: int) -> RetryingStore:
     clock = asyncio.get_running_loop().time
     limited = LimitingStore(server, window, pace=RequestPace(clock=clock))
-    return RetryingStore(limited, RetryPolicy(), random=random.Random(seed).random, clock=clock)
+    return RetryingStore(limited, DEFAULT_RETRY, random=random.Random(seed).random, clock=clock)
 
 
-@pytest.mark.parametrize(("share", "least"), [(0.001, 0.98), (0.01, 0.95), (0.05, 0.85), (0.1, 0.7), (0.15, 0.5)])
+@pytest.mark.parametrize(("share", "least"), [(0.001, 0.98), (0.01, 0.95), (0.05, 0.9), (0.1, 0.85), (0.15, 0.5)])
 def test_refusals_that_do_not_depend_on_the_speed_cost_little_of_it(share: float, least: float) -> None:
     load = Load(seconds=20)
     outcomes = [load.put_on(some(share, seed)) for seed in SEEDS]
     full = load.in_flight / load.answer_seconds
     assert min(outcome.per_second for outcome in outcomes) > least * full
-    assert sum(outcome.failed for outcome in outcomes) == 0
+    if share <= 0.05:  # of 0.15, five attempts leave one call in 13,000
+        assert sum(outcome.failed for outcome in outcomes) == 0
 
 
 def test_long_transfers_do_not_make_quick_refusals_look_many() -> None:
@@ -161,7 +184,7 @@ def test_a_limited_server_is_used_to_its_limit_and_no_request_fails(
     outcome = load.put_on(above(rate, saved=rate / 4))
     assert outcome.per_second > 0.9 * min(rate, in_flight / answer_seconds)
     assert outcome.failed == 0
-    if rate >= 100:  # in 20 seconds of a slower one, the way down from full speed is most of it
+    if rate >= 400:  # in 20 seconds of a slower one, the way down from full speed is most of it
         assert outcome.throttled_share < 0.15
 
 
@@ -179,16 +202,37 @@ def test_a_limited_server_whose_answers_take_longer_than_its_refusals_is_used_to
     assert outcome.failed == 0
 
 
-@pytest.mark.parametrize(("rate", "answer_seconds"), [(100, NEAR_SECONDS), (400, FAR_SECONDS), (3500, FAR_SECONDS)])
-@pytest.mark.parametrize("clients", [8, 32])
-def test_clients_of_one_limited_server_share_it_and_no_request_fails(
-    clients: int, rate: float, answer_seconds: float
-) -> None:
+@pytest.mark.parametrize(("in_flight", "least"), [(32, 0.9), (256, 0.7)])
+def test_a_server_that_counts_by_whole_seconds_is_used_nearly_to_its_limit(in_flight: int, least: float) -> None:
+    outcome = Load(seconds=30, in_flight=in_flight).put_on(by_the_second(400))
+    assert outcome.per_second > least * 400
+    assert outcome.failed == 0
+
+
+@pytest.mark.parametrize("long_seconds", [10.0, 60.0])
+def test_a_limit_is_found_while_transfers_take_long(long_seconds: float) -> None:
+    load = Load(seconds=120, in_flight=64, long=1, long_seconds=long_seconds)
+    outcome = load.put_on(above(400, saved=100))
+    assert outcome.throttled_share < 0.15
+    assert outcome.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("clients", "rate", "answer_seconds"),
+    [
+        (8, 100, NEAR_SECONDS),
+        (8, 400, FAR_SECONDS),
+        (8, 3500, FAR_SECONDS),
+        (32, 400, FAR_SECONDS),
+        (32, 3500, FAR_SECONDS),
+    ],
+)
+def test_clients_of_one_limited_server_share_it(clients: int, rate: float, answer_seconds: float) -> None:
     load = Load(seconds=min(20, 15_000 / rate), clients=clients, answer_seconds=answer_seconds)
     outcome = load.put_on(above(rate, saved=rate / 4))
-    assert outcome.per_second > 0.9 * rate
-    assert outcome.throttled_share < 2 / 3
-    assert outcome.failed == 0
+    assert outcome.per_second > 0.95 * rate
+    assert outcome.throttled_share < 1 / 2
+    assert outcome.failed < outcome.passed / 1000
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.1])
@@ -199,108 +243,147 @@ def test_after_an_outage_of_a_second_the_speed_comes_back(share: float) -> None:
     assert median(outcome.per_second for outcome in outcomes) > 0.5 * full
 
 
+def test_after_an_outage_the_speed_comes_back_while_transfers_take_long() -> None:
+    load = Load(seconds=60, in_flight=64, long=1, long_seconds=10.0)
+    undisturbed = load.put_on(some(0.0, seed=1))
+    assert load.put_on(between(5.0, 8.0, some(0.0, seed=1))).passed > 0.7 * undisturbed.passed
+
+
+@pytest.mark.parametrize("in_flight", [1, 32, 256])
+def test_a_store_that_refuses_everything_is_given_up_soon(in_flight: int) -> None:
+    async def run() -> float:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        store = client(Server(lambda _: True, FAR_SECONDS, FAR_SECONDS), RequestWindow(in_flight, clock=clock), seed=1)
+
+        async def ask_all() -> None:
+            async with anyio.create_task_group() as group:
+                for number in range(2 * in_flight):
+                    group.start_soon(store.stat, str(number))
+
+        with pytest.raises(ExceptionGroup):
+            await ask_all()
+        return clock() - began
+
+    assert run_in_virtual_time(run()) < 15
+
+
+def test_a_store_that_refuses_some_keys_for_ever_is_given_up_in_time() -> None:
+    async def run() -> float:
+        class SomeKeys(Server):
+            async def stat(self, key: str) -> ObjectInfo:
+                if int(key) % 8 < 3:
+                    raise Throttled("slow down", key=key)
+                return await super().stat(key)
+
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        store = client(SomeKeys(some(0, 1), FAR_SECONDS, FAR_SECONDS), RequestWindow(32, clock=clock), seed=1)
+
+        async def ask_all() -> None:
+            async with anyio.create_task_group() as group:
+                for worker in range(64):
+                    group.start_soon(ask_for, store, range(worker, 2000, 64))
+
+        with pytest.raises(ExceptionGroup):
+            await ask_all()
+        return clock() - began
+
+    async def ask_for(store: RetryingStore, numbers: range) -> None:
+        for number in numbers:
+            await store.stat(str(number))
+
+    assert run_in_virtual_time(run()) < 60
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["nothing under way", "a transfer under way"])
 @pytest.mark.parametrize("idle_seconds", [0.0, 1.5, 60.0])
-def test_a_pause_is_not_taken_for_a_slow_store(idle_seconds: float) -> None:
+def test_a_pause_is_not_taken_for_a_slow_store(idle_seconds: float, is_open: bool) -> None:
     """After it, a burst that is refused in part is judged by its own speed."""
 
     async def run() -> float:
-        clock = asyncio.get_running_loop().time
-        pace = RequestPace(clock=clock)
-        pace.answered(await pace.turn())
+        pace = RequestPace(clock=asyncio.get_running_loop().time)
+        for _ in range(1 + is_open):
+            await pace.turn()
         await asyncio.sleep(idle_seconds)
-        turns = [await pace.turn() for _ in range(2 * ROUND_REQUESTS)]
-        await asyncio.sleep(FAR_SECONDS)
-        for number, turn in enumerate(turns):
-            pace.answered(turn, throttled=number % 4 == 0)
-        return pace.per_second
+        for number in itertools.count():
+            turn = await pace.turn()
+            if pace.per_second < math.inf:
+                return pace.per_second
+            if number % 4 == 0:
+                pace.throttled(turn)
+            await asyncio.sleep(0.01)
+        raise AssertionError
 
-    assert run_in_virtual_time(run()) > 0.5 * ROUND_REQUESTS / FAR_SECONDS
+    assert run_in_virtual_time(run()) == pytest.approx(SLOWER * 75, rel=0.05)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["taken", "throttled", "lost"]), st.floats(0, 10)), max_size=300))
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=300))
 def test_whatever_becomes_of_requests_the_pace_stays_possible_and_each_gets_its_turn(
-    fates: list[tuple[str, float]],
+    fates: list[tuple[bool, float]],
 ) -> None:
     async def run() -> None:
         clock = ManualClock()
         pace = RequestPace(clock=clock, sleep=clock.sleep)
-        under_way = []
-        for number, (fate, seconds) in enumerate(fates):
+        refused = []
+        for number, (is_throttled, seconds) in enumerate(fates):
             before = clock.now
-            under_way.append((await pace.turn(), fate))
+            turn = await pace.turn()
             assert clock.now - before <= 1 / LEAST_PER_SECOND + 1e-6
+            refused += [turn] * is_throttled
             clock.now += seconds
-            if number % 3 == 0:
-                while under_way:
-                    settle(pace, *under_way.pop())
+            while refused and number % 3 == 0:
+                pace.throttled(refused.pop())
             assert pace.per_second >= LEAST_PER_SECOND
 
     anyio.run(run)
 
 
-def settle(pace: RequestPace, of_round: Round | None, fate: str) -> None:
-    if fate == "lost":
-        pace.unanswered(of_round)
-    else:
-        pace.answered(of_round, throttled=fate == "throttled")
-
-
-async def throttle_a_round(pace: RequestPace, clock: ManualClock, seconds: float = 1.0) -> None:
-    turns = [await pace.turn() for _ in range(ROUND_REQUESTS)]
-    clock.now += seconds
-    for of_round in turns:
-        pace.answered(of_round, throttled=True)
+async def refuse_all(pace: RequestPace, clock: ManualClock, count: int = 64) -> list[int]:
+    turns = [await pace.turn() for _ in range(count)]
+    clock.now += 1.0
+    for turn in turns:
+        pace.throttled(turn)
+    return turns
 
 
 async def test_a_pace_is_kept_to() -> None:
     clock = ManualClock()
     pace = RequestPace(clock=clock, sleep=clock.sleep)
-    await throttle_a_round(pace, clock)
+    await refuse_all(pace, clock)
     rate = pace.per_second
-    assert rate < ROUND_REQUESTS
+    assert rate < 64
     await pace.turn()
     began = clock.now
-    for _ in range(ROUND_REQUESTS):
+    for _ in range(8):
         await pace.turn()
-    assert (clock.now - began) * rate == pytest.approx(ROUND_REQUESTS, rel=0.05)
+    assert (clock.now - began) * rate == pytest.approx(8, rel=0.06)
 
 
-async def test_requests_of_before_a_change_do_not_change_the_pace_again() -> None:
+async def test_refusals_of_requests_from_before_a_step_down_change_nothing() -> None:
     clock = ManualClock()
     pace = RequestPace(clock=clock, sleep=clock.sleep)
-    late = [await pace.turn() for _ in range(4 * ROUND_REQUESTS)]
-    clock.now += 1.0
-    for of_round in late[:ROUND_REQUESTS]:
-        pace.answered(of_round, throttled=True)
-    rate = pace.per_second
-    for of_round in late[ROUND_REQUESTS:]:
-        pace.answered(of_round, throttled=True)
-    assert pace.per_second == rate < ROUND_REQUESTS * 4
-
-
-async def test_requests_without_an_answer_leave_their_round() -> None:
-    clock = ManualClock()
-    pace = RequestPace(clock=clock, sleep=clock.sleep)
-    for of_round in [await pace.turn() for _ in range(ROUND_REQUESTS)]:
-        pace.unanswered(of_round)
-    await throttle_a_round(pace, clock)
-    assert pace.per_second < ROUND_REQUESTS
+    turns = await refuse_all(pace, clock, 256)
+    for _ in range(3):
+        await pace.turn()
+    pace.per_second = 1000.0
+    for turn in turns:
+        pace.throttled(turn)
+    assert pace.per_second == 1000.0
 
 
 def test_a_cancelled_wait_takes_no_turn() -> None:
     async def run() -> float:
         clock = asyncio.get_running_loop().time
         pace = RequestPace(clock=clock)
-        sent = [await pace.turn() for _ in range(ROUND_REQUESTS)]
-        await asyncio.sleep(1)
-        for of_round in sent:
-            pace.answered(of_round, throttled=True)
+        pace.per_second = 10.0
+        await pace.turn()
         began = clock()
         waiting = [asyncio.ensure_future(pace.turn()) for _ in range(5)]
         await asyncio.sleep(0.01)
         for cancelled in (1, 3):
             waiting[cancelled].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        return (clock() - began) * pace.per_second
+        return clock() - began
 
-    assert run_in_virtual_time(run()) == pytest.approx(2, abs=0.2)
+    assert run_in_virtual_time(run()) == pytest.approx(0.3, abs=0.02)

@@ -50,6 +50,13 @@ async def test_a_share_of_what_is_useful_leaves_room_for_others() -> None:
     assert window.limit in (4, 6)  # half of the 8, or 12, that the first steps found useful
 
 
+async def test_a_share_of_the_widest_window_is_kept_to_as_well() -> None:
+    clock = ManualClock()
+    window = RequestWindow(32, start=32, share=0.75, clock=clock)
+    await rounds(window, clock, 3 * REQUESTS_A_LOOK, seconds_a_round=0.03)
+    assert window.limit == 24
+
+
 async def fail_in_flight(window: RequestWindow, count: int) -> None:
     """Fill the window and lose so many of its requests; the others are answered."""
     places = window.limit
@@ -113,9 +120,22 @@ async def test_once_requests_are_answered_again_a_narrowed_window_grows_back() -
     for _ in range(3):
         await fail_in_flight(window, window.limit)
     assert window.limit == 8
-    clock.now += HOLD_SECONDS
+    await rounds(window, clock, int(HOLD_SECONDS / 0.03) - 1, seconds_a_round=0.03)
+    assert window.limit == 8, "so soon after failures"
     await rounds(window, clock, 100, seconds_a_round=0.03)
     assert window.limit == 64
+
+
+async def test_a_narrowed_window_keeps_to_its_share_of_what_is_left() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=128, share=0.5, clock=clock)
+    await rounds(window, clock, REQUESTS_A_LOOK, seconds_a_round=0.03)
+    for _ in range(3):
+        await fail_in_flight(window, window.limit)
+    narrowed = window.limit
+    for _ in range(1000):
+        await rounds(window, clock, 1, seconds_a_round=window.limit / 1000)
+    assert window.limit <= narrowed
 
 
 async def test_a_cancelled_wait_takes_no_place() -> None:

@@ -140,8 +140,8 @@ async def test_a_call_that_keeps_failing_gives_up() -> None:
     assert raised.value.attempts == len(faulty.calls) == POLICY.attempts
 
 
-@pytest.mark.parametrize(("attempts", "tried"), [(1, 1), (2, 3), (5, 9)])
-async def test_a_call_that_is_throttled_while_others_pass_is_tried_longer(attempts: int, tried: int) -> None:
+@pytest.mark.parametrize("attempts", [1, 2, 5])
+async def test_a_call_that_is_throttled_while_others_pass_has_its_attempts(attempts: int) -> None:
     class Busy(MemoryStore):
         async def stat(self, key: str) -> ObjectInfo:
             await store.write("other", b"")
@@ -150,14 +150,19 @@ async def test_a_call_that_is_throttled_while_others_pass_is_tried_longer(attemp
     store = RetryingStore(Busy(), RetryPolicy(attempts=attempts), sleep=Clock().sleep)
     with pytest.raises(Throttled) as raised:
         await store.stat("key")
-    assert raised.value.attempts == tried
+    assert raised.value.attempts == attempts
 
 
-async def test_a_call_that_is_throttled_as_all_are_has_its_usual_attempts() -> None:
-    store, faulty = store_with({"key": b""}, stat="throttle " * 9)
-    with pytest.raises(Throttled) as raised:
-        await store.stat("key")
-    assert raised.value.attempts == len(faulty.calls) == POLICY.attempts
+@pytest.mark.parametrize(
+    ("fates", "tried"),
+    [("throttle " * 9, 6), ("fail " * 9, 4), ("throttle fail " * 9, 6), ("fail fail throttle fail fail", 5)],
+)
+async def test_some_of_the_attempts_that_are_throttled_do_not_count(fates: str, tried: int) -> None:
+    policy = RetryPolicy(attempts=4, more_if_throttled=2)
+    faulty = FaultyStore(MemoryStore({"key": b""}), stat=fates)
+    with pytest.raises(TransientStoreError) as raised:
+        await RetryingStore(faulty, policy, sleep=Clock().sleep).stat("key")
+    assert raised.value.attempts == len(faulty.calls) == tried
 
 
 async def test_a_denied_call_is_made_once() -> None:

@@ -71,7 +71,7 @@ def retries() -> list[Flag]:
             parse=whole_number,
             variable="SNAPDIR_MAX_RETRIES",
             section="Retries",
-            help="Attempts per request in all; default: 5.",
+            help="Attempts per request in all; default: 5, and 7 if throttled.",
         ),
         Setting(
             "--retry-base-ms",

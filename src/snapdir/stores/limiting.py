@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 
-from snapdir.errors import ConnectionFailed, StoreError, Throttled
+from snapdir.errors import ConnectionFailed, Throttled
 from snapdir.stores.base import Body, ObjectInfo, Store, Upload, body_length, close_pages
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.request_pace import RequestPace, Round
+from snapdir.stores.request_pace import RequestPace
 from snapdir.stores.request_window import RequestWindow
 from snapdir.stores.wrapper import StoreWrapper
 
@@ -38,19 +38,23 @@ class TokenBucket:
         self._free_at = clock() - 1.0  # full
 
     async def take(self, tokens: float) -> None:
-        """Wait until the bucket is not in debt, then take ``tokens``. First come, first served."""
+        """Wait until the bucket is not in debt, then take ``tokens``; cancelled, none. First come, first served."""
         now = self._clock()
         begin = max(self._free_at, now - 1.0)
         self._free_at = begin + tokens / self._rate
         if begin > now:
-            await self._sleep(begin - now)
+            try:
+                await self._sleep(begin - now)
+            except BaseException:
+                self._free_at -= tokens / self._rate
+                raise
 
 
 class LimitingStore(StoreWrapper):
     """``inner``, asked no harder than a window, a pace and two buckets allow.
 
     Args:
-        window: Requests in flight; shrinks while ``inner`` does not answer.
+        window: Requests in flight; shrinks while connections to ``inner`` fail.
         pace: Requests a second; slows down while ``inner`` says Throttled. None is one of its own.
         bytes_bucket, requests_bucket: None where there is no limit.
     """
@@ -118,34 +122,28 @@ class LimitingStore(StoreWrapper):
     @asynccontextmanager
     async def place(self, length: int) -> AsyncIterator[None]:
         """Room for one request that moves ``length`` bytes."""
-        if self._requests is not None:
-            await self._requests.take(1)
-        if self._bytes is not None and length:
-            await self._bytes.take(length)
         await self._window.acquire()
+        moved_bytes = 0
         try:
-            of_round = await self._pace.turn()
+            turn = await self._pace.turn()
+            # Last, so that what waited for the others does not go out in one burst.
+            if self._requests is not None:
+                await self._requests.take(1)
+            if self._bytes is not None and length:
+                await self._bytes.take(length)
             if self._pace.per_second < math.inf:
                 self._window.disregard()
             try:
                 yield
-            except Exception as error:
-                self._note_failure(error, of_round)
+            except Throttled:
+                self._pace.throttled(turn)
                 raise
-            except BaseException:
-                self._pace.unanswered(of_round)
+            except ConnectionFailed:
+                self._window.failed()
                 raise
-            self._pace.answered(of_round)
+            moved_bytes = length
         finally:
-            self._window.release(length)
-
-    def _note_failure(self, error: Exception, of_round: Round | None) -> None:
-        if isinstance(error, StoreError) and not isinstance(error, ConnectionFailed):
-            self._pace.answered(of_round, throttled=isinstance(error, Throttled))
-            return
-        self._pace.unanswered(of_round)
-        if isinstance(error, ConnectionFailed):
-            self._window.failed()
+            self._window.release(moved_bytes)
 
 
 class _LimitedUpload:

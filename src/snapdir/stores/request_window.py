@@ -17,7 +17,7 @@ REQUESTS_A_LOOK = 4
 """The window's effect is judged after this many requests for each place in it."""
 WORTHWHILE_GAIN = 1.05
 HOLD_SECONDS = 5.0
-"""After a step that did not pay, or after failures, the window stays as it is for this long."""
+"""After a step that did not pay, or after failures, the window is not widened for this long."""
 FAILURES_TO_NARROW = 4
 NARROWING_SHARE = 1 / 8
 """The window is halved when so many requests since it was last judged, and such a share of them (of a whole window at
@@ -96,12 +96,12 @@ class RequestWindow:
         self._give()
 
     def failed(self) -> None:
-        """A request got no answer. Half of the window when that is no exception, once for all that were in flight."""
+        """A request got no answer. Half of the window when that is no exception, once for as many as were in flight."""
         if self._from_before_halving:
             return
         self._failed += 1
         if self._failed >= max(FAILURES_TO_NARROW, NARROWING_SHARE * max(self._done, self.limit)):
-            self.limit = min(self.limit, max(LEAST_NARROWED, self.limit // 2))
+            self.limit = self._useful = min(self.limit, max(LEAST_NARROWED, self.limit // 2))
             self._from_before_halving = self._in_flight
             now = self._clock()
             self._hold_until = now + HOLD_SECONDS
@@ -115,11 +115,8 @@ class RequestWindow:
     def _look(self) -> None:
         """Widen the window if it was full, and if the last step made things faster."""
         now = self._clock()
-        if self._is_disregarded:
-            self._start_over(now)
-            return
-        rate = self._moved_bytes / max(now - self._began, 1e-6)
-        if self._was_full and now >= self._hold_until and self.limit < self._maximum:
+        if self._was_full and now >= self._hold_until and not self._is_disregarded:
+            rate = self._moved_bytes / max(now - self._began, 1e-6)
             if rate > self._best_rate * WORTHWHILE_GAIN:
                 self._useful = self.limit
                 self.limit = min(self._maximum, self.limit + max(1, self.limit // 2))
@@ -127,7 +124,7 @@ class RequestWindow:
                 self._hold_until = now + HOLD_SECONDS
                 if self._share < 1.0:
                     self.limit = max(1, int(self._share * self._useful))
-        self._best_rate = max(rate, self._best_rate)
+            self._best_rate = max(rate, self._best_rate)
         self._start_over(now)
 
     def _start_over(self, now: float) -> None:

@@ -19,9 +19,9 @@ from snapdir.stores.wrapper import StoreWrapper
 
 __all__ = ["BodyCutShort", "RetryingStore", "SignsOfLife", "delay_seconds", "retry"]
 
-RETRIES_WHILE_OTHERS_PASS = 2
-"""So many times the usual retries for a call that is throttled while others are not. At a store that refuses a fifth,
-32 of 100,000 calls fail with five attempts, and the transfer with them; with nine, one in two million."""
+LEAST_REFUSED_SECONDS = 10.0
+"""While a store throttles everything, few requests a second go out; no call waits for longer than this or than its own
+delays to find that out."""
 
 MAX_RETRY_AFTER_SECONDS = 600.0
 """A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
@@ -62,23 +62,25 @@ async def retry(
     *,
     sleep: Sleep = anyio.sleep,
     random: Random = _random,
-    is_enough: Callable[[TransientStoreError, int], bool] | None = None,
+    gives_up: Callable[[TransientStoreError], bool] | None = None,
 ) -> Result:
-    """Await ``call()`` until it succeeds, fails for good, or ``is_enough`` after so many attempts.
+    """Await ``call()`` until it succeeds, fails for good, or has used up its attempts.
 
     Only a TransientStoreError is retried; anything else, a cancellation included, leaves at once. The error that
     finally leaves has ``attempts`` set.
 
     Args:
-        is_enough: Whether this error, after so many attempts, is the last; None for ``policy.attempts``.
+        gives_up: Asked after each failure; true ends it before the attempts are used up.
     """
-    attempts = 1
+    attempts, throttled = 1, 0
     while True:
         try:
             return await call()
         except TransientStoreError as error:
             error.attempts = attempts
-            if is_enough(error, attempts) if is_enough else attempts >= policy.attempts:
+            throttled += isinstance(error, Throttled)
+            has_failed = attempts >= policy.attempts + min(throttled, policy.more_if_throttled)
+            if (gives_up and gives_up(error)) or has_failed:
                 raise
             delay = delay_seconds(error, attempts - 1, policy, random)
         # Outside the handler: while it sleeps, the error and the frames it holds are gone.
@@ -87,38 +89,63 @@ async def retry(
 
 
 class SignsOfLife:
-    """Tells a store that fails now and then from one that is gone.
+    """Tells a store that fails now and then from one that is gone, or that takes nothing.
 
-    While every request times out, few are let through at a time (see ``RequestWindow``): to give up, each of many calls
-    would have to wait for its turn, attempts times over.
+    While every request times out, few are let through at a time (see ``RequestWindow``); while every one is throttled,
+    few a second (see ``RequestPace``). To give up, each of many calls would have to wait for its turn, attempts times
+    over.
 
     Args:
         attempts: So many connections have to fail in a row, and
         dead_after_seconds: this long, before a store counts as gone.
+        refused_after_seconds: When nothing but Throttled was heard for so long, a store takes nothing.
     """
 
-    def __init__(self, attempts: int, dead_after_seconds: float, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        attempts: int,
+        dead_after_seconds: float,
+        clock: Clock = time.monotonic,
+        *,
+        refused_after_seconds: float = math.inf,
+    ) -> None:
         self._attempts = attempts
         self._dead_after_seconds = dead_after_seconds
+        self._refused_after_seconds = refused_after_seconds
         self._clock = clock
         self._failures = 0
         self._failing_since = 0.0
+        self._refusing_since: float | None = None
 
-    def answered(self) -> None:
-        """The store said something, be it a refusal."""
+    def passed(self) -> None:
+        """The store did what it was asked, or said why not."""
         self._failures = 0
+        self._refusing_since = None
 
     def is_gone(self, error: TransientStoreError, began_at: float) -> bool:
         """Note a failure; whether a call that began at ``began_at`` need not go on."""
-        if not isinstance(error, ConnectionFailed) or isinstance(error, BodyCutShort):
-            self.answered()
-            return False
+        if isinstance(error, ConnectionFailed) and not isinstance(error, BodyCutShort):
+            return self._is_dead(began_at)
+        self._failures = 0
+        if isinstance(error, Throttled):
+            return self._takes_nothing(began_at, error.retry_after_seconds)
+        self._refusing_since = None
+        return False
+
+    def _is_dead(self, began_at: float) -> bool:
         now = self._clock()
         if not self._failures:
             self._failing_since = now
         self._failures += 1
         waited = now - max(self._failing_since, began_at)
         return self._failures >= self._attempts and waited >= self._dead_after_seconds
+
+    def _takes_nothing(self, began_at: float, retry_after_seconds: float | None) -> bool:
+        now = self._clock()
+        if self._refusing_since is None:
+            self._refusing_since = now
+        # Whoever says when to come back is believed.
+        return not retry_after_seconds and now - max(self._refusing_since, began_at) >= self._refused_after_seconds
 
     def now(self) -> float:
         return self._clock()
@@ -147,8 +174,12 @@ class RetryingStore(StoreWrapper):
     ) -> None:
         super().__init__(inner)
         self._policy = policy
-        self._life = SignsOfLife(policy.attempts, dead_after_seconds, clock)
-        self._passed = 0
+        self._life = SignsOfLife(
+            policy.attempts,
+            dead_after_seconds,
+            clock,
+            refused_after_seconds=max(LEAST_REFUSED_SECONDS, policy.delays_seconds),
+        )
         self._sleep = sleep
         self._random = random
 
@@ -213,25 +244,15 @@ class RetryingStore(StoreWrapper):
         await self._retry(partial(self.inner.delete, keys))
 
     async def _retry(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        began_at, passed_before = self._life.now(), self._passed
-
-        def is_enough(error: TransientStoreError, attempts: int) -> bool:
-            if self._life.is_gone(error, began_at):
-                return True
-            retries = self._policy.attempts - 1
-            if isinstance(error, Throttled) and self._passed > passed_before:
-                retries *= RETRIES_WHILE_OTHERS_PASS
-            return attempts > retries
-
+        gives_up = partial(self._life.is_gone, began_at=self._life.now())
         try:
-            result = await retry(call, self._policy, sleep=self._sleep, random=self._random, is_enough=is_enough)
+            result = await retry(call, self._policy, sleep=self._sleep, random=self._random, gives_up=gives_up)
         except TransientStoreError:
             raise
         except StoreError:
-            self._life.answered()
+            self._life.passed()
             raise
-        self._life.answered()
-        self._passed += 1
+        self._life.passed()
         return result
 
 
