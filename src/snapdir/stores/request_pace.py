@@ -38,8 +38,8 @@ the speed is back 9 s later, with two a second 15 s later."""
 QUICKER_SHARE = 0.04
 QUICKER_GROWTH = 1.4
 QUICKER_MOST_SHARE = 0.25
-"""The pace grows by the first in a period, by 1.4 times that in the next, up to the last: a limit that rises fourfold is
-used after 6 s; with equal steps, after 20. Below half of what the store took last, the pace doubles."""
+"""The pace grows by the first in a period, by 1.4 times that in the next, up to the last. A limit that rises fourfold
+is used after 6 s; with equal steps, after 20. Below half of what the store took last, the pace doubles."""
 FREE_SHARE = 1 / 8
 """A pace of which no more is used holds nobody back, and is dropped."""
 
