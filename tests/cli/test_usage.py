@@ -46,7 +46,15 @@ def test_a_store_or_an_id_in_the_place_of_a_path_is_told_its_options(args: list[
     assert f"\n  tip: stores and snapshots are named by options here: {tip}\n" in run.stderr
 
 
-@pytest.mark.parametrize("args", [["ls", ID, "a", "b"], ["log", "s3://b/sets", "b"], ["bench", "s3://b/sets", "b"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["ls", ID, "a", "s3://b/sets"],
+        ["log", "a", "s3://b/sets"],
+        ["bench", "s3://a", "s3://b"],
+        ["diff", "s3://a", "s3://b", ID],
+    ],
+)
 def test_a_store_or_an_id_in_its_own_place_is_not_told_so(args: list[str]) -> None:
     run = cli(*args)
     assert (run.code, run.stdout) == (2, "")

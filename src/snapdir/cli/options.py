@@ -46,7 +46,7 @@ SHARED_CATALOG = "SNAPDIR_SHARED_CATALOG"
 
 def path(metavar: str = "PATH", use: str = "The directory; default: the current one.") -> Positional:
     """The optional directory a verb works on."""
-    return Positional("path", required=False, metavar=f"[{metavar}]", use=use)
+    return Positional("path", required=False, metavar=f"[{metavar}]", use=use, is_path=True)
 
 
 def walk() -> list[Flag]:

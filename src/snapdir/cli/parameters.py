@@ -35,7 +35,7 @@ __all__ = [
 Parser = Callable[[str, str], Any]
 """Turns the text of the option or variable named second into a value, or raises InvalidOption."""
 
-PATHS = ("[DIR]", "[PATH]")
+
 SWITCH_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _WHOLE_NUMBER = re.compile(r"\+?[0-9]{1,9}", re.ASCII).fullmatch
 
@@ -65,17 +65,23 @@ class Positional(click.Argument):
     Args:
         use: What it is for, for the help.
         words: All that fit, where they can be counted.
+        is_path: Not a store, not a snapshot: those stand in options of the verb.
     """
 
-    def __init__(self, name: str, *, metavar: str, use: str = "", words: Sequence[str] = (), **attributes: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        metavar: str,
+        use: str = "",
+        words: Sequence[str] = (),
+        is_path: bool = False,
+        **attributes: Any,
+    ) -> None:
         super().__init__([name], metavar=metavar, **attributes)
         self.use = use
         self.words = words
-
-    @property
-    def is_path(self) -> bool:
-        """Not a store, not a snapshot: those stand in options of the verb."""
-        return self.metavar in PATHS
+        self.is_path = is_path
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         del ctx

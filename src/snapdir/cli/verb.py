@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +61,15 @@ class Verb(click.Command):
         with located(ctx):
             rest = super().parse_args(ctx, args)
             if rest and not ctx.resilient_parsing:
-                paths = [param.name or "" for param in self.params if isinstance(param, Positional) and param.is_path]
-                tips = (_option_for(word, self.params) for word in (rest[0], *(ctx.params[name] for name in paths)))
-                raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=next(filter(None, tips), ""))
+                raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=self._tip(rest[0], ctx.params))
         return rest
+
+    def _tip(self, surplus: str, given: Mapping[str, Any]) -> str:
+        positionals = [param for param in self.params if isinstance(param, Positional)]
+        if not all(param.is_path for param in positionals):
+            return ""
+        words = (surplus, *(given[param.name or ""] for param in positionals))
+        return next(filter(None, (_option_for(word, self.params) for word in words)), "")
 
     def invoke(self, ctx: click.Context) -> Any:
         if self.needs_config:

@@ -24,7 +24,7 @@ NOT_S3 = "check the endpoint and any proxy in between"
 LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 NO_TLS = "write http:// in the endpoint if that is all it speaks"
-PLAIN_ANSWERS = {"HTTP_REQUEST", "WRONG_VERSION_NUMBER"}
+PLAIN_ANSWER = "WRONG_VERSION_NUMBER"
 """How OpenSSL calls an answer that is no TLS at all."""
 
 
@@ -45,4 +45,4 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
 def _tls_advice(cause: BaseException | None) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CERTIFICATE
-    return NO_TLS if isinstance(cause, ssl.SSLError) and cause.reason in PLAIN_ANSWERS else NOT_S3
+    return NO_TLS if isinstance(cause, ssl.SSLError) and cause.reason == PLAIN_ANSWER else NOT_S3
