@@ -167,6 +167,13 @@ def test_refusals_that_do_not_depend_on_the_speed_cost_little_of_it(share: float
         assert sum(outcome.failed for outcome in outcomes) == 0
 
 
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+def test_chance_makes_no_pace_for_few_requests_at_a_time(in_flight: int) -> None:
+    load = Load(seconds=60, in_flight=in_flight)
+    outcomes = [load.put_on(some(0.1, seed)) for seed in range(8)]
+    assert min(outcome.per_second for outcome in outcomes) > 0.75 * in_flight / load.answer_seconds
+
+
 def test_long_transfers_do_not_make_quick_refusals_look_many() -> None:
     load = Load(seconds=20, in_flight=64, answer_seconds=0.3, refusal_seconds=FAR_SECONDS)
     outcomes = [load.put_on(some(0.05, seed)) for seed in SEEDS]
