@@ -101,20 +101,20 @@ async def test_what_becomes_of_a_request_is_told_to_pace_and_window() -> None:
     told: list[str] = []
 
     class Pace(RequestPace):
-        async def turn(self) -> int:
+        def sent(self) -> int:
             return 7
 
-        def throttled(self, turn: int) -> None:
-            assert turn == 7
+        def throttled(self, step: int) -> None:
+            assert step == 7
             told.append("throttled")
 
     class Window(RequestWindow):
         def failed(self) -> None:
             told.append("failed")
 
-        def release(self, moved_bytes: int = 0) -> None:
-            told.append(f"moved {moved_bytes}")
-            super().release(moved_bytes)
+        def release(self, moved_bytes: int = 0, *, is_refused: bool = False) -> None:
+            told.append("refused" if is_refused else f"moved {moved_bytes}")
+            super().release(moved_bytes, is_refused=is_refused)
 
     class Failing(MemoryStore):
         async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
@@ -130,7 +130,7 @@ async def test_what_becomes_of_a_request_is_told_to_pace_and_window() -> None:
         errors.pop(0)
     with anyio.move_on_after(0):
         await store.write("key", b"data")
-    assert told == ["moved 0", "throttled", "moved 0", "failed", "moved 0", "moved 0", "moved 0"]
+    assert told == ["moved 0", "throttled", "refused", "failed", "moved 0", "moved 0", "moved 0"]
     del told[:]
     await LimitingStore(MemoryStore(), Window(4), pace=Pace()).write("key", b"data")
     assert told == ["moved 4"]

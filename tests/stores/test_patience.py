@@ -1,4 +1,4 @@
-"""A store that is gone is given up before every call has had all its attempts."""
+"""A store that is gone, or takes nothing, is given up before every call has had all its attempts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import anyio
 import pytest
 
 from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
-from snapdir.stores.base import ObjectInfo
+from snapdir.stores.base import BodyCutShort, ObjectInfo
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.retrying import RetryingStore, SignsOfLife
+from snapdir.stores.patience import SignsOfLife
+from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from tests.stores.virtual_time import ManualClock
 
@@ -50,40 +51,62 @@ async def test_many_calls_to_a_store_that_is_gone_end_soon() -> None:
     assert clock.now - 1000.0 <= settings.dead_after_seconds + 3 * TIMEOUT
 
 
-def test_a_store_that_answers_now_and_then_is_not_gone() -> None:
+LOST, REFUSED, BROKEN = ConnectionFailed("lost"), Throttled("slow down"), TransientStoreError("broken")
+
+
+@pytest.mark.parametrize("failure", [LOST, REFUSED], ids=["lost", "refused"])
+def test_a_store_that_fails_for_long_and_often_is_given_up(failure: TransientStoreError) -> None:
     clock = ManualClock()
-    life = SignsOfLife(5, 100.0, clock)
-    lost = ConnectionFailed("lost")
-    for sign in (life.passed, lambda: life.is_gone(Throttled("slow down"), 0.0)):
-        life.passed()
-        for _ in range(30):
-            assert not life.is_gone(lost, 0.0)
-            clock.now += 20
-            if _ % 4 == 3:
-                sign()
+    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=100.0)
+    began = clock.now
+    assert [life.failed(failure, began) for _ in range(20)] == [False] * 20, "no time has passed"
+    clock.now += 100
+    assert not life.failed(failure, clock.now - 1), "a call that has just begun has its attempts"
+    assert life.failed(failure, began)
     life.passed()
-    assert [life.is_gone(lost, 0.0) for _ in range(20)] == [False] * 20, "no time has passed"
-    clock.now += 101
-    assert not life.is_gone(lost, clock.now - 1), "a call that has just begun has its attempts"
-    assert life.is_gone(lost, 0.0)
+    assert [life.failed(failure, began) for _ in range(5)] == [False] * 5
+    clock.now += 100
+    assert life.failed(failure, began)
 
 
-def test_a_store_that_throttles_everything_for_long_takes_nothing() -> None:
+@pytest.mark.parametrize("failure", [LOST, REFUSED], ids=["lost", "refused"])
+def test_few_failures_are_not_enough_however_long_they_take(failure: TransientStoreError) -> None:
+    clock = ManualClock()
+    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=100.0)
+    began = clock.now
+    for _ in range(4):
+        assert not life.failed(failure, began)
+        clock.now += 1000
+    assert life.failed(failure, began)
+
+
+@pytest.mark.parametrize(
+    ("failure", "other"),
+    [(LOST, REFUSED), (LOST, BROKEN), (LOST, BodyCutShort("cut", received=1)), (REFUSED, BROKEN)],
+    ids=["a refusal", "an error", "half a body", "an error instead of a refusal"],
+)
+def test_another_failure_now_and_then_is_a_sign_of_life(
+    failure: TransientStoreError, other: TransientStoreError
+) -> None:
+    clock = ManualClock()
+    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=100.0)
+    for _ in range(10):
+        for _ in range(4):
+            assert not life.failed(failure, 0.0)
+            clock.now += 24
+        life.failed(other, clock.now)
+
+
+def test_a_store_that_says_when_to_come_back_is_believed_for_a_while() -> None:
     clock = ManualClock()
     life = SignsOfLife(5, 100.0, clock, refused_after_seconds=10.0)
-    refused, lost = Throttled("slow down"), ConnectionFailed("lost")
+    later = Throttled("later", retry_after_seconds=20.0)
     began = clock.now
-    for sign in (life.passed, lambda: life.is_gone(TransientStoreError("broken"), began)):
-        for _ in range(20):
-            assert not life.is_gone(refused, began)
-            assert not life.is_gone(lost, began)
-            clock.now += 9
-            sign()
-    assert not life.is_gone(refused, began)
-    clock.now += 10
-    assert not life.is_gone(refused, clock.now - 1), "a call that has just begun has its attempts"
-    assert not life.is_gone(Throttled("later", retry_after_seconds=1), began), "the store says when to come back"
-    assert life.is_gone(refused, began)
+    gave_up = [life.failed(later, began)]
+    while not gave_up[-1]:
+        clock.now += 20
+        gave_up.append(life.failed(later, began))
+    assert clock.now - began == 120  # 10 + 5 * 20, and when it is asked next
 
 
 async def test_the_error_says_how_often_it_was_tried() -> None:

@@ -8,10 +8,10 @@ import anyio
 import pytest
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, StoreRefused, Throttled, TransientStoreError
-from snapdir.stores.base import ObjectInfo
+from snapdir.stores.base import BodyCutShort, ObjectInfo
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.retrying import MAX_RETRY_AFTER_SECONDS, BodyCutShort, RetryingStore, retry
+from snapdir.stores.retrying import MAX_RETRY_AFTER_SECONDS, RetryingStore, retry
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.testing.back_doors import Collecting

@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from snapdir.errors import InvalidResponse, StoreRefused
+from snapdir.errors import ConnectionFailed, InvalidResponse, StoreRefused
 from snapdir.model.sizes import GIB, MIB, TIB
 from snapdir.stores.blocks import BlockSink
 
 __all__ = [
     "BatchWriter",
     "Body",
+    "BodyCutShort",
     "Buffer",
     "Capabilities",
     "FileRange",
@@ -245,6 +246,14 @@ async def close_pages(pages: AsyncIterator[Sequence[ObjectInfo]]) -> None:
     """Let go of a listing, whether or not it is at its end."""
     if isinstance(pages, AsyncGenerator):  # other iterators have nothing to close
         await pages.aclose()
+
+
+class BodyCutShort(ConnectionFailed):
+    """A body that ended early: ``received`` bytes of it are in the caller's buffer, and a reader may go on behind."""
+
+    def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
+        super().__init__(message, key=key)
+        self.received = received
 
 
 class NoServerCopy:

@@ -123,9 +123,9 @@ class LimitingStore(StoreWrapper):
     async def place(self, length: int) -> AsyncIterator[None]:
         """Room for one request that moves ``length`` bytes."""
         await self._window.acquire()
-        moved_bytes = 0
+        moved_bytes, is_refused = 0, False
         try:
-            turn = await self._pace.turn()
+            await self._pace.turn()
             # Last, so that what waited for the others does not go out in one burst.
             if self._requests is not None:
                 await self._requests.take(1)
@@ -133,17 +133,19 @@ class LimitingStore(StoreWrapper):
                 await self._bytes.take(length)
             if self._pace.per_second < math.inf:
                 self._window.disregard()
+            step = self._pace.sent()
             try:
                 yield
             except Throttled:
-                self._pace.throttled(turn)
+                is_refused = True
+                self._pace.throttled(step)
                 raise
             except ConnectionFailed:
                 self._window.failed()
                 raise
             moved_bytes = length
         finally:
-            self._window.release(moved_bytes)
+            self._window.release(moved_bytes, is_refused=is_refused)
 
 
 class _LimitedUpload:

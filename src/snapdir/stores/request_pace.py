@@ -22,8 +22,8 @@ IDLE_SECONDS = 1.0
 TOLERABLE_SHARE = 1 / 8
 """Throttled requests that slow nothing down: a store may refuse some whatever the speed, and retries see to those."""
 DEVIATIONS = 3.0
-"""And so many standard deviations of that share more: one request at a time makes few, and 400 of them against a store that
-refuses a tenth took 20 to 38 s when chance made a pace, and 7 to 8 s without."""
+"""And so many standard deviations more, where there is no pace yet: of few requests chance refuses more at times. 400
+of them, one at a time, to a store that refuses a tenth take 20 to 38 s at a pace that chance made, and 7 s without."""
 TOLERABLE_SHARE_PACED = 1 / 16
 """Once there is a pace. Eight clients that share a limit have 8 % refused then, and 14 % with an eighth."""
 LOSING_SHARE = 1 / 3
@@ -106,17 +106,24 @@ class RequestPace:
         self._trial: _Trial | None = None
         self._patient_until = -math.inf
 
-    async def turn(self) -> int:
-        """Wait until a request may go out. First come, first served; cancellation takes no turn.
-
-        Returns:
-            What ``throttled`` is told, should the store refuse that request.
-        """
+    async def turn(self) -> None:
+        """Wait until a request may go out. First come, first served; cancellation takes no turn."""
         if self.per_second < math.inf:
             async with self._gate:
-                await self._pass_gate()
+                # Only the first waits for a time; those behind it heed what the pace has become by then.
+                if (wait := self._next_at - self._clock()) > TIMER_SECONDS and self.per_second < math.inf:
+                    await self._sleep(wait)
+                self._next_at = max(self._next_at, self._clock() - BURST_SECONDS) + 1 / self.per_second
+
+    def sent(self) -> int:
+        """A request goes out now.
+
+        Returns:
+            What ``throttled`` is told, should the store refuse it.
+        """
         now = self._clock()
         if now - self._sent_at > IDLE_SECONDS:
+            self._trial = None
             self._start_over(now)
         elif now - self._current.began >= PERIOD_SECONDS:
             self._end_period(now)
@@ -124,28 +131,19 @@ class RequestPace:
         self._current.sent += 1
         return self._steps_down
 
-    async def _pass_gate(self) -> None:
-        # Only the first waits for a time; those behind it heed what the pace has become by then.
-        while self.per_second < math.inf and (wait := self._next_at - self._clock()) > TIMER_SECONDS:
-            await self._sleep(wait)
-        self._next_at = max(self._next_at, self._clock() - BURST_SECONDS) + 1 / self.per_second
-
-    def throttled(self, turn: int) -> None:
-        """The store refused a request that had this turn. One from before the last step down changes nothing."""
-        if turn != self._steps_down:
+    def throttled(self, step: int) -> None:
+        """The store refused a request, that went out at this step. Of an earlier one, it changes nothing."""
+        if step != self._steps_down:
             return
         self._current.throttled += 1
         now = self._clock()
         sent, throttled, seconds = self._seen(now)
-        expected = PERIOD_SECONDS * self.per_second if self._is_near_limit() else 0.0
-        if (
-            throttled >= LOSING_REQUESTS
-            and seconds >= LOSING_SECONDS
-            and throttled > LOSING_SHARE * max(sent, expected)
-        ):
+        # Of what a period has, lest the end of a limited second be taken for an outage.
+        least = PERIOD_SECONDS * self.per_second if self._is_near_limit() else 0.0
+        if throttled >= LOSING_REQUESTS and seconds >= LOSING_SECONDS and throttled > LOSING_SHARE * max(sent, least):
             self._trial = None
-            step = max(LARGEST_STEP_DOWN, SLOWER * (1 - throttled / sent))
-            self._step_down(step * min(self.per_second, sent / seconds), now)
+            taken_share = max(LARGEST_STEP_DOWN, SLOWER * (1 - throttled / sent))
+            self._step_down(taken_share * min(self.per_second, sent / seconds), now)
 
     def _is_near_limit(self) -> bool:
         return self._taken_per_second / 2 <= self.per_second < math.inf

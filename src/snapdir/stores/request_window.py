@@ -17,7 +17,7 @@ REQUESTS_A_LOOK = 4
 """The window's effect is judged after this many requests for each place in it."""
 WORTHWHILE_GAIN = 1.05
 HOLD_SECONDS = 5.0
-"""After a step that did not pay, or after failures, the window is not widened for this long."""
+"""After a step that did not pay, or after failures, the window stays as it is for this long; then it is tried again."""
 FAILURES_TO_NARROW = 4
 NARROWING_SHARE = 1 / 8
 """The window is halved when so many requests since it was last judged, and such a share of them (of a whole window at
@@ -34,8 +34,7 @@ class RequestWindow:
     First come, first served. For one event loop. Costs 0.25 µs a request that need not wait.
 
     Args:
-        share: Of the requests that made it faster, how many to stay with once more of them do not: 1.0 is all, less
-            leaves room for others.
+        share: Of the widest window that made it faster, how much to stay with: less than 1.0 leaves room for others.
 
     Attributes:
         limit: Requests that may be in flight now; never below 1.
@@ -61,6 +60,7 @@ class RequestWindow:
         self._began = clock()
         self._best_rate = 0.0
         self._hold_until = 0.0
+        self._is_holding = False
         self._was_full = False
         self._is_disregarded = False
         self._failed = 0
@@ -85,12 +85,17 @@ class RequestWindow:
                     self._waiting.remove(given)
             raise
 
-    def release(self, moved_bytes: int = 0) -> None:
-        """Give the place back after a request that moved so many bytes."""
+    def release(self, moved_bytes: int = 0, *, is_refused: bool = False) -> None:
+        """Give the place back after a request that moved so many bytes.
+
+        Args:
+            is_refused: By a store that throttles: it tells nothing of how fast the others are.
+        """
         self._in_flight -= 1
-        self._done += 1
         self._from_before_halving = max(0, self._from_before_halving - 1)
-        self._moved_bytes += moved_bytes + REQUEST_COST_BYTES
+        if not is_refused:
+            self._done += 1
+            self._moved_bytes += moved_bytes + REQUEST_COST_BYTES
         if self._done >= REQUESTS_A_LOOK * self.limit:
             self._look()
         self._give()
@@ -104,8 +109,7 @@ class RequestWindow:
             self.limit = self._useful = min(self.limit, max(LEAST_NARROWED, self.limit // 2))
             self._from_before_halving = self._in_flight
             now = self._clock()
-            self._hold_until = now + HOLD_SECONDS
-            self._best_rate = 0.0  # what a wider window achieved says nothing any more
+            self._hold(now)
             self._start_over(now)
 
     def disregard(self) -> None:
@@ -113,19 +117,28 @@ class RequestWindow:
         self._is_disregarded = True
 
     def _look(self) -> None:
-        """Widen the window if it was full, and if the last step made things faster."""
+        """Widen the window if it was full, and if the last step made things faster; step back if it did not."""
         now = self._clock()
         if self._was_full and now >= self._hold_until and not self._is_disregarded:
-            rate = self._moved_bytes / max(now - self._began, 1e-6)
-            if rate > self._best_rate * WORTHWHILE_GAIN:
-                self._useful = self.limit
-                self.limit = min(self._maximum, self.limit + max(1, self.limit // 2))
-            else:
-                self._hold_until = now + HOLD_SECONDS
-                if self._share < 1.0:
-                    self.limit = max(1, int(self._share * self._useful))
-            self._best_rate = max(rate, self._best_rate)
+            self._judge(self._moved_bytes / max(now - self._began, 1e-6), now)
         self._start_over(now)
+
+    def _judge(self, rate: float, now: float) -> None:
+        if self._is_holding:
+            self.limit = self._useful
+            self._best_rate = 0.0  # requests may be of another kind by now
+            self._is_holding = False
+        elif rate > self._best_rate * WORTHWHILE_GAIN:
+            self._best_rate = rate
+            self._useful = self.limit
+            self.limit = min(self._maximum, self.limit + max(1, self.limit // 2))
+        else:
+            self.limit = max(1, int(self._share * self._useful))
+            self._hold(now)
+
+    def _hold(self, now: float) -> None:
+        self._hold_until = now + HOLD_SECONDS
+        self._is_holding = True
 
     def _start_over(self, now: float) -> None:
         self._began = now

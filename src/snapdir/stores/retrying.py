@@ -11,24 +11,20 @@ from typing import TypeVar
 
 import anyio
 
-from snapdir.errors import ConnectionFailed, StoreError, Throttled, TransientStoreError
-from snapdir.stores.base import Body, ObjectInfo, Store, Upload, close_pages
+from snapdir.errors import StoreError, Throttled, TransientStoreError
+from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.patience import SignsOfLife
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
 
-__all__ = ["BodyCutShort", "RetryingStore", "SignsOfLife", "delay_seconds", "retry"]
-
-LEAST_REFUSED_SECONDS = 10.0
-"""While a store throttles everything, few requests a second go out; no call waits for longer than this or than its own
-delays to find that out."""
+__all__ = ["RetryingStore", "delay_seconds", "retry"]
 
 MAX_RETRY_AFTER_SECONDS = 600.0
 """A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
 
 Sleep = Callable[[float], Awaitable[None]]
 Random = Callable[[], float]
-Clock = Callable[[], float]
 Result = TypeVar("Result")
 
 
@@ -36,14 +32,6 @@ def _random() -> float:
     import random  # 1.3 ms, which a transfer without failures does not need
 
     return random.random()  # noqa: S311
-
-
-class BodyCutShort(ConnectionFailed):
-    """A body that ended early: ``received`` bytes of it are in the caller's buffer, and a reader may go on behind."""
-
-    def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
-        super().__init__(message, key=key)
-        self.received = received
 
 
 def delay_seconds(error: TransientStoreError, retries: int, policy: RetryPolicy, random: Random) -> float:
@@ -70,7 +58,7 @@ async def retry(
     finally leaves has ``attempts`` set.
 
     Args:
-        gives_up: Asked after each failure; true ends it before the attempts are used up.
+        gives_up: Told of each failure that may pass; true ends it before the attempts are used up.
     """
     attempts, throttled = 1, 0
     while True:
@@ -79,76 +67,13 @@ async def retry(
         except TransientStoreError as error:
             error.attempts = attempts
             throttled += isinstance(error, Throttled)
-            has_failed = attempts >= policy.attempts + min(throttled, policy.more_if_throttled)
-            if (gives_up and gives_up(error)) or has_failed:
+            is_given_up = gives_up is not None and gives_up(error)
+            if is_given_up or attempts >= policy.attempts + min(throttled, policy.more_if_throttled):
                 raise
             delay = delay_seconds(error, attempts - 1, policy, random)
         # Outside the handler: while it sleeps, the error and the frames it holds are gone.
         await sleep(delay)
         attempts += 1
-
-
-class SignsOfLife:
-    """Tells a store that fails now and then from one that is gone, or that takes nothing.
-
-    While every request times out, few are let through at a time (see ``RequestWindow``); while every one is throttled,
-    few a second (see ``RequestPace``). To give up, each of many calls would have to wait for its turn, attempts times
-    over.
-
-    Args:
-        attempts: So many connections have to fail in a row, and
-        dead_after_seconds: this long, before a store counts as gone.
-        refused_after_seconds: When nothing but Throttled was heard for so long, a store takes nothing.
-    """
-
-    def __init__(
-        self,
-        attempts: int,
-        dead_after_seconds: float,
-        clock: Clock = time.monotonic,
-        *,
-        refused_after_seconds: float = math.inf,
-    ) -> None:
-        self._attempts = attempts
-        self._dead_after_seconds = dead_after_seconds
-        self._refused_after_seconds = refused_after_seconds
-        self._clock = clock
-        self._failures = 0
-        self._failing_since = 0.0
-        self._refusing_since: float | None = None
-
-    def passed(self) -> None:
-        """The store did what it was asked, or said why not."""
-        self._failures = 0
-        self._refusing_since = None
-
-    def is_gone(self, error: TransientStoreError, began_at: float) -> bool:
-        """Note a failure; whether a call that began at ``began_at`` need not go on."""
-        if isinstance(error, ConnectionFailed) and not isinstance(error, BodyCutShort):
-            return self._is_dead(began_at)
-        self._failures = 0
-        if isinstance(error, Throttled):
-            return self._takes_nothing(began_at, error.retry_after_seconds)
-        self._refusing_since = None
-        return False
-
-    def _is_dead(self, began_at: float) -> bool:
-        now = self._clock()
-        if not self._failures:
-            self._failing_since = now
-        self._failures += 1
-        waited = now - max(self._failing_since, began_at)
-        return self._failures >= self._attempts and waited >= self._dead_after_seconds
-
-    def _takes_nothing(self, began_at: float, retry_after_seconds: float | None) -> bool:
-        now = self._clock()
-        if self._refusing_since is None:
-            self._refusing_since = now
-        # Whoever says when to come back is believed.
-        return not retry_after_seconds and now - max(self._refusing_since, began_at) >= self._refused_after_seconds
-
-    def now(self) -> float:
-        return self._clock()
 
 
 class RetryingStore(StoreWrapper):
@@ -159,7 +84,7 @@ class RetryingStore(StoreWrapper):
 
     Args:
         dead_after_seconds: When no connection has brought an answer for so long, a call fails before its attempts are
-            used up.
+            used up. It also does when, for as long as its own delays could take, nothing but Throttled was heard.
     """
 
     def __init__(
@@ -170,7 +95,7 @@ class RetryingStore(StoreWrapper):
         dead_after_seconds: float = math.inf,
         sleep: Sleep = anyio.sleep,
         random: Random = _random,
-        clock: Clock = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(inner)
         self._policy = policy
@@ -178,7 +103,7 @@ class RetryingStore(StoreWrapper):
             policy.attempts,
             dead_after_seconds,
             clock,
-            refused_after_seconds=max(LEAST_REFUSED_SECONDS, policy.delays_seconds),
+            refused_after_seconds=policy.delays_seconds(policy.attempts - 1 + policy.more_if_throttled),
         )
         self._sleep = sleep
         self._random = random
@@ -244,7 +169,7 @@ class RetryingStore(StoreWrapper):
         await self._retry(partial(self.inner.delete, keys))
 
     async def _retry(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        gives_up = partial(self._life.is_gone, began_at=self._life.now())
+        gives_up = partial(self._life.failed, began_at=self._life.now())
         try:
             result = await retry(call, self._policy, sleep=self._sleep, random=self._random, gives_up=gives_up)
         except TransientStoreError:

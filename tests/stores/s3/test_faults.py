@@ -19,7 +19,7 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
-from snapdir.stores.retrying import BodyCutShort
+from snapdir.stores.base import BodyCutShort
 from snapdir.stores.s3.store import S3Store
 from tests.stores.s3.canned_server import XML, Answer, Exchange, cut, error, ignore, reply
 from tests.stores.s3.conftest import AIOBOTOCORE_ONLY, CREDENTIALS, IMPATIENT, QUICK, CannedS3, opened

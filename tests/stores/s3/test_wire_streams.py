@@ -7,8 +7,9 @@ import os
 import pytest
 
 from snapdir.errors import ConnectionFailed, InvalidResponse, ObjectNotFound, StoreRefused, Throttled
+from snapdir.stores.base import BodyCutShort
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
-from snapdir.stores.retrying import BodyCutShort, RetryingStore
+from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.settings import RetryPolicy
 from snapdir.testing.back_doors import Collecting
 

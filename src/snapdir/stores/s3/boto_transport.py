@@ -10,9 +10,8 @@ import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRefused
-from snapdir.stores.base import Body, ObjectInfo, checked_range
+from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.retrying import BodyCutShort
 from snapdir.stores.s3.boto_answers import (
     copied,
     list_page,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreRefused
-from snapdir.stores.base import Body, ObjectInfo, checked_range
+from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
-from snapdir.stores.retrying import BodyCutShort
 from snapdir.stores.s3 import answers
 from snapdir.stores.s3.checksums import encoded
 from snapdir.stores.s3.failures import Asked, refusal_error
