@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from snapdir.model.sizes import MIB
 from snapdir.stores.programs import KEPT_BYTES, Finished, run_program
@@ -45,6 +46,24 @@ async def test_a_text_is_found_wherever_it_is(stream: str) -> None:
 async def test_a_program_that_is_not_there_is_an_error_of_the_system() -> None:
     with pytest.raises(FileNotFoundError):
         await run_program(["no-such-program"], max_result_bytes=1)
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_program_that_is_cancelled_while_it_starts_leaves_nothing_running(turns: int) -> None:
+    reading, writing = os.pipe()
+
+    async def run() -> None:
+        await run_program(shell("sleep 600 & wait"), max_result_bytes=1, pass_fds=[writing])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        for _ in range(turns):
+            await checkpoint()
+        group.cancel_scope.cancel()
+    os.close(writing)
+    ended, _, _ = select.select([reading], [], [], 60)  # ends once nobody has the other end open
+    os.close(reading)
+    assert ended
 
 
 async def test_cancellation_ends_the_whole_group(tmp_path: Path) -> None:

@@ -22,7 +22,14 @@ from snapdir.errors import Throttled
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.limiting import LimitingStore
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.request_pace import LEAST_PER_SECOND, SLOWER, RequestPace
+from snapdir.stores.request_pace import (
+    LEAST_PER_SECOND,
+    PATIENT_SECONDS,
+    PERIOD_SECONDS,
+    QUICKER_SHARE,
+    SLOWER,
+    RequestPace,
+)
 from snapdir.stores.request_window import RequestWindow
 from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.settings import DEFAULT_RETRY
@@ -57,6 +64,11 @@ def above(rate: float, *, saved: float) -> Refuses:
         return False
 
     return refuses
+
+
+def either(one: Refuses, other: Refuses) -> Refuses:
+    """A server with two reasons to refuse."""
+    return lambda now: one(now) or other(now)
 
 
 def between(begin: float, end: float, otherwise: Refuses) -> Refuses:
@@ -151,20 +163,21 @@ class Load:
         return Outcome(passed, passed / self.seconds, server.throttled / server.asked, failed)
 
 
-def client(server: Server, window: RequestWindow, *, seed: int) -> RetryingStore:
+def client(server: Server, window: RequestWindow, *, seed: int, pace: RequestPace | None = None) -> RetryingStore:
     clock = asyncio.get_running_loop().time
-    limited = LimitingStore(server, window, pace=RequestPace(clock=clock))
+    limited = LimitingStore(server, window, pace=pace or RequestPace(clock=clock))
     return RetryingStore(limited, DEFAULT_RETRY, random=random.Random(seed).random, clock=clock)
 
 
-@pytest.mark.parametrize(("share", "least"), [(0.001, 0.98), (0.01, 0.95), (0.05, 0.9), (0.1, 0.85), (0.15, 0.5)])
-def test_refusals_that_do_not_depend_on_the_speed_cost_little_of_it(share: float, least: float) -> None:
-    load = Load(seconds=20)
+@pytest.mark.parametrize(("share", "least"), [(0.001, 0.98), (0.01, 0.95), (0.05, 0.9), (0.1, 0.85), (0.15, 0.4)])
+@pytest.mark.parametrize(("in_flight", "answer_seconds"), [(8, 0.1), (32, FAR_SECONDS), (32, 0.3)])
+def test_refusals_that_do_not_depend_on_the_speed_cost_little_of_it(
+    share: float, least: float, in_flight: int, answer_seconds: float
+) -> None:
+    load = Load(seconds=30, in_flight=in_flight, answer_seconds=answer_seconds)
     outcomes = [load.put_on(some(share, seed)) for seed in SEEDS]
-    full = load.in_flight / load.answer_seconds
-    assert min(outcome.per_second for outcome in outcomes) > least * full
-    if share <= 0.05:  # of 0.15, five attempts leave one call in 13,000
-        assert sum(outcome.failed for outcome in outcomes) == 0
+    assert min(outcome.per_second for outcome in outcomes) > least * in_flight / answer_seconds
+    assert sum(outcome.failed for outcome in outcomes) == 0
 
 
 @pytest.mark.parametrize("in_flight", [1, 2, 4])
@@ -172,6 +185,35 @@ def test_chance_makes_no_pace_for_few_requests_at_a_time(in_flight: int) -> None
     load = Load(seconds=60, in_flight=in_flight)
     outcomes = [load.put_on(some(0.1, seed)) for seed in range(8)]
     assert min(outcome.per_second for outcome in outcomes) > 0.75 * in_flight / load.answer_seconds
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_a_limit_is_used_though_the_server_refuses_some_for_other_reasons(share: float) -> None:
+    load = Load(seconds=60, in_flight=64)
+    outcomes = [load.put_on(either(some(share, seed), above(100, saved=25))) for seed in SEEDS]
+    assert min(outcome.per_second for outcome in outcomes) > 50
+
+
+class NoPace(RequestPace):
+    def throttled(self, step: int) -> None:
+        del step
+
+
+@pytest.mark.parametrize(("at_once", "pause_seconds"), [(64, 0.1), (1000, 0.3)])
+def test_bursts_are_not_slowed_down_by_what_they_do_not_want(at_once: int, pause_seconds: float) -> None:
+    async def run(pace_type: type[RequestPace]) -> int:
+        clock = asyncio.get_running_loop().time
+        server = Server(some(0.1, 1), FAR_SECONDS, FAR_SECONDS)
+        store = client(server, RequestWindow(256, clock=clock), seed=1, pace=pace_type(clock=clock))
+        with anyio.move_on_after(20):
+            while True:
+                async with anyio.create_task_group() as group:
+                    for number in range(at_once):
+                        group.start_soon(store.stat, str(number))
+                await asyncio.sleep(pause_seconds)
+        return server.asked
+
+    assert run_in_virtual_time(run(RequestPace)) > 0.7 * run_in_virtual_time(run(NoPace))
 
 
 def test_long_transfers_do_not_make_quick_refusals_look_many() -> None:
@@ -321,6 +363,64 @@ def test_a_pause_is_not_taken_for_a_slow_store(idle_seconds: float) -> None:
         raise AssertionError
 
     assert run_in_virtual_time(run()) == pytest.approx(SLOWER * 150, rel=0.05)
+
+
+def send(pace: RequestPace, clock: ManualClock, seconds: float, *, per_second: int, refused: int = 0) -> None:
+    """So many requests a second, and of each hundred so many refused at once."""
+    for number in range(int(seconds * per_second)):
+        clock.now += 1 / per_second
+        step = pace.sent()
+        if number * refused // 100 != (number + 1) * refused // 100:
+            pace.throttled(step)
+
+
+def paced() -> tuple[RequestPace, ManualClock]:
+    """A store that took 750 of 1,000 requests a second, and its pace since."""
+    clock = ManualClock()
+    pace = RequestPace(clock=clock)
+    while pace.per_second == math.inf:
+        send(pace, clock, 0.004, per_second=1000, refused=25)
+    assert pace.per_second == pytest.approx(SLOWER * 750, rel=0.02)
+    return pace, clock
+
+
+def test_a_limit_is_come_back_to_in_small_steps() -> None:
+    pace, clock = paced()
+    slowest = pace.per_second
+    while pace.per_second == slowest:
+        send(pace, clock, 0.1, per_second=1000)
+    assert pace.per_second == pytest.approx((1 + QUICKER_SHARE) * slowest)
+
+
+def test_far_below_a_limit_the_pace_doubles() -> None:
+    pace, clock = paced()
+    send(pace, clock, 0.5, per_second=1000, refused=100)
+    assert pace.per_second == LEAST_PER_SECOND
+    while pace.per_second == LEAST_PER_SECOND:
+        send(pace, clock, 0.1, per_second=16)
+    assert pace.per_second == 2 * LEAST_PER_SECOND
+
+
+def test_a_pace_that_nobody_needs_is_dropped() -> None:
+    pace, clock = paced()
+    send(pace, clock, 3 * PERIOD_SECONDS, per_second=50)
+    assert pace.per_second == math.inf
+
+
+def test_when_slower_leaves_as_many_refused_the_speed_from_before_comes_back() -> None:
+    clock = ManualClock()
+    pace = RequestPace(clock=clock)
+    paces = []
+    while not (paces and pace.per_second > paces[-1]):
+        paces.append(pace.per_second)
+        send(pace, clock, 0.1, per_second=int(min(pace.per_second, 1000)), refused=25)
+    assert paces[0] == math.inf
+    assert paces[-1] < 200
+    assert pace.per_second == pytest.approx(1000, rel=0.02)
+    send(pace, clock, PATIENT_SECONDS / 2, per_second=1000, refused=25)
+    assert pace.per_second >= 1000, "it was found out that this does not matter"
+    send(pace, clock, 1.0, per_second=1000, refused=90)
+    assert pace.per_second < 1000, "but this does"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 10)), max_size=300))

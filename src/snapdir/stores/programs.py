@@ -53,7 +53,8 @@ async def run_program(
         OSError: it cannot be started.
     Cancellation: the group is asked to end (SIGTERM), and killed after FAREWELL_SECONDS.
     """
-    process = await anyio.open_process(command, start_new_session=True, pass_fds=pass_fds)
+    with anyio.CancelScope(shield=True):  # a start that is cancelled would end the program alone, not what it started
+        process = await anyio.open_process(command, start_new_session=True, pass_fds=pass_fds)
     result, said = _Kept(max_result_bytes, watch_for), _Kept(KEPT_BYTES, watch_for, end=True)
     try:
         async with anyio.create_task_group() as group:
