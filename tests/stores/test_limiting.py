@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Awaitable
+from contextlib import suppress
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.errors import ConnectionFailed, ObjectNotFound, Throttled
+from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreRefused, Throttled
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.limiting import LimitingStore, TokenBucket
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.request_pace import RequestPace
 from snapdir.stores.request_window import RequestWindow
+from snapdir.testing.back_doors import Collecting
 from tests.stores.virtual_time import ManualClock, run_in_virtual_time
 
 
@@ -134,6 +137,60 @@ async def test_what_becomes_of_a_request_is_told_to_pace_and_window() -> None:
     del told[:]
     await LimitingStore(MemoryStore(), Window(4), pace=Pace()).write("key", b"data")
     assert told == ["moved 4"]
+
+
+class Counted(RequestWindow):
+    """Tells what each request moved."""
+
+    def __init__(self) -> None:
+        super().__init__(4)
+        self.moved: list[int] = []
+
+    def release(self, moved_bytes: int = 0, *, is_refused: bool = False) -> None:
+        self.moved.append(moved_bytes)
+        super().release(moved_bytes, is_refused=is_refused)
+
+
+async def test_every_request_of_a_store_has_its_place_and_counts_what_it_moves() -> None:
+    window = Counted()
+    store = LimitingStore(MemoryStore({"key": b"0123456789", "other": b""}), window)
+
+    async def moved_by(call: Awaitable[object]) -> list[int]:
+        window.moved.clear()
+        with suppress(StoreRefused):  # a store in memory copies nothing by itself
+            await call
+        return window.moved
+
+    buffer = memoryview(bytearray(4))
+    assert await moved_by(store.stat("key")) == [0]
+    assert await moved_by(store.read("key")) == [0]  # how much it is, the store knows
+    assert await moved_by(store.read("key", start=1, length=3)) == [3]
+    assert await moved_by(store.read_into("key", buffer, start=2)) == [4]
+    assert await moved_by(store.read_through("key", Collecting(), start=0, length=5)) == [5]
+    assert await moved_by(store.write("new", b"123456")) == [6]
+    assert await moved_by(store.copy_from("copy", "key")) == [0]
+    assert await moved_by(store.delete(["other"])) == [0]
+    upload = await store.begin_upload("large", size=4, part_bytes=2)
+    assert await moved_by(upload.copy_part(1, "key", start=0, length=2)) == [0]
+    assert await moved_by(upload.write_part(1, b"ab")) == [2]
+    assert await moved_by(upload.write_part(2, b"cd")) == [2]
+    assert await moved_by(upload.commit()) == [0]
+    assert await moved_by(store.begin_upload("none", size=2, part_bytes=2)) == [0]
+    assert await moved_by((await store.begin_upload("none", size=2, part_bytes=2)).abort()) == [0]
+    window.moved.clear()
+    pages = [page async for page in store.list("")]
+    assert window.moved == [0] * (len(pages) + 1)  # the end is asked for as well
+
+
+async def test_bytes_wait_for_their_bucket() -> None:
+    clock = ManualClock()
+    bucket = TokenBucket(100, clock=clock, sleep=clock.sleep)
+    store = LimitingStore(MemoryStore(), RequestWindow(4), bytes_bucket=bucket)
+    for _ in range(5):
+        await store.write("key", bytes(100))
+    assert clock.now - 1000.0 == pytest.approx(3.0)  # a second's worth is there, and the last one may go into debt
+    await store.stat("key")
+    assert clock.now - 1000.0 == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(("per_second", "disregarded"), [(math.inf, 0), (1000.0, 1)])

@@ -8,11 +8,20 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from snapdir.model.sizes import MIB
 from snapdir.stores.request_window import HOLD_SECONDS, REQUESTS_A_LOOK, RequestWindow
 from tests.stores.virtual_time import ManualClock
 
 
-async def rounds(window: RequestWindow, clock: ManualClock, count: int, *, seconds_a_round: float) -> None:
+async def rounds(
+    window: RequestWindow,
+    clock: ManualClock,
+    count: int,
+    *,
+    seconds_a_round: float,
+    moved_bytes: int = 0,
+    is_refused: bool = False,
+) -> None:
     """Requests that always fill the window, a round of them taking so long."""
     for _ in range(count):
         places = window.limit
@@ -23,8 +32,8 @@ async def rounds(window: RequestWindow, clock: ManualClock, count: int, *, secon
             await anyio.lowlevel.checkpoint()
             clock.now += seconds_a_round
             for _ in range(places):
-                window.release()
-        window.release()
+                window.release(moved_bytes, is_refused=is_refused)
+        window.release(moved_bytes, is_refused=is_refused)
 
 
 async def test_the_window_grows_while_a_wider_one_is_faster() -> None:
@@ -40,6 +49,60 @@ async def test_the_window_stays_where_a_wider_one_is_no_faster() -> None:
     for _ in range(60):
         await rounds(window, clock, 1, seconds_a_round=window.limit / 1000)  # 1,000 requests a second, come what may
     assert window.limit <= 18
+
+
+async def test_what_matters_is_what_was_moved() -> None:
+    """Twice the requests in the same time are no faster when each moves half as much."""
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    for _ in range(60):
+        places = window.limit
+        moved_bytes = 256 * MIB // places
+        await rounds(window, clock, 1, seconds_a_round=0.03, moved_bytes=moved_bytes)
+    assert window.limit <= 18
+
+
+async def test_a_wider_window_is_tried_again() -> None:
+    """The first requests are quick, and too many for a store that takes 1,000 of them; those after it take long."""
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    for _ in range(60):
+        await rounds(window, clock, 1, seconds_a_round=window.limit / 1000)
+    assert window.limit <= 18
+    await rounds(window, clock, 300, seconds_a_round=0.1)
+    assert window.limit == 256
+
+
+async def test_a_step_that_did_not_pay_is_taken_back() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    limits = []
+    for _ in range(20):
+        await rounds(window, clock, 1, seconds_a_round=window.limit / 1000)
+        limits.append(window.limit)
+    assert max(limits) == 12
+    assert limits[-1] == 8
+
+
+async def test_refused_requests_say_nothing_of_how_fast_the_others_are() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    await rounds(window, clock, REQUESTS_A_LOOK, seconds_a_round=1e-6, is_refused=True)
+    assert window.limit == 8
+    await rounds(window, clock, 100, seconds_a_round=0.03)
+    assert window.limit == 256
+
+
+async def test_who_comes_later_waits_behind_those_who_wait() -> None:
+    window = RequestWindow(1)
+    await window.acquire()
+    first = asyncio.ensure_future(window.acquire())
+    await anyio.wait_all_tasks_blocked()
+    window.release()
+    with anyio.move_on_after(0):  # the place is promised to the first, who has not run yet
+        await window.acquire()
+        raise AssertionError
+    await first
 
 
 async def test_a_share_of_what_is_useful_leaves_room_for_others() -> None:
