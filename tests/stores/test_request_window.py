@@ -51,6 +51,16 @@ async def test_the_window_stays_where_a_wider_one_is_no_faster() -> None:
     assert window.limit <= 18
 
 
+async def test_a_window_that_is_never_full_stays_as_it_is() -> None:
+    clock = ManualClock()
+    window = RequestWindow(256, start=8, clock=clock)
+    for _ in range(1000):
+        await window.acquire()
+        clock.now += 0.01
+        window.release()
+    assert window.limit == 8
+
+
 async def test_what_matters_is_what_was_moved() -> None:
     """Twice the requests in the same time are no faster when each moves half as much."""
     clock = ManualClock()
@@ -111,6 +121,10 @@ async def test_a_share_of_what_is_useful_leaves_room_for_others() -> None:
     for _ in range(60):
         await rounds(window, clock, 1, seconds_a_round=window.limit / 1000)
     assert window.limit in (4, 6)  # half of the 8, or 12, that the first steps found useful
+    for _ in range(10):
+        clock.now += HOLD_SECONDS
+        await rounds(window, clock, 4 * REQUESTS_A_LOOK, seconds_a_round=window.limit / 1000)
+        assert window.limit >= 4
 
 
 async def test_a_share_of_the_widest_window_is_kept_to_as_well() -> None:
@@ -146,7 +160,16 @@ async def test_failures_of_a_share_of_the_window_halve_it_down_to_a_few_places()
 
 @pytest.mark.parametrize(
     ("width", "lost", "left"),
-    [(256, 20, 256), (256, 31, 256), (256, 32, 128), (256, 256, 128), (32, 3, 32), (32, 4, 16)],
+    [
+        (256, 20, 256),
+        (256, 31, 256),
+        (256, 32, 128),
+        (256, 256, 128),
+        (32, 3, 32),
+        (32, 4, 16),
+        (16, 3, 16),
+        (16, 4, 8),
+    ],
 )
 async def test_requests_that_were_in_flight_together_halve_the_window_once(width: int, lost: int, left: int) -> None:
     window = RequestWindow(width, start=width, clock=ManualClock())

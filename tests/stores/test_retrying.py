@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -17,6 +18,7 @@ from snapdir.stores.wrapper import StoreWrapper
 from snapdir.testing.back_doors import Collecting
 from snapdir.testing.contract import StoreContract
 from snapdir.testing.faults import FaultyStore
+from tests.stores.virtual_time import ManualClock
 
 POLICY = RetryPolicy(attempts=4, base_seconds=1.0, max_seconds=3.0)
 KEYS = ["a", "b", "c", "d", "e"]
@@ -163,6 +165,26 @@ async def test_some_of_the_attempts_that_are_throttled_do_not_count(fates: str, 
     with pytest.raises(TransientStoreError) as raised:
         await RetryingStore(faulty, policy, sleep=Clock().sleep).stat("key")
     assert raised.value.attempts == len(faulty.calls) == tried
+
+
+async def test_a_call_that_is_always_throttled_has_all_its_attempts() -> None:
+    clock = ManualClock()
+    faulty = FaultyStore(MemoryStore({"key": b""}), stat="throttle " * 9)
+    policy = RetryPolicy(attempts=4, more_if_throttled=2)
+    store = RetryingStore(faulty, policy, sleep=clock.sleep, clock=clock, random=lambda: 1.0)
+    with pytest.raises(Throttled):
+        await store.stat("key")
+    assert len(faulty.calls) == 6
+
+
+@pytest.mark.parametrize("answer", ["ok", "deny"])
+async def test_what_a_store_answers_gives_the_next_call_all_its_attempts(answer: str) -> None:
+    policy = RetryPolicy(attempts=3, base_seconds=0.0)  # no delays: more refusals than attempts are enough
+    faulty = FaultyStore(MemoryStore({"key": b""}), write=f"throttle throttle {answer} throttle throttle ok")
+    store = RetryingStore(faulty, policy, sleep=Clock().sleep)
+    with suppress(AccessDenied):
+        await store.write("first", b"")
+    assert await store.write("second", b"")
 
 
 async def test_a_denied_call_is_made_once() -> None:

@@ -35,8 +35,8 @@ this time: the rest of one burst would be judged as the next (76 of 24,000 calls
 SLOWER = 0.9
 """Of what the store took, so that its own account may recover."""
 LEAST_PER_SECOND = 2.0
-"""So few that of 128 clients of 400 a second no call fails; with four, 655 of 17,000. The price is an outage of ten
-seconds: the speed is back after 15 s, with four after 10."""
+"""So few that of 64 clients of 400 a second no call fails; with eight, 716 of 17,000. The price is an outage of ten
+seconds: the speed is back after 15 s, with eight after 9."""
 QUICKER_SHARE = 0.04
 QUICKER_GROWTH = 1.4
 QUICKER_MOST_SHARE = 0.25

@@ -17,7 +17,7 @@ REQUESTS_A_LOOK = 4
 """The window's effect is judged after this many requests for each place in it."""
 WORTHWHILE_GAIN = 1.05
 HOLD_SECONDS = 5.0
-"""After a step that did not pay, or after failures, the window stays as it is for this long; then it is tried again."""
+"""After a step that did not pay, the window stays as it is for this long; then it is tried again."""
 FAILURES_TO_NARROW = 4
 NARROWING_SHARE = 1 / 8
 """The window is halved when so many requests since it was last judged, and such a share of them (of a whole window at
@@ -68,7 +68,7 @@ class RequestWindow:
 
     async def acquire(self) -> None:
         """Take a place, waiting for one if need be. Cancellation takes none."""
-        if self._in_flight < self.limit and not self._waiting:
+        if self._in_flight < self.limit:  # nobody waits then: see _give
             self._in_flight += 1
             return
         self._was_full = True
@@ -108,9 +108,7 @@ class RequestWindow:
         if self._failed >= max(FAILURES_TO_NARROW, NARROWING_SHARE * max(self._done, self.limit)):
             self.limit = self._useful = min(self.limit, max(LEAST_NARROWED, self.limit // 2))
             self._from_before_halving = self._in_flight
-            now = self._clock()
-            self._hold(now)
-            self._start_over(now)
+            self._start_over(self._clock())
 
     def disregard(self) -> None:
         """What is seen until the next look says nothing of the window: something else holds requests back."""
@@ -134,11 +132,8 @@ class RequestWindow:
             self.limit = min(self._maximum, self.limit + max(1, self.limit // 2))
         else:
             self.limit = max(1, int(self._share * self._useful))
-            self._hold(now)
-
-    def _hold(self, now: float) -> None:
-        self._hold_until = now + HOLD_SECONDS
-        self._is_holding = True
+            self._hold_until = now + HOLD_SECONDS
+            self._is_holding = True
 
     def _start_over(self, now: float) -> None:
         self._began = now
