@@ -57,7 +57,7 @@ LOST, REFUSED, BROKEN = ConnectionFailed("lost"), Throttled("slow down"), Transi
 @pytest.mark.parametrize("failure", [LOST, REFUSED], ids=["lost", "refused"])
 def test_a_store_that_fails_for_long_and_often_is_given_up(failure: TransientStoreError) -> None:
     clock = ManualClock()
-    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=100.0)
+    life = SignsOfLife(5, 100.0, clock, refusals=5, refused_after_seconds=100.0)
     began = clock.now
     assert [life.failed(failure, began) for _ in range(20)] == [False] * 20, "no time has passed"
     clock.now += 100
@@ -72,7 +72,7 @@ def test_a_store_that_fails_for_long_and_often_is_given_up(failure: TransientSto
 @pytest.mark.parametrize("failure", [LOST, REFUSED], ids=["lost", "refused"])
 def test_few_failures_are_not_enough_however_long_they_take(failure: TransientStoreError) -> None:
     clock = ManualClock()
-    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=100.0)
+    life = SignsOfLife(5, 100.0, clock, refusals=5, refused_after_seconds=100.0)
     began = clock.now
     for _ in range(4):
         assert not life.failed(failure, began)
@@ -89,7 +89,7 @@ def test_another_failure_now_and_then_is_a_sign_of_life(
     failure: TransientStoreError, other: TransientStoreError
 ) -> None:
     clock = ManualClock()
-    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=100.0)
+    life = SignsOfLife(5, 100.0, clock, refusals=5, refused_after_seconds=100.0)
     for _ in range(10):
         for _ in range(4):
             assert not life.failed(failure, 0.0)
@@ -99,7 +99,7 @@ def test_another_failure_now_and_then_is_a_sign_of_life(
 
 def test_a_store_that_says_when_to_come_back_is_believed_for_a_while() -> None:
     clock = ManualClock()
-    life = SignsOfLife(5, 100.0, clock, refused_after_seconds=10.0)
+    life = SignsOfLife(5, 100.0, clock, refusals=5, refused_after_seconds=10.0)
     later = Throttled("later", retry_after_seconds=20.0)
     began = clock.now
     gave_up = [life.failed(later, began)]

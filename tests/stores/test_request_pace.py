@@ -17,6 +17,7 @@ from snapdir.stores.request_pace import (
     PERIOD_SECONDS,
     QUICKER_SHARE,
     SLOWER,
+    VAIN_ROUNDS,
     RequestPace,
 )
 from tests.stores.virtual_time import ManualClock, run_in_virtual_time
@@ -69,6 +70,28 @@ def test_a_limit_is_come_back_to_in_small_steps() -> None:
     assert pace.per_second == pytest.approx((1 + QUICKER_SHARE) * slowest)
 
 
+def test_after_another_step_down_the_steps_are_small_again() -> None:
+    pace, clock = paced()
+    while pace.per_second < 1000:
+        send(pace, clock, 0.1, per_second=1000)
+    while pace.per_second >= 1000:
+        send(pace, clock, 0.004, per_second=1000, refused=25)
+    slower = pace.per_second
+    while pace.per_second == slower:
+        send(pace, clock, 0.1, per_second=1000)
+    assert pace.per_second == pytest.approx((1 + QUICKER_SHARE) * slower)
+
+
+def test_after_a_pause_a_trial_begins_anew() -> None:
+    pace, clock = paced()
+    for _ in range(VAIN_ROUNDS - 1):
+        send(pace, clock, 2 * PERIOD_SECONDS + 0.1, per_second=int(pace.per_second), refused=20)
+    slower = pace.per_second
+    clock.now += 60
+    send(pace, clock, 4 * PERIOD_SECONDS, per_second=int(slower), refused=20)
+    assert pace.per_second < slower
+
+
 def test_far_below_a_limit_the_pace_doubles() -> None:
     pace, clock = paced()
     send(pace, clock, 0.5, per_second=1000, refused=100)
@@ -90,7 +113,8 @@ def test_when_slower_leaves_as_many_refused_the_speed_from_before_comes_back() -
     paces = []
     while not (paces and pace.per_second > paces[-1]):
         paces.append(pace.per_second)
-        send(pace, clock, 0.1, per_second=int(min(pace.per_second, 1000)), refused=25)
+        per_second = int(min(pace.per_second, 1000))
+        send(pace, clock, 20 / per_second, per_second=per_second, refused=25)
     assert paces[0] == math.inf
     assert paces[-1] < 200
     assert pace.per_second == pytest.approx(1000, rel=0.02)

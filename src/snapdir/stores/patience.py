@@ -20,9 +20,10 @@ class SignsOfLife:
     over.
 
     Args:
-        attempts: So many failures in a row make neither: one call alone has its attempts.
-        dead_after_seconds: A store is gone when connections have failed for so long,
-        refused_after_seconds: and takes nothing when all was throttled for so long, and ``attempts`` Retry-Afters.
+        attempts: A store is gone when so many connections failed in a row,
+        dead_after_seconds: and for so long.
+        refusals: A store takes nothing when it throttled so many requests in a row,
+        refused_after_seconds: and for so long, with what it said in ``attempts`` Retry-Afters.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class SignsOfLife:
         dead_after_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         *,
+        refusals: int = 0,
         refused_after_seconds: float = math.inf,
     ) -> None:
         self._attempts = attempts
         self._dead_after_seconds = dead_after_seconds
+        self._needed_refusals = refusals
         self._refused_after_seconds = refused_after_seconds
         self._clock = clock
         self._failures = 0
@@ -71,7 +74,7 @@ class SignsOfLife:
         waited = now - max(self._refusing_since, began_at)
         # Whoever says when to come back is believed, and may say it again.
         patience = self._refused_after_seconds + self._attempts * retry_after_seconds
-        return self._refusals >= self._attempts and waited >= patience
+        return self._refusals >= self._needed_refusals and waited >= patience
 
     def now(self) -> float:
         """The time for ``began_at``, in seconds."""

@@ -45,7 +45,7 @@ is used after 6 s; with equal steps, after 20. Below half of what the store took
 FREE_SHARE = 1 / 8
 """A pace of which no more is used holds nobody back, and is dropped."""
 
-VAIN_ROUNDS = 8
+VAIN_ROUNDS = 12
 EFFECT = 2 / 3
 """When a slower pace leaves more than this of the share that was throttled before, for so many verdicts, the speed is
 not what the store objects to, and the speed from before comes back. A store that refuses 15 % gets 0.63 of the full
@@ -150,7 +150,7 @@ class RequestPace:
         least = PERIOD_SECONDS * self.per_second if self._is_near_limit() else 0.0
         if throttled >= LOSING_REQUESTS and seconds >= LOSING_SECONDS and throttled > LOSING_SHARE * max(sent, least):
             self._trial = None
-            self._step_down(SLOWER * (1 - throttled / sent) * min(self.per_second, sent / seconds), now)
+            self._step_down(SLOWER * (1 - throttled / sent) * sent / seconds, now)
 
     def _is_near_limit(self) -> bool:
         return self._taken_per_second / 2 <= self.per_second < math.inf
@@ -173,28 +173,26 @@ class RequestPace:
             self._earlier, self._current = current, _Period(now)
 
     def _judge(self, sent: int, throttled: int, seconds: float, now: float) -> None:
-        sent_per_second = min(self.per_second, sent / seconds)
+        sent_per_second = sent / seconds
         if self._trial and self._trial.had_effect(sent, throttled):
             self._trial = None
         if self._trial and self._trial.rounds >= VAIN_ROUNDS:
             self._take_back(self._trial, now)
         elif throttled > self._tolerable(sent, now):
             self._try_slower(min(1.0, throttled / sent), sent_per_second, now)
-        elif self.per_second < math.inf and not self._trial:
+        elif self.per_second < math.inf:
             self._speed_up(sent_per_second)
 
     def _tolerable(self, sent: int, now: float) -> float:
+        """Refusals of so many requests that may well be chance, or of no concern."""
         if now < self._patient_until:
             return LOSING_SHARE * sent
-        if self.per_second < math.inf:
-            return TOLERABLE_SHARE_PACED * sent
-        return TOLERABLE_SHARE * sent + DEVIATIONS * math.sqrt(TOLERABLE_SHARE * sent)
+        expected = (TOLERABLE_SHARE_PACED if self.per_second < math.inf else TOLERABLE_SHARE) * sent
+        return expected + DEVIATIONS * math.sqrt(expected)
 
     def _try_slower(self, share: float, sent_per_second: float, now: float) -> None:
         if not self._trial:
             self._trial = _Trial(sent_per_second, share)
-        if self.per_second == LEAST_PER_SECOND:
-            return
         taken_per_second = (1 - share) * sent_per_second
         if taken_per_second > LEAST_PER_SECOND:  # or else it is no limit, but the end of an outage
             self._taken_per_second = taken_per_second
@@ -202,7 +200,7 @@ class RequestPace:
         self._step_down(SLOWER * taken_per_second, now)
 
     def _step_down(self, per_second: float, now: float) -> None:
-        self.per_second = max(per_second, LEAST_PER_SECOND)
+        self.per_second = max(min(per_second, self.per_second), LEAST_PER_SECOND)
         self._steps_down += 1
         self._start_over(now)
 
