@@ -22,21 +22,21 @@ IDLE_SECONDS = 1.0
 TOLERABLE_SHARE = 1 / 8
 """Throttled requests that slow nothing down: a store may refuse some whatever the speed, and retries see to those."""
 DEVIATIONS = 3.0
-"""And so many standard deviations more, where there is no pace yet: of few requests chance refuses more at times. 400
-of them, one at a time, to a store that refuses a tenth take 20 to 38 s at a pace that chance made, and 7 s without."""
+"""And so many standard deviations more: of few requests chance refuses more at times. 400 of them, one at a time, to a
+store that refuses a tenth take 26 to 54 s without, and 7 to 8 s with it."""
 TOLERABLE_SHARE_PACED = 1 / 16
-"""Once there is a pace. Of eight clients that share 400 a second 14 % are refused then, and 20 % with an eighth."""
+"""Once there is a pace: a limit of 400 a second refuses 7 % then, or 17 % to eight clients; with an eighth 12 and 20 %."""
 LOSING_SHARE = 1 / 3
 LOSING_SECONDS = 0.05
 LOSING_REQUESTS = 16
-"""The pace becomes slower at once when so many of what went out was refused, so many at least. Not sooner than after
-this time: the rest of one burst would be judged as the next (76 of 24,000 calls of 32 clients fail, and none so)."""
+"""The pace becomes slower at once when so many of what went out was refused, so many at least. Sooner than after this
+time there is no speed to speak of."""
 
 SLOWER = 0.9
 """Of what the store took, so that its own account may recover."""
 LEAST_PER_SECOND = 2.0
-"""So few that of 64 clients of 400 a second no call fails; with eight, 716 of 17,000. The price is an outage of ten
-seconds: the speed is back after 15 s, with eight after 9."""
+"""So few that 64 clients share 400 a second: 1 of 16,000 calls fails, and 39 with eight. The price is an outage of ten
+seconds: the speed is back after 17 s, with eight after 9."""
 QUICKER_SHARE = 0.04
 QUICKER_GROWTH = 1.4
 QUICKER_MOST_SHARE = 0.25
@@ -47,9 +47,9 @@ FREE_SHARE = 1 / 8
 
 VAIN_ROUNDS = 12
 EFFECT = 2 / 3
-"""When a slower pace leaves more than this of the share that was throttled before, for so many verdicts, the speed is
-not what the store objects to, and the speed from before comes back. A store that refuses 15 % gets 0.63 of the full
-speed then instead of 0.33; with five verdicts 0.74, but 43 of 24,000 calls of 32 clients fail, and none so."""
+"""When a slower pace leaves more than this of the share that was throttled before, for so many verdicts together, the
+speed is not what the store objects to, and the speed from before comes back: a store that refuses 15 % gets 0.51 of the
+full speed then instead of 0.26. Fewer verdicts condemn the limit of many clients more often."""
 PATIENT_SECONDS = 10.0
 """For so long after that, only LOSING_SHARE makes the pace slower."""
 
