@@ -25,7 +25,7 @@ DEVIATIONS = 3.0
 """And so many standard deviations more: of few requests chance refuses more at times. 400 of them, one at a time, to a
 store that refuses a tenth take 26 to 54 s without, and 7 to 8 s with it."""
 TOLERABLE_SHARE_PACED = 1 / 16
-"""Once there is a pace: a limit of 400 a second refuses 7 % then, or 17 % to eight clients; with an eighth 12 and 20 %."""
+"""Once there is a pace: a limit of 400 a second refuses 7 % then, 17 % to eight clients; with an eighth 12 and 20 %."""
 LOSING_SHARE = 1 / 3
 LOSING_SECONDS = 0.05
 LOSING_REQUESTS = 16
