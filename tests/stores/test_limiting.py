@@ -107,8 +107,8 @@ async def test_what_becomes_of_a_request_is_told_to_pace_and_window() -> None:
         def sent(self) -> int:
             return 7
 
-        def throttled(self, step: int) -> None:
-            assert step == 7
+        def throttled(self, era: int) -> None:
+            assert era == 7
             told.append("throttled")
 
     class Window(RequestWindow):
@@ -191,6 +191,28 @@ async def test_bytes_wait_for_their_bucket() -> None:
     assert clock.now - 1000.0 == pytest.approx(3.0)  # a second's worth is there, and the last one may go into debt
     await store.stat("key")
     assert clock.now - 1000.0 == pytest.approx(3.0)
+
+
+def test_small_requests_behind_a_large_one_keep_to_the_limit_of_requests() -> None:
+    began: list[float] = []
+
+    class Noting(MemoryStore):
+        async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+            began.append(asyncio.get_running_loop().time())
+            return await super().write(key, body, if_absent=if_absent)
+
+    async def run() -> None:
+        clock = asyncio.get_running_loop().time
+        limits = {"bytes_bucket": TokenBucket(1000, clock=clock), "requests_bucket": TokenBucket(10, clock=clock)}
+        store = LimitingStore(Noting(), RequestWindow(64, start=64, clock=clock), **limits)
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.write, "large", bytes(20_000))
+            for number in range(100):
+                group.start_soon(store.write, str(number), b"x")
+
+    run_in_virtual_time(run())
+    within_a_second = [sum(1 for other in began if 0 <= other - one < 1) for one in began]
+    assert max(within_a_second) <= 2 * 10 + 1
 
 
 @pytest.mark.parametrize(("per_second", "disregarded"), [(math.inf, 0), (1000.0, 1)])

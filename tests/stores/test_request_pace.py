@@ -32,11 +32,11 @@ def test_a_pause_is_not_taken_for_a_slow_store(idle_seconds: float) -> None:
         pace.sent()
         await asyncio.sleep(idle_seconds)
         for number in itertools.count():
-            step = pace.sent()
+            era = pace.sent()
             if pace.per_second < math.inf:
                 return pace.per_second
             if number % 4 == 0:
-                pace.throttled(step)
+                pace.throttled(era)
             await asyncio.sleep(0.005)
         raise AssertionError
 
@@ -47,9 +47,9 @@ def send(pace: RequestPace, clock: ManualClock, seconds: float, *, per_second: i
     """So many requests a second, and of each hundred so many refused at once."""
     for number in range(int(seconds * per_second)):
         clock.now += 1 / per_second
-        step = pace.sent()
+        era = pace.sent()
         if number * refused // 100 != (number + 1) * refused // 100:
-            pace.throttled(step)
+            pace.throttled(era)
 
 
 def paced() -> tuple[RequestPace, ManualClock]:
@@ -90,6 +90,30 @@ def test_after_a_pause_a_trial_begins_anew() -> None:
     clock.now += 60
     send(pace, clock, 4 * PERIOD_SECONDS, per_second=int(slower), refused=20)
     assert pace.per_second < slower
+
+
+def test_a_trial_ends_when_the_pace_is_not_slower_any_more() -> None:
+    pace, clock = paced()
+    while pace.per_second < 1000:
+        send(pace, clock, 0.1, per_second=1000)
+    while pace.per_second >= 1000:
+        send(pace, clock, 0.1, per_second=1000, refused=12)
+    for _ in range(10 * VAIN_ROUNDS):
+        before = pace.per_second
+        send(pace, clock, 0.1, per_second=1000, refused=8)
+        assert pace.per_second >= before
+
+
+def test_refusals_of_what_was_sent_before_a_stall_are_not_held_against_what_comes_after() -> None:
+    clock = ManualClock()
+    pace = RequestPace(clock=clock)
+    eras = [pace.sent() for _ in range(64)]
+    clock.now += 3.0
+    for era in eras:
+        pace.throttled(era)
+        pace.sent()
+        clock.now += 0.004
+    assert pace.per_second == math.inf
 
 
 def test_far_below_a_limit_the_pace_doubles() -> None:
@@ -146,11 +170,11 @@ def test_whatever_becomes_of_requests_the_pace_stays_possible_and_each_gets_its_
 
 
 def refuse_all(pace: RequestPace, clock: ManualClock, count: int = 64) -> list[int]:
-    steps = [pace.sent() for _ in range(count)]
+    eras = [pace.sent() for _ in range(count)]
     clock.now += 1.0
-    for step in steps:
-        pace.throttled(step)
-    return steps
+    for era in eras:
+        pace.throttled(era)
+    return eras
 
 
 async def test_a_pace_is_kept_to() -> None:
@@ -169,11 +193,11 @@ async def test_a_pace_is_kept_to() -> None:
 async def test_refusals_of_requests_from_before_a_step_down_change_nothing() -> None:
     clock = ManualClock()
     pace = RequestPace(clock=clock, sleep=clock.sleep)
-    steps = refuse_all(pace, clock, 256)
+    eras = refuse_all(pace, clock, 256)
     pace.sent()
     pace.per_second = 1000.0
-    for step in steps:
-        pace.throttled(step)
+    for era in eras:
+        pace.throttled(era)
     assert pace.per_second == 1000.0
 
 

@@ -179,12 +179,13 @@ async def test_a_call_that_is_always_throttled_has_all_its_attempts() -> None:
 
 @pytest.mark.parametrize("answer", ["ok", "deny"])
 async def test_what_a_store_answers_gives_the_next_call_all_its_attempts(answer: str) -> None:
-    policy = RetryPolicy(attempts=3, base_seconds=0.0)  # no delays: more refusals than attempts are enough
-    faulty = FaultyStore(MemoryStore({"key": b""}), write=f"throttle throttle {answer} throttle throttle ok")
+    policy = RetryPolicy(attempts=3, base_seconds=0.0)  # no delays: six refusals in a row are enough
+    faulty = FaultyStore(MemoryStore({"key": b""}), write=f"throttle throttle {answer} " * 3 + "throttle throttle ok")
     store = RetryingStore(faulty, policy, sleep=Clock().sleep)
-    with suppress(AccessDenied):
-        await store.write("first", b"")
-    assert await store.write("second", b"")
+    for number in range(3):
+        with suppress(AccessDenied):
+            await store.write(f"{number}", b"")
+    assert await store.write("last", b"")
 
 
 async def test_a_denied_call_is_made_once() -> None:

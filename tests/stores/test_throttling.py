@@ -137,7 +137,7 @@ def test_a_limit_is_found_while_transfers_take_long(long_seconds: float) -> None
         (32, 3500, FAR_SECONDS),
     ],
 )
-def test_clients_of_one_limited_server_share_it(clients: int, rate: float, answer_seconds: float) -> None:
+def test_clients_of_one_limited_server_use_all_of_it(clients: int, rate: float, answer_seconds: float) -> None:
     load = Load(seconds=min(20, 15_000 / rate), clients=clients, answer_seconds=answer_seconds)
     outcome = load.put_on(above(rate, saved=rate / 4))
     assert outcome.per_second > 0.95 * rate

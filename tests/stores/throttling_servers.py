@@ -156,8 +156,9 @@ class Load:
             async with anyio.create_task_group() as group:
                 for number in range(self.clients):
                     store = client(server, RequestWindow(self.in_flight, share=self.share, clock=clock), seed=number)
+                    drawn = random.Random(number)
                     for _ in range(2 * self.in_flight):
-                        group.start_soon(ask, store, random.Random(number))
+                        group.start_soon(ask, store, drawn)
         return Outcome(passed, passed / self.seconds, server.throttled / server.asked, failed)
 
 

@@ -38,7 +38,10 @@ class TokenBucket:
         self._free_at = clock() - 1.0  # full
 
     async def take(self, tokens: float) -> None:
-        """Wait until the bucket is not in debt, then take ``tokens``; cancelled, none. First come, first served."""
+        """Wait until the bucket is not in debt, then take ``tokens``. First come, first served.
+
+        Cancelled, it takes none; who waits already waits as long as before.
+        """
         now = self._clock()
         begin = max(self._free_at, now - 1.0)
         self._free_at = begin + tokens / self._rate
@@ -125,20 +128,20 @@ class LimitingStore(StoreWrapper):
         await self._window.acquire()
         moved_bytes, is_refused = 0, False
         try:
-            await self._pace.turn()
-            # Last, so that what waited for the others does not go out in one burst.
-            if self._requests is not None:
-                await self._requests.take(1)
+            # The strictest last: what waited for the others goes out in one burst, of a window at most.
             if self._bytes is not None and length:
                 await self._bytes.take(length)
+            await self._pace.turn()
+            if self._requests is not None:
+                await self._requests.take(1)
             if self._pace.per_second < math.inf:
                 self._window.disregard()
-            step = self._pace.sent()
+            era = self._pace.sent()
             try:
                 yield
             except Throttled:
                 is_refused = True
-                self._pace.throttled(step)
+                self._pace.throttled(era)
                 raise
             except ConnectionFailed:
                 self._window.failed()

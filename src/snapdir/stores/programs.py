@@ -51,7 +51,7 @@ async def run_program(
 
     Raises:
         OSError: it cannot be started.
-    Cancellation: the group is asked to end (SIGTERM), and killed after FAREWELL_SECONDS.
+    Cancellation: the group is asked to end (SIGTERM), and killed once its leader has, or after FAREWELL_SECONDS.
     """
     with anyio.CancelScope(shield=True):  # a start that is cancelled would end the program alone, not what it started
         process = await anyio.open_process(command, start_new_session=True, pass_fds=pass_fds)
@@ -90,7 +90,7 @@ class _Kept:
         if self._watch_for:
             seen = self._seam + block
             self.found = self.found or self._watch_for in seen
-            self._seam = seen[-len(self._watch_for) + 1 :]
+            self._seam = seen[max(0, len(seen) - len(self._watch_for) + 1) :]
         self.truncated = self.truncated or len(self.kept) + len(block) > self._limit
         self.kept += block
         del self.kept[: -self._limit if self._end else 0]

@@ -17,7 +17,7 @@ PERIOD_REQUESTS_ALL_TAKEN = 4
 """A period is so long, and longer until so many requests went out. Two are judged together: many stores count by whole
 seconds, and refuse at the end of each."""
 IDLE_SECONDS = 1.0
-"""When nobody wanted to send for so long, what was seen before tells no speed, and is dropped."""
+"""When nothing went out for so long, what was seen before tells no speed, and is dropped; the pace stays."""
 
 TOLERABLE_SHARE = 1 / 8
 """Throttled requests that slow nothing down: a store may refuse some whatever the speed, and retries see to those."""
@@ -85,7 +85,7 @@ class _Trial:
 
 
 class RequestPace:
-    """No limit until a store throttles, then a little less than it took: slowly more while it takes that.
+    """No limit until a store throttles more than chance would, then a little less than it took: slowly more from there.
 
     What counts is the share of requests that is throttled. Those without an answer yet count as taken: refusals come
     soon, transfers may take long. For one event loop. Costs 0.25 µs a request while nothing is throttled.
@@ -106,7 +106,7 @@ class RequestPace:
         self._gate = anyio.Lock(fast_acquire=True)
         self._next_at = 0.0
         self._sent_at = 0.0
-        self._steps_down = 0
+        self._era = 0
         self._earlier: _Period | None = None
         self._current = _Period(0.0)
         self._taken_per_second = math.inf
@@ -137,11 +137,11 @@ class RequestPace:
             self._end_period(now)
         self._sent_at = now
         self._current.sent += 1
-        return self._steps_down
+        return self._era
 
-    def throttled(self, step: int) -> None:
-        """The store refused a request, that went out at this step. Of an earlier one, it changes nothing."""
-        if step != self._steps_down:
+    def throttled(self, era: int) -> None:
+        """The store refused a request that went out in this era. Of an earlier one, it changes nothing."""
+        if era != self._era:
             return
         self._current.throttled += 1
         now = self._clock()
@@ -162,6 +162,7 @@ class RequestPace:
 
     def _start_over(self, now: float) -> None:
         self._earlier, self._current = None, _Period(now)
+        self._era += 1
 
     def _end_period(self, now: float) -> None:
         current = self._current
@@ -196,12 +197,11 @@ class RequestPace:
         taken_per_second = (1 - share) * sent_per_second
         if taken_per_second > LEAST_PER_SECOND:  # or else it is no limit, but the end of an outage
             self._taken_per_second = taken_per_second
-        self._quicker_share = QUICKER_SHARE
         self._step_down(SLOWER * taken_per_second, now)
 
     def _step_down(self, per_second: float, now: float) -> None:
         self.per_second = max(min(per_second, self.per_second), LEAST_PER_SECOND)
-        self._steps_down += 1
+        self._quicker_share = QUICKER_SHARE
         self._start_over(now)
 
     def _take_back(self, trial: _Trial, now: float) -> None:
@@ -219,3 +219,5 @@ class RequestPace:
             self._quicker_share = min(QUICKER_MOST_SHARE, QUICKER_GROWTH * self._quicker_share)
         else:
             self.per_second *= 2
+        if self._trial and self.per_second >= self._trial.per_second_before:
+            self._trial = None  # it is not slower any more

@@ -20,10 +20,10 @@ from snapdir.stores.wrapper import StoreWrapper
 
 __all__ = ["RetryingStore", "delay_seconds", "retry"]
 
-REFUSALS_OF_CALLS = 2
-"""A store takes nothing when it refused as often as so many calls are tried. With ``--limit-rate`` few requests go out
-in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that refuses a
-fifth, 8 failed when five refusals were enough, and 1 with seven."""
+CALLS_OF_REFUSALS = 2
+"""A store takes nothing when it refused as often in a row as so many calls are tried. With ``--limit-rate`` few requests
+go out in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that
+refuses a fifth, 8 failed when five refusals were enough, and 1 with seven."""
 
 MAX_RETRY_AFTER_SECONDS = 600.0
 """A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
@@ -108,7 +108,7 @@ class RetryingStore(StoreWrapper):
             policy.attempts,
             dead_after_seconds,
             clock,
-            refusals=REFUSALS_OF_CALLS * (policy.attempts + policy.more_if_throttled),
+            refusals=CALLS_OF_REFUSALS * (policy.attempts + policy.more_if_throttled),
             refused_after_seconds=policy.delays_seconds(policy.attempts - 1 + policy.more_if_throttled),
         )
         self._sleep = sleep
