@@ -21,8 +21,8 @@ from snapdir.stores.wrapper import StoreWrapper
 __all__ = ["RetryingStore", "delay_seconds", "retry"]
 
 CALLS_OF_REFUSALS = 2
-"""A store takes nothing when it refused as often in a row as so many calls are tried. With ``--limit-rate`` few requests
-go out in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that
+"""A store takes nothing when it refused as often in a row as so many calls are tried. With ``--limit-rate`` few go out
+in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that
 refuses a fifth, 8 failed when five refusals were enough, and 1 with seven."""
 
 MAX_RETRY_AFTER_SECONDS = 600.0
