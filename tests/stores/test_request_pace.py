@@ -62,12 +62,17 @@ def paced() -> tuple[RequestPace, ManualClock]:
     return pace, clock
 
 
+def send_until_it_changes(pace: RequestPace, clock: ManualClock, *, per_second: int) -> float:
+    """By how much the pace changes, as a factor."""
+    before = pace.per_second
+    while pace.per_second == before:
+        send(pace, clock, 0.1, per_second=per_second)
+    return pace.per_second / before
+
+
 def test_a_limit_is_come_back_to_in_small_steps() -> None:
     pace, clock = paced()
-    slowest = pace.per_second
-    while pace.per_second == slowest:
-        send(pace, clock, 0.1, per_second=1000)
-    assert pace.per_second == pytest.approx((1 + QUICKER_SHARE) * slowest)
+    assert send_until_it_changes(pace, clock, per_second=1000) == pytest.approx(1 + QUICKER_SHARE)
 
 
 def test_after_another_step_down_the_steps_are_small_again() -> None:
@@ -76,10 +81,7 @@ def test_after_another_step_down_the_steps_are_small_again() -> None:
         send(pace, clock, 0.1, per_second=1000)
     while pace.per_second >= 1000:
         send(pace, clock, 0.004, per_second=1000, refused=25)
-    slower = pace.per_second
-    while pace.per_second == slower:
-        send(pace, clock, 0.1, per_second=1000)
-    assert pace.per_second == pytest.approx((1 + QUICKER_SHARE) * slower)
+    assert send_until_it_changes(pace, clock, per_second=1000) == pytest.approx(1 + QUICKER_SHARE)
 
 
 def test_after_a_pause_a_trial_begins_anew() -> None:
@@ -120,9 +122,7 @@ def test_far_below_a_limit_the_pace_doubles() -> None:
     pace, clock = paced()
     send(pace, clock, 0.5, per_second=1000, refused=100)
     assert pace.per_second == LEAST_PER_SECOND
-    while pace.per_second == LEAST_PER_SECOND:
-        send(pace, clock, 0.1, per_second=16)
-    assert pace.per_second == 2 * LEAST_PER_SECOND
+    assert send_until_it_changes(pace, clock, per_second=16) == 2
 
 
 def test_a_pace_that_nobody_needs_is_dropped() -> None:

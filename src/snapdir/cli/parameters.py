@@ -35,7 +35,6 @@ __all__ = [
 Parser = Callable[[str, str], Any]
 """Turns the text of the option or variable named second into a value, or raises InvalidOption."""
 
-
 SWITCH_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _WHOLE_NUMBER = re.compile(r"\+?[0-9]{1,9}", re.ASCII).fullmatch
 

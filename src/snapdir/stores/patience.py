@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 
 from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
@@ -30,10 +28,10 @@ class SignsOfLife:
         self,
         attempts: int,
         dead_after_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
         *,
-        refusals: int = 0,
-        refused_after_seconds: float = math.inf,
+        refusals: int,
+        refused_after_seconds: float,
     ) -> None:
         self._attempts = attempts
         self._dead_after_seconds = dead_after_seconds

@@ -22,8 +22,8 @@ __all__ = ["RetryingStore", "delay_seconds", "retry"]
 
 CALLS_OF_REFUSALS = 2
 """A store takes nothing when it refused as often in a row as so many calls are tried. With ``--limit-rate`` few go out
-in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that
-refuses a fifth, 8 failed when five refusals were enough, and 1 with seven."""
+in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that refuses a
+fifth (in virtual time), 8 failed when five refusals were enough, 1 with seven, and none with these 14."""
 
 MAX_RETRY_AFTER_SECONDS = 600.0
 """A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
