@@ -26,6 +26,7 @@ import threading
 from collections import deque
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 __all__ = ["RcloneServer", "find_rclone"]
 
@@ -70,6 +71,7 @@ class RcloneServer:
         self._settled = threading.Event()  # it listens, or has ended
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self._client: Any = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -84,6 +86,21 @@ class RcloneServer:
     def bucket_folder(self) -> Path:
         """The folder that is the bucket."""
         return self.folder / self.bucket
+
+    def make_bucket(self, name: str) -> Path:
+        """Make a bucket through the server, which then knows it at once, and return its folder."""
+        from botocore.session import Session  # type: ignore[import-untyped]
+
+        if self._client is None:
+            self._client = Session().create_client(
+                "s3",
+                endpoint_url=self.endpoint,
+                region_name="us-east-1",
+                aws_access_key_id=self.access_key,
+                aws_secret_access_key=self.secret_key,
+            )
+        self._client.create_bucket(Bucket=name)
+        return self.folder / name
 
     @property
     def running(self) -> bool:
@@ -130,6 +147,9 @@ class RcloneServer:
 
     def stop(self) -> None:
         """End the server and wait for it. Safe to repeat."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
         process, self._process = self._process, None
         if process is None:
             return

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -50,8 +51,7 @@ class TestS3Store(StoreContract):
         self, part_keeping_server: RcloneServer, shared_control: Control, tmp_path: Path
     ) -> AsyncIterator[Store]:
         bucket = tmp_path.name.replace("_", "-")
-        self.bucket_folder = part_keeping_server.folder / bucket
-        self.bucket_folder.mkdir()
+        self.bucket_folder = await anyio.to_thread.run_sync(part_keeping_server.make_bucket, bucket)
         store = self.wrapped(borrowed(shared_control, f"s3://{bucket}{self.prefix}"))
         yield store
         await store.aclose()

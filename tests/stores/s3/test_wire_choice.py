@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -199,8 +200,7 @@ class TestS3StoreOnOurOwnConnections(StoreContract):
         for name, value in part_keeping_server.environment.items():
             monkeypatch.setenv(name, value)
         bucket = tmp_path.name.replace("_", "-")
-        self.bucket_folder = part_keeping_server.folder / bucket
-        self.bucket_folder.mkdir()
+        self.bucket_folder = await anyio.to_thread.run_sync(part_keeping_server.make_bucket, bucket)
         opened: Any = await S3Store.open(StoreURL.parse(f"s3://{bucket}{self.prefix}"), SETTINGS)
         assert isinstance(opened._transport, WireTransport)
         yield RetryingStore(opened, RetryPolicy())  # rclone answers 500 now and then while it is busy
