@@ -222,11 +222,23 @@ def test_bad_provenance_is_told_before_anything_is_sent(
     assert not (isolated / "store").exists()
 
 
-def test_provenance_without_a_catalog_is_lost_and_that_is_said(
-    push: Callable[..., str], source: Path, store: str
-) -> None:
+def test_provenance_without_a_catalog_goes_into_the_store(source: Path, store: str, isolated: Path) -> None:
     run = ok("push", "--store", store, "--catalog", "none", "--note", "x", str(source))
-    assert "warning: what it is derived from, note and labels are not kept" in run.stderr
+    assert run.stderr == ""
+    (record,) = (isolated / "store").glob(".catalog/*/*/*.json")
+    assert json.loads(record.read_text())["note"] == "x"
+    assert not list((isolated / "cache").glob("*.sqlite3"))
+
+
+@pytest.mark.parametrize(
+    "flags", [["stage"], ["push", "--no-shared-catalog", "--store", "./store"]], ids=["stage", "push"]
+)
+def test_provenance_that_no_history_can_keep_is_an_error(source: Path, isolated: Path, flags: list[str]) -> None:
+    run = cli(*flags, "--catalog", "none", "--note", "x", str(source))
+    assert (run.code, run.stdout) == (2, "")
+    assert "--catalog" in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert not (isolated / "cache/.objects").exists()
 
 
 def test_the_lineage_of_a_model_leads_to_its_datasets_and_back(push: Callable[..., str], isolated: Path) -> None:

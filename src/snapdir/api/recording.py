@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from snapdir.api.naming import full_id
 from snapdir.config import Config
-from snapdir.errors import CatalogError, LocalError, SnapdirError, StoreError
+from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError
 from snapdir.stores.base import Store
 from snapdir.transfer.events import Counters
 
@@ -22,22 +22,39 @@ __all__ = ["Publication", "provenance_of"]
 
 T = TypeVar("T")
 
+NOT_KEPT = (
+    "derived_from, note and labels cannot be recorded without a catalog: choose one with --catalog (in Python: "
+    'Config().with_options(catalog="default")); a push into a file or S3 store can also record them there, unless '
+    "shared_catalog is off (--no-shared-catalog)"
+)
+
 
 async def provenance_of(
-    derived_from: Sequence[str], note: str | None, labels: Mapping[str, str] | None, config: Config
+    derived_from: Sequence[str],
+    note: str | None,
+    labels: Mapping[str, str] | None,
+    config: Config,
+    *,
+    store_keeps: bool,
 ) -> Provenance | None:
     """The arguments of that name, looked at before any work; None where they say nothing.
 
     Ids may be the first digits of one that is in the cache or the catalog.
 
+    Args:
+        store_keeps: The snapshot goes into a store that can hold a history of its own.
+
     Raises:
         InvalidId, UnknownId, AmbiguousId: a source is no id.
+        InvalidOption: neither a catalog nor a store can keep them.
         CatalogError: more or longer than a record holds.
     """
     if isinstance(derived_from, str):
         raise TypeError("derived_from is a sequence of ids, not one str")
     if not derived_from and note is None and not labels:
         return None
+    if config.catalog is None and not (store_keeps and config.shared_catalog):
+        raise InvalidOption(NOT_KEPT)
     from snapdir.catalog.record import Provenance
 
     sources = [str(await full_id(source, config)) for source in derived_from]
@@ -67,17 +84,14 @@ class Publication(Generic[T]):
     ) -> None:
         """Tell the result, then note the snapshot in the catalog, if there is one, and in the history of ``store``.
 
-        A catalog or a store that fails is a warning: the snapshot is where it belongs.
+        Without a catalog only a provenance is noted, in the store. A catalog or a store that fails is a warning: the
+        snapshot is where it belongs.
 
         Args:
             store: Where it was pushed to; it gets a record too, unless ``config`` says no.
         """
         await self.tell(result)
-        if self.config.catalog is None:
-            if self.provenance:
-                self.counters.warnings.append(
-                    "what it is derived from, note and labels are not kept: there is no catalog"
-                )
+        if self.config.catalog is None and not self.provenance:
             return
         shared = store if self.config.shared_catalog else None
 

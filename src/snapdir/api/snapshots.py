@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from snapdir.api.naming import full_id
 from snapdir.api.opening import opened, opened_cache, refuse_external
@@ -20,7 +20,7 @@ from snapdir.model.sizes import MIB
 if TYPE_CHECKING:
     from snapdir.transfer.reading import Content, ObjectReader, Verify
 
-__all__ = ["Files", "Snapshot", "SnapshotFile", "open_snapshot"]
+__all__ = ["Files", "Snapshot", "SnapshotFile", "open_snapshot", "refuse_pickling"]
 
 BLOCK_BYTES = MIB
 """What one step of ``async for block in file`` gives."""
@@ -140,6 +140,9 @@ class Snapshot:
     def __repr__(self) -> str:
         return f'Snapshot("{self.id}", files={len(self.files)})'
 
+    def __reduce__(self) -> NoReturn:
+        raise refuse_pickling("snapshot")
+
 
 class Files(Mapping[str, Entry]):
     """The files of a manifest, in its order. Keys are its paths, as ``./a/b``; look-ups take ``a/b`` as well."""
@@ -216,6 +219,9 @@ class SnapshotFile:
     ) -> None:
         await self.aclose()
 
+    def __reduce__(self) -> NoReturn:
+        raise refuse_pickling("file of a snapshot")
+
     def __aiter__(self) -> SnapshotFile:
         return self
 
@@ -224,3 +230,8 @@ class SnapshotFile:
         if not block:
             raise StopAsyncIteration
         return block
+
+
+def refuse_pickling(thing: str) -> TypeError:
+    """The error for an open ``thing`` that another process should get: its connections and descriptors stay here."""
+    return TypeError(f"an open {thing} cannot be pickled or copied: call open_snapshot(id, store) in the worker")

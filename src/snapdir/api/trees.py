@@ -139,7 +139,8 @@ async def stage(
     announce: Callable[[str], None] | None = None,
 ) -> str:
     """Put a directory's snapshot into the cache and return its id. As ``push`` with the cache as the store, but
-    recorded at its directory."""
+    recorded at its directory, in the catalog only: without one, ``derived_from``, ``note`` and ``labels`` raise
+    InvalidOption."""
     config = config or Config()
     counters = counters or Counters()
     refuse_keyed(config)
@@ -148,7 +149,7 @@ async def stage(
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config),
     )
-    said = await provenance_of(derived_from, note, labels, config)
+    said = await provenance_of(derived_from, note, labels, config, store_keeps=False)
     publication = Publication(config, counters, announce, said)
     location = await _place(directory_location, local_path(path))
     if dry_run:
@@ -177,16 +178,22 @@ async def push(
 ) -> str:
     """Put a directory's snapshot into a store and return its id. See ``transfer.push.push`` for every promise.
 
-    It is recorded if ``config`` names a catalog; a catalog that fails is a warning in ``counters``.
+    It is recorded if ``config`` names a catalog, and in its store too unless ``config.shared_catalog`` is false.
+    Without a catalog, ``derived_from``, ``note`` and ``labels`` are recorded in the store. A failed record is a
+    warning in ``counters``.
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Send every object again, whatever the store says it has.
         dry_run: Only find the id, and whether the store answers; nothing is written or recorded.
-        derived_from: Ids of the snapshots this one was made from. For the catalog, as the next two.
+        derived_from: Ids of the snapshots this one was made from. For the history, as the next two.
         note: Free text.
         labels: Keys and their values.
         announce: Called with the id, in a thread, when the snapshot is complete and before it is recorded.
+
+    Raises:
+        InvalidOption: ``derived_from``, ``note`` or ``labels``, with no history to record them in: no catalog, and a
+            store that is a program or ``shared_catalog`` off. Raised before anything is sent.
     """
     config = config or Config()
     counters = counters or Counters()
@@ -199,7 +206,7 @@ async def push(
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config, store, objects_store),
     )
-    said = await provenance_of(derived_from, note, labels, config)
+    said = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
     publication = Publication(config, counters, announce, said)
     location = await _place(store_location, store)
     if dry_run:
@@ -288,7 +295,7 @@ async def push_cached(
     counters = counters or Counters()
     identifier = await full_id(snapshot_id, config)
     program = external_store(store, objects_store)
-    said = await provenance_of(derived_from, note, labels, config)
+    said = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
     publication = Publication(config, counters, announce, said)
     location = await _place(store_location, store)
     async with opened_cache(config) as cache:

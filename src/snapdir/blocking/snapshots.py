@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from snapdir import api
 from snapdir.api import Files
+from snapdir.api.snapshots import refuse_pickling
 from snapdir.blocking.portal import own_portal
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Snapshot:
     def open(self, path: str, *, verify: Verify = "before") -> io.BufferedReader:
         """Open one file for reading: a binary file as of ``open(path, "rb")``. See ``snapdir.Snapshot.open``."""
         file = own_portal.run(partial(self._snapshot.open, path, verify=verify))
-        return io.BufferedReader(SnapshotFile(file), FILE_BUFFER_BYTES)
+        return BufferedSnapshotFile(SnapshotFile(file), FILE_BUFFER_BYTES)
 
     def read(self, path: str) -> bytes:
         """The whole of one file, verified."""
@@ -67,6 +68,9 @@ class Snapshot:
 
     def __repr__(self) -> str:
         return repr(self._snapshot)
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_pickling("snapshot")
 
 
 class SnapshotFile(io.RawIOBase):
@@ -99,3 +103,13 @@ class SnapshotFile(io.RawIOBase):
     def close(self) -> None:
         self._file.close_nowait()  # also called when Python ends and no loop can be started any more
         super().close()
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_pickling("file of a snapshot")
+
+
+class BufferedSnapshotFile(io.BufferedReader):
+    """The buffer before a ``SnapshotFile``."""
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_pickling("file of a snapshot")

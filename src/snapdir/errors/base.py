@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from snapdir.errors.secrets import without_secrets
 
@@ -33,7 +34,8 @@ MAX_NAMED_OFFENDERS = 20
 class SnapdirError(Exception):
     """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with.
 
-    ``str()`` shows no credentials, even where a URL that was given holds some.
+    ``str()`` shows no credentials, even where a URL that was given holds some. Every error can be pickled and copied,
+    with its attributes, its notes, and a cause that is a SnapdirError or a plain OSError (others may not be picklable).
     """
 
     code = "IO_ERROR"
@@ -42,6 +44,19 @@ class SnapdirError(Exception):
 
     def __str__(self) -> str:
         return without_secrets(self.prefix + super().__str__())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state, cause = dict(self.__dict__), self.__cause__
+        if isinstance(cause, SnapdirError) or (isinstance(cause, OSError) and type(cause).__module__ == "builtins"):
+            state["__cause__"] = cause
+        return _restored, (type(self), self.args), state
+
+
+def _restored(kind: type[SnapdirError], args: tuple[Any, ...]) -> SnapdirError:
+    """An error without its state, which follows. ``__init__`` is not called: it may need more than ``args``."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
 
 
 class InvalidOption(SnapdirError):

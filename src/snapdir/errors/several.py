@@ -16,11 +16,19 @@ __all__ = [
 
 
 class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
-    """Several items failed. ``exceptions`` holds one error per item."""
+    """Several items failed. ``exceptions`` holds one error per item.
 
-    def __init__(self, message: str, exceptions: Sequence[SnapdirError]) -> None:  # noqa: ARG002  # __new__ keeps it
-        self.code = exceptions[0].code
-        self.exit_code = max(error.exit_code for error in exceptions)
+    Made from a message alone, as the data loader of torch does with the error of a worker, it holds that as its one
+    error.
+    """
+
+    def __new__(cls, message: str, exceptions: Sequence[SnapdirError] = ()) -> TransferFailed:
+        return super().__new__(cls, message, exceptions or (SnapdirError(message),))
+
+    def __init__(self, message: str, exceptions: Sequence[SnapdirError] = ()) -> None:
+        errors = exceptions or (SnapdirError(message),)
+        self.code = errors[0].code
+        self.exit_code = max(error.exit_code for error in errors)
 
     def derive(self, excs: Sequence[SnapdirError]) -> TransferFailed:  # type: ignore[override]  # narrower on purpose
         return TransferFailed(self.message, excs)

@@ -1,0 +1,110 @@
+"""What a program says of a snapshot is recorded, or is an error before anything is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import snapdir
+from snapdir import blocking
+from snapdir.config import Config
+from snapdir.transfer.events import Counters
+
+SAID: dict[str, Any] = {"derived_from": ["ab" * 32], "note": "filtered", "labels": {"split": "train"}}
+PARTS = [{name: value} for name, value in SAID.items()]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Without a catalog, as a program has it that says nothing else."""
+    return Config(cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("content")
+    return tree
+
+
+def records(store: Path) -> list[dict[str, Any]]:
+    """What is in the store's history, oldest first."""
+    return [json.loads(file.read_text()) for file in sorted(store.glob(".catalog/*/*/*.json"))]
+
+
+async def test_a_push_without_a_catalog_records_what_is_said_in_its_store(
+    tree: Path, tmp_path: Path, config: Config
+) -> None:
+    counters = Counters()
+    first = await snapdir.push(tree, str(tmp_path / "store"), **SAID, config=config, counters=counters)
+    (record,) = records(tmp_path / "store")
+    assert {name: record[name] for name in SAID} == SAID
+    assert (record["id"], record["previous_id"], counters.warnings) == (first, None, [])
+    assert not list(tmp_path.rglob("*.sqlite3"))
+    (tree / "file").write_text("more")
+    await snapdir.push(tree, str(tmp_path / "store"), note="later", config=config)
+    assert [record["previous_id"] for record in records(tmp_path / "store")] == [None, first]
+    assert await snapdir.ancestors(first, config=config, store=str(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: next(iter(part)))
+def test_so_does_a_push_from_the_cache_and_without_a_loop(
+    tree: Path, tmp_path: Path, config: Config, part: dict[str, Any]
+) -> None:
+    staged = blocking.stage(tree, config=config)
+    blocking.push_cached(staged, str(tmp_path / "store"), **part, config=config)
+    blocking.push(tree, str(tmp_path / "other"), **part, config=config)
+    for store in ("store", "other"):
+        (record,) = records(tmp_path / store)
+        assert {name: record[name] for name in part} == part
+
+
+async def test_a_push_that_says_nothing_is_recorded_nowhere(tree: Path, tmp_path: Path, config: Config) -> None:
+    await snapdir.push(tree, str(tmp_path / "store"), config=config)
+    assert records(tmp_path / "store") == []
+
+
+def _push_alone(tree: Path, store: Path, config: Config, **said: Any) -> None:
+    blocking.push(tree, str(store), **said, config=replace(config, shared_catalog=False))
+
+
+def _push_cached_alone(tree: Path, store: Path, config: Config, **said: Any) -> None:
+    staged = blocking.stage(tree, config=config)
+    blocking.push_cached(staged, str(store), **said, config=replace(config, shared_catalog=False))
+
+
+def _stage(tree: Path, _: Path, config: Config, **said: Any) -> None:
+    blocking.stage(tree, **said, config=config)
+
+
+def _push_outside(tree: Path, store: Path, config: Config, **said: Any) -> None:
+    program = store.parent / "bin/snapdir-mock-store"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+        blocking.push(tree, f"mock://{store}", **said, config=config)
+
+
+@pytest.mark.parametrize("call", [_push_alone, _push_cached_alone, _stage, _push_outside])
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: next(iter(part)))
+def test_where_no_history_can_keep_it_it_is_an_error(
+    call: Callable[..., None], part: dict[str, Any], tree: Path, tmp_path: Path, config: Config
+) -> None:
+    with pytest.raises(snapdir.InvalidOption, match="without a catalog"):
+        call(tree, tmp_path / "store", config, **part)
+    assert not (tmp_path / "store").exists()
+
+
+async def test_a_catalog_keeps_what_a_store_does_not(tree: Path, tmp_path: Path, config: Config) -> None:
+    recorded = replace(config.with_options(catalog="default"), shared_catalog=False)
+    pushed = await snapdir.push(tree, str(tmp_path / "store"), note="here", config=recorded)
+    assert [revision.id for revision in await snapdir.revisions(str(tmp_path / "store"), config=recorded)] == [pushed]
+    assert records(tmp_path / "store") == []
