@@ -96,7 +96,7 @@ class _ObjectCheck:
         await with_true_size(self._source, one, read)
 
 
-def _ignore(part: Part, data: memoryview) -> None:
+async def _ignore(part: Part, data: memoryview) -> None:
     """Nothing to keep: the hash is all that is wanted."""
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import anyio.from_thread
-
 from snapdir.model.digest import Digest
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
@@ -152,7 +150,7 @@ class ObjectCopier:
 
 
 def _part_writer(upload: Upload) -> Sink:
-    def write(part: Part, data: memoryview) -> None:
-        anyio.from_thread.run(upload.write_part, part.number, data)
+    async def write(part: Part, data: memoryview) -> None:
+        await upload.write_part(part.number, data)
 
     return write

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,8 +26,15 @@ __all__ = ["RangeReader", "Sink"]
 PARTS_AHEAD = 16
 """Ranges of one object that may be under way, or waiting behind the one that is hashed next."""
 
-Sink = Callable[[Part, memoryview], None]
-"""Takes each part in order, in a thread."""
+Sink = Callable[[Part, memoryview], Awaitable[None]]
+"""Takes each part in order, on the event loop, and keeps nothing of it. Work that blocks goes to a thread.
+
+The reading task awaits it; the thread that hashes does not call it by ``anyio.from_thread.run``. That would start a
+task in the scope of the waiting task, and if the scope has been cancelled meanwhile, nothing cancels the new task:
+anyio stops delivering when the last task of a scope is shielded by its thread. The next checkpoint of the new task
+(``checkpoint_if_cancelled``) then loops for ever, and the thread waits for it. The reading task belongs to the scope
+itself: it is cancelled at its first wait behind the thread.
+"""
 
 
 @dataclass(slots=True)
@@ -79,18 +86,15 @@ class RangeReader:
     async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink) -> str:
         hasher = blake3()
 
-        def consume(one: _Range) -> None:
-            with memoryview(one.block)[: one.part.length] as data:
-                hasher.update(data)
-                sink(one.part, data)
-
         ranges = Channel[_Range](PARTS_AHEAD)
         async with anyio.create_task_group() as group:
             parts = parts_of(size, part_bytes)
             group.start_soon(self._request_all, group, digest, parts, ranges)
             async for one in ranges:
                 await one.arrived.wait()
-                await anyio.to_thread.run_sync(consume, one)
+                with memoryview(one.block)[: one.part.length] as data:
+                    await anyio.to_thread.run_sync(hasher.update, data)
+                    await sink(one.part, data)
                 self._blocks.append(one.block)
                 self._memory.release(one.part.length)
                 self._counters.bytes_done += one.part.length

@@ -125,9 +125,9 @@ class ObjectReader:
     async def _spooled(self, digest: Digest, size: int) -> Content:
         file = await anyio.to_thread.run_sync(self._open_spool)
 
-        def write(part: Part, data: memoryview) -> None:
+        async def write(part: Part, data: memoryview) -> None:
             with local_errors(self._spool):
-                write_at(file.fileno(), data, part.offset)
+                await anyio.to_thread.run_sync(write_at, file.fileno(), data, part.offset)
 
         try:
             with ungrouped(f"read {digest}"):

@@ -128,9 +128,9 @@ class _Sender:
         await self.add(one.data)
         self._memory.release(one.size)
 
-    def _write_part(self, part: Part, data: memoryview) -> None:
+    async def _write_part(self, part: Part, data: memoryview) -> None:
         del part
-        self._output.write(data)
+        await anyio.to_thread.run_sync(self._output.write, data)
 
     async def _fetch_ahead(self, group: TaskGroup, digests: Sequence[Digest], ordered: Channel[_Ahead]) -> None:
         for some in batches(digests, SIZES_AT_ONCE):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 
+import anyio
 import pytest
 
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.connecting import Endpoint, open_connection
 from snapdir.stores.s3.dns import AddressBook
 from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire import Connection, Request
@@ -199,6 +202,30 @@ async def test_cancelling_waits_for_the_thread_that_has_the_block(tls: bool, ope
         sink.free_block()
         assert (await pool.request(b"GET", b"/")).body == b"next"
         assert sink.consumed == consumed
+
+
+@pytest.mark.timeout(60)
+async def test_a_cancelled_scope_that_waits_for_a_thread_does_not_turn_the_loop(tls: bool) -> None:
+    async with talk(unheard, tls=tls) as (server, pool):
+        sink = Held()
+        scope = anyio.CancelScope()
+        task = asyncio.create_task(get_in(scope, pool, sink))
+        await until(sink.begun.is_set)
+        scope.cancel()
+        await server.peers[0].ended.wait()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not task.done()
+        assert task.cancelling() <= 2  # it counts the deliveries of anyio
+        sink.go.set()
+        await task
+        assert scope.cancelled_caught
+        sink.free_block()
+
+
+async def get_in(scope: anyio.CancelScope, pool: Pool, sink: BlockSink) -> None:
+    with scope:
+        await get(pool, sink)
 
 
 async def test_cancelling_at_any_time_leaves_the_block_alone(tls: bool) -> None:

@@ -1,0 +1,153 @@
+"""Large objects in order, through memory: what ends while a thread has a part of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from blake3 import blake3
+
+from snapdir.errors import StoreRefused
+from snapdir.hashing.tree import digest_of
+from snapdir.model.digest import Digest
+from snapdir.model.keys import object_key
+from snapdir.repository.repository import Repository
+from snapdir.stores.file import FileStore
+from snapdir.transfer import ranges
+from snapdir.transfer.check import find_damage
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.plan import Wanted
+from snapdir.transfer.reading import ObjectReader
+from snapdir.transfer.send_pack import send_pack
+from tests.transfer.conftest import RecordingStore
+
+PART = 1000
+CONTENT = os.urandom(5 * PART + 7)
+LIMITS = Limits(large_bytes=PART, part_bytes=PART, memory_bytes=100 * PART)
+OBJECT = Wanted(Digest(digest_of(CONTENT)), len(CONTENT), "./large")
+HANG_SECONDS = 30
+
+# What would hang is a thread that waits for the loop: only the end of the whole process is its end.
+pytestmark = pytest.mark.timeout(HANG_SECONDS, method="thread")
+
+Verb = Callable[[Repository, Path], Awaitable[object]]
+
+
+async def copy_into_directory(source: Repository, folder: Path) -> None:
+    target = Repository(FileStore(folder / "store"))
+    await ObjectCopier(source, target, LIMITS, Counters()).copy_all([OBJECT])
+
+
+async def write_pack(source: Repository, folder: Path) -> None:
+    with (folder / "pack").open("wb") as pack:
+        await send_pack([OBJECT.digest], source, pack.write, limits=LIMITS, counters=Counters())
+
+
+async def read_through_spool(source: Repository, folder: Path) -> None:
+    await ObjectReader(source, LIMITS, spool=folder / "spool").verified(OBJECT)
+
+
+async def check(source: Repository, folder: Path) -> None:
+    await find_damage([OBJECT], source, limits=LIMITS, counters=Counters())
+
+
+class Interrupted(RecordingStore):
+    """Gives the first range; while its bytes are hashed, the second one ``interrupts``, and the third never comes.
+
+    Attributes:
+        hashing: A thread has begun to hash.
+        cancelled: The third range was cancelled, and with it the scope of the task that waits for the thread.
+    """
+
+    def __init__(self, interrupt: Callable[[], None]) -> None:
+        super().__init__()
+        self.objects[object_key(OBJECT.digest)] = CONTENT
+        self.hashing = anyio.Event()
+        self.cancelled = threading.Event()
+        self._interrupt = interrupt
+
+    async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
+        if start == PART:
+            await self.hashing.wait()
+            self._interrupt()
+        if start >= PART:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                self.cancelled.set()
+        return await super().read_into(key, buffer, start=start)
+
+
+class HeldHasher:
+    """BLAKE3 that is not done with the first part before the transfer was cancelled."""
+
+    def __init__(self, store: Interrupted) -> None:
+        self._hasher = blake3()
+        self._store = store
+
+    def update(self, data: memoryview) -> None:
+        self._hasher.update(data)
+        anyio.from_thread.run_sync(self._store.hashing.set)
+        self._store.cancelled.wait()
+
+
+def refuse() -> None:
+    raise StoreRefused("the second range (on request)")
+
+
+VERBS = pytest.mark.parametrize("verb", [copy_into_directory, write_pack, read_through_spool, check])
+
+
+@VERBS
+async def test_a_range_that_fails_while_another_is_hashed_ends_the_transfer(
+    verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Interrupted(refuse)
+    monkeypatch.setattr(ranges, "blake3", lambda: HeldHasher(store))
+    with pytest.raises(StoreRefused, match="on request"):
+        await unwrapped(verb(Repository(store), tmp_path))
+    assert store.cancelled.is_set()
+
+
+@VERBS
+async def test_a_transfer_cancelled_while_a_range_is_hashed_ends(
+    verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with anyio.CancelScope() as scope:
+        store = Interrupted(scope.cancel)
+        monkeypatch.setattr(ranges, "blake3", lambda: HeldHasher(store))
+        await verb(Repository(store), tmp_path)
+    assert scope.cancelled_caught
+    assert store.cancelled.is_set()
+
+
+async def test_more_copies_than_threads_end(tmp_path: Path) -> None:
+    """Each part of a copy takes a thread for its hash and then one for its writing, never both at once."""
+    source = RecordingStore()
+    contents = [os.urandom(PART + 1) for _ in range(2 * 40)]  # anyio has 40 threads
+    for data in contents:
+        source.objects[object_key(digest_of(data))] = data
+    source.capabilities = source.capabilities._replace(max_concurrency=len(contents))
+    target = FileStore(tmp_path)
+    wanted = [Wanted(Digest(digest_of(data)), len(data), "./file") for data in contents]
+    limits = Limits(large_bytes=PART, part_bytes=PART, jobs=len(contents))
+    await ObjectCopier(Repository(source), Repository(target), limits, Counters()).copy_all(wanted)
+    for data in contents:
+        assert (tmp_path / object_key(digest_of(data))).read_bytes() == data
+
+
+async def unwrapped(work: Awaitable[object]) -> None:
+    """``work``, whose one failure leaves as itself."""
+    try:
+        await work
+    except* Exception as group:
+        leaf: BaseException = group
+        while isinstance(leaf, BaseExceptionGroup):
+            (leaf,) = leaf.exceptions
+        raise leaf from None
