@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,9 +16,10 @@ from snapdir.catalog.record import Record, new_record, timestamp
 from snapdir.catalog.shared import MAX_RECORD_BYTES, OVERLAP, SharedHistory, copy_records, write_record
 from snapdir.errors import AccessDenied, StoreError
 from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
-from snapdir.stores.base import ObjectInfo
+from snapdir.stores.base import Page
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.wrapper import StoreWrapper
+from tests.unsorted import by_hash
 
 HERE = "s3://bucket/sets"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -31,14 +32,16 @@ def record_at(moment: datetime, number: int = 1, *, location: str = HERE) -> Rec
 class CountingStore(StoreWrapper):
     """Says what was asked of the store behind it."""
 
-    def __init__(self) -> None:
-        super().__init__(MemoryStore())
+    def __init__(self, *, listed_by: Callable[[str], str] = str) -> None:
+        inner = MemoryStore(listed_by=listed_by)
+        inner.capabilities = inner.capabilities._replace(list_page_keys=7)
+        super().__init__(inner)
         self.reads: list[str] = []
         self.lists: list[str] = []
 
-    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+    def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         self.lists.append(start_after)
-        return super().list(prefix, start_after=start_after)
+        return super().list(prefix, start_after=start_after, resume=resume)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         self.reads.append(key)
@@ -295,3 +298,33 @@ async def test_a_history_that_cannot_be_written_is_its_own_error() -> None:
     await write_record(source, record_at(NOW))
     with pytest.raises(AccessDenied):
         await copy_records(source, Refusing(MemoryStore()))
+
+
+async def test_a_history_that_is_listed_by_hash_is_read_whole_and_in_order() -> None:
+    reader = Reader(CountingStore(listed_by=by_hash))
+    written = [record_at(NOW - timedelta(minutes=number), number) for number in range(1, 40)]
+    for record in written:
+        await write_record(reader.store, record)
+    assert await reader.read() == written[::-1]
+    late = record_at(NOW - timedelta(minutes=90), 99)
+    await write_record(reader.store, late)
+    assert await reader.read() == [late]
+
+
+async def test_the_newest_record_is_found_wherever_it_is_listed() -> None:
+    store = CountingStore(listed_by=by_hash)
+    for number in range(1, 40):
+        await write_record(store, record_at(NOW - timedelta(minutes=number), number))
+    newest = await SharedHistory(store, HERE, now=NOW).newest()
+    assert newest is not None
+    assert newest.created_at == timestamp(NOW - timedelta(minutes=1))
+
+
+async def test_every_record_of_a_store_that_lists_by_hash_is_copied() -> None:
+    source, target = CountingStore(listed_by=by_hash), CountingStore(listed_by=by_hash)
+    for number in range(1, 40):
+        await write_record(source, record_at(NOW - timedelta(minutes=number), number))
+    await copy_records(source, target)
+    assert {info.key async for page in target.list(RECORDS) for info in page} == {
+        info.key async for page in source.list(RECORDS) for info in page
+    }

@@ -113,6 +113,12 @@ class ScriptedS3(ThreadingHTTPServer):
         faults: Which ones, of FAULTS.
         share: Of the requests that meet one.
         before: Called with each request before it is answered; it may wait.
+        listed_by: What listings are sorted by.
+        page_keys: Keys of one page.
+        overlap: So many of them were on the page before too.
+
+    Attributes:
+        unlisted: Keys that no listing shows.
     """
 
     daemon_threads = True
@@ -125,6 +131,9 @@ class ScriptedS3(ThreadingHTTPServer):
         share: float = 0.0,
         seed: int = 0,
         before: Callable[[BaseHTTPRequestHandler], None] = lambda _: None,
+        listed_by: Callable[[str], str] = str,
+        page_keys: int = 1000,
+        overlap: int = 0,
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
@@ -132,6 +141,10 @@ class ScriptedS3(ThreadingHTTPServer):
         self.requests: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
         self.before = before
+        self.listed_by = listed_by
+        self.page_keys = page_keys
+        self.overlap = overlap
+        self.unlisted: set[str] = set()
         self._faults = faults
         self._share = share
         self._random = random.Random(seed)
@@ -150,13 +163,22 @@ class ScriptedS3(ThreadingHTTPServer):
             return fault
 
     def listing(self, bucket: str, query: dict[str, str]) -> bytes:
-        names = sorted(path.partition("/")[2] for path in list(self.objects) if path.startswith(f"{bucket}/"))
+        """A page. What comes behind a key, or behind a page, is so in the order of this service."""
+        paths = [path for path in list(self.objects) if path.startswith(f"{bucket}/")]
+        names = sorted((path.partition("/")[2] for path in paths), key=self.listed_by)
+        names = [name for name in names if name.startswith(query.get("prefix", ""))]
+        begin = int(query.get("continuation-token", 0))
+        if not begin and (start_after := query.get("start-after", "")):
+            names = [name for name in names if self.listed_by(name) > self.listed_by(start_after)]
+        end = begin + self.page_keys
+        page = [name for name in names[max(0, begin - self.overlap) : end] if name not in self.unlisted]
         inner = "".join(
             f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[f'{bucket}/{name}'])}</Size></Contents>"
-            for name in names
-            if name.startswith(query.get("prefix", "")) and name > query.get("start-after", "")
+            for name in page
         )
-        return f"<ListBucketResult><IsTruncated>false</IsTruncated>{inner}</ListBucketResult>".encode()
+        more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < len(names) else ""
+        inner = f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{inner}"
+        return f"<ListBucketResult>{inner}</ListBucketResult>".encode()
 
     def __enter__(self) -> ScriptedS3:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio.to_thread
@@ -15,7 +16,9 @@ from snapdir.model.keys import manifest_key, object_key
 from snapdir.repository.known import MAX_SNAPSHOTS, KnownObjects, KnownSnapshots
 from snapdir.repository.presence import LISTED_PREFIXES, Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
+from snapdir.stores.base import Page
 from snapdir.stores.memory import MemoryStore
+from tests.unsorted import by_hash as in_another_order
 
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
@@ -123,3 +126,48 @@ async def test_a_store_is_listed_where_that_takes_fewer_requests() -> None:
     assert not presence.should_list(LISTED_PREFIXES)
     await presence.list_all()
     assert not presence.should_list(10**6), "it is listed"
+
+
+def by_hash(count: int, page_keys: int) -> MemoryStore:
+    """A store that lists by hash, in pages of so many keys where a full one has 1000."""
+
+    class Short(MemoryStore):
+        async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+            async for page in super().list(prefix, start_after=start_after, resume=resume):
+                for first in range(0, len(page), page_keys):
+                    yield Page(page[first : first + page_keys])
+
+    return Short(filled(count).objects, listed_by=in_another_order)
+
+
+async def test_a_page_that_is_not_full_is_not_taken_for_the_last_one() -> None:
+    presence = Presence(Repository(by_hash(30, 20)))
+    await presence.learn(None)
+    assert not presence.listed_all
+    assert {presence.answer(digest(number), 1) for number in range(30)} == {Answer.PRESENT, Answer.UNKNOWN}
+
+
+async def test_a_page_in_another_order_estimates_nothing() -> None:
+    presence = Presence(Repository(by_hash(3000, 1000)))
+    await presence.learn(None)
+    assert presence.stored_objects is None
+    assert not presence.should_list(10**6)
+
+
+async def test_the_only_page_tells_all_in_any_order() -> None:
+    presence = Presence(Repository(by_hash(30, 1000)))
+    await presence.learn(None)
+    assert presence.listed_all
+    assert presence.stored_objects == 30
+
+
+@pytest.mark.parametrize("page_keys", [1, 7, 1000])
+async def test_an_id_is_found_among_all_that_begin_alike(page_keys: int) -> None:
+    store = by_hash(0, page_keys)
+    alike = [f"{number:02x}" * 32 for number in range(16)]
+    for one in alike:
+        store.objects[manifest_key(SnapshotId(one))] = b"its text"
+    repository = Repository(store)
+    assert await repository.find_snapshots(alike[3][:4]) == [alike[3]]
+    assert len(await repository.find_snapshots("0")) > 1, "one page is not all of them"
+    assert sorted([one async for one in repository.list_snapshots()]) == alike

@@ -13,6 +13,7 @@ from snapdir.stores.memory import MemoryStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.testing.contract import StoreContract
 from snapdir.testing.faults import FaultyStore
+from tests.unsorted import by_hash
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 
@@ -32,6 +33,13 @@ class TestMemoryStore(InMemory):
     def store(self) -> Store:
         self.objects = {}
         return MemoryStore(self.objects)
+
+
+class TestStoreThatListsByHash(InMemory):
+    @pytest.fixture
+    def store(self) -> Store:
+        self.objects = {}
+        return MemoryStore(self.objects, listed_by=by_hash)
 
 
 class TestFaultyStoreWithoutFaults(InMemory):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import anyio
 import pytest
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, StoreRefused, Throttled, TransientStoreError
-from snapdir.stores.base import BodyCutShort, ObjectInfo
+from snapdir.stores.base import BodyCutShort, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.retrying import MAX_RETRY_AFTER_SECONDS, RetryingStore, retry
@@ -19,6 +19,7 @@ from snapdir.testing.back_doors import Collecting
 from snapdir.testing.contract import StoreContract
 from snapdir.testing.faults import FaultyStore
 from tests.stores.virtual_time import ManualClock
+from tests.unsorted import by_hash
 
 POLICY = RetryPolicy(attempts=4, base_seconds=1.0, max_seconds=3.0)
 KEYS = ["a", "b", "c", "d", "e"]
@@ -213,12 +214,16 @@ async def test_aborting_is_retried_too() -> None:
 
 
 class CutStore(StoreWrapper):
-    """Its bodies end after ``limit`` bytes, and its listings after two keys, with an error."""
+    """Its bodies end after ``limit`` bytes, and its listings, which are by hash, after some keys, with an error."""
 
     limit = 3
+    keys_a_listing = 2
+    more_each_time = 0
+    resumes = True
 
     def __init__(self, objects: dict[str, bytes]) -> None:
-        super().__init__(MemoryStore(objects))
+        super().__init__(MemoryStore(objects, listed_by=by_hash))
+        self.listings: list[tuple[str, str | None]] = []
         self.asked: list[tuple[str, int]] = []
         self.closed = 0
 
@@ -235,16 +240,16 @@ class CutStore(StoreWrapper):
         if length > self.limit:
             raise BodyCutShort("cut", key=key, received=0)
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
-        self.asked.append((start_after, 0))
-        seen = 0
+    async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+        self.listings.append((start_after, resume))
+        infos = [info async for page in self.inner.list(prefix, start_after=start_after) for info in page]
+        begin = int(resume or 0)
         try:
-            async for page in self.inner.list(prefix, start_after=start_after):
-                for info in page:
-                    if seen == 2:
-                        raise ConnectionFailed("cut")
-                    seen += 1
-                    yield [info]
+            for number, info in enumerate(infos[begin:], begin + 1):
+                if number > begin + self.keys_a_listing:
+                    self.keys_a_listing += self.more_each_time
+                    raise ConnectionFailed("cut")
+                yield Page.of([info], str(number) if self.resumes else None)
         finally:
             self.closed += 1
 
@@ -301,18 +306,35 @@ async def test_progress_does_not_buy_more_attempts() -> None:
     assert raised.value.attempts == len(inner.asked) == POLICY.attempts
 
 
-async def test_a_listing_goes_on_behind_the_last_key_seen() -> None:
+async def test_a_listing_goes_on_behind_the_last_page_whatever_its_order() -> None:
     inner = CutStore(dict.fromkeys(KEYS, b""))
     store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
-    assert [info.key async for page in store.list("") for info in page] == KEYS
-    assert inner.asked == [("", 0), ("b", 0), ("d", 0)]
+    assert [info.key async for page in store.list("") for info in page] == sorted(KEYS, key=by_hash) != KEYS
+    assert inner.listings == [("", None), ("", "2"), ("", "4")]
     assert inner.closed == 3
+
+
+async def test_a_listing_that_cannot_go_on_begins_again_and_shows_each_key_once() -> None:
+    inner = CutStore(dict.fromkeys(KEYS, b""))
+    inner.resumes, inner.more_each_time = False, 1
+    store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
+    assert sorted([info.key async for page in store.list("", start_after="a") for info in page]) == KEYS[1:]
+    assert inner.listings == [("a", None)] * len(inner.listings)
+    assert len(inner.listings) == len(KEYS) - 2
+
+
+async def test_a_listing_that_never_gets_further_gives_up() -> None:
+    inner = CutStore(dict.fromkeys(KEYS, b""))
+    inner.resumes = False
+    with pytest.raises(ConnectionFailed) as raised:
+        [page async for page in RetryingStore(inner, POLICY, sleep=Clock().sleep).list("")]
+    assert raised.value.attempts == len(inner.listings) == POLICY.attempts
 
 
 async def test_a_listing_that_is_left_early_is_closed() -> None:
     inner = CutStore(dict.fromkeys(KEYS, b""))
     pages = RetryingStore(inner, POLICY, sleep=Clock().sleep).list("", start_after="a")
-    assert [info.key for info in await anext(pages)] == ["b"]
+    assert len(await anext(pages)) == 1
     await pages.aclose()
     assert inner.closed == 1
 
@@ -338,7 +360,7 @@ class TestRetryingStoreWithoutFaults(StoreContract):
     @pytest.fixture
     def store(self) -> RetryingStore:
         self.objects = {}
-        return RetryingStore(MemoryStore(self.objects), POLICY)
+        return RetryingStore(MemoryStore(self.objects, listed_by=by_hash), POLICY)
 
     def put_behind(self, key: str, data: bytes) -> None:
         self.objects[key] = data

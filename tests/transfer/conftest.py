@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.memory import MemoryStore, MemoryUpload
 from snapdir.transfer.events import Counters
@@ -42,9 +42,9 @@ class RecordingStore(MemoryStore):
         self.calls["stat", key] += 1
         return await super().stat(key)
 
-    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+    def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         self.calls["list", prefix] += 1
-        return super().list(prefix, start_after=start_after)
+        return super().list(prefix, start_after=start_after, resume=resume)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         self.calls["read", key] += 1

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, LocalError, StoreError
 from snapdir.model.sizes import GIB, KIB, MIB
-from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, Page
 from snapdir.stores.file import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.testing.faults import FaultyStore
@@ -68,11 +68,11 @@ class LateStore(MemoryStore):
 
     late = 2
 
-    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+    def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         if not self.objects and self.late:
             self.late -= 1
             self.objects[f"{prefix}late"] = b""
-        return super().list(prefix, start_after=start_after)
+        return super().list(prefix, start_after=start_after, resume=resume)
 
 
 class SlowStore(MemoryStore):

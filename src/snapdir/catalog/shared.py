@@ -30,6 +30,7 @@ OVERLAP = timedelta(days=1)
 """How far behind the clocks of others a pusher's may be, for its record still to be found by who has read on."""
 
 READS_AT_ONCE = 32
+RECORDS_A_BATCH = 1000
 
 
 async def write_record(store: Store, record: Record) -> None:
@@ -113,7 +114,7 @@ class SharedHistory:
         self.skipped: list[str] = []
 
     async def new_records(self) -> AsyncIterator[list[Record]]:
-        """Records that are not known, in the order of their keys, as they arrive.
+        """Records that are not known, in the order of their keys.
 
         Where the key at the position is gone, this is not the store that was read before (or was cleaned), and
         everything is listed.
@@ -146,7 +147,9 @@ class SharedHistory:
     async def _newest(self, start_after: str) -> ObjectInfo | None:
         newest: ObjectInfo | None = None
         async for page in self._store.list(RECORDS, start_after=start_after):
-            newest = next((info for info in reversed(page) if self._is_past(info.key)), newest)
+            for info in page:
+                if self._is_past(info.key) and (newest is None or info.key > newest.key):
+                    newest = info
         return newest
 
     def _is_past(self, key: str) -> bool:
@@ -154,9 +157,12 @@ class SharedHistory:
         return record_of_key(key) is not None and key < self._soon
 
     async def _batches(self, start_after: str) -> AsyncIterator[list[Record]]:
+        found: list[ObjectInfo] = []
         async for page in self._store.list(RECORDS, start_after=start_after):
-            found = [info for info in page if self._note(info.key)]
-            if found and (batch := await self._read_all(found)):
+            found += [info for info in page if self._note(info.key)]
+        found.sort(key=lambda info: info.key)
+        for first in range(0, len(found), RECORDS_A_BATCH):
+            if batch := await self._read_all(found[first : first + RECORDS_A_BATCH]):
                 yield batch
 
     def _note(self, key: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
+from itertools import pairwise
 
 import anyio
 import anyio.to_thread
@@ -13,7 +14,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import OBJECTS, digest_of_key
 from snapdir.repository.known import KnownObjects, KnownSnapshots
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import ObjectInfo, first_page
+from snapdir.stores.base import ObjectInfo, close_pages
 
 __all__ = ["Answer", "Presence", "listing_pays"]
 
@@ -112,18 +113,28 @@ class Presence:
         self.listed_all = True
 
     async def _look_at_first_page(self) -> None:
+        pages = self._repository.objects.list(OBJECTS)
         try:
-            first = await first_page(self._repository.objects, OBJECTS)
+            first = await anext(pages, None) or ()
+            self._add(first)
+            # A page that is not full need not be the last one: the listing itself says so, without another request.
+            is_full = len(first) >= self._repository.objects.capabilities.list_page_keys
+            self.listed_all = not is_full and await anext(pages, None) is None
         except StoreMissing:
             return
-        self._add(first)
-        if len(first) < self._repository.objects.capabilities.list_page_keys:
-            self.stored_objects = len(self._sizes)
-            self.listed_all = True
-            return
-        # Digests are spread evenly: a page that ends at a fraction of their range is that fraction of the store.
+        finally:
+            await close_pages(pages)
+        self.stored_objects = len(self._sizes) if self.listed_all else self._estimate(first)
+
+    def _estimate(self, first: Sequence[ObjectInfo]) -> int | None:
+        """Objects in the store, by its first page; None where that comes in another order than that of the keys.
+
+        Digests are spread evenly: a page that ends at a fraction of their range is that fraction of the store.
+        """
+        if any(one.key > other.key for one, other in pairwise(first)):
+            return None
         reached = int(max(self._sizes, default="f" * 8)[:8], 16) + 1
-        self.stored_objects = len(first) * 2**32 // reached
+        return len(first) * 2**32 // reached
 
     def _add(self, page: Iterable[ObjectInfo]) -> None:
         for info in page:

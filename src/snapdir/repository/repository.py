@@ -21,7 +21,7 @@ from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB
-from snapdir.stores.base import Body, Store, Upload, first_page
+from snapdir.stores.base import Body, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 
 __all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Published", "Repository", "verified_manifest"]
@@ -118,12 +118,12 @@ class Repository:
             await self.store.write(manifest_key(identifier), stored)
 
     async def list_snapshots(self) -> AsyncIterator[Digest]:
-        """Ids of all published snapshots, in their byte order. One request per 1,000."""
+        """Ids of all published snapshots, in any order, each once. One request per 1,000."""
         async for published in self.list_published():
             yield published.snapshot_id
 
     async def list_published(self) -> AsyncIterator[Published]:
-        """All published snapshots with what the listing says of them, in the order of their ids."""
+        """All published snapshots with what the listing says of them, in any order, each once."""
         async for page in self.store.list(MANIFESTS):
             for info in page:
                 digest = digest_of_key(info.key, MANIFESTS)
@@ -131,13 +131,20 @@ class Repository:
                     yield Published(SnapshotId(digest), info.size, info.modified_seconds)
 
     async def find_snapshots(self, digits: str) -> list[SnapshotId]:
-        """Ids of published snapshots that start with ``digits``, at most a page of them. One request.
+        """Ids of published snapshots that start with ``digits``: one if there is one, some if there are several.
 
         Raises:
             StoreMissing: the store does not exist.
+        Cost: one request, more where pages hold a single id.
         """
-        page = await first_page(self.store, manifest_prefix(digits))
-        return [SnapshotId(digest) for info in page if (digest := digest_of_key(info.key, MANIFESTS))]
+        found: list[SnapshotId] = []
+        pages = self.store.list(manifest_prefix(digits))
+        try:
+            while len(found) < 2 and (page := await anext(pages, None)):
+                found += [SnapshotId(digest) for info in page if (digest := digest_of_key(info.key, MANIFESTS))]
+        finally:
+            await close_pages(pages)
+        return found
 
     async def object_size(self, digest: Digest) -> int | None:
         """Bytes the store holds for an object, None if it has none (or is yet to be made). One request."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ __all__ = [
     "FileRange",
     "NoServerCopy",
     "ObjectInfo",
+    "Page",
     "Store",
     "Upload",
     "body_length",
@@ -61,6 +62,23 @@ class ObjectInfo(NamedTuple):
     key: str
     size: int
     modified_seconds: float | None = None
+
+
+class Page(tuple[ObjectInfo, ...]):
+    """Some objects of a listing.
+
+    Attributes:
+        resume: Lets another call of ``Store.list`` go on behind this page; None where a store cannot, or there is
+            nothing behind it.
+    """
+
+    resume: str | None = None
+
+    @classmethod
+    def of(cls, infos: Iterable[ObjectInfo], resume: str | None = None) -> Page:
+        page = cls(infos)
+        page.resume = resume
+        return page
 
 
 class Capabilities(NamedTuple):
@@ -153,14 +171,24 @@ class Store(Protocol):
             ObjectNotFound: nothing at ``key``.
         """
 
-    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
-        """Pages of objects whose key starts with ``prefix``, in the byte order of their keys.
+    def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+        """Pages of the objects whose key starts with ``prefix``: each of them once, in any order, and no others.
+
+        The pages are complete when they end: a listing that breaks off, or that goes round in circles, raises. What was
+        written or deleted meanwhile may be in it or not. No order is promised: services list by hash, by date or by
+        key, so whoever needs an order sorts, and whoever acts on what a listing does not show asks for it by ``stat``.
+        A page has one object at least; it need not be as long as ``capabilities.list_page_keys`` to be followed by
+        another.
 
         Args:
-            start_after: Only keys behind this one.
+            start_after: Only keys that come behind this one in the order of their bytes. A store that does not list in
+                that order lists everything, and leaves the others out here.
+            resume: From a page of a listing with the same arguments: only what comes behind that page.
 
         Raises:
             StoreMissing: the store itself does not exist. An existing store without such keys gives no pages.
+            InvalidResponse: the store's listing does not get ahead, or holds what was not asked for.
+        Cost: a request for each page.
         """
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
@@ -229,15 +257,15 @@ class Store(Protocol):
         """Release connections and threads. Safe to repeat."""
 
 
-async def first_page(store: Store, prefix: str) -> Sequence[ObjectInfo]:
-    """What one request lists below ``prefix``; empty if there is nothing.
+async def first_page(store: Store, prefix: str) -> Page:
+    """What one request lists below ``prefix``, all of it or not; empty only if there is nothing.
 
     Raises:
         StoreMissing: the store itself does not exist.
     """
     pages = store.list(prefix)
     try:
-        return await anext(pages, None) or ()
+        return await anext(pages, None) or Page()
     finally:
         await close_pages(pages)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from anyio.lowlevel import checkpoint
 
 from snapdir.errors import ObjectNotFound, StoreRefused
-from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.file_batch import FileBatch
 from snapdir.stores.file_failures import in_thread
@@ -69,10 +69,16 @@ class FileStore(NoServerCopy):
     async def stat(self, key: str) -> ObjectInfo:
         return await self._at(key, lambda path: _stat(key, path))
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+    async def list(
+        self,
+        prefix: str,
+        *,
+        start_after: str = "",
+        resume: str | None = None,  # noqa: ARG002  # gives none
+    ) -> AsyncIterator[Page]:
         size = self._capabilities.list_page_keys
         with closing(listed(self._root, prefix, start_after, hidden=PARTIAL_NAME)) as found:
-            while page := await in_thread(self._root, prefix, lambda: [*islice(found, size)]):
+            while page := await in_thread(self._root, prefix, lambda: Page(islice(found, size))):
                 yield page
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:

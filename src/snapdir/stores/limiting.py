@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from snapdir.errors import ConnectionFailed, Throttled
-from snapdir.stores.base import Body, ObjectInfo, Store, Upload, body_length, close_pages
+from snapdir.stores.base import Body, ObjectInfo, Page, Store, Upload, body_length, close_pages
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.request_pace import RequestPace
 from snapdir.stores.request_window import RequestWindow
@@ -81,8 +81,8 @@ class LimitingStore(StoreWrapper):
         async with self.place(0):
             return await self.inner.stat(key)
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
-        pages = self.inner.list(prefix, start_after=start_after)
+    async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+        pages = self.inner.list(prefix, start_after=start_after, resume=resume)
         try:
             while True:
                 async with self.place(0):

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import TIB
-from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
 
 __all__ = ["MemoryStore", "MemoryUpload"]
@@ -30,24 +30,33 @@ class MemoryStore(NoServerCopy):
         objects: What is stored: a test's back door.
         capabilities: May be anything, to see what a planner makes of it.
         clock: Gives the time an object is written, in Unix seconds.
+        listed_by: What a listing is sorted by.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     capabilities: Capabilities = CAPABILITIES
     url: str = "memory://"
     clock: Callable[[], float] = time.time
+    listed_by: Callable[[str], str] = str
     _modified: dict[str, float] = field(default_factory=dict, repr=False)
 
     async def stat(self, key: str) -> ObjectInfo:
         return self._info(key, await self._existing(key))
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+    async def list(
+        self,
+        prefix: str,
+        *,
+        start_after: str = "",
+        resume: str | None = None,  # noqa: ARG002  # gives none
+    ) -> AsyncIterator[Page]:
         # Code point order is the order of the UTF-8 bytes.
-        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > start_after)
+        found = (key for key in self.objects if key.startswith(prefix) and key > start_after)
+        keys = sorted(found, key=self.listed_by)
         size = self.capabilities.list_page_keys
         await checkpoint()
         for first in range(0, len(keys), size):
-            page = [self._info(key, self.objects[key]) for key in keys[first : first + size] if key in self.objects]
+            page = Page(self._info(key, self.objects[key]) for key in keys[first : first + size] if key in self.objects)
             if page:
                 yield page
                 await checkpoint()

@@ -12,7 +12,7 @@ from typing import TypeVar
 import anyio
 
 from snapdir.errors import StoreError, Throttled, TransientStoreError
-from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Store, Upload, close_pages
+from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Page, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.patience import SignsOfLife
 from snapdir.stores.settings import RetryPolicy
@@ -117,18 +117,13 @@ class RetryingStore(StoreWrapper):
     async def stat(self, key: str) -> ObjectInfo:
         return await self._retry(partial(self.inner.stat, key))
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncGenerator[Sequence[ObjectInfo], None]:
-        """Pages of ``inner``; after a failure they go on behind the last key seen. Each page has its own attempts."""
-        last = start_after
-        exhausted = False
-        pages = _Pages(self.inner, prefix)
-        async with aclosing(pages):
-            while not exhausted:
-                page = await self._retry(partial(pages.page_behind, last))
-                exhausted = page is None
-                if page:
-                    last = page[-1].key
-                    yield page
+    async def list(
+        self, prefix: str, *, start_after: str = "", resume: str | None = None
+    ) -> AsyncGenerator[Page, None]:
+        """Pages of ``inner``; after a failure they go on behind the last one. Each page has its own attempts."""
+        async with aclosing(_Pages(self.inner, prefix, start_after, resume)) as pages:
+            while page := await self._retry(pages.next_new):
+                yield page
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         return await self._retry(partial(self.inner.read, key, start=start, length=length))
@@ -188,17 +183,32 @@ class RetryingStore(StoreWrapper):
 
 
 class _Pages:
-    """One listing of ``inner``, begun again after a failure: an async generator that has raised is finished."""
+    """One listing of ``inner``, begun again after a failure: an async generator that has raised is finished.
 
-    def __init__(self, inner: Store, prefix: str) -> None:
+    It begins behind the last page where that says how, else at the start; what came before is left out. The last key
+    tells nothing: a store need not list in the order of its keys.
+    """
+
+    def __init__(self, inner: Store, prefix: str, start_after: str, resume: str | None) -> None:
         self._inner = inner
         self._prefix = prefix
-        self._pages: AsyncIterator[Sequence[ObjectInfo]] | None = None
+        self._start_after = start_after
+        self._resume = resume
+        self._pages: AsyncIterator[Page] | None = None
+        self._seen: set[str] = set()
 
-    async def page_behind(self, last: str) -> Sequence[ObjectInfo] | None:
-        """The next page, None at the end. ``last`` counts only where the listing has to begin (again)."""
+    async def next_new(self) -> Page | None:
+        """The next page that holds something new, None at the end."""
+        while (page := await self._next()) is not None:
+            self._resume = page.resume
+            if new := [info for info in page if info.key not in self._seen]:
+                self._seen.update(info.key for info in new)
+                return Page.of(new, page.resume)
+        return None
+
+    async def _next(self) -> Page | None:
         if self._pages is None:
-            self._pages = self._inner.list(self._prefix, start_after=last)
+            self._pages = self._inner.list(self._prefix, start_after=self._start_after, resume=self._resume)
         try:
             return await anext(self._pages, None)
         except TransientStoreError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from snapdir.stores.base import BatchWriter, Body, Capabilities, ObjectInfo, Store, Upload
+from snapdir.stores.base import BatchWriter, Body, Capabilities, ObjectInfo, Page, Store, Upload
 from snapdir.stores.blocks import BlockSink
 
 __all__ = ["StoreWrapper"]
@@ -31,8 +31,8 @@ class StoreWrapper:
     async def stat(self, key: str) -> ObjectInfo:
         return await self.inner.stat(key)
 
-    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
-        return self.inner.list(prefix, start_after=start_after)
+    def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+        return self.inner.list(prefix, start_after=start_after, resume=resume)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         return await self.inner.read(key, start=start, length=length)

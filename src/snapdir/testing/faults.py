@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from snapdir.errors import AccessDenied, ConnectionFailed, StoreError, Throttled
-from snapdir.stores.base import Body, Capabilities, ObjectInfo, Store, Upload
+from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page, Store, Upload
 from snapdir.stores.blocks import BlockSink
 
 __all__ = ["FaultyStore"]
@@ -78,8 +78,8 @@ class FaultyStore:
     async def stat(self, key: str) -> ObjectInfo:
         return await self.call("stat", key, lambda: self._inner.stat(key))
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
-        pages = self._inner.list(prefix, start_after=start_after)
+    async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+        pages = self._inner.list(prefix, start_after=start_after, resume=resume)
         while page := await self.call("page", prefix, lambda: anext(pages, None)):
             yield page
 

@@ -131,7 +131,7 @@ async def _manifests(cache: Repository, snapshot_id: Digest | None, counters: Co
         yield await cache.read_manifest(snapshot_id)
         return
     try:
-        listed = [identifier async for identifier in cache.list_snapshots()]
+        listed = sorted([identifier async for identifier in cache.list_snapshots()])
     except StoreMissing:
         return  # a cache that was never made holds nothing
     for identifier in listed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from snapdir.errors import (
     CorruptManifest,
     HashMismatchError,
@@ -20,11 +22,14 @@ from snapdir.transfer.events import Counters
 from snapdir.transfer.object_copy import ObjectCopier
 from snapdir.transfer.plan import plan_objects
 from snapdir.transfer.reports import SyncReport
+from snapdir.transfer.stages import run_workers
 
 __all__ = ["StoreSync"]
 
 DAMAGED = (HashMismatchError, InvalidManifest, ManifestNotFound, ObjectNotFound)
 """What is wrong with one snapshot of a store, and says nothing of the next one."""
+
+LOOKS_AT_ONCE = 32
 
 
 class StoreSync:
@@ -83,18 +88,47 @@ class StoreSync:
         return _sum(reports)
 
     async def prune(self) -> int:
-        """Remove the target's manifests of snapshots that the source does not list, and count them. Objects stay.
+        """Remove the target's manifests of snapshots that the source does not have, and count them. Objects stay.
+
+        That the source does not list a snapshot is no proof: it is asked for each of them before one is removed.
 
         Raises:
-            SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish.
+            SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish; or it has one
+                that it does not list, or does not have one that it lists. Nothing is removed.
+            StoreError, LocalError: the source cannot say. Nothing is removed.
+        Cost: a listing of both, and one request for each manifest that goes.
         """
         listed = await _listed(self.source, must_exist=True)
         extra = sorted(await _listed(self.target) - listed)
         if extra and not listed:
             raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self.target.url}")
+        if extra:
+            await self._require_absent(extra, listed=min(listed))
         if not self._dry_run:
             await self.target.store.delete([manifest_key(snapshot_id) for snapshot_id in extra])
         return len(extra)
+
+    async def _require_absent(self, snapshot_ids: Sequence[Digest], *, listed: Digest) -> None:
+        """Make sure that the source has none of these, and that its word counts: it has to know what it lists."""
+        if not await self._has(listed):
+            raise self._doubt(f"lists the snapshot {listed} and says that it does not have it")
+
+        async def ask(snapshot_id: Digest) -> None:
+            if await self._has(snapshot_id):
+                raise self._doubt(f"has the snapshot {snapshot_id} and does not list it")
+
+        with ungrouped(f"prune {self.target.url}"):
+            await run_workers(snapshot_ids, ask, workers=min(LOOKS_AT_ONCE, len(snapshot_ids)))
+
+    async def _has(self, snapshot_id: Digest) -> bool:
+        try:
+            await self.source.store.stat(manifest_key(snapshot_id))
+        except ObjectNotFound:
+            return False
+        return True
+
+    def _doubt(self, what: str) -> SnapdirError:
+        return SnapdirError(f"{self.source.url} {what}; nothing was pruned from {self.target.url}")
 
     async def _copy_new(self, snapshot_id: Digest) -> SyncReport:
         manifest = await self.source.read_manifest(snapshot_id)

@@ -77,8 +77,11 @@ def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal
     )
 
 
-def list_page(body: bytes, asked: Asked, prefix: str) -> ListPage:
-    """One page of ListObjectsV2; keys lose the store's ``prefix``.
+def list_page(body: bytes, asked: Asked, own_prefix: str, prefix: str) -> ListPage:
+    """One page of ListObjectsV2; keys lose the store's ``own_prefix``.
+
+    Args:
+        prefix: What was asked for; it begins with ``own_prefix``.
 
     Raises:
         InvalidResponse: anything but a page. (Taking nonsense for an empty listing is how repositories get lost.)
@@ -93,7 +96,7 @@ def list_page(body: bytes, asked: Asked, prefix: str) -> ListPage:
         key = unquote_plus(key) if url_encoded else key  # AWS, MinIO and rclone write a space as "+"
         if not key.startswith(prefix):
             raise _invalid(asked, "a key that does not begin as asked for")
-        objects.append(ObjectInfo(key[len(prefix) :], int(size), _seconds(entry.text("LastModified"))))
+        objects.append(ObjectInfo(key[len(own_prefix) :], int(size), _seconds(entry.text("LastModified"))))
     token = _token(root, asked, "NextContinuationToken")
     return ListPage(tuple(objects), token)
 

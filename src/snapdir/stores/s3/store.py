@@ -10,11 +10,12 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import GIB, MIB
-from snapdir.stores.base import Body, Capabilities, ObjectInfo
+from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.checksums import Checksums
 from snapdir.stores.s3.choice import choose_transport
 from snapdir.stores.s3.endpoint_note import EndpointNote
+from snapdir.stores.s3.listing import ListingProgress, is_long_and_sorted
 from snapdir.stores.s3.multipart import S3Upload
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import Transport, UploadedPart
@@ -31,10 +32,10 @@ DEFAULT_CONCURRENCY = 256
 class S3Store:
     """Bytes at keys of a bucket, under a prefix.
 
-    S3 writes an object whole or not at all, and lists keys in the order of their bytes. Every body goes with its CRC32C
-    where that is known, so that a service which checks it takes no other bytes than those that were hashed; one that
-    refuses the header is not offered it again. Uploads that were neither committed nor aborted are aborted by
-    ``aclose``: their parts would be stored, and paid for, out of sight.
+    S3 writes an object whole or not at all. Every body goes with its CRC32C where that is known, so that a service
+    which checks it takes no other bytes than those that were hashed; one that refuses the header is not offered it
+    again. Uploads that were neither committed nor aborted are aborted by ``aclose``: their parts would be stored, and
+    paid for, out of sight.
 
     ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
     """
@@ -92,25 +93,23 @@ class S3Store:
     async def stat(self, key: str) -> ObjectInfo:
         return await self._transport.head(key)
 
-    async def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[Sequence[ObjectInfo]]:
+    async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         if prefix.startswith("/"):  # no key does, but rclone would list them all
             return
-        token: str | None = None
-        tokens = set[str]()
-        last = start_after
+        progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.place}")
+        # A service with another order than that of the keys may leave out what is behind this one.
+        asked_after = start_after if self._target.lists_in_order else ""
+        token = resume
         while True:
-            page = await self._transport.list_page(prefix, start_after=start_after, token=token)
-            # What some services send with start-after, and a repeated page, would go round in circles.
-            objects = [info for info in page.objects if info.key.encode() > last.encode()]
-            if objects:
-                last = objects[-1].key
-                yield objects
-            token = page.next_token
+            page = await self._transport.list_page(prefix, start_after=asked_after, token=token)
+            if start_after and not (asked_after or token) and page.next_token and is_long_and_sorted(page.objects):
+                asked_after = start_after
+                continue
+            token = progress.token_of(page)
+            if new := [info for info in progress.new_of(page) if info.key > start_after]:
+                yield Page.of(new, token)
             if token is None:
                 return
-            if token in tokens:
-                raise InvalidResponse(f"LIST {self._target.named(None)} at {self._target.place}: a page came twice")
-            tokens.add(token)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         if length == 0:
@@ -173,10 +172,17 @@ class S3Store:
 
     async def _stored_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
         """The parts of an upload that was begun earlier; None if it is gone."""
+        parts: list[UploadedPart] = []
+        pages = 0
         try:
-            return [part async for page in self._transport.list_parts(key, upload_id) for part in page]
+            async for page in self._transport.list_parts(key, upload_id):
+                parts += page
+                pages += 1
+                if max(pages, len(parts)) > MAX_PARTS:
+                    raise InvalidResponse(f"{key}: more parts are listed than an upload can have")
         except (StoreRefused, ObjectNotFound):
             return None
+        return parts
 
     async def delete(self, keys: Sequence[str]) -> None:
         if keys:

@@ -81,6 +81,11 @@ class S3Target(NamedTuple):
         return self.endpoint is None
 
     @property
+    def lists_in_order(self) -> bool:
+        """Whether the service promises to list keys in the order of their bytes: all buckets of AWS but directories."""
+        return self.is_aws and not self.bucket.endswith("--x-s3")
+
+    @property
     def address(self) -> tuple[str, str, int, str]:
         """(scheme, host, port, path before keys): virtual-hosted at AWS, the bucket in the path elsewhere."""
         if self.endpoint is None:

@@ -99,13 +99,14 @@ class WireTransport:
 
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage:
         asked = Asked(self._target, "LIST")
-        query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", self._target.full_key(prefix))]
+        full_prefix = self._target.full_key(prefix)
+        query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", full_prefix)]
         if token:
             query.append(("continuation-token", token))
         elif start_after:
             query.append(("start-after", self._target.full_key(start_after)))
         response = await self._send(asked, b"GET", query=query)
-        return answers.list_page(response.body, asked, self._target.prefix)
+        return answers.list_page(response.body, asked, self._target.prefix, full_prefix)
 
     async def delete(self, keys: Sequence[str]) -> None:
         for first in range(0, len(keys), MAX_KEYS):
