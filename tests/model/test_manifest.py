@@ -73,3 +73,34 @@ def test_only_newlines_separate_lines() -> None:
 def test_bytes_that_are_not_utf8_are_refused() -> None:
     with pytest.raises(InvalidManifest, match="UTF-8"):
         Manifest.parse(b"F 644 aa 4 ./\xff\n")
+
+
+@given(st.lists(entries))
+def test_files_and_directories_are_told_apart(items: list[Entry]) -> None:
+    manifest = Manifest(items)
+    assert list(manifest.files) == [entry for entry in manifest.entries if entry.kind == "F"]
+    assert list(manifest.directories) == [entry for entry in manifest.entries if entry.kind == "D"]
+
+
+def test_the_stored_text_ends_in_one_newline() -> None:
+    manifest = Manifest([Entry("F", "644", "aa", 4, "./y"), Entry("D", "755", "bb", 4, "./")])
+    assert manifest.stored == b"D 755 bb 4 ./\nF 644 aa 4 ./y\n"
+    assert Manifest([]).stored == b"\n"
+    assert repr(manifest) == "Manifest(entries=2, raw_len=28)"
+    assert manifest != manifest.raw
+
+
+def test_the_largest_size_is_read_and_long_text_is_cut() -> None:
+    assert Manifest.parse(f"F 644 aa {2**64 - 1} ./x").entries[0].size == 2**64 - 1
+    assert Manifest.parse("F 644 aa " + "0" * 1000 + "4 ./x").entries[0].size == 4
+    with pytest.raises(InvalidManifest) as caught:
+        Manifest.parse("x" * 501)
+    assert "x" * 500 + '"…' in str(caught.value)
+    with pytest.raises(InvalidManifest) as caught:
+        Manifest.parse("x" * 500)
+    assert "…" not in str(caught.value)
+
+
+def test_control_characters_of_a_broken_line_are_escaped() -> None:
+    with pytest.raises(InvalidManifest, match=r'"\\t\\u\{1b\}\\\\\\""'):
+        Manifest.parse('\t\x1b\\"')

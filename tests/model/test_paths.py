@@ -1,0 +1,111 @@
+"""Which paths of a manifest may be written below a destination, and what is above them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapdir.errors import UnsafePath
+from snapdir.model.entry import Entry
+from snapdir.model.paths import check_materialisable, path_components, with_parents
+
+LONGEST = "./" + "/".join(["a" * 254] * 16) + "/" + "a" * 16  # 4,096 characters behind the ./
+names = st.text("ab.\\: é", min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
+
+
+def file(path: str, checksum: str = "0" * 64) -> Entry:
+    return Entry("F", "644", checksum, 1, path)
+
+
+def directory(path: str, mode: str = "755") -> Entry:
+    return Entry("D", mode, "0" * 64, 1, path)
+
+
+@given(st.lists(names, min_size=1, max_size=4), st.sampled_from(["", "/"]))
+def test_a_path_is_its_names(parts: list[str], end: str) -> None:
+    assert path_components("./" + "/".join(parts) + end) == tuple(parts)
+
+
+def test_the_root_has_no_names() -> None:
+    assert path_components("./") == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/etc/passwd", "does not start"),
+        ("x", "does not start"),
+        (".//x", "empty"),
+        ("./a//x", "empty"),
+        ("./x//", "empty"),
+        ("./../x", "component"),
+        ("./a/..", "component"),
+        ("./a/./x", "component"),
+        ("./a\0b", "NUL"),
+        ("./a\nb", "newline"),
+        ("./" + "a" * 256, "longer than 255 bytes"),
+        ("./" + "é" * 128, "longer than 255 bytes"),
+        (LONGEST + "a", "longer than 4096 characters"),
+    ],
+)
+def test_a_path_that_could_leave_a_destination_or_that_no_tree_has_is_refused(path: str, reason: str) -> None:
+    with pytest.raises(UnsafePath, match=reason):
+        path_components(path)
+
+
+def test_the_longest_names_and_paths_are_taken() -> None:
+    assert len(path_components(LONGEST)) == 17
+    assert path_components("./" + "é" * 127 + "a") == ("é" * 127 + "a",)
+
+
+@given(st.lists(st.lists(names, min_size=1, max_size=4), max_size=4))
+def test_parents_go_up_to_the_root(parts: list[list[str]]) -> None:
+    paths = ["./" + "/".join(one) for one in parts]
+    expected = {"./"} if paths else set()
+    for path in paths:
+        expected |= {path, *(f"./{above}/" for above in PurePosixPath(path).parents if str(above) != ".")}
+    assert with_parents(paths) == expected
+
+
+def test_a_path_that_no_tree_has_has_no_parents() -> None:
+    with pytest.raises(UnsafePath, match="longer"):
+        with_parents([LONGEST + "a"])
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [directory("./"), directory("./a/"), file("./a/b"), file("./c")],
+        [file("./a/b/c")],
+        [file("./a"), file("./a")],
+        [file("./ab"), directory("./a/")],
+    ],
+)
+def test_one_tree_is_accepted(entries: list[Entry]) -> None:
+    check_materialisable(entries)
+    check_materialisable(reversed(entries))
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ([file("./a"), file("./a", "1" * 64)], "twice"),
+        ([directory("./a/"), directory("./a/", "700")], "twice"),
+        ([directory("./a"), directory("./a/", "700")], "twice"),
+        ([file("./a"), directory("./a/")], "a file and a directory"),
+        ([file("./a"), file("./a/b")], "a file and a directory"),
+        ([file("./a"), file("./a/b/c/d")], "a file and a directory"),
+        ([file("./a"), directory("./a/b/")], "a file and a directory"),
+        ([file("./")], "path of a directory"),
+        ([file("./a/")], "path of a directory"),
+        ([file("../a")], "does not start"),
+    ],
+)
+def test_what_is_not_one_tree_is_refused_in_any_order(entries: list[Entry], reason: str) -> None:
+    for order in (entries, entries[::-1]):
+        with pytest.raises(UnsafePath, match=reason):
+            check_materialisable(order)
