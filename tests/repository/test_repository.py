@@ -1,0 +1,172 @@
+"""What a repository reads is verified, and what it writes is published last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from snapdir.errors import CorruptManifest, CorruptObject, InvalidManifest, ManifestNotFound, ObjectNotFound
+from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.entry import Entry
+from snapdir.model.keys import manifest_key, object_key
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import INLINE_HASH_BYTES, READ_ATTEMPTS, Repository
+from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.memory import MemoryStore
+from snapdir.testing.faults import FaultyStore
+
+DATA = b"some bytes"
+DIGEST = digest_of(DATA)
+MANIFEST = Manifest([Entry("F", "644", DIGEST, len(DATA), "./x"), Entry("D", "755", "1" * 64, len(DATA), "./")])
+ID = snapshot_id(MANIFEST)
+
+
+@pytest.fixture
+def objects() -> dict[str, bytes]:
+    return {object_key(DIGEST): DATA, manifest_key(ID): MANIFEST.stored}
+
+
+def reads(store: FaultyStore) -> int:
+    return [kind for kind, _ in store.calls].count("read")
+
+
+async def test_a_manifest_is_read_once_where_it_is_right(objects: dict[str, bytes]) -> None:
+    store = FaultyStore(MemoryStore(objects))
+    assert await Repository(store).read_manifest(ID) == MANIFEST
+    assert reads(store) == 1
+
+
+@pytest.mark.parametrize("words", ["flip", "short", "flip short"])
+async def test_damage_on_the_way_is_read_again(objects: dict[str, bytes], words: str) -> None:
+    store = FaultyStore(MemoryStore(objects), read=words)
+    assert await Repository(store).read_manifest(ID) == MANIFEST
+    assert reads(store) == len(words.split()) + 1
+    again = FaultyStore(MemoryStore(objects), read=words)
+    assert await Repository(again).read_object(DIGEST, len(DATA)) == DATA
+    assert reads(again) == len(words.split()) + 1
+
+
+@pytest.mark.parametrize(
+    ("damaged", "error"),
+    [
+        (lambda stored: stored.replace(b"644", b"600"), CorruptManifest),
+        (lambda stored: stored[:-3], CorruptManifest),
+        (lambda stored: stored.replace(b"F ", b"X "), InvalidManifest),
+        (lambda stored: b"\xff", InvalidManifest),
+    ],
+)
+async def test_damage_in_the_store_is_an_error_that_names_the_manifest(
+    objects: dict[str, bytes], damaged: Callable[[bytes], bytes], error: type[Exception]
+) -> None:
+    objects[manifest_key(ID)] = damaged(MANIFEST.stored)
+    store = FaultyStore(MemoryStore(objects))
+    with pytest.raises(error) as caught:
+        await Repository(store).read_manifest(ID)
+    assert manifest_key(ID) in "".join(caught.value.__notes__)
+    assert reads(store) == READ_ATTEMPTS
+
+
+async def test_what_is_absent_is_told_by_its_own_error(objects: dict[str, bytes]) -> None:
+    repository = Repository(MemoryStore({}))
+    with pytest.raises(ManifestNotFound):
+        await repository.read_manifest(ID)
+    with pytest.raises(ObjectNotFound):
+        await repository.read_object(DIGEST, 10)
+    assert await repository.object_size(DIGEST) is None
+    assert await repository.manifest_size(ID) is None
+    assert await Repository(MemoryStore(objects)).object_size(DIGEST) == len(DATA)
+
+
+@pytest.mark.parametrize("size", [10, INLINE_HASH_BYTES, INLINE_HASH_BYTES + 1])
+@pytest.mark.parametrize("damage", [-1, 0, 1])
+async def test_an_object_is_given_if_it_hashes_right_and_not_otherwise(size: int, damage: int) -> None:
+    data = b"x" * size
+    stored = data if not damage else data[:-1] if damage < 0 else data[:-1] + b"y"
+    digest = digest_of(data)
+    store = FaultyStore(MemoryStore({object_key(digest): stored}))
+    if not damage:
+        assert await Repository(store).read_object(digest, size) == data
+        return
+    with pytest.raises(CorruptObject, match=digest):
+        await Repository(store).read_object(digest, size)
+    assert reads(store) == READ_ATTEMPTS
+
+
+async def test_an_object_that_ends_early_is_corrupt_and_tells_its_length(objects: dict[str, bytes]) -> None:
+    repository = Repository(MemoryStore(objects))
+    buffer = bytearray(4)
+    await repository.read_range_into(DIGEST, memoryview(buffer), start=3)
+    assert buffer == DATA[3:7]
+    with pytest.raises(CorruptObject, match="an object of only 10 bytes"):
+        await repository.read_range_into(DIGEST, memoryview(buffer), start=7)
+
+
+async def test_a_range_passes_through_whole_or_is_corrupt(objects: dict[str, bytes]) -> None:
+    repository = Repository(MemoryStore(objects))
+    received = bytearray()
+    sink = BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES)), received.extend)
+    await repository.read_range_through(DIGEST, sink, start=1, length=3)
+    await repository.read_range_through(DIGEST, sink, start=4, length=6)
+    assert received == DATA[1:]
+    with pytest.raises(CorruptObject, match="an object of only 10 bytes"):
+        await repository.read_range_through(DIGEST, sink, start=8, length=3)
+
+
+async def test_a_manifest_is_written_where_it_is_absent_torn_or_to_be_replaced() -> None:
+    for there, replace, written in (
+        (None, False, True),
+        (MANIFEST.stored, False, False),
+        (MANIFEST.stored[:-1], False, True),
+        (MANIFEST.stored, True, True),
+    ):
+        keys = {} if there is None else {manifest_key(ID): there}
+        store = FaultyStore(MemoryStore(keys))
+        await Repository(store).write_manifest(MANIFEST, ID, replace=replace)
+        assert keys == {manifest_key(ID): MANIFEST.stored}
+        assert (("write", manifest_key(ID)) in store.calls) is written
+
+
+async def test_a_pool_is_flushed_before_the_manifest_that_relies_on_it() -> None:
+    events: list[str] = []
+
+    class Noting(MemoryStore):
+        async def write(self, key: str, body: object, *, if_absent: bool = False) -> bool:
+            events.append("written")
+            return await super().write(key, body, if_absent=if_absent)  # type: ignore[arg-type]
+
+    repository = Repository(Noting({}), MemoryStore({}), flush_objects=lambda: events.append("flushed"))
+    await repository.write_manifest(MANIFEST, ID)
+    assert events == ["flushed", "written"]
+
+
+async def test_a_pool_holds_the_objects_and_the_store_the_manifests(objects: dict[str, bytes]) -> None:
+    manifests: dict[str, bytes] = {}
+    pool: dict[str, bytes] = {}
+    repository = Repository(MemoryStore(manifests), MemoryStore(pool))
+    await repository.write_object(DIGEST, DATA)
+    await repository.write_manifest(MANIFEST, ID)
+    assert (manifests, pool) == ({manifest_key(ID): MANIFEST.stored}, {object_key(DIGEST): DATA})
+    assert repository.place == f"{repository.store.url} {repository.objects.url}"
+    assert Repository(repository.store).place == repository.url
+    await repository.delete_object(DIGEST)
+    assert pool == {}
+
+
+async def test_the_published_snapshots_are_the_keys_of_the_layout(objects: dict[str, bytes]) -> None:
+    other = Digest("0" * 64)
+    objects |= {manifest_key(other): b"12345", ".manifests/not/a/manifest": b"", ".manifests/000": b""}
+    repository = Repository(MemoryStore(objects))
+    found = {one.snapshot_id: one.manifest_bytes async for one in repository.list_published()}
+    assert found == {other: 5, ID: len(MANIFEST.stored)}
+    assert {one async for one in repository.list_snapshots()} == {other, ID}
+    assert await repository.find_snapshots(ID[:12]) == [SnapshotId(ID)]
+
+
+def test_messages_name_an_object_by_its_store_and_key() -> None:
+    repository = Repository(MemoryStore({}))
+    assert repository.object_name(DIGEST) == f"{repository.url}/{object_key(DIGEST)}"
+    assert repository.local_object(DIGEST) is None
+    assert f"{DIGEST} (for ./x) in {repository.url}" in str(repository.lacks(DIGEST, "./x"))
+    assert "for" not in str(repository.lacks(DIGEST)).partition(DIGEST)[2]
