@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 from pathlib import Path
@@ -47,6 +48,36 @@ def failed(*args: str) -> Run:
     run = cli(*args)
     assert (run.code, run.stdout) == (1, "")
     return run
+
+
+@pytest.mark.parametrize(("value", "times"), [("off", 0), ("batch", 1)])
+@pytest.mark.parametrize("verb", [("checkout",), ("pull",), ("pull", "--no-cache"), ("pull", "--linked")], ids=" ".join)
+def test_a_destination_is_flushed_once_unless_that_is_off(
+    isolated: Path,
+    store: Path,
+    pushed: str,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: tuple[str, ...],
+    value: str,
+    times: int,
+) -> None:
+    ok("fetch", "--store", str(store), "--id", pushed)
+    flushed: list[str] = []
+
+    class Library:
+        @staticmethod
+        def syncfs(descriptor: ctypes.c_int) -> int:
+            flushed.append(os.readlink(f"/proc/self/fd/{descriptor.value}"))
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: Library)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    monkeypatch.setenv("SNAPDIR_FSYNC", value)
+    where = ("--store", str(store)) if verb[0] == "pull" else ()
+    ok(*verb, *where, "--id", pushed, str(isolated / "out"))
+    assert flushed.count(str(isolated / "out")) == times
+    if value == "off":
+        assert flushed == []
 
 
 def files_below(folder: Path) -> list[Path]:

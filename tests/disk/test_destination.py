@@ -6,6 +6,8 @@ import errno
 import os
 import socket
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,24 @@ class TestOpen:
             assert destination.stat(()) is not None
         assert (tmp_path / "a" / "b" / "c").is_dir()
         assert modes(tmp_path / "a" / "b" / "c") == 0o700
+
+    def test_several_make_roots_below_one_another_at_once(self, tmp_path: Path) -> None:
+        """As the ranks of one job do: some open a directory, the others one below it, and nothing above is there."""
+        start = threading.Barrier(8, timeout=10)
+
+        def open_roots(rank: int) -> None:
+            for round_number in range(40):
+                root = tmp_path / f"{round_number}" / "missing" / "too" / "run"
+                start.wait()
+                try:
+                    Destination.open(root / f"rank-{rank}" / "data" if rank % 2 else root).close()
+                except BaseException:
+                    start.abort()
+                    raise
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(open_roots, range(8)))
+        assert len(list(tmp_path.glob("*/missing/too/run/rank-*/data"))) == 40 * 4
 
     def test_a_relative_root_works(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -15,6 +19,8 @@ from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
+from snapdir.stores.file import FileStore
+from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
@@ -220,6 +226,31 @@ async def test_a_full_disk_is_named_and_leaves_no_partial_file(
         assert file.stat().st_size == sizes[str(file.relative_to(small_disk))]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+@pytest.mark.parametrize("fsync", [False, True])
+async def test_a_checkout_is_flushed_once_or_never(
+    tmp_path: Path, tree: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch, fsync: bool, linked: bool
+) -> None:
+    cache = Repository(FileStore(tmp_path / "cache", StoreSettings()))
+    identifier = await push(tree, cache, options=TreeOptions(), limits=limits, counters=Counters())
+    manifest = await cache.read_manifest(identifier)
+    flushed: list[str] = []
+
+    class Library:
+        """A C library that notes which directory is flushed, and whether it was complete."""
+
+        @staticmethod
+        def syncfs(descriptor: ctypes.c_int) -> int:
+            flushed.append(os.readlink(f"/proc/self/fd/{descriptor.value}"))
+            assert (tmp_path / "out" / "sub" / "script").read_bytes() == b"#!/bin/sh\n"
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: Library)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(f"file {descriptor}"))
+    await check_out(manifest, cache, tmp_path / "out", limits, fsync=fsync, linked=linked)
+    assert flushed == ([str(tmp_path / "out")] if fsync else [])
+
+
 async def test_special_modes_are_restored_only_on_request(
     tmp_path: Path, repository: Repository, limits: Limits
 ) -> None:
@@ -262,3 +293,34 @@ async def test_a_failed_run_keeps_what_it_received_only_on_request(
     store.objects[key] = content
     await check_out(manifest, repository, tmp_path / "keep-True", limits)
     assert await id_of(tmp_path / "keep-True") == snapshot_id(manifest)
+
+
+async def test_a_cancelled_checkout_cleans_up_and_the_next_one_ends_right(
+    tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    """It is stopped when it waits for its last object and all others are in place."""
+    tree, out = tmp_path / "small", tmp_path / "out"
+    tree.mkdir()
+    for name in ("a", "b", "last"):
+        (tree / name).write_text(name)
+    identifier = await push(tree, repository, options=TreeOptions(), limits=limits, counters=Counters())
+    manifest = await repository.read_manifest(identifier)
+    read, counters = store.read, Counters()
+
+    async def wait_for_last(key: str, **more: int) -> bytes:
+        if key == object_key(digest_of(b"last")):
+            await anyio.sleep_forever()
+        return await read(key, **more)
+
+    store.read = wait_for_last
+    run = partial(checkout, manifest, repository, out, options=CheckoutOptions(), limits=limits, counters=counters)
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        while counters.files_done < 2:
+            await anyio.lowlevel.checkpoint()
+        assert sorted(os.listdir(out)) == [STAGING_NAME, "a", "b"]
+        group.cancel_scope.cancel()
+    assert sorted(os.listdir(out)) == ["a", "b"]
+    store.read = read
+    await check_out(manifest, repository, out, limits)
+    assert await id_of(out) == identifier

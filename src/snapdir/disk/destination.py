@@ -263,10 +263,10 @@ class Destination:
 
 
 def _make_root(path: str) -> None:
-    try:
-        os.mkdir(path, 0o700)
-    except FileNotFoundError:
+    """Make ``path`` a directory. One that another process makes at the same moment is as good."""
+    if not os.path.lexists(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         if not os.path.isdir(path):
