@@ -14,9 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from snapdir.hashing.crc32c import crc32c
+from snapdir.stores.s3.checksums import encoded
+
 __all__ = ["FAULTS", "ScriptedS3", "answering", "unused_port"]
 
 FAULTS = ("slow-down", "reset", "truncate", "corrupt", "complete-200")
+CHECKSUM = "x-amz-checksum-crc32c"
+ALGORITHM = "x-amz-checksum-algorithm"
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>slow down</Message></Error>"
 TRY_AGAIN = b"<Error><Code>InternalError</Code><Message>try again</Message></Error>"
 
@@ -26,7 +31,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: ScriptedS3
 
     def handle_any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client hung up: nothing is stored of it
+            self.close_connection = True
+            return
         url = urlsplit(self.path)
         self.server.requests[self.command] += 1
         self.server.before(self)
@@ -67,18 +76,30 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(404 if data is None else 200, data or b"", {"ETag": _etag(data or b"")})
 
     def on_put(self, path: str, query: dict[str, str], body: bytes) -> None:
+        announced = self.headers.get(CHECKSUM)
+        if announced is not None and self.server.checksums == "refused":
+            self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
+            return
+        if announced is not None and self.server.checksums == "kept" and announced != encoded(crc32c(body)):
+            self.answer(400, b"<Error><Code>BadDigest</Code></Error>")
+            return
         if "uploadId" in query:
             self.server.uploads[query["uploadId"]][int(query["partNumber"])] = body
         else:
             self.server.objects[path] = body
-        self.answer(200, b"", {"ETag": _etag(body)})
+        kept = announced is not None and self.server.checksums == "kept"
+        self.answer(200, b"", {"ETag": _etag(body)} | ({CHECKSUM: announced} if kept else {}))
 
     def on_post(self, path: str, query: dict[str, str], body: bytes) -> None:
-        if "uploads" in query:
+        if "uploads" in query and self.server.checksums == "refused" and self.headers.get(ALGORITHM):
+            self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
+        elif "uploads" in query:
             identifier = f"upload-{len(self.server.uploads)}"
             self.server.uploads[identifier] = {}
             inner = f"<UploadId>{identifier}</UploadId>"
             self.answer(200, f"<InitiateMultipartUploadResult>{inner}</InitiateMultipartUploadResult>".encode())
+        elif "uploadId" not in query:
+            self.answer(200, b"<DeleteResult></DeleteResult>")
         elif self.fault == "complete-200":
             self.answer(200, TRY_AGAIN)
         else:
@@ -88,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(200, inner.encode())
 
     def on_delete(self, path: str, query: dict[str, str], body: bytes) -> None:
+        if "uploadId" not in query:
+            self.server.objects.pop(path, None)
         self.answer(204, b"")
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
@@ -113,6 +136,7 @@ class ScriptedS3(ThreadingHTTPServer):
         faults: Which ones, of FAULTS.
         share: Of the requests that meet one.
         before: Called with each request before it is answered; it may wait.
+        checksums: What becomes of a CRC32C that comes with a body: it is ``ignored``, ``refused`` or ``kept``.
         listed_by: What listings are sorted by.
         page_keys: Keys of one page.
         overlap: So many of them were on the page before too.
@@ -134,6 +158,7 @@ class ScriptedS3(ThreadingHTTPServer):
         listed_by: Callable[[str], str] = str,
         page_keys: int = 1000,
         overlap: int = 0,
+        checksums: str = "ignored",
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
@@ -145,6 +170,7 @@ class ScriptedS3(ThreadingHTTPServer):
         self.page_keys = page_keys
         self.overlap = overlap
         self.unlisted: set[str] = set()
+        self.checksums = checksums
         self._faults = faults
         self._share = share
         self._random = random.Random(seed)

@@ -14,6 +14,8 @@ import anyio
 import pytest
 
 from snapdir.errors import HashMismatchError, InFluxError, StoreMissing, StoreRefused
+from snapdir.hashing.crc32c import crc32c
+from snapdir.hashing.tree import digest_of
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.stores import file_failures, file_writing
 from snapdir.stores.base import FileRange
@@ -188,12 +190,42 @@ async def test_verified_copies_are_read_again(
     assert files(root) == []
 
 
-async def test_a_wrong_checksum_is_noticed_by_verified_copies(root: Path) -> None:
-    store = FileStore(root, StoreSettings(fsync=False, verify_copies=True))
-    with opened(root.parent / "source", b"123456789") as fd, pytest.raises(HashMismatchError):
-        await store.write(OBJECT, FileRange(fd, 0, 9, crc32c=1))
-    await store.write(OBJECT, b"123456789")
-    assert files(root) == [OBJECT]
+@pytest.mark.parametrize("verified", [True, False])
+async def test_a_damaged_copy_of_a_file_that_was_hashed_is_noticed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verified: bool
+) -> None:
+    """That it is the copy is said: the file still is what was hashed."""
+    store = FileStore(root, StoreSettings(fsync=False, verify_copies=verified))
+    real = file_writing.copy_contents
+
+    def damaging(source_fd: int, target_fd: int, size: int, **options: object) -> None:
+        real(source_fd, target_fd, size, **options)  # type: ignore[arg-type]
+        os.pwrite(target_fd, b"!", 3)
+
+    monkeypatch.setattr(file_writing, "copy_contents", damaging)
+    with opened(tmp_path / "source", b"123456789") as fd, pytest.raises(HashMismatchError, match="partial"):
+        await store.write(OBJECT, FileRange(fd, 0, 9, digest=digest_of(b"123456789")))
+    assert files(root) == []
+
+
+@pytest.mark.parametrize("verified", [True, False])
+async def test_a_file_that_is_not_what_was_hashed_is_named(root: Path, verified: bool) -> None:
+    store = FileStore(root, StoreSettings(fsync=False, verify_copies=verified))
+    with opened(root.parent / "source", b"123456789") as fd:
+        for known in ({"crc32c": 1}, {"digest": "f" * 64}):
+            with pytest.raises(InFluxError, match="source"):
+                await store.write(OBJECT, FileRange(fd, 0, 9, **known))
+    assert files(root) == []
+
+
+async def test_a_part_of_a_file_that_is_not_what_was_hashed_is_named(store: FileStore, root: Path) -> None:
+    upload = await store.begin_upload(OBJECT, size=9, part_bytes=5)
+    with opened(root.parent / "source", b"123456789") as fd:
+        await upload.write_part(1, FileRange(fd, 0, 5, crc32c=crc32c(b"12345")))
+        with pytest.raises(InFluxError, match="source"):
+            await upload.write_part(2, FileRange(fd, 5, 4, crc32c=1))
+    await upload.abort()
+    assert files(root) == []
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])

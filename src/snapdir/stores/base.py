@@ -43,6 +43,10 @@ class FileRange(NamedTuple):
             publishes (a local one) calls it in between; others leave that to the caller.
         in_memory: No read of it waits for a disk, as far as is known (a tmpfs may be swapped out), which a tmpfs itself
             does not tell.
+        digest: BLAKE3 of exactly these bytes, where they are a whole object; None where it is not known. A writer
+            through a mapping changes a file without a trace in its times, so a store hashes what it has copied.
+        compare: Sum the bytes as they are read, and never send the last of them if that is not ``crc32c``: for a
+            service that does not do so itself.
     """
 
     fd: int
@@ -51,6 +55,8 @@ class FileRange(NamedTuple):
     crc32c: int | None = None
     check: Callable[[], None] | None = None
     in_memory: bool = False
+    digest: str | None = None
+    compare: bool = False
 
 
 Body = Buffer | FileRange

@@ -13,6 +13,8 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
+from snapdir.hashing.crc32c import crc32c
+from snapdir.hashing.tree import digest_of
 from snapdir.model.sizes import TIB
 from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
@@ -172,4 +174,6 @@ def _read_range(body: FileRange) -> bytes:
         data += block
     if body.check is not None:
         body.check()
+    if body.digest not in (None, digest_of(data)) or body.crc32c not in (None, crc32c(data)):
+        raise InFluxError(path_of_descriptor(body.fd))
     return data

@@ -54,7 +54,8 @@ class StoreSettings:
         fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
         notes_dir: Where what is learned of an endpoint is kept for later runs; None keeps nothing.
-        verify_copies: Hash a local copy again before it gets its final name (``SNAPDIR_VERIFY_COPIES``).
+        verify_copies: Read back everything before it gets its final name, not only copies of files that were hashed
+            (``SNAPDIR_VERIFY_COPIES``).
     """
 
     retry: RetryPolicy = DEFAULT_RETRY

@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 from anyio.lowlevel import checkpoint
 
-from snapdir.errors import StoreMissing
+from snapdir.errors import InFluxError, StoreMissing
 from snapdir.stores.base import FileRange, Store
 from snapdir.testing.back_doors import DATA, KEY, Collecting, cancelled_after, listed, open_file, raises
 from snapdir.testing.contract_reading import ReadingContract
@@ -85,6 +85,12 @@ class StoreContract(ReadingContract, UploadContract):
         with open_file(b"123456789") as fd:
             await store.write(KEY, FileRange(fd, 0, 9, crc32c=0xE3069283))
         assert self.get_behind(KEY) == b"123456789"
+
+    async def test_a_file_that_is_not_what_was_hashed_is_not_stored(self, store: Store) -> None:
+        for data in (DATA, DATA * 40):
+            with open_file(data) as fd, raises(InFluxError):
+                await store.write(KEY, FileRange(fd, 0, len(data), crc32c=1, digest="f" * 64))
+            assert self.get_behind(KEY) is None
 
     async def test_of_two_conditional_writers_one_writes(self, store: Store) -> None:
         if not store.capabilities.conditional_write:

@@ -7,8 +7,9 @@ from functools import partial
 
 import anyio
 
+from snapdir.errors import InFluxError
 from snapdir.stores.base import FileRange, Store
-from snapdir.testing.back_doors import KEY, BackDoors, cancelled_after, large_object, listed, open_file
+from snapdir.testing.back_doors import KEY, BackDoors, cancelled_after, large_object, listed, open_file, raises
 
 __all__ = ["UploadContract"]
 
@@ -49,6 +50,14 @@ class UploadContract(BackDoors):
         await upload.commit()
         assert self.get_behind(KEY) == data
         assert [info.key for info in await listed(store, "")] == [KEY]
+
+    async def test_a_part_that_is_not_what_was_hashed_is_not_taken(self, store: Store) -> None:
+        data, part_bytes = large_object(store)
+        upload = await store.begin_upload(KEY, size=len(data), part_bytes=part_bytes)
+        with open_file(data) as fd, raises(InFluxError):
+            await upload.write_part(1, FileRange(fd, 0, part_bytes, crc32c=1))
+        await upload.abort()
+        assert self.get_behind(KEY) is None
 
     async def test_an_aborted_upload_leaves_nothing(self, store: Store) -> None:
         data, part_bytes = large_object(store)

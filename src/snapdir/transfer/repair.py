@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.disk.walk import Walk
-from snapdir.errors import SnapdirError, TransferFailed
+from snapdir.errors import InFluxError, SnapdirError, TransferFailed
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
 from snapdir.model.source import SourceFile
@@ -46,8 +46,9 @@ async def repair(
     wanted = {one.digest for one, _ in damage}
     files = await anyio.to_thread.run_sync(_find_files, directory, wanted)
     uploader = Uploader(source, limits, counters, Presence(source), recheck=True)
-    for file in files.values():
-        await uploader.push_large(file, set())
+    for digest, file in files.items():
+        if (await uploader.push_large(file, set())).checksum != digest:
+            raise InFluxError(file.file)
     unmended = [error for one, error in damage if one.digest not in files]
     if unmended:
         raise TransferFailed(f"no file of {os.fspath(directory)} can mend all of {snapshot_id}", unmended)

@@ -250,7 +250,8 @@ class _FileBody:
     def range_of(self, part: Part) -> FileRange:
         crcs = self.hashed.part_crc32c
         crc = crcs[part.number - 1] if crcs else None
-        return FileRange(self._descriptor, part.offset, part.length, crc, self.check, self._in_memory)
+        digest = self.hashed.checksum if part.length == self.hashed.source.content_bytes else None
+        return FileRange(self._descriptor, part.offset, part.length, crc, self.check, self._in_memory, digest)
 
     def check(self) -> None:
         """Raise InFluxError if the file is no longer the one that was hashed."""

@@ -11,10 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import FileRange
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire_errors import BodyTruncated, BodyUnreadable, ConnectionLost, ProtocolViolation, WireError
+from snapdir.stores.s3.wire_errors import (
+    BodyChanged,
+    BodyTruncated,
+    BodyUnreadable,
+    ConnectionLost,
+    ProtocolViolation,
+    WireError,
+)
 from tests.stores.s3.scripted_server import Peer, Script, ScriptedServer, answer, client_tls, ok, serve, server_tls
 
 MIB = 1 << 20
@@ -144,6 +152,44 @@ async def test_a_file_that_is_too_short_is_an_error_and_closes(
 
 async def until_closed(peer: Peer) -> None:
     await peer.until_closed()
+
+
+@pytest.mark.parametrize("in_memory", [False, True], ids=["", "in memory"])
+@pytest.mark.parametrize("length", [0, 100, 64 << 10, 10 * MIB])
+async def test_a_range_that_is_compared_arrives_where_it_is_what_was_hashed(
+    tls: bool, content_file: tuple[int, bytes], length: int, in_memory: bool
+) -> None:
+    fd, content = content_file
+    sent = content[7 : 7 + length]
+    body = FileRange(fd, 7, length, crc32c(sent), in_memory=in_memory, compare=True)
+
+    async def script(peer: Peer) -> None:
+        await expect(peer, sent)
+        await expect(peer, sent)
+
+    async with talk(script, tls=tls) as (server, pool):
+        for _ in range(2):
+            assert (await pool.request(b"PUT", b"/key", body=body)).status == 200
+        await server.played()
+
+
+@pytest.mark.parametrize("length", [100, 64 << 10, 10 * MIB])
+async def test_a_range_that_is_not_what_was_hashed_is_never_complete(
+    tls: bool, content_file: tuple[int, bytes], length: int
+) -> None:
+    fd, content = content_file
+    received = []
+
+    async def script(peer: Peer) -> None:
+        received.append(await peer.until_closed())
+
+    body = FileRange(fd, 0, length, crc32c(content[:length]) ^ 1, compare=True)
+    async with talk(script, answer(ok()), tls=tls) as (server, pool):
+        with pytest.raises(BodyChanged):
+            await pool.request(b"PUT", b"/key", body=body)
+        await server.peers[0].ended.wait()
+        assert (await pool.request(b"GET", b"/")).status == 200
+    assert len(received[0].partition(b"\r\n\r\n")[2]) < length
 
 
 @pytest.mark.parametrize("length", [1000, 5 * MIB])

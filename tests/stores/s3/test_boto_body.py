@@ -11,6 +11,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from snapdir.errors import InFluxError
+from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import FileRange
 from snapdir.stores.s3 import boto_body
 from snapdir.stores.s3.boto_body import BLOCK_BYTES, BodyStream
@@ -76,6 +77,27 @@ async def test_the_end_waits_for_a_read_that_is_under_way(tmp_path: Path, monkey
         assert not ended.is_set()
         may_go_on.set()
     assert ended.is_set()
+
+
+async def test_the_last_block_of_a_file_that_is_not_what_was_hashed_is_kept_back(tmp_path: Path) -> None:
+    content = os.urandom(3 << 20)
+    (tmp_path / "weights").write_bytes(content)
+    fd = os.open(tmp_path / "weights", os.O_RDONLY)
+    sound = BodyStream(FileRange(fd, 0, len(content), crc32c(content), compare=True))
+    for _ in range(2):
+        assert b"".join(await blocks(sound)) == content
+    changed = BodyStream(FileRange(fd, 0, len(content), crc32c(content) ^ 1, compare=True))
+    sent = []
+
+    async def send() -> None:
+        async for block in changed:
+            sent.append(block)
+
+    with pytest.raises(InFluxError, match="weights"):
+        await send()
+    assert len(b"".join(sent)) < len(content)
+    assert "weights" in str(changed.failure)
+    os.close(fd)
 
 
 async def test_why_it_cannot_be_read_is_kept(tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ from contextlib import suppress
 from os import posix_fadvise, sendfile  # by name: a check for blocking calls need not look; see _in_page_cache
 from typing import Protocol
 
+from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import Body, FileRange, body_length
 
 __all__ = [
     "BodyOwner",
+    "ContentChanged",
     "Sender",
     "SocketSender",
     "TransportSender",
@@ -47,8 +49,8 @@ class BodyOwner(Protocol):
     def body_settled(self) -> None:
         """All bytes have left, or the thread that was sending has returned."""
 
-    def body_failed(self, error: OSError | UnexpectedEnd) -> None:
-        """The file cannot be read, or is too short."""
+    def body_failed(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
+        """The file cannot be read, is too short, or is not the one that was hashed."""
 
     def body_refused(self, error: OSError) -> None:
         """The peer takes no more; whatever it has answered can still be read."""
@@ -58,10 +60,19 @@ class UnexpectedEnd(Exception):
     """The file ended before its range did."""
 
 
+class ContentChanged(Exception):
+    """The range does not hold the bytes that were hashed; the last of it was not sent."""
+
+
 def read_small(body: FileRange) -> bytes | None:
-    """The bytes of a small range if they are at hand in memory, else None. Never waits for a disk."""
+    """The bytes of a small range if they are at hand in memory, and the right ones; else None: a sender sees why.
+
+    Never waits for a disk.
+    """
     block = bytearray(body.length)
-    return bytes(block) if _read_nowait(body, body.offset, block) else None
+    if not _read_nowait(body, body.offset, block) or (body.compare and crc32c(block) != body.crc32c):
+        return None
+    return bytes(block)
 
 
 class Sender:
@@ -101,7 +112,7 @@ class Sender:
         if owner is not None:
             owner.body_settled()
 
-    def _fail(self, error: OSError | UnexpectedEnd) -> None:
+    def _fail(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
         owner = self._owner
         self.stop()
         if owner is not None:
@@ -222,7 +233,11 @@ class SocketSender(Sender):
 
 
 class TransportSender(Sender):
-    """Sends a head and a body through a TLS transport, in blocks, as fast as its buffer empties."""
+    """Sends a head and a body through a transport, in blocks, as fast as its buffer empties.
+
+    For TLS, and for a file that has to be compared with what was hashed: then the blocks that are summed are the ones
+    that leave, which no sendfile can promise.
+    """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, owner: BodyOwner, body: Body, transport: asyncio.Transport
@@ -232,6 +247,7 @@ class TransportSender(Sender):
         self._paused = False
         self._scheduled = False
         self._reading = False  # a thread reads the next block
+        self._crc = 0
 
     def start(self, head: bytes = b"") -> None:
         """Begin with ``head``; the rest follows as the transport takes it."""
@@ -295,11 +311,20 @@ class TransportSender(Sender):
     def _write(self, block: bytes | memoryview) -> None:
         if not block and not self.done:
             self._fail(UnexpectedEnd())
+        elif not self._is_as_hashed(block):
+            self._fail(ContentChanged())
         elif self._transport is not None:
             self._transport.write(block)
             self._moved(len(block))
             if self.done:
                 self._finish()
+
+    def _is_as_hashed(self, block: bytes | memoryview) -> bool:
+        """Whether ``block`` may leave: the last one only if all of the range has the sum that it should."""
+        if self._file is None or not self._file.compare:
+            return True
+        self._crc = crc32c(block, self._crc)
+        return self.sent + len(block) < self.length or self._crc == self._file.crc32c
 
 
 def _read_nowait(file: FileRange, offset: int, block: bytearray) -> bool:

@@ -10,6 +10,7 @@ import anyio
 
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import InFluxError, SnapdirError, local_error
+from snapdir.hashing.crc32c import crc32c
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange, body_length
 
@@ -42,6 +43,7 @@ class BodyStream:
         self._source = body if isinstance(body, FileRange) else memoryview(body).cast("B")
         self._moved = moved
         self._position = 0
+        self._crc = 0
         self._block_bytes = BLOCK_BYTES[0]
         self._asked_at = 0.0
         self._ended = False
@@ -57,6 +59,7 @@ class BodyStream:
     def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._length}[whence]
         self._position = base + position
+        self._crc = 0
         return self._position
 
     def read(self, length: int = -1) -> bytes:
@@ -67,7 +70,7 @@ class BodyStream:
         return block
 
     def __aiter__(self) -> BodyStream:
-        self._position = 0
+        self.seek(0)
         return self
 
     async def __anext__(self) -> bytes:
@@ -116,4 +119,13 @@ class BodyStream:
         if length and not block:
             self.failure = InFluxError(path_of_descriptor(fd), "shrank")
             raise self.failure
+        if self._source.compare:
+            self._compare(self._source, block)
         return block
+
+    def _compare(self, source: FileRange, block: bytes) -> None:
+        """Keep the last block back unless all of the range, read from its start, has the sum that it should."""
+        self._crc = crc32c(block, self._crc)
+        if self._position + len(block) >= self._length and self._crc != source.crc32c:
+            self.failure = InFluxError(path_of_descriptor(source.fd))
+            raise self.failure

@@ -9,7 +9,7 @@ import anyio
 
 from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRefused, TransientStoreError
 from snapdir.stores.base import Body, body_length
-from snapdir.stores.s3.checksums import Checksums
+from snapdir.stores.s3.checksums import Checksums, compared
 from snapdir.stores.s3.transport import Transport, UploadedPart
 
 __all__ = ["S3Upload"]
@@ -61,7 +61,8 @@ class S3Upload:
         async def put(crc: int | None) -> str:
             nonlocal sent_crc
             sent_crc = crc
-            return await self._transport.put_part(self._key, self._upload_id, number, body, crc32c=crc)
+            sent = compared(body, by_service=crc is not None and self._transport.compares)
+            return await self._transport.put_part(self._key, self._upload_id, number, sent, crc32c=crc)
 
         if self._checksums is None:
             etag = await put(None)

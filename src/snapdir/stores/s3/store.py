@@ -12,7 +12,7 @@ from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.checksums import Checksums
+from snapdir.stores.s3.checksums import Checksums, compared
 from snapdir.stores.s3.choice import choose_transport
 from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.listing import ListingProgress, is_long_and_sorted
@@ -33,9 +33,10 @@ class S3Store:
     """Bytes at keys of a bucket, under a prefix.
 
     S3 writes an object whole or not at all. Every body goes with its CRC32C where that is known, so that a service
-    which checks it takes no other bytes than those that were hashed; one that refuses the header is not offered it
-    again. Uploads that were neither committed nor aborted are aborted by ``aclose``: their parts would be stored, and
-    paid for, out of sight.
+    which checks it takes no other bytes than those that were hashed. One that refuses the header is not offered it
+    again; there, and until an answer has shown that the service checks it, a file is summed as it leaves. Uploads that
+    were neither committed nor aborted are aborted by ``aclose``: their parts would be stored, and paid for, out of
+    sight.
 
     ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
     """
@@ -141,7 +142,9 @@ class S3Store:
         crc = await self._checksums.of(body)
 
         async def put(sent_crc: int | None) -> bool:
-            return await self._transport.put(key, body, crc32c=sent_crc, if_absent=conditional)
+            by_service = sent_crc is not None and self._transport.compares
+            sent = compared(body, by_service=by_service)
+            return await self._transport.put(key, sent, crc32c=sent_crc, if_absent=conditional)
 
         return await self._checksums.send(body, crc, put)
 

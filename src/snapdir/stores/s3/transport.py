@@ -37,9 +37,11 @@ class Transport(Protocol):
 
     Attributes:
         encrypted: See ``Capabilities``.
+        compares: An answer has shown that the service sums the bodies that come with a CRC32C.
     """
 
     encrypted: bool
+    compares: bool
 
     async def head(self, key: str) -> ObjectInfo: ...
 

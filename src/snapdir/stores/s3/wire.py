@@ -22,6 +22,7 @@ from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.block_passing import BlockPassing
 from snapdir.stores.s3.bodies import (
+    ContentChanged,
     SocketSender,
     TransportSender,
     UnexpectedEnd,
@@ -34,6 +35,7 @@ from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.tls import TLSObject
 from snapdir.stores.s3.wire_errors import (
+    BodyChanged,
     BodyTruncated,
     BodyUnreadable,
     ConnectionLost,
@@ -143,7 +145,8 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.start(head)
 
     def _make_sender(self, transport: asyncio.Transport, body: Body) -> SocketSender | TransportSender:
-        kind = SocketSender if self._tls is None else TransportSender
+        is_compared = isinstance(body, FileRange) and body.compare
+        kind = SocketSender if self._tls is None and not is_compared else TransportSender
         return kind(self._loop, self, body, transport)
 
     def _send_held_body(self) -> None:
@@ -169,8 +172,11 @@ class Connection(asyncio.BufferedProtocol):
             response, self._deferred = self._deferred, None
             self._complete(response)
 
-    def body_failed(self, error: OSError | UnexpectedEnd) -> None:
+    def body_failed(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
         sent, received = self._progress()
+        if isinstance(error, ContentChanged):
+            self._fail(BodyChanged(self._host, self._port, bytes_sent=sent, bytes_received=received))
+            return
         if isinstance(error, UnexpectedEnd):
             promised = self._sender.length if self._sender else 0
             self._fail(BodyTruncated(self._host, self._port, promised, bytes_sent=sent, bytes_received=received))

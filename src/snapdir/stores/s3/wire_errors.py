@@ -11,6 +11,7 @@
     ├── StallTimeout          bytes stopped moving, in either direction (seconds)
     ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
     ├── BodyTruncated         a file ended before the length its request promised (promised)
+    ├── BodyChanged           a file does not hold the bytes that were hashed; the last of them were not sent
     ├── BodyUnreadable        a file could not be read while it was sent; the OSError is the cause
     └── PoolClosed            the pool was closed before the response came
 """
@@ -18,6 +19,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BodyChanged",
     "BodyTruncated",
     "BodyUnreadable",
     "ConnectFailed",
@@ -154,6 +156,13 @@ class BodyTruncated(WireError):
 
     def _what(self) -> str:
         return f"the file to send holds {self.bytes_sent} of the {self.promised} bytes it should"
+
+
+class BodyChanged(WireError):
+    """A file does not hold the bytes that were hashed. The server has not got the last of them."""
+
+    def _what(self) -> str:
+        return "the file to send is not the one that was hashed"
 
 
 class BodyUnreadable(_Explained):

@@ -9,6 +9,7 @@ from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, Local
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.wire_errors import (
+    BodyChanged,
     BodyTruncated,
     BodyUnreadable,
     ConnectFailed,
@@ -32,6 +33,8 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
     """Our error for a request that was not carried there and back."""
     if isinstance(body, FileRange) and isinstance(error, BodyTruncated):
         return InFluxError(path_of_descriptor(body.fd), "shrank")
+    if isinstance(body, FileRange) and isinstance(error, BodyChanged):
+        return InFluxError(path_of_descriptor(body.fd))
     if isinstance(body, FileRange) and isinstance(error, BodyUnreadable):
         return LocalError(path_of_descriptor(body.fd), str(error.__cause__ or error))
     if isinstance(error, TLSFailed):

@@ -8,7 +8,7 @@ from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreR
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
-from snapdir.stores.s3.checksums import encoded
+from snapdir.stores.s3.checksums import encoded, is_confirmed
 from snapdir.stores.s3.failures import Asked, refusal_error
 from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
@@ -25,6 +25,7 @@ MAX_KEYS = 1000
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``get`` without a length."""
 S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
+CHECKSUM = b"x-amz-checksum-crc32c"
 _SUCCESS = (200, 204, 206)
 _NO_HEADERS: Mapping[bytes, bytes] = {}
 
@@ -35,6 +36,7 @@ class WireTransport:
     def __init__(self, session: WireSession) -> None:
         self._session = session
         self.encrypted = session.target.address[0] == "https"
+        self.compares = False
 
     @property
     def _target(self) -> S3Target:
@@ -90,6 +92,7 @@ class WireTransport:
         response = await self._send(asked, b"PUT", headers=headers, body=body, accepted=(*_SUCCESS, 412))
         if response.status == 412 and not if_absent:
             raise _refused(response, asked)
+        self._note_checksum(asked, crc32c, response)
         return response.status != 412
 
     async def copy(self, key: str, source: str) -> None:
@@ -125,6 +128,7 @@ class WireTransport:
         etag = response.header(b"etag")
         if not etag:
             raise InvalidResponse(f"{asked}: the answer to part {number} has no ETag", key=key)
+        self._note_checksum(asked, crc32c, response)
         return etag.decode("latin-1")
 
     async def copy_part(
@@ -162,6 +166,11 @@ class WireTransport:
 
     async def aclose(self) -> None:
         await self._session.aclose()
+
+    def _note_checksum(self, asked: Asked, crc32c: int | None, response: Response) -> None:
+        header = response.header(CHECKSUM)
+        if is_confirmed(asked, crc32c, None if header is None else header.decode("latin-1")):
+            self.compares = True
 
     async def _get(
         self,
@@ -297,7 +306,7 @@ def _copy_source(source: str) -> Mapping[bytes, bytes]:
 
 
 def _checksum(crc32c: int | None) -> Mapping[bytes, bytes]:
-    return _NO_HEADERS if crc32c is None else {b"x-amz-checksum-crc32c": encoded(crc32c).encode()}
+    return _NO_HEADERS if crc32c is None else {CHECKSUM: encoded(crc32c).encode()}
 
 
 def _http_seconds(header: bytes | None) -> float | None:
