@@ -66,6 +66,7 @@ class Config:
         walk_jobs: int | None = None,
         memory: int | str | None = None,
         part_size: int | str | None = None,
+        max_manifest_size: int | str | None = None,
         limit_rate: int | str | None = None,
         max_requests: float | None = None,
         max_retries: int | None = None,
@@ -89,7 +90,7 @@ class Config:
             adaptive: Let them grow and shrink, and take this share, above 0 and at most 1, of what the store can give.
             max_jobs: Requests in flight at most where they grow and shrink.
             walk_jobs: Threads that hash; 0 is one a CPU, up to 16.
-            memory, part_size: Bytes, or text as ``256MiB``.
+            memory, part_size, max_manifest_size: Bytes, or text as ``256MiB``.
             limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
             max_requests: Requests a second; 0 is no limit.
             max_retries: Attempts in all; where it is not given, 5, and 7 for a request that is throttled.
@@ -128,6 +129,9 @@ class Config:
             hash_threads=walk_jobs,
             memory_bytes=None if memory is None else parse_size(str(memory), option="memory"),
             part_bytes=None if part_size is None else parse_size(str(part_size), option="part_size"),
+            max_manifest_bytes=(
+                None if max_manifest_size is None else parse_size(str(max_manifest_size), option="max_manifest_size")
+            ),
         )
         _require_room(limits)
         changed = replace(self, stores=stores, limits=limits)

@@ -27,7 +27,7 @@ def shown(*args: str) -> dict[str, str]:
 def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SNAPDIR_CACHE_DIR")  # DEF-01, DEF-02, DEF-03
     found = shown()
-    assert list(found) == [*KNOBS, "memory", "part-size", "shared-catalog", "stall-timeout"]
+    assert list(found) == [*KNOBS, "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size"]
     cpus = min(len(os.sched_getaffinity(0)), 16)
     cache = tmp_path / "xdg" / "snapdir"
     assert found == {
@@ -53,6 +53,7 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "part-size": "8MiB source=default",
         "shared-catalog": "enabled source=default",
         "stall-timeout": "20 source=default",
+        "max-manifest-size": "4GiB source=default",
     }
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
-from snapdir.errors import CorruptManifest, CorruptObject, InvalidManifest, ManifestNotFound, ObjectNotFound
+from snapdir.errors import (
+    CorruptManifest,
+    CorruptObject,
+    InvalidManifest,
+    ManifestNotFound,
+    ManifestTooLarge,
+    ObjectNotFound,
+)
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
-from snapdir.repository.repository import INLINE_HASH_BYTES, READ_ATTEMPTS, Repository
+from snapdir.repository import repository as module
+from snapdir.repository.repository import INLINE_HASH_BYTES, MANIFEST_BLOCK_BYTES, READ_ATTEMPTS, Repository
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.file import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.testing.faults import FaultyStore
 
@@ -170,3 +182,47 @@ def test_messages_name_an_object_by_its_store_and_key() -> None:
     assert repository.local_object(DIGEST) is None
     assert f"{DIGEST} (for ./x) in {repository.url}" in str(repository.lacks(DIGEST, "./x"))
     assert "for" not in str(repository.lacks(DIGEST)).partition(DIGEST)[2]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, len(MANIFEST.stored) - 1, len(MANIFEST.stored)])
+async def test_a_long_manifest_is_read_in_blocks(
+    objects: dict[str, bytes], block_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MANIFEST_BLOCK_BYTES", block_bytes)
+    store = FaultyStore(MemoryStore(objects))
+    assert await Repository(store).read_manifest(ID) == MANIFEST
+    assert reads(store) == -(-len(MANIFEST.stored) // block_bytes)
+
+
+@pytest.mark.parametrize("block_bytes", [10, MANIFEST_BLOCK_BYTES])
+async def test_a_manifest_that_is_longer_than_allowed_is_read_no_further(
+    objects: dict[str, bytes], block_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MANIFEST_BLOCK_BYTES", block_bytes)
+    length = len(MANIFEST.stored)
+    store = FaultyStore(MemoryStore(objects))
+    assert await Repository(store, max_manifest_bytes=length).read_manifest(ID) == MANIFEST
+    store.calls.clear()
+    with pytest.raises(ManifestTooLarge, match="--max-manifest-size") as raised:
+        await Repository(store, max_manifest_bytes=length - 1).read_manifest(ID)
+    assert raised.value.size == length
+    assert reads(store) == 1, "asking again would not help"
+
+
+async def test_a_manifest_that_is_longer_than_allowed_is_not_written() -> None:
+    store = MemoryStore()
+    with pytest.raises(ManifestTooLarge):
+        await Repository(store, max_manifest_bytes=len(MANIFEST.stored) - 1).write_manifest(MANIFEST, ID)
+    assert not store.objects
+
+
+async def test_a_vast_manifest_of_nothing_is_refused(tmp_path: Path) -> None:
+    def make() -> None:
+        file = tmp_path / manifest_key(ID)
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.truncate(file, 2**43)
+
+    await anyio.to_thread.run_sync(make)
+    with pytest.raises(ManifestTooLarge):
+        await Repository(FileStore(tmp_path), max_manifest_bytes=2**32).read_manifest(ID)

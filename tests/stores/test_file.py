@@ -6,20 +6,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
-from snapdir.errors import HashMismatchError, InFluxError, StoreMissing, StoreRefused
+from snapdir.errors import HashMismatchError, InFluxError, NoSpace, StoreMissing, StoreRefused
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.stores import file_failures, file_writing
 from snapdir.stores.base import FileRange
 from snapdir.stores.file import FileStore
+from snapdir.stores.file_upload import FileUpload
+from snapdir.stores.file_writing import FileWriter
 from snapdir.stores.settings import StoreSettings
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
@@ -357,3 +361,23 @@ def test_a_batch_names_a_store_that_is_no_directory(tmp_path: Path) -> None:
     (tmp_path / "store").touch()
     with pytest.raises(StoreMissing, match="not a directory"):
         FileStore(tmp_path / "store").batch_writer().put(".objects/a", b"content", replace=False)
+
+
+async def test_an_upload_takes_no_memory_for_parts_that_have_not_come(tmp_path: Path) -> None:
+    vast = 2**53
+    writer = FileWriter(str(tmp_path), StoreSettings())
+    tracemalloc.start()
+    try:
+        upload = FileUpload(writer, str(tmp_path), str(tmp_path / "none"), key="k", size=vast, part_bytes=1 << 20)
+        with pytest.raises(StoreRefused, match="part 1 is missing"):
+            await upload.commit()
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+async def test_an_upload_that_the_filesystem_could_never_hold_is_no_space(tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "store")
+    with pytest.raises(NoSpace):
+        await store.begin_upload("k", size=2**55, part_bytes=1 << 20)
+    assert not await anyio.to_thread.run_sync(lambda: [path for path in tmp_path.rglob("*") if path.is_file()])

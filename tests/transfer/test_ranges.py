@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import anyio
 import pytest
 from blake3 import blake3
 
-from snapdir.errors import StoreRefused
+from snapdir.errors import StoreRefused, ungrouped
 from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
+from snapdir.model.sizes import MIB, TIB
 from snapdir.repository.repository import Repository
+from snapdir.stores.base import Capabilities, ObjectInfo
 from snapdir.stores.file import FileStore
 from snapdir.transfer import ranges
 from snapdir.transfer.check import find_damage
@@ -50,7 +53,7 @@ async def write_pack(source: Repository, folder: Path) -> None:
 
 
 async def read_through_spool(source: Repository, folder: Path) -> None:
-    await ObjectReader(source, LIMITS, spool=folder / "spool").verified(OBJECT)
+    (await ObjectReader(source, LIMITS, spool=folder / "spool").verified(OBJECT)).close()
 
 
 async def check(source: Repository, folder: Path) -> None:
@@ -151,3 +154,54 @@ async def unwrapped(work: Awaitable[object]) -> None:
         while isinstance(leaf, BaseExceptionGroup):
             (leaf,) = leaf.exceptions
         raise leaf from None
+
+
+def cut_objects(count: int) -> tuple[RecordingStore, list[Wanted]]:
+    """Large objects that end early, and a sound one behind them."""
+    store = RecordingStore()
+    wanted = []
+    for number in range(count + 1):
+        content = bytes([number]) * 50 * PART
+        one = Wanted(Digest(digest_of(content)), len(content), f"./{number}")
+        wanted.append(one)
+        store.objects[object_key(one.digest)] = content if number == count else content[: 3 * PART + 1]
+    return store, wanted
+
+
+async def test_each_object_that_ends_early_is_named_and_gives_its_memory_back() -> None:
+    store, wanted = cut_objects(6)
+    limits = Limits(large_bytes=PART, part_bytes=PART, memory_bytes=20 * PART)
+    found = await find_damage(wanted, Repository(store), limits=limits, counters=Counters())
+    assert [one for one, _ in found] == wanted[:-1]
+
+
+@pytest.mark.parametrize("verb", [copy_into_directory, write_pack, read_through_spool, check])
+async def test_a_size_that_is_wrong_in_the_manifest_is_asked_for(
+    verb: Callable[[Repository, Path], Awaitable[object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordingStore()
+    store.objects[object_key(OBJECT.digest)] = CONTENT
+    for size in (len(CONTENT) + 3 * PART, 2**45, 2**63, 2**64 - 1):
+        monkeypatch.setattr(OBJECT, "size", size)
+        tracemalloc.start()
+        try:
+            await verb(Repository(store), tmp_path)
+            assert tracemalloc.get_traced_memory()[1] < 32 * MIB
+        finally:
+            tracemalloc.stop()
+
+
+async def test_parts_that_no_memory_holds_are_refused_before_any_is_made() -> None:
+    vast = 40 * TIB
+    source, target = RecordingStore(), RecordingStore()
+    target.capabilities = Capabilities()
+    source.capabilities = Capabilities()
+
+    async def stat(key: str) -> ObjectInfo:
+        return ObjectInfo(key, vast)
+
+    source.stat = stat  # type: ignore[method-assign]
+    copier = ObjectCopier(Repository(source), Repository(target), Limits(), Counters())
+    with pytest.raises(StoreRefused, match="--memory"), ungrouped("copy"):
+        await copier.copy_all([Wanted(OBJECT.digest, vast, "./vast")])
+    assert not target.objects

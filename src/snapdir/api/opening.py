@@ -148,11 +148,16 @@ async def opened(store: str, config: Config, objects_store: str | None = None) -
     settings = replace(config.stores, notes_dir=config.cache_dir.expanduser())
     if objects_store is None:
         async with open_store(store, settings) as bytes_at_keys:
-            yield Repository(bytes_at_keys)
+            yield Repository(bytes_at_keys, max_manifest_bytes=config.limits.max_manifest_bytes)
         return
     refuse_external("a pool of objects", objects_store, store)
     async with open_store(store, settings) as manifests, open_store(objects_store, settings) as objects:
-        yield Repository(manifests, objects, flush_objects=_flush_of(objects, config))
+        yield Repository(
+            manifests,
+            objects,
+            flush_objects=_flush_of(objects, config),
+            max_manifest_bytes=config.limits.max_manifest_bytes,
+        )
 
 
 @asynccontextmanager

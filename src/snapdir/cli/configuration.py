@@ -33,6 +33,7 @@ OPTIONS = (
     "max_retries",
     "memory",
     "part_size",
+    "max_manifest_size",
     "retry_base_ms",
     "retry_max_ms",
     "stall_timeout",

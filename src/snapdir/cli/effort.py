@@ -59,6 +59,14 @@ def engine() -> list[Flag]:
             section="Transfer",
             help="Size of the parts a large object is sent and fetched in; default: 8MiB.",
         ),
+        Setting(
+            "--max-manifest-size",
+            metavar="<SIZE>",
+            parse=_memory,
+            variable="SNAPDIR_MAX_MANIFEST_SIZE",
+            section="Transfer",
+            help="Refuse a longer manifest, which takes 150 bytes a file; default: 4GiB.",
+        ),
     ]
 
 

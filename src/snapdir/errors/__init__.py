@@ -30,6 +30,7 @@
         ├── ManifestNotFound          no snapshot with this id
         │   └── UnknownId             no snapshot whose id starts like this
         ├── InvalidManifest           stored text that does not parse
+        │   └── ManifestTooLarge      longer than it may be
         ├── StoreMissing              the directory or bucket does not exist
         ├── StoreProgramFailed        a program that is a store cannot be run, or failed
         ├── AccessDenied              credentials are missing, wrong or not allowed
@@ -79,6 +80,7 @@ from snapdir.errors.store import (
     InvalidManifest,
     InvalidResponse,
     ManifestNotFound,
+    ManifestTooLarge,
     ObjectNotFound,
     StoreError,
     StoreMissing,
@@ -110,6 +112,7 @@ __all__ = [
     "InvalidStore",
     "LocalError",
     "ManifestNotFound",
+    "ManifestTooLarge",
     "NoSpace",
     "NotCheckedOut",
     "NothingSelected",

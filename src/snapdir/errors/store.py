@@ -13,6 +13,7 @@ __all__ = [
     "InvalidManifest",
     "InvalidResponse",
     "ManifestNotFound",
+    "ManifestTooLarge",
     "ObjectNotFound",
     "StoreError",
     "StoreMissing",
@@ -87,6 +88,14 @@ class InvalidManifest(StoreError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"failed to parse manifest: {reason}")
         self.reason = reason
+
+
+class ManifestTooLarge(InvalidManifest):
+    """A manifest, named ``where``, of ``size`` bytes, more than ``allowed``."""
+
+    def __init__(self, where: str, size: int, allowed: int) -> None:
+        super().__init__(f"{where} has {size} bytes; --max-manifest-size allows {allowed}")
+        self.where, self.size, self.allowed = where, size, allowed
 
 
 class StoreMissing(StoreError):

@@ -13,6 +13,7 @@ from snapdir.errors import (
     CorruptObject,
     InvalidManifest,
     ManifestNotFound,
+    ManifestTooLarge,
     ObjectNotFound,
     StoreMissing,
 )
@@ -20,11 +21,14 @@ from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
 from snapdir.model.manifest import Manifest
-from snapdir.model.sizes import KIB
+from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 
 __all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Published", "Repository", "verified_manifest"]
+
+MANIFEST_BLOCK_BYTES = 64 * MIB
+"""Asked for at once: all of a manifest of 400,000 files. Of a longer one the store says first how long it is."""
 
 INLINE_HASH_BYTES = 128 * KIB
 """Hashed on the loop: 128 KiB take BLAKE3 about 18 µs, a hop to a thread and back 113-129 µs."""
@@ -56,14 +60,21 @@ class Repository:
         objects: A pool that several repositories may share.
         flush_objects: Makes what the pool was given durable, before a manifest names it. Blocking. (A store that holds
             both does that itself.)
+        max_manifest_bytes: A longer manifest is neither read nor written; None for any length.
     """
 
     def __init__(
-        self, store: Store, objects: Store | None = None, *, flush_objects: Callable[[], None] | None = None
+        self,
+        store: Store,
+        objects: Store | None = None,
+        *,
+        flush_objects: Callable[[], None] | None = None,
+        max_manifest_bytes: int | None = None,
     ) -> None:
         self.store = store
         self.objects = objects or store
         self._flush_objects = flush_objects
+        self._max_manifest_bytes = max_manifest_bytes
 
     @property
     def url(self) -> str:
@@ -79,7 +90,7 @@ class Repository:
 
         Raises:
             ManifestNotFound: this store has no such snapshot.
-            InvalidManifest: READ_ATTEMPTS reads gave a text that does not parse.
+            InvalidManifest: READ_ATTEMPTS reads gave a text that does not parse, or it is longer than allowed.
             CorruptManifest: READ_ATTEMPTS reads gave a text that hashes to another id.
         """
         key = manifest_key(snapshot_id_)
@@ -87,15 +98,37 @@ class Repository:
         attempts = 1
         while True:
             try:
-                stored = await self.store.read(key)
+                stored = await self._read_text(key)
                 return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id_, where)
             except ObjectNotFound as error:
                 raise ManifestNotFound(snapshot_id_, self.url) from error
+            except ManifestTooLarge:
+                raise
             except (CorruptManifest, InvalidManifest) as error:
                 if attempts == READ_ATTEMPTS:
                     error.add_note(f"read from {where}: {DAMAGED}")
                     raise
             attempts += 1
+
+    async def _read_text(self, key: str) -> bytes:
+        """What is stored at a manifest's key, in blocks: memory grows with what has come."""
+        text = await self.store.read(key, length=MANIFEST_BLOCK_BYTES)
+        if len(text) < MANIFEST_BLOCK_BYTES:
+            self._require_allowed(key, len(text))
+            return text
+        size = (await self.store.stat(key)).size
+        self._require_allowed(key, size)
+        collected = bytearray(text)
+        while rest := min(MANIFEST_BLOCK_BYTES, size - len(collected)):
+            block = await self.store.read(key, start=len(collected), length=rest)
+            if not block:
+                break  # it was replaced by a shorter one: its hash will tell
+            collected += block
+        return bytes(collected)
+
+    def _require_allowed(self, key: str, size: int) -> None:
+        if self._max_manifest_bytes is not None and size > self._max_manifest_bytes:
+            raise ManifestTooLarge(f"{self.url}/{key}", size, self._max_manifest_bytes)
 
     async def has_manifest(self, snapshot_id_: Digest, *, stored_bytes: int) -> bool:
         """Whether the snapshot is published with a text of ``stored_bytes``; a torn one does not count. One request."""
@@ -110,8 +143,12 @@ class Repository:
 
         Args:
             replace: Write over a manifest of this id, whatever it holds.
+
+        Raises:
+            InvalidManifest: it is longer than allowed.
         """
         stored = manifest.stored
+        self._require_allowed(manifest_key(identifier), len(stored))
         if replace or not await self.has_manifest(identifier, stored_bytes=len(stored)):
             if self._flush_objects is not None:
                 await anyio.to_thread.run_sync(self._flush_objects)

@@ -28,7 +28,8 @@ class FileUpload(NoServerCopy):
         self._key = key
         self._size = size
         self._part_bytes = part_bytes
-        self._missing = set(range(1, -(-size // part_bytes) + 1))
+        self._count = -(-size // part_bytes)
+        self._written: set[int] = set()
 
     async def write_part(self, number: int, body: Body) -> None:
         offset = (number - 1) * self._part_bytes
@@ -36,11 +37,12 @@ class FileUpload(NoServerCopy):
         if number < 1 or expected <= 0 or body_length(body) != expected:
             raise self._refused(f"part {number} of {body_length(body)} bytes does not fit")
         await in_thread(self._root, self._key, lambda: self._fill(body, offset), writing=True)
-        self._missing.discard(number)
+        self._written.add(number)
 
     async def commit(self) -> None:
-        if self._missing:
-            raise self._refused(f"part {min(self._missing)} is missing")
+        missing = next((number for number in range(1, self._count + 1) if number not in self._written), None)
+        if missing is not None:
+            raise self._refused(f"part {missing} is missing")
         await in_thread(self._root, self._key, self._publish, writing=True)
 
     async def abort(self) -> None:

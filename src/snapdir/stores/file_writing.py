@@ -11,6 +11,7 @@ from snapdir.disk.claims import open_locked
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.disk.durable import sync_directory, sync_filesystem
+from snapdir.disk.room import require_room
 from snapdir.errors import HashMismatchError, InFluxError
 from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
 from snapdir.stores.base import Body, FileRange
@@ -82,6 +83,7 @@ class FileWriter:
         """
         temporary, fd = self.create(0o666)
         try:
+            require_room(fd, size)
             os.ftruncate(fd, size)
         except BaseException:
             remove(temporary)

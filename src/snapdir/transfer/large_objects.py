@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, LocalError, SnapdirError, local_errors
+from snapdir.disk.room import require_room
+from snapdir.errors import CorruptObject, LocalError, NoSpace, SnapdirError, local_errors
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
@@ -156,7 +157,9 @@ class LargeObjects:
         while True:
             started = [assembly for assembly in self._open if assembly.has_missing]
             if self._waiting and all(assembly.streams for assembly in started):
-                return await self._begin(self._waiting.popleft())
+                if begun := await self._begin(self._waiting.popleft()):
+                    return begun
+                continue
             if started:
                 return min(started, key=lambda assembly: assembly.streams)
             if not self._opening:
@@ -164,10 +167,17 @@ class LargeObjects:
                 return None
             await self._opened.wait()
 
-    async def _begin(self, one: Wanted) -> Assembly:
+    async def _begin(self, one: Wanted) -> Assembly | None:
+        """Make ready for an object; None for one whose size is not what was said, and could not be."""
         self._opening += 1
         try:
             assembly = await anyio.to_thread.run_sync(self._open_assembly, one)
+        except NoSpace:
+            actual = await self._source.object_size(one.digest)
+            if actual == one.size:
+                raise
+            self._damaged.append(Damaged(one, f"an object of {actual} bytes"))
+            return None
         finally:
             self._opening -= 1
             self._opened.set()
@@ -182,6 +192,7 @@ class LargeObjects:
         descriptor = self._landing.open_temporary(one)
         try:
             with local_errors(self._landing.temporaries):
+                require_room(descriptor, size)
                 return Assembly(one, size, descriptor, part_bytes)
         except BaseException:
             os.close(descriptor)

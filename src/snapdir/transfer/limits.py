@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from snapdir.model.sizes import MIB
+from snapdir.model.sizes import GIB, MIB
 
 __all__ = ["MAX_HASH_THREADS", "Limits", "usable_cpus"]
 
@@ -28,6 +28,8 @@ class Limits:
         memory_bytes: All body bytes held at once; the process needs 35 MiB and up to 2 KiB a file besides.
         part_bytes: Size of a part up and of a range down; grown only where an object would need too many parts.
         large_bytes: Objects above this go in parts and ranges.
+        max_manifest_bytes: A longer manifest is neither read nor written. What comes of one is kept until it is whole,
+            so this bounds what a store that never ends can take.
         batch_files: Files that travel between stages together: a queue hop costs 5.6 µs, shared by 64 it is 0.09.
     """
 
@@ -37,6 +39,7 @@ class Limits:
     part_bytes: int = 8 * MIB
     large_bytes: int = 16 * MIB
     batch_files: int = 64
+    max_manifest_bytes: int = 4 * GIB
 
     @property
     def hashers(self) -> int:

@@ -11,7 +11,7 @@ from snapdir.stores.base import Upload
 from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
-from snapdir.transfer.parts import Part, part_size
+from snapdir.transfer.parts import Part, held_part_size
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.ranges import RangeReader, Sink
 from snapdir.transfer.server_copy import ServerCopy
@@ -138,7 +138,7 @@ class ObjectCopier:
 
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
-        part_bytes = part_size(size, self._limits.part_bytes, self._target.objects.capabilities)
+        part_bytes = held_part_size(size, self._limits, self._target.objects.capabilities)
         begun = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
         async with committed(begun) as upload:
             await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from snapdir.errors import StoreRefused
 from snapdir.model.sizes import MIB, format_size
 from snapdir.stores.base import Capabilities
+from snapdir.transfer.limits import Limits
 
-__all__ = ["Part", "part_size", "parts_of"]
+__all__ = ["Part", "held_part_size", "part_size", "parts_of"]
 
 
 class Part(NamedTuple):
@@ -36,6 +37,21 @@ def part_size(size: int, wanted_bytes: int, capabilities: Capabilities) -> int:
     if needed > wanted_bytes:
         wanted_bytes = -(-needed // MIB) * MIB
     return min(max(wanted_bytes, smallest), largest)
+
+
+def held_part_size(size: int, limits: Limits, capabilities: Capabilities) -> int:
+    """``part_size`` of what passes through memory on its way into a store.
+
+    Raises:
+        StoreRefused: the store cannot hold the object, or only in parts that are larger than the memory.
+    """
+    part_bytes = part_size(size, limits.part_bytes, capabilities)
+    if part_bytes > max(limits.memory_bytes, limits.part_bytes, capabilities.part_size_range[0]):
+        raise StoreRefused(
+            f"an object of {format_size(size)} goes into this store in parts of {format_size(part_bytes)},"
+            f" and --memory is {format_size(limits.memory_bytes)}"
+        )
+    return part_bytes
 
 
 def parts_of(size: int, part_bytes: int, *, start: int = 0) -> Iterator[Part]:

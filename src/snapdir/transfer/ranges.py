@@ -10,12 +10,12 @@ import anyio
 import anyio.to_thread
 from blake3 import blake3
 
-from snapdir.errors import CorruptObject
+from snapdir.errors import CorruptObject, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
-from snapdir.transfer.parts import Part, part_size, parts_of
+from snapdir.transfer.parts import Part, parts_of
 from snapdir.transfer.stages import Budget, Channel
 
 if TYPE_CHECKING:
@@ -39,11 +39,34 @@ itself: it is cancelled at its first wait behind the thread.
 
 @dataclass(slots=True)
 class _Range:
-    """A part on its way; its block is its share of the memory budget."""
+    """A part on its way; its block is its share of the memory budget. ``failure``: the object ends before it does."""
 
     part: Part
     block: bytearray
     arrived: anyio.Event = field(default_factory=anyio.Event)
+    failure: CorruptObject | None = None
+
+
+class _Held:
+    """What one object has of the memory budget; it gives the rest back when its block ends, however it does."""
+
+    def __init__(self, memory: Budget) -> None:
+        self._memory = memory
+        self._bytes = 0
+
+    async def acquire(self, length: int) -> None:
+        await self._memory.acquire(length)
+        self._bytes += length
+
+    def release(self, length: int) -> None:
+        self._bytes -= length
+        self._memory.release(length)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.release(self._bytes)
 
 
 class RangeReader:
@@ -70,14 +93,14 @@ class RangeReader:
         Damage on the way is fetched again from the start, ``attempts`` times in all (1 for a sink without a way back).
 
         Args:
-            part_bytes: Bytes of a part; 0 leaves it to the limits and the store.
+            part_bytes: Bytes of a part; 0 leaves it to the limits.
 
         Raises:
             CorruptObject: the bytes hash to something else every time.
         """
-        part_bytes = part_bytes or part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
         for _ in range(attempts):
-            actual = await self._read(digest, size, part_bytes, sink)
+            with ungrouped(f"read {digest}"):
+                actual = await self._read(digest, size, part_bytes or self._limits.part_bytes, sink)
             if actual == digest:
                 return
             self._counters.bytes_done -= size
@@ -87,26 +110,30 @@ class RangeReader:
         hasher = blake3()
 
         ranges = Channel[_Range](PARTS_AHEAD)
-        async with anyio.create_task_group() as group:
-            parts = parts_of(size, part_bytes)
-            group.start_soon(self._request_all, group, digest, parts, ranges)
-            async for one in ranges:
-                await one.arrived.wait()
-                with memoryview(one.block)[: one.part.length] as data:
-                    await anyio.to_thread.run_sync(hasher.update, data)
-                    await sink(one.part, data)
-                self._blocks.append(one.block)
-                self._memory.release(one.part.length)
-                self._counters.bytes_done += one.part.length
+        held = _Held(self._memory)
+        with held:
+            async with anyio.create_task_group() as group:
+                parts = parts_of(size, part_bytes)
+                group.start_soon(self._request_all, group, digest, parts, ranges, held)
+                async for one in ranges:
+                    await one.arrived.wait()
+                    if one.failure is not None:
+                        raise one.failure
+                    with memoryview(one.block)[: one.part.length] as data:
+                        await anyio.to_thread.run_sync(hasher.update, data)
+                        await sink(one.part, data)
+                    self._blocks.append(one.block)
+                    held.release(one.part.length)
+                    self._counters.bytes_done += one.part.length
         return hasher.hexdigest()
 
     async def _request_all(
-        self, group: TaskGroup, digest: Digest, parts: Iterator[Part], ranges: Channel[_Range]
+        self, group: TaskGroup, digest: Digest, parts: Iterator[Part], ranges: Channel[_Range], held: _Held
     ) -> None:
         """Start the requests in order, each when there is room for its bytes."""
         for part in parts:
             # In order, so that the part which is hashed next always has its share already.
-            await self._memory.acquire(part.length)
+            await held.acquire(part.length)
             one = _Range(part, self._block(part.length))
             group.start_soon(self._request, digest, one)
             await ranges.put(one)
@@ -122,6 +149,9 @@ class RangeReader:
 
     async def _request(self, digest: Digest, one: _Range) -> None:
         buffer = memoryview(one.block)[: one.part.length]
-        await self._source.read_range_into(digest, buffer, start=one.part.offset)
-        self._counters.bytes_received += one.part.length
+        try:
+            await self._source.read_range_into(digest, buffer, start=one.part.offset)
+            self._counters.bytes_received += one.part.length
+        except CorruptObject as error:
+            one.failure = error  # told in the order of the parts: the first one says where the object ends
         one.arrived.set()

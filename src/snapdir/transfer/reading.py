@@ -229,10 +229,15 @@ class _Ranges:
         self.size = size
 
     async def read_at(self, offset: int, length: int | None = None) -> bytes:
-        buffer = bytearray(_within(self, offset, length))
-        with memoryview(buffer) as view:
-            await self._reader.ranges(self._digest, view, offset)
-        return bytes(buffer)
+        wanted = _within(self, offset, length)
+        collected = bytearray()
+        while wanted:
+            # Room for what comes next, not for all that the size promises.
+            stretch = memoryview(bytearray(min(self._reader.stretch_bytes, wanted)))
+            await self._reader.ranges(self._digest, stretch, offset)
+            collected += stretch
+            offset, wanted = offset + len(stretch), wanted - len(stretch)
+        return bytes(collected)
 
     def close(self) -> None:
         """Nothing is held."""

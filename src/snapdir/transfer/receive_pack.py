@@ -20,7 +20,7 @@ from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.pack_reader import LargeBlock, LargeEnd, LargeStart, PackedManifest, PackItem, PackReader, Small
 from snapdir.transfer.pack_streams import Read
-from snapdir.transfer.parts import part_size
+from snapdir.transfer.parts import held_part_size
 from snapdir.transfer.plan import plan_objects
 from snapdir.transfer.stages import Budget, Channel, start_workers
 
@@ -140,7 +140,7 @@ class _Receiver:
             async for item in items:
                 if isinstance(item, LargeEnd):
                     return
-        part_bytes = part_size(start.length, self._limits.part_bytes, self._to.objects.capabilities)
+        part_bytes = held_part_size(start.length, self._limits, self._to.objects.capabilities)
         begun = await self._to.begin_object(start.digest, size=start.length, part_bytes=part_bytes)
         async with committed(begun) as upload, anyio.create_task_group() as group:
             await self._send_parts(group, upload, part_bytes, items)

@@ -6,10 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from snapdir.errors import CorruptObject
+from snapdir.model.sizes import GIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.plan import Wanted
 
 __all__ = ["with_true_size"]
+
+BELIEVED_BYTES = GIB
+"""A larger size is asked for before anything is made ready for it: one request in what takes many."""
 
 Result = TypeVar("Result")
 
@@ -20,10 +24,10 @@ async def with_true_size(source: Repository, one: Wanted, read: Callable[[int], 
     Raises:
         ObjectNotFound: the store has no such object.
         CorruptObject: the bytes are wrong, and not because of a wrong size in the manifest.
-    Cost: no request of its own unless the size is unknown, impossible or wrong.
+    Cost: no request of its own unless the size is unknown, wrong, or more than BELIEVED_BYTES.
     """
     hint = one.size
-    if hint is not None and hint <= source.objects.capabilities.max_object_bytes:
+    if hint is not None and hint <= BELIEVED_BYTES:
         try:
             return await read(hint)
         except CorruptObject:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from xml.etree import ElementTree  # at run time only where XML is read or written: 3.7 ms
 
 __all__ = [
+    "ANSWER_BYTES",
+    "PAGE_BYTES",
     "check_completed",
     "completion_body",
     "content_md5",
@@ -31,6 +33,11 @@ __all__ = [
     "refusal_of",
     "upload_id",
 ]
+
+ANSWER_BYTES = 64 << 10
+"""The longest answer that is not a page: what S3 says of one object or upload takes a few hundred."""
+PAGE_BYTES = 8 << 20
+"""The longest page: 1000 keys of 1024 bytes, each written as three, take 4 MB."""
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
 """Any number of bytes there is; int() refuses a text of thousands of digits."""

@@ -39,6 +39,8 @@ COMPLETE_SECONDS = 900.0
 """Putting 10,000 parts together takes S3 minutes; it sends white space meanwhile."""
 
 CLOSE_SECONDS = 5.0
+MAX_READ_BYTES = 1 << 30
+"""The longest body of a ``get`` without a length."""
 
 
 class BotoTransport:
@@ -68,13 +70,15 @@ class BotoTransport:
 
     async def get(self, key: str, *, start: int, length: int | None) -> bytes:
         asked = Asked(self._target, "GET", key)
-        blocks: list[bytes] = []
+        collected = bytearray()
+        most_bytes = MAX_READ_BYTES if length is None else length
 
         async def take(block: bytes) -> None:
-            blocks.append(block)
+            checked_range(key, len(collected) + len(block), most_bytes)
+            collected.extend(block)
 
         await self._receive(asked, start, length, take)
-        return b"".join(blocks)
+        return bytes(collected)
 
     async def get_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         received = 0

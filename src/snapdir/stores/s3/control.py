@@ -151,6 +151,8 @@ def _profile_endpoint(session: Any, profile: Mapping[str, Any]) -> str | None:
 def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, sockets: Sockets) -> Any:
     from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
 
+    from snapdir.stores.s3.boto_responses import BoundedSession
+
     config = AioConfig(
         # Checksums are ours to send: many services refuse the trailers that botocore adds by default.
         request_checksum_calculation="when_required",
@@ -159,6 +161,7 @@ def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, socke
         connect_timeout=settings.connect_timeout_seconds,
         read_timeout=max(settings.first_byte_timeout_seconds, settings.stall_timeout_seconds),
         connector_args={"socket_factory": sockets},
+        http_session_cls=BoundedSession,
         max_pool_connections=settings.max_concurrency or DEFAULT_CONCURRENCY,
         s3=_s3_options(session, target),
     )

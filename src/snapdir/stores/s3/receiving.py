@@ -9,7 +9,10 @@ from snapdir.stores.s3.http_parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, Chunke
 
 __all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "ResponseReceiver"]
 
-ERROR_BODY_BYTES = 1 << 20
+ERROR_BODY_BYTES = 64 << 10
+"""What is read of the body of an error; the rest is left to the connection's end. S3 needs about 1 KiB."""
+COLLECTED_BYTES = 1 << 20
+"""A longer body is not given room for before it is there: its length is only what a server says."""
 SCRATCH_BYTES = 64 << 10
 INTERIM_LIMIT = 32
 _WITHOUT_BODY = (204, 304)
@@ -21,8 +24,9 @@ class ResponseReceiver:
     ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
     to its destination, except for what came along with its head.
 
-    A body that goes to a BlockSink comes to a halt with its head: ``in_block`` says where. Somebody else brings the
-    rest, and calls ``drained()``; until then nothing may be fed.
+    A body for ``Response.body`` takes memory as it comes, whatever length its head promises, and of an error no more
+    than ERROR_BODY_BYTES are read. A body that goes to a BlockSink comes to a halt with its head: ``in_block`` says
+    where. Somebody else brings the rest, and calls ``drained()``; until then nothing may be fed.
 
     Attributes:
         received: Bytes of the current response, its head and interim responses included.
@@ -34,7 +38,7 @@ class ResponseReceiver:
         self._scratch = scratch
         self._view = memoryview(scratch)
         self._partial: bytearray | None = None  # a head whose end has not come
-        self._collected = bytearray()  # a body for ``Response.body`` that came in pieces
+        self._collected = bytearray()  # what has come of a body for ``Response.body``
         self.begin(method_is_head=False, into=None, max_body_bytes=0)
 
     def begin(
@@ -63,7 +67,8 @@ class ResponseReceiver:
         self._target: memoryview | None = None  # where a body of known length goes
         self._decoder: ChunkedDecoder | None = None
         self._filled = 0
-        self._to_come = 0  # of a body of known length, behind the block
+        self._to_come = 0  # of a body of known length, behind its target
+        self._is_error = False
         self.received = 0
         self.continued = False
         self._interim = 0
@@ -147,7 +152,8 @@ class ResponseReceiver:
 
     def _begin_body(self, response: Response, rest: memoryview) -> Response | None:
         self._response = response
-        if response.status >= 300:
+        self._is_error = response.status >= 300
+        if self._is_error:
             self._into, self._limit = None, ERROR_BODY_BYTES
             self._sink = None
         elif self._into is not None and self._sink is None:
@@ -159,6 +165,8 @@ class ResponseReceiver:
             self._into = None
             return self._begin_measured(response, 0, rest)
         if length is not None:
+            if self._is_error and length > self._limit:
+                response.keep_alive, length = False, self._limit
             self._check_limit(response, length)
             return self._begin_measured(response, length, rest)
         if self._sink is not None:
@@ -183,30 +191,48 @@ class ResponseReceiver:
                 response.received = come
                 self.forget()
                 return response
-            self._collected = bytearray(length)
-            self._target = memoryview(self._collected)
+            self._target = memoryview(bytearray(max(come, min(length, COLLECTED_BYTES))))
         else:
             self._target = self._into[:length]
-            self._to_come = length - len(self._target)
+        self._to_come = length - len(self._target)
         self._target[:come] = rest[:come]
         self._filled = come
         return self._measured(response) if come == len(self._target) else None
 
     def _measured(self, response: Response) -> Response | None:
-        """What was measured out has come: the whole body, unless that goes to a sink."""
-        return self._complete(response) if self._sink is None or not self._filled else None
+        """What was measured out has come: the whole body, a piece of it, or what comes before a sink's turn."""
+        if self._sink is not None and self._filled:
+            return None
+        if self._sink is None and self._to_come:
+            self._collect_piece()
+            return None
+        return self._complete(response)
+
+    def _collect_piece(self) -> None:
+        """Put what has come aside, and make room for the next piece."""
+        if self._target is not None:
+            self._collected += self._target
+            self._target = self._target[: self._to_come]
+            self._to_come -= len(self._target)
+            self._filled = 0
 
     def _receive_unmeasured(self, response: Response, data: memoryview) -> Response | None:
+        used = len(data)
         if self._decoder is None:
             self._deliver(data)
-            return None
-        used = self._decoder.feed(bytes(data), self._deliver)
-        if not self._decoder.done:
+        else:
+            used = self._decoder.feed(bytes(data), self._deliver)
+        if self._is_error and self._filled >= self._limit:
+            response.keep_alive = False
+            return self._complete(response)
+        if self._decoder is None or not self._decoder.done:
             return None
         response.keep_alive = response.keep_alive and used == len(data)
         return self._complete(response)
 
     def _deliver(self, piece: memoryview) -> None:
+        if self._is_error:
+            piece = piece[: self._limit - self._filled]
         filled = self._filled + len(piece)
         if self._response is not None:
             self._check_limit(self._response, filled)
@@ -219,7 +245,10 @@ class ResponseReceiver:
     def _complete(self, response: Response) -> Response:
         response.received = self._filled
         if self._into is None:
+            if self._target is not None:
+                self._collected += self._target
             response.body = bytes(self._collected)
+            response.received = len(response.body)
             self._collected = bytearray()
         self.forget()
         return response

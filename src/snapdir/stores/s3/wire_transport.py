@@ -108,7 +108,7 @@ class WireTransport:
             query.append(("continuation-token", token))
         elif start_after:
             query.append(("start-after", self._target.full_key(start_after)))
-        response = await self._send(asked, b"GET", query=query)
+        response = await self._send(asked, b"GET", query=query, max_body_bytes=answers.PAGE_BYTES)
         return answers.list_page(response.body, asked, self._target.prefix, full_prefix)
 
     async def delete(self, keys: Sequence[str]) -> None:
@@ -157,7 +157,7 @@ class WireTransport:
         marker: str | None = ""
         while marker is not None:
             query = [("uploadId", upload_id)] + ([("part-number-marker", marker)] if marker else [])
-            response = await self._send(asked, b"GET", query=query)
+            response = await self._send(asked, b"GET", query=query, max_body_bytes=answers.PAGE_BYTES)
             page, following = answers.part_page(response.body, asked)
             if following == marker:
                 raise InvalidResponse(f"{asked}: the listing of parts does not get ahead", key=key)
@@ -210,7 +210,14 @@ class WireTransport:
         body = answers.delete_body([self._target.full_key(key) for key in keys])
         headers = {b"content-md5": answers.content_md5(body)}
         try:
-            response = await self._send(asked, b"POST", query=[("delete", "")], headers=headers, body=body)
+            response = await self._send(
+                asked,
+                b"POST",
+                query=[("delete", "")],
+                headers=headers,
+                body=body,
+                max_body_bytes=answers.PAGE_BYTES,
+            )
         except StoreRefused as error:
             if error.error_code != "NotImplemented":
                 raise
@@ -230,7 +237,7 @@ class WireTransport:
         headers: Mapping[bytes, bytes] = _NO_HEADERS,
         body: Body | None = None,
         into: memoryview | BlockSink | None = None,
-        max_body_bytes: int = 16 << 20,
+        max_body_bytes: int = answers.ANSWER_BYTES,
         accepted: tuple[int, ...] = _SUCCESS,
         check: Callable[[Response], None] | None = None,
     ) -> Response:

@@ -1,0 +1,21 @@
+"""Whether a file can ever fit where it is to be. Blocking."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+__all__ = ["require_room"]
+
+
+def require_room(descriptor: int, size: int) -> None:
+    """Refuse to make a file of ``size`` bytes that its whole filesystem could not hold, however empty.
+
+    What is free now says less: a file may share its blocks with another one.
+
+    Raises:
+        OSError: ENOSPC.
+    """
+    filesystem = os.fstatvfs(descriptor)
+    if 0 < filesystem.f_blocks * filesystem.f_frsize < size:  # some network filesystems say 0
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
