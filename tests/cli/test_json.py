@@ -127,8 +127,13 @@ def test_diff(pushed: str, tree: str) -> None:
 
 def test_id(tree: str) -> None:
     plain = cli("id", tree).stdout.strip()
-    assert check("id", cli("id", "--json", tree)) == [{"id": plain}]
-    assert check("id", cli("id", "--json", stdin=cli("manifest", tree).stdout.encode())) == [{"id": plain}]
+    assert check("id", cli("id", "--json", stdin=cli("manifest", tree).stdout.encode())) == [
+        {"id": plain, "left_out": []}
+    ]
+    (Path(tree) / "broken").symlink_to("nowhere")
+    assert check("id", cli("id", "--json", tree)) == [
+        {"id": plain, "left_out": [{"path": "./broken", "reason": "broken link"}]}
+    ]
 
 
 def test_log(pushed: str) -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from snapdir.disk.destination import Destination
+from snapdir.model.paths import Names
+
 from .conftest import ID, Run, cli
 from .test_diff import plant, push
 
@@ -174,3 +177,15 @@ def test_a_directory_that_is_not_there_is_an_error(out: Path, isolated: Path) ->
     run = cli("status", str(out))
     assert run.code == 2
     assert str(out) in run.stderr
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_in_flux(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens = Destination.open_file
+
+    def vanish(self: Destination, names: Names) -> int:
+        (out / "/".join(names)).unlink()
+        return opens(self, names)
+
+    monkeypatch.setattr(Destination, "open_file", vanish)
+    run = cli("status", "--json", str(out))
+    assert (run.code, json.loads(run.stderr)["error"]) == (2, "IN_FLUX")

@@ -13,6 +13,7 @@ from hypothesis import given
 
 from snapdir.disk.walk import Walk, clean_path
 from snapdir.errors import LocalError
+from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
 from snapdir.testing.strategies import DirectoryNode, FileNode, LinkNode, Tree, build_tree, trees
 
@@ -84,11 +85,12 @@ def test_an_excluded_directory_is_not_entered(tmp_path: Path) -> None:
     build_tree((DirectoryNode("a"), FileNode("a/b", b""), FileNode("c", b""), LinkNode("d", "c")), root)
     seen = []
 
-    def excluded(file: str, path: str) -> bool:
-        seen.append((file, path))
-        return path in ("./a", "./d")
+    class Recorded(Exclusion):
+        def __call__(self, absolute_path: str, relative_path: str) -> bool:
+            seen.append((absolute_path, relative_path))
+            return super().__call__(absolute_path, relative_path)
 
-    _, found = walked(Walk(root, excluded=excluded))
+    _, found = walked(Walk(root, excluded=Recorded([], ["./a$", "./d$"])))
     assert found == {("./", "755"), ("./c", "644", 0)}
     assert sorted(seen) == [(f"{root}/{name}", f"./{name}") for name in "acd"]
 

@@ -27,6 +27,7 @@ SHARED = Path(os.environ.get("SNAPDIR_SHARED") or Path(__file__).parents[3] / "s
 TREES = {vector["name"]: vector for vector in VECTORS["vectors"]}
 # Names that could be pushed but never be read back are refused while walking, by decision.
 REFUSED_NAMES = {"newline-name": "new\nline"}
+NOTHING_LEFT = "basic-exclude-all"
 OTHER_CHECKSUMS = {vector["name"]: vector for vector in VECTORS["cli_only_vectors"]}
 TEXTS = {vector["name"]: vector for vector in VECTORS["parse_vectors"]}
 
@@ -94,7 +95,7 @@ def options(vector: dict[str, Any], root: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", sorted(TREES.keys() - REFUSED_NAMES.keys()))
+@pytest.mark.parametrize("name", sorted(TREES.keys() - REFUSED_NAMES.keys() - {NOTHING_LEFT}))
 def test_a_tree_has_its_manifest_and_id(name: str, tmp_path: Path) -> None:
     vector = TREES[name]
     root = build(vector, tmp_path)
@@ -118,6 +119,12 @@ def test_a_pushed_tree_lies_where_the_format_says_and_comes_back(name: str, tmp_
     asyncio.run(api.pull(pushed, f"file://{store}", tmp_path / "back", config=config))
     same = asyncio.run(api.id(tmp_path / "back")) == pushed
     assert same == (vector["push_pull_roundtrip"] == "same-id")
+
+
+def test_an_exclude_that_leaves_nothing_of_a_tree_with_files_is_refused(tmp_path: Path) -> None:
+    root = build(TREES[NOTHING_LEFT], tmp_path)
+    with pytest.raises(SnapdirError, match="fits the path of the tree itself"):
+        asyncio.run(api.manifest(root, **options(TREES[NOTHING_LEFT], root)))
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED_NAMES))

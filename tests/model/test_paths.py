@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from snapdir.errors import UnsafePath
 from snapdir.model.entry import Entry
-from snapdir.model.paths import check_materialisable, path_components, with_parents
+from snapdir.model.manifest import Manifest
+from snapdir.model.paths import (
+    STAGING_NAME,
+    check_materialisable,
+    flaw_of_name,
+    is_temporary_beside,
+    path_components,
+    with_parents,
+)
 
 LONGEST = "./" + "/".join(["a" * 254] * 16) + "/" + "a" * 16  # 4,096 characters behind the ./
 names = st.text("ab.\\: é", min_size=1, max_size=3).filter(lambda name: name not in (".", ".."))
@@ -83,6 +91,7 @@ def test_a_path_that_no_tree_has_has_no_parents() -> None:
         [file("./a/b/c")],
         [file("./a"), file("./a")],
         [file("./ab"), directory("./a/")],
+        [file(f"./a/{STAGING_NAME}"), file(f"./{STAGING_NAME}s")],
     ],
 )
 def test_one_tree_is_accepted(entries: list[Entry]) -> None:
@@ -103,9 +112,60 @@ def test_one_tree_is_accepted(entries: list[Entry]) -> None:
         ([file("./")], "path of a directory"),
         ([file("./a/")], "path of a directory"),
         ([file("../a")], "does not start"),
+        ([file(f"./{STAGING_NAME}")], "temporary files"),
+        ([directory(f"./{STAGING_NAME}/")], "temporary files"),
+        ([file("./a"), file(f"./{STAGING_NAME}/a/b")], "temporary files"),
     ],
 )
 def test_what_is_not_one_tree_is_refused_in_any_order(entries: list[Entry], reason: str) -> None:
     for order in (entries, entries[::-1]):
         with pytest.raises(UnsafePath, match=reason):
             check_materialisable(order)
+
+
+# Any bytes that a directory may hold as a name, as Python decodes them.
+file_names = (
+    st.one_of(st.binary(min_size=1, max_size=300), st.text("a\n\r\x85\u2028é😀 #", max_size=90).map(str.encode))
+    .map(lambda name: name.replace(b"/", b"_").replace(b"\0", b"_").decode("utf-8", "surrogateescape"))
+    .filter(lambda name: name not in ("", ".", ".."))
+)
+
+
+@given(file_names)
+def test_a_name_without_a_flaw_comes_back_from_a_manifest_and_can_be_written(name: str) -> None:
+    entry = file(f"./{name}")
+    if not flaw_of_name(name):
+        assert Manifest.parse(Manifest([entry]).stored).entries == (entry,)
+        check_materialisable([entry])
+
+
+@pytest.mark.parametrize(
+    ("name", "flaw"),
+    [
+        ("a\nb", "newline"),
+        ("a\r", "carriage return"),
+        ("a\udcff", "not valid UTF-8"),
+        ("a" * 256, "longer than 255 bytes"),
+        ("😀" * 64, "longer than 255 bytes"),
+        ("a" * 255, ""),
+        ("a\rb", ""),
+    ],
+)
+def test_a_flaw_of_a_name_is_told(name: str, flaw: str) -> None:
+    assert flaw in flaw_of_name(name)
+    assert bool(flaw) == bool(flaw_of_name(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        (f"{STAGING_NAME}-0123456789abcdef", True),
+        (f"{STAGING_NAME}-0123456789ABCDEF", False),
+        (f"{STAGING_NAME}-0123456789abcde", False),
+        (f"{STAGING_NAME}-0123456789abcdef0", False),
+        (f"{STAGING_NAME}-0123456789abcdef\n", False),
+        (STAGING_NAME, False),
+    ],
+)
+def test_a_temporary_beside_its_target_is_known_by_its_name(name: str, is_ours: bool) -> None:
+    assert is_temporary_beside(name) == is_ours

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from snapdir.cli.targets import exclusions
+from snapdir.config import Config
 from snapdir.errors import SnapdirError
-from snapdir.model.patterns import exclusion, expand_macros
+from snapdir.model.patterns import exactly, exclusion, expand_macros
 
 
 @pytest.mark.parametrize(
@@ -63,3 +67,36 @@ def test_a_pattern_that_would_take_ages_elsewhere_takes_none() -> None:
     excluded = exclusion(["(a+)+$"])
     assert excluded is not None
     assert not excluded("/t/" + "a" * 50_000 + "!", "./x")
+
+
+paths = st.lists(
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0\n"), min_size=1), min_size=1, max_size=3
+)
+
+
+@given(paths, paths)
+def test_the_pattern_of_one_path_fits_that_and_nothing_else(names: list[str], other_names: list[str]) -> None:
+    path, other = "./" + "/".join(names), "./" + "/".join(other_names)
+    typed, _ = exclusions([exactly(path)], no_follow=False, config=Config())
+    excluded = exclusion(typed)
+    assert excluded is not None
+    assert excluded("/t" + path[1:], path)
+    for different in {other, f"{path}x", f"./x{path[1:]}", f"{path}/x"} - {path}:
+        assert not excluded("/t" + different[1:], different)
+
+
+def test_the_pattern_of_a_database_fits_the_files_beside_it() -> None:
+    excluded = exclusion([exactly("./a/history.db", beside="(-shm|-wal)?")])
+    assert excluded is not None
+    fitting = [name for name in ("", "-shm", "-wal", "-old", "x") if excluded("/", f"./a/history.db{name}")]
+    assert fitting == ["", "-shm", "-wal"]
+
+
+@pytest.mark.parametrize("typed", ["%common%", "%system%", "a%common%b"])
+def test_a_macro_is_named_as_it_was_typed(typed: str) -> None:
+    pattern, _ = expand_macros(f"({typed}|/)", home="/home/x", cache_dir="/home/x/.cache/snapdir")
+    excluded = exclusion([pattern])
+    assert excluded is not None
+    with pytest.raises(SnapdirError) as caught:
+        excluded.require_outside("/data")
+    assert f"'({typed}|/)'" in str(caught.value)

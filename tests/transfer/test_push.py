@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -254,13 +256,62 @@ async def test_memory_in_flight_stays_within_the_budget(
     assert 50_000 <= peak <= budget
 
 
-async def test_unreadable_entries_are_all_named(tree: Path, repository: Repository, limits: Limits) -> None:
-    # A loop of links that is reached through a name too long for one path is unreadable for every user.
+class OsThatFails:
+    """The system, where files of some names cannot be opened."""
+
+    def __init__(self, fail: Callable[[str], str], *names: str) -> None:
+        self._fail = fail
+        self._names = names
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+    def open(self, path: str, flags: int, **more: Any) -> int:
+        opened = self._fail(path) if Path(path).name in self._names else path
+        return os.open(opened, flags, **more)
+
+
+def refused(path: str) -> str:
+    raise PermissionError(errno.EACCES, "no", path)
+
+
+def vanished(path: str) -> str:
+    return f"{path} of a moment ago"
+
+
+async def read_tree(verb: str, tree: Path, store: RecordingStore, limits: Limits) -> None:
+    if verb == "push":
+        await push_tree(tree, Repository(store), limits)
+    else:
+        await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
+
+
+@pytest.mark.parametrize("verb", ["push", "id"])
+async def test_unreadable_entries_are_all_named(
+    tree: Path, store: RecordingStore, limits: Limits, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
     for name in ("one", "two"):
-        (tree / name).symlink_to("/proc/self/mem/" + name)
-    with pytest.raises((WalkFailed, InFluxError)) as caught:
-        await push_tree(tree, repository, limits)
-    assert "one" in str(caught.value) or "two" in str(caught.value)
+        (tree / name).symlink_to("/proc/self/mem/x")  # no user can follow it
+    small, large = ["a", "script"], ["large", "two-parts"]
+    for module in ("snapdir.hashing.files.os", "snapdir.transfer.upload.os"):
+        monkeypatch.setattr(module, OsThatFails(refused, *small, *large))
+    with pytest.raises(WalkFailed) as caught:
+        await read_tree(verb, tree, store, limits)
+    assert {Path(path).name for path, _ in caught.value.failures} == {"one", "two", *small, *large}
+    assert all(str(tree / name) in str(caught.value) for name in ("one", "two", "a", "sub/script", "sub/large"))
+    assert not [key for key in store.objects if key.startswith(MANIFESTS)]
+
+
+@pytest.mark.parametrize("name", ["a", "large", "two-parts"])
+@pytest.mark.parametrize("verb", ["push", "id"])
+async def test_a_file_that_vanished_before_it_was_opened_is_in_flux(
+    tree: Path, store: RecordingStore, limits: Limits, monkeypatch: pytest.MonkeyPatch, verb: str, name: str
+) -> None:
+    for module in ("snapdir.hashing.files.os", "snapdir.transfer.upload.os"):
+        monkeypatch.setattr(module, OsThatFails(vanished, name))
+    with pytest.raises(InFluxError, match=rf"vanished while it was read: .*/{name};.*--exclude"):
+        await read_tree(verb, tree, store, limits)
+    assert not [key for key in store.objects if key.startswith(MANIFESTS)]
 
 
 @pytest.mark.parametrize("name", ["new\nline", "carriage\r"])
@@ -275,9 +326,20 @@ async def test_names_that_no_manifest_can_carry_are_refused(
 
 async def test_followed_links_are_counted_in_a_warning(tree: Path, repository: Repository, limits: Limits) -> None:
     (tree / "link").symlink_to("a")
+    (tree / "directory").symlink_to("sub/empty")
     counters = Counters()
     await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters)
-    assert "1 followed link" in counters.warnings[0]
+    assert "2 followed link" in counters.warnings[0]
+
+
+async def test_what_was_left_out_is_in_the_counters(tree: Path, repository: Repository, limits: Limits) -> None:
+    before = await push_tree(tree, repository, limits)
+    (tree / "broken").symlink_to("nowhere")
+    os.mkfifo(tree / "sub" / "pipe")
+    counters = Counters()
+    assert await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters) == before
+    assert sorted(counters.left_out) == [("./broken", "broken link"), ("./sub/pipe", "FIFO")]
+    assert len(counters.warnings) == 1
 
 
 async def test_a_store_within_the_tree_is_warned_of(tree: Path, limits: Limits) -> None:

@@ -1,4 +1,4 @@
-"""What a mirror or a linked checkout may not reach, found out before anything is looked up."""
+"""Snapdir's own places: what a mirror or a linked checkout may not reach, and what a tree had better not hold."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from snapdir.errors import InvalidOption, SnapdirError
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
+    from snapdir.disk.own_places import OwnPlace
     from snapdir.disk.protected import ProtectedPlace
     from snapdir.transfer.checkout import CheckoutOptions
     from snapdir.transfer.selection import Selection
 
-__all__ = ["refuse_reach"]
+__all__ = ["own_places", "refuse_reach"]
 
 
 async def refuse_reach(
@@ -68,15 +69,39 @@ def _places(config: Config, store: str | None, objects_store: str | None) -> Ite
     for home in _homes():
         yield ProtectedPlace(home, "a home directory", closed=False)
     yield ProtectedPlace(str(config.cache_dir.expanduser()), "the local cache", closed=True)
+    usual = _usual_cache()
+    if usual is not None:
+        yield ProtectedPlace(usual, "the default cache", closed=True)
+    for path, what in _file_stores(store, objects_store):
+        yield ProtectedPlace(path, what, closed=True)
+
+
+def own_places(config: Config, store: str | None = None, objects_store: str | None = None) -> tuple[OwnPlace, ...]:
+    """Where this run writes to, and the cache that other runs use. One that lies in a tree is part of its snapshot."""
+    from snapdir.disk.own_places import OwnPlace
+
+    places = [OwnPlace(str(config.cache_dir.expanduser()), "the cache")]
+    if config.catalog is not None:
+        places.append(OwnPlace(str(config.catalog), "the catalog", beside="(-journal|-shm|-wal)?"))
+    places += [OwnPlace(path, what) for path, what in _file_stores(store, objects_store)]
+    usual = _usual_cache()
+    if usual is not None:
+        places.append(OwnPlace(usual, "the default cache", foreign=True))
+    return tuple(places)
+
+
+def _usual_cache() -> str | None:
+    """The cache without SNAPDIR_CACHE_DIR; None without a home."""
     try:
-        usual = default_cache_dir({name: os.environ[name] for name in os.environ if name != "SNAPDIR_CACHE_DIR"})
+        return str(default_cache_dir({name: os.environ[name] for name in os.environ if name != "SNAPDIR_CACHE_DIR"}))
     except RuntimeError:
-        pass  # no home, no cache in it
-    else:
-        yield ProtectedPlace(str(usual), "the default cache", closed=True)
+        return None
+
+
+def _file_stores(store: str | None, objects_store: str | None) -> Iterator[tuple[str, str]]:
     for url, what in ((store, "the store"), (objects_store, "the pool of objects")):
         if url is not None and (parsed := StoreURL.parse(url)).scheme == "file":
-            yield ProtectedPlace(str(parsed.path), what, closed=True)
+            yield str(parsed.path), what
 
 
 def _homes() -> Iterator[str]:

@@ -19,6 +19,7 @@ from snapdir.api.opening import (
     refuse_keyed,
     require_usable,
 )
+from snapdir.api.reach import own_places
 from snapdir.api.recording import Publication, provenance_of
 from snapdir.catalog.places import directory_location, store_location
 from snapdir.config import Config
@@ -26,6 +27,7 @@ from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
@@ -58,6 +60,7 @@ async def manifest(
         no_follow: Leave every link out instead of following it.
         absolute: List absolute paths.
         exclude: RE2 patterns, searched in absolute paths; one that starts with ``./`` in tree-relative ones.
+        counters: ``left_out`` lists what the manifest does not have, and ``warnings`` says so in one line.
         checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
         trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
             with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
@@ -65,6 +68,7 @@ async def manifest(
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
+        SnapdirError: a pattern fits the path of the directory itself, or all patterns leave nothing of its files.
     Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
     Cancellation: waits for the files being hashed.
     """
@@ -117,6 +121,7 @@ def _named_options(
         new_hasher=hasher_factory(checksum_bin, config.keyed_context),
         object_roots=_object_roots(config) if trust_links else (),
         trust_links=not config.stores.verify_copies,
+        own_places=own_places(config),
     )
 
 
@@ -148,6 +153,7 @@ async def stage(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config),
+        own_places=own_places(config),
     )
     said = await provenance_of(derived_from, note, labels, config, store_keeps=False)
     publication = Publication(config, counters, announce, said)
@@ -205,6 +211,7 @@ async def push(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config, store, objects_store),
+        own_places=own_places(config, store, objects_store),
     )
     said = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
     publication = Publication(config, counters, announce, said)
@@ -287,6 +294,7 @@ async def push_cached(
 
     Raises:
         ManifestNotFound: it is not in the cache.
+        UnsafePath: no pull would take its manifest.
     """
     from snapdir.transfer.object_copy import ObjectCopier
     from snapdir.transfer.sync import StoreSync
@@ -299,7 +307,8 @@ async def push_cached(
     publication = Publication(config, counters, announce, said)
     location = await _place(store_location, store)
     async with opened_cache(config) as cache:
-        await cached(identifier, cache)
+        manifest = await cached(identifier, cache)
+        await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
         if dry_run:
             if program is None:
                 await require_usable(store, config, objects_store)

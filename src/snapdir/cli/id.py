@@ -40,7 +40,8 @@ def command(
     """
     found = _id_of_input() if path is None else _id_of_directory(invocation, path, exclude, no_follow)
     if as_json:
-        write_json({"id": found})
+        left_out = [{"path": path, "reason": reason} for path, reason in invocation.counters.left_out]
+        write_json({"id": found, "left_out": left_out})
     else:
         invocation.print(found)
 

@@ -59,7 +59,7 @@ def walk() -> list[Flag]:
             help="Leave out entries whose absolute path matches; repeat it or separate patterns by commas. "
             "RE2 syntax; %common% stands for .git, .cache, node_modules, trash and the like, %system% for /proc, "
             "/tmp, mounts and the cache; a pattern that starts with ./ is matched against the path inside the "
-            "directory.",
+            "directory, and any other must not match the path of the directory itself.",
         ),
         Flag("--no-follow", is_flag=True, section="Walk", help="Leave out symbolic links instead of following them."),
         Setting(

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 
-from snapdir.errors import CorruptObject
+from snapdir.errors import CorruptObject, InFluxError, source_error
 from snapdir.model.digest import Digest
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import OBJECTS, digest_of_key
 
-__all__ = ["LinkedObjects"]
+__all__ = ["LinkedObjects", "link_text"]
+
+
+def link_text(link: str) -> str:
+    """What a link that a listing has shown says.
+
+    Raises:
+        InFluxError: it is gone, or something else has its name.
+    """
+    try:
+        return os.readlink(link)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise InFluxError(link) from error
+        raise source_error(error, link) from error
 
 
 class LinkedObjects:
@@ -33,7 +48,7 @@ class LinkedObjects:
 
     def digest_of(self, link: str) -> Digest | None:
         """What the object at the end of a link is called; None for any other link."""
-        text = os.readlink(link)
+        text = link_text(link)
         for prefix in self._prefixes:
             if text.startswith(prefix):
                 return digest_of_key(text.removeprefix(prefix), OBJECTS)

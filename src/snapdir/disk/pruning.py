@@ -90,7 +90,7 @@ class _Search:
                 # While it is open: what kind an entry is, some filesystems tell only when asked again.
                 return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
         except OSError as error:
-            if error.errno == errno.ENOENT:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return []  # gone meanwhile
             raise local_error(error, self._directories.path_of(names)) from error
 
@@ -122,6 +122,8 @@ class _Search:
             device = os.stat(names[-1], dir_fd=parent.fd, follow_symlinks=False).st_dev
             return device != os.fstat(parent.fd).st_dev
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False  # gone meanwhile
             raise local_error(error, self._directories.path_of(names)) from error
 
 

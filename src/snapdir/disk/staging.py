@@ -17,13 +17,10 @@ from snapdir.disk.directories import (
     remove_tree,
 )
 from snapdir.disk.temporaries import TEMPORARY_FLAGS, create_anew
-from snapdir.errors import DestinationConflict, LocalError, UnsafePath, local_error, local_errors
-from snapdir.model.paths import Names
+from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
+from snapdir.model.paths import STAGING_NAME, Names, refuse_staging
 
 __all__ = ["STAGING_NAME", "Staging", "checked_temporary"]
-
-STAGING_NAME = ".snapdir-partial"
-"""No published path may begin with it."""
 
 
 class Staging:
@@ -57,8 +54,7 @@ class Staging:
         Raises:
             UnsafePath: ``names`` lead into it.
         """
-        if names and names[0] == STAGING_NAME:
-            raise UnsafePath("/".join((".", *names)), "it lies in the directory for temporary files")
+        refuse_staging(names)
 
     def close(self) -> None:
         """Let go of the directory; it stays: see ``remove``."""

@@ -9,8 +9,11 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import NamedTuple
 
-from snapdir.disk.linked_objects import LinkedObjects
-from snapdir.errors import InFluxError, LocalError, UnsafeName, WalkFailed, local_error
+from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, LINK, OWN_TEMPORARY, LeftOut, special_file
+from snapdir.disk.linked_objects import LinkedObjects, link_text
+from snapdir.disk.own_places import OwnPlaces
+from snapdir.errors import InFluxError, LocalError, UnsafeName, WalkFailed, local_error, source_error
+from snapdir.model.paths import STAGING_NAME, flaw_of_name, is_temporary_beside
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
 
@@ -20,6 +23,9 @@ MAX_CYCLE_ENTRIES = 100_000
 """Entries met below a link that leads back to one of its own parents: one cycle through 40 levels stays below."""
 
 _BROKEN_LINK_ERRNOS = (errno.ENOENT, errno.ELOOP)
+
+_SHORT_NAME_CHARACTERS = 63
+"""No UTF-8 of so few characters is longer than a name may be."""
 
 
 def clean_path(path: str | os.PathLike[str]) -> str:
@@ -50,14 +56,20 @@ class _Directory(NamedTuple):
 class Walk:
     """The files of one tree, in the order the filesystem gives them; iterate once.
 
-    ``directory_modes`` (octal text by manifest path) fills on the way and is complete when the iteration ends, and
-    so is ``followed_files``, the number of links to files. Links that ``linked`` takes are not among the files. Cost:
-    2.9 µs a file (scandir and lstat).
+    Links that ``linked`` takes are not among the files. Cost: 2.9 µs a file (scandir and lstat).
+
+    Attributes:
+        directory_modes: Octal text by manifest path. As the others, it fills on the way, and is complete when the
+            iteration ends.
+        followed_files, followed_directories: How many links to either were followed.
+        left_out: Every entry that is neither in ``directory_modes`` nor among the files. The temporaries of a pull
+            are left out without a look at them: a pull that is under way removes them at any moment.
 
     Raises (when iterated):
         LocalError: the root is missing or no directory.
+        SnapdirError: an exclude pattern fits the path of the root.
         WalkFailed: some directories or links cannot be read; raised at the end, naming all of them.
-        UnsafeName: a name that no manifest line can carry.
+        UnsafeName: a name that no manifest line can carry, or no checkout write.
         InFluxError: an entry vanished, or a cycle of links does not end.
     """
 
@@ -69,13 +81,16 @@ class Walk:
         absolute: bool = False,
         excluded: Exclusion | None = None,
         linked: LinkedObjects | None = None,
+        own_places: OwnPlaces | None = None,
     ) -> None:
         self.root = clean_path(root)
         self.directory_modes: dict[str, str] = {}
-        self.followed_files = 0
+        self.followed_files = self.followed_directories = 0
+        self.left_out = LeftOut()
         self._follow = follow
         self._excluded = excluded
         self._linked = linked
+        self._own_places = own_places or OwnPlaces(())
         self._manifest_root = self.root.rstrip("/") + "/" if absolute else "./"
         self._failures: list[tuple[str, str]] = []
         self._cycle_entries = 0
@@ -83,13 +98,30 @@ class Walk:
 
     def __iter__(self) -> Iterator[SourceFile]:
         root_status = self._root_status()
-        here = ((root_status.st_dev, root_status.st_ino),)
+        if self._excluded is not None:
+            self._excluded.require_outside(_readable(self.root))
+        here = (root_status.st_dev, root_status.st_ino)
         # A stack instead of recursion, which a deep tree would exhaust.
-        self._pending = [_Directory(self.root, self._manifest_root, here, "")]
+        self._pending = [_Directory(self.root, self._manifest_root, (here,), "")]
         while self._pending:
-            yield from self._files_of(self._pending.pop())
+            directory = self._pending.pop()
+            self._own_places.enter(
+                directory.parents[-1], directory.file, self._relative(directory.path), self._excluded
+            )
+            yield from self._files_of(directory)
         if self._failures:
             raise WalkFailed(self._failures)
+
+    def require_something(self) -> None:
+        """
+        Raises:
+            SnapdirError: the walk has ended and found nothing, because excludes leave out every file there is.
+        """
+        if self._excluded is None or len(self.directory_modes) > 1:
+            return
+        for path, reason in self.left_out.entries:
+            if reason == EXCLUDED and _has_files(f"{self.root.rstrip('/')}/{path.removeprefix(self._manifest_root)}"):
+                raise self._excluded.nothing_left(self.root)
 
     def _files_of(self, directory: _Directory) -> Iterator[SourceFile]:
         """The files directly in a directory; the directories in it are left pending."""
@@ -97,26 +129,29 @@ class Walk:
         for entry in self._listing(directory.file):
             name = entry.name
             path = directory.path + name
-            # Printable means: no newline, no CR, valid UTF-8. One C call settles nearly every name.
-            if not (unfiltered and name.isprintable()) and self._is_left_out(name, entry.path, path):
+            # Printable means: no newline, no CR, valid UTF-8. Three quick questions settle nearly every name.
+            plain = name.isprintable() and name[0] != "." and len(name) <= _SHORT_NAME_CHARACTERS
+            if not (plain and unfiltered) and self._is_left_out(entry, path):
                 continue
             status = link_status = self._status(entry)
             if status is not None and S_ISLNK(status.st_mode):
-                status = self._target_status(entry.path) if self._follow else None
+                status = self._target_status(entry.path, path)
             if status is None or link_status is None:
                 continue
             if directory.cycle:
                 self._count_cycle(directory.cycle)
+            is_link = status is not link_status
             mode = f"{link_status.st_mode & 0o7777:o}"
             if S_ISREG(status.st_mode):
-                if status is not link_status:
-                    self.followed_files += 1
-                    if self._linked is not None and self._linked.take(entry.path, path, mode, link_status.st_size):
-                        continue
+                if is_link and self._takes(entry.path, path, mode, link_status.st_size):
+                    continue
                 yield SourceFile(path, entry.path, mode, link_status.st_size, identity_of(status))
             elif S_ISDIR(status.st_mode):
+                self.followed_directories += is_link
                 self.directory_modes[path + "/"] = mode
-                self._pending.append(directory.below(entry.path, path + "/", status, linked=status is not link_status))
+                self._pending.append(directory.below(entry.path, path + "/", status, linked=is_link))
+            else:
+                self.left_out.add(path, special_file(status.st_mode, linked=is_link))
 
     def _root_status(self) -> os.stat_result:
         try:
@@ -129,6 +164,10 @@ class Walk:
             raise LocalError(self.root, "walk root is not a directory", errno=errno.ENOTDIR)
         return status
 
+    def _relative(self, path: str) -> str:
+        """The path inside the tree, also in an absolute manifest: what excludes that start with ./ are matched with."""
+        return "./" + path.removeprefix(self._manifest_root)
+
     def _listing(self, directory: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(directory) as entries:
@@ -137,16 +176,17 @@ class Walk:
             self._note(error, directory)
             return []
 
-    def _is_left_out(self, name: str, file: str, path: str) -> bool:
-        plain = name.isascii() or _is_utf8(name)
-        if self._excluded is not None:
-            readable = file if plain else file.encode(errors="replace").decode()
-            if self._excluded(readable, path if plain else path.encode(errors="replace").decode()):
-                return True
-        if not plain:
-            raise UnsafeName(file, "the name is not valid UTF-8")
-        if "\n" in name or name[-1] == "\r":
-            raise UnsafeName(file, "the name has a newline or ends in a carriage return, which no manifest can carry")
+    def _is_left_out(self, entry: os.DirEntry[str], path: str) -> bool:
+        name = entry.name
+        if self._excluded is not None and self._excluded(_readable(entry.path), _readable(self._relative(path))):
+            self.left_out.add(path, EXCLUDED)
+            return True
+        is_staging = name == STAGING_NAME and path == self._manifest_root + name
+        if is_staging or (is_temporary_beside(name) and not entry.is_dir(follow_symlinks=False)):
+            self.left_out.add(path, OWN_TEMPORARY)
+            return True
+        if flaw := flaw_of_name(name):
+            raise UnsafeName(entry.path, flaw)
         return False
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
@@ -156,19 +196,33 @@ class Walk:
             self._note(error, entry.path)
             return None
 
-    def _target_status(self, link: str) -> os.stat_result | None:
+    def _target_status(self, link: str, path: str) -> os.stat_result | None:
+        """What a link leads to, or None: it leads nowhere, cannot be read, or links are not followed."""
+        if not self._follow:
+            self.left_out.add(path, LINK)
+            return None
         try:
             return os.stat(link)
         except OSError as error:
             if error.errno not in _BROKEN_LINK_ERRNOS:
-                self._note(error, link)
-            elif self._linked is not None and self._linked.digest_of(link) is not None:
-                self._failures.append((link, "it leads to an object that is no longer there; fetch the snapshot again"))
-            return None
+                self._failures.append((link, local_error(error, link).reason))
+                return None
+        link_text(link)  # in flux if the link has vanished, and not only what it leads to
+        if self._linked is not None and self._linked.digest_of(link) is not None:
+            self._failures.append((link, "it leads to an object that is no longer there; fetch the snapshot again"))
+        else:
+            self.left_out.add(path, BROKEN_LINK)
+        return None
+
+    def _takes(self, link: str, path: str, mode: str, size: int) -> bool:
+        """Count a link to a file; True if nobody needs to read it."""
+        self.followed_files += 1
+        return self._linked is not None and self._linked.take(link, path, mode, size)
 
     def _note(self, error: OSError, path: str) -> None:
-        if error.errno == errno.ENOENT:
-            raise InFluxError(path, "vanished") from error
+        failure = source_error(error, path)
+        if isinstance(failure, InFluxError):
+            raise failure from error
         self._failures.append((path, local_error(error, path).reason))
 
     def _count_cycle(self, link: str) -> None:
@@ -182,9 +236,11 @@ class Walk:
             )
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _readable(text: str) -> str:
+    """``text`` as a pattern can read it: bytes of a name that are no UTF-8 are question marks."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _has_files(path: str) -> bool:
+    """Whether a path is a file or a directory with one anywhere in it. What cannot be read counts as empty."""
+    return os.path.isfile(path) or any(files for _, _, files in os.walk(path))

@@ -19,7 +19,7 @@
     ├── NothingSelected               no path of a snapshot fits the globs of a partial transfer
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── PathNotFound                  a snapshot has no file at a path
-    ├── InFluxError                   a file changed while it was read                    IN_FLUX
+    ├── InFluxError                   a file changed or vanished while read               IN_FLUX
     ├── CatalogError                  the local history cannot be read or written         CATALOG_ERROR
     ├── HashMismatchError             bytes do not hash to their name                     HASH_MISMATCH
     │   ├── CorruptObject             an object in a store
@@ -70,6 +70,7 @@ from snapdir.errors.local import (
     WalkFailed,
     local_error,
     local_errors,
+    source_error,
 )
 from snapdir.errors.secrets import without_secrets
 from snapdir.errors.several import TransferFailed, ungrouped
@@ -133,6 +134,7 @@ __all__ = [
     "WalkFailed",
     "local_error",
     "local_errors",
+    "source_error",
     "ungrouped",
     "without_secrets",
 ]

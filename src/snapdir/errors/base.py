@@ -165,7 +165,7 @@ class PathNotFound(SnapdirError):
 
 
 class InFluxError(SnapdirError):
-    """A file changed while it was read. ``path`` names it."""
+    """A file changed or vanished while it was read. ``path`` names it."""
 
     code = "IN_FLUX"
 
@@ -175,7 +175,10 @@ class InFluxError(SnapdirError):
         self.what = what
 
     def __str__(self) -> str:
-        return f"file {self.what} while it was read: {self.path}; run again when nothing writes to the tree"
+        told = f"file {self.what} while it was read: {self.path}; run again when nothing writes to the tree"
+        if self.what != "vanished":
+            return told
+        return f"{told}; if it is a temporary file of a running writer, leave it out with --exclude"
 
 
 class CatalogError(SnapdirError):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from snapdir.errors.base import MAX_NAMED_OFFENDERS, SnapdirError
+from snapdir.errors.base import MAX_NAMED_OFFENDERS, InFluxError, SnapdirError
 
 __all__ = [
     "FULL_DISK_ERRNOS",
@@ -19,9 +19,20 @@ __all__ = [
     "WalkFailed",
     "local_error",
     "local_errors",
+    "source_error",
 ]
 
 FULL_DISK_ERRNOS = frozenset({errno_names.ENOSPC, errno_names.EDQUOT})
+
+_IN_FLUX = {
+    errno_names.ENOENT: "vanished",
+    errno_names.ENOTDIR: "vanished",  # a directory above it is a file now
+    errno_names.ESTALE: "vanished",  # removed on another host of the network filesystem
+    errno_names.EISDIR: "changed",
+    errno_names.ELOOP: "changed",
+    errno_names.ENXIO: "changed",  # it is a socket now
+    errno_names.ESPIPE: "changed",  # it is a FIFO now
+}
 
 
 class LocalError(SnapdirError):
@@ -98,6 +109,12 @@ def local_error(error: OSError, path: str | os.PathLike[str]) -> LocalError:
         return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
     reason = f"{os.strerror(error.errno)} (os error {error.errno})" if error.errno else str(error)
     return LocalError(path, reason, errno=error.errno)
+
+
+def source_error(error: OSError, path: str | os.PathLike[str]) -> SnapdirError:
+    """Our error for a system error met at a file or directory that a listing has shown: in flux if it is gone."""
+    what = _IN_FLUX.get(error.errno or 0)
+    return local_error(error, path) if what is None else InFluxError(path, what)
 
 
 @contextmanager

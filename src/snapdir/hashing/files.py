@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterable
 
 from blake3 import blake3
 
-from snapdir.errors import InFluxError, local_error
+from snapdir.errors import InFluxError, local_error, source_error
 from snapdir.hashing.hasher import HasherFactory
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
@@ -78,7 +77,7 @@ def hash_large_file(
         descriptor: An open file to read from its start instead of opening ``source.file``.
 
     Raises:
-        InFluxError: the file changed while it was read.
+        InFluxError: the file vanished or changed between its listing and the end of its read.
         LocalError: it cannot be read.
     """
     opened = descriptor is None
@@ -94,9 +93,7 @@ def hash_large_file(
             if opened:
                 os.close(reading)
     except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise InFluxError(source.file, "vanished") from error
-        raise local_error(error, source.file) from error
+        raise source_error(error, source.file) from error
     return hashed
 
 
@@ -160,6 +157,7 @@ def _read_rest(descriptor: int, data: bytes, source: SourceFile) -> bytes:
 
 
 def _failure(error: OSError, source: SourceFile) -> Failure:
-    if error.errno == errno.ENOENT:
-        raise InFluxError(source.file, "vanished") from error
+    failure = source_error(error, source.file)
+    if isinstance(failure, InFluxError):
+        raise failure from error
     return source.file, local_error(error, source.file).reason

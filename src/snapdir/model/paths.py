@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from snapdir.errors import UnsafePath
 from snapdir.model.entry import Entry
 
-__all__ = ["Names", "check_materialisable", "path_components", "with_parents"]
+__all__ = [
+    "STAGING_NAME",
+    "Names",
+    "check_materialisable",
+    "flaw_of_name",
+    "is_temporary_beside",
+    "path_components",
+    "refuse_staging",
+    "with_parents",
+]
 
 Names = tuple[str, ...]
 """A place below a root, one name a component; () is the root."""
@@ -16,6 +26,37 @@ MAX_PATH_CHARACTERS = 4096
 """PATH_MAX on Linux, in bytes: no tree that was walked has a longer path."""
 MAX_COMPONENTS = MAX_PATH_CHARACTERS // 2
 MAX_NAME_BYTES = 255
+
+STAGING_NAME = ".snapdir-partial"
+"""Directly below the root of a destination: where files are until they are complete. No manifest may name it."""
+_BESIDE = re.compile(re.escape(STAGING_NAME) + "-[0-9a-f]{16}").fullmatch
+
+
+def is_temporary_beside(name: str) -> bool:
+    """Whether a file or link of this name, in any directory, is one that a checkout was about to rename."""
+    return _BESIDE(name) is not None
+
+
+def refuse_staging(names: Names) -> None:
+    """
+    Raises:
+        UnsafePath: ``names`` lead into the directory for temporary files.
+    """
+    if names and names[0] == STAGING_NAME:
+        raise UnsafePath("/".join((".", *names)), "it lies in the directory for temporary files")
+
+
+def flaw_of_name(name: str) -> str:
+    """Why a checkout would refuse the name of a file or directory, or a manifest cannot carry it; empty if neither."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return "the name is not valid UTF-8"
+    if "\n" in name or name.endswith("\r"):
+        return "the name has a newline or ends in a carriage return, which no manifest can carry"
+    if length > MAX_NAME_BYTES:
+        return f"the name is longer than {MAX_NAME_BYTES} bytes, which no checkout can write"
+    return ""
 
 
 def path_components(path: str) -> Names:
@@ -64,13 +105,14 @@ def check_materialisable(entries: Iterable[Entry]) -> None:
     """Accept the entries of a manifest only if they describe one tree that stays inside its destination.
 
     Raises:
-        UnsafePath: an unsafe path, a path listed twice with different content, a file that is also a directory,
-            or a file at ``./``.
+        UnsafePath: an unsafe path, one below STAGING_NAME, a path listed twice with different content, a file that is
+            also a directory, or a file at ``./``.
     """
     files: dict[Names, Entry] = {}
     directories: dict[Names, Entry] = {}
     for entry in entries:
         names = path_components(entry.path)
+        refuse_staging(names)
         if entry.is_file and (not names or entry.path.endswith("/")):
             raise UnsafePath(entry.path, "a file has the path of a directory")
         same_kind = files if entry.is_file else directories

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from snapdir.errors import SnapdirError
 
-__all__ = ["Exclusion", "exclusion", "expand_macros", "protection"]
+__all__ = ["Exclusion", "exactly", "exclusion", "expand_macros", "protection"]
 
 COMMON = (
     "(/(.cache|.git|.DS_Store|.vscode-server|.dbus|.gvfs|.local/share/gvfs-metadata|.local/share/Trash|.Trash"
@@ -17,12 +18,63 @@ _SYSTEM_DIRECTORIES = (
     "/vscode/|/dev/|/proc/|/sys/|/tmp/|/var/run/|/run/|/mnt/|/media/|/lost+found/|/var/snap/lxd/common/ns/shmounts/"
     "|/var/snap/lxd/common/ns/mntns/|/var/lib/lxcfs/"
 )
+_EXPANDED_SYSTEM = re.compile(re.escape(f"(^({_SYSTEM_DIRECTORIES}") + r".*?\)\)")
+_META = frozenset("\\.+*?()|[]{}^$")
+
+INSIDE_ONLY = "a pattern that starts with ./ is matched inside the tree only"
 
 
-class Exclusion(Protocol):
-    """Answers whether an entry is left out."""
+class Exclusion:
+    """Answers whether an entry is left out; see ``exclusion``."""
 
-    def __call__(self, absolute_path: str, relative_path: str) -> bool: ...
+    def __init__(self, absolute: Sequence[str], relative: Sequence[str]) -> None:
+        self._absolute = absolute
+        self._relative = relative
+        self._in_absolute = _searcher(absolute, "(?:{})")
+        self._in_relative = _searcher([pattern[2:] for pattern in relative], r"^(?:\./{})")
+
+    def __call__(self, absolute_path: str, relative_path: str) -> bool:
+        return self._in_absolute(absolute_path) or self._in_relative(relative_path)
+
+    def require_outside(self, root: str) -> None:
+        """
+        Raises:
+            SnapdirError: a pattern fits the absolute path of the tree itself, and so most often all that is in it.
+        """
+        if self._in_absolute(root):
+            guilty = next(pattern for pattern in self._absolute if _searcher([pattern], "(?:{})")(root))
+            raise SnapdirError(
+                f"the exclude pattern {_as_typed(guilty)!r} fits the path of the tree itself, {root}: patterns are"
+                f" searched in absolute paths; {INSIDE_ONLY}"
+            )
+
+    def nothing_left(self, root: str) -> SnapdirError:
+        """The error for a tree that has files, all of which are left out."""
+        patterns = ", ".join(repr(_as_typed(pattern)) for pattern in (*self._absolute, *self._relative))
+        return SnapdirError(
+            f"nothing is left of {root}, which has files: --exclude {patterns} leaves all of it out; patterns are"
+            f" searched in absolute paths, {INSIDE_ONLY}"
+        )
+
+
+def exactly(path: str, *, beside: str = "") -> str:
+    """The pattern for one path of a tree (``./a/b``), to be typed behind ``--exclude``, or passed in Python.
+
+    Args:
+        beside: A pattern for more at the end of its name.
+    """
+    return f"./{''.join(map(_quoted, path.removeprefix('./')))}{beside}$"
+
+
+def _quoted(character: str) -> str:
+    # The command line splits at commas and replaces what stands between percent signs.
+    if character in ",%" or not character.isprintable():
+        return f"\\x{{{ord(character):x}}}"
+    return f"\\{character}" if character in _META else character
+
+
+def _as_typed(pattern: str) -> str:
+    return _EXPANDED_SYSTEM.sub("%system%", pattern.replace(COMMON, "%common%"))
 
 
 def expand_macros(pattern: str, *, home: str, cache_dir: str) -> tuple[str, bool]:
@@ -47,9 +99,7 @@ def exclusion(patterns: Iterable[str]) -> Exclusion | None:
         (relative if pattern.startswith("./") else absolute).append(pattern)
     if not absolute and not relative:
         return None
-    in_absolute = _searcher(absolute, "(?:{})")
-    in_relative = _searcher([pattern[2:] for pattern in relative], r"^(?:\./{})")
-    return lambda absolute_path, relative_path: in_absolute(absolute_path) or in_relative(relative_path)
+    return Exclusion(absolute, relative)
 
 
 def protection(patterns: Iterable[str]) -> Callable[[str], bool] | None:
@@ -68,7 +118,7 @@ class _Searcher(Protocol):
     def __call__(self, text: str) -> bool: ...
 
 
-def _searcher(patterns: list[str], group: str) -> _Searcher:
+def _searcher(patterns: Sequence[str], group: str) -> _Searcher:
     if not patterns:
         return lambda _text: False
     import re2  # 6 ms to import, paid only by those who exclude something

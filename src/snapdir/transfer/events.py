@@ -28,6 +28,9 @@ class Counters:
         pruned: Paths that a mirror removed from a destination, or in a dry run would remove, in that order.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
+        left_out: Entries of the directories that were read which their snapshots do not have, as (path, reason): broken
+            links, special files, what an exclude fits. An excluded directory is one entry. At most 100,000 of each
+            directory; a warning counts all of them.
     """
 
     phase: Phase = "idle"
@@ -49,6 +52,7 @@ class Counters:
     warnings: list[str] = field(default_factory=list)
     bytes_to_send: int = 0
     bytes_taken: int = 0
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_sending(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
+from snapdir.disk.own_places import OwnPlace
 from snapdir.errors import LocalError, ungrouped
 from snapdir.hashing.tree import snapshot_id
 from snapdir.model.digest import SnapshotId
@@ -62,19 +64,14 @@ async def push(
     Cancellation: stops within one part; unfinished uploads are aborted.
     """
     with ungrouped(f"push {os.fspath(tree)}"):
-        reader = await anyio.to_thread.run_sync(TreeReader, tree, options, counters)
-        _warn_of_own_store(reader.root, to, counters)
+        reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options, to), counters)
         presence = Presence(to)
         uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
         if not recheck and to.objects.capabilities.remote:
             entries = await _push_files(reader, uploader, limits, partial(presence.learn, known))
         else:
             entries = await _push_files(reader, uploader, limits, checkpoint)
-        if reader.followed_files:
-            counters.warnings.append(
-                f"{reader.followed_files} followed link(s) are stored as files of mode 777: a pulled copy of this"
-                " snapshot will have another id; --no-follow leaves links out"
-            )
+        reader.warn_of_links()
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
         identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
         if identifier != presence.confirmed:
@@ -84,14 +81,11 @@ async def push(
         return identifier
 
 
-def _warn_of_own_store(root: str, to: Repository, counters: Counters) -> None:
-    """A store within the tree that is pushed becomes part of the next snapshot, which then has another id."""
-    store = to.objects.local_path("")
-    if store is not None and store.is_relative_to(root):
-        counters.warnings.append(
-            f"the store {store} lies within {root}: every push finds what the last one wrote, and gets another id;"
-            " keep the store elsewhere, or leave it out with --exclude"
-        )
+def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
+    """``options`` with the directories of ``to`` among the own places."""
+    roots = [side.local_path("") for side in (to.store, to.objects)]
+    stores = [OwnPlace(str(root), "the store") for root in roots if root is not None]
+    return replace(options, own_places=(*options.own_places, *stores))
 
 
 async def _push_files(

@@ -12,6 +12,7 @@ from itertools import islice
 from blake3 import blake3
 
 from snapdir.disk.linked_objects import LinkedObjects
+from snapdir.disk.own_places import OwnPlace, OwnPlaces
 from snapdir.disk.walk import Walk
 from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
@@ -43,6 +44,7 @@ class TreeOptions:
         object_roots: Stores of this host. The name of an object there says what a link to it leads to, where
             ``new_hasher`` is the one that objects are named by.
         trust_links: Believe that without reading the object; otherwise it is hashed, and has to agree.
+        own_places: What snapdir writes to: a warning names those that lie in the tree.
     """
 
     follow: bool = True
@@ -51,6 +53,7 @@ class TreeOptions:
     new_hasher: HasherFactory = blake3
     object_roots: tuple[str, ...] = ()
     trust_links: bool = False
+    own_places: tuple[OwnPlace, ...] = ()
 
 
 class TreeReader:
@@ -65,12 +68,14 @@ class TreeReader:
         self.options = options
         named_alike = options.new_hasher is blake3
         self._linked = LinkedObjects(options.object_roots if named_alike else (), trusted=options.trust_links)
+        self._own_places = OwnPlaces(options.own_places)
         self._walk = Walk(
             root,
             follow=options.follow,
             absolute=options.absolute,
             excluded=options.excluded,
             linked=self._linked if named_alike and options.object_roots else None,
+            own_places=self._own_places,
         )
         self._counters = counters
         self._failures: list[tuple[str, str]] = []
@@ -85,10 +90,15 @@ class TreeReader:
         """Files met so far."""
         return self._counters.files_total
 
-    @property
-    def followed_files(self) -> int:
-        """Links to files met so far."""
-        return self._walk.followed_files
+    def warn_of_links(self) -> None:
+        """Say, once the batches have ended, how many links were followed: what a checkout makes of them is no link."""
+        files, directories = self._walk.followed_files, self._walk.followed_directories
+        if files or directories:
+            told = "will have another id" if files else "has them in place of the links"
+            self._counters.warnings.append(
+                f"{files + directories} followed link(s) are stored as files and directories of mode 777: a pulled copy"
+                f" of this snapshot {told}; --no-follow leaves links out"
+            )
 
     def batches(self, batch_files: int, batch_bytes: int) -> Iterator[tuple[list[SourceFile], list[SourceFile]]]:
         """(small files, large files) batch by batch; a batch ends at either bound, the last file included.
@@ -129,11 +139,14 @@ class TreeReader:
 
         Raises:
             WalkFailed: some files could not be read.
+            SnapdirError: excludes leave nothing of a tree that has files.
             CorruptObject: a link leads to an object that is not what it is called.
         """
         if self._failures:
             raise WalkFailed(self._failures)
         files = [*files, *self._linked.entries]
+        if not files:
+            self._walk.require_something()
         self._linked.check(files)
         self._counters.files_total += len(self._linked.entries)
         self._counters.files_done += len(self._linked.entries)
@@ -149,9 +162,18 @@ class TreeReader:
         except WalkFailed as error:
             # The rest of the tree is still read, so that one error can name all offenders.
             self._failures += error.failures
+        self._tell(counters)
         counters.total_is_final = True
         if counters.phase == "discovering":
             counters.phase = "hashing"
+
+    def _tell(self, counters: Counters) -> None:
+        """What the user should know of the tree, once it has been walked."""
+        left_out = self._walk.left_out
+        counters.left_out += left_out.entries
+        if left_out.entries:
+            counters.warnings.append(left_out.sentence(self.root))
+        counters.warnings += self._own_places.warnings(self.root)
 
 
 def snapshot_tree(

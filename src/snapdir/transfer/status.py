@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -12,13 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.pruning import find_extra, path_of
-from snapdir.disk.staging import STAGING_NAME
-from snapdir.errors import LocalError, local_error
+from snapdir.disk.pruning import Extra, find_extra, path_of
+from snapdir.errors import InFluxError, LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
-from snapdir.model.paths import with_parents
+from snapdir.model.paths import STAGING_NAME, is_temporary_beside, with_parents
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted, plan_tree
 from snapdir.transfer.selection import Selection
@@ -120,9 +120,11 @@ def _hash_of(file: _File, destination: Destination) -> str | None:
     try:
         descriptor = destination.open_file(file.target.names)
     except LocalError as error:
-        if error.errno is not None:
-            raise
-        return None  # no regular file any more
+        if error.errno == errno.EINVAL:
+            return None  # no regular file any more
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise InFluxError(error.path, "vanished") from error
+        raise
     return _hash_and_close(descriptor, destination.path_of(file.target.names))
 
 
@@ -150,8 +152,12 @@ def _extra(manifest: Manifest, selection: Selection, destination: Destination) -
     known = with_parents(entry.path for entry in manifest.entries)
     extra = find_extra(destination.directories, known, ignored=STAGING_NAME)
     covered = selection.covering()
-    found = sorted(one.path for one in extra if covered(one.path))
+    found = sorted(one.path for one in extra if covered(one.path) and not _is_temporary(one))
     return [path for path, following in pairwise([*found, ""]) if not _holds(path, following)]
+
+
+def _is_temporary(extra: Extra) -> bool:
+    return not extra.is_directory and is_temporary_beside(extra.names[-1])
 
 
 def _holds(path: str, following: str) -> bool:

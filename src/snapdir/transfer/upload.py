@@ -11,7 +11,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.disk.filesystems import memory_devices
-from snapdir.errors import InFluxError, local_errors
+from snapdir.errors import InFluxError, source_error
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
@@ -126,10 +126,13 @@ class Uploader:
             seen: Checksums already handled; this one is added.
 
         Raises:
-            InFluxError: the file changed between its listing and the end of its upload; no object stays.
+            InFluxError: the file vanished or changed between its listing and the end of its upload; no object stays.
+            LocalError: it cannot be read.
         """
-        with local_errors(source.file):
+        try:
             descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise source_error(error, source.file) from error
         try:
             part_bytes = self._part_bytes(source.content_bytes)
             body = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
