@@ -26,6 +26,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri, StoreURL
 
 EXAMPLES: dict[str, object] = {
+    "advice": "the way out",
     "actual": "cd" * 32,
     "count": 3,
     "digest": "ab" * 32,

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from snapdir.errors import IncompleteCache, ManifestNotFound
+from snapdir.errors import IncompleteCache, InvalidManifest, ManifestNotFound
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
@@ -15,8 +15,9 @@ from snapdir.repository.incomplete import read_incomplete
 from snapdir.repository.repository import Repository
 from snapdir.stores.file import FileStore
 from snapdir.stores.settings import StoreSettings
+from snapdir.transfer.cached import held_manifest
 from snapdir.transfer.events import Counters
-from snapdir.transfer.fetch import cached_manifest, fetch, require_cached
+from snapdir.transfer.fetch import fetch, require_cached
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.selection import EVERYTHING, Selection
@@ -45,13 +46,19 @@ def cache(tmp_path: Path) -> Repository:
     return Repository(FileStore(tmp_path / "cache", SETTINGS))
 
 
-async def fetch_part(selection: Selection, snapshot_id: SnapshotId, source: Repository, cache: Repository) -> Manifest:
+async def fetch_part(
+    selection: Selection,
+    snapshot_id: SnapshotId,
+    source: Repository,
+    cache: Repository,
+    counters: Counters | None = None,
+) -> Manifest:
     return await fetch(
         snapshot_id,
         source,
         cache,
         limits=Limits(),
-        counters=Counters(),
+        counters=counters or Counters(),
         settings=SETTINGS,
         selection=selection,
     )
@@ -72,14 +79,14 @@ async def test_a_part_in_the_cache_is_not_taken_for_the_snapshot(
     pushed: SnapshotId, repository: Repository, store: RecordingStore, cache: Repository
 ) -> None:
     await fetch_part(HUNDRED, pushed, repository, cache)
-    assert await cached_manifest(pushed, cache) is None
+    assert (await held_manifest(pushed, cache)).manifest is None
     assert await read_incomplete(pushed, cache) == await repository.read_manifest(pushed)
     store.calls.clear()
     await fetch_part(HUNDRED, pushed, repository, cache)
     assert store.calls.total() == 0
     await fetch_part(EVERYTHING, pushed, repository, cache)
     assert store.kinds()["read"] == 1 + 4900
-    assert await cached_manifest(pushed, cache) is not None
+    assert (await held_manifest(pushed, cache)).is_complete
     assert await read_incomplete(pushed, cache) is None
 
 
@@ -92,7 +99,7 @@ async def test_objects_of_other_files_may_be_missing_from_the_store(
     await fetch_part(HUNDRED, pushed, repository, cache)
 
 
-async def test_a_damaged_note_of_a_part_is_no_note(
+async def test_a_damaged_note_of_a_part_is_fetched_again(
     pushed: SnapshotId, repository: Repository, cache: Repository
 ) -> None:
     await fetch_part(HUNDRED, pushed, repository, cache)
@@ -100,7 +107,12 @@ async def test_a_damaged_note_of_a_part_is_no_note(
     assert note is not None
     note.chmod(0o644)
     note.write_bytes(note.read_bytes()[:-20] + b"\n")
-    assert await read_incomplete(pushed, cache) is None
+    with pytest.raises(InvalidManifest, match="malformed"):
+        await read_incomplete(pushed, cache)
+    counters = Counters()
+    await fetch_part(HUNDRED, pushed, repository, cache, counters)
+    assert await read_incomplete(pushed, cache) == await repository.read_manifest(pushed)
+    assert counters.warnings == [f"the manifest of {pushed} in the cache was damaged and has been fetched again"]
 
 
 async def test_an_unknown_snapshot_is_still_an_error(

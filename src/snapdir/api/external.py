@@ -39,12 +39,14 @@ def external_store(store: str | None, objects_store: str | None = None) -> Exter
     return ExternalStore(url)
 
 
-async def push_outside(snapshot_id: SnapshotId, store: ExternalStore, config: Config) -> None:
-    """Push a snapshot of the cache."""
+async def push_outside(
+    snapshot_id: SnapshotId, store: ExternalStore, config: Config, *, verified: bool = False
+) -> None:
+    """Push a snapshot of the cache; its objects are hashed first, unless they are ``verified``."""
     from snapdir.transfer.external import push_external
 
     async with opened_cache(config) as cache:
-        await push_external(snapshot_id, cache, store)
+        await push_external(snapshot_id, cache, store, limits=config.limits, verified=verified)
 
 
 async def fetch_outside(

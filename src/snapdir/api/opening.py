@@ -16,7 +16,6 @@ from snapdir.config import Config
 from snapdir.errors import (
     InvalidOption,
     InvalidStore,
-    ManifestNotFound,
     ObjectNotFound,
     SnapdirError,
     TransferFailed,
@@ -115,16 +114,14 @@ def required(store: str | None) -> str:
 
 
 async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool = False) -> Manifest:
-    """The cache's manifest of a snapshot; with ``incomplete`` also of one that was fetched in part."""
-    from snapdir.repository.incomplete import read_incomplete
-    from snapdir.transfer.fetch import cached_manifest
+    """The cache's manifest of a snapshot; with ``incomplete`` also of one that was fetched in part.
 
-    found = await cached_manifest(identifier, cache)
-    if found is None and incomplete:
-        found = await read_incomplete(identifier, cache)
-    if found is None:
-        raise ManifestNotFound(identifier, "the local cache")
-    return found
+    Raises:
+        ManifestNotFound: there is none. CorruptManifest, StoreError: it is damaged, or cannot be read.
+    """
+    from snapdir.transfer.cached import held_manifest
+
+    return (await held_manifest(identifier, cache, incomplete=incomplete)).require(identifier)
 
 
 def refuse_external(what: str, *stores: str | None) -> None:
@@ -217,5 +214,9 @@ def _flush(root: Path) -> None:
 
 @asynccontextmanager
 async def opened_cache(config: Config) -> AsyncIterator[Repository]:
-    async with opened(str(config.cache_dir.expanduser().absolute()), config) as cache:
-        yield cache
+    from snapdir.errors.base import CACHE_ADVICE
+    from snapdir.stores.open import open_store
+
+    settings = replace(config.stores, notes_dir=config.cache_dir.expanduser())
+    async with open_store(str(config.cache_dir.expanduser().absolute()), settings) as store:
+        yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes, advice=CACHE_ADVICE)

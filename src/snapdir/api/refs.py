@@ -11,7 +11,6 @@ import anyio.to_thread
 from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     AS_SYNC,
-    cached,
     holds_store,
     local_path,
     opened,
@@ -136,24 +135,30 @@ async def manifests_of(ref: Ref, *, store: str | None, config: Config, counters:
         return [await manifest(ref.directory, config=config, counters=counters)]
     if ref.is_whole_store:
         return await _all_of(ref.store or "", config)
-    return [await _one_of(ref, store, config)]
+    return [await _one_of(ref, store, config, counters)]
 
 
-async def _one_of(ref: Ref, store: str | None, config: Config) -> Manifest:
+async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counters) -> Manifest:
     """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
+    from snapdir.transfer.cached import held_manifest, mend_manifest
+
     given = ref.snapshot_id or ""
     if ref.store is not None:
         async with opened(ref.store, config) as source:
             return await source.read_manifest(await full_id(given, config, source))
     async with opened_or_none(store, config) as source, opened_cache(config) as cache:
         identifier = await full_id(given, config, source)
-        try:
-            return await cached(identifier, cache, incomplete=True)
-        except ManifestNotFound as error:
-            if source is None:
-                error.add_note("--store names a store to look in")
-                raise
-        return await source.read_manifest(identifier)
+        held = await held_manifest(identifier, cache, incomplete=True)
+        if held.manifest is not None:
+            return held.manifest
+        if source is None:
+            error = held.damage or ManifestNotFound(identifier, "the local cache")
+            error.add_note("--store names a store to look in")
+            raise error
+        manifest = await source.read_manifest(identifier)
+        if held.damage is not None:
+            await mend_manifest(manifest, identifier, cache, held, counters)
+        return manifest
 
 
 async def _all_of(store: str, config: Config) -> list[Manifest]:

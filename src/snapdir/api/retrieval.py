@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
 from snapdir.errors import local_error
 from snapdir.model.digest import SnapshotId
+from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import protection
 from snapdir.repository.repository import Repository
@@ -38,6 +40,8 @@ from snapdir.transfer.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.transfer.checkout import CheckoutOptions
+    from snapdir.transfer.download import Mend
+    from snapdir.transfer.plan import Wanted
     from snapdir.transfer.selection import Selection
 
 __all__ = ["checkout", "fetch", "pull"]
@@ -55,7 +59,9 @@ async def fetch(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> None:
-    """Bring a snapshot into the cache; objects the cache lost are brought again.
+    """Bring a snapshot into the cache; objects the cache lost are brought again, and a damaged manifest.
+
+    What the cache holds is known by its length; ``verify_cache`` hashes it.
 
     Args:
         store: Where from; None is enough when the cache is complete.
@@ -129,6 +135,9 @@ async def checkout(
         include, exclude, shard: Only these files, as ``pull`` does; the cache need not hold the others.
         delete, protect, linked: As for ``pull``.
         store, objects_store: Not asked; ``delete`` refuses a destination in one of them.
+
+    Raises:
+        CorruptObject, CorruptManifest, InvalidManifest: the cache is damaged; ``pull`` from a store mends it.
     """
     config = config or Config()
     options = _options(
@@ -184,8 +193,10 @@ async def pull(
             what was removed, or in a dry run would be.
         protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` leaves alone
             what fits, and the directories above it.
-        linked: Make absolute links to the objects of the cache, which become read-only, instead of files.
-        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Otherwise
+        linked: Make absolute links to the objects of the cache instead of files. Every object is hashed first, and
+            becomes read-only.
+        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. What it holds
+            damaged is fetched again. Otherwise
             the bytes go straight to ``dest``, and the cache only gets the note that ``status`` reads.
     """
     config = config or Config()
@@ -255,12 +266,29 @@ async def _check_out_cached(order: _Order) -> None:
         manifest = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
         selected = await anyio.to_thread.run_sync(order.selection.of, manifest)
         await anyio.to_thread.run_sync(require_cached, order.identifier, selected, cache)
-        if order.options.linked and order.config.stores.verify_copies:
-            from snapdir.transfer.check import check_snapshot
+        await _check_out(manifest, cache, order, mend=None if order.store is None else partial(_mend, order, cache))
 
-            limits, counters = order.config.limits, order.counters
-            (await check_snapshot(order.identifier, cache, limits=limits, counters=counters)).require_sound()
-        await _check_out(manifest, cache, order)
+
+async def _mend(order: _Order, cache: Repository, unsound: Sequence[Wanted]) -> None:
+    """Take objects out of the cache that it does not hold right, and fetch them again."""
+    await cache.objects.delete([object_key(one.digest) for one in unsound])
+    counters = Counters()
+    await _fetch(
+        order.identifier,
+        order.store,
+        order.objects_store,
+        order.selection,
+        config=order.config,
+        counters=counters,
+        dry_run=False,
+    )
+    order.counters.already_complete = False
+    order.counters.objects_received += counters.objects_received
+    order.counters.bytes_received += counters.bytes_received
+    order.counters.warnings += counters.warnings
+    order.counters.warnings.append(
+        f"{len(unsound)} damaged object(s) of the cache have been fetched again; the first is for {unsound[0].path}"
+    )
 
 
 async def _list_deletions(manifest: Manifest, order: _Order) -> None:
@@ -269,12 +297,14 @@ async def _list_deletions(manifest: Manifest, order: _Order) -> None:
     order.counters.pruned += await anyio.to_thread.run_sync(would_delete, manifest, order.dest, order.options.protected)
 
 
-async def _check_out(manifest: Manifest, source: Repository, order: _Order) -> None:
+async def _check_out(manifest: Manifest, source: Repository, order: _Order, *, mend: Mend | None = None) -> None:
     from snapdir.transfer.checkout import checkout as check_out
 
     selected = await anyio.to_thread.run_sync(order.selection.counted, manifest, order.counters)
     limits = order.config.limits
-    await check_out(selected, source, order.dest, options=order.options, limits=limits, counters=order.counters)
+    await check_out(
+        selected, source, order.dest, options=order.options, limits=limits, counters=order.counters, mend=mend
+    )
 
 
 async def _note(order: _Order) -> None:

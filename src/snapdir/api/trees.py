@@ -26,6 +26,7 @@ from snapdir.config import Config
 from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
+from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
@@ -161,7 +162,7 @@ async def stage(
     if dry_run:
         return await _only_named(path, options, publication)
     async with opened_cache(config) as cache:
-        staged = await _push_tree(path, cache, options, config, counters)
+        staged = await _keep_tree(path, cache, options, config, counters)
         await publication.complete(staged, "stage", staged, location)
     return staged
 
@@ -222,8 +223,8 @@ async def push(
         return await _only_named(path, options, publication)
     if program is not None:
         async with opened_cache(config) as cache:
-            pushed = await _push_tree(path, cache, options, config, counters)
-        await push_outside(SnapshotId(pushed), program, config)
+            pushed = await _keep_tree(path, cache, options, config, counters)
+        await push_outside(SnapshotId(pushed), program, config, verified=True)
         await publication.complete(pushed, "push", pushed, location)
         return pushed
     async with opened(store, config, objects_store) as to:
@@ -269,6 +270,27 @@ async def _push_tree(
         recheck=recheck,
     )
     return str(pushed)
+
+
+async def _keep_tree(
+    path: PathLike, cache: Repository, options: TreeOptions, config: Config, counters: Counters
+) -> str:
+    """Push a tree into the cache, and again what the cache had already and does not hold right."""
+    from snapdir.transfer.local_objects import find_unsound
+    from snapdir.transfer.plan import plan_objects
+
+    kept = await _push_tree(path, cache, options, config, counters)
+    if not counters.objects_skipped:
+        return kept  # all of it was written, from bytes that were hashed
+    objects = plan_objects(await cached(SnapshotId(kept), cache))
+    unsound = await find_unsound(objects, cache, limits=config.limits, counters=Counters())
+    if unsound:
+        await cache.objects.delete([object_key(one.digest) for one, _ in unsound])
+        kept = await _push_tree(path, cache, options, config, Counters())
+        counters.warnings.append(
+            f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {unsound[0].one.path}"
+        )
+    return kept
 
 
 async def push_cached(

@@ -187,7 +187,8 @@ def mirror() -> list[Flag]:
             "--linked",
             is_flag=True,
             section=section,
-            help="Make links to the objects of the local cache, which become read-only, instead of files.",
+            help="Make links to the objects of the local cache instead of files. Every object is hashed first, and "
+            "becomes read-only.",
         ),
     ]
 

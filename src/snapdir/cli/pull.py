@@ -63,9 +63,9 @@ def command(
 ) -> None:
     """Fetch a snapshot and write it into a directory.
 
-    What the local cache holds is not fetched again; a snapshot that is complete there needs no store. Files that differ
-    are replaced, files that the snapshot does not know stay. --include, --exclude and --shard bring a part of the
-    snapshot; `snapdir status PATH` remembers which.
+    What the local cache holds is not fetched again; a snapshot that is complete there needs no store. What is damaged
+    there is fetched again, and a warning says so. Files that differ are replaced, files that the snapshot does not know
+    stay. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH` remembers which.
     """
     from snapdir import api
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     params=[
         *options.snapshot("Look for the objects of this snapshot only"),
         *options.cache(),
-        Flag("--purge", is_flag=True, help="Remove damaged objects, so that a fetch brings them back."),
+        Flag("--purge", is_flag=True, help="Remove damaged objects and manifests, so that a fetch brings them back."),
         *options.dry_run(),
         *options.output(),
         *options.accepted("--store", "--force"),
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dryrun: bool, as_json: bool) -> None:
-    """Hash every object of the local cache and look for missing ones.
+    """Hash every object and manifest of the local cache and look for missing objects.
 
     Says nothing when all is well; otherwise one line per object, and exit code 1.
     """
@@ -74,12 +74,13 @@ def _fields(report: CacheReport) -> dict[str, object]:
         "corrupt": report.corrupt,
         "missing": [{"object": digest, "path": path} for digest, path in report.missing],
         "purged": report.purged,
+        "manifests": report.manifests,
     }
 
 
 def _is_damaged(report: CacheReport) -> bool:
     """Whether something is still wrong."""
-    return bool(report.missing) or not set(report.purged).issuperset(report.corrupt)
+    return bool(report.missing) or not set(report.purged).issuperset([*report.corrupt, *report.manifests])
 
 
 def _tell(report: CacheReport, terminal: Terminal) -> None:
@@ -88,14 +89,21 @@ def _tell(report: CacheReport, terminal: Terminal) -> None:
         print_error(f"Checksum mismatch for {digest}")
         if digest in purged:
             terminal.detail(f"purged {digest}")
+    for identifier in report.manifests:
+        print_error(f"Damaged manifest {identifier}")
+        if identifier in purged:
+            terminal.detail(f"purged {identifier}")
     for digest, path in report.missing:
         print_error(f"Missing object {digest} for {path}")
 
 
 def _conclude(report: CacheReport, terminal: Terminal) -> None:
+    manifests = f" + {len(report.manifests)} damaged manifest(s)" if report.manifests else ""
     if _is_damaged(report):
         raise SnapdirError(
-            f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s) in the cache"
+            f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s){manifests} in the cache"
         )
     if report.purged:
-        terminal.note(f"snapdir: purged {len(report.purged)} corrupt object(s); everything else in the cache is sound")
+        terminal.note(
+            f"snapdir: purged {len(report.corrupt)} corrupt object(s){manifests}; everything else in the cache is sound"
+        )

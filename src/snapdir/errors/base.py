@@ -9,7 +9,9 @@ from typing import Any
 from snapdir.errors.secrets import without_secrets
 
 __all__ = [
+    "CACHE_ADVICE",
     "MAX_NAMED_OFFENDERS",
+    "STORE_ADVICE",
     "AmbiguousId",
     "CatalogError",
     "Conflict",
@@ -29,6 +31,11 @@ __all__ = [
 ]
 
 MAX_NAMED_OFFENDERS = 20
+
+STORE_ADVICE = "the store holds damaged bytes: push again from a good copy with --recheck"
+CACHE_ADVICE = (
+    "the cache holds damaged bytes: remove them with `snapdir verify-cache --purge`, then fetch the snapshot again"
+)
 
 
 class SnapdirError(Exception):
@@ -201,10 +208,17 @@ class HashMismatchError(SnapdirError):
 
 
 class CorruptObject(HashMismatchError):
-    """An object whose bytes (or length) are not what its key says. Nothing of it stays under a final name."""
+    """An object whose bytes (or length) are not what its key says. Nothing of it stays under a final name.
+
+    ``advice`` says where the damage is, and the way out.
+    """
+
+    def __init__(self, where: str, *, expected: str, actual: str, advice: str = STORE_ADVICE) -> None:
+        super().__init__(where, expected=expected, actual=actual)
+        self.advice = advice
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; the store holds damaged bytes: push again from a good copy with --recheck"
+        return f"{super().__str__()}; {self.advice}"
 
 
 class CorruptManifest(HashMismatchError):

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import anyio.to_thread
-
-from snapdir.errors import CorruptManifest, InvalidManifest, ObjectNotFound, StoreMissing
+from snapdir.errors import ManifestNotFound, StoreMissing
 from snapdir.model.digest import Digest
 from snapdir.model.keys import INCOMPLETE, incomplete_key
 from snapdir.model.manifest import Manifest
-from snapdir.repository.repository import Repository, verified_manifest
+from snapdir.repository.repository import Repository
 
 __all__ = ["find_incomplete", "forget_incomplete", "read_incomplete", "write_incomplete"]
 
 
 async def read_incomplete(snapshot_id: Digest, cache: Repository) -> Manifest | None:
-    """The manifest that a partial fetch left, checked against its id; None if there is none, or a damaged one."""
-    key = incomplete_key(snapshot_id)
+    """The manifest that a partial fetch left, checked against its id; None if there is none.
+
+    Raises:
+        InvalidManifest, CorruptManifest, StoreError: it is damaged, or cannot be read.
+    """
     try:
-        stored = await cache.store.read(key)
-        return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id, f"{cache.url}/{key}")
-    except (ObjectNotFound, StoreMissing, InvalidManifest, CorruptManifest):
+        return await cache.read_manifest_at(incomplete_key(snapshot_id), snapshot_id)
+    except (ManifestNotFound, StoreMissing):
         return None
 
 

@@ -17,6 +17,7 @@ from snapdir.errors import (
     ObjectNotFound,
     StoreMissing,
 )
+from snapdir.errors.base import STORE_ADVICE
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
@@ -35,8 +36,6 @@ INLINE_HASH_BYTES = 128 * KIB
 
 READ_ATTEMPTS = 3
 """Times an object or manifest that hashes wrong is read: damage on the way passes, damage in the store stays."""
-
-DAMAGED = "check the store's address, or push again from a good copy with --recheck"
 
 
 class Published(NamedTuple):
@@ -61,6 +60,7 @@ class Repository:
         flush_objects: Makes what the pool was given durable, before a manifest names it. Blocking. (A store that holds
             both does that itself.)
         max_manifest_bytes: A longer manifest is neither read nor written; None for any length.
+        advice: What errors about damage say of the place and of the way out.
     """
 
     def __init__(
@@ -70,11 +70,13 @@ class Repository:
         *,
         flush_objects: Callable[[], None] | None = None,
         max_manifest_bytes: int | None = None,
+        advice: str = STORE_ADVICE,
     ) -> None:
         self.store = store
         self.objects = objects or store
         self._flush_objects = flush_objects
         self._max_manifest_bytes = max_manifest_bytes
+        self._advice = advice
 
     @property
     def url(self) -> str:
@@ -93,7 +95,10 @@ class Repository:
             InvalidManifest: READ_ATTEMPTS reads gave a text that does not parse, or it is longer than allowed.
             CorruptManifest: READ_ATTEMPTS reads gave a text that hashes to another id.
         """
-        key = manifest_key(snapshot_id_)
+        return await self.read_manifest_at(manifest_key(snapshot_id_), snapshot_id_)
+
+    async def read_manifest_at(self, key: str, snapshot_id_: Digest) -> Manifest:
+        """``read_manifest`` of a text that is stored at ``key``."""
         where = f"{self.url}/{key}"
         attempts = 1
         while True:
@@ -106,7 +111,7 @@ class Repository:
                 raise
             except (CorruptManifest, InvalidManifest) as error:
                 if attempts == READ_ATTEMPTS:
-                    error.add_note(f"read from {where}: {DAMAGED}")
+                    error.add_note(f"read from {where}: {self._advice}")
                     raise
             attempts += 1
 
@@ -203,7 +208,7 @@ class Repository:
             actual = digest_of(data) if size <= INLINE_HASH_BYTES else await anyio.to_thread.run_sync(digest_of, data)
             if actual == digest:
                 return data
-        raise CorruptObject(self.object_name(digest), expected=digest, actual=actual)
+        raise self.damaged(digest, actual)
 
     async def read_unverified(self, digest: Digest, size: int) -> bytes:
         """Up to ``size`` bytes of a small object, as the store sent them: whoever uses them hashes them first."""
@@ -230,8 +235,7 @@ class Repository:
 
     def _require_whole(self, digest: Digest, start: int, received: int, length: int) -> None:
         if received != length:
-            only = f"an object of only {start + received} bytes"
-            raise CorruptObject(self.object_name(digest), expected=digest, actual=only)
+            raise self.damaged(digest, f"an object of only {start + received} bytes")
 
     async def write_object(self, digest: Digest, body: Body, *, if_absent: bool = False) -> bool:
         """Store ``body``, which the caller knows to hash to ``digest``, in one piece; False if it was there already."""
@@ -253,6 +257,10 @@ class Repository:
     def object_name(self, digest: Digest) -> str:
         """How messages name an object."""
         return f"{self.objects.url}/{object_key(digest)}"
+
+    def damaged(self, digest: Digest, actual: str) -> CorruptObject:
+        """The error about an object that hashes to ``actual``, or is what ``actual`` says."""
+        return CorruptObject(self.object_name(digest), expected=digest, actual=actual, advice=self._advice)
 
     def lacks(self, digest: Digest, path: str = "") -> ObjectNotFound:
         """The error about an object that is not there, and a path that needs it."""

@@ -143,6 +143,9 @@ class FileWriter:
             # Trying first saves three calls an object: most shards exist once a store has some size.
             _make_parents(path)
             written = _named(temporary, path, if_absent=if_absent)
+        except IsADirectoryError:
+            os.rmdir(path)  # an empty one is nobody's; another is an error that names it
+            written = _named(temporary, path, if_absent=if_absent)
         if written and durable:
             _sync(os.path.dirname(path))
         return written

@@ -9,12 +9,14 @@ import anyio
 import anyio.to_thread
 
 from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, ungrouped
-from snapdir.model.digest import Digest
-from snapdir.model.keys import OBJECTS, digest_of_key, object_key
-from snapdir.model.manifest import Manifest
+from snapdir.model.digest import ID_DIGITS, Digest
+from snapdir.model.keys import OBJECTS, digest_of_key, incomplete_key, manifest_key, object_key
+from snapdir.repository.incomplete import find_incomplete
 from snapdir.repository.repository import Repository
+from snapdir.transfer.cached import held_manifest
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.local_objects import find_unsound
 from snapdir.transfer.parts import Part
 from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.ranges import RangeReader
@@ -110,37 +112,42 @@ async def check_cache(
 
     Raises:
         ManifestNotFound: ``snapshot_id`` is not cached.
+    Cost: 12 µs a small object, 0.2 s a GiB and hashing thread.
     """
     named: dict[Digest, str] = {}
-    async for manifest in _manifests(cache, snapshot_id, counters):
-        for one in plan_objects(manifest):
+    manifests: dict[Digest, str] = {}  # where the damaged ones are
+    for identifier in await _cached_snapshots(cache) if snapshot_id is None else [snapshot_id]:
+        held = await held_manifest(identifier, cache)
+        if held.damage is not None:
+            manifests[identifier] = manifest_key(identifier)
+            continue
+        for one in plan_objects(held.require(identifier)):
             named.setdefault(one.digest, one.path)
+    for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
+        if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
+            manifests.setdefault(identifier, incomplete_key(identifier))
     stored = {digest: size async for digest, size in _objects(cache)}
     whole = [Wanted(digest, size, named.get(digest, "no cached snapshot")) for digest, size in sorted(stored.items())]
-    damage = await find_damage(whole, cache, limits=limits, counters=counters)
-    corrupt = tuple(one.digest for one, _ in damage)
+    corrupt = tuple(one.digest for one, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
     if purge:
-        await cache.objects.delete([object_key(digest) for digest in corrupt])
+        await cache.store.delete([*map(object_key, corrupt), *manifests.values()])
     gone = set(corrupt) if purge else set()
     missing = tuple((digest, path) for digest, path in sorted(named.items()) if digest not in stored or digest in gone)
-    return CacheReport(corrupt, missing, corrupt if purge else ())
+    return CacheReport(corrupt, missing, (*corrupt, *manifests) if purge else (), tuple(manifests))
 
 
-async def _manifests(cache: Repository, snapshot_id: Digest | None, counters: Counters) -> AsyncIterator[Manifest]:
-    if snapshot_id is not None:
-        yield await cache.read_manifest(snapshot_id)
-        return
+async def _cached_snapshots(cache: Repository) -> list[Digest]:
     try:
-        listed = sorted([identifier async for identifier in cache.list_snapshots()])
+        return sorted([identifier async for identifier in cache.list_snapshots()])
     except StoreMissing:
-        return  # a cache that was never made holds nothing
-    for identifier in listed:
-        try:
-            manifest = await cache.read_manifest(identifier)
-        except SnapdirError as error:
-            counters.warnings.append(f"cached manifest {identifier} cannot be used: {error}")
-        else:
-            yield manifest
+        return []  # a cache that was never made holds nothing
+
+
+async def _incomplete_snapshots(cache: Repository) -> list[Digest]:
+    try:
+        return [Digest(name) for name in await find_incomplete("", cache) if len(name) == ID_DIGITS]
+    except StoreMissing:
+        return []
 
 
 async def _objects(cache: Repository) -> AsyncIterator[tuple[Digest, int]]:

@@ -14,7 +14,8 @@ from snapdir.disk.pruning import Protection
 from snapdir.errors import ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
-from snapdir.transfer.download import download
+from snapdir.transfer.cached import require_sound
+from snapdir.transfer.download import Mend, download
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
@@ -58,12 +59,17 @@ async def checkout(
     options: CheckoutOptions,
     limits: Limits,
     counters: Counters,
+    mend: Mend | None = None,
 ) -> None:
     """Make ``into`` hold every file and directory of ``manifest``, with its modes.
 
     What else is there stays, unless ``options.delete``.
 
-    Files that are right already are not touched. A file appears under its name complete and verified, or not at all.
+    Files that are right already are not touched. A file appears under its name complete and verified, or not at all. A
+    link is made when its object has hashed right, also where the link is there already.
+
+    Args:
+        mend: Where ``source`` is a cache: brings objects that it does not hold right.
 
     Raises:
         UnsafePath: the manifest is hostile; nothing was written.
@@ -85,7 +91,7 @@ async def checkout(
     with destination:
         try:
             with ungrouped(f"check out {into}"):
-                await _fill(plan, source, destination, options=options, limits=limits, counters=counters)
+                await _fill(plan, source, destination, options=options, limits=limits, counters=counters, mend=mend)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_leave, destination, options.keep, error)
@@ -100,15 +106,17 @@ async def _fill(
     options: CheckoutOptions,
     limits: Limits,
     counters: Counters,
+    mend: Mend | None,
 ) -> None:
     await anyio.to_thread.run_sync(refuse_protected_paths, plan, destination, options.protected)
     if options.linked:
+        await require_sound(plan.wanted, source, mend, limits=limits, counters=counters)
         link = partial(link_tree, plan, source, destination, counters, overwrite=options.overwrite)
         await anyio.to_thread.run_sync(link)
     else:
         wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
         landing = TreeLanding(destination, clone=options.clone, keep=options.keep)
-        await download(source, wanted, landing, limits=limits, counters=counters)
+        await download(source, wanted, landing, limits=limits, counters=counters, mend=mend)
     if options.delete:
         # While directories are still writable: their modes come last.
         await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, SnapdirError
+from snapdir.errors import SnapdirError
 from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.sizes import KIB
@@ -20,12 +20,16 @@ from snapdir.transfer.landing import Landing
 from snapdir.transfer.large_objects import LargeObjects
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.local_copy import place_local_objects
+from snapdir.transfer.local_objects import Unsound
 from snapdir.transfer.loop_time import LoopTime
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.true_size import with_true_size
 
-__all__ = ["LOOP_BYTES", "LOOP_COPIES", "PLACE_SECONDS", "download"]
+__all__ = ["LOOP_BYTES", "LOOP_COPIES", "PLACE_SECONDS", "Mend", "download"]
+
+Mend = Callable[[Sequence[Wanted]], Awaitable[None]]
+"""Fetches objects of a cache again, whatever it holds in their places."""
 
 LOOP_BYTES = 128 * KIB
 LOOP_COPIES = 8
@@ -65,11 +69,13 @@ async def download(
     *,
     limits: Limits,
     counters: Counters,
+    mend: Mend | None = None,
     clock: Clock = time.perf_counter,
 ) -> None:
     """Put every object at all of its targets; each is fetched once and no byte gets a final name unverified.
 
     Args:
+        mend: Of a source on this host: brings objects that it does not hold right. They are copied after the others.
         clock: Tells how long writing keeps the loop.
 
     Raises:
@@ -83,18 +89,30 @@ async def download(
     if empty:
         await anyio.to_thread.run_sync(_place_batch, empty, landing, counters)
     if rest and source.local_object(rest[0].digest) is not None:
-        await _copy_local(source, rest, landing, counters, limits)
+        await _copy_local(source, rest, landing, counters, limits, mend=mend)
     elif rest:
         await _Download(source, landing, limits, counters, clock=clock).run(rest)
 
 
 async def _copy_local(
-    source: Repository, wanted: list[Wanted], landing: Landing, counters: Counters, limits: Limits
+    source: Repository,
+    wanted: list[Wanted],
+    landing: Landing,
+    counters: Counters,
+    limits: Limits,
+    *,
+    mend: Mend | None = None,
 ) -> None:
+    unsound: list[Unsound] | None = None if mend is None else []
+
     async def copy(batch: list[Wanted]) -> None:
-        await anyio.to_thread.run_sync(place_local_objects, source, batch, landing, counters)
+        await anyio.to_thread.run_sync(place_local_objects, source, batch, landing, counters, unsound)
 
     await run_workers(batches(wanted, limits.batch_files), copy, workers=LOCAL_COPY_THREADS)
+    if mend is not None and unsound:
+        again = [one for one, _ in unsound]
+        await mend(again)
+        await _copy_local(source, again, landing, counters, limits)
 
 
 class _Download:
@@ -215,7 +233,7 @@ class _Download:
             damaged = await self._large_objects(beside_small=True).receive([one])
             if not damaged:
                 return
-        raise CorruptObject(self._source.object_name(one.digest), expected=one.digest, actual=damaged[0].actual)
+        raise self._source.damaged(one.digest, damaged[0].actual)
 
 
 def _is_long_work(arrival: Arrival) -> bool:

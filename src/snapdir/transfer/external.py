@@ -13,39 +13,41 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import (
-    ManifestNotFound,
-    ObjectNotFound,
-    local_errors,
-)
+from snapdir.errors import ObjectNotFound, local_errors
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
-from snapdir.repository.incomplete import read_incomplete
 from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
 from snapdir.stores.file import FileStore
 from snapdir.stores.file_writing import PARTIAL_NAME
 from snapdir.stores.settings import StoreSettings
+from snapdir.transfer.cached import held_manifest, require_sound
 from snapdir.transfer.events import Counters
-from snapdir.transfer.fetch import cache_root, cached_manifest, fetch, missing_objects, require_cached
+from snapdir.transfer.fetch import cache_root, fetch, missing_objects, require_cached
 from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import Wanted
+from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.selection import EVERYTHING, Selection
 
 __all__ = ["fetch_external", "push_external", "read_manifest", "staged"]
 
 
-async def push_external(snapshot_id: Digest, cache: Repository, store: ExternalStore) -> None:
+async def push_external(
+    snapshot_id: Digest, cache: Repository, store: ExternalStore, *, limits: Limits, verified: bool = False
+) -> None:
     """Have the program push a snapshot of the cache, which must be complete.
 
+    Args:
+        verified: The objects have hashed right already. A program need not look at what it pushes.
+
     Raises:
+        CorruptObject, CorruptManifest: the cache is damaged.
         ManifestNotFound, IncompleteCache: the cache does not hold it.
         StoreProgramFailed: the program cannot be run, or failed.
     """
-    manifest = await cached_manifest(snapshot_id, cache)
-    if manifest is None:
-        raise ManifestNotFound(snapshot_id, "the local cache")
+    manifest = (await held_manifest(snapshot_id, cache)).require(snapshot_id)
     await anyio.to_thread.run_sync(require_cached, snapshot_id, manifest, cache)
+    if not verified:
+        await require_sound(plan_objects(manifest), cache, None, limits=limits, counters=Counters())
     await store.push(snapshot_id, cache_root(cache))
 
 
@@ -66,9 +68,7 @@ async def fetch_external(
         ManifestNotFound, ObjectNotFound, CorruptObject, CorruptManifest: as for any store.
         StoreProgramFailed: the program cannot be run, or failed.
     """
-    held = await cached_manifest(snapshot_id, cache)
-    if held is None and selection.is_partial:
-        held = await read_incomplete(snapshot_id, cache)
+    held = (await held_manifest(snapshot_id, cache, incomplete=selection.is_partial)).manifest
     manifest = held or await read_manifest(snapshot_id, store)
     missing = await anyio.to_thread.run_sync(lambda: missing_objects(selection.of(manifest), cache))
     into_cache = partial(

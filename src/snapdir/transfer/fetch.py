@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from snapdir.errors import (
-    CorruptManifest,
     IncompleteCache,
-    InvalidManifest,
-    ManifestNotFound,
     SnapdirError,
-    StoreMissing,
     ungrouped,
 )
-from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
-from snapdir.repository.incomplete import forget_incomplete, read_incomplete, write_incomplete
 from snapdir.repository.repository import Repository
 from snapdir.stores.file_writing import FileWriter
 from snapdir.stores.settings import StoreSettings
+from snapdir.transfer.cached import held_manifest, keep_manifest
 from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import StoreLanding
@@ -30,7 +27,7 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted, plan_objects
 from snapdir.transfer.selection import EVERYTHING, Selection
 
-__all__ = ["NO_STORE", "cache_root", "cached_manifest", "fetch", "missing_objects", "require_cached"]
+__all__ = ["NO_STORE", "cache_root", "fetch", "missing_objects", "require_cached"]
 
 NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
 
@@ -48,7 +45,8 @@ async def fetch(
 ) -> Manifest:
     """Make the cache hold a complete snapshot, and return its manifest.
 
-    Objects that the cache has are not fetched; those it lost are. A complete cache asks no store.
+    Objects that the cache has are not fetched; those it lost are. A complete cache asks no store. What it has is known
+    by its length alone: who reads the objects hashes them. A damaged manifest is fetched again.
 
     Args:
         source: Where to fetch from; None is enough for a complete cache.
@@ -59,17 +57,17 @@ async def fetch(
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache then holds
             what has come so far, and no manifest.
+        CorruptManifest, InvalidManifest: the cache's manifest is damaged, and there is no source.
     """
-    manifest = cached = await cached_manifest(snapshot_id, cache)
-    if manifest is None and selection.is_partial:
-        manifest = await read_incomplete(snapshot_id, cache)
+    held = await held_manifest(snapshot_id, cache, incomplete=selection.is_partial)
+    manifest = held.manifest
     if manifest is not None:
         missing = await _missing(manifest, selection, cache, counters)
         if not missing:
             counters.already_complete = True
             return manifest
     if source is None:
-        raise SnapdirError(NO_STORE)
+        raise held.damage or SnapdirError(NO_STORE)
     if manifest is None:
         manifest = await source.read_manifest(snapshot_id)
         missing = await _missing(manifest, selection, cache, counters)
@@ -78,29 +76,16 @@ async def fetch(
     counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
     with ungrouped(f"fetch {snapshot_id}"):
         await download(source, missing, _landing(cache, settings), limits=limits, counters=counters)
-    await _publish(manifest, snapshot_id, cache, complete=not selection.is_partial or cached is not None)
+    complete = not selection.is_partial or held.is_complete
+    await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
+    if held.damage is not None:
+        counters.warnings.append(f"the manifest of {snapshot_id} in the cache was damaged and has been fetched again")
     return manifest
 
 
 async def _missing(manifest: Manifest, selection: Selection, cache: Repository, counters: Counters) -> list[Wanted]:
     selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
     return await anyio.to_thread.run_sync(missing_objects, selected, cache)
-
-
-async def _publish(manifest: Manifest, snapshot_id: Digest, cache: Repository, *, complete: bool) -> None:
-    if complete:
-        await cache.write_manifest(manifest, SnapshotId(snapshot_id))
-        await forget_incomplete(snapshot_id, cache)
-    else:
-        await write_incomplete(manifest, snapshot_id, cache)
-
-
-async def cached_manifest(snapshot_id: Digest, cache: Repository) -> Manifest | None:
-    """The cache's manifest of a snapshot; None if it has none, or a damaged one."""
-    try:
-        return await cache.read_manifest(snapshot_id)
-    except (ManifestNotFound, InvalidManifest, CorruptManifest, StoreMissing):
-        return None
 
 
 def missing_objects(manifest: Manifest, cache: Repository) -> list[Wanted]:
@@ -121,10 +106,10 @@ def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -
 
 def _is_cached(one: Wanted, path: Path | None) -> bool:
     try:
-        size = os.stat(path).st_size if path is not None else -1
+        status = os.stat(path) if path is not None else None
     except OSError:
         return False
-    return one.size in (None, size)
+    return status is not None and stat.S_ISREG(status.st_mode) and one.size in (None, status.st_size)
 
 
 def _exists(path: Path | None) -> bool:

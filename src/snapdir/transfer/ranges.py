@@ -104,7 +104,7 @@ class RangeReader:
             if actual == digest:
                 return
             self._counters.bytes_done -= size
-        raise CorruptObject(self._source.object_name(digest), expected=digest, actual=actual)
+        raise self._source.damaged(digest, actual)
 
     async def _read(self, digest: Digest, size: int, part_bytes: int, sink: Sink) -> str:
         hasher = blake3()

@@ -118,7 +118,7 @@ class ObjectReader:
             hashed, length = hash_descriptor(file.fileno())
             if length != size or hashed != digest:
                 actual = hashed if length == size else f"an object of {length} bytes"
-                raise CorruptObject(self._source.object_name(digest), expected=digest, actual=actual)
+                raise self._source.damaged(digest, actual)
             stack.pop_all()
         return _File(file, size, path)
 
@@ -159,8 +159,8 @@ class ObjectReader:
         """What a stream holds at once."""
         return min(RANGES_AT_ONCE * self._limits.part_bytes, self._limits.memory_bytes)
 
-    def name(self, digest: Digest) -> str:
-        return self._source.object_name(digest)
+    def damaged(self, digest: Digest, actual: str) -> CorruptObject:
+        return self._source.damaged(digest, actual)
 
 
 class _Whole:
@@ -279,7 +279,7 @@ class _Stream:
         await self._reader.ranges(self._digest, stretch, start)
         await anyio.to_thread.run_sync(self._hasher.update, stretch)
         if start + len(stretch) == self.size and (actual := self._hasher.hexdigest()) != self._digest:
-            raise CorruptObject(self._reader.name(self._digest), expected=self._digest, actual=actual)
+            raise self._reader.damaged(self._digest, actual)
         self._stretch = stretch
 
     def close(self) -> None:

@@ -64,12 +64,14 @@ class CacheReport:
     Attributes:
         corrupt: Objects whose bytes hash to something else, sorted.
         missing: Objects that a manifest names and the cache lacks, each with one of its paths, sorted.
-        purged: The corrupt objects that were removed.
+        purged: What was removed: corrupt objects and damaged manifests.
+        manifests: Snapshots whose manifest is damaged, or cannot be read.
     """
 
     corrupt: tuple[Digest, ...]
     missing: tuple[tuple[Digest, str], ...]
     purged: tuple[Digest, ...]
+    manifests: tuple[Digest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""A cache that mends itself: what it holds of a snapshot, what of that is damaged, and how it gets the right bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from snapdir.errors import (
+    CorruptManifest,
+    LocalError,
+    ManifestNotFound,
+    SnapdirError,
+    StoreError,
+    StoreMissing,
+    TransferFailed,
+)
+from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.manifest import Manifest
+from snapdir.repository.incomplete import forget_incomplete, read_incomplete, write_incomplete
+from snapdir.repository.repository import Repository
+from snapdir.transfer.download import Mend
+from snapdir.transfer.events import Counters
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.local_objects import find_unsound
+from snapdir.transfer.plan import Wanted
+
+__all__ = ["HeldManifest", "held_manifest", "keep_manifest", "mend_manifest", "require_sound"]
+
+
+class HeldManifest(NamedTuple):
+    """What a cache says of a snapshot.
+
+    Attributes:
+        manifest: None if it has none that is right.
+        is_complete: It was kept as the manifest of a snapshot with all its objects, and not of one fetched in part.
+        damage: What is wrong with the manifest that is there.
+    """
+
+    manifest: Manifest | None
+    is_complete: bool = False
+    damage: SnapdirError | None = None
+
+    def require(self, snapshot_id: Digest) -> Manifest:
+        """
+        Raises:
+            ManifestNotFound: there is none. CorruptManifest, StoreError: it is damaged, or cannot be read.
+        """
+        if self.manifest is None:
+            raise self.damage or ManifestNotFound(snapshot_id, "the local cache")
+        return self.manifest
+
+
+async def held_manifest(snapshot_id: Digest, cache: Repository, *, incomplete: bool = False) -> HeldManifest:
+    """Look for a snapshot's manifest; with ``incomplete`` also for that of one that was fetched in part."""
+    try:
+        return HeldManifest(await cache.read_manifest(snapshot_id), is_complete=True)
+    except (ManifestNotFound, StoreMissing):
+        damage: SnapdirError | None = None
+    except (CorruptManifest, StoreError) as error:
+        damage = error
+    if damage is not None or not incomplete:
+        return HeldManifest(None, is_complete=damage is not None, damage=damage)
+    try:
+        return HeldManifest(await read_incomplete(snapshot_id, cache))
+    except (CorruptManifest, StoreError) as error:
+        return HeldManifest(None, damage=error)
+
+
+async def keep_manifest(
+    manifest: Manifest, snapshot_id: Digest, cache: Repository, *, complete: bool, replace: bool = False
+) -> None:
+    """Write down that the cache has a snapshot, all of it or a part."""
+    if complete:
+        await cache.write_manifest(manifest, SnapshotId(snapshot_id), replace=replace)
+        await forget_incomplete(snapshot_id, cache)
+    else:
+        await write_incomplete(manifest, snapshot_id, cache)
+
+
+async def mend_manifest(
+    manifest: Manifest, snapshot_id: Digest, cache: Repository, held: HeldManifest, counters: Counters
+) -> None:
+    """Put a manifest that a store gave in the place of the damaged one, for a verb that only reads the cache."""
+    outcome = "has been fetched again"
+    try:
+        await keep_manifest(manifest, snapshot_id, cache, complete=held.is_complete, replace=True)
+    except (LocalError, StoreError) as error:
+        outcome = f"cannot be replaced: {error}"
+    counters.warnings.append(f"the manifest of {snapshot_id} in the cache is damaged and {outcome}")
+
+
+async def require_sound(
+    wanted: Sequence[Wanted], cache: Repository, mend: Mend | None, *, limits: Limits, counters: Counters
+) -> None:
+    """Hash every object of ``wanted``, and have those that are not right mended.
+
+    Raises:
+        ObjectNotFound, CorruptObject, LocalError: an object is not right, and there is nothing to mend it from;
+            TransferFailed for several.
+    """
+    unsound = await find_unsound(wanted, cache, limits=limits, counters=counters)
+    if unsound and mend is not None:
+        await mend([one for one, _ in unsound])
+        unsound = await find_unsound([one for one, _ in unsound], cache, limits=limits, counters=counters)
+    if len(unsound) == 1:
+        raise unsound[0].error
+    if unsound:
+        raise TransferFailed(f"{len(unsound)} objects of {cache.url}", [error for _, error in unsound])
