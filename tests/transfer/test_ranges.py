@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 import tracemalloc
@@ -68,18 +69,18 @@ class Interrupted(RecordingStore):
         cancelled: The third range was cancelled, and with it the scope of the task that waits for the thread.
     """
 
-    def __init__(self, interrupt: Callable[[], None]) -> None:
+    def __init__(self, interrupt: Callable[[], None] | None) -> None:
         super().__init__()
         self.objects[object_key(OBJECT.digest)] = CONTENT
         self.hashing = anyio.Event()
         self.cancelled = threading.Event()
-        self._interrupt = interrupt
+        self.interrupt = interrupt
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
-        if start == PART:
+        if start == PART and self.interrupt is not None:
             await self.hashing.wait()
-            self._interrupt()
-        if start >= PART:
+            self.interrupt()
+        if start >= PART and self.interrupt is not None:
             try:
                 await anyio.sleep_forever()
             finally:
@@ -128,6 +129,21 @@ async def test_a_transfer_cancelled_while_a_range_is_hashed_ends(
         await verb(Repository(store), tmp_path)
     assert scope.cancelled_caught
     assert store.cancelled.is_set()
+
+
+async def test_a_read_that_failed_gives_its_memory_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`verify` and `sync --all` go on with other objects: three parts of this one would be all the memory there is."""
+    limits = dataclasses.replace(LIMITS, memory_bytes=3 * PART)
+    store = Interrupted(refuse)
+    reader = ObjectReader(Repository(store), limits, spool=tmp_path / "spool")
+    with monkeypatch.context() as patch:
+        patch.setattr(ranges, "blake3", lambda: HeldHasher(store))
+        with pytest.raises(StoreRefused):
+            await reader.verified(OBJECT)
+    store.interrupt = None
+    content = await reader.verified(OBJECT)
+    assert await content.read_at(0) == CONTENT
+    content.close()
 
 
 async def test_more_copies_than_threads_end(tmp_path: Path) -> None:
