@@ -231,6 +231,19 @@ def test_a_push_from_the_cache_names_it(cache: Path, snapshot: str) -> None:
     assert not manifest_of(Path("other"), snapshot).exists()
 
 
+@pytest.mark.parametrize("damage", EVERY_KIND[:-1], ids=lambda kind: kind.__name__)
+@names
+def test_a_stage_puts_right_what_was_there(damage: Damage, name: str, tree: Path, cache: Path, snapshot: str) -> None:
+    damage(object_of(cache, name))
+    run = ok("stage", str(tree))
+    assert run.stdout.strip() == snapshot
+    if damage in SAME_LENGTH:
+        said = f"1 damaged object(s) of the cache have been replaced; the first is for ./{name}"
+        assert said in run.stderr
+    assert ok("verify-cache").stderr == ""
+    assert ok("stage", str(tree)).stderr == ""
+
+
 def test_a_destination_that_is_damaged_blames_nobody_else(cache: Path, snapshot: str) -> None:
     """What is wrong with the destination leaves the cache alone."""
     Path("out").write_text("a file")

@@ -112,6 +112,34 @@ def test_a_fetch_fills_the_cache_and_a_checkout_gives_the_tree_again(  # EXT-02
     assert f"CACHED: {identifier}" in cli("fetch", "--store", mock, "--id", identifier, "--verbose").stderr
 
 
+def damaged(cache: Path) -> Path:
+    """One object of the cache, with other bytes of the same length."""
+    (found,) = (path for path in (cache / ".objects").rglob("*") if path.is_file() and path.stat().st_size == 5)
+    found.chmod(0o644)
+    found.write_bytes(b"HELLO")
+    return found
+
+
+def test_a_damaged_cache_is_not_pushed(mock: str, tree: Path, tmp_path: Path) -> None:
+    identifier = cli("stage", str(tree)).stdout.strip()
+    wrong = damaged(tmp_path / "cache")
+    run = cli("push", "--store", mock, "--id", identifier)
+    assert (run.code, str(wrong) in run.stderr, "verify-cache --purge" in run.stderr) == (1, True, True)
+    assert not (tmp_path / "outside").exists()
+    run = cli("push", "--store", mock, str(tree))  # the tree has the right bytes
+    assert (run.code, "1 damaged object(s)" in run.stderr) == (0, True)
+    assert (tmp_path / "outside" / wrong.relative_to(tmp_path / "cache")).read_bytes() == b"hello"
+
+
+def test_a_pull_mends_the_cache_from_a_program(mock: str, tree: Path, tmp_path: Path) -> None:
+    identifier = cli("push", "--store", mock, str(tree)).stdout.strip()
+    wrong = damaged(tmp_path / "cache")
+    run = cli("pull", "--store", mock, "--id", identifier, "out")
+    assert (run.code, "1 damaged object(s)" in run.stderr) == (0, True)
+    assert wrong.read_bytes() == b"hello"
+    assert Path("out/a.txt").read_text() == "hello"
+
+
 def test_only_what_the_cache_lacks_is_asked_for(mock: str, tree: Path, tmp_path: Path, bin_dir: Path) -> None:
     identifier = cli("push", "--store", mock, str(tree)).stdout.strip()
     lost = next(
