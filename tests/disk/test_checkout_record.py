@@ -99,3 +99,19 @@ def test_a_cache_that_cannot_be_written_is_an_error_and_keeps_no_temporary(tmp_p
     with pytest.raises(OSError, match="directory"):
         write_record(tmp_path, record(destination))
     assert os.listdir(tmp_path / RECORDS_NAME) == [file.name]
+
+
+def test_a_record_is_on_the_disk_before_it_takes_the_place_of_another(
+    tmp_path: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    def records() -> int:
+        return len([*(tmp_path / RECORDS_NAME).glob("*.json")])
+
+    monkeypatch.setattr(os, "fsync", lambda fd: events.append(f"its {os.fstat(fd).st_size > 0}, {records()} named"))
+    monkeypatch.setattr(checkout_record, "sync_filesystem", lambda _: events.append(f"names, {records()} named"))
+    write_record(tmp_path, record(destination))
+    assert events == ["its True, 0 named", "names, 1 named"]
+    write_record(tmp_path, record(destination), fsync=False)
+    assert len(events) == 2

@@ -137,6 +137,19 @@ class TestOtherFilesystem:
         assert modes(root / "mounted" / "file") == 0o4750
         assert os.listdir(root / STAGING_NAME) == []
 
+    def test_it_is_flushed_too(self, destination: Destination, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        flushed: list[Path] = []
+        monkeypatch.setattr(
+            "snapdir.disk.destination.sync_filesystem",
+            lambda fd: flushed.append(Path(os.readlink(f"/proc/self/fd/{fd}"))),
+        )
+        destination.make_directory(("mounted",))
+        put(destination, ("file",), b"data")
+        destination.sync()
+        put(destination, ("mounted", "file"), b"data")
+        destination.sync()
+        assert flushed[-2:] == [root, root / "mounted"]
+
     @pytest.mark.parametrize("mode", [0o000, 0o200])
     def test_a_file_that_nobody_may_read_crosses(
         self, destination: Destination, root: Path, monkeypatch: pytest.MonkeyPatch, mode: int

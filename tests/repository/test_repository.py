@@ -24,9 +24,11 @@ from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository import repository as module
 from snapdir.repository.repository import INLINE_HASH_BYTES, MANIFEST_BLOCK_BYTES, READ_ATTEMPTS, Repository
+from snapdir.stores.base import Body
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.file import FileStore
 from snapdir.stores.memory import MemoryStore
+from snapdir.stores.wrapper import StoreWrapper
 from snapdir.testing.faults import FaultyStore
 
 DATA = b"some bytes"
@@ -140,17 +142,41 @@ async def test_a_manifest_is_written_where_it_is_absent_torn_or_to_be_replaced()
         assert (("write", manifest_key(ID)) in store.calls) is written
 
 
+class Noting(StoreWrapper):
+    """Notes what is written and flushed, and by which store."""
+
+    def __init__(self, name: str, events: list[str]) -> None:
+        super().__init__(MemoryStore({}))
+        self._name = name
+        self._events = events
+
+    async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
+        self._events.append(f"{self._name} written")
+        return await super().write(key, body, if_absent=if_absent)
+
+    async def flush(self) -> None:
+        self._events.append(f"{self._name} flushed")
+        await super().flush()
+
+
 async def test_a_pool_is_flushed_before_the_manifest_that_relies_on_it() -> None:
     events: list[str] = []
-
-    class Noting(MemoryStore):
-        async def write(self, key: str, body: object, *, if_absent: bool = False) -> bool:
-            events.append("written")
-            return await super().write(key, body, if_absent=if_absent)  # type: ignore[arg-type]
-
-    repository = Repository(Noting({}), MemoryStore({}), flush_objects=lambda: events.append("flushed"))
+    repository = Repository(Noting("store", events), Noting("pool", events))
     await repository.write_manifest(MANIFEST, ID)
-    assert events == ["flushed", "written"]
+    assert events == ["pool flushed", "store written"]
+
+
+async def test_what_was_restored_below_a_manifest_that_stands_is_flushed() -> None:
+    events: list[str] = []
+    repository = Repository(Noting("store", events), Noting("pool", events))
+    await repository.write_manifest(MANIFEST, ID)
+    events.clear()
+    await repository.write_manifest(MANIFEST, ID)
+    assert sorted(events) == ["pool flushed", "store flushed"]
+    alone = Repository(repository.store)
+    events.clear()
+    await alone.write_manifest(MANIFEST, ID)
+    assert events == ["store flushed"]
 
 
 async def test_a_pool_holds_the_objects_and_the_store_the_manifests(objects: dict[str, bytes]) -> None:

@@ -290,3 +290,18 @@ async def test_a_killed_fetch_goes_on_too(
     await run()
     assert parts_read(store) == [1, 4, 5, 7, 8]
     assert (kept / KEY).read_bytes() == CONTENT
+
+
+async def test_a_killed_fetch_whose_journal_tells_of_parts_that_a_power_cut_took_begins_anew(
+    manifest: Manifest, store: RecordingStore, tmp_path: Path, limits: Limits
+) -> None:
+    from snapdir.stores.file import FileStore
+    from snapdir.stores.settings import StoreSettings
+
+    kept, settings = tmp_path / "kept", StoreSettings()
+    cache = Repository(FileStore(kept, settings))
+    (kept / ".partial").mkdir(parents=True)
+    (kept / ".partial" / (DIGEST + CLAIMED)).write_bytes(DAMAGED["holes only"])
+    await fetch(snapshot_id(manifest), Repository(store), cache, limits=limits, counters=Counters(), settings=settings)
+    assert sorted(parts_read(store)) == list(ALL)
+    assert (kept / KEY).read_bytes() == CONTENT

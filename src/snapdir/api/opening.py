@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -19,13 +17,12 @@ from snapdir.errors import (
     ObjectNotFound,
     SnapdirError,
     TransferFailed,
-    local_errors,
 )
 from snapdir.model.digest import ID_DIGITS, SnapshotId
 from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_prefix
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Store, first_page
+from snapdir.stores.base import first_page
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
@@ -149,12 +146,7 @@ async def opened(store: str, config: Config, objects_store: str | None = None) -
         return
     refuse_external("a pool of objects", objects_store, store)
     async with open_store(store, settings) as manifests, open_store(objects_store, settings) as objects:
-        yield Repository(
-            manifests,
-            objects,
-            flush_objects=_flush_of(objects, config),
-            max_manifest_bytes=config.limits.max_manifest_bytes,
-        )
+        yield Repository(manifests, objects, max_manifest_bytes=config.limits.max_manifest_bytes)
 
 
 @asynccontextmanager
@@ -197,19 +189,6 @@ def pool_hint(objects_store: str | None) -> Iterator[None]:
 def _is_absence(error: SnapdirError) -> bool:
     leaves = error.exceptions if isinstance(error, TransferFailed) else (error,)
     return any(isinstance(leaf, ObjectNotFound) for leaf in leaves)
-
-
-def _flush_of(objects: Store, config: Config) -> Callable[[], None] | None:
-    root = objects.local_path("")
-    return None if root is None or not config.stores.fsync else partial(_flush, root)
-
-
-def _flush(root: Path) -> None:
-    from snapdir.disk.durable import sync_filesystem
-
-    if root.exists():  # else nothing was written
-        with local_errors(root):
-            sync_filesystem(root)
 
 
 @asynccontextmanager

@@ -329,7 +329,7 @@ def _write_record(order: _Order) -> None:
         shard=str(order.selection.shard) if order.selection.shard else None,
         checked_out_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
     )
-    write_record(order.config.cache_dir, record)
+    write_record(order.config.cache_dir, record, fsync=order.config.stores.fsync)
 
 
 def _options(

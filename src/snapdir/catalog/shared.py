@@ -20,6 +20,7 @@ from snapdir.errors import CatalogError, ObjectNotFound, StoreMissing, ungrouped
 from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import ObjectInfo, Store
+from snapdir.stores.batches import published, put_small
 
 __all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
 
@@ -34,8 +35,12 @@ RECORDS_A_BATCH = 1000
 
 
 async def write_record(store: Store, record: Record) -> None:
-    """Add ``record`` to the history of ``store``. One request; nobody else ever writes the same key."""
+    """Add ``record`` to the history of ``store``. One request; nobody else ever writes the same key.
+
+    On this host it survives a power cut then.
+    """
     await store.write(record_key(record.created_at, record.record_id), f"{record.to_json()}\n".encode())
+    await store.flush()
 
 
 async def copy_records(source: Store, target: Store) -> None:
@@ -54,12 +59,15 @@ async def copy_records(source: Store, target: Store) -> None:
         with suppress(CatalogError, ObjectNotFound):
             stored = await source.read(info.key, length=MAX_RECORD_BYTES)
             _named_by(info.key, stored)
-            await target.write(info.key, stored)
+            await put_small(target, batch, info.key, stored)
 
-    async for page in source.list(RECORDS):
-        new = [info for info in page if _may_be_record(info) and info.key not in present]
-        with ungrouped(f"copy the history of {source.url}"):
-            await _for_each(new, copy)
+    batch = target.batch_writer()
+    async with published(batch):
+        async for page in source.list(RECORDS):
+            new = [info for info in page if _may_be_record(info) and info.key not in present]
+            with ungrouped(f"copy the history of {source.url}"):
+                await _for_each(new, copy)
+    await target.flush()
 
 
 def _may_be_record(info: ObjectInfo) -> bool:

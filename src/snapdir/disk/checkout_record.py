@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
+from snapdir.disk.durable import sync_filesystem
+
 __all__ = ["RECORDS_NAME", "CheckoutRecord", "read_record", "write_record"]
 
 RECORDS_NAME = ".checkouts"
@@ -42,8 +44,11 @@ class CheckoutRecord(NamedTuple):
     checked_out_at: str
 
 
-def write_record(cache_dir: Path, record: CheckoutRecord) -> None:
+def write_record(cache_dir: Path, record: CheckoutRecord, *, fsync: bool = True) -> None:
     """Keep a record in the place of an older one for the same directory.
+
+    Args:
+        fsync: Make it survive a power cut.
 
     Raises:
         OSError: the cache cannot be written.
@@ -52,8 +57,14 @@ def write_record(cache_dir: Path, record: CheckoutRecord) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{os.urandom(8).hex()}.tmp")
     try:
-        temporary.write_text(json.dumps(record._asdict()), encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as opened:
+            json.dump(record._asdict(), opened)
+            opened.flush()
+            if fsync:
+                os.fsync(opened.fileno())
         temporary.replace(file)
+        if fsync:
+            sync_filesystem(file.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

@@ -46,6 +46,7 @@ class Destination:
     def __init__(self, root: str, handle: DirectoryHandle) -> None:
         self._directories = OpenDirectories(root, handle)
         self.staging = Staging(self._directories)
+        self._mounted: dict[int, Names] = {}  # a directory on each filesystem inside the tree that was written to
 
     @classmethod
     def open(cls, root: Path, *, create: bool = True) -> Destination:
@@ -215,13 +216,14 @@ class Destination:
                 raise self._error(error, names) from error
 
     def sync(self) -> None:
-        """Make everything published so far durable: one flush of the filesystem."""
-        with local_errors(self._directories.root):
-            fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directories.root_handle.fd)
-            try:
-                sync_filesystem(fd)
-            finally:
-                os.close(fd)
+        """Make everything published so far durable: one flush of the filesystem, and of each inside the tree."""
+        for names in ((), *self._mounted.values()):
+            with local_errors(self.path_of(names)):
+                fd = os.open(".", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directories.get(names).fd)
+                try:
+                    sync_filesystem(fd)
+                finally:
+                    os.close(fd)
 
     def _replace_directory(
         self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names, *, replace: bool
@@ -253,6 +255,7 @@ class Destination:
         except BaseException:
             remove_tree(beside, dir_fd=parent.fd)
             raise
+        self._mounted[os.fstat(parent.fd).st_dev] = names[:-1]
         os.unlink(source, dir_fd=self.staging.handle.fd)
 
     def _error(self, error: OSError, names: Names) -> LocalError:

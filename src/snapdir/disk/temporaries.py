@@ -23,12 +23,11 @@ def create_anew(name: str, staging: DirectoryHandle) -> int:
 
 
 def copy_across(source_fd: int, target: str, target_directory: DirectoryHandle, mode: int) -> None:
-    """Copy an open file to a new name in another directory, durably."""
+    """Copy an open file to a new name in another directory."""
     target_fd = os.open(target, TEMPORARY_FLAGS, 0o600, dir_fd=target_directory.fd)
     try:
         copy_contents(source_fd, target_fd, os.fstat(source_fd).st_size)
         os.fchmod(target_fd, mode)
-        os.fsync(target_fd)  # ``sync`` flushes the filesystem of the root only
     finally:
         os.close(target_fd)
 

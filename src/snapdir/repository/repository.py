@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,8 +57,6 @@ class Repository:
     Args:
         store: Holds manifests, and objects unless ``objects`` does.
         objects: A pool that several repositories may share.
-        flush_objects: Makes what the pool was given durable, before a manifest names it. Blocking. (A store that holds
-            both does that itself.)
         max_manifest_bytes: A longer manifest is neither read nor written; None for any length.
         advice: What errors about damage say of the place and of the way out.
     """
@@ -68,13 +66,11 @@ class Repository:
         store: Store,
         objects: Store | None = None,
         *,
-        flush_objects: Callable[[], None] | None = None,
         max_manifest_bytes: int | None = None,
         advice: str = STORE_ADVICE,
     ) -> None:
         self.store = store
         self.objects = objects or store
-        self._flush_objects = flush_objects
         self._max_manifest_bytes = max_manifest_bytes
         self._advice = advice
 
@@ -146,6 +142,8 @@ class Repository:
     async def write_manifest(self, manifest: Manifest, identifier: SnapshotId, *, replace: bool = False) -> None:
         """Publish the snapshot whose id this is. Call it only when every object is there.
 
+        Then all of it survives a power cut of this host, also what was restored below a manifest that stands.
+
         Args:
             replace: Write over a manifest of this id, whatever it holds.
 
@@ -155,9 +153,20 @@ class Repository:
         stored = manifest.stored
         self._require_allowed(manifest_key(identifier), len(stored))
         if replace or not await self.has_manifest(identifier, stored_bytes=len(stored)):
-            if self._flush_objects is not None:
-                await anyio.to_thread.run_sync(self._flush_objects)
+            if self.objects is not self.store:
+                await self.objects.flush()  # a store that holds both does that before it names the manifest
             await self.store.write(manifest_key(identifier), stored)
+        else:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Make what is stored survive a power cut of this host: what a verb calls last, whatever it found there.
+
+        Cost: where the store is on this host, one flush of its filesystem; else nothing.
+        """
+        await self.store.flush()
+        if self.objects is not self.store:
+            await self.objects.flush()
 
     async def list_snapshots(self) -> AsyncIterator[Digest]:
         """Ids of all published snapshots, in any order, each once. One request per 1,000."""

@@ -148,10 +148,16 @@ class Upload(Protocol):
 
 
 class BatchWriter(Protocol):
-    """Writes small objects in the caller's thread. Blocking."""
+    """Writes small objects in the caller's thread, and names them in batches. Blocking; for several threads at once."""
 
     def put(self, key: str, data: Buffer, *, replace: bool) -> bool:
-        """Store ``data`` unless an object of that length is there, or in any case; whether it was written."""
+        """Store ``data`` unless an object of that length is there, or in any case; whether it was written.
+
+        It may have no name, and be lost with this process, before ``publish``.
+        """
+
+    def publish(self) -> None:
+        """Name everything that was put: each name appears after its bytes are on the disk."""
 
 
 class Store(Protocol):
@@ -249,6 +255,9 @@ class Store(Protocol):
             resume: Token of an upload of the same bytes in the same parts that was neither committed nor aborted: parts
                 that it holds are not sent again by ``write_part``. One that is gone is begun anew.
         """
+
+    async def flush(self) -> None:
+        """Make what is stored survive a power cut of this host. No request: remote services have done that by then."""
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove ``keys``; those that are not there are fine."""

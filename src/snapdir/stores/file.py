@@ -34,9 +34,10 @@ Result = TypeVar("Result")
 class FileStore(NoServerCopy):
     """A directory on a filesystem of this host; it and what is above it are made by the first write.
 
-    Objects become durable in batches: with ``settings.fsync``, writing a key below ``.manifests/`` first flushes the
-    filesystem once, so that a manifest that survives a power cut has all its objects. Temporaries lie in ``.partial``
-    and are never listed. Links are followed (whoever administers a store may move parts of it).
+    With ``settings.fsync`` nothing has its name before its bytes are on the disk, and names become durable in batches:
+    ``flush`` does it, and writing a key below ``.manifests/`` begins with it, so that a manifest that survives a power
+    cut has all its objects. Temporaries lie in ``.partial`` and are never listed.
+    Links are followed (whoever administers a store may move parts of it).
 
     Cost: one hop to a worker thread a call, about 113 µs, besides the work itself. Whoever reads many objects goes to
     the files by ``local_path``, many to a hop.
@@ -103,6 +104,9 @@ class FileStore(NoServerCopy):
     ) -> FileUpload:
         temporary = await self._at(key, lambda _: self._writer.preallocate(size), writing=True)
         return FileUpload(self._writer, self._root, temporary, key=key, size=size, part_bytes=part_bytes)
+
+    async def flush(self) -> None:
+        await in_thread(self._root, "", self._writer.flush)
 
     async def delete(self, keys: Sequence[str]) -> None:
         paths = [_checked_path(self._root, key) for key in keys]

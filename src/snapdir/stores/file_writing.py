@@ -41,17 +41,18 @@ class FileWriter:
         """Whether every body is read back."""
         return self._settings.verify_copies
 
+    @property
+    def flushes(self) -> bool:
+        """Whether bytes have to be on the disk before they get their name."""
+        return self._settings.fsync
+
     def write(self, key: str, body: Body, if_absent: bool) -> bool:
         """Store one body. Called in a worker thread; a cancelled caller stops it within 64 MiB."""
         if if_absent and os.path.lexists(os.path.join(self._root, key)):
             return False
         self.prepare(key)
-        temporary, fd = self.create(final_mode(key))
+        temporary = self.stage(key, body)
         try:
-            try:
-                self.fill(fd, body, 0)
-            finally:
-                os.close(fd)
             return self.publish(temporary, key, if_absent=if_absent)
         except BaseException:
             remove(temporary)
@@ -122,6 +123,23 @@ class FileWriter:
         elif self._settings.verify_copies or (isinstance(body, FileRange) and body.crc32c is not None):
             _verify(fd, body, offset)
 
+    def stage(self, key: str, body: Body) -> str:
+        """A complete temporary for ``key``, which ``publish`` names; its path."""
+        temporary, fd = self.create(final_mode(key))
+        try:
+            self.fill(fd, body, 0)
+        except BaseException:
+            remove(temporary)
+            raise
+        finally:
+            os.close(fd)
+        return temporary
+
+    def flush(self) -> None:
+        """Make everything durable that has its name. Blocking."""
+        if self._settings.fsync and os.path.isdir(self._root):
+            sync_filesystem(self._root)
+
     def prepare(self, key: str) -> None:
         """Before a manifest: make every object durable that was written before it.
 
@@ -131,11 +149,16 @@ class FileWriter:
             os.makedirs(os.path.dirname(os.path.join(self._root, key)), exist_ok=True)
             sync_filesystem(self._root)
 
-    def publish(self, temporary: str, key: str, *, if_absent: bool = False) -> bool:
-        """Give a complete temporary its final name; False if the name is taken and must be left."""
+    def publish(self, temporary: str, key: str, *, if_absent: bool = False, flushed: bool = False) -> bool:
+        """Give a complete temporary its final name; False if the name is taken and must be left.
+
+        Its bytes are on the disk before: a length that is right is believed, also after a power cut.
+
+        Args:
+            flushed: The caller has flushed them, with others.
+        """
         path = os.path.join(self._root, key)
-        durable = self._settings.fsync and key.startswith(MANIFESTS)
-        if durable:
+        if self._settings.fsync and not flushed:
             _sync(temporary)
         try:
             written = _named(temporary, path, if_absent=if_absent)
@@ -146,7 +169,7 @@ class FileWriter:
         except IsADirectoryError:
             os.rmdir(path)  # an empty one is nobody's; another is an error that names it
             written = _named(temporary, path, if_absent=if_absent)
-        if written and durable:
+        if written and self._settings.fsync and key.startswith(MANIFESTS):
             _sync(os.path.dirname(path))
         return written
 

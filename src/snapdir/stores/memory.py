@@ -96,6 +96,9 @@ class MemoryStore(NoServerCopy):
         await checkpoint()
         return MemoryUpload(lambda data: self._put(key, data), key, size, part_bytes)
 
+    async def flush(self) -> None:
+        await checkpoint()
+
     async def delete(self, keys: Sequence[str]) -> None:
         await checkpoint()
         for key in keys:

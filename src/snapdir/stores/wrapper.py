@@ -52,6 +52,9 @@ class StoreWrapper:
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         return await self.inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
 
+    async def flush(self) -> None:
+        await self.inner.flush()
+
     async def delete(self, keys: Sequence[str]) -> None:
         await self.inner.delete(keys)
 

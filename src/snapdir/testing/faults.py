@@ -119,6 +119,9 @@ class FaultyStore:
         upload = await self.call("begin", key, begin)
         return FaultyUpload(self, upload, key)
 
+    async def flush(self) -> None:
+        await self._inner.flush()
+
     async def delete(self, keys: Sequence[str]) -> None:
         await self.call("delete", keys[0] if keys else "", lambda: self._inner.delete(keys))
 

@@ -75,6 +75,7 @@ async def keep_manifest(
         await forget_incomplete(snapshot_id, cache)
     else:
         await write_incomplete(manifest, snapshot_id, cache)
+        await cache.flush()
 
 
 async def mend_manifest(

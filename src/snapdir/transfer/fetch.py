@@ -17,6 +17,7 @@ from snapdir.errors import (
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
+from snapdir.stores.batches import published
 from snapdir.stores.file_writing import FileWriter
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.cached import held_manifest, keep_manifest
@@ -65,6 +66,7 @@ async def fetch(
         missing = await _missing(manifest, selection, cache, counters)
         if not missing:
             counters.already_complete = True
+            await cache.flush()
             return manifest
     if source is None:
         raise held.damage or SnapdirError(NO_STORE)
@@ -74,8 +76,10 @@ async def fetch(
     if dry_run:
         return manifest
     counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
+    landing = _landing(cache, settings)
     with ungrouped(f"fetch {snapshot_id}"):
-        await download(source, missing, _landing(cache, settings), limits=limits, counters=counters)
+        async with published(landing.batch):
+            await download(source, missing, landing, limits=limits, counters=counters)
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:

@@ -12,6 +12,7 @@ from snapdir.errors import LocalError, local_errors
 from snapdir.model.keys import OBJECT_MODE
 from snapdir.model.paths import Names
 from snapdir.stores.base import Buffer
+from snapdir.stores.file_batch import FileBatch
 from snapdir.stores.file_writing import FileWriter, remove
 from snapdir.transfer.plan import Wanted
 
@@ -132,9 +133,14 @@ class TreeLanding:
 
 
 class StoreLanding:
-    """Lands objects as the objects of a store on this host: the cache."""
+    """Lands objects as the objects of a store on this host: the cache.
+
+    Attributes:
+        batch: Small objects that have landed; they have names once it is published.
+    """
 
     def __init__(self, root: str, writer: FileWriter) -> None:
+        self.batch = FileBatch(root, writer)
         self._root = root
         self._writer = writer
         self._paths: dict[str, str] = {}
@@ -144,13 +150,12 @@ class StoreLanding:
         return self._root
 
     def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
-        with local_errors(self._root):
-            self._writer.write(_key(wanted), data, if_absent=False)
+        self.batch.put(_key(wanted), data, replace=True)
 
     def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
-        if self._writer.verifies:
+        if self._writer.verifies or self.batch.is_full:
             return False
-        self.place_bytes(wanted, data)
+        self.batch.add(_key(wanted), data)
         return True
 
     def open_temporary(self, wanted: Wanted) -> int:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snapdir.model.digest import Digest
+from snapdir.model.keys import object_key
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
+from snapdir.stores.batches import published, put_small
 from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
@@ -50,6 +52,7 @@ class ObjectCopier:
         self._recheck = recheck
         self._server_copy = ServerCopy(source, target) if server_copy and not recheck else None
         self._presence = Presence(target)
+        self._batch = target.objects.batch_writer()
         self._settled: set[Digest] = set()
 
     async def copy_all(self, objects: Sequence[Wanted]) -> None:
@@ -59,7 +62,8 @@ class ObjectCopier:
             ObjectNotFound, CorruptObject: the source cannot give it.
         """
         await self._learn(len(objects))
-        await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
+        async with published(self._batch):
+            await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
 
     async def count_missing(self, objects: Sequence[Wanted]) -> int:
         """How many of ``objects`` a copy would have to send; those count as settled from then on."""
@@ -132,7 +136,7 @@ class ObjectCopier:
     async def _copy_whole(self, digest: Digest, size: int) -> None:
         async with self._memory.share(size):
             data = await self._source.read_object(digest, size)
-            await self._target.write_object(digest, data)
+            await put_small(self._target.objects, self._batch, object_key(digest), data)
         self._counters.bytes_done += size
         self._count_sent(size)
 

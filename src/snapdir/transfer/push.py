@@ -21,6 +21,7 @@ from snapdir.model.source import HashedFile, SourceFile
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
+from snapdir.stores.batches import published
 from snapdir.transfer.events import Counters
 from snapdir.transfer.hashed_batches import HashedBatches
 from snapdir.transfer.journal import UploadJournal
@@ -76,6 +77,8 @@ async def push(
         identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
         if identifier != presence.confirmed:
             await to.write_manifest(manifest, identifier, replace=recheck)
+        else:
+            await to.flush()
         if known is not None:
             await anyio.to_thread.run_sync(known.remember, identifier, [entry.checksum for entry in entries])
         return identifier
@@ -121,7 +124,7 @@ async def _push_files(
         start_workers(group, small, uploader.push_small, workers=uploader.workers)
         start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
 
-    async with anyio.create_task_group() as group:
+    async with published(uploader.batch), anyio.create_task_group() as group:
         group.start_soon(learn_and_push)
         async for hashed, unhashed in HashedBatches(reader, limits.batch_files, store=uploader.batch_storer(seen)):
             await emit(hashed, unhashed)

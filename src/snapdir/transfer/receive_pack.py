@@ -11,9 +11,11 @@ import anyio.to_thread
 
 from snapdir.errors import HashMismatchError, InvalidPack, ObjectNotFound, ungrouped
 from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
+from snapdir.stores.batches import published, put_small
 from snapdir.transfer.absence import absent_objects
 from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
@@ -65,7 +67,9 @@ async def receive_pack(
             manifest = await receiver.receive(items)
     if required is not None and manifest is None:
         raise InvalidPack(f"it does not bring the required manifest {required}")
-    if manifest is not None:
+    if manifest is None:
+        await to.flush()
+    else:
         await _require_objects(manifest.manifest, receiver.seen, to, limits)
         await to.write_manifest(manifest.manifest, SnapshotId(manifest.digest))
     identifier = None if manifest is None else SnapshotId(manifest.digest)
@@ -94,6 +98,7 @@ class _Receiver:
     def __init__(self, to: Repository, limits: Limits, counters: Counters) -> None:
         self.seen: set[Digest] = set()
         self._to = to
+        self._batch = to.objects.batch_writer()
         self._limits = limits
         self._counters = counters
         self._memory = Budget(limits.memory_bytes)
@@ -102,7 +107,7 @@ class _Receiver:
         manifest, failure = None, None
         small = Channel[Small](QUEUED)
         workers = self._limits.workers(self._to.objects.capabilities.max_concurrency)
-        async with anyio.create_task_group() as group:
+        async with published(self._batch), anyio.create_task_group() as group:
             start_workers(group, small, self._store_small, workers=workers)
             try:
                 manifest = await self._take(items, small)
@@ -130,7 +135,7 @@ class _Receiver:
         try:
             if await self._is_present(item.digest, len(item.data)):
                 return
-            await self._to.write_object(item.digest, item.data)
+            await put_small(self._to.objects, self._batch, object_key(item.digest), item.data)
             self._count(item.digest, len(item.data))
         finally:
             self._memory.release(len(item.data))

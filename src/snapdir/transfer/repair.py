@@ -42,6 +42,7 @@ async def repair(
     manifest = await source.read_manifest(snapshot_id)
     damage = await find_damage(plan_objects(manifest), source, limits=limits, counters=counters)
     if not damage:
+        await source.flush()  # what an earlier run has sent, and was killed
         return 0
     wanted = {one.digest for one, _ in damage}
     files = await anyio.to_thread.run_sync(_find_files, directory, wanted)
@@ -49,6 +50,7 @@ async def repair(
     for digest, file in files.items():
         if (await uploader.push_large(file, set())).checksum != digest:
             raise InFluxError(file.file)
+    await source.flush()
     unmended = [error for one, error in damage if one.digest not in files]
     if unmended:
         raise TransferFailed(f"no file of {os.fspath(directory)} can mend all of {snapshot_id}", unmended)

@@ -58,13 +58,14 @@ class StoreSync:
         self._dry_run = dry_run
 
     async def copy(self, snapshot_id: Digest) -> SyncReport:
-        """Copy one snapshot. One that is there already costs one read.
+        """Copy one snapshot. One that is there already costs one read, and the flush of a target on this host.
 
         Raises:
             ManifestNotFound, ObjectNotFound, CorruptObject: the source cannot give it; the target then has no manifest.
         """
         if not self._recheck and await self._is_published(snapshot_id):
             self._counters.already_complete = True
+            await self.target.flush()
             return SyncReport((snapshot_id,))
         return await self._copy_new(snapshot_id)
 
@@ -83,6 +84,8 @@ class StoreSync:
             except DAMAGED as error:
                 error.add_note(f"while copying snapshot {snapshot_id}")
                 failures.append(error)
+        if not self._dry_run:
+            await self.target.flush()
         if failures:
             raise TransferFailed("sync --all", failures) if len(failures) > 1 else failures[0]
         return _sum(reports)

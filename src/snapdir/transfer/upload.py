@@ -44,6 +44,7 @@ class Uploader:
     Attributes:
         memory: Bytes of bodies held; whoever hands in kept data has taken its share, and it is given back here.
         workers: Tasks that keep the store busy.
+        batch: Where the store is on this host: what takes small objects, and has to be published.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Uploader:
         self._listing = False
         self._journal = journal or UploadJournal(None, to.url)
         self._capabilities = to.objects.capabilities
-        self._batch = to.objects.batch_writer()
+        self.batch = to.objects.batch_writer()
         self.memory = Budget(limits.memory_bytes)
         self._memory_devices: frozenset[int] | None = None
         self._hashing = anyio.CapacityLimiter(limits.hashers)
@@ -74,9 +75,9 @@ class Uploader:
         """Where the store is on this host: stores files whose content was kept at once, in the thread that calls it.
 
         Args:
-            seen: Checksums already handled; those that are stored are added.
+            seen: Checksums already handled; those that are stored are added. They have names once ``batch`` does.
         """
-        return None if self._batch is None else partial(self._store_batch, self._batch, seen)
+        return None if self.batch is None else partial(self._store_batch, self.batch, seen)
 
     def _store_batch(self, batch: BatchWriter, seen: set[str], hashed: list[HashedFile]) -> None:
         for file in hashed:

@@ -187,6 +187,9 @@ class S3Store:
             return None
         return parts
 
+    async def flush(self) -> None:
+        """What a service has taken is its own to keep."""
+
     async def delete(self, keys: Sequence[str]) -> None:
         if keys:
             await self._transport.delete(keys)
