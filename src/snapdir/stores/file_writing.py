@@ -167,7 +167,8 @@ class FileWriter:
             _make_parents(path)
             written = _named(temporary, path, if_absent=if_absent)
         except IsADirectoryError:
-            os.rmdir(path)  # an empty one is nobody's; another is an error that names it
+            with suppress(OSError):
+                os.rmdir(path)  # an empty one is nobody's; another is an error that names it
             written = _named(temporary, path, if_absent=if_absent)
         if written and self._settings.fsync and key.startswith(MANIFESTS):
             _sync(os.path.dirname(path))
