@@ -73,6 +73,7 @@ class Config:
         retry_base_ms: float | None = None,
         retry_max_ms: float | None = None,
         stall_timeout: float | None = None,
+        min_rate: int | str | None = None,
         fsync: bool | None = None,
         clone: bool | None = None,
         verify_copies: bool | None = None,
@@ -96,6 +97,7 @@ class Config:
             max_retries: Attempts in all; where it is not given, 5, and 7 for a request that is throttled.
             stall_timeout: Seconds after which a connection is given up on which nothing moves; an answer may take half
                 as long again to begin.
+            min_rate: Bytes a second, or text as ``1K``, below which a connection is given up after a minute; 0 is none.
 
         Raises:
             InvalidOption: a share that is none, text that is no size, or memory for less than one part.
@@ -112,6 +114,7 @@ class Config:
             retry=retry,
             stall_timeout_seconds=stall_timeout,
             first_byte_timeout_seconds=None if stall_timeout is None else FIRST_BYTE_FACTOR * stall_timeout,
+            min_rate_bytes=None if min_rate is None else parse_rate(str(min_rate), option="min_rate") or 0,
             fsync=fsync,
             clone=clone,
             verify_copies=verify_copies,

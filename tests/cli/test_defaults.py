@@ -14,6 +14,7 @@ KNOBS = (
     "max-retries", "retry-base-ms", "retry-max-ms", "max-requests", "no-progress", "color", "fsync", "clonefile",
     "verify-copies",
 )  # fmt: skip
+OWN_KNOBS = ("memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate")
 
 
 def shown(*args: str) -> dict[str, str]:
@@ -27,7 +28,7 @@ def shown(*args: str) -> dict[str, str]:
 def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SNAPDIR_CACHE_DIR")  # DEF-01, DEF-02, DEF-03
     found = shown()
-    assert list(found) == [*KNOBS, "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size"]
+    assert list(found) == [*KNOBS, *OWN_KNOBS]
     cpus = min(len(os.sched_getaffinity(0)), 16)
     cache = tmp_path / "xdg" / "snapdir"
     assert found == {
@@ -54,6 +55,7 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "shared-catalog": "enabled source=default",
         "stall-timeout": "20 source=default",
         "max-manifest-size": "4GiB source=default",
+        "min-rate": "1K source=default",
     }
 
 

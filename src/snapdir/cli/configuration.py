@@ -32,6 +32,7 @@ OPTIONS = (
     "max_requests",
     "max_retries",
     "memory",
+    "min_rate",
     "part_size",
     "max_manifest_size",
     "retry_base_ms",

@@ -121,6 +121,7 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "shared-catalog", _enabled(_variable(options.SHARED_CATALOG, switch, True))
     yield "stall-timeout", setting("stall_timeout", "20")
     yield "max-manifest-size", setting("max_manifest_size", "4GiB")
+    yield "min-rate", setting("min_rate", "1K")
 
 
 def _given(settings: Mapping[str, Any], name: str) -> Given | None:

@@ -105,6 +105,15 @@ def retries() -> list[Flag]:
             section="Retries",
             help="Give a connection up on which nothing has moved for so long, and try again; default: 20.",
         ),
+        Setting(
+            "--min-rate",
+            metavar="<RATE>",
+            parse=_least_rate,
+            variable="SNAPDIR_MIN_RATE",
+            section="Retries",
+            help="Give a connection up that moves fewer bytes a second for a minute, and try again; default: 1K; 0 is "
+            "no limit.",
+        ),
     ]
 
 
@@ -156,6 +165,10 @@ def _part_size(value: str, source: str) -> int:
     if not SMALLEST_PART_BYTES <= size_bytes <= LARGEST_PART_BYTES:
         raise InvalidOption(f"invalid {source} '{value}': expected 1MiB to 5GiB")
     return size_bytes
+
+
+def _least_rate(value: str, source: str) -> int:
+    return parse_rate(value, option=source) or 0
 
 
 class Rate(NamedTuple):

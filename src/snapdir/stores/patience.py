@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from snapdir.errors import ConnectionFailed, Throttled, TransientStoreError
 from snapdir.stores.base import BodyCutShort
+from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
 __all__ = ["SignsOfLife"]
 
@@ -54,7 +55,7 @@ class SignsOfLife:
             return self._is_dead(began_at, now)
         self._failures = 0
         if isinstance(error, Throttled):
-            return self._takes_nothing(began_at, now, error.retry_after_seconds or 0.0)
+            return self._takes_nothing(began_at, now, min(error.retry_after_seconds or 0.0, MAX_RETRY_AFTER_SECONDS))
         self._refusals = 0
         return False
 

@@ -15,7 +15,7 @@ from snapdir.errors import StoreError, Throttled, TransientStoreError
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Page, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.patience import SignsOfLife
-from snapdir.stores.settings import RetryPolicy
+from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS, RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
 
 __all__ = ["RetryingStore", "delay_seconds", "retry"]
@@ -24,9 +24,6 @@ CALLS_OF_REFUSALS = 2
 """A store takes nothing when it refused as often in a row as so many calls are tried. With ``--limit-rate`` few go out
 in the time of one call's delays, and chance refuses a few in a row: of 40 pushes at 1 MB/s to a store that refuses a
 fifth (in virtual time), 8 failed when five refusals were enough, 1 with seven, and none with these 14."""
-
-MAX_RETRY_AFTER_SECONDS = 600.0
-"""A store that wants to be left alone for longer is asked again after this, and the error says so if it fails then."""
 
 Sleep = Callable[[float], Awaitable[None]]
 Random = Callable[[], float]

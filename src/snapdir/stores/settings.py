@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_RETRY", "MAX_ADAPTIVE_REQUESTS", "RetryPolicy", "StoreSettings"]
+__all__ = ["DEFAULT_RETRY", "MAX_ADAPTIVE_REQUESTS", "MAX_RETRY_AFTER_SECONDS", "RetryPolicy", "StoreSettings"]
 
 MAX_ADAPTIVE_REQUESTS = 64
 """Where ``adaptive`` is asked for by name; what happens without it goes up to what the store can take."""
@@ -32,6 +32,9 @@ class RetryPolicy:
         return sum(min(self.max_seconds, self.base_seconds * 2.0 ** min(k, 64)) for k in range(retries))
 
 
+MAX_RETRY_AFTER_SECONDS = 60.0
+"""A store that wants to be left alone for longer is asked again after this, and the error says what it wanted."""
+
 DEFAULT_RETRY = RetryPolicy(more_if_throttled=2)
 """At a store that refuses a tenth, five attempts fail one call in 100,000 and seven one in ten million; at one that
 refuses everything, seven take 8 s on average, by the draw of their delays."""
@@ -51,6 +54,8 @@ class StoreSettings:
         max_requests_per_second: None for no limit.
         connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: All finite: a connection that
             does not open, an answer that does not begin, a body that stands still.
+        min_rate_bytes: Bytes a second below which, on the average of a minute, a transfer has come to a halt; 0 lets
+            any speed pass. What a request waits for its own rate limit does not count.
         fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
         notes_dir: Where what is learned of an endpoint is kept for later runs; None keeps nothing.
@@ -66,6 +71,7 @@ class StoreSettings:
     connect_timeout_seconds: float = 10.0
     first_byte_timeout_seconds: float = 30.0
     stall_timeout_seconds: float = 20.0
+    min_rate_bytes: int = 1024
     fsync: bool = True
     clone: bool = True
     verify_copies: bool = False

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import socket
 import ssl
-from types import SimpleNamespace
+import time
+from collections.abc import Callable
 
 import pytest
 
-from snapdir.stores.s3 import draining
 from snapdir.stores.s3.draining import EncryptedDrain, EndedEarly, RemainingBody, Stalled
+from snapdir.stores.s3.rate_floor import RateFloor
 from snapdir.stores.s3.tls import TLSObject
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.scripted_server import client_tls, server_tls
@@ -39,22 +40,16 @@ class Speaking:
         return self._to_client.read()
 
 
-def drained(speaking: Speaking, wire: bytes) -> bytes:
+def drained(speaking: Speaking, wire: bytes, clock: Callable[[], float] = time.monotonic) -> bytes:
     """What a drain takes of BODY out of ``wire``, behind which the connection ends."""
     ours, theirs = socket.socketpair()
     sink = Collecting()
     with ours, theirs:
         theirs.sendall(wire)
         theirs.close()
-        EncryptedDrain(ours, RemainingBody(sink, filled=0, left=len(BODY), stall_seconds=30), speaking.client).run()
+        body = RemainingBody(sink, filled=0, left=len(BODY), stall_seconds=30, floor=RateFloor(0, 60))
+        EncryptedDrain(ours, body, speaking.client, clock=clock).run()
     return bytes(sink.data)
-
-
-@pytest.fixture
-def late_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute passes with every look but the first two."""
-    times = itertools.chain((0.0,), itertools.count(0.0, 60.0))
-    monkeypatch.setattr(draining, "time", SimpleNamespace(monotonic=lambda: next(times)))
 
 
 def test_a_body_is_decrypted_whole() -> None:
@@ -62,10 +57,11 @@ def test_a_body_is_decrypted_whole() -> None:
     assert drained(speaking, speaking.record(BODY)) == BODY
 
 
-def test_bytes_that_bring_nothing_of_the_body_are_a_stall(late_clock: None) -> None:
+def test_bytes_that_bring_nothing_of_the_body_are_a_stall() -> None:
     speaking = Speaking()
+    minutes = itertools.count(0.0, 60.0)
     with pytest.raises(Stalled):
-        drained(speaking, speaking.record(BODY)[:-1])
+        drained(speaking, speaking.record(BODY)[:-1], lambda: next(minutes))
 
 
 def test_bytes_that_bring_nothing_are_waited_for_until_then() -> None:

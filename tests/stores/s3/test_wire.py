@@ -110,12 +110,38 @@ async def test_bytes_on_an_idle_connection_close_it() -> None:
         await peer.until_closed()
 
     speak = asyncio.Event()
-    async with serve(script, answer(ok(b"two"))) as server, Pool("127.0.0.1", server.port) as pool:
+    # Nothing but these bytes may end it: an idle one would be closed after a while too.
+    limits = Timeouts(idle_seconds=3600)
+    async with serve(script, answer(ok(b"two"))) as server, Pool("127.0.0.1", server.port, timeouts=limits) as pool:
         assert (await pool.request(b"GET", b"/")).body == b"one"
         speak.set()
-        await server.peers[0].ended.wait()
+        async with asyncio.timeout(10):
+            await server.peers[0].ended.wait()
         assert (await pool.request(b"GET", b"/")).body == b"two"
         assert pool.repeated == 0
+
+
+async def test_bytes_that_nobody_asked_for_are_never_an_answer() -> None:
+    """They are there before the next request is made: it must not take them for its own."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(ok(b"one"))
+        await speak.wait()
+        await peer.send(ok(b"unasked"))
+        await peer.until_closed()
+
+    speak = asyncio.Event()
+    async with serve(script) as server:
+        connection = await connect(server.port, Timeouts(idle_seconds=3600))
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 100)
+        assert (await connection.exchange(request)).body == b"one"
+        before = connection.activity
+        speak.set()
+        await until(lambda: connection.activity != before)
+        reusable = connection.reusable
+        connection.abort()
+        assert not reusable
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ __all__ = [
     "ANSWER_BYTES",
     "PAGE_BYTES",
     "check_completed",
+    "check_written",
     "completion_body",
     "content_md5",
     "copied_etag",
@@ -142,17 +143,26 @@ def check_completed(body: bytes, asked: Asked) -> None:
     Raises:
         StoreError: the error inside; InvalidResponse for anything else.
     """
-    root = _parsed(body)
-    if root is not None and root.name == "Error":
-        raise refusal_error(refusal_of(500, body, {}), asked)
-    if root is None or root.name != "CompleteMultipartUploadResult":
-        raise _invalid(asked, "neither a result nor an error")
+    _root(body, asked, "CompleteMultipartUploadResult")
 
 
-def deletion_failures(body: bytes, asked: Asked) -> list[tuple[str, str]]:
-    """(key, code) of what DeleteObjects could not delete."""
+def check_written(body: bytes, asked: Asked) -> None:
+    """Make sure that a 200 to a write or a deletion means it: its body is empty, or at least no error and no web page.
+
+    Raises:
+        StoreError: the error inside; InvalidResponse for a body that is no XML.
+    """
+    if body.strip():
+        root = _without_error(body, asked)
+        if root is None or root.name.lower() == "html":
+            raise _invalid(asked, "a body that no service sends with a success; nothing is known to be stored")
+
+
+def deletion_failures(body: bytes, asked: Asked) -> list[tuple[str, str, str]]:
+    """(key, code, message) of what DeleteObjects could not delete."""
     root = _root(body, asked, "DeleteResult")
-    return [(error.text("Key") or "", error.text("Code") or "") for error in root.all("Error")]
+    failures = root.all("Error")
+    return [(error.text("Key") or "", error.text("Code") or "", error.text("Message") or "") for error in failures]
 
 
 def copied_etag(body: bytes, asked: Asked, name: str) -> tuple[str, int | None]:
@@ -162,9 +172,7 @@ def copied_etag(body: bytes, asked: Asked, name: str) -> tuple[str, int | None]:
         StoreError: the error inside: as for ``check_completed``.
         StoreRefused: no such element. A service that does not know the header takes the request for an empty write.
     """
-    root = _parsed(body)
-    if root is not None and root.name == "Error":
-        raise refusal_error(refusal_of(500, body, {}), asked)
+    root = _without_error(body, asked)
     if root is None or root.name != name:
         raise StoreRefused(f"{asked}: this service does not copy", key=asked.key, error_code="NotImplemented")
     crc = root.text("ChecksumCRC32C")
@@ -220,8 +228,16 @@ def _token(root: _Element, asked: Asked, name: str) -> str | None:
     return token if truncated == "true" else None
 
 
-def _root(body: bytes, asked: Asked, *names: str) -> _Element:
+def _without_error(body: bytes, asked: Asked) -> _Element | None:
+    """What a success holds, None for no XML. An error inside is one, whatever the status said before it."""
     root = _parsed(body)
+    if root is not None and root.name == "Error":
+        raise refusal_error(refusal_of(500, body, {}), asked)
+    return root
+
+
+def _root(body: bytes, asked: Asked, *names: str) -> _Element:
+    root = _without_error(body, asked)
     if root is None or root.name not in names:
         raise _invalid(asked, f"something that is no {names[0]}; check the endpoint and any proxy in between")
     return root

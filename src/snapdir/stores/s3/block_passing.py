@@ -9,7 +9,9 @@ from concurrent.futures import Executor
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.draining import Drain, EncryptedDrain, RemainingBody
 from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.rate_floor import RateFloor
 from snapdir.stores.s3.receiving import ResponseReceiver
+from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.tls import TLSObject
 
 __all__ = ["BlockPassing"]
@@ -21,7 +23,7 @@ class BlockPassing:
     Args:
         done: Called in the loop when the thread has ended: with its error, or with the response.
         threads: Where the work is done; None: the loop's own.
-        stall_seconds: How long a thread waits for a byte.
+        timeouts: How long a thread waits for a byte, and how slow they may come.
 
     Attributes:
         busy: A thread has the sink's block, or will have it.
@@ -33,12 +35,12 @@ class BlockPassing:
         done: Callable[[BaseException | None, Response | None], None],
         *,
         threads: Executor | None,
-        stall_seconds: float,
+        timeouts: Timeouts,
     ) -> None:
         self._sink = sink
         self._done = done
         self._threads = threads
-        self._stall_seconds = stall_seconds
+        self._timeouts = timeouts
         self._drain: Drain | None = None
         self._transport: asyncio.Transport | None = None  # to be closed when the thread has ended
         self._settled: asyncio.Future[None] | None = None
@@ -51,7 +53,8 @@ class BlockPassing:
         """Stop reading, and let a thread work. ``tls`` is what speaks TLS for ``transport``, if anything does."""
         transport.pause_reading()
         filled, left = receiver.in_block
-        body = RemainingBody(self._sink, filled, left, self._stall_seconds)
+        floor = RateFloor(self._timeouts.min_bytes_per_second, self._timeouts.rate_seconds)
+        body = RemainingBody(self._sink, filled, left, self._timeouts.stall_seconds, floor)
         original = transport.get_extra_info("socket")
         if tls is None:
             self._drain = Drain(original, body)

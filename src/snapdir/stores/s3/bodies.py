@@ -97,6 +97,11 @@ class Sender:
             self._memory = memoryview(body).cast("B")
 
     @property
+    def reads_disk(self) -> bool:
+        """A thread waits for a disk: nothing can leave before it is done."""
+        return self.busy
+
+    @property
     def done(self) -> bool:
         """The whole body has left."""
         return self.sent == self.length
@@ -254,6 +259,10 @@ class TransportSender(Sender):
         if head and self._transport is not None:
             self._transport.write(head)
         self._schedule()
+
+    @property
+    def reads_disk(self) -> bool:
+        return self._reading
 
     def pause(self) -> None:
         """The transport's buffer is full."""

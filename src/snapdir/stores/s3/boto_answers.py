@@ -17,6 +17,7 @@ from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
 from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 __all__ = [
+    "PROXY",
     "copied",
     "list_page",
     "must_be_s3",

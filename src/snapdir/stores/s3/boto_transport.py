@@ -9,10 +9,11 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRefused
+from snapdir.errors import ConnectionFailed, InvalidResponse, ObjectNotFound, StoreError, StoreRefused
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.boto_answers import (
+    PROXY,
     copied,
     list_page,
     must_be_s3,
@@ -23,10 +24,12 @@ from snapdir.stores.s3.boto_answers import (
 )
 from snapdir.stores.s3.boto_body import BodyStream
 from snapdir.stores.s3.boto_failures import translate
+from snapdir.stores.s3.boto_pace import BotoPace
 from snapdir.stores.s3.checksums import encoded, is_confirmed
 from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.ranges import body_length_of, range_header
+from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 __all__ = ["BotoTransport"]
@@ -37,6 +40,9 @@ NO_BATCHES = frozenset({"InvalidRequest", "MalformedXML", "MethodNotAllowed", "M
 
 COMPLETE_SECONDS = 900.0
 """Putting 10,000 parts together takes S3 minutes; it sends white space meanwhile."""
+
+SUCCESS = {"get_object": (200, 206), "delete_object": (200, 204), "abort_multipart_upload": (200, 204)}
+"""Any other request is answered with a 200 when it did what it was asked: a write that gets a 204 stored nothing."""
 
 CLOSE_SECONDS = 5.0
 MAX_READ_BYTES = 1 << 30
@@ -54,7 +60,9 @@ class BotoTransport:
         self._control = control
         self._client = control.client
         self._target = control.target
-        self._stall_seconds = settings.stall_timeout_seconds
+        self._timeouts = Timeouts(
+            stall_seconds=settings.stall_timeout_seconds, min_bytes_per_second=settings.min_rate_bytes
+        )
         # From here to the end of a short answer. aiohttp has finer limits of its own, but none for a name look-up, nor
         # for a server that stops taking a body.
         self._answer_seconds = (
@@ -253,6 +261,9 @@ class BotoTransport:
         request = getattr(self._client, operation)
         with translate(asked):
             answer: Mapping[str, Any] = await request(Bucket=self._target.bucket, **parameters)
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        if status not in SUCCESS.get(operation, (200,)):
+            raise InvalidResponse(f"{asked}: HTTP {status} is no answer to it; {PROXY}", key=asked.key)
         return answer
 
     async def _send(
@@ -263,8 +274,10 @@ class BotoTransport:
             parameters["ChecksumCRC32C"] = encoded(crc32c)
         async with self._slots:
             with _within(asked, self._answer_seconds) as scope:
+                pace = BotoPace(asked, self._timeouts)
 
                 def moved() -> None:
+                    pace.require(stream.tell())
                     scope.deadline = anyio.current_time() + self._answer_seconds
 
                 stream = BodyStream(body, moved=moved)
@@ -295,6 +308,7 @@ class BotoTransport:
                         return
                     raise
                 body = answer["Body"].raw_stream
+                pace = BotoPace(asked, self._timeouts)
                 try:
                     must_be_s3(asked, answer)
                     expected = body_length_of(
@@ -307,14 +321,16 @@ class BotoTransport:
                     received = 0
                     while block := await self._block(asked, body, scope):
                         received += len(block)
+                        pace.require(received)
                         await take(block)
+                        pace.skip()
                 finally:
                     body.close()  # ends the connection unless the body was read to its end
         if expected is not None and received < expected:
             raise ConnectionFailed(f"{asked}: the body ended after {received} of {expected} bytes", key=asked.key)
 
     async def _block(self, asked: Asked, body: Any, scope: anyio.CancelScope) -> bytes:
-        scope.deadline = anyio.current_time() + self._stall_seconds
+        scope.deadline = anyio.current_time() + self._timeouts.stall_seconds
         with translate(asked):
             block: bytes = await body.content.readany()
         return block

@@ -11,13 +11,15 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.s3.rate_floor import RateFloor
 from snapdir.stores.s3.tls import TLSObject
 
-__all__ = ["Drain", "EncryptedDrain", "EndedEarly", "RemainingBody", "Stalled"]
+__all__ = ["Drain", "Dripped", "EncryptedDrain", "EndedEarly", "RemainingBody", "Stalled"]
 
 
 WAKE_BYTES = 2 << 20
@@ -35,6 +37,10 @@ class Stalled(Exception):
     """No byte came for as long as one may wait."""
 
 
+class Dripped(Exception):
+    """Bytes came, but more slowly than they may."""
+
+
 class RemainingBody(NamedTuple):
     """What is still to be consumed of one body.
 
@@ -42,18 +48,24 @@ class RemainingBody(NamedTuple):
         filled: Bytes of the body that are in the sink's block already.
         left: Bytes that are still to come.
         stall_seconds: How long to wait for any of them.
+        floor: How slow they may come; the time that the sink takes does not count.
     """
 
     sink: BlockSink
     filled: int
     left: int
     stall_seconds: float
+    floor: RateFloor
 
 
 class Drain:
     """The rest of one body, taken from a duplicate of a connection's socket while its transport does not read."""
 
-    def __init__(self, original: socket.socket, body: RemainingBody) -> None:
+    def __init__(
+        self, original: socket.socket, body: RemainingBody, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._floor = body.floor
         self._socket = socket.socket(fileno=os.dup(original.fileno()))
         self._sink, self._filled, self._left = body.sink, body.filled, body.left
         self._stall_seconds = body.stall_seconds
@@ -64,7 +76,7 @@ class Drain:
         """Receive everything and pass it on.
 
         Raises:
-            EndedEarly, Stalled: the connection; anything else comes from the sink.
+            EndedEarly, Stalled, Dripped: the connection; anything else comes from the sink.
         """
         with self._socket:
             try:
@@ -88,10 +100,13 @@ class Drain:
         """A whole block, or the end of the body."""
         with memoryview(self._sink.block) as block:
             while self._left and self._filled < len(block):
+                began = self._clock()
                 with block[self._filled : self._filled + self._left] as space:
                     received = self._receive(space)
                 self._filled += received
                 self._left -= received
+                if self._floor.is_below(received, self._clock() - began) and self._left:
+                    raise Dripped
 
     def _receive(self, space: memoryview) -> int:
         return self._receive_raw(space, wake_at=min(len(space), WAKE_BYTES))
@@ -135,8 +150,15 @@ class EncryptedDrain(Drain):
         tls: The connection's. Nobody else uses it until ``run`` has returned; that includes closing its transports.
     """
 
-    def __init__(self, original: socket.socket, body: RemainingBody, tls: TLSObject) -> None:
-        super().__init__(original, body)
+    def __init__(
+        self,
+        original: socket.socket,
+        body: RemainingBody,
+        tls: TLSObject,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(original, body, clock=clock)
         self._tls = tls
         self._encrypted = memoryview(bytearray(ENCRYPTED_BYTES))
 
@@ -144,7 +166,7 @@ class EncryptedDrain(Drain):
         """Decrypted bytes, all that are at hand."""
         decrypt, received = self._tls.read, 0
         # Records that bring nothing of the body are no progress.
-        deadline = time.monotonic() + self._stall_seconds
+        deadline = self._clock() + self._stall_seconds
         while received < len(space):
             try:
                 with space[received:] as view:  # nobody may keep it, an error neither
@@ -152,7 +174,7 @@ class EncryptedDrain(Drain):
             except ssl.SSLWantReadError:
                 if received:
                     break
-                if time.monotonic() > deadline:
+                if self._clock() > deadline:
                     raise Stalled from None
                 self._take()
             except ssl.SSLError as error:

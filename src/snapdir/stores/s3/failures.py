@@ -20,6 +20,7 @@ from snapdir.errors import (
     TransientStoreError,
 )
 from snapdir.stores.s3.target import S3Target
+from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
 __all__ = ["Asked", "BodyRefused", "Refusal", "cleaned", "refusal_error", "retry_after_seconds"]
 
@@ -101,6 +102,9 @@ def _not_found(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
 
 def _throttled(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
     seconds = retry_after_seconds(refusal.retry_after)
+    if seconds is not None and seconds > MAX_RETRY_AFTER_SECONDS:
+        asks = f"it asks to be left alone for {seconds:g} s, and was asked again after {MAX_RETRY_AFTER_SECONDS:g}"
+        advice = f"{asks}: {advice}" if advice else asks
     return Throttled(_sentence(refusal, asked, advice), key=asked.key, retry_after_seconds=seconds)
 
 

@@ -116,6 +116,7 @@ class Pool:
         max_body_bytes: int = MAX_BODY_BYTES,
         expect_continue: bool = False,
         check: Callable[[Response], None] | None = None,
+        patience_seconds: float = 0.0,
     ) -> Response:
         """Send one request and receive its whole response, whatever its status.
 
@@ -130,6 +131,7 @@ class Pool:
             max_body_bytes: The longest body of a 2xx if ``into`` is no buffer.
             expect_continue: Send the body only when the server asks for it, or stays silent for a while.
             check: Sees the head of a 2xx before its body goes anywhere; what it raises leaves here.
+            patience_seconds: See ``Request``.
 
         Raises:
             WireError: no whole response came; its subclasses say why.
@@ -141,7 +143,7 @@ class Pool:
         if isinstance(into, memoryview) and (into.readonly or into.itemsize != 1 or into.ndim != 1):
             raise ValueError("into must be a flat writable buffer of bytes")
         head = self._head(method, target, headers, body, expect_continue)
-        request = Request(head, body, method == b"HEAD", into, max_body_bytes, expect_continue, check)
+        request = Request(head, body, method == b"HEAD", into, max_body_bytes, expect_continue, check, patience_seconds)
         connection = self._idle.pop() if self._idle else await self._acquire()
         try:
             response = await connection.exchange(request)

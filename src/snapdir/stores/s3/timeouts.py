@@ -19,6 +19,8 @@ class Timeouts:
         idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
         continue_seconds: For ``100 Continue``, where it was asked for; then the body is sent anyway.
         resolve_seconds: A name's addresses are looked up again after this.
+        min_bytes_per_second: What moves at less than this, on the average of ``rate_seconds``, has come to a halt; 0
+            for no such limit.
     """
 
     connect_seconds: float = 10.0
@@ -27,12 +29,18 @@ class Timeouts:
     idle_seconds: float = 15.0
     continue_seconds: float = 1.0
     resolve_seconds: float = 60.0
+    min_bytes_per_second: float = 1024.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             seconds = getattr(self, field.name)
-            if not 0 < seconds < math.inf:
+            if field.name.endswith("_seconds") and not 0 < seconds < math.inf:
                 raise ValueError(f"{field.name} must be positive and finite, not {seconds}")
+
+    @property
+    def rate_seconds(self) -> float:
+        """What a rate is the average of: a minute, or more where pauses may be longer than usual."""
+        return max(60.0, 3 * self.stall_seconds)
 
     @property
     def sweep_seconds(self) -> float:

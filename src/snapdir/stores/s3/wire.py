@@ -28,21 +28,23 @@ from snapdir.stores.s3.bodies import (
     UnexpectedEnd,
     read_small,
 )
-from snapdir.stores.s3.draining import EndedEarly, Stalled
+from snapdir.stores.s3.draining import Dripped, EndedEarly, Stalled
 from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
 from snapdir.stores.s3.receiving import ResponseReceiver
 from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.tls import TLSObject
+from snapdir.stores.s3.watch import Expired, Look, Watch
 from snapdir.stores.s3.wire_errors import (
     BodyChanged,
     BodyTruncated,
     BodyUnreadable,
     ConnectionLost,
-    FirstByteTimeout,
     PoolClosed,
     ProtocolViolation,
     StallTimeout,
+    TooSlow,
+    WireError,
 )
 
 __all__ = ["Connection"]
@@ -90,8 +92,9 @@ class Connection(asyncio.BufferedProtocol):
         self._deferred: Response | None = None  # complete, but a thread may still be sending the request
         self._passing: BlockPassing | None = None
         self._continue_timer: asyncio.TimerHandle | None = None
-        self.activity = self._seen_activity = self._seen_unsent = 0
-        self._seen_at = self._loop.time()
+        self._patience_seconds = 0.0
+        self.activity = 0
+        self._watch = Watch(timeouts, self._loop.time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -118,6 +121,7 @@ class Connection(asyncio.BufferedProtocol):
             check=request.check,
         )
         self._passing = self._make_passing(request.into) if isinstance(request.into, BlockSink) else None
+        self._patience_seconds = request.patience_seconds
         self.exchanges += 1
         self.activity += 1
         transport, body = self._transport, request.body
@@ -216,7 +220,7 @@ class Connection(asyncio.BufferedProtocol):
             self._send_held_body()
 
     def _make_passing(self, sink: BlockSink) -> BlockPassing:
-        return BlockPassing(sink, self._passed, threads=self._threads, stall_seconds=self._timeouts.stall_seconds)
+        return BlockPassing(sink, self._passed, threads=self._threads, timeouts=self._timeouts)
 
     @property
     def _is_passing(self) -> bool:
@@ -240,9 +244,9 @@ class Connection(asyncio.BufferedProtocol):
     def _passing_failure(self, error: BaseException) -> BaseException:
         """The wire's word for what ended a drain; what the sink raised is left as it is."""
         if isinstance(error, Stalled):
-            sent, received = self._progress()
-            seconds = self._timeouts.stall_seconds
-            return StallTimeout(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received)
+            return self._expiry(StallTimeout, self._timeouts.stall_seconds)
+        if isinstance(error, Dripped):
+            return self._expiry(TooSlow, self._timeouts.rate_seconds)
         if isinstance(error, EndedEarly):
             failure = self._lost(str(error))
             failure.__cause__ = error
@@ -363,28 +367,24 @@ class Connection(asyncio.BufferedProtocol):
     def check(self, now: float) -> None:
         """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
         if self._is_passing:
-            self._seen_at = now  # a slow disk is no slow server
-        elif self.activity != self._seen_activity:
-            self._seen_activity, self._seen_at = self.activity, now
+            self._watch.passes(now)
         elif self._future is None:
-            if now - self._seen_at >= self._timeouts.idle_seconds:
+            if self._watch.is_idle_for_long(now, self.activity):
                 self.abort()
-        else:
-            self._check_exchange(now)
+        elif expired := self._watch.expired(now, self._look()):
+            self._fail(self._expiry(*expired))
 
-    def _check_exchange(self, now: float) -> None:
-        unsent = self.unsent_bytes()
-        if unsent != self._seen_unsent:
-            self._seen_unsent, self._seen_at = unsent, now
-            return
-        sending = unsent > 0 or (self._sender is not None and not self._sender.done)
-        expired: type[StallTimeout | FirstByteTimeout] = StallTimeout
-        seconds = self._timeouts.stall_seconds
-        if not sending and not self._receiver.received:
-            expired, seconds = FirstByteTimeout, self._timeouts.first_byte_seconds
-        if now - self._seen_at >= seconds:
-            sent, received = self._progress()
-            self._fail(expired(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received))
+    def _look(self) -> Look:
+        sent, received = self._progress()
+        unsent, sender = self.unsent_bytes(), self._sender
+        is_sending = unsent > 0 or (sender is not None and not sender.done)
+        reads_disk = sender is not None and sender.reads_disk
+        patience = self._patience_seconds
+        return Look(self.exchanges, self.activity, sent, unsent, is_sending, reads_disk, received, patience)
+
+    def _expiry(self, kind: Expired, seconds: float) -> WireError:
+        sent, received = self._progress()
+        return kind(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received)
 
     def unsent_bytes(self) -> int:
         """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""

@@ -9,6 +9,7 @@
     ├── ConnectionLost        the connection ended before the response did (response_started)
     ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
     ├── StallTimeout          bytes stopped moving, in either direction (seconds)
+    ├── TooSlow               bytes moved more slowly than they may (seconds)
     ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
     ├── BodyTruncated         a file ended before the length its request promised (promised)
     ├── BodyChanged           a file does not hold the bytes that were hashed; the last of them were not sent
@@ -30,6 +31,7 @@ __all__ = [
     "ProtocolViolation",
     "StallTimeout",
     "TLSFailed",
+    "TooSlow",
     "WireError",
 ]
 
@@ -134,6 +136,13 @@ class StallTimeout(_Expired):
 
     def _what(self) -> str:
         return f"nothing moved for {self.seconds:g} s"
+
+
+class TooSlow(_Expired):
+    """Less moved than ``Timeouts`` demands, on the average of ``seconds``, while something was due."""
+
+    def _what(self) -> str:
+        return f"on the average of {self.seconds:g} s less moved than --min-rate demands"
 
 
 class ProtocolViolation(_Explained):

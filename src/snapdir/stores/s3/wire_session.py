@@ -106,6 +106,7 @@ class WireSession:
         into: memoryview | BlockSink | None,
         max_body_bytes: int,
         check: Callable[[Response], None] | None = None,
+        patience_seconds: float = 0.0,
     ) -> Response:
         """Sign and send one request, ``prepare`` done.
 
@@ -124,7 +125,14 @@ class WireSession:
         )
         target = path + b"?" + query if query else path
         return await self._pool.request(
-            method, target, lines, body, into=into, max_body_bytes=max_body_bytes, check=check
+            method,
+            target,
+            lines,
+            body,
+            into=into,
+            max_body_bytes=max_body_bytes,
+            check=check,
+            patience_seconds=patience_seconds,
         )
 
     async def correct(self, refusal: Refusal, response: Response, made: set[str], signature: Signature) -> str | None:
@@ -171,6 +179,7 @@ class WireSession:
                 connect_seconds=settings.connect_timeout_seconds,
                 first_byte_seconds=settings.first_byte_timeout_seconds,
                 stall_seconds=settings.stall_timeout_seconds,
+                min_bytes_per_second=settings.min_rate_bytes,
             ),
         )
 

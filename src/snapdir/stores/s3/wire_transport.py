@@ -9,7 +9,7 @@ from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
 from snapdir.stores.s3.checksums import encoded, is_confirmed
-from snapdir.stores.s3.failures import Asked, refusal_error
+from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
 from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
 from snapdir.stores.s3.signing import encode_path, encode_query
@@ -25,8 +25,12 @@ MAX_KEYS = 1000
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``get`` without a length."""
 S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
+PROXY = "check the endpoint and any proxy in between"
 CHECKSUM = b"x-amz-checksum-crc32c"
-_SUCCESS = (200, 204, 206)
+COMPLETE_SECONDS = 900.0
+"""Putting 10,000 parts together, or copying 5 GiB, takes S3 minutes; it sends white space meanwhile."""
+_SUCCESS = {b"GET": (200, 206), b"HEAD": (200,), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 204)}
+"""What each method is answered with when it did what it was asked; a PUT that is answered 204 stored nothing."""
 _NO_HEADERS: Mapping[bytes, bytes] = {}
 
 
@@ -89,15 +93,20 @@ class WireTransport:
         headers = _checksum(crc32c)
         if if_absent:
             headers = {**headers, b"if-none-match": b"*"}
-        response = await self._send(asked, b"PUT", headers=headers, body=body, accepted=(*_SUCCESS, 412))
-        if response.status == 412 and not if_absent:
+        response = await self._send(asked, b"PUT", headers=headers, body=body, also=412)
+        if response.status == 412:
+            if if_absent:
+                return False
             raise _refused(response, asked)
+        answers.check_written(response.body, asked)
         self._note_checksum(asked, crc32c, response)
-        return response.status != 412
+        return True
 
     async def copy(self, key: str, source: str) -> None:
         asked = Asked(self._target, "COPY", key)
-        response = await self._send(asked, b"PUT", headers=_copy_source(source), body=b"")
+        response = await self._send(
+            asked, b"PUT", headers=_copy_source(source), body=b"", patience_seconds=COMPLETE_SECONDS
+        )
         answers.copied_etag(response.body, asked, "CopyObjectResult")
 
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage:
@@ -125,6 +134,7 @@ class WireTransport:
         asked = Asked(self._target, "PUT", key)
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
         response = await self._send(asked, b"PUT", query=query, headers=_checksum(crc32c), body=body)
+        answers.check_written(response.body, asked)
         etag = response.header(b"etag")
         if not etag:
             raise InvalidResponse(f"{asked}: the answer to part {number} has no ETag", key=key)
@@ -137,19 +147,22 @@ class WireTransport:
         asked = Asked(self._target, "COPY", key)
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
         headers = {**_copy_source(source), b"x-amz-copy-source-range": b"bytes=%d-%d" % (start, start + length - 1)}
-        response = await self._send(asked, b"PUT", query=query, headers=headers, body=b"")
+        response = await self._send(
+            asked, b"PUT", query=query, headers=headers, body=b"", patience_seconds=COMPLETE_SECONDS
+        )
         etag, crc32c = answers.copied_etag(response.body, asked, "CopyPartResult")
         return UploadedPart(number, etag, length, crc32c)
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
         asked = Asked(self._target, "POST", key)
         body = answers.completion_body(parts)
-        response = await self._send(asked, b"POST", query=[("uploadId", upload_id)], body=body)
+        query = [("uploadId", upload_id)]
+        response = await self._send(asked, b"POST", query=query, body=body, patience_seconds=COMPLETE_SECONDS)
         answers.check_completed(response.body, asked)
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         asked = Asked(self._target, "DELETE", key)
-        response = await self._send(asked, b"DELETE", query=[("uploadId", upload_id)], accepted=(*_SUCCESS, 404))
+        response = await self._send(asked, b"DELETE", query=[("uploadId", upload_id)], also=404)
         _check_gone(response, asked)
 
     async def list_parts(self, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]:
@@ -191,7 +204,7 @@ class WireTransport:
             headers=headers,
             into=into,
             max_body_bytes=max_body_bytes,
-            accepted=(*_SUCCESS, 416),
+            also=416,
             check=check,
         )
         if response.status == 416:
@@ -204,7 +217,7 @@ class WireTransport:
     async def _delete_some(self, keys: Sequence[str]) -> None:
         if len(keys) == 1:
             asked = Asked(self._target, "DELETE", keys[0])
-            _check_gone(await self._send(asked, b"DELETE", accepted=(*_SUCCESS, 404)), asked)
+            _check_gone(await self._send(asked, b"DELETE", also=404), asked)
             return
         asked = Asked(self._target, "DELETE")
         body = answers.delete_body([self._target.full_key(key) for key in keys])
@@ -224,9 +237,10 @@ class WireTransport:
             for key in keys:  # some services know no request for many
                 await self._delete_some([key])
             return
-        for key, code in answers.deletion_failures(response.body, asked):
+        for key, code, message in answers.deletion_failures(response.body, asked):
             if code != "NoSuchKey":
-                raise StoreRefused(f"{asked}: {key}: {code}", key=key, error_code=code)
+                named = asked._replace(key=key.removeprefix(self._target.prefix))
+                raise refusal_error(Refusal(200, code, message), named)
 
     async def _send(
         self,
@@ -238,8 +252,9 @@ class WireTransport:
         body: Body | None = None,
         into: memoryview | BlockSink | None = None,
         max_body_bytes: int = answers.ANSWER_BYTES,
-        accepted: tuple[int, ...] = _SUCCESS,
+        also: int = 0,
         check: Callable[[Response], None] | None = None,
+        patience_seconds: float = 0.0,
     ) -> Response:
         """One signed request, and once more each for what one correction mends: region, clock, credentials."""
         session = self._session
@@ -252,14 +267,24 @@ class WireTransport:
             signature = session.signature
             try:
                 response = await session.request(
-                    method, path, encoded_query, headers, body, into=into, max_body_bytes=max_body_bytes, check=check
+                    method,
+                    path,
+                    encoded_query,
+                    headers,
+                    body,
+                    into=into,
+                    max_body_bytes=max_body_bytes,
+                    check=check,
+                    patience_seconds=patience_seconds,
                 )
             except WireError as error:
                 raise wire_failure(error, asked, body) from error
-            if response.status in accepted:
+            if response.status == also or response.status in _SUCCESS[method]:
                 if response.status == 200 and asked.key is not None:
                     _must_be_s3(response, asked)
                 return response
+            if response.status < 300:
+                raise InvalidResponse(f"{asked}: HTTP {response.status} is no answer to it; {PROXY}", key=asked.key)
             refusal = answers.refusal_of(response.status, response.body, response.headers)
             correction = await session.correct(refusal, response, corrected, signature)
             if correction is None:
@@ -289,7 +314,9 @@ def _refused(response: Response, asked: Asked) -> StoreError:
 
 def _check_gone(response: Response, asked: Asked) -> None:
     """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
-    if response.status == 404 and response.body:
+    if response.status == 200:
+        answers.check_written(response.body, asked)
+    elif response.status == 404 and response.body:
         refusal = answers.refusal_of(response.status, response.body, response.headers)
         if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
             raise refusal_error(refusal, asked)
@@ -303,7 +330,7 @@ def _must_be_s3(response: Response, asked: Asked) -> None:
     """
     if not any(response.header(name) is not None for name in S3_HEADERS):
         raise InvalidResponse(
-            f"{asked}: a success without an ETag or a request id; check the endpoint and any proxy in between",
+            f"{asked}: a success without an ETag or a request id; {PROXY}",
             key=asked.key,
         )
 

@@ -1,0 +1,176 @@
+"""A drip of bytes is given up: in heads, bodies and pages, down and up, whoever takes them from the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from snapdir.errors import ConnectionFailed
+from snapdir.stores.s3.boto_pace import BotoPace
+from snapdir.stores.s3.draining import Drain, Dripped, EncryptedDrain, RemainingBody
+from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.rate_floor import RateFloor
+from snapdir.stores.s3.request import Request
+from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.timeouts import Timeouts
+from snapdir.stores.s3.wire_errors import TooSlow
+from snapdir.testing.back_doors import Collecting
+from tests.stores.s3.canned_server import ignore
+from tests.stores.s3.conftest import IMPATIENT, CannedS3
+from tests.stores.s3.scripted_server import Peer, serve, until
+from tests.stores.s3.test_draining import Speaking
+from tests.stores.s3.test_wire import connect
+
+LIMITS = Timeouts(stall_seconds=20, min_bytes_per_second=1024)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+GET = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 1000)
+
+
+@pytest.mark.parametrize("whole", [b"", HEAD], ids=["head", "body"])
+async def test_an_answer_that_drips_is_given_up(whole: bytes) -> None:
+    """A byte a second, as the connection sees it: each look is a second later."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(whole)
+        for byte in (HEAD + bytes(1000)).removeprefix(whole):
+            await more.wait()
+            more.clear()
+            await peer.send(bytes([byte]))
+
+    more = asyncio.Event()
+    async with serve(script) as server:
+        connection = await connect(server.port, LIMITS)
+        answer = connection.exchange(GET)
+        began = now = asyncio.get_running_loop().time()
+        while not answer.done():
+            before = connection.activity
+            more.set()
+            await until(lambda: connection.activity != before)  # noqa: B023
+            connection.check(now := now + 1)
+        with pytest.raises(TooSlow, match="--min-rate"):
+            await answer
+        assert 60 <= now - began <= 130
+        more.set()
+
+
+def clock_of(*seconds: float) -> Callable[[], float]:
+    """A clock that moves on by these at each look, again and again."""
+    moment = itertools.accumulate(itertools.cycle(seconds))
+    return lambda: next(moment)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def remaining(
+    left: int, *, bytes_per_second: float = 1024, stall_seconds: float = 0.001
+) -> tuple[Collecting, RemainingBody]:
+    sink = Collecting()
+    return sink, RemainingBody(sink, 0, left, stall_seconds=stall_seconds, floor=RateFloor(bytes_per_second, 60))
+
+
+class Dripping:
+    """A socket's other end: a byte, or a record with one, is there whenever the drain looks."""
+
+    def __init__(self, theirs: socket.socket, drops: Iterator[bytes], seconds: float) -> None:
+        self._theirs, self._drops, self._seconds = theirs, drops, seconds
+        self._now = 0.0
+
+    def clock(self) -> float:
+        """Moves on by some seconds, in which a drop falls."""
+        self._theirs.sendall(next(self._drops))
+        self._now += self._seconds
+        return self._now
+
+
+def test_a_thread_gives_a_drip_up(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    _, body = remaining(10_000_000)
+    dripping = Dripping(theirs, itertools.repeat(b"x"), 1.0)
+    with pytest.raises(Dripped):
+        Drain(ours, body, clock=dripping.clock).run()
+    assert 60 <= dripping.clock() <= 130
+
+
+def test_a_thread_gives_a_drip_over_tls_up(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    speaking = Speaking()
+    _, body = remaining(10_000_000, stall_seconds=30)
+    dripping = Dripping(theirs, (speaking.record(b"x") for _ in itertools.count()), 1.0)
+    with pytest.raises(Dripped):
+        EncryptedDrain(ours, body, speaking.client, clock=dripping.clock).run()
+    assert 60 <= dripping.clock() <= 260
+
+
+def test_what_the_sink_takes_is_not_the_servers_time(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Two looks around each receipt, 10 ms apart, and a minute in which the sink is busy."""
+    ours, theirs = pair
+    data = bytes(600_000)
+    sink, body = remaining(len(data))
+    theirs.setblocking(False)
+    sent = theirs.send(data)
+    theirs.close()
+    body = body._replace(left=sent)
+    Drain(ours, body, clock=clock_of(60.0, 0.01)).run()
+    assert len(sink.data) == sent
+
+
+def test_without_a_floor_a_thread_takes_any_drip(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    sink, body = remaining(200, bytes_per_second=0)
+    Drain(ours, body, clock=Dripping(theirs, itertools.repeat(b"x"), 10.0).clock).run()
+    assert len(sink.data) == 200
+
+
+def paced(limits: Timeouts, *seconds: float) -> BotoPace:
+    target = S3Target("s3://bucket", "bucket", "", "http://127.0.0.1:1", "us-east-1")
+    return BotoPace(Asked(target, "GET", "key"), limits, clock=clock_of(*seconds))
+
+
+def test_aiobotocore_gives_a_drip_up() -> None:
+    pace = paced(LIMITS, 1.0)
+    for moved in range(59):
+        pace.require(moved)
+    with pytest.raises(ConnectionFailed, match="--min-rate"):
+        pace.require(60)
+    flowing = paced(LIMITS, 1.0)
+    for moved in range(200):
+        flowing.require(1100 * moved)
+
+
+def test_what_is_done_with_a_block_is_not_the_servers_time() -> None:
+    pace = paced(LIMITS, 0.1, 1000.0)
+    pace.skip()
+    for moved in range(200):
+        pace.require(moved)
+        pace.skip()
+
+
+@pytest.fixture
+def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Timeouts, "rate_seconds", 1e-9)
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_the_rate_of_the_settings_counts(against: CannedS3) -> None:
+    begun = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 1000\r\n\r\n01234"
+    demanding = replace(IMPATIENT, min_rate_bytes=1 << 50)
+    for settings, expected in ((demanding, True), (replace(demanding, min_rate_bytes=0), False)):
+        async with against(ignore(first=begun), settings=settings) as (store, _):
+            with pytest.raises(ConnectionFailed) as raised:
+                await store.read_into("key", memoryview(bytearray(1000)), start=0)
+        assert ("--min-rate" in str(raised.value)) == expected
+        async with against(ignore(body_read=False), settings=settings) as (store, _):
+            with pytest.raises(ConnectionFailed) as raised:
+                await store.write("key", bytes(32 << 20))
+        assert ("--min-rate" in str(raised.value)) == expected
