@@ -205,6 +205,19 @@ def test_fetch_says_whether_the_store_was_needed(store: Path, pushed: str) -> No
     assert ok(*fetch).stderr.splitlines()[1] == f"CACHED: {pushed}"
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["", "json"])
+def test_verify_names_the_ways_to_restore_what_is_missing_and_pools_last(
+    store: Path, pushed: str, more: list[str]
+) -> None:
+    next(path for path in (store / ".objects").rglob("*") if path.is_file()).unlink()
+    run = cli("verify", *more, "--store", str(store), "--id", pushed)
+    told = run.stderr
+    assert run.code == 1
+    assert told.index("push --recheck") < told.index("verify --repair-from")
+    if not more:
+        assert told.index("verify --repair-from") < told.index("--objects-store")
+
+
 def test_a_lost_object_is_found_missing_and_fetched_again(
     store: Path, pushed: str, isolated: Path
 ) -> None:  # REC-01, -03, -04, -05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 
 import anyio.to_thread
 import pytest
@@ -11,12 +12,17 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapdir.hashing.crc32c import crc32c
+from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
+from snapdir.model.entry import DIRECTORY, FILE, Entry
 from snapdir.model.keys import manifest_key, object_key
+from snapdir.model.manifest import Manifest
+from snapdir.repository import presence as presence_module
 from snapdir.repository.known import MAX_SNAPSHOTS, KnownObjects, KnownSnapshots
-from snapdir.repository.presence import LISTED_PREFIXES, Answer, Presence, listing_pays
+from snapdir.repository.presence import LISTED_PREFIXES, SAMPLE_OBJECTS, Answer, Presence, listing_pays
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Page
+from snapdir.stores.base import ObjectInfo, Page
 from snapdir.stores.memory import MemoryStore
 from tests.unsorted import by_hash as in_another_order
 
@@ -35,7 +41,10 @@ def filled(count: int) -> MemoryStore:
 def test_known_objects_are_exactly_those_noted(
     tmp_path_factory: pytest.TempPathFactory, noted: set[str], other: str
 ) -> None:
-    known = KnownObjects(b"".join(sorted(map(bytes.fromhex, noted))))
+    known = KnownObjects.of(noted)
+    assert len(known) == len(noted)
+    assert known == KnownObjects.of([*noted, *noted])
+    assert (known == KnownObjects.of({*noted, other})) == (other in noted)
     assert all(one in known for one in noted)
     assert (other in known) == (other in noted)
 
@@ -44,45 +53,148 @@ def test_hints_survive_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
     known = KnownSnapshots(tmp_path, "s3://b/p")
     ids = [SnapshotId(digest(number)) for number in range(MAX_SNAPSHOTS + 2)]
     for number, snapshot_id in enumerate(ids):
-        known.remember(snapshot_id, [digest(100 + number)])
+        known.remember(snapshot_id, [digest(100 + number)], b"text")
     assert set(known.latest()) <= set(ids)
     assert len(list(known.latest())) == MAX_SNAPSHOTS
-    assert digest(100 + len(ids) - 1) in known.objects(ids[-1])
+    hint = known.read(ids[-1])
+    assert hint is not None
+    assert digest(100 + len(ids) - 1) in hint.objects
+    assert (hint.manifest_bytes, hint.manifest_crc32c) == (4, crc32c(b"text"))
     assert not list(KnownSnapshots(tmp_path, "s3://b/other").latest())
 
 
-def test_a_torn_hint_is_no_hint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["torn", "shorter", "empty", "flipped", "gone"])
+def test_a_damaged_hint_is_no_hint(tmp_path: Path, damage: str) -> None:
     known = KnownSnapshots(tmp_path, "s3://b/p")
     snapshot_id = SnapshotId(digest(0))
-    known.remember(snapshot_id, [digest(1), digest(2)])
+    known.remember(snapshot_id, [digest(1), digest(2)], b"text")
     file = next(path for path in tmp_path.rglob("*") if path.is_file())
-    file.write_bytes(file.read_bytes()[:-1])
-    assert digest(1) not in known.objects(snapshot_id)
+    whole = file.read_bytes()
+    damaged = {"torn": whole[:-1], "shorter": whole[32:], "empty": b"", "flipped": bytes([whole[0] ^ 1]) + whole[1:]}
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(damaged[damage])
+    assert known.read(snapshot_id) is None
+
+
+def test_what_is_forgotten_is_no_hint_any_more(tmp_path: Path) -> None:
+    known, other = KnownSnapshots(tmp_path, "s3://b/p"), KnownSnapshots(tmp_path, "s3://b/other")
+    for hints in (known, other):
+        hints.remember(SnapshotId(digest(0)), [digest(1)], b"text")
+        hints.remember(SnapshotId(digest(1)), [digest(1)], b"text")
+    known.forget()
+    assert not list(known.latest())
+    assert len(list(other.latest())) == 2
 
 
 def test_a_cache_that_cannot_be_written_costs_only_the_hint(tmp_path: Path) -> None:
     (tmp_path / ".known").write_text("in the way")
-    KnownSnapshots(tmp_path, "s3://b/p").remember(SnapshotId(digest(0)), [digest(1)])
+    KnownSnapshots(tmp_path, "s3://b/p").remember(SnapshotId(digest(0)), [digest(1)], b"")
     assert not list(KnownSnapshots(tmp_path, "s3://b/p").latest())
 
 
+def publish(store: MemoryStore, *named: str) -> tuple[SnapshotId, bytes]:
+    """A snapshot that names these objects, each of one byte."""
+    files = [Entry(FILE, "644", checksum, 1, f"./{number}") for number, checksum in enumerate(named)]
+    manifest = Manifest([Entry(DIRECTORY, "755", digest(0), 0, "./"), *files])
+    identifier = id_of(manifest)
+    store.objects[manifest_key(identifier)] = manifest.stored
+    return identifier, manifest.stored
+
+
+async def hinted(store: MemoryStore, cache: Path, *noted: str, named: tuple[str, ...] = ()) -> Presence:
+    """What is known by the hint that a published snapshot holds what is ``noted``."""
+    known = KnownSnapshots(cache, store.url)
+    identifier, stored = publish(store, *(named or noted))
+    await anyio.to_thread.run_sync(known.remember, identifier, noted, stored)
+    presence = Presence(Repository(store), random=Random(1))
+    await presence.learn(known)
+    return presence
+
+
 async def test_a_confirmed_hint_answers_without_a_request(tmp_path: Path) -> None:
+    presence = await hinted(filled(0), tmp_path, digest(1))
+    assert presence.confirmed
+    assert presence.answer(digest(1), 1) is Answer.PRESENT
+    assert presence.answer(digest(2), 5) is Answer.PROBABLY_ABSENT
+
+
+async def test_only_what_the_manifest_names_is_believed(tmp_path: Path) -> None:
+    presence = await hinted(filled(2), tmp_path, digest(0), digest(1), named=(digest(0),))
+    assert presence.answer(digest(0), 1) is Answer.PRESENT
+    assert presence.answer(digest(1), 1) is Answer.PROBABLY_ABSENT
+
+
+@pytest.mark.parametrize("longest", [1 << 20, 0], ids=["read", "looked up"])
+@pytest.mark.parametrize("damage", ["flipped", "shorter", "gone"])
+async def test_a_hint_whose_manifest_is_damaged_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, longest: int
+) -> None:
+    monkeypatch.setattr(presence_module, "READ_MANIFEST_BYTES", longest)
     store = filled(0)
     known = KnownSnapshots(tmp_path, store.url)
-    snapshot_id = SnapshotId(digest(7))
-    store.objects[manifest_key(snapshot_id)] = b"its text"
-    await anyio.to_thread.run_sync(known.remember, snapshot_id, [digest(1)])
+    identifier, stored = publish(store, digest(1))
+    await anyio.to_thread.run_sync(known.remember, identifier, [digest(1)], stored)
+    flipped = stored.replace(digest(1).encode(), digest(2).encode())
+    store.objects[manifest_key(identifier)] = {"flipped": flipped, "shorter": stored[:-9], "gone": b""}[damage]
     presence = Presence(Repository(store))
     await presence.learn(known)
-    assert presence.confirmed == snapshot_id
-    assert presence.answer(digest(1), 5) is Answer.PRESENT
-    assert presence.answer(digest(2), 5) is Answer.PROBABLY_ABSENT
+    assert presence.confirmed is None
+    assert presence.answer(digest(1), 1) is Answer.ABSENT
+
+
+async def test_a_long_manifest_is_compared_with_its_hint_before_something_new_relies_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_module, "READ_MANIFEST_BYTES", 0)
+    sound = await hinted(filled(2), tmp_path / "sound", digest(0), digest(1))
+    assert sound.answer(digest(0), 1) is Answer.PRESENT
+    assert await sound.disproof() is None
+    wrong = await hinted(filled(2), tmp_path / "wrong", digest(0), digest(1), named=(digest(0),))
+    assert wrong.answer(digest(0), 1) is Answer.PRESENT
+    assert "does not fit its manifest" in (await wrong.disproof() or "")
+
+
+@pytest.mark.parametrize("lost", ["gone", "torn"])
+async def test_what_was_believed_is_disproved_by_one_object(tmp_path: Path, lost: str) -> None:
+    store = filled(10)
+    presence = await hinted(store, tmp_path, *map(digest, range(10)))
+    for number in range(10):
+        assert presence.answer(digest(number), 1) is Answer.PRESENT
+    assert await presence.disproof() is None
+    if lost == "gone":
+        del store.objects[object_key(digest(3))]
+    else:
+        store.objects[object_key(digest(3))] = b""
+    assert digest(3) in (await presence.disproof() or "")
+
+
+async def test_a_sample_is_fair_and_of_a_fixed_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = filled(400)
+    looked_up: list[str] = []
+    real = MemoryStore.stat
+
+    async def stat(self: MemoryStore, key: str) -> ObjectInfo:
+        looked_up.append(key)
+        return await real(self, key)
+
+    monkeypatch.setattr(MemoryStore, "stat", stat)
+    presence = await hinted(store, tmp_path, *map(digest, range(400)))
+    for number in range(400):
+        presence.answer(digest(number), 1)
+    looked_up.clear()
+    assert await presence.disproof() is None
+    drawn = [number for number in range(400) if object_key(digest(number)) in looked_up]
+    assert len(looked_up) == len(drawn) == SAMPLE_OBJECTS
+    assert min(drawn) < 133
+    assert max(drawn) > 266
 
 
 async def test_a_hint_whose_manifest_is_gone_is_not_believed(tmp_path: Path) -> None:
     store = filled(3)
     known = KnownSnapshots(tmp_path, store.url)
-    await anyio.to_thread.run_sync(known.remember, SnapshotId(digest(7)), [digest(100)])
+    await anyio.to_thread.run_sync(known.remember, SnapshotId(digest(7)), [digest(100)], b"text")
     presence = Presence(Repository(store))
     await presence.learn(known)
     assert presence.confirmed is None

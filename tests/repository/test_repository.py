@@ -89,7 +89,7 @@ async def test_what_is_absent_is_told_by_its_own_error(objects: dict[str, bytes]
     with pytest.raises(ObjectNotFound):
         await repository.read_object(DIGEST, 10)
     assert await repository.object_size(DIGEST) is None
-    assert await repository.manifest_size(ID) is None
+    assert await repository.shows_manifest(ID, stored_bytes=10, crc32c=0) is None
     assert await Repository(MemoryStore(objects)).object_size(DIGEST) == len(DATA)
 
 
@@ -129,17 +129,24 @@ async def test_a_range_passes_through_whole_or_is_corrupt(objects: dict[str, byt
 
 
 async def test_a_manifest_is_written_where_it_is_absent_torn_or_to_be_replaced() -> None:
-    for there, replace, written in (
-        (None, False, True),
-        (MANIFEST.stored, False, False),
-        (MANIFEST.stored[:-1], False, True),
-        (MANIFEST.stored, True, True),
+    for there, replace, written, damaged in (
+        (None, False, True, False),
+        (MANIFEST.stored, False, False, False),
+        (MANIFEST.stored[:-1], False, True, True),
+        (MANIFEST.stored[:-2] + b"y\n", False, True, True),
+        (MANIFEST.stored, True, True, False),
     ):
         keys = {} if there is None else {manifest_key(ID): there}
         store = FaultyStore(MemoryStore(keys))
-        await Repository(store).write_manifest(MANIFEST, ID, replace=replace)
+        assert await Repository(store).write_manifest(MANIFEST, ID, replace=replace) is damaged
         assert keys == {manifest_key(ID): MANIFEST.stored}
         assert (("write", manifest_key(ID)) in store.calls) is written
+
+
+async def test_damage_of_a_manifest_on_its_way_is_no_damage_of_the_store() -> None:
+    store = FaultyStore(MemoryStore({manifest_key(ID): MANIFEST.stored}), read="flip short")
+    assert await Repository(store).write_manifest(MANIFEST, ID) is False
+    assert ("write", manifest_key(ID)) not in store.calls
 
 
 class Noting(StoreWrapper):

@@ -246,7 +246,7 @@ async def test_a_receiver_asks_once_for_each_object_and_sends_what_is_new(store:
     await to.write_object(digest_of(b"small"), b"small")
     store.calls.clear()
     await received(await packed(), to)
-    assert store.kinds() == {"stat": len(CONTENTS) + 1, "write": len(CONTENTS) - 2 + 1, "begin_upload": 1}
+    assert store.kinds() == {"stat": len(CONTENTS), "read": 1, "write": len(CONTENTS) - 2 + 1, "begin_upload": 1}
 
 
 def test_a_bomb_is_read_in_small_blocks() -> None:

@@ -1,8 +1,9 @@
 """Which snapshots this machine has seen complete in which store: a hint that spares a push its look-ups. Blocking.
 
 One file a snapshot below ``<cache>/.known/<store>/``, named by the snapshot's id: the sorted 32-byte digests of its
-objects. It is only ever a hint: a push believes it after the store has shown that it still has the manifest, and
-``--recheck`` ignores it.
+objects, and a last record of as many bytes with the length and CRC32C of the manifest's text and the beginning of the
+BLAKE3 of all before. It is only ever a hint: a push believes it after the store has shown that it still has the
+manifest and, by a sample, the objects; ``--recheck`` ignores it.
 """
 
 from __future__ import annotations
@@ -13,27 +14,45 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from blake3 import blake3
 
+from snapdir.hashing.crc32c import crc32c
 from snapdir.model.digest import SnapshotId
 
-__all__ = ["KNOWN_NAME", "KnownObjects", "KnownSnapshots"]
+__all__ = ["KNOWN_NAME", "KnownObjects", "KnownSnapshot", "KnownSnapshots"]
 
 KNOWN_NAME = ".known"
 DIGEST_BYTES = 32
+LENGTH_BYTES, CRC_BYTES = 8, 4
+SEAL_BYTES = DIGEST_BYTES - LENGTH_BYTES - CRC_BYTES
 MAX_SNAPSHOTS = 4
 """Kept for each store, the latest: the next push is most like the last one, and each costs one request to confirm."""
 
 
 class KnownObjects:
-    """The objects of one snapshot; a membership test takes about 3 µs and no memory, whatever their number."""
+    """The objects of one snapshot; a membership test takes about 3 µs and no memory, whatever their number.
+
+    Args:
+        data: Their digests in order, and one record more, which is not looked at.
+    """
 
     def __init__(self, data: bytes | mmap.mmap) -> None:
         self._data = data
 
+    @classmethod
+    def of(cls, digests: Iterable[str]) -> KnownObjects:
+        """Objects by their digests, in any order and with repeats."""
+        return cls(b"".join(sorted({bytes.fromhex(digest) for digest in digests})) + bytes(DIGEST_BYTES))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KnownObjects) and self._data[:-DIGEST_BYTES] == other._data[:-DIGEST_BYTES]
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __len__(self) -> int:
-        return len(self._data) // DIGEST_BYTES
+        return len(self._data) // DIGEST_BYTES - 1
 
     def __getitem__(self, index: int) -> bytes:
         return self._data[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
@@ -42,6 +61,15 @@ class KnownObjects:
         wanted = bytes.fromhex(digest)
         index = bisect_left(self, wanted)
         return index < len(self) and self[index] == wanted
+
+
+class KnownSnapshot(NamedTuple):
+    """One hint: a snapshot that was complete, its objects, and its manifest's length in bytes and CRC32C."""
+
+    snapshot_id: SnapshotId
+    objects: KnownObjects
+    manifest_bytes: int
+    manifest_crc32c: int
 
 
 class KnownSnapshots:
@@ -66,20 +94,32 @@ class KnownSnapshots:
             if len(entry.name) == 2 * DIGEST_BYTES:
                 yield SnapshotId(entry.name)
 
-    def objects(self, snapshot_id: SnapshotId) -> KnownObjects:
-        """The objects of a snapshot; none if the hint is gone or torn."""
+    def read(self, snapshot_id: SnapshotId) -> KnownSnapshot | None:
+        """One hint; None if it is gone, torn or damaged. Hashes all of it: 10 ms for a million objects."""
         try:
             with (self._folder / snapshot_id).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size == 0 or size % DIGEST_BYTES:
-                    return KnownObjects(b"")
-                return KnownObjects(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+                    return None
+                data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
         except OSError:
-            return KnownObjects(b"")
+            return None
+        with memoryview(data)[:-SEAL_BYTES] as sealed:
+            if _seal(sealed) != data[-SEAL_BYTES:]:
+                return None
+        last = data[-DIGEST_BYTES:]
+        length, crc = last[:LENGTH_BYTES], last[LENGTH_BYTES : LENGTH_BYTES + CRC_BYTES]
+        return KnownSnapshot(snapshot_id, KnownObjects(data), int.from_bytes(length, "big"), int.from_bytes(crc, "big"))
 
-    def remember(self, snapshot_id: SnapshotId, digests: Iterable[str]) -> None:
-        """Note that the store has all of a snapshot, and forget all but the latest. What cannot be written is lost."""
-        data = b"".join(sorted({bytes.fromhex(digest) for digest in digests}))
+    def remember(self, snapshot_id: SnapshotId, digests: Iterable[str], stored: bytes) -> None:
+        """Note that the store has all of a snapshot, and forget all but the latest. What cannot be written is lost.
+
+        Args:
+            stored: The manifest's text.
+        """
+        objects = b"".join(sorted({bytes.fromhex(digest) for digest in digests}))
+        data = objects + len(stored).to_bytes(LENGTH_BYTES, "big") + crc32c(stored).to_bytes(CRC_BYTES, "big")
+        data += _seal(data)
         temporary = self._folder / f"{os.urandom(8).hex()}.tmp"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -90,3 +130,13 @@ class KnownSnapshots:
         except OSError:
             with suppress(OSError):
                 temporary.unlink()
+
+    def forget(self) -> None:
+        """Drop every hint about this store."""
+        for snapshot_id in list(self.latest()):
+            with suppress(OSError):
+                (self._folder / snapshot_id).unlink()
+
+
+def _seal(data: bytes | memoryview) -> bytes:
+    return blake3(data).digest()[:SEAL_BYTES]

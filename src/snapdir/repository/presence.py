@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import StoreMissing
-from snapdir.model.digest import SnapshotId
+from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound, StoreMissing
+from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import OBJECTS, digest_of_key
-from snapdir.repository.known import KnownObjects, KnownSnapshots
-from snapdir.repository.repository import Repository
+from snapdir.repository.known import KnownObjects, KnownSnapshot, KnownSnapshots
+from snapdir.repository.repository import READ_MANIFEST_BYTES, Repository
 from snapdir.stores.base import ObjectInfo, close_pages
 
-__all__ = ["Answer", "Presence", "listing_pays"]
+if TYPE_CHECKING:
+    from random import Random
+
+__all__ = ["SAMPLE_OBJECTS", "Answer", "Presence", "listing_pays"]
 
 LISTED_PREFIXES = 256
 """Two hex digits: the ranges that a whole store is listed in side by side."""
 
 LISTERS = 16
+
+SAMPLE_OBJECTS = 16
+"""Looked up by a push of something new that relies on a hint."""
 
 MAX_LISTED_OBJECTS = 2_000_000
 """A listing is kept in memory, at about 180 bytes an object."""
@@ -48,18 +55,25 @@ def listing_pays(*, stored_objects: int, objects_to_send: int, page_keys: int) -
 class Presence:
     """What is known of one store's objects. A fresh one knows nothing, and ``learn`` may be left out.
 
+    Args:
+        random: Draws the sample of ``disproof``; by default from the system's entropy.
+
     Attributes:
         confirmed: The snapshot whose manifest the store has just shown, or None.
         stored_objects: About how many objects the store holds; None until something says so.
         listed_all: Every object of the store is known.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, *, random: Random | None = None) -> None:
         self.confirmed: SnapshotId | None = None
         self.stored_objects: int | None = None
         self.listed_all = False
         self._repository = repository
-        self._known = KnownObjects(b"")
+        self._known = KnownObjects.of(())
+        self._unread: SnapshotId | None = None
+        self._relied: list[tuple[str, int]] = []
+        self._relied_count = 0
+        self._random = random
         self._sizes: dict[str, int] = {}
 
     def answer(self, digest: str, size: int) -> Answer:
@@ -70,6 +84,7 @@ class Presence:
         if self.listed_all:
             return Answer.ABSENT
         if digest in self._known:
+            self._note_reliance(digest, size)
             return Answer.PRESENT
         # A store that has the snapshot this one follows lacks, most likely, just what is new in this one.
         return Answer.PROBABLY_ABSENT if self.confirmed else Answer.UNKNOWN
@@ -92,11 +107,71 @@ class Presence:
         """
         if known is not None:
             for snapshot_id in await anyio.to_thread.run_sync(lambda: list(known.latest())):
-                if await self._repository.manifest_size(snapshot_id) is not None:
+                hint = await anyio.to_thread.run_sync(known.read, snapshot_id)
+                if hint is not None and await self._confirm(hint):
                     self.confirmed = snapshot_id
-                    self._known = await anyio.to_thread.run_sync(known.objects, snapshot_id)
                     return
         await self._look_at_first_page()
+
+    async def _confirm(self, hint: KnownSnapshot) -> bool:
+        """Whether the store still has the manifest that a hint rests on. One request.
+
+        Of a short one the objects are taken from the store's own text. A long one is looked up, and read only by a push
+        that stores something new: see ``disproof``.
+        """
+        if hint.manifest_bytes > READ_MANIFEST_BYTES:
+            found = await self._repository.shows_manifest(
+                hint.snapshot_id, stored_bytes=hint.manifest_bytes, crc32c=hint.manifest_crc32c
+            )
+            if found:
+                self._known, self._unread = hint.objects, hint.snapshot_id
+            return bool(found)
+        named = await self._named_by(hint.snapshot_id)
+        self._known = named or self._known
+        return named is not None
+
+    async def _named_by(self, snapshot_id: SnapshotId) -> KnownObjects | None:
+        try:
+            manifest = await self._repository.read_manifest(snapshot_id)
+        except (ManifestNotFound, CorruptManifest, InvalidManifest, StoreMissing):
+            return None
+        return await anyio.to_thread.run_sync(lambda: KnownObjects.of(entry.checksum for entry in manifest.files))
+
+    def _note_reliance(self, digest: str, size: int) -> None:
+        """Keep a fair sample of SAMPLE_OBJECTS among the objects that were believed to be there."""
+        self._relied_count += 1
+        if len(self._relied) < SAMPLE_OBJECTS:
+            self._relied.append((digest, size))
+            return
+        if self._random is None:
+            from random import Random  # 1.3 ms, which few pushes need
+
+            self._random = Random()  # noqa: S311
+        place = int(self._random.random() * self._relied_count)
+        if place < SAMPLE_OBJECTS:
+            self._relied[place] = (digest, size)
+
+    async def disproof(self) -> str | None:
+        """Why the hint that was relied upon is wrong, for a message; None where nothing speaks against it.
+
+        A sample of the objects that were believed to be there is looked up, and each has to have its length: where a
+        share p of them is gone, one of those is met with a probability of 1 - (1 - p) ** SAMPLE_OBJECTS. The hint has
+        to name the same objects as its manifest.
+
+        Cost: SAMPLE_OBJECTS requests at most, side by side, and one for a manifest above READ_MANIFEST_BYTES.
+        """
+        gone: list[str] = []
+
+        async def look_up(digest: str, size: int) -> None:
+            if await self._repository.object_size(Digest(digest)) != size:
+                gone.append(digest)
+
+        async with anyio.create_task_group() as group:
+            for digest, size in self._relied:
+                group.start_soon(look_up, digest, size)
+        if not gone and self._relied and self._unread and await self._named_by(self._unread) != self._known:
+            return f"the note of what snapshot {self._unread} holds does not fit its manifest"
+        return f"object {min(gone)} is gone or torn" if gone else None
 
     async def list_all(self) -> None:
         """List every object: at least LISTED_PREFIXES requests, LISTERS side by side."""

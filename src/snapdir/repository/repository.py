@@ -18,6 +18,7 @@ from snapdir.errors import (
     StoreMissing,
 )
 from snapdir.errors.base import STORE_ADVICE
+from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
@@ -26,7 +27,14 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 
-__all__ = ["INLINE_HASH_BYTES", "READ_ATTEMPTS", "Published", "Repository", "verified_manifest"]
+__all__ = [
+    "INLINE_HASH_BYTES",
+    "READ_ATTEMPTS",
+    "READ_MANIFEST_BYTES",
+    "Published",
+    "Repository",
+    "verified_manifest",
+]
 
 MANIFEST_BLOCK_BYTES = 64 * MIB
 """Asked for at once: all of a manifest of 400,000 files. Of a longer one the store says first how long it is."""
@@ -36,6 +44,9 @@ INLINE_HASH_BYTES = 128 * KIB
 
 READ_ATTEMPTS = 3
 """Times an object or manifest that hashes wrong is read: damage on the way passes, damage in the store stays."""
+
+READ_MANIFEST_BYTES = MIB
+"""A published manifest up to this length is read where it might be looked up: about 10,000 files, in one request."""
 
 
 class Published(NamedTuple):
@@ -131,15 +142,18 @@ class Repository:
         if self._max_manifest_bytes is not None and size > self._max_manifest_bytes:
             raise ManifestTooLarge(f"{self.url}/{key}", size, self._max_manifest_bytes)
 
-    async def has_manifest(self, snapshot_id_: Digest, *, stored_bytes: int) -> bool:
-        """Whether the snapshot is published with a text of ``stored_bytes``; a torn one does not count. One request."""
-        return await self.manifest_size(snapshot_id_) == stored_bytes
+    async def shows_manifest(self, snapshot_id_: Digest, *, stored_bytes: int, crc32c: int) -> bool | None:
+        """Whether the snapshot is published with a text of this length and, where the store keeps one, checksum.
 
-    async def manifest_size(self, snapshot_id_: Digest) -> int | None:
-        """Bytes of a snapshot's text, None if it is not published. One request."""
-        return await _size_at(self.store, manifest_key(snapshot_id_))
+        None if it is not published at all. One request.
+        """
+        try:
+            info = await self.store.stat(manifest_key(snapshot_id_))
+        except (ObjectNotFound, StoreMissing):
+            return None
+        return info.size == stored_bytes and info.crc32c in (None, crc32c)
 
-    async def write_manifest(self, manifest: Manifest, identifier: SnapshotId, *, replace: bool = False) -> None:
+    async def write_manifest(self, manifest: Manifest, identifier: SnapshotId, *, replace: bool = False) -> bool:
         """Publish the snapshot whose id this is. Call it only when every object is there.
 
         Then all of it survives a power cut of this host, also what was restored below a manifest that stands.
@@ -147,17 +161,38 @@ class Repository:
         Args:
             replace: Write over a manifest of this id, whatever it holds.
 
+        Returns:
+            Whether a damaged manifest of this id was found, and replaced.
+
         Raises:
             InvalidManifest: it is longer than allowed.
+        Cost: one request to look, and one to write. A manifest up to READ_MANIFEST_BYTES, or in a store on this host,
+            is read and compared. A longer one is believed by its length and the store's checksum, if it has one.
         """
         stored = manifest.stored
         self._require_allowed(manifest_key(identifier), len(stored))
-        if replace or not await self.has_manifest(identifier, stored_bytes=len(stored)):
+        is_sound = None if replace else await self._is_sound(identifier, stored)
+        if is_sound:
+            await self.flush()
+        else:
             if self.objects is not self.store:
                 await self.objects.flush()  # a store that holds both does that before it names the manifest
             await self.store.write(manifest_key(identifier), stored)
-        else:
-            await self.flush()
+        return is_sound is False
+
+    async def _is_sound(self, identifier: SnapshotId, stored: bytes) -> bool | None:
+        """Whether the manifest that is published is the one that it should be; None if none is."""
+        if len(stored) > READ_MANIFEST_BYTES and self.store.capabilities.remote:
+            expected = await anyio.to_thread.run_sync(crc32c, stored)
+            return await self.shows_manifest(identifier, stored_bytes=len(stored), crc32c=expected)
+        for _ in range(READ_ATTEMPTS):
+            try:
+                found = await self.store.read(manifest_key(identifier), length=len(stored) + 1)
+            except (ObjectNotFound, StoreMissing):
+                return None
+            if found == stored:
+                return True
+        return False
 
     async def flush(self) -> None:
         """Make what is stored survive a power cut of this host: what a verb calls last, whatever it found there.

@@ -63,11 +63,15 @@ Body = Buffer | FileRange
 
 
 class ObjectInfo(NamedTuple):
-    """What a store says of one key: its size in bytes, and when it was last written (Unix seconds) if it says so."""
+    """What a store says of one key: its size in bytes, and when it was last written (Unix seconds) if it says so.
+
+    ``crc32c`` is the store's own checksum, from a ``stat`` of a manifest in a service that keeps one.
+    """
 
     key: str
     size: int
     modified_seconds: float | None = None
+    crc32c: int | None = None
 
 
 class Page(tuple[ObjectInfo, ...]):

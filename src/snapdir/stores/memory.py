@@ -43,7 +43,8 @@ class MemoryStore(NoServerCopy):
     _modified: dict[str, float] = field(default_factory=dict, repr=False)
 
     async def stat(self, key: str) -> ObjectInfo:
-        return self._info(key, await self._existing(key))
+        data = await self._existing(key)
+        return self._info(key, data)._replace(crc32c=crc32c(data))
 
     async def list(
         self,

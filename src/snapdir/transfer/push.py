@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -26,9 +26,13 @@ from snapdir.transfer.events import Counters
 from snapdir.transfer.hashed_batches import HashedBatches
 from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.publishing import publish
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
 from snapdir.transfer.stages import Channel, start_workers
 from snapdir.transfer.upload import Uploader
+
+if TYPE_CHECKING:
+    from random import Random
 
 __all__ = ["push"]
 
@@ -46,6 +50,7 @@ async def push(
     known: KnownSnapshots | None = None,
     journal: UploadJournal | None = None,
     recheck: bool = False,
+    random: Random | None = None,
 ) -> SnapshotId:
     """Store every file of ``tree`` in ``to``, then its manifest, and return the snapshot's id.
 
@@ -54,19 +59,22 @@ async def push(
 
     Args:
         journal: Where uploads under way are written down for the resume of a killed push.
-        known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on.
+        known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on
+            and a sample of the objects. Where it lacks one of those, they are dropped, and all is looked up.
         recheck: Trust no hint and nothing the store says it has: every object is sent again, and the manifest.
+        random: Draws that sample.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
         StoreError: the store fails; TransferFailed for several failures.
     Cost: one request for a snapshot that is there already and known; otherwise one to look at the store, one or two
-        an object that is not known to be there (more for parts), and two for the manifest.
+        an object that is not known to be there (more for parts), 16 at most for a sample of those that are, and two for
+        the manifest.
     Cancellation: stops within one part; unfinished uploads are aborted.
     """
     with ungrouped(f"push {os.fspath(tree)}"):
         reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options, to), counters)
-        presence = Presence(to)
+        presence = Presence(to, random=random)
         uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
         if not recheck and to.objects.capabilities.remote:
             entries = await _push_files(reader, uploader, limits, partial(presence.learn, known))
@@ -75,12 +83,25 @@ async def push(
         reader.warn_of_links()
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
         identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
+        if known is not None and identifier != presence.confirmed and (reason := await presence.disproof()):
+            counters.warnings.append(
+                f"{to.url}: {reason}, although an earlier push has seen it complete: everything was looked up anew;"
+                " `snapdir verify` checks older snapshots there"
+            )
+            await anyio.to_thread.run_sync(known.forget)
+            again = Counters()
+            identifier = await push(
+                tree, to, options=options, limits=limits, counters=again, known=known, journal=journal
+            )
+            _add(again, counters)
+            return identifier
         if identifier != presence.confirmed:
-            await to.write_manifest(manifest, identifier, replace=recheck)
+            await publish(to, manifest, identifier, counters, replace=recheck)
         else:
             await to.flush()
         if known is not None:
-            await anyio.to_thread.run_sync(known.remember, identifier, [entry.checksum for entry in entries])
+            digests = [entry.checksum for entry in entries]
+            await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest.stored)
         return identifier
 
 
@@ -89,6 +110,16 @@ def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
     roots = [side.local_path("") for side in (to.store, to.objects)]
     stores = [OwnPlace(str(root), "the store") for root in roots if root is not None]
     return replace(options, own_places=(*options.own_places, *stores))
+
+
+def _add(again: Counters, counters: Counters) -> None:
+    """Add what a second push had to send; everything else of it has been counted by the first."""
+    counters.objects_sent += again.objects_sent
+    counters.objects_skipped -= again.objects_sent
+    counters.bytes_sent += again.bytes_sent
+    counters.bytes_to_send += again.bytes_to_send
+    counters.bytes_taken += again.bytes_taken
+    counters.warnings += [warning for warning in again.warnings if warning not in counters.warnings]
 
 
 async def _push_files(

@@ -24,6 +24,7 @@ from snapdir.transfer.pack_reader import LargeBlock, LargeEnd, LargeStart, Packe
 from snapdir.transfer.pack_streams import Read
 from snapdir.transfer.parts import held_part_size
 from snapdir.transfer.plan import plan_objects
+from snapdir.transfer.publishing import publish
 from snapdir.transfer.stages import Budget, Channel, start_workers
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ async def receive_pack(
         await to.flush()
     else:
         await _require_objects(manifest.manifest, receiver.seen, to, limits)
-        await to.write_manifest(manifest.manifest, SnapshotId(manifest.digest))
+        await publish(to, manifest.manifest, SnapshotId(manifest.digest), counters)
     identifier = None if manifest is None else SnapshotId(manifest.digest)
     return ReceivedPack(counters.objects_received, counters.objects_skipped, identifier)
 

@@ -9,6 +9,11 @@ from snapdir.model.digest import Digest
 
 __all__ = ["CacheReport", "Damage", "SnapshotReport", "SyncReport"]
 
+RESTORE = (
+    "what is missing is sent again by `snapdir push --recheck` of a good copy, or found in a directory by"
+    " `snapdir verify --repair-from DIR`"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -51,10 +56,13 @@ class SnapshotReport:
         Raises:
             ObjectNotFound, CorruptObject: the one object that is wrong; TransferFailed for several.
         """
-        if len(self.damage) == 1:
-            raise self.damage[0].error
-        if self.damage:
-            raise TransferFailed(f"verify {self.id}", [one.error for one in self.damage])
+        if not self.damage:
+            return
+        errors = [one.error for one in self.damage]
+        error = errors[0] if len(errors) == 1 else TransferFailed(f"verify {self.id}", errors)
+        if self.missing:
+            error.add_note(RESTORE)
+        raise error
 
 
 @dataclass(frozen=True, slots=True)

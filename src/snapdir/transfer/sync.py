@@ -21,6 +21,7 @@ from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.object_copy import ObjectCopier
 from snapdir.transfer.plan import plan_objects
+from snapdir.transfer.publishing import publish
 from snapdir.transfer.reports import SyncReport
 from snapdir.transfer.stages import run_workers
 
@@ -70,15 +71,18 @@ class StoreSync:
         return await self._copy_new(snapshot_id)
 
     async def copy_all(self) -> SyncReport:
-        """Copy every snapshot of the source that the target does not list. A damaged one does not keep back the rest.
+        """Copy every snapshot of the source that the target does not list at the same length.
+
+        A damaged one does not keep back the rest.
 
         Raises:
             TransferFailed: snapshots that could not be copied, when all others have been.
         """
-        present = set() if self._recheck else await _listed(self.target)
+        present = {} if self._recheck else await _listed(self.target)
         reports: list[SyncReport] = []
         failures: list[SnapdirError] = []
-        for snapshot_id in sorted(await _listed(self.source, must_exist=True) - present):
+        listed = await _listed(self.source, must_exist=True)
+        for snapshot_id, _ in sorted(listed.items() - present.items()):
             try:
                 reports.append(await self._copy_new(snapshot_id))
             except DAMAGED as error:
@@ -102,7 +106,7 @@ class StoreSync:
         Cost: a listing of both, and one request for each manifest that goes.
         """
         listed = await _listed(self.source, must_exist=True)
-        extra = sorted(await _listed(self.target) - listed)
+        extra = sorted((await _listed(self.target)).keys() - listed.keys())
         if extra and not listed:
             raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self.target.url}")
         if extra:
@@ -144,7 +148,7 @@ class StoreSync:
                 missing = await self._copier.count_missing(objects)
                 return SyncReport((snapshot_id,), missing, len(objects) - missing)
             await self._copier.copy_all(objects)
-        await self.target.write_manifest(manifest, SnapshotId(snapshot_id), replace=self._recheck)
+        await publish(self.target, manifest, SnapshotId(snapshot_id), counters, replace=self._recheck)
         after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         return SyncReport((snapshot_id,), *(now - then for now, then in zip(after, before, strict=True)))
 
@@ -156,13 +160,14 @@ class StoreSync:
         return True
 
 
-async def _listed(repository: Repository, *, must_exist: bool = False) -> set[Digest]:
+async def _listed(repository: Repository, *, must_exist: bool = False) -> dict[Digest, int]:
+    """Snapshots, each with the length of its manifest."""
     try:
-        return {snapshot_id async for snapshot_id in repository.list_snapshots()}
+        return {one.snapshot_id: one.manifest_bytes async for one in repository.list_published()}
     except StoreMissing:
         if must_exist:
             raise
-        return set()  # a store that its first write will make
+        return {}  # a store that its first write will make
 
 
 def _sum(reports: list[SyncReport]) -> SyncReport:

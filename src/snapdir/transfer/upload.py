@@ -102,8 +102,9 @@ class Uploader:
 
     async def _send_small(self, digest: Digest, data: bytes) -> None:
         # One request settles it: the store takes the object, or says that it has it, or gets the same bytes again.
-        is_new = self._answer(digest, len(data)) is Answer.PROBABLY_ABSENT
-        if not is_new and await self._is_present(digest, len(data)):
+        answer = self._answer(digest, len(data))
+        is_new = answer is Answer.PROBABLY_ABSENT
+        if not is_new and await self._is_present(digest, len(data), answer):
             return
         self._counters.bytes_to_send += len(data)
         conditional = is_new and self._capabilities.conditional_write
@@ -170,7 +171,7 @@ class Uploader:
     async def _send_large(self, body: _FileBody, part_bytes: int) -> None:
         digest = Digest(body.hashed.checksum)
         size = body.hashed.source.content_bytes
-        if await self._is_present(digest, size):
+        if await self._is_present(digest, size, self._answer(digest, size)):
             return
         self._counters.bytes_to_send += size
         if part_bytes >= size:
@@ -180,8 +181,7 @@ class Uploader:
         await self._confirm(digest, body)
         self._count_sent(size)
 
-    async def _is_present(self, digest: Digest, size: int) -> bool:
-        answer = self._answer(digest, size)
+    async def _is_present(self, digest: Digest, size: int, answer: Answer) -> bool:
         if answer is Answer.ABSENT:
             return False
         # A wrong length is a torn or truncated object: it is written again.

@@ -101,3 +101,22 @@ async def test_an_upload_that_fails_for_another_reason_leaves_checksums_on(again
         await store.begin_upload("key", size=9, part_bytes=9)
         offered = ["x-amz-checksum-algorithm" in request.headers for request in server.requests]
     assert offered == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("header", "found"), [({CRC_HEADER: CRC_OF_DIGITS}, 0xE3069283), ({CRC_HEADER: "4waSgw==-2"}, None), ({}, None)]
+)
+async def test_the_checksum_that_a_service_keeps_of_a_manifest_is_asked_for(
+    against: CannedS3, header: dict[str, str], found: int | None
+) -> None:
+    async with against(reply(b"123456789", **header)) as (store, server):
+        assert (await store.stat(".manifests/5f3")).crc32c == found
+        assert (await store.stat(".objects/49d")).size == 9
+    assert ["x-amz-checksum-mode" in request.headers for request in server.requests] == [True, False]
+
+
+async def test_a_service_that_knows_no_checksums_is_not_asked_for_one(against: CannedS3) -> None:
+    async with against(reply(b"123456789")) as (store, server):
+        store._checksums = Checksums(accepted=False)
+        await store.stat(".manifests/5f3")
+    assert "x-amz-checksum-mode" not in server.requests[0].headers

@@ -64,7 +64,8 @@ def copied(asked: Asked, answer: Answer, field: str) -> tuple[str, int | None]:
 
 def object_info(asked: Asked, answer: Answer) -> ObjectInfo:
     must_be_s3(asked, answer)
-    return ObjectInfo(asked.key or "", required(asked, answer, "ContentLength"), _seconds(answer.get("LastModified")))
+    size, modified = required(asked, answer, "ContentLength"), _seconds(answer.get("LastModified"))
+    return ObjectInfo(asked.key or "", size, modified, decoded(answer.get("ChecksumCRC32C", "")))
 
 
 def list_page(asked: Asked, prefix: str, answer: Answer) -> ListPage:

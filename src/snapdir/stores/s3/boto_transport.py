@@ -71,9 +71,10 @@ class BotoTransport:
         # As many as the pool has connections, and before it: waiting for one is not waiting for the store.
         self._slots = anyio.CapacityLimiter(control.concurrency)
 
-    async def head(self, key: str) -> ObjectInfo:
+    async def head(self, key: str, *, checksum: bool = False) -> ObjectInfo:
         asked = Asked(self._target, "HEAD", key)
-        answer = await self._call(asked, "head_object", Key=self._target.full_key(key))
+        mode = {"ChecksumMode": "ENABLED"} if checksum else {}
+        answer = await self._call(asked, "head_object", Key=self._target.full_key(key), **mode)
         return object_info(asked, answer)
 
     async def get(self, key: str, *, start: int, length: int | None) -> bytes:

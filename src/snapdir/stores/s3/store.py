@@ -9,6 +9,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
+from snapdir.model.keys import MANIFESTS
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
@@ -92,7 +93,7 @@ class S3Store:
         return self._capabilities
 
     async def stat(self, key: str) -> ObjectInfo:
-        return await self._transport.head(key)
+        return await self._transport.head(key, checksum=self._checksums.accepted and key.startswith(MANIFESTS))
 
     async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         if prefix.startswith("/"):  # no key does, but rclone would list them all

@@ -43,7 +43,8 @@ class Transport(Protocol):
     encrypted: bool
     compares: bool
 
-    async def head(self, key: str) -> ObjectInfo: ...
+    async def head(self, key: str, *, checksum: bool = False) -> ObjectInfo:
+        """What the service says of an object; with ``checksum`` also the CRC32C that it keeps, if it keeps one."""
 
     async def get(self, key: str, *, start: int, length: int | None) -> bytes:
         """The range, short or empty at the object's end."""

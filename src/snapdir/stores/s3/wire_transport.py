@@ -8,7 +8,7 @@ from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreR
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
-from snapdir.stores.s3.checksums import encoded, is_confirmed
+from snapdir.stores.s3.checksums import decoded, encoded, is_confirmed
 from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
 from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
@@ -27,6 +27,7 @@ MAX_READ_BYTES = 1 << 30
 S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
 PROXY = "check the endpoint and any proxy in between"
 CHECKSUM = b"x-amz-checksum-crc32c"
+CHECKSUM_MODE = {b"x-amz-checksum-mode": b"ENABLED"}
 COMPLETE_SECONDS = 900.0
 """Putting 10,000 parts together, or copying 5 GiB, takes S3 minutes; it sends white space meanwhile."""
 _SUCCESS = {b"GET": (200, 206), b"HEAD": (200,), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 204)}
@@ -46,13 +47,14 @@ class WireTransport:
     def _target(self) -> S3Target:
         return self._session.target
 
-    async def head(self, key: str) -> ObjectInfo:
+    async def head(self, key: str, *, checksum: bool = False) -> ObjectInfo:
         asked = Asked(self._target, "HEAD", key)
-        response = await self._send(asked, b"HEAD")
+        response = await self._send(asked, b"HEAD", headers=CHECKSUM_MODE if checksum else _NO_HEADERS)
         size = response.content_length
         if size is None:
             raise InvalidResponse(f"{asked}: the answer does not say how long the object is", key=key)
-        return ObjectInfo(key, size, _http_seconds(response.header(b"last-modified")))
+        kept = decoded((response.header(CHECKSUM) or b"").decode("latin-1"))
+        return ObjectInfo(key, size, _http_seconds(response.header(b"last-modified")), kept)
 
     async def get(self, key: str, *, start: int, length: int | None) -> bytes:
         asked = Asked(self._target, "GET", key)
