@@ -124,10 +124,14 @@ class TestThreads:
             for thread in range(6):
                 assert (root / str(number % 30) / str(number) / str(thread)).read_text() == f"{thread} {number}"
 
-    def test_threads_replace_one_obstacle_together(self, destination: Destination, root: Path) -> None:
+    def test_threads_replace_one_empty_directory_together(self, destination: Destination, root: Path) -> None:
+        def write(thread: int, name: str) -> None:
+            destination.staging.write(f"{thread}", name.encode())
+            destination.publish(f"{thread}", (name,), 0o600)
+
         for round_number in range(20):
-            (root / f"{round_number}").write_bytes(b"in the way")
+            name = f"{round_number}"
+            (root / name).mkdir()
             with ThreadPoolExecutor(4) as pool:
-                names = (f"{round_number}", "below")
-                list(pool.map(lambda _, names=names: destination.make_directory(names, replace=True), range(4)))
-            assert (root / f"{round_number}" / "below").is_dir()
+                list(pool.map(write, range(4), [name] * 4))
+            assert (root / name).read_text() == name

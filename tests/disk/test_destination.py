@@ -117,7 +117,7 @@ class TestDirectories:
         assert raised.value.path == str(root / "link")
 
     @pytest.mark.parametrize("what", ["link", "file", "fifo"])
-    def test_what_is_no_directory_can_be_replaced(
+    def test_what_is_no_directory_is_a_conflict_and_stays(
         self, destination: Destination, root: Path, outside: Path, what: str
     ) -> None:
         if what == "link":
@@ -126,11 +126,11 @@ class TestDirectories:
             (root / "name").write_bytes(b"data")
         else:
             os.mkfifo(root / "name")
-        with pytest.raises(DestinationConflict):
-            destination.make_directory(("name", "below"))
-        destination.make_directory(("name", "below"), replace=True)
-        assert (root / "name" / "below").is_dir()
-        assert not (root / "name").is_symlink()
+        before = (root / "name").lstat()
+        for names in (("name",), ("name", "below")):
+            with pytest.raises(DestinationConflict):
+                destination.make_directory(names)
+        assert os.path.samestat((root / "name").lstat(), before)
 
 
 class TestReading:
@@ -225,15 +225,15 @@ class TestPublish:
         assert (root / "name" / "inside").read_bytes() == b"data"
         assert os.listdir(root / STAGING_NAME) == ["temporary"]
 
-    def test_a_directory_can_be_replaced(self, destination: Destination, root: Path, outside: Path) -> None:
-        destination.make_directory(("name", "deep"))
-        (root / "name" / "link").symlink_to(outside)
-        (root / "name" / "deep").chmod(0o000)
-        put(destination, ("name",), b"new", replace=True)
+    def test_an_empty_directory_is_replaced(self, destination: Destination, root: Path) -> None:
+        destination.make_directory(("name",))
+        (root / "name").chmod(0o000)
+        put(destination, ("name",), b"new")
         assert (root / "name").read_bytes() == b"new"
         assert destination.stat(("name", "deep")) is None
-        destination.make_directory(("name", "deep"), replace=True)
-        assert (root / "name" / "deep").is_dir()
+        (root / "name").unlink()
+        destination.make_directory(("name", "deep"))
+        assert (root / "name" / "deep").is_dir(), "the one that went is not taken for one that is still there"
 
     def test_a_missing_directory_is_an_error(self, destination: Destination, root: Path) -> None:
         with pytest.raises(LocalError, match="No such file"):

@@ -61,7 +61,7 @@ class TestStaging:
         monkeypatching = False
         monkeypatch.setattr(os, "fstat", foreign)
         destination.make_directory(())
-        monkeypatch.setattr(destination._directories, "make", lambda names, replace: None)
+        monkeypatch.setattr(destination._directories, "make", lambda names: None)
         monkeypatching = True
         with pytest.raises(DestinationConflict, match="another user"):
             destination.staging.create("temporary")
@@ -182,12 +182,14 @@ class TestOtherFilesystem:
         assert (root / STAGING_NAME / "temporary").read_bytes() == b"data"
 
     def test_a_conflict_leaves_nothing_beside(self, destination: Destination, root: Path) -> None:
-        destination.make_directory(("mounted", "file"))
+        destination.make_directory(("mounted", "file", "inside"))
         with pytest.raises(DestinationConflict):
             put(destination, ("mounted", "file"), b"data")
         assert os.listdir(root / "mounted") == ["file"]
+        assert os.listdir(root / "mounted" / "file") == ["inside"]
         assert os.listdir(root / STAGING_NAME) == ["temporary"]
-        destination.publish("temporary", ("mounted", "file"), 0o644, replace=True)
+        (root / "mounted" / "file" / "inside").rmdir()
+        destination.publish("temporary", ("mounted", "file"), 0o644)
         assert (root / "mounted" / "file").read_bytes() == b"data"
 
 

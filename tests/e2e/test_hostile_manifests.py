@@ -13,7 +13,7 @@ import pytest
 from snapdir import api
 from snapdir.cli.render import error_line
 from snapdir.disk import destination as destination_module
-from snapdir.errors import InvalidManifest, SnapdirError, UnsafePath
+from snapdir.errors import DestinationConflict, InvalidManifest, SnapdirError, UnsafePath
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
@@ -132,10 +132,13 @@ async def test_a_link_in_the_place_of_a_directory_is_never_followed(arena: Arena
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(arena.outside)
     identifier = arena.publish(ROOT + file_line(f"./{where}/x"))
-    await pull(arena, identifier)
+    with pytest.raises(DestinationConflict, match=f"./{where}"):
+        await pull(arena, identifier)
+    assert os.readlink(link) == str(arena.outside)
+    await api.pull(identifier, f"file://{arena.store}", arena.dest, delete=True)
     assert (arena.outside / "x").read_text() == "precious"
     assert (arena.dest / where / "x").read_bytes() == PAYLOAD
-    assert not (arena.dest / where).is_symlink()
+    assert not link.is_symlink()
 
 
 async def test_a_link_swapped_in_between_check_and_write_is_never_followed(
@@ -145,13 +148,13 @@ async def test_a_link_swapped_in_between_check_and_write_is_never_followed(
     publish = destination_module.Destination.publish
     swapped = []
 
-    def swap_then_publish(self, temporary: str, names: tuple[str, ...], mode: int, *, replace: bool = False) -> None:
+    def swap_then_publish(self, temporary: str, names: tuple[str, ...], mode: int) -> None:
         directory = arena.dest / "sub"
         if directory.is_dir() and not directory.is_symlink():
             directory.rename(arena.dest / "moved-away")
             directory.symlink_to(arena.outside)
             swapped.append(names)
-        publish(self, temporary, names, mode, replace=replace)
+        publish(self, temporary, names, mode)
 
     monkeypatch.setattr(destination_module.Destination, "publish", swap_then_publish)
     identifier = arena.publish(ROOT + file_line("./sub/x") + file_line("./sub/y"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from snapdir.api.external import external_store, fetch_outside, staged_outside
+from snapdir.api.leftovers import own_places, report_leftovers
 from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
     PathLike,
@@ -29,7 +30,7 @@ from snapdir.api.opening import (
 )
 from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
-from snapdir.errors import local_error
+from snapdir.errors import ManifestNotFound, local_error
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
@@ -123,6 +124,7 @@ async def checkout(
     store: str | None = None,
     objects_store: str | None = None,
     overwrite: bool = True,
+    strict: bool = False,
     keep: bool = False,
     preserve_special_modes: bool = False,
     dry_run: bool = False,
@@ -133,7 +135,7 @@ async def checkout(
 
     Args:
         include, exclude, shard: Only these files, as ``pull`` does; the cache need not hold the others.
-        delete, protect, linked: As for ``pull``.
+        delete, protect, linked, overwrite, strict, dry_run: As for ``pull``.
         store, objects_store: Not asked; ``delete`` refuses a destination in one of them.
 
     Raises:
@@ -148,17 +150,18 @@ async def checkout(
         overwrite=overwrite,
         keep=keep,
         preserve_special_modes=preserve_special_modes,
+        stores=(store, objects_store),
     )
     selection = selection_of(include, exclude, shard)
     await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store)
     identifier = await full_id(snapshot_id, config)
     order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters or Counters())
-    if not dry_run:
+    if dry_run:
+        await _rehearse_cached(order)
+    else:
         await _check_out_cached(order)
         await _note(order)
-    elif delete:
-        async with opened_cache(config) as cache:
-            await _list_deletions(await cached(identifier, cache), order)
+    report_leftovers(order.dest, order.counters, whole=not selection.is_partial, strict=strict)
 
 
 async def pull(
@@ -175,6 +178,7 @@ async def pull(
     linked: bool = False,
     use_cache: bool = False,
     overwrite: bool = True,
+    strict: bool = False,
     keep: bool = False,
     preserve_special_modes: bool = False,
     dry_run: bool = False,
@@ -188,16 +192,26 @@ async def pull(
         include: Globs as in a ``.gitignore``; only what one of them covers is brought. None is everything.
         exclude: Globs of what is left out of that.
         shard: ``"I/N"``: only the I-th of N parts of those files, which are about equal in bytes and the same for all.
-        delete: Then remove everything that the snapshot does not know, links without following them. Refused where
-            ``dest`` is, or holds, a home, a cache or a store, or lies in one of the latter. ``counters.pruned`` tells
-            what was removed, or in a dry run would be.
+        delete: Remove everything that is not in the snapshot, links without following them: what is in its way (a
+            directory in a file's place, or anything else in a directory's) before something is written, and the rest
+            at the end. Refused where ``dest`` is, or holds, a home, a cache or a store, or lies in one of the latter.
+            ``counters.pruned`` lists what was removed. Without it what is in the way is a conflict, except an empty
+            directory, and ``counters.extra`` lists the rest.
         protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` leaves alone
             what fits, and the directories above it.
         linked: Make absolute links to the objects of the cache instead of files. Every object is hashed first, and
             becomes read-only.
+        overwrite: Replace files that differ; otherwise they are a conflict.
+        strict: Fail, when everything else is done, if paths that are not in the snapshot are left in ``dest``.
+        dry_run: Write nothing: ``counters.replaced``, ``pruned`` and ``extra`` list what would be replaced, removed
+            and left over. Every file of the snapshot that is in ``dest`` is hashed.
         use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. What it holds
             damaged is fetched again. Otherwise
             the bytes go straight to ``dest``, and the cache only gets the note that ``status`` reads.
+
+    Raises:
+        DestinationConflict: ``dest`` is a file or holds what must not be replaced, and nothing was written; or
+            ``strict``. ``paths`` lists what it is about.
     """
     config = config or Config()
     counters = counters or Counters()
@@ -209,6 +223,7 @@ async def pull(
         overwrite=overwrite,
         keep=keep,
         preserve_special_modes=preserve_special_modes,
+        stores=(store, objects_store),
     )
     selection = selection_of(include, exclude, shard)
     await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store, use_cache=use_cache)
@@ -226,10 +241,11 @@ async def pull(
             if not dry_run:
                 with pool_hint(objects_store):
                     await _check_out(manifest, source, order)
-    if not dry_run:
+    if dry_run:
+        await _rehearse(manifest, order)
+    else:
         await _note(order)
-    elif delete:
-        await _list_deletions(manifest, order)
+    report_leftovers(order.dest, order.counters, whole=not selection.is_partial, strict=strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,20 +307,39 @@ async def _mend(order: _Order, cache: Repository, unsound: Sequence[Wanted]) -> 
     )
 
 
-async def _list_deletions(manifest: Manifest, order: _Order) -> None:
-    from snapdir.transfer.mirror import would_delete
-
-    order.counters.pruned += await anyio.to_thread.run_sync(would_delete, manifest, order.dest, order.options.protected)
-
-
 async def _check_out(manifest: Manifest, source: Repository, order: _Order, *, mend: Mend | None = None) -> None:
     from snapdir.transfer.checkout import checkout as check_out
 
-    selected = await anyio.to_thread.run_sync(order.selection.counted, manifest, order.counters)
-    limits = order.config.limits
     await check_out(
-        selected, source, order.dest, options=order.options, limits=limits, counters=order.counters, mend=mend
+        manifest,
+        source,
+        order.dest,
+        selection=order.selection,
+        options=order.options,
+        limits=order.config.limits,
+        counters=order.counters,
+        mend=mend,
     )
+
+
+async def _rehearse_cached(order: _Order) -> None:
+    """An id that the cache does not know is fine, as long as nothing is to be deleted."""
+    async with opened_cache(order.config) as cache:
+        try:
+            manifest = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
+        except ManifestNotFound:
+            if order.options.delete:
+                raise
+            return
+    await _rehearse(manifest, order)
+
+
+async def _rehearse(manifest: Manifest, order: _Order) -> None:
+    from snapdir.transfer.rehearsal import rehearse
+
+    async with opened_cache(order.config) as cache:
+        run = partial(rehearse, selection=order.selection, options=order.options, counters=order.counters)
+        await anyio.to_thread.run_sync(run, manifest, cache, order.dest)
 
 
 async def _note(order: _Order) -> None:
@@ -341,12 +376,14 @@ def _options(
     overwrite: bool,
     keep: bool,
     preserve_special_modes: bool,
+    stores: tuple[str | None, ...],
 ) -> CheckoutOptions:
     from snapdir.transfer.checkout import CheckoutOptions
 
     return CheckoutOptions(
         delete=delete,
         protected=protection(exclude_patterns(protect)) if delete else None,
+        own_places=own_places(config, *stores),
         linked=linked,
         overwrite=overwrite,
         keep=keep,

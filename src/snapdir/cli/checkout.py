@@ -49,13 +49,14 @@ def command(
     force: bool,
     keep: bool,
     no_overwrite: bool,
+    strict: bool,
     preserve_special_modes: bool,
     dryrun: bool,
 ) -> None:
     """Write a snapshot of the local cache into a directory.
 
-    Files that differ are replaced, files that the snapshot does not know stay. No store is needed. With --include,
-    --exclude or --shard the cache needs no other files.
+    Files that differ are replaced; what is not in the snapshot stays, and is named in a warning. No store is needed.
+    With --include, --exclude or --shard the cache needs no other files.
     """
     from snapdir import api
 
@@ -74,9 +75,10 @@ def command(
                 delete=delete,
                 protect=protected,
                 linked=linked,
-                store=pool_of(store, "--store") if delete or linked else None,
-                objects_store=pool_of(objects_store) if delete or linked else None,
+                store=pool_of(store, "--store") if delete or linked else store,
+                objects_store=pool_of(objects_store) if delete or linked else objects_store,
                 overwrite=not no_overwrite,
+                strict=strict,
                 keep=keep,
                 preserve_special_modes=preserve_special_modes,
                 dry_run=dryrun,

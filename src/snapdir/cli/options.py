@@ -133,6 +133,7 @@ def writing() -> list[Flag]:
             "--force", is_flag=True, section=section, help="Write into the current directory although it is not empty."
         ),
         Flag("--no-overwrite", is_flag=True, section=section, help="Stop before writing if a file would be replaced."),
+        Flag("--strict", is_flag=True, section=section, help="Exit 1 if paths that are not in the snapshot are left."),
         Flag("--keep", is_flag=True, section=section, help="Keep the temporary files of a failed run."),
         Flag(
             "--preserve-special-modes",
@@ -180,8 +181,8 @@ def mirror() -> list[Flag]:
             "--delete",
             is_flag=True,
             section=section,
-            help="Then remove what the snapshot does not know. --exclude PATTERN then protects what fits it (RE2, "
-            "in paths such as ./a/b or ./a/). Refused for /, homes, caches and stores, and for what holds one.",
+            help="Remove what is not in the snapshot. --exclude PATTERN then protects what fits it (RE2, in paths "
+            "such as ./a/b or ./a/). Refused for /, homes, caches and stores, and for what holds one.",
         ),
         Flag(
             "--linked",

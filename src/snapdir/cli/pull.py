@@ -57,6 +57,7 @@ def command(
     force: bool,
     keep: bool,
     no_overwrite: bool,
+    strict: bool,
     preserve_special_modes: bool,
     no_cache: bool,
     dryrun: bool,
@@ -64,8 +65,9 @@ def command(
     """Fetch a snapshot and write it into a directory.
 
     What the local cache holds is not fetched again; a snapshot that is complete there needs no store. What is damaged
-    there is fetched again, and a warning says so. Files that differ are replaced, files that the snapshot does not know
-    stay. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH` remembers which.
+    there is fetched again, and a warning says so. Files that differ are replaced; what is not in the snapshot stays,
+    and is named in a warning. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH`
+    remembers which.
     """
     from snapdir import api
 
@@ -88,6 +90,7 @@ def command(
             linked=linked,
             use_cache=not no_cache,
             overwrite=not no_overwrite,
+            strict=strict,
             keep=keep,
             preserve_special_modes=preserve_special_modes,
             dry_run=dryrun,

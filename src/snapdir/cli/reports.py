@@ -30,12 +30,24 @@ def report_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -
 def report_checked_out(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool, dry_run: bool) -> None:
     """What was replaced and removed, which nobody asked before; or what a dry run would have done."""
     replaced, pruned = invocation.counters.files_replaced, invocation.counters.pruned
-    if dry_run and delete:
-        write_output("".join(f"would delete: {printable(path)}\n" for path in pruned))
-    elif dry_run:
-        invocation.terminal.note(render.dry_run(f"check out {snapshot_id} to {target}"))
+    if dry_run:
+        _report_rehearsed(invocation, snapshot_id, target, delete=delete)
     else:
         if replaced:
             invocation.terminal.note(f"replaced {replaced:,} file(s) that differed in {target}")
         if pruned:
             invocation.terminal.note(f"removed {len(pruned):,} path(s) that the snapshot does not know from {target}")
+
+
+def _report_rehearsed(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool) -> None:
+    """Every path that would be replaced or removed; on stdout only those that --delete removes, in their order."""
+    counters, note = invocation.counters, invocation.terminal.note
+    if not delete:
+        note(render.dry_run(f"check out {snapshot_id} to {target}"))
+    for path in counters.replaced:
+        note(f"would replace: {path}")
+    if delete:
+        write_output("".join(f"would delete: {printable(path)}\n" for path in counters.pruned))
+    else:
+        for path in counters.pruned:
+            note(f"would delete: {path}")

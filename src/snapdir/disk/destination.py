@@ -90,20 +90,17 @@ class Destination:
         """The full path of ``names``, for messages."""
         return self._directories.path_of(names)
 
-    def make_directory(self, names: Names, *, replace: bool = False) -> None:
+    def make_directory(self, names: Names) -> None:
         """Make sure that a real directory is there, its parents too. Costs 0.5 µs where it is known to be.
 
         New ones have mode 0700 until ``set_mode``; existing ones of ours get rwx for the owner, so that a tree with
         read-only directories can be written into.
 
-        Args:
-            replace: Remove a file or link that stands in a directory's place (a link's target is never touched).
-
         Raises:
-            DestinationConflict: something stands there that must not be replaced.
+            DestinationConflict: a file or link stands there; it stays.
         """
         self.staging.refuse(names)
-        self._directories.make(names, replace=replace)
+        self._directories.make(names)
 
     def stat(self, names: Names) -> os.stat_result | None:
         """What is there, without following a link; None if it or a real directory above it is missing."""
@@ -134,17 +131,16 @@ class Destination:
         os.close(fd)
         raise self._not_regular(names)
 
-    def publish(self, temporary: str, names: Names, mode: int, *, replace: bool = False) -> None:
+    def publish(self, temporary: str, names: Names, mode: int) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
 
-        The directory above must exist (``make_directory``).
+        The directory above must exist (``make_directory``). An empty directory that has the name is removed first.
 
         Args:
             mode: Permission bits; special bits are set when they are given.
-            replace: Also remove a directory that has that name, with all in it.
 
         Raises:
-            DestinationConflict: a directory has that name and not ``replace``; the temporary stays.
+            DestinationConflict: a directory with something in it has that name; it stays, and so does the temporary.
         """
         self.staging.refuse(names)
         staging = self.staging.handle
@@ -160,9 +156,9 @@ class Destination:
                     os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
                 except OSError as error:
                     if error.errno == errno.EXDEV:
-                        self._publish_across(source, fd, parent, names, mode, replace=replace)
+                        self._publish_across(source, fd, parent, names, mode)
                     elif error.errno == errno.EISDIR:
-                        self._replace_directory(source, staging, parent, names, replace=replace)
+                        self._replace_directory(source, staging, parent, names)
                     else:
                         raise
             finally:
@@ -173,7 +169,7 @@ class Destination:
     def publish_at_once(self, temporary: str, names: Names) -> bool:
         """Give a temporary, which has its mode, its final name by a rename; False, and nothing done, if it takes more.
 
-        A directory that has the name would have to be removed, another filesystem be copied to: see ``publish``.
+        An empty directory that has the name would have to be removed, another filesystem be copied to: see ``publish``.
         """
         self.staging.refuse(names)
         source, final = checked_temporary(temporary), checked_name(names)
@@ -226,12 +222,9 @@ class Destination:
                     os.close(fd)
 
     def _replace_directory(
-        self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names, *, replace: bool
+        self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names
     ) -> None:
-        if not replace:
-            raise DestinationConflict(self.path_of(names), "a file belongs here, but a directory is in its place")
-        self._directories.forget(names)
-        remove_tree(names[-1], dir_fd=parent.fd)
+        self._directories.remove_empty(names)
         os.rename(source, names[-1], src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
 
     def _publish_across(
@@ -241,8 +234,6 @@ class Destination:
         parent: DirectoryHandle,
         names: Names,
         mode: int,
-        *,
-        replace: bool,
     ) -> None:
         """Publish into a filesystem that is mounted inside the tree: copy beside the target first."""
         beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
@@ -251,7 +242,7 @@ class Destination:
             try:
                 os.rename(beside, names[-1], src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
             except IsADirectoryError:
-                self._replace_directory(beside, parent, parent, names, replace=replace)
+                self._replace_directory(beside, parent, parent, names)
         except BaseException:
             remove_tree(beside, dir_fd=parent.fd)
             raise

@@ -8,11 +8,12 @@ import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 
 from snapdir.errors import DestinationConflict, UnsafePath, local_error, local_errors
 from snapdir.model.paths import Names
 
-__all__ = ["DirectoryHandle", "OpenDirectories", "change_mode", "checked_name", "remove_tree"]
+__all__ = ["NOT_EMPTY", "DirectoryHandle", "OpenDirectories", "change_mode", "checked_name", "remove_tree"]
 
 
 HAS_O_PATH = hasattr(os, "O_PATH")
@@ -21,10 +22,11 @@ HANDLE_FLAGS = (os.O_PATH if HAS_O_PATH else os.O_RDONLY) | os.O_CLOEXEC
 DIRECTORY_FLAGS = HANDLE_FLAGS | os.O_DIRECTORY | os.O_NOFOLLOW
 LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
+NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 CANNOT_UNLINK_DIRECTORY = frozenset({errno.EISDIR, errno.EPERM})
 MAX_OPEN_LEVELS = 64
 MAX_TRIES = 16
-"""Rounds of a race for one name before it counts as a failure; two threads that make one directory need two."""
+"""Rounds of a race with what removes a directory; threads that make one at the same time need two."""
 
 
 class DirectoryHandle:
@@ -73,11 +75,11 @@ class OpenDirectories:
                 return handle
         return self._descend(names, self._open)
 
-    def make(self, names: Names, *, replace: bool) -> DirectoryHandle:
+    def make(self, names: Names) -> DirectoryHandle:
         """The directory, made where it is missing, and with rwx for its owner if that is us.
 
         Raises:
-            DestinationConflict: something that is not a directory stands there, and not ``replace``.
+            DestinationConflict: something that is not a directory stands there.
             LocalError: the system refused.
         """
         if not names:
@@ -86,7 +88,26 @@ class OpenDirectories:
         with self._lock:
             if (handle := self._handles.get(names)) is not None:
                 return handle
-        return self._descend(names, lambda parent, below: self._make(parent, below, replace=replace))
+        return self._descend(names, self._make)
+
+    def remove_empty(self, names: Names) -> None:
+        """Remove a directory. If somebody else has done so meanwhile, that is fine.
+
+        Raises:
+            DestinationConflict: something is in it; it stays.
+            OSError: the system refused.
+        """
+        self.forget(names)
+        try:
+            os.rmdir(checked_name(names), dir_fd=self.get(names[:-1]).fd)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            if error.errno not in NOT_EMPTY:
+                raise
+            raise DestinationConflict(
+                self.path_of(names), "a file belongs here, but a directory with something in it is in its place"
+            ) from error
 
     def forget(self, names: Names) -> None:
         """Drop what is cached at and below ``names``, which are about to go away."""
@@ -124,34 +145,24 @@ class OpenDirectories:
     def _open(self, parent: DirectoryHandle, names: Names) -> DirectoryHandle:
         return DirectoryHandle(os.open(checked_name(names), DIRECTORY_FLAGS, dir_fd=parent.fd))
 
-    def _make(self, parent: DirectoryHandle, names: Names, *, replace: bool) -> DirectoryHandle:
+    def _make(self, parent: DirectoryHandle, names: Names) -> DirectoryHandle:
         for _ in range(MAX_TRIES):
             try:
                 handle = self._open(parent, names)
             except FileNotFoundError:
-                self._try(os.mkdir, parent, names, 0o700, lost_race={errno.EEXIST})
+                with local_errors(self.path_of(names)), suppress(FileExistsError):
+                    os.mkdir(names[-1], 0o700, dir_fd=parent.fd)
             except OSError as error:
                 if error.errno not in NOT_A_DIRECTORY:
                     raise local_error(error, self.path_of(names)) from error
-                if not replace:
-                    raise DestinationConflict(
-                        self.path_of(names), "a directory belongs here, but something else is in its place"
-                    ) from error
-                self._try(os.unlink, parent, names, lost_race={errno.ENOENT, *CANNOT_UNLINK_DIRECTORY})
+                raise DestinationConflict(
+                    self.path_of(names), "a directory belongs here, but something else is in its place"
+                ) from error
             else:
                 with local_errors(self.path_of(names)):
                     relax(handle.fd)
                 return handle
-        raise DestinationConflict(self.path_of(names), "something else keeps being put here")
-
-    def _try(
-        self, call: Callable[..., None], parent: DirectoryHandle, names: Names, *more: int, lost_race: set[int]
-    ) -> None:
-        try:
-            call(names[-1], *more, dir_fd=parent.fd)
-        except OSError as error:
-            if error.errno not in lost_race:
-                raise local_error(error, self.path_of(names)) from error
+        raise DestinationConflict(self.path_of(names), "something keeps removing this directory")
 
 
 def checked_name(names: Names) -> str:

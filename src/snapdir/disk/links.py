@@ -25,9 +25,12 @@ def read_link(directories: OpenDirectories, names: Names) -> str | None:
 
 
 def place_link(directories: OpenDirectories, text: str, names: Names) -> None:
-    """Put a link that says ``text`` in the place of whatever stands at ``names``. Atomic, except over a directory.
+    """Put a link that says ``text`` in the place of whatever file, link or empty directory stands at ``names``.
 
-    The directory above must exist.
+    Atomic, except over a directory. The directory above must exist.
+
+    Raises:
+        DestinationConflict: a directory with something in it stands there; it stays.
     """
     # Beside its place rather than in the staging directory, so that a filesystem mounted in the tree is no obstacle.
     beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
@@ -50,6 +53,5 @@ def _rename(directories: OpenDirectories, beside: str, names: Names, name: str, 
     except OSError as error:
         if error.errno != errno.EISDIR:
             raise
-        directories.forget(names)
-        remove_tree(name, dir_fd=parent)
+        directories.remove_empty(names)
         os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)

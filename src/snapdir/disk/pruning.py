@@ -7,11 +7,22 @@ import os
 from collections.abc import Callable, Container
 from typing import NamedTuple
 
-from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, OpenDirectories, relax
+from snapdir.disk.directories import LIST_FLAGS, NOT_EMPTY, DirectoryHandle, OpenDirectories, relax
 from snapdir.errors import local_error
 from snapdir.model.paths import Names
 
-__all__ = ["Extra", "Protection", "find_extra", "path_of", "remove_extra"]
+__all__ = [
+    "Extra",
+    "Protection",
+    "find_all",
+    "find_extra",
+    "is_empty_directory",
+    "path_of",
+    "remove_extra",
+    "what_holds",
+]
+
+UNREADABLE = frozenset({errno.EACCES, errno.EPERM})
 
 Protection = Callable[[str], bool]
 """Whether a path (``./a/b``, a directory's with a slash at its end) must stay."""
@@ -39,9 +50,9 @@ def find_extra(
     kept: Container[str],
     *,
     is_protected: Protection | None = None,
-    ignored: str = "",
-    below: Names = (),
+    ignored: Container[Names] = (),
     change_modes: bool = False,
+    skip_unreadable: bool = False,
 ) -> list[Extra]:
     """What is below a tree's directory and not in ``kept``, in an order in which it can be removed: deepest first.
 
@@ -49,20 +60,50 @@ def find_extra(
 
     Args:
         kept: Paths of a manifest with every directory above them.
-        ignored: A name directly below the root that is none of this function's business.
+        ignored: Places that are none of this function's business, with all that is below them.
         change_modes: Give the owner access to extra directories that lack it; what follows is their removal.
+        skip_unreadable: Take a directory that cannot be read for an empty one.
+
+    Raises:
+        LocalError: a directory cannot be read.
+    Cost: about 2 µs an entry.
+    """
+    search = _Search(
+        directories, kept, is_protected, ignored, change_modes=change_modes, skip_unreadable=skip_unreadable
+    )
+    search.run([((), False)])
+    return search.result()
+
+
+def find_all(directories: OpenDirectories, top: Extra, *, is_protected: Protection | None) -> list[Extra]:
+    """``top`` and what is below it, in an order in which it can be removed, without what has to stay: see find_extra.
+
+    Directories that lack it get access for their owner.
 
     Raises:
         LocalError: a directory cannot be read.
     """
-    search = _Search(directories, kept, is_protected, change_modes)
-    pending = [(below, False)]
-    while pending:
-        names, is_extra = pending.pop()
-        for name, is_directory in search.listing(names, is_extra=is_extra):
-            if names or name != ignored:
-                pending += search.take((*names, name), is_directory)
+    search = _Search(directories, (), is_protected, (), change_modes=True)
+    search.run(search.take(top.names, top.is_directory))
     return search.result()
+
+
+def what_holds(directories: OpenDirectories, top: Extra, *, is_protected: Protection | None) -> list[str]:
+    """The paths at and below ``top`` that are protected, or on which a filesystem is mounted: it cannot be removed.
+
+    A directory that cannot be read is taken for an empty one.
+    """
+    search = _Search(directories, (), is_protected, (), skip_unreadable=True)
+    search.run(search.take(top.names, top.is_directory))
+    return sorted(search.held)
+
+
+def is_empty_directory(directories: OpenDirectories, extra: Extra) -> bool:
+    """Whether it is a directory, and nothing is in it. One that cannot be read is taken for a full one."""
+    try:
+        return extra.is_directory and not _entries(directories.get(extra.names))
+    except OSError:
+        return False
 
 
 class _Search:
@@ -71,37 +112,53 @@ class _Search:
         directories: OpenDirectories,
         kept: Container[str],
         is_protected: Protection | None,
-        change_modes: bool,
+        ignored: Container[Names],
+        *,
+        change_modes: bool = False,
+        skip_unreadable: bool = False,
     ) -> None:
         self._directories = directories
         self._kept = kept
         self._is_protected = is_protected
+        self._ignored = ignored
         self._change_modes = change_modes
+        self._skip_unreadable = skip_unreadable
+        self.held: list[str] = []
         self._extra: list[Extra] = []
         self._stays: set[Names] = set()
 
-    def listing(self, names: Names, *, is_extra: bool) -> list[tuple[str, bool]]:
+    def run(self, pending: list[tuple[Names, bool]]) -> None:
+        """Look through directories, each of which is extra itself or not."""
+        while pending:
+            names, is_extra = pending.pop()
+            for name, is_directory in self._listing(names, is_extra=is_extra):
+                pending += self.take((*names, name), is_directory)
+
+    def _listing(self, names: Names, *, is_extra: bool) -> list[tuple[str, bool]]:
         try:
             handle = self._directories.get(names)
             if is_extra and self._change_modes:
                 relax(handle.fd)
-            opened = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=handle.fd))
-            with os.scandir(opened.fd) as entries:
-                # While it is open: what kind an entry is, some filesystems tell only when asked again.
-                return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+            return _entries(handle)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return []  # gone meanwhile
+            gone = error.errno in (errno.ENOENT, errno.ENOTDIR)
+            if gone or (self._skip_unreadable and error.errno in UNREADABLE):
+                return []
             raise local_error(error, self._directories.path_of(names)) from error
 
     def take(self, names: Names, is_directory: bool) -> list[tuple[Names, bool]]:
         """Note what an entry is; the directory to look into, if it is one."""
+        if names in self._ignored:
+            self._keep(names)
+            return []
         path = path_of(names, is_directory=is_directory)
         if path in self._kept:
             return [(names, False)] if is_directory else []
         if self._is_protected is not None and self._is_protected(_text(path)):
+            self.held.append(path)
             self._keep(names)
         elif is_directory and self._is_mount(names):
+            self.held.append(path)
             self._keep(names)
             return []
         self._extra.append(Extra(names, is_directory))
@@ -127,6 +184,14 @@ class _Search:
             raise local_error(error, self._directories.path_of(names)) from error
 
 
+def _entries(directory: DirectoryHandle) -> list[tuple[str, bool]]:
+    """The names in a directory, and whether each is a directory."""
+    opened = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=directory.fd))
+    with os.scandir(opened.fd) as entries:
+        # While it is open: what kind an entry is, some filesystems tell only when asked again.
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+
+
 def remove_extra(directories: OpenDirectories, extra: Extra) -> bool:
     """Remove one thing that was found; False if it is a directory that has got new content meanwhile.
 
@@ -141,7 +206,7 @@ def remove_extra(directories: OpenDirectories, extra: Extra) -> bool:
             relax(parent.fd)
             _remove(directories, extra, parent)
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno in NOT_EMPTY:
             return False
         if error.errno != errno.ENOENT:
             raise local_error(error, directories.path_of(extra.names)) from error

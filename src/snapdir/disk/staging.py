@@ -154,7 +154,7 @@ class Staging:
 
     def _made(self) -> DirectoryHandle:
         with local_errors(self.path):
-            self._directories.make((), replace=False)
+            self._directories.make(())
             with suppress(FileExistsError):
                 os.mkdir(STAGING_NAME, 0o700, dir_fd=self._directories.root_handle.fd)
             try:

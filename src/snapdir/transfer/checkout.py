@@ -15,14 +15,16 @@ from snapdir.errors import ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.cached import require_sound
+from snapdir.transfer.conflicts import clear_the_way, refuse_conflicts
 from snapdir.transfer.download import Mend, download
 from snapdir.transfer.events import Counters
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
-from snapdir.transfer.linked import link_tree
-from snapdir.transfer.mirror import prune, refuse_protected_paths
+from snapdir.transfer.linked import link_tree, survey_links
+from snapdir.transfer.mirror import leftovers, prune
 from snapdir.transfer.plan import TreePlan, Wanted, plan_tree
-from snapdir.transfer.survey import refuse_replacing, survey
+from snapdir.transfer.selection import EVERYTHING, Selection
+from snapdir.transfer.survey import Survey, is_empty, survey
 
 __all__ = ["CheckoutOptions", "checkout"]
 
@@ -32,8 +34,10 @@ class CheckoutOptions(NamedTuple):
 
     Attributes:
         linked: Make links to the objects of a cache on this host instead of files.
-        delete: Remove what the snapshot does not know, when all of it is there.
+        delete: Remove what is not in the snapshot: what is in its way before anything is written, and the rest when
+            all of the snapshot is there.
         protected: What ``delete`` leaves alone.
+        own_places: Directories of ours, of which one inside the destination is not taken for something left over.
         overwrite: Replace what differs; otherwise stop before anything is written if something does.
         keep: Leave the temporaries of a failed run where they are.
         preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
@@ -44,6 +48,7 @@ class CheckoutOptions(NamedTuple):
     linked: bool = False
     delete: bool = False
     protected: Protection | None = None
+    own_places: tuple[str, ...] = ()
     overwrite: bool = True
     keep: bool = False
     preserve_special_modes: bool = False
@@ -56,14 +61,15 @@ async def checkout(
     source: Repository,
     into: Path,
     *,
+    selection: Selection = EVERYTHING,
     options: CheckoutOptions,
     limits: Limits,
     counters: Counters,
     mend: Mend | None = None,
 ) -> None:
-    """Make ``into`` hold every file and directory of ``manifest``, with its modes.
+    """Make ``into`` hold every file and directory of a selection of ``manifest``, with its modes.
 
-    What else is there stays, unless ``options.delete``.
+    What else is there stays, unless ``options.delete``; ``counters.extra`` lists it.
 
     Files that are right already are not touched. A file appears under its name complete and verified, or not at all. A
     link is made when its object has hashed right, also where the link is there already.
@@ -74,13 +80,14 @@ async def checkout(
     Raises:
         UnsafePath: the manifest is hostile; nothing was written.
         DestinationConflict: ``into`` is a file, or something differs and ``options.overwrite`` is off, or something
-            protected is in the way.
+            that may not be removed is in the way.
         ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
         LocalError, NoSpace: the destination cannot take it.
     Cancellation: stops within one part; temporaries are removed.
     """
+    selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
     plan = await anyio.to_thread.run_sync(
-        partial(plan_tree, manifest, preserve_special_modes=options.preserve_special_modes)
+        partial(plan_tree, selected, preserve_special_modes=options.preserve_special_modes)
     )
     if plan.special_modes:
         counters.warnings.append(
@@ -91,7 +98,12 @@ async def checkout(
     with destination:
         try:
             with ungrouped(f"check out {into}"):
+                is_new = await anyio.to_thread.run_sync(is_empty, destination)
                 await _fill(plan, source, destination, options=options, limits=limits, counters=counters, mend=mend)
+                if not is_new and not options.delete:
+                    find = partial(leftovers, manifest, selection, destination, own_places=options.own_places)
+                    counters.extra += await anyio.to_thread.run_sync(partial(find, skip_unreadable=True))
+                await anyio.to_thread.run_sync(_finish, plan, destination, options)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_leave, destination, options.keep, error)
@@ -108,11 +120,9 @@ async def _fill(
     counters: Counters,
     mend: Mend | None,
 ) -> None:
-    await anyio.to_thread.run_sync(refuse_protected_paths, plan, destination, options.protected)
     if options.linked:
         await require_sound(plan.wanted, source, mend, limits=limits, counters=counters)
-        link = partial(link_tree, plan, source, destination, counters, overwrite=options.overwrite)
-        await anyio.to_thread.run_sync(link)
+        await anyio.to_thread.run_sync(_link, plan, source, destination, options, counters)
     else:
         wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
         landing = TreeLanding(destination, clone=options.clone, keep=options.keep)
@@ -120,23 +130,36 @@ async def _fill(
     if options.delete:
         # While directories are still writable: their modes come last.
         await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)
-    await anyio.to_thread.run_sync(_finish, plan, destination, options)
+
+
+def _link(
+    plan: TreePlan, cache: Repository, destination: Destination, options: CheckoutOptions, counters: Counters
+) -> None:
+    counters.begin("checkout", files=plan.count_files(), bytes_=0)
+    missing, found = survey_links(plan, cache, destination, counters)
+    _make_room(found, destination, options, counters)
+    link_tree(plan, cache, destination, counters, missing)
 
 
 def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters) -> list[Wanted]:
     """Find out what is missing and make the directories. Nothing is written before the survey is done."""
-    files = sum(len(one.targets) for one in plan.wanted)
     bytes_ = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
-    counters.begin("checkout", files=files, bytes_=bytes_)
+    counters.begin("checkout", files=plan.count_files(), bytes_=bytes_)
     found = survey(plan, destination, counters)
-    if not options.overwrite:
-        refuse_replacing(destination, found.differing)
-    counters.files_replaced += len(found.differing)
+    _make_room(found, destination, options, counters)
     for directory in plan.directories:
-        destination.make_directory(directory.names, replace=True)
+        destination.make_directory(directory.names)
     for target in found.wrong_modes:
         destination.set_mode(target.names, target.mode)
     return found.missing
+
+
+def _make_room(found: Survey, destination: Destination, options: CheckoutOptions, counters: Counters) -> None:
+    refuse_conflicts(
+        found, destination, overwrite=options.overwrite, delete=options.delete, protected=options.protected
+    )
+    counters.files_replaced += len(found.differing)
+    clear_the_way(found, destination, delete=options.delete, protected=options.protected, counters=counters)
 
 
 def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) -> None:

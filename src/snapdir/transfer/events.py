@@ -24,8 +24,11 @@ class Counters:
             part by part. Hashing is over long before, where the line is slow.
         objects_skipped: Found in the store, the cache or the destination already.
         files_replaced: Files at a destination whose different content was replaced.
+        replaced: In a dry run, the paths of files that would be replaced.
+        extra: Paths at a destination that are not in the snapshot; a directory only if nothing is in it. A mirror
+            removes them, and lists them in ``pruned`` instead.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
-        pruned: Paths that a mirror removed from a destination, or in a dry run would remove, in that order.
+        pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
         left_out: Entries of the directories that were read which their snapshots do not have, as (path, reason): broken
@@ -45,6 +48,8 @@ class Counters:
     bytes_received: int = 0
     objects_skipped: int = 0
     files_replaced: int = 0
+    replaced: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
     files_selected: int = 0
     files_known: int = 0
     pruned: list[str] = field(default_factory=list)

@@ -76,16 +76,16 @@ class TreeLanding:
     def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
         temporary = self._name(wanted)
         for target in wanted.targets:
-            self._destination.make_directory(target.names[:-1], replace=True)
+            self._destination.make_directory(target.names[:-1])
             self._staging.write(temporary, data)
-            self._destination.publish(temporary, target.names, target.mode, replace=True)
+            self._destination.publish(temporary, target.names, target.mode)
 
     def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
         if not self._staging.is_open:
             return False  # to open it may have to wait for another process
         temporary = self._name(wanted)
         for target in wanted.targets:
-            self._destination.make_directory(target.names[:-1], replace=True)
+            self._destination.make_directory(target.names[:-1])
             self._staging.write(temporary, data, mode=target.mode)
             if not self._destination.publish_at_once(temporary, target.names):
                 return False
@@ -103,8 +103,8 @@ class TreeLanding:
         first, *others = wanted.targets
         for target in others:
             self._place_copy(wanted, descriptor, target.names, target.mode)
-        self._destination.make_directory(first.names[:-1], replace=True)
-        self._destination.publish(self._large_name(wanted), first.names, first.mode, replace=True)
+        self._destination.make_directory(first.names[:-1])
+        self._destination.publish(self._large_name(wanted), first.names, first.mode)
         self._claimed.discard(wanted.digest)
 
     def drop(self, wanted: Wanted) -> None:
@@ -122,8 +122,8 @@ class TreeLanding:
                 copy_contents(descriptor, copy, os.fstat(descriptor).st_size, clone=self._clone)
         finally:
             os.close(copy)
-        self._destination.make_directory(names[:-1], replace=True)
-        self._destination.publish(temporary, names, mode, replace=True)
+        self._destination.make_directory(names[:-1])
+        self._destination.publish(temporary, names, mode)
 
     def _large_name(self, wanted: Wanted) -> str:
         return wanted.digest + CLAIMED if wanted.digest in self._claimed else self._name(wanted)

@@ -8,53 +8,48 @@ from contextlib import suppress
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.links import place_link, read_link
-from snapdir.disk.pruning import path_of
+from snapdir.disk.pruning import Extra, path_of
 from snapdir.errors import local_errors
 from snapdir.model.keys import OBJECT_MODE
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted
-from snapdir.transfer.survey import refuse_replacing
+from snapdir.transfer.survey import Survey, misplaced
 
-__all__ = ["link_tree"]
+__all__ = ["Missing", "link_tree", "survey_links"]
+
+
+Missing = list[tuple[Target, str]]
+"""Places that need a link, and what it says."""
 
 
 def link_tree(
-    plan: TreePlan, cache: Repository, destination: Destination, counters: Counters, *, overwrite: bool
+    plan: TreePlan, cache: Repository, destination: Destination, counters: Counters, missing: Missing
 ) -> None:
-    """Make every directory of ``plan``, and for every file an absolute link to its object, which nobody can write to.
+    """Make every directory of ``plan`` and every link of ``missing``: absolute, to an object nobody can write to.
 
-    Links that are right stay. Files get no modes of the snapshot: a link has none.
+    Files get no modes of the snapshot: a link has none.
 
     Raises:
-        DestinationConflict: something else stands in a file's place and not ``overwrite``; nothing was written.
+        DestinationConflict: something of another kind came into the way since ``survey_links``.
         ObjectNotFound: the cache lost an object.
     """
-    counters.begin("checkout", files=sum(len(one.targets) for one in plan.wanted), bytes_=0)
-    missing, differing = _survey(plan, cache, destination, counters)
-    if not overwrite:
-        refuse_replacing(destination, differing)
-    counters.files_replaced += len(differing)
     for one in plan.wanted:
         _write_protect(one, cache)
     for directory in plan.directories:
-        destination.make_directory(directory.names, replace=True)
+        destination.make_directory(directory.names)
     for target, text in missing:
-        destination.make_directory(target.names[:-1], replace=True)
+        destination.make_directory(target.names[:-1])
         place_link(destination.directories, text, target.names)
         counters.files_done += 1
 
 
-def _survey(
+def survey_links(
     plan: TreePlan, cache: Repository, destination: Destination, counters: Counters
-) -> tuple[list[tuple[Target, str]], list[str]]:
-    """Links that are still to be placed, and the paths where something else stands."""
-    missing: list[tuple[Target, str]] = []
-    differing: list[str] = []
-    for directory in plan.directories:
-        status = destination.stat(directory.names)
-        if status is not None and not stat.S_ISDIR(status.st_mode):
-            differing.append(path_of(directory.names, is_directory=True))
+) -> tuple[Missing, Survey]:
+    """The links that are not there yet, and what stands in the place of one, or of a directory. Nothing is written."""
+    missing: Missing = []
+    found = Survey(in_the_way=misplaced(plan, destination))
     for one in plan.wanted:
         text = _object_path(one, cache)
         for target in one.targets:
@@ -62,9 +57,14 @@ def _survey(
                 counters.files_done += 1
                 continue
             missing.append((target, text))
-            if destination.stat(target.names) is not None:
-                differing.append(path_of(target.names, is_directory=False))
-    return missing, differing
+            status = destination.stat(target.names)
+            if status is None:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                found.in_the_way.append(Extra(target.names, True))
+            else:
+                found.differing.append(path_of(target.names, is_directory=False))
+    return missing, found
 
 
 def _object_path(one: Wanted, cache: Repository) -> str:

@@ -53,6 +53,20 @@ class TreePlan:
     directories: list[Target]
     special_modes: int
 
+    def count_files(self) -> int:
+        return sum(len(one.targets) for one in self.wanted)
+
+    def directory_names(self) -> set[Names]:
+        """Every directory: those that the manifest lists, and those that it takes for granted."""
+        directories = {directory.names for directory in self.directories}
+        files = [target.names for wanted in self.wanted for target in wanted.targets]
+        for names in (*files, *directories):
+            above = names[:-1]
+            while above and above not in directories:
+                directories.add(above)
+                above = above[:-1]
+        return directories
+
 
 def plan_objects(manifest: Manifest) -> list[Wanted]:
     """Every distinct object, with its place in a store's layout as the target.

@@ -8,18 +8,17 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.pruning import Extra, find_extra, path_of
+from snapdir.disk.pruning import path_of
 from snapdir.errors import InFluxError, LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
-from snapdir.model.paths import STAGING_NAME, is_temporary_beside, with_parents
 from snapdir.transfer.events import Counters
+from snapdir.transfer.mirror import leftovers
 from snapdir.transfer.plan import Target, TreePlan, Wanted, plan_tree
 from snapdir.transfer.selection import Selection
 
@@ -63,7 +62,7 @@ def directory_differences(
         files = list(_to_hash(plan, destination, found))
         counters.begin("verify", files=len(files), bytes_=sum(file.size for file in files))
         found.modified += _changed(files, destination, counters, hash_threads)
-        found.extra = _extra(manifest, selection, destination)
+        found.extra = leftovers(manifest, selection, destination)
     found.modified.sort()
     found.missing.sort()
     return found
@@ -145,20 +144,3 @@ def _hash_and_close(descriptor: int, path: str) -> str:
         raise local_error(error, path) from error
     finally:
         os.close(descriptor)
-
-
-def _extra(manifest: Manifest, selection: Selection, destination: Destination) -> list[str]:
-    """Paths that the snapshot does not know, of those that were asked for; a directory only if it holds none."""
-    known = with_parents(entry.path for entry in manifest.entries)
-    extra = find_extra(destination.directories, known, ignored=STAGING_NAME)
-    covered = selection.covering()
-    found = sorted(one.path for one in extra if covered(one.path) and not _is_temporary(one))
-    return [path for path, following in pairwise([*found, ""]) if not _holds(path, following)]
-
-
-def _is_temporary(extra: Extra) -> bool:
-    return not extra.is_directory and is_temporary_beside(extra.names[-1])
-
-
-def _holds(path: str, following: str) -> bool:
-    return path.endswith("/") and following.startswith(path)

@@ -7,13 +7,13 @@ import stat
 from dataclasses import dataclass, field
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.pruning import path_of
-from snapdir.errors import DestinationConflict, LocalError
+from snapdir.disk.pruning import Extra, path_of
+from snapdir.errors import LocalError
 from snapdir.hashing.files import hash_descriptor
 from snapdir.transfer.events import Counters
 from snapdir.transfer.plan import Target, TreePlan, Wanted
 
-__all__ = ["Survey", "refuse_replacing", "survey"]
+__all__ = ["Survey", "is_empty", "misplaced", "survey"]
 
 
 @dataclass(slots=True)
@@ -23,24 +23,21 @@ class Survey:
     Attributes:
         missing: Objects with the targets that still need them.
         wrong_modes: Files with the right content and another mode.
-        differing: Paths where something else stands.
+        differing: Paths of files where another file, a link or the like stands.
+        in_the_way: What is of another kind: a directory in a file's place, or anything else in a directory's.
     """
 
     missing: list[Wanted] = field(default_factory=list)
     wrong_modes: list[Target] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
+    in_the_way: list[Extra] = field(default_factory=list)
 
 
 def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Survey:
     """Compare a destination with a plan: 5 µs a path that is not there, and the hash of every file that is."""
-    found = Survey()
-    if _is_empty(destination):
-        found.missing = plan.wanted
-        return found
-    for directory in plan.directories:
-        status = destination.stat(directory.names)
-        if status is not None and not stat.S_ISDIR(status.st_mode):
-            found.differing.append(path_of(directory.names, is_directory=True))
+    if is_empty(destination):
+        return Survey(missing=plan.wanted)
+    found = Survey(in_the_way=misplaced(plan, destination))
     for wanted in plan.wanted:
         targets = [target for target in wanted.targets if not _is_in_place(wanted, target, destination, found)]
         kept = len(wanted.targets) - len(targets)
@@ -52,20 +49,18 @@ def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Surv
     return found
 
 
-def refuse_replacing(destination: Destination, differing: list[str]) -> None:
-    """
-    Raises:
-        DestinationConflict: there are paths that differ.
-    """
-    if differing:
-        raise DestinationConflict(
-            destination.path_of(()),
-            f"{len(differing)} path(s) differ and --no-overwrite was given; nothing was written",
-            paths=differing,
-        )
+def misplaced(plan: TreePlan, destination: Destination) -> list[Extra]:
+    """What stands in the place of a directory and is none. (A link to a directory is none.)"""
+    found = []
+    for names in sorted(plan.directory_names()):
+        status = destination.stat(names)
+        if status is not None and not stat.S_ISDIR(status.st_mode):
+            found.append(Extra(names, False))
+    return found
 
 
-def _is_empty(destination: Destination) -> bool:
+def is_empty(destination: Destination) -> bool:
+    """Whether nothing but temporary files of ours is there."""
     with os.scandir(destination.path_of(())) as entries:
         return all(entry.path == destination.staging.path for entry in entries)
 
@@ -73,6 +68,9 @@ def _is_empty(destination: Destination) -> bool:
 def _is_in_place(wanted: Wanted, target: Target, destination: Destination, found: Survey) -> bool:
     status = destination.stat(target.names)
     if status is None:
+        return False
+    if stat.S_ISDIR(status.st_mode):
+        found.in_the_way.append(Extra(target.names, True))
         return False
     if (
         stat.S_ISREG(status.st_mode)

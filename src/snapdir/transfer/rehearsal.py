@@ -1,0 +1,65 @@
+"""What a checkout would do to a directory that exists. Blocking; reads, never writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snapdir.disk.destination import Destination
+from snapdir.errors import LocalError
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.checkout import CheckoutOptions
+from snapdir.transfer.conflicts import refuse_conflicts
+from snapdir.transfer.events import Counters
+from snapdir.transfer.linked import survey_links
+from snapdir.transfer.mirror import leftovers, would_go
+from snapdir.transfer.plan import plan_tree
+from snapdir.transfer.selection import Selection
+from snapdir.transfer.survey import is_empty, survey
+
+__all__ = ["rehearse"]
+
+
+def rehearse(
+    manifest: Manifest,
+    cache: Repository | None,
+    into: Path,
+    *,
+    selection: Selection,
+    options: CheckoutOptions,
+    counters: Counters,
+) -> None:
+    """Put into ``counters`` what a checkout would replace, remove and leave over, and refuse what it would refuse.
+
+    Args:
+        cache: What ``options.linked`` makes links to.
+
+    Raises:
+        UnsafePath, DestinationConflict: as ``checkout``.
+        LocalError: a directory cannot be read.
+    Cost: as ``survey``: every file of the snapshot that is there is hashed.
+    """
+    plan = plan_tree(selection.of(manifest), preserve_special_modes=options.preserve_special_modes)
+    try:
+        destination = Destination.open(into, create=False)
+    except LocalError:
+        if into.exists() or into.is_symlink():
+            raise
+        return
+    with destination:
+        if is_empty(destination):
+            return
+        if options.linked and cache is not None:
+            _, found = survey_links(plan, cache, destination, counters)
+        else:
+            found = survey(plan, destination, counters)
+        refuse_conflicts(
+            found, destination, overwrite=options.overwrite, delete=options.delete, protected=options.protected
+        )
+        counters.replaced += found.differing
+        if options.delete:
+            counters.pruned += [extra.path for extra in would_go(plan, destination, options.protected)]
+        else:
+            counters.pruned += [extra.path for extra in found.in_the_way]
+            left = leftovers(manifest, selection, destination, own_places=options.own_places, skip_unreadable=True)
+            counters.extra += [path for path in left if path not in counters.pruned]
