@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -304,6 +305,18 @@ class TestExcludes:
         walk = Walk(root, excluded=exclusion(["./sub$"]))
         assert paths(walk) == {"./"}
         walk.require_something()
+
+    @pytest.mark.parametrize("follow", [True, False])
+    def test_broken_links_and_links_that_are_not_followed_are_no_files(self, root: Path, follow: bool) -> None:
+        (root / "sub" / "b").unlink()
+        (root / "sub" / "broken").symlink_to("nowhere")
+        (root / "sub" / "up").symlink_to(".")
+        (root / "a").rename(root.parent / "a")
+        (root / "link").symlink_to("../a")
+        walk = Walk(root, follow=follow, excluded=exclusion(["./"]))
+        assert paths(walk) == {"./"}
+        with pytest.raises(SnapdirError, match="nothing is left of") if follow else nullcontext():
+            walk.require_something()
 
     def test_directories_that_are_left_are_something(self, root: Path) -> None:
         walk = Walk(root, excluded=exclusion(["/[ab]$"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, LINK, OWN_TEMPORARY, LeftOut, special_file
 from snapdir.disk.linked_objects import LinkedObjects, link_text
 from snapdir.disk.own_places import OwnPlaces
-from snapdir.errors import InFluxError, LocalError, UnsafeName, WalkFailed, local_error, source_error
+from snapdir.errors import InFluxError, LocalError, SnapdirError, UnsafeName, WalkFailed, local_error, source_error
 from snapdir.model.paths import STAGING_NAME, flaw_of_name, is_temporary_beside
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
@@ -120,8 +121,17 @@ class Walk:
         if self._excluded is None or len(self.directory_modes) > 1:
             return
         for path, reason in self.left_out.entries:
-            if reason == EXCLUDED and _has_files(f"{self.root.rstrip('/')}/{path.removeprefix(self._manifest_root)}"):
+            if reason == EXCLUDED and self._has_files(path):
                 raise self._excluded.nothing_left(self.root)
+
+    def _has_files(self, path: str) -> bool:
+        """Whether a path of the manifest is a file, or a directory that has one; what cannot be read does not count."""
+        left_out = f"{self.root.rstrip('/')}/{path.removeprefix(self._manifest_root)}"
+        if os.path.islink(left_out) and not self._follow:
+            return False
+        with suppress(SnapdirError):
+            return os.path.isfile(left_out) or any(True for _ in Walk(left_out, follow=self._follow))
+        return False
 
     def _files_of(self, directory: _Directory) -> Iterator[SourceFile]:
         """The files directly in a directory; the directories in it are left pending."""
@@ -239,8 +249,3 @@ class Walk:
 def _readable(text: str) -> str:
     """``text`` as a pattern can read it: bytes of a name that are no UTF-8 are question marks."""
     return text if text.isascii() else text.encode(errors="replace").decode()
-
-
-def _has_files(path: str) -> bool:
-    """Whether a path is a file or a directory with one anywhere in it. What cannot be read counts as empty."""
-    return os.path.isfile(path) or any(files for _, _, files in os.walk(path))
