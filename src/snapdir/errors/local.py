@@ -63,7 +63,7 @@ class WalkFailed(LocalError):
 
 
 class UnsafeName(LocalError):
-    """A file name that no manifest line can carry."""
+    """A file name that no manifest line can carry, or no checkout write."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, f"{reason}; rename it or leave it out with --exclude")
