@@ -246,7 +246,9 @@ async def test_without_hard_links_a_conditional_write_still_writes(
 
 async def test_a_lost_race_leaves_no_temporary(store: FileStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await store.write(OBJECT, b"first")
-    monkeypatch.setattr(os.path, "lexists", lambda path: False)
+    taken = iter([False])
+    real = os.path.isfile
+    monkeypatch.setattr(os.path, "isfile", lambda path: next(taken, None) is None and real(path))
     assert await store.write(OBJECT, b"second", if_absent=True) is False
     assert (root / OBJECT).read_bytes() == b"first"
     assert os.listdir(root / ".partial") == []

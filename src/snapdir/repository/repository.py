@@ -25,7 +25,7 @@ from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, Store, Upload, close_pages
-from snapdir.stores.blocks import BlockSink
+from snapdir.stores.blocks import BlockSink, CutSink
 
 __all__ = [
     "INLINE_HASH_BYTES",
@@ -113,7 +113,10 @@ class Repository:
                 stored = await self._read_text(key)
                 return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id_, where)
             except ObjectNotFound as error:
-                raise ManifestNotFound(snapshot_id_, self.url) from error
+                absent = ManifestNotFound(snapshot_id_, self.url)
+                for note in getattr(error, "__notes__", ()):
+                    absent.add_note(note)
+                raise absent from error
             except ManifestTooLarge:
                 raise
             except (CorruptManifest, InvalidManifest) as error:
@@ -240,7 +243,7 @@ class Repository:
         """The whole of a small object, verified.
 
         Args:
-            size: Its length in bytes; no more is accepted.
+            size: Its length in bytes: with bytes behind its end it is another object.
 
         Raises:
             ObjectNotFound: the store has no such object.
@@ -248,38 +251,49 @@ class Repository:
         """
         key = object_key(digest)
         for _ in range(READ_ATTEMPTS):
-            data = await self.objects.read(key, length=size)
+            data = await self.objects.read(key, length=size + 1)
             actual = digest_of(data) if size <= INLINE_HASH_BYTES else await anyio.to_thread.run_sync(digest_of, data)
             if actual == digest:
                 return data
         raise self.damaged(digest, actual)
 
     async def read_unverified(self, digest: Digest, size: int) -> bytes:
-        """Up to ``size`` bytes of a small object, as the store sent them: whoever uses them hashes them first."""
-        return await self.objects.read(object_key(digest), length=size)
+        """A small object as the store sent it, of one byte more at most: whoever uses it hashes it first."""
+        return await self.objects.read(object_key(digest), length=size + 1)
 
-    async def read_range_into(self, digest: Digest, buffer: memoryview, *, start: int) -> None:
+    async def read_range_into(self, digest: Digest, buffer: memoryview, *, start: int, is_last: bool = False) -> None:
         """Fill ``buffer`` with an object's bytes from ``start``. Not verified: only a whole object can be.
 
+        Args:
+            is_last: The range ends with the object: the last byte of ``buffer`` is for one that must not be there.
+
         Raises:
-            CorruptObject: the object ends before the buffer is full.
+            CorruptObject: the object ends before the buffer is full, or goes on behind its last range.
         """
         received = await self.objects.read_into(object_key(digest), buffer, start=start)
-        self._require_whole(digest, start, received, len(buffer))
+        self._require_whole(digest, start, received, len(buffer) - is_last)
 
-    async def read_range_through(self, digest: Digest, sink: BlockSink, *, start: int, length: int) -> None:
+    async def read_range_through(
+        self, digest: Digest, sink: BlockSink, *, start: int, length: int, is_last: bool = False
+    ) -> None:
         """Pass an object's bytes to ``sink``, in order. Not verified: only a whole object can be.
 
+        Args:
+            is_last: The range ends with the object: one byte more is asked for, and must not be there.
+
         Raises:
-            CorruptObject: the object ends early.
+            CorruptObject: the object ends early, or goes on behind its last range.
         """
-        begin = sink.consumed
-        await self.objects.read_through(object_key(digest), sink, start=start, length=length)
-        self._require_whole(digest, start, sink.consumed - begin, length)
+        through = CutSink(sink, length) if is_last else sink
+        begin = through.consumed
+        await self.objects.read_through(object_key(digest), through, start=start, length=length + is_last)
+        self._require_whole(digest, start, through.consumed - begin, length)
 
     def _require_whole(self, digest: Digest, start: int, received: int, length: int) -> None:
-        if received != length:
+        if received < length:
             raise self.damaged(digest, f"an object of only {start + received} bytes")
+        if received > length:
+            raise self.damaged(digest, f"an object of more than {start + length} bytes")
 
     async def write_object(self, digest: Digest, body: Body, *, if_absent: bool = False) -> bool:
         """Store ``body``, which the caller knows to hash to ``digest``, in one piece; False if it was there already."""

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-__all__ = ["SMALLEST_BLOCK_BYTES", "BlockSink", "read_blocks"]
+__all__ = ["SMALLEST_BLOCK_BYTES", "BlockSink", "CutSink", "read_blocks"]
 
 SMALLEST_BLOCK_BYTES = 128 << 10
 
@@ -33,6 +33,21 @@ class BlockSink:
         """Consume the first ``length`` bytes of the block. Blocking."""
         with self.block[:length] as data:
             self._consume(data)
+        self.consumed += length
+
+
+class CutSink(BlockSink):
+    """Passes the first ``length`` bytes on to ``inner``, and counts whatever comes behind them."""
+
+    def __init__(self, inner: BlockSink, length: int) -> None:
+        super().__init__(inner.block, lambda _: None)
+        self._inner = inner
+        self._rest = length
+
+    def put(self, length: int) -> None:
+        if passed := min(length, self._rest):
+            self._inner.put(passed)
+        self._rest -= passed
         self.consumed += length
 
 

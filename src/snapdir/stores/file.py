@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from itertools import islice
@@ -12,11 +11,11 @@ from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
 
-from snapdir.errors import ObjectNotFound, StoreRefused
+from snapdir.errors import StoreRefused
 from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.file_batch import FileBatch
-from snapdir.stores.file_failures import in_thread
+from snapdir.stores.file_failures import in_thread, require_file
 from snapdir.stores.file_listing import listed
 from snapdir.stores.file_upload import FileUpload
 from snapdir.stores.file_writing import PARTIAL_NAME, FileWriter
@@ -141,8 +140,7 @@ def _checked_path(root: str, key: str) -> str:
 
 def _stat(key: str, path: str) -> ObjectInfo:
     status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise ObjectNotFound(key)
+    require_file(key, path, status.st_mode)
     return ObjectInfo(key, status.st_size, status.st_mtime)
 
 
@@ -170,8 +168,7 @@ def _opened(key: str, path: str) -> Iterator[tuple[int, int]]:
     fd = os.open(path, READ_FLAGS)
     try:
         status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise ObjectNotFound(key)
+        require_file(key, path, status.st_mode)
         yield fd, status.st_size
     finally:
         os.close(fd)

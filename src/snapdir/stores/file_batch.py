@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 
@@ -89,6 +90,7 @@ class FileBatch:
 
     def _length(self, key: str) -> int:
         try:
-            return os.stat(os.path.join(self._root, key)).st_size
+            status = os.stat(os.path.join(self._root, key))
         except (FileNotFoundError, NotADirectoryError):
             return -1
+        return status.st_size if stat.S_ISREG(status.st_mode) else -1

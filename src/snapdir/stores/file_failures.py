@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -20,7 +21,7 @@ from snapdir.errors import (
 )
 from snapdir.errors.local import FULL_DISK_ERRNOS
 
-__all__ = ["in_thread", "missing_store", "translate"]
+__all__ = ["in_thread", "missing_store", "require_file", "translate"]
 
 Result = TypeVar("Result")
 
@@ -49,6 +50,21 @@ async def in_thread(root: str, key: str, call: Callable[[], Result], *, writing:
     return await run_sync(work)
 
 
+def require_file(key: str, path: str, mode: int) -> None:
+    """
+    Raises:
+        ObjectNotFound: what lies at ``path`` is a directory, a pipe or the like. A note names it.
+    """
+    if not stat.S_ISREG(mode):
+        raise _not_a_file(key, path, "a directory" if stat.S_ISDIR(mode) else "a special file")
+
+
+def _not_a_file(key: str, path: str, kind: str) -> ObjectNotFound:
+    error = ObjectNotFound(key)
+    error.add_note(f"{path} is {kind}, where a file should be")
+    return error
+
+
 def store_error(error: OSError, root: str, key: str, *, writing: bool) -> SnapdirError:
     """Our error. ENOENT is about the object only if the store itself is there and it was to be read."""
     path = error.filename2 or error.filename or os.path.join(root, key)
@@ -59,8 +75,10 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
         return AccessDenied(f"{path}: {reason}", key=key)
     if error.errno != errno.ENAMETOOLONG and (missing := missing_store(root)):
         return missing
-    if error.errno in ABSENT and not writing:
-        return ObjectNotFound(key)
+    if error.errno in (*ABSENT, errno.ENXIO) and not writing:
+        return _not_a_file(key, path, "a socket") if error.errno == errno.ENXIO else ObjectNotFound(key)
+    if error.errno == errno.EISDIR and writing:
+        reason = "a directory with something in it is where a file should be: move it away"
     return StoreRefused(f"{path}: {reason}", key=key, error_code=errno.errorcode.get(error.errno or 0))
 
 

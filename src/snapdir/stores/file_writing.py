@@ -48,7 +48,7 @@ class FileWriter:
 
     def write(self, key: str, body: Body, if_absent: bool) -> bool:
         """Store one body. Called in a worker thread; a cancelled caller stops it within 64 MiB."""
-        if if_absent and os.path.lexists(os.path.join(self._root, key)):
+        if if_absent and os.path.isfile(os.path.join(self._root, key)):
             return False
         self.prepare(key)
         temporary = self.stage(key, body)
@@ -206,6 +206,8 @@ def _named(temporary: str, path: str, *, if_absent: bool) -> bool:
     try:
         os.link(temporary, path)
     except FileExistsError:
+        if not os.path.isfile(path):
+            return _named(temporary, path, if_absent=False)
         remove(temporary)
         return False
     except OSError as error:

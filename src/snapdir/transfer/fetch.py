@@ -117,7 +117,7 @@ def _is_cached(one: Wanted, path: Path | None) -> bool:
 
 
 def _exists(path: Path | None) -> bool:
-    return path is not None and path.exists()
+    return path is not None and path.is_file()
 
 
 def cache_root(cache: Repository) -> Path:

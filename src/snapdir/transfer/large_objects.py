@@ -223,7 +223,11 @@ class LargeObjects:
     async def _request(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
         try:
             await self._source.read_range_through(
-                assembly.one.digest, sink, start=segment.offset, length=segment.length
+                assembly.one.digest,
+                sink,
+                start=segment.offset,
+                length=segment.length,
+                is_last=segment.offset + segment.length == assembly.one.size,
             )
         except SnapdirError as error:
             error.add_note(f"while fetching {assembly.one.path}")

@@ -43,6 +43,7 @@ class _Range:
 
     part: Part
     block: bytearray
+    is_last: bool
     arrived: anyio.Event = field(default_factory=anyio.Event)
     failure: CorruptObject | None = None
 
@@ -113,7 +114,7 @@ class RangeReader:
         held = _Held(self._memory)
         with held:
             async with anyio.create_task_group() as group:
-                parts = parts_of(size, part_bytes)
+                parts = ((part, part.offset + part.length == size) for part in parts_of(size, part_bytes))
                 group.start_soon(self._request_all, group, digest, parts, ranges, held)
                 async for one in ranges:
                     await one.arrived.wait()
@@ -128,13 +129,13 @@ class RangeReader:
         return hasher.hexdigest()
 
     async def _request_all(
-        self, group: TaskGroup, digest: Digest, parts: Iterator[Part], ranges: Channel[_Range], held: _Held
+        self, group: TaskGroup, digest: Digest, parts: Iterator[tuple[Part, bool]], ranges: Channel[_Range], held: _Held
     ) -> None:
         """Start the requests in order, each when there is room for its bytes."""
-        for part in parts:
+        for part, is_last in parts:
             # In order, so that the part which is hashed next always has its share already.
             await held.acquire(part.length)
-            one = _Range(part, self._block(part.length))
+            one = _Range(part, self._block(part.length + is_last), is_last)
             group.start_soon(self._request, digest, one)
             await ranges.put(one)
         ranges.close()
@@ -148,9 +149,9 @@ class RangeReader:
         return bytearray(length)
 
     async def _request(self, digest: Digest, one: _Range) -> None:
-        buffer = memoryview(one.block)[: one.part.length]
+        buffer = memoryview(one.block)[: one.part.length + one.is_last]
         try:
-            await self._source.read_range_into(digest, buffer, start=one.part.offset)
+            await self._source.read_range_into(digest, buffer, start=one.part.offset, is_last=one.is_last)
             self._counters.bytes_received += one.part.length
         except CorruptObject as error:
             one.failure = error  # told in the order of the parts: the first one says where the object ends

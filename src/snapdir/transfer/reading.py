@@ -142,14 +142,21 @@ class ObjectReader:
             self._spool.mkdir(parents=True, exist_ok=True)
             return tempfile.TemporaryFile(dir=self._spool, buffering=0)
 
-    async def ranges(self, digest: Digest, buffer: memoryview, start: int) -> None:
-        """Fill ``buffer`` from ``start`` by several requests side by side, when there is room for it. Not verified."""
+    async def ranges(self, digest: Digest, buffer: memoryview, start: int, *, is_last: bool = False) -> None:
+        """Fill ``buffer`` from ``start`` by several requests side by side, when there is room for it. Not verified.
+
+        Args:
+            is_last: As for ``Repository.read_range_into``.
+        """
+        end = start + len(buffer) - is_last
 
         async def read(part: Part) -> None:
             within = part.offset - start
-            await self._source.read_range_into(digest, buffer[within : within + part.length], start=part.offset)
+            ends = is_last and part.offset + part.length == end
+            view = buffer[within : within + part.length + ends]
+            await self._source.read_range_into(digest, view, start=part.offset, is_last=ends)
 
-        parts = list(parts_of(start + len(buffer), self._limits.part_bytes, start=start))
+        parts = list(parts_of(end, self._limits.part_bytes, start=start))
         with ungrouped(f"read {digest}"):
             async with self._memory.share(len(buffer)):
                 await run_workers(parts, read, workers=min(RANGES_AT_ONCE, len(parts)))
@@ -275,8 +282,11 @@ class _Stream:
     async def _advance(self, start: int) -> None:
         """Fetch and hash the next stretch. The last one is kept only if all of the object is right."""
         self._start, self._stretch = start, memoryview(b"")
-        stretch = memoryview(bytearray(min(self._reader.stretch_bytes, self.size - start)))
-        await self._reader.ranges(self._digest, stretch, start)
+        length = min(self._reader.stretch_bytes, self.size - start)
+        is_last = start + length == self.size
+        buffer = memoryview(bytearray(length + is_last))
+        await self._reader.ranges(self._digest, buffer, start, is_last=is_last)
+        stretch = buffer[:length]
         await anyio.to_thread.run_sync(self._hasher.update, stretch)
         if start + len(stretch) == self.size and (actual := self._hasher.hexdigest()) != self._digest:
             raise self._reader.damaged(self._digest, actual)
