@@ -18,6 +18,9 @@ def main() -> NoReturn:
     # CPU of `snapdir id` on 200,000 files. What is imported now is no garbage either.
     gc.set_threshold(100_000, 20, 100)
     from snapdir.cli.main import main as run_command
+    from snapdir.cli.process import adapt_to_limits
+
+    adapt_to_limits()
 
     try:
         run_command()

@@ -34,7 +34,11 @@ def run_to_end(verb: Callable[[], Awaitable[T]], *, remote: bool = False) -> T:
     """
     import anyio
 
-    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": remote and find_spec("uvloop") is not None})
+    from snapdir.cli.process import memory_is_limited
+
+    # uvloop ends the process when it cannot start its threads, which memory that is limited may not let it.
+    use_uvloop = remote and not memory_is_limited() and find_spec("uvloop") is not None
+    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": use_uvloop})
 
 
 async def _heeding_signals(verb: Callable[[], Awaitable[T]]) -> T:

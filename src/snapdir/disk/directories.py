@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
+from snapdir.disk.descriptors import share_of_descriptors
 from snapdir.errors import DestinationConflict, UnsafePath, local_error, local_errors
+from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.model.paths import Names
 
 __all__ = ["NOT_EMPTY", "DirectoryHandle", "OpenDirectories", "change_mode", "checked_name", "remove_tree"]
@@ -24,7 +26,8 @@ LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 CANNOT_UNLINK_DIRECTORY = frozenset({errno.EISDIR, errno.EPERM})
-MAX_OPEN_LEVELS = 64
+MAX_OPEN_DIRECTORIES = 256
+MAX_OPEN_LEVELS = 16
 MAX_TRIES = 16
 """Rounds of a race with what removes a directory; threads that make one at the same time need two."""
 
@@ -43,16 +46,18 @@ class DirectoryHandle:
 
 
 class OpenDirectories:
-    """The least recently used ``limit`` directories below ``root``. Safe to use from several threads.
+    """The most recently used ``limit`` directories below ``root``. Safe to use from several threads.
+
+    Without a ``limit`` there are 256, or fewer where the process may not open as many files.
 
     Every component is opened relative to its parent's descriptor with O_NOFOLLOW and O_DIRECTORY: a link put in a
     directory's place at any moment makes the call fail, and what was opened before stays what it was.
     """
 
-    def __init__(self, root: str, root_handle: DirectoryHandle, *, limit: int = 256) -> None:
+    def __init__(self, root: str, root_handle: DirectoryHandle, *, limit: int | None = None) -> None:
         self.root = root
         self.root_handle = root_handle
-        self._limit = limit
+        self._limit = share_of_descriptors(MAX_OPEN_DIRECTORIES) if limit is None else limit
         self._lock = threading.Lock()
         self._handles: OrderedDict[Names, DirectoryHandle] = OrderedDict()
 
@@ -143,7 +148,15 @@ class OpenDirectories:
         return 0, self.root_handle
 
     def _open(self, parent: DirectoryHandle, names: Names) -> DirectoryHandle:
-        return DirectoryHandle(os.open(checked_name(names), DIRECTORY_FLAGS, dir_fd=parent.fd))
+        name = checked_name(names)
+        try:
+            return DirectoryHandle(os.open(name, DIRECTORY_FLAGS, dir_fd=parent.fd))
+        except OSError as error:
+            if error.errno not in OUT_OF_DESCRIPTORS:
+                raise
+        with self._lock:  # whatever else this process has opened meanwhile, those kept for later can go
+            self._handles.clear()
+        return DirectoryHandle(os.open(name, DIRECTORY_FLAGS, dir_fd=parent.fd))
 
     def _make(self, parent: DirectoryHandle, names: Names) -> DirectoryHandle:
         for _ in range(MAX_TRIES):

@@ -11,6 +11,8 @@ from snapdir.errors.base import MAX_NAMED_OFFENDERS, InFluxError, SnapdirError
 
 __all__ = [
     "FULL_DISK_ERRNOS",
+    "MORE_DESCRIPTORS",
+    "OUT_OF_DESCRIPTORS",
     "DestinationConflict",
     "LocalError",
     "NoSpace",
@@ -22,6 +24,8 @@ __all__ = [
     "source_error",
 ]
 
+OUT_OF_DESCRIPTORS = frozenset({errno_names.EMFILE, errno_names.ENFILE})
+MORE_DESCRIPTORS = "raise the limit of open files (ulimit -n), or lower --jobs"
 FULL_DISK_ERRNOS = frozenset({errno_names.ENOSPC, errno_names.EDQUOT})
 
 _IN_FLUX = {
@@ -108,6 +112,8 @@ def local_error(error: OSError, path: str | os.PathLike[str]) -> LocalError:
     if error.errno in FULL_DISK_ERRNOS:
         return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
     reason = f"{os.strerror(error.errno)} (os error {error.errno})" if error.errno else str(error)
+    if error.errno in OUT_OF_DESCRIPTORS:
+        reason = f"{reason}; {MORE_DESCRIPTORS}"
     return LocalError(path, reason, errno=error.errno)
 
 

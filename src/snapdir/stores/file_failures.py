@@ -13,13 +13,13 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import (
     AccessDenied,
-    NoSpace,
     ObjectNotFound,
     SnapdirError,
     StoreMissing,
     StoreRefused,
+    local_error,
 )
-from snapdir.errors.local import FULL_DISK_ERRNOS
+from snapdir.errors.local import FULL_DISK_ERRNOS, OUT_OF_DESCRIPTORS
 
 __all__ = ["in_thread", "missing_store", "require_file", "translate"]
 
@@ -69,8 +69,8 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
     """Our error. ENOENT is about the object only if the store itself is there and it was to be read."""
     path = error.filename2 or error.filename or os.path.join(root, key)
     reason = f"{os.strerror(error.errno or 0)} (os error {error.errno})"
-    if error.errno in FULL_DISK_ERRNOS:
-        return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
+    if error.errno in FULL_DISK_ERRNOS | OUT_OF_DESCRIPTORS:
+        return local_error(error, path)
     if error.errno in DENIED:
         return AccessDenied(f"{path}: {reason}", key=key)
     if error.errno != errno.ENAMETOOLONG and (missing := missing_store(root)):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from anyio.to_thread import run_sync
+
+from snapdir.disk.descriptors import share_of_descriptors
 from snapdir.errors import InvalidStore
 from snapdir.stores.base import Store
-from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
+from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, UNLIMITED, StoreSettings
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
@@ -35,7 +39,8 @@ def open_store(url: str | StoreURL, settings: StoreSettings | None = None) -> Ab
 
 @asynccontextmanager
 async def _opened(url: StoreURL, settings: StoreSettings) -> AsyncIterator[Store]:
-    store = await _store(url, settings)
+    allowed = await run_sync(share_of_descriptors, UNLIMITED)
+    store = await _store(url, replace(settings, requests_limit=min(allowed, settings.requests_limit)))
     try:
         yield store
     finally:
@@ -73,7 +78,8 @@ def _window(store: Store, settings: StoreSettings) -> RequestWindow:
     """A number of requests that was asked for is kept from the start; otherwise it is found."""
     from snapdir.stores.request_window import RequestWindow
 
-    wanted, most = settings.max_concurrency, store.capabilities.max_concurrency
+    most = store.capabilities.max_concurrency
+    wanted = min(settings.max_concurrency, most)
     if settings.adaptive is not None:
         return RequestWindow(wanted or min(most, MAX_ADAPTIVE_REQUESTS), share=settings.adaptive)
     return RequestWindow(wanted, start=wanted) if wanted else RequestWindow(most)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DEFAULT_RETRY", "MAX_ADAPTIVE_REQUESTS", "MAX_RETRY_AFTER_SECONDS", "RetryPolicy", "StoreSettings"]
+__all__ = [
+    "DEFAULT_RETRY",
+    "MAX_ADAPTIVE_REQUESTS",
+    "MAX_RETRY_AFTER_SECONDS",
+    "UNLIMITED",
+    "RetryPolicy",
+    "StoreSettings",
+]
+
+UNLIMITED = 1 << 30
 
 MAX_ADAPTIVE_REQUESTS = 64
 """Where ``adaptive`` is asked for by name; what happens without it goes up to what the store can take."""
@@ -58,6 +67,8 @@ class StoreSettings:
             any speed pass. What a request waits for its own rate limit does not count.
         fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
+        requests_limit: Requests in flight at most, whatever was asked for; ``open_store`` sets it to what the limit of
+            open files leaves room for.
         notes_dir: Where what is learned of an endpoint is kept for later runs; None keeps nothing.
         verify_copies: Read back everything before it gets its final name, not only copies of files that were hashed
             (``SNAPDIR_VERIFY_COPIES``).
@@ -76,6 +87,11 @@ class StoreSettings:
     clone: bool = True
     verify_copies: bool = False
     notes_dir: Path | None = None
+    requests_limit: int = UNLIMITED
+
+    def requests(self, default: int) -> int:
+        """Requests in flight at most, for a store that takes ``default`` of them unasked."""
+        return min(self.max_concurrency or default, self.requests_limit)
 
     @property
     def dead_after_seconds(self) -> float:

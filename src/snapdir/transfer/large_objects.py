@@ -79,7 +79,7 @@ class LargeObjects:
         self._limits = limits
         self._counters = counters
         self._memory = memory
-        streams = limits.jobs or min(MOST_STREAMS, source.objects.capabilities.max_concurrency)
+        streams = min(limits.jobs or MOST_STREAMS, source.objects.capabilities.max_concurrency)
         share = BESIDE_SMALL_SHARE if beside_small else 1
         self._most_streams = max(1, min(streams, int(share * limits.memory_bytes) // STREAM_BYTES))
         self._encrypted = source.objects.capabilities.encrypted

@@ -47,6 +47,9 @@ class Limits:
         return self.hash_threads or min(usable_cpus(), MAX_HASH_THREADS)
 
     def workers(self, max_concurrency: int, items: int | None = None) -> int:
-        """Tasks that keep a store busy which takes ``max_concurrency`` requests; at most one for each of ``items``."""
-        wanted = self.jobs or max_concurrency
+        """Tasks that keep a store busy which takes ``max_concurrency`` requests; at most one for each of ``items``.
+
+        A store that was opened with ``jobs`` takes as many, or fewer where not so many files may be open at once.
+        """
+        wanted = min(self.jobs or max_concurrency, max_concurrency)
         return wanted if items is None else min(wanted, items)

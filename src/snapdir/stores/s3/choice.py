@@ -29,7 +29,7 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
     from snapdir.stores.s3.wire_session import WireSession
     from snapdir.stores.s3.wire_transport import WireTransport
 
-    connections = settings.max_concurrency or WIRE_CONNECTIONS
+    connections = settings.requests(WIRE_CONNECTIONS)
     own = EnvironmentCredentials.find()
     settled = own is not None and await run_sync(_is_settled, target)
     if own and settled and why_not_wire(target) is None:

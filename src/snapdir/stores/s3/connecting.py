@@ -9,12 +9,13 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
+from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.stores.s3.dns import Address, AddressBook
 from snapdir.stores.s3.tls import ResumingContext
 from snapdir.stores.s3.wire import Connection
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectTimeout, TLSFailed
 
-__all__ = ["Endpoint", "open_connection"]
+__all__ = ["Endpoint", "open_connection", "out_of_descriptors"]
 
 NEVER_FULL_BYTES = 1 << 30
 _DEFAULT_PORTS = {True: 443, False: 80}
@@ -62,6 +63,8 @@ async def open_connection(
             raise TLSFailed(endpoint.host, endpoint.port, _reason(error)) from error
         except OSError as error:
             failure = error
+            if error.errno in OUT_OF_DESCRIPTORS:
+                break
         book.strike(address)
     if isinstance(failure, TimeoutError) and failure.errno is None:
         raise ConnectTimeout(endpoint.host, endpoint.port, connect_seconds) from failure
@@ -114,6 +117,11 @@ async def _connect(
     transport.set_protocol(connection)
     connection.connection_made(transport)
     return connection
+
+
+def out_of_descriptors(error: BaseException) -> bool:
+    """Whether a connection failed because this process, or the machine, can open no more files."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in OUT_OF_DESCRIPTORS
 
 
 def _words(failure: OSError | None) -> str:

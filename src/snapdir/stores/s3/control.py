@@ -92,7 +92,7 @@ class Control:
 
     @property
     def concurrency(self) -> int:
-        return self.settings.max_concurrency or DEFAULT_CONCURRENCY
+        return self.settings.requests(DEFAULT_CONCURRENCY)
 
     async def aclose(self) -> None:
         if not self._closed:
@@ -162,7 +162,7 @@ def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, socke
         read_timeout=max(settings.first_byte_timeout_seconds, settings.stall_timeout_seconds),
         connector_args={"socket_factory": sockets},
         http_session_cls=BoundedSession,
-        max_pool_connections=settings.max_concurrency or DEFAULT_CONCURRENCY,
+        max_pool_connections=settings.requests(DEFAULT_CONCURRENCY),
         s3=_s3_options(session, target),
     )
     return session.create_client("s3", region_name=target.region, endpoint_url=target.endpoint, config=config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
+from snapdir.stores.s3.http_parsing import http_seconds
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
@@ -229,13 +231,10 @@ def retry_after_seconds(header: str | None) -> float | None:
     text = header.strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
-    from email.utils import parsedate_to_datetime  # 6 ms of start-up
-
     try:
-        seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # not a date, or one without a zone
+        return max(0.0, math.ceil(http_seconds(text) - time.time()))
+    except ValueError:  # not a date
         return None
-    return max(0.0, math.ceil(seconds))
 
 
 _SECRETS = r"(?i)\?\S+|\b(?:x-amz-[a-z0-9-]+|signature|awsaccesskeyid)\s*[=:]\s*\S+|\bauthorization\s*[=:].*"

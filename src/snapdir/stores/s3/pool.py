@@ -17,7 +17,7 @@ import anyio
 
 from snapdir.stores.base import Body, body_length
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.connecting import Endpoint, open_connection
+from snapdir.stores.s3.connecting import Endpoint, open_connection, out_of_descriptors
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
@@ -227,8 +227,11 @@ class Pool:
                 self._endpoint, self._book, make, connect_seconds=self._timeouts.connect_seconds
             )
             self._admit(connection)
-        except BaseException:
+        except BaseException as error:
             self._count -= 1
+            if self._connections and out_of_descriptors(error):
+                self._max_connections = self._count  # this process has none for one more
+                return await self._acquire(first=True)
             self._grant()
             raise
         return connection

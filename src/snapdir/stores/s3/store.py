@@ -78,7 +78,7 @@ class S3Store:
         transport, target = await choose_transport(S3Target.of(url), settings)
         note = EndpointNote(settings.notes_dir, target.place)
         checksums = Checksums(note, accepted=not await run_sync(lambda: note.refuses_checksums))
-        concurrency = settings.max_concurrency or DEFAULT_CONCURRENCY
+        concurrency = settings.requests(DEFAULT_CONCURRENCY)
         return cls(transport, target, max_concurrency=concurrency, checksums=checksums)
 
     def __repr__(self) -> str:

@@ -6,7 +6,9 @@ import ssl
 
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
+from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange
+from snapdir.stores.s3.connecting import out_of_descriptors
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.wire_errors import (
     BodyChanged,
@@ -41,6 +43,8 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
         return StoreRefused(f"{asked}: {error}; {_tls_advice(error.__cause__)}", key=asked.key)
     if isinstance(error, ProtocolViolation):
         return InvalidResponse(f"{asked}: {error}; {NOT_S3}", key=asked.key)
+    if out_of_descriptors(error):
+        return ConnectionFailed(f"{asked}: {error}; {MORE_DESCRIPTORS}", key=asked.key)
     advice = NETWORK if isinstance(error, ConnectFailed) else LOST
     return ConnectionFailed(f"{asked}: {error}; {advice}", key=asked.key)
 
