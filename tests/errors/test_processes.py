@@ -9,6 +9,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -117,6 +118,26 @@ def facts(error: SnapdirError) -> dict[str, object]:
     return {name: str(value) for name, value in vars(error).items()} | {
         "exceptions": [facts(one) for one in getattr(error, "exceptions", ())]
     }
+
+
+def with_secrets(value: object) -> object:
+    """The same, with a URL that holds credentials for every text in it."""
+    if isinstance(value, str):
+        return "other://user:CANARY@host/x?token=CANARY"
+    if isinstance(value, list | tuple):
+        return type(value)(map(with_secrets, value))
+    return value
+
+
+@pytest.mark.parametrize("kind", every_class(), ids=lambda kind: kind.__name__)
+def test_no_error_shows_credentials(kind: type[SnapdirError], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in EXAMPLES.items():
+        monkeypatch.setitem(EXAMPLES, name, with_secrets(value))
+    error = example(kind)
+    error.add_note("while reading other://CANARY@host")
+    for shown in (str(error), repr(error), *error.__notes__, *traceback.format_exception_only(error)):
+        assert "CANARY" not in shown
+    assert "CANARY" not in str(pickled(error))
 
 
 @pytest.mark.parametrize("kind", every_class(), ids=lambda kind: kind.__name__)

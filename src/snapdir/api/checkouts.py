@@ -13,7 +13,7 @@ from snapdir.api.opening import PathLike, local_path, selection_of
 from snapdir.api.refs import Ref, manifests_of
 from snapdir.config import Config
 from snapdir.disk.checkout_record import CheckoutRecord, read_record
-from snapdir.errors import NotCheckedOut, local_errors
+from snapdir.errors import HIDDEN, ManifestNotFound, NotCheckedOut, local_errors
 from snapdir.transfer.events import Counters
 
 __all__ = ["StatusReport", "status"]
@@ -75,7 +75,14 @@ async def status(
     place = local_path(directory)
     record = await anyio.to_thread.run_sync(_record, place, id, store, config)
     wanted = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
-    (manifest,) = await manifests_of(wanted, store=record.store, config=config, counters=counters)
+    # Of a URL that held credentials the record has the rest, which leads nowhere.
+    source = None if record.store and HIDDEN in record.store else record.store
+    try:
+        (manifest,) = await manifests_of(wanted, store=source, config=config, counters=counters)
+    except ManifestNotFound as error:
+        if source != record.store:
+            error.add_note(f"the credentials of {record.store} are not kept: name it with --id and --store")
+        raise
     selection = selection_of(record.include, record.exclude, record.shard)
     found = await anyio.to_thread.run_sync(
         partial(directory_differences, manifest, selection, Path(place), counters, hash_threads=config.limits.hashers)

@@ -11,7 +11,7 @@ from snapdir.api.naming import full_id
 from snapdir.api.opening import opened
 from snapdir.api.refs import Ref, manifests_of, parse_ref
 from snapdir.config import Config
-from snapdir.errors import ManifestNotFound
+from snapdir.errors import ManifestNotFound, without_secrets
 from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri
 from snapdir.transfer.compare import DiffEntry, SizeStats, measure
@@ -107,7 +107,9 @@ async def _pinned(refs: Iterable[Ref], snapshot_id: str, config: Config, counter
                 lacking.append(store)
     if not pinned:
         raise ManifestNotFound(snapshot_id, " or ".join(stores) or "a store of --from or --to")
-    counters.warnings += [f"{store} has no snapshot {snapshot_id}: all that it has are compared" for store in lacking]
+    counters.warnings += [
+        f"{without_secrets(store)} has no snapshot {snapshot_id}: all that it has are compared" for store in lacking
+    ]
     return pinned
 
 

@@ -17,6 +17,7 @@ from snapdir.api.opening import (
     pool_hint,
 )
 from snapdir.config import Config
+from snapdir.errors import without_secrets
 from snapdir.transfer.events import Counters
 from snapdir.transfer.reports import CacheReport, SnapshotReport
 
@@ -76,7 +77,7 @@ async def examine(
     if program is not None:
         identifier = await full_id(snapshot_id, config)
         async with staged_outside(identifier, program, EVERYTHING, config) as (_, source):
-            return replace(await check(identifier, source), store=program.url)
+            return replace(await check(identifier, source), store=without_secrets(program.url))
     async with opened(store, config, objects_store) as source:
         return await check(await full_id(snapshot_id, config, source), source)
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from snapdir.errors import InvalidStore, without_secrets
-from snapdir.stores.urls import SCHEMES, StoreURL
+from snapdir.stores.urls import StoreURL
 
 __all__ = ["DEFAULT_CATALOG", "catalog_file", "directory_location", "locations_meant", "store_location"]
 
@@ -33,7 +33,7 @@ def store_location(store: str) -> str:
         InvalidStore: it is none.
     """
     url = StoreURL.parse(store)
-    return _written(str(url) if url.scheme in SCHEMES else without_secrets(str(url)))
+    return _written(str(url) if url.scheme == "file" else without_secrets(str(url)))
 
 
 def directory_location(path: str) -> str:

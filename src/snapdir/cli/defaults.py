@@ -21,7 +21,7 @@ from snapdir.errors import without_secrets
 
 LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
 HIDDEN = "(hidden)"
-_IS_SECRET = re.compile("KEY|SECRET|TOKEN|PASSWORD").search
+_IS_SECRET = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH").search
 
 
 class Given(NamedTuple):

@@ -194,6 +194,7 @@ def _failed(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("SNAPDIR_DEBUG") == "1":
         import traceback
 
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print_error(line)
     print_error(short_of or render.crash_line(error))
     return 1

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from snapdir.config import Config
 from snapdir.errors import DestinationConflict, InvalidStore, LocalError, SnapdirError
 from snapdir.model.digest import ID_DIGITS, Digest, is_hexadecimal
-from snapdir.stores.urls import StoreURL
+from snapdir.stores.urls import StoreURL, shown_store
 
 __all__ = [
     "adaptive_ceiling",
@@ -68,8 +68,8 @@ def store_url(store: str, option: str = "") -> str:
             raise
         where = f"resolving {option}: " if option else ""
         raise SnapdirError(
-            f"{where}invalid store protocol: '{store}': expected a URI like file:///path or s3://bucket/prefix, "
-            "or a path like ./store"
+            f"{where}invalid store protocol: '{shown_store(store)}': expected a URI like file:///path or "
+            "s3://bucket/prefix, or a path like ./store"
         ) from error
 
 

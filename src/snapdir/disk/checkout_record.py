@@ -28,7 +28,7 @@ class CheckoutRecord(NamedTuple):
     Attributes:
         directory: Its real path.
         snapshot_id: What was checked out.
-        store: Where that came from, a URL; None from the cache.
+        store: Where that came from, a URL without credentials; None from the cache.
         objects_store: The pool of its objects, if there was one.
         include, exclude, shard: The part that was asked for, as typed; all empty for everything.
         checked_out_at: UTC, ``YYYY-MM-DD HH:MM:SS``.
@@ -57,7 +57,7 @@ def write_record(cache_dir: Path, record: CheckoutRecord, *, fsync: bool = True)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f"{os.urandom(8).hex()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as opened:
+        with open(temporary, "x", encoding="utf-8", opener=_private) as opened:
             json.dump(record._asdict(), opened)
             opened.flush()
             if fsync:
@@ -88,6 +88,10 @@ def _record(fields: dict[str, Any]) -> CheckoutRecord:
     if not all(value is None or isinstance(value, str) for value in fields.values()):
         raise TypeError("a field that is no text")
     return CheckoutRecord(include=include, exclude=exclude, **fields)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _file(cache_dir: Path, directory: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import readlink  # by name: a check for blocking calls need not look, /proc waits for no disk
 
 __all__ = ["path_of_descriptor", "share_of_descriptors"]

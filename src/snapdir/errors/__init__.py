@@ -72,7 +72,7 @@ from snapdir.errors.local import (
     local_errors,
     source_error,
 )
-from snapdir.errors.secrets import without_secrets
+from snapdir.errors.secrets import HIDDEN, secrets_of, without_secrets
 from snapdir.errors.several import TransferFailed, ungrouped
 from snapdir.errors.store import (
     AccessDenied,
@@ -93,6 +93,7 @@ from snapdir.errors.store import (
 )
 
 __all__ = [
+    "HIDDEN",
     "MAX_NAMED_OFFENDERS",
     "AccessDenied",
     "AmbiguousId",
@@ -134,6 +135,7 @@ __all__ = [
     "WalkFailed",
     "local_error",
     "local_errors",
+    "secrets_of",
     "source_error",
     "ungrouped",
     "without_secrets",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from snapdir.errors.secrets import without_secrets
@@ -41,7 +42,7 @@ CACHE_ADVICE = (
 class SnapdirError(Exception):
     """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with.
 
-    ``str()`` shows no credentials, even where a URL that was given holds some. Every error can be pickled and copied,
+    Neither ``str()`` nor ``repr()`` nor a note shows the credentials of a URL. Every error can be pickled and copied,
     with its attributes, its notes, and a cause that is a SnapdirError or a plain OSError (others may not be picklable).
     """
 
@@ -52,11 +53,30 @@ class SnapdirError(Exception):
     def __str__(self) -> str:
         return without_secrets(self.prefix + super().__str__())
 
+    def __repr__(self) -> str:
+        return without_secrets(super().__repr__())
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        if "__str__" in cls.__dict__:  # a sentence of its own
+            cls.__str__ = _hiding(cls.__str__)  # type: ignore[method-assign]
+
+    def add_note(self, note: str) -> None:
+        super().add_note(without_secrets(note))
+
     def __reduce__(self) -> tuple[Any, ...]:
         state, cause = dict(self.__dict__), self.__cause__
         if isinstance(cause, SnapdirError) or (isinstance(cause, OSError) and type(cause).__module__ == "builtins"):
             state["__cause__"] = cause
         return _restored, (type(self), self.args), state
+
+
+def _hiding(sentence: Callable[[SnapdirError], str]) -> Callable[[SnapdirError], str]:
+    @wraps(sentence)
+    def shown(error: SnapdirError) -> str:
+        return without_secrets(sentence(error))
+
+    return shown
 
 
 def _restored(kind: type[SnapdirError], args: tuple[Any, ...]) -> SnapdirError:

@@ -1,19 +1,37 @@
-"""What must not be shown of a URL, wherever one gets into a message."""
+"""What must not be shown of a URL, wherever one gets into a message or a record: the one place that knows."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["without_secrets"]
+__all__ = ["HIDDEN", "secrets_of", "without_secrets"]
 
 HIDDEN = "…"
-# A secret key may hold slashes, so the userinfo goes up to the @; a colon in the first name says that there is one.
-_USERINFO = r"""(?<=://)(?!arn:)[^\s/@:'"]*:[^\s@'"]*@"""
-_PARAMETER = r"""(?i)([?&][a-z0-9_-]*(?:token|signature|secret|password|credential|key)[a-z0-9_-]*=)[^\s&'"]+"""
+_NAMES = "token|signature|secret|password|passwd|pwd|credential|key|auth|session|sas|sig"
+# A secret key may hold slashes, so the userinfo goes up to the @ where a colon in the first name says that there is
+# one; without a colon it ends before the first slash.
+_USERINFO = re.compile(r"""(?<=://)(?!arn:)(?:[^\s/@:'"]*:[^\s@'"]*|[^\s/@?'"]+)@""")
+_PARAMETER = re.compile(rf"""(?i)([?&][a-z0-9_-]*(?:{_NAMES})[a-z0-9_-]*=)[^\s&'"]+""")
+# Only in the URL of a program is what follows a question mark a query, whatever it is called: here it is part of keys.
+_OUTSIDE = re.compile(r"""(?<![a-z0-9])(?!(?:file|s3|b2|gs|ssh|sftp|https?)://)[a-z0-9]+://[^\s'"?]*\?[^\s'"]*""")
+_VALUE = re.compile(r"([?&](?:[^=&]*=)?)[^&]+")
 
 
 def without_secrets(text: str) -> str:
-    """``text`` with the credentials of every URL in it hidden: userinfo, and what a query names so."""
+    """``text`` with the credentials of every URL in it hidden: userinfo, and what a query names so.
+
+    The URL of a store that is a program loses every value of its query.
+    """
     if "://" not in text:
         return text
-    return re.sub(_PARAMETER, rf"\1{HIDDEN}", re.sub(_USERINFO, f"{HIDDEN}@", text))
+    shown = _PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", text))
+    return _OUTSIDE.sub(lambda url: _VALUE.sub(rf"\1{HIDDEN}", url[0]), shown)
+
+
+def secrets_of(url: str) -> list[str]:
+    """The texts that ``without_secrets`` hides of a URL, the longest first: a program may print them by themselves."""
+    found = [text for match in _USERINFO.finditer(url) for text in (match[0][:-1], match[0][:-1].partition(":")[2])]
+    for hiding in (_PARAMETER, _OUTSIDE):
+        for match in hiding.finditer(url):
+            found += [value.partition("=")[2] or value for value in re.split("[?&]", match[0])[1:]]
+    return sorted(filter(None, found), key=len, reverse=True)

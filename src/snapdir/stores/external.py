@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from snapdir.errors import ManifestNotFound, StoreProgramFailed, without_secrets
+from snapdir.errors import HIDDEN, ManifestNotFound, StoreProgramFailed, secrets_of, without_secrets
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB, format_size
 from snapdir.stores.programs import Finished, run_program
@@ -115,11 +115,14 @@ class ExternalStore:
         return StoreProgramFailed(self.program, message)
 
     def _check(self, what: str, done: Finished, max_bytes: int | None) -> None:
+        words = _last_words(done)
+        for secret in secrets_of(self.url):
+            words = words.replace(secret, HIDDEN)
         if max_bytes is not None and done.truncated:
             raise StoreProgramFailed(self.program, f"{self.program}: {what} printed more than {format_size(max_bytes)}")
         if done.code != 0 or done.found:
             how = f"ended with exit code {done.code}" if done.code else "reported a failure"
-            raise StoreProgramFailed(self.program, f"{self.program}: {what} {how}: {_last_words(done)}")
+            raise StoreProgramFailed(self.program, f"{self.program}: {what} {how}: {words}")
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from snapdir.errors import InvalidStore
+from snapdir.errors import HIDDEN, InvalidStore, without_secrets
 
-__all__ = ["SCHEMES", "StoreURL", "StoreUri"]
+__all__ = ["SCHEMES", "StoreURL", "StoreUri", "shown_store"]
 
 SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch
@@ -37,10 +37,12 @@ class StoreURL(NamedTuple):
         scheme, colon, rest = text.partition(":")
         if not colon or not scheme:
             raise InvalidStore(
-                f"no scheme found in store URI: {text!r}; write file:///path, ./path or s3://bucket/prefix"
+                f"no scheme found in store URI: {shown_store(text)!r}; write file:///path, ./path or s3://bucket/prefix"
             )
         if not _SCHEME(scheme):
-            raise InvalidStore(f"invalid scheme {scheme!r} in store URI; write file:///path or s3://bucket/prefix")
+            raise InvalidStore(
+                f"invalid scheme {HIDDEN if '@' in rest else scheme!r} in store URI; write file:///path or s3://bucket/prefix"
+            )
         if scheme == "file":
             return cls("file", _file_path(text, rest))
         if any("\ud800" <= character <= "\udfff" for character in rest):
@@ -67,6 +69,14 @@ class StoreURL(NamedTuple):
     def __str__(self) -> str:
         return f"{self.scheme}://{self.location}"
 
+    def __repr__(self) -> str:
+        return f'StoreURL("{without_secrets(str(self))}")'
+
+
+def shown_store(text: str) -> str:
+    """What was typed for a store, without what stands before an ``@``: it may be a key, even without ``://``."""
+    return f"{HIDDEN}@{text.rpartition('@')[2]}" if "@" in text else text
+
 
 def _absolute(text: str) -> str:
     # Not resolve(): a store behind a symlink keeps the name its user gave it.
@@ -76,6 +86,8 @@ def _absolute(text: str) -> str:
 def _file_path(text: str, rest: str) -> str:
     path = rest.removeprefix("//localhost") if rest.startswith("//localhost/") else rest
     path = path[2:] if path.startswith("//") else path
+    if not path.startswith("/") and "@" in path:
+        raise InvalidStore(f"{shown_store(text)!r} is not an absolute path: write file:///path, without user and host")
     if not path.startswith("/"):
         raise InvalidStore(f"{text!r} is not an absolute path: write file://{_absolute(path or '.')} or ./{path}")
     return "/" + path.strip("/")
@@ -105,4 +117,4 @@ class StoreUri(str):
         return str.__new__(cls, text)
 
     def __repr__(self) -> str:
-        return f'StoreUri("{self}")'
+        return f'StoreUri("{without_secrets(self)}")'

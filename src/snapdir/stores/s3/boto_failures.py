@@ -45,9 +45,9 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any, Asked], Snapd
     ((boto.ConnectionClosedError,), lambda _, asked: _lost(asked, "the connection was closed before the answer")),
     ((boto.HTTPClientError,), lambda error, asked: _http(asked, error)),
     ((boto.NoCredentialsError, boto.PartialCredentialsError), lambda _, asked: _denied(asked, CREDENTIALS)),
+    ((boto.CredentialRetrievalError,), lambda error, asked: _denied(asked, _silent_helper(error))),
     (
         (
-            boto.CredentialRetrievalError,
             boto.MetadataRetrievalError,
             boto.SSOError,
             boto.TokenRetrievalError,
@@ -84,7 +84,9 @@ def translate(asked: Asked) -> Iterator[None]:
     except Exception as error:
         for kinds, make in TABLE:
             if isinstance(error, kinds):
-                raise make(error, asked) from error
+                # The words of a helper are its own, and may be secret: no traceback shows them either.
+                cause = None if isinstance(error, boto.CredentialRetrievalError) else error
+                raise make(error, asked) from cause
         raise
 
 
@@ -134,6 +136,13 @@ def _lost(asked: Asked, what: str, advice: str = "run again") -> ConnectionFaile
 
 def _denied(asked: Asked, what: str) -> AccessDenied:
     return AccessDenied(f"{asked}: {what}", key=asked.key)
+
+
+def _silent_helper(error: Any) -> str:
+    """About a program, or another source, that gave no credentials."""
+    source = cleaned(str(error.kwargs.get("provider", "the AWS configuration")), 40)
+    what = "credential_process of the AWS profile" if source == "custom-process" else source
+    return f"{what} gave no credentials: run it by hand to see why; {CREDENTIALS}"
 
 
 def _tls(asked: Asked, error: BaseException) -> StoreError:

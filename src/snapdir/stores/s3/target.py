@@ -112,7 +112,7 @@ class S3Target(NamedTuple):
 
 
 def _why_no_bucket(name: str) -> str:
-    if ":" in name:  # a key and its secret, most likely: not to be shown
+    if ":" in name or "@" in name:  # a key and its secret, most likely: not to be shown
         return "it is not the name of a bucket: set AWS_ACCESS_KEY_ID for a key, AWS_ENDPOINT_URL_S3 for a port"
     return f"{name!r} is not the name of a bucket"
 

@@ -43,10 +43,13 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
         return StoreRefused(f"{asked}: {error}; {_tls_advice(error.__cause__)}", key=asked.key)
     if isinstance(error, ProtocolViolation):
         return InvalidResponse(f"{asked}: {error}; {NOT_S3}", key=asked.key)
+    return ConnectionFailed(f"{asked}: {error}; {_network_advice(error)}", key=asked.key)
+
+
+def _network_advice(error: WireError) -> str:
     if out_of_descriptors(error):
-        return ConnectionFailed(f"{asked}: {error}; {MORE_DESCRIPTORS}", key=asked.key)
-    advice = NETWORK if isinstance(error, ConnectFailed) else LOST
-    return ConnectionFailed(f"{asked}: {error}; {advice}", key=asked.key)
+        return MORE_DESCRIPTORS
+    return NETWORK if isinstance(error, ConnectFailed) else LOST
 
 
 def _tls_advice(cause: BaseException | None) -> str:
