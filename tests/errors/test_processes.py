@@ -29,6 +29,7 @@ from snapdir.stores.urls import StoreUri, StoreURL
 EXAMPLES: dict[str, object] = {
     "advice": "the way out",
     "actual": "cd" * 32,
+    "allowed": 100,
     "count": 3,
     "digest": "ab" * 32,
     "errno": 13,
@@ -49,6 +50,7 @@ EXAMPLES: dict[str, object] = {
     "received": 7,
     "retry_after_seconds": 2.5,
     "side": "from",
+    "size": 200,
     "snapshot_id": "ab" * 32,
     "status": 503,
     "store": "./store",
