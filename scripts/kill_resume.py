@@ -1,9 +1,12 @@
-"""Kill -9 in the middle of pushing one large object, and of pulling it, and count what the second run sends.
+"""Kill runs, and see what the next run makes of what they left.
 
-    python scripts/kill_resume.py [--s3sim PATH] [--mib 1024] [--mbps 20]
+    python scripts/kill_resume.py [--s3sim PATH] [--mib 1024] [--mbps 20] [--kills 200] [--seed 1] [--minutes 10]
 
-The second run may send at most the parts that were missing and one more a stream; the server's own counts decide.
-Ends with 1 if it sent more, or if the bytes are wrong.
+First kill -9 in the middle of pushing one large object, and of pulling it (``--mib 0`` leaves that out): the second run
+may send at most the parts that were missing and one more a stream; the server's own counts decide. Then kills at random
+moments (SIGKILL, and for two in five SIGINT or SIGTERM) of every verb that writes: after one good run of the same
+command, and one that writes something else to the same place, no temporary is left and the bytes are right. Ends with
+1 if anything is not so, or if the time did not suffice.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from kills import random_kills
 from s3sim import Server, add_option, binary_of, leading_to, running
 
 MIB = 1 << 20
@@ -63,11 +67,25 @@ def checksum(file: Path) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Kill a push and a pull, and count what the second run sends.")
+    parser = argparse.ArgumentParser(description="Kill runs, and see what the next run makes of what they left.")
     add_option(parser)
-    parser.add_argument("--mib", type=int, default=1024, help="size of the object")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the object whose parts are counted; 0: none")
     parser.add_argument("--mbps", type=int, default=20, help="MB/s of one connection")
+    parser.add_argument("--kills", type=int, default=200, help="kills at random moments")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=10, help="when no more of these are begun")
     options = parser.parse_args()
+    good = not options.mib or count_resumed(options)
+    with tempfile.TemporaryDirectory(prefix="snapdir-kills.") as name:
+        folder = Path(name)
+        with running(binary_of(options.s3sim, folder), "--mbps", str(options.mbps)) as server:
+            seconds = 60 * options.minutes
+            good &= random_kills(folder, server, count=options.kills, seed=options.seed, seconds=seconds)
+    return 0 if good else 1
+
+
+def count_resumed(options: argparse.Namespace) -> bool:
+    """Whether a second push, and a second pull, sent no more than what the first had not."""
     parts = -(-options.mib // PART_MIB)
     with tempfile.TemporaryDirectory(prefix="snapdir-kill.") as name:
         folder = Path(name)
@@ -96,8 +114,7 @@ def main() -> int:
             )
         right = checksum(tree / "large") == checksum(out / "large")
     print(f"bytes are {'right' if right else 'WRONG'}")
-    good = right and sent <= parts - had + STREAMS and received <= parts - whole_parts + STREAMS
-    return 0 if good else 1
+    return right and sent <= parts - had + STREAMS and received <= parts - whole_parts + STREAMS
 
 
 if __name__ == "__main__":

@@ -131,6 +131,31 @@ def test_a_signal_lets_the_verb_clean_up_and_says_nothing(number: signal.Signals
     assert Path("cleaned-up").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("store", ["./store", "s3://bucket"])  # a loop of asyncio, and one of uvloop
+def test_a_second_signal_ends_a_verb_that_waits_for_a_thread(store: str, number: signal.Signals) -> None:
+    cleans_up_for_ever = """
+import anyio, anyio.to_thread, threading, snapdir.api
+async def verify(*args, **options):
+    try:
+        open("started", "x").close()
+        await anyio.sleep(60)
+    finally:
+        open("cleaning-up", "x").close()
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(threading.Event().wait)
+snapdir.api.examine = snapdir.api.verify = verify
+"""
+    command = command_line("verify", "--store", store, "--id", ID, patch=cleans_up_for_ever)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_for(Path("started"))
+        process.send_signal(number)
+        wait_for(Path("cleaning-up"))
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (-number, b"", b"")
+
+
 @pytest.mark.parametrize("module", ["snapdir.errors", "click", "snapdir.cli.id", "anyio"])
 def test_an_interrupt_while_it_starts_says_nothing(module: str) -> None:
     interrupting = f"""

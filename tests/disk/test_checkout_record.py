@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from snapdir.disk import checkout_record
+from snapdir.disk import checkout_record, run_folder
 from snapdir.disk.checkout_record import RECORDS_NAME, CheckoutRecord, read_record, write_record
 
 
@@ -110,7 +110,7 @@ def test_a_record_is_on_the_disk_before_it_takes_the_place_of_another(
         return len([*(tmp_path / RECORDS_NAME).glob("*.json")])
 
     monkeypatch.setattr(os, "fsync", lambda fd: events.append(f"its {os.fstat(fd).st_size > 0}, {records()} named"))
-    monkeypatch.setattr(checkout_record, "sync_filesystem", lambda _: events.append(f"names, {records()} named"))
+    monkeypatch.setattr(run_folder, "sync_filesystem", lambda _: events.append(f"names, {records()} named"))
     write_record(tmp_path, record(destination))
     assert events == ["its True, 0 named", "names, 1 named"]
     write_record(tmp_path, record(destination), fsync=False)

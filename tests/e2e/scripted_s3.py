@@ -53,7 +53,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815  # names of http.server
 
     def on_get(self, path: str, query: dict[str, str], body: bytes) -> None:
-        if "/" not in path.rstrip("/"):
+        if "uploadId" in query:
+            parts = self.server.uploads.get(query["uploadId"])
+            self.answer(404 if parts is None else 200, _parts(parts or {}))
+        elif "/" not in path.rstrip("/"):
             self.answer(200, self.server.listing(path.rstrip("/"), query))
         elif path not in self.server.objects:
             self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -94,22 +97,28 @@ class _Handler(BaseHTTPRequestHandler):
         if "uploads" in query and self.server.checksums == "refused" and self.headers.get(ALGORITHM):
             self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
         elif "uploads" in query:
-            identifier = f"upload-{len(self.server.uploads)}"
+            self.server.begun += 1
+            identifier = f"upload-{self.server.begun}"
             self.server.uploads[identifier] = {}
             inner = f"<UploadId>{identifier}</UploadId>"
             self.answer(200, f"<InitiateMultipartUploadResult>{inner}</InitiateMultipartUploadResult>".encode())
         elif "uploadId" not in query:
             self.answer(200, b"<DeleteResult></DeleteResult>")
+        elif query["uploadId"] not in self.server.uploads:
+            self.answer(404, b"<Error><Code>NoSuchUpload</Code></Error>")
         elif self.fault == "complete-200":
             self.answer(200, TRY_AGAIN)
         else:
             parts = self.server.uploads[query["uploadId"]]
             self.server.objects[path] = b"".join(parts[number] for number in sorted(parts))
+            del self.server.uploads[query["uploadId"]]
             inner = "<CompleteMultipartUploadResult><ETag>e-1</ETag></CompleteMultipartUploadResult>"
             self.answer(200, inner.encode())
 
     def on_delete(self, path: str, query: dict[str, str], body: bytes) -> None:
-        if "uploadId" not in query:
+        if "uploadId" in query:
+            self.server.uploads.pop(query["uploadId"], None)
+        else:
             self.server.objects.pop(path, None)
         self.answer(204, b"")
 
@@ -127,6 +136,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+def _parts(parts: dict[int, bytes]) -> bytes:
+    inner = "".join(
+        f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(_etag(data))}</ETag><Size>{len(data)}</Size></Part>"
+        for number, data in sorted(parts.items())
+    )
+    return f"<ListPartsResult><IsTruncated>false</IsTruncated>{inner}</ListPartsResult>".encode()
 
 
 class ScriptedS3(ThreadingHTTPServer):
@@ -163,6 +180,7 @@ class ScriptedS3(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.begun = 0
         self.requests: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
         self.before = before

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Program, Run, left_behind
+from tests.e2e.gates import Gate, stop
 from tests.e2e.scripted_s3 import FAULTS, ScriptedS3
 
 URL = "s3://bucket/prefix"
@@ -105,38 +104,6 @@ def test_an_upload_that_never_completes_publishes_nothing(program: Program, many
         run = program("push", "--store", URL, str(many), env=at(server))
         assert not manifests(server)
     run.failed_clearly("InternalError", str(many / "large"))
-
-
-class Gate:
-    """Lets requests of one verb through until ``count`` came, then holds all of them until it is opened."""
-
-    def __init__(self, verb: str, count: int) -> None:
-        self.reached = threading.Event()
-        self._open = threading.Event()
-        self._verb = verb
-        self._left = count
-        self._lock = threading.Lock()
-
-    def open(self) -> None:
-        self._open.set()
-
-    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
-        if handler.command != self._verb or self._open.is_set():
-            return
-        with self._lock:
-            self._left -= 1
-            held = self._left < 0
-        if held:
-            self.reached.set()
-            assert self._open.wait(60)
-
-
-def stop(process: subprocess.Popen[str], gate: Gate, number: signal.Signals) -> Run:
-    assert gate.reached.wait(60)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    gate.open()
-    return Run(process.returncode, stdout, stderr)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,12 @@ class InDirectory(StoreContract):
     root: Path
 
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
+    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
         self.root = tmp_path / "store"
         self.root.mkdir()
-        return FileStore(self.root, self.settings)
+        store = FileStore(self.root, self.settings)
+        yield store
+        await store.aclose()
 
     def put_behind(self, key: str, data: bytes) -> None:
         file = self.root / key

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> FileStore:
-    return FileStore(root, StoreSettings(fsync=False))
+async def store(root: Path) -> AsyncIterator[FileStore]:
+    store = FileStore(root, StoreSettings(fsync=False))
+    yield store
+    await store.aclose()
 
 
 @pytest.fixture
@@ -55,6 +57,10 @@ def opened(file: Path, content: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def temporaries(root: Path) -> list[Path]:
+    return [path for path in (root / ".partial").rglob("*") if path.is_file()]
 
 
 def files(root: Path) -> list[str]:
@@ -123,10 +129,10 @@ async def test_a_key_cannot_lead_elsewhere(store: FileStore, root: Path, key: st
 
 async def test_temporaries_never_stay_and_are_never_listed(store: FileStore, root: Path) -> None:
     upload = await store.begin_upload(OBJECT, size=10, part_bytes=10)
-    assert len(os.listdir(root / ".partial")) == 1
+    assert len(temporaries(root)) == 1
     assert await keys(store) == await keys(store, ".p") == await keys(store, ".partial/x") == []
     await upload.abort()
-    assert os.listdir(root / ".partial") == []
+    assert temporaries(root) == []
 
 
 async def test_a_file_that_changed_is_not_published(store: FileStore, root: Path, tmp_path: Path) -> None:
@@ -146,7 +152,7 @@ async def test_the_source_is_checked_after_the_copy_and_before_the_rename(
     seen = []
 
     def check() -> None:
-        temporary = next((root / ".partial").iterdir())
+        (temporary,) = temporaries(root)
         seen.append((temporary.read_bytes(), (root / OBJECT).exists()))
 
     with opened(tmp_path / "source", b"data") as fd:
@@ -189,6 +195,7 @@ async def test_verified_copies_are_read_again(
     monkeypatch.setattr(file_writing, "copy_contents", damaging)
     with opened(tmp_path / "source", b"123456789") as fd, pytest.raises(HashMismatchError, match="e3069283"):
         await store.write(OBJECT, FileRange(fd, 0, 9, crc32c=0xE3069283 if known else None))
+    await store.aclose()
     assert files(root) == []
 
 
@@ -207,6 +214,7 @@ async def test_a_damaged_copy_of_a_file_that_was_hashed_is_noticed(
     monkeypatch.setattr(file_writing, "copy_contents", damaging)
     with opened(tmp_path / "source", b"123456789") as fd, pytest.raises(HashMismatchError, match="partial"):
         await store.write(OBJECT, FileRange(fd, 0, 9, digest=digest_of(b"123456789")))
+    await store.aclose()
     assert files(root) == []
 
 
@@ -217,6 +225,7 @@ async def test_a_file_that_is_not_what_was_hashed_is_named(root: Path, verified:
         for known in ({"crc32c": 1}, {"digest": "f" * 64}):
             with pytest.raises(InFluxError, match="source"):
                 await store.write(OBJECT, FileRange(fd, 0, 9, **known))
+    await store.aclose()
     assert files(root) == []
 
 
@@ -241,7 +250,7 @@ async def test_without_hard_links_a_conditional_write_still_writes(
     assert await store.write(OBJECT, b"data", if_absent=True) is True
     assert await store.write(OBJECT, b"late", if_absent=True) is False
     assert (root / OBJECT).read_bytes() == b"data"
-    assert os.listdir(root / ".partial") == []
+    assert temporaries(root) == []
 
 
 async def test_a_lost_race_leaves_no_temporary(store: FileStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +260,7 @@ async def test_a_lost_race_leaves_no_temporary(store: FileStore, root: Path, mon
     monkeypatch.setattr(os.path, "isfile", lambda path: next(taken, None) is None and real(path))
     assert await store.write(OBJECT, b"second", if_absent=True) is False
     assert (root / OBJECT).read_bytes() == b"first"
-    assert os.listdir(root / ".partial") == []
+    assert temporaries(root) == []
 
 
 async def test_parts_must_fit_and_none_may_be_missing(store: FileStore, root: Path) -> None:

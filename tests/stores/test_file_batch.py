@@ -14,6 +14,10 @@ from snapdir.stores.file import FileStore
 from snapdir.stores.settings import StoreSettings
 
 
+def temporaries(root: Path) -> list[Path]:
+    return [path for path in (root / ".partial").rglob("*") if path.is_file()]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "store"
@@ -34,7 +38,7 @@ def test_a_batch_writes_what_is_missing_or_torn_and_leaves_the_rest(tmp_path: Pa
     assert batch.put(".objects/a/b", b"content", replace=False)
     assert batch.put(".objects/a/b", b"CONTENT", replace=True)
     assert path.read_bytes() == b"CONTENT"
-    assert os.listdir(tmp_path / "store" / ".partial") == []
+    assert temporaries(tmp_path / "store") == []
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def test_a_batch_is_flushed_once_and_then_named(root: Path, flushes: list[int]) 
     batch.publish()
     assert flushes == [0]
     assert len(objects(root)) == 10
-    assert os.listdir(root / ".partial") == []
+    assert temporaries(root) == []
     batch.publish()
     assert flushes == [0], "nothing new, nothing to flush"
 
@@ -98,7 +102,7 @@ def test_a_batch_that_cannot_be_named_leaves_no_temporaries(root: Path) -> None:
     (root / ".objects" / "b").touch()
     with pytest.raises(StoreRefused, match="Not a directory"):
         batch.publish()
-    assert os.listdir(root / ".partial") == []
+    assert temporaries(root) == []
 
 
 def test_a_batch_names_a_store_that_is_no_directory(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,8 +35,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> FileStore:
-    return FileStore(root, StoreSettings(fsync=False))
+async def store(root: Path) -> AsyncIterator[FileStore]:
+    store = FileStore(root, StoreSettings(fsync=False))
+    yield store
+    await store.aclose()
 
 
 @contextmanager
@@ -47,6 +49,10 @@ def opened(file: Path, content: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def temporaries(root: Path) -> list[Path]:
+    return [path for path in (root / ".partial").rglob("*") if path.is_file()]
 
 
 def files(root: Path) -> list[str]:
@@ -142,4 +148,4 @@ async def test_what_stands_in_an_objects_way_is_an_error_not_a_loss(store: FileS
     with pytest.raises(StoreRefused, match="file"):
         await store.write("file/below", b"data")
     assert (root / "file").read_bytes() == b"in the way"
-    assert os.listdir(root / ".partial") == []
+    assert temporaries(root) == []

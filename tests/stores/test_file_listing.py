@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(root: Path) -> FileStore:
-    return FileStore(root, StoreSettings(fsync=False))
+async def store(root: Path) -> AsyncIterator[FileStore]:
+    store = FileStore(root, StoreSettings(fsync=False))
+    yield store
+    await store.aclose()
 
 
 async def keys(store: FileStore, prefix: str = "") -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -13,17 +14,23 @@ import pytest
 from blake3 import blake3
 
 from snapdir.disk.claims import open_locked
+from snapdir.disk.run_folder import KEPT_SECONDS
+from snapdir.errors import AccessDenied, ConnectionFailed, InFluxError, StoreRefused, Throttled
 from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Body, FileRange, Upload
-from snapdir.stores.memory import MemoryUpload
+from snapdir.stores.base import Body, FileRange, NoServerCopy, Upload
+from snapdir.stores.memory import MemoryStore, MemoryUpload
 from snapdir.transfer.events import Counters
 from snapdir.transfer.journal import UPLOADS_NAME, UploadJournal
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.object_copy import ObjectCopier
 from snapdir.transfer.push import push
+from snapdir.transfer.receive_pack import receive_pack
+from snapdir.transfer.send_pack import send_pack
 from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.sync import StoreSync
 
 from .conftest import RecordingStore
 
@@ -34,7 +41,7 @@ DIGEST = Digest(blake3(CONTENT).hexdigest())
 KEY = object_key(DIGEST)
 
 
-class ResumableUpload:
+class ResumableUpload(NoServerCopy):
     """An upload that another run can go on with, as S3's are; it counts the parts that are sent."""
 
     def __init__(self, store: ResumableStore, inner: MemoryUpload, token: str) -> None:
@@ -56,6 +63,9 @@ class ResumableUpload:
         await self.inner.commit()
         self._store.uploads.pop(self.resume_token, None)
 
+    def keep(self) -> None:
+        self._store.kept.append(self.resume_token)
+
     async def abort(self) -> None:
         await self.inner.abort()
         self._store.uploads.pop(self.resume_token, None)
@@ -70,6 +80,7 @@ class ResumableStore(RecordingStore):
         self.resumed: list[str | None] = []
         self.begun = 0
         self.sent: list[int] = []
+        self.kept: list[str] = []
         self.part_arrived: Callable[[], None] = lambda: None
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
@@ -107,20 +118,24 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-async def push_tree(tree: Path, store: ResumableStore, limits: Limits, cache: Path) -> str:
+async def push_tree(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, counters: Counters | None = None
+) -> str:
     journal = UploadJournal(cache, store.url)
     return await push(
-        tree, Repository(store), options=TreeOptions(), limits=limits, counters=Counters(), journal=journal
+        tree, Repository(store), options=TreeOptions(), limits=limits, counters=counters or Counters(), journal=journal
     )
 
 
-async def leave_killed_push(store: ResumableStore, cache: Path, parts: dict[int, bytes]) -> str:
+async def leave_killed_push(
+    store: ResumableStore, cache: Path, parts: dict[int, bytes], *, part_bytes_noted: int = PART
+) -> str:
     """What a killed push leaves: parts in the store, and a note of the upload that nobody has locked."""
     upload = await store.begin_upload(KEY, size=len(CONTENT), part_bytes=PART)
     for number, data in parts.items():
         await upload.write_part(number, data)
     journal = UploadJournal(cache, store.url)
-    entry = await anyio.to_thread.run_sync(journal.open, DIGEST, PART)
+    entry = await anyio.to_thread.run_sync(journal.open, DIGEST, part_bytes_noted)
     entry.note(upload.resume_token)
     assert entry._descriptor is not None
     os.close(entry._descriptor)  # as the kernel does it for a killed process
@@ -189,7 +204,8 @@ async def test_another_part_size_is_another_upload(
 ) -> None:
     await leave_killed_push(store, cache, {1: part(1)})
     await push_tree(tree, store, dataclasses.replace(limits, part_bytes=2 * PART), cache)
-    assert store.resumed == [None]
+    assert store.resumed[0] is None
+    assert not store.uploads  # the other one was dropped
     assert store.objects[KEY] == CONTENT
 
 
@@ -209,15 +225,174 @@ async def test_a_note_that_another_process_works_on_is_left_alone(
     assert token in store.uploads
 
 
-async def test_a_push_that_is_cancelled_aborts_and_leaves_no_note(
+async def cancel_push(tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, *, parts: int) -> Counters:
+    """Cancel a push when the store has got some parts."""
+    counters = Counters()
+    with anyio.CancelScope() as scope:
+        store.part_arrived = lambda: scope.cancel() if len(store.sent) >= parts else None
+        await push_tree(tree, store, limits, cache, counters)
+    assert scope.cancelled_caught
+    store.part_arrived = lambda: None
+    return counters
+
+
+async def test_a_push_that_is_cancelled_keeps_what_it_sent_for_the_next_one(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path
 ) -> None:
-    with anyio.CancelScope() as scope:
-        store.part_arrived = scope.cancel
+    counters = await cancel_push(tree, store, limits, cache, parts=3)
+    (token,) = store.uploads
+    assert store.kept == [token]
+    (note,) = (cache / UPLOADS_NAME).iterdir()
+    assert note.read_text() == token
+    had = set(store.uploads[token].sizes)
+    assert (counters.kept_objects, counters.kept_in) == (1, store.url)
+    assert 0 < counters.kept_bytes <= sum(store.uploads[token].sizes.values())
+    store.sent.clear()
+    await push_tree(tree, store, limits, cache)
+    assert sorted(store.sent) == [number for number in range(1, PARTS + 1) if number not in had]
+    assert store.objects[KEY] == CONTENT
+    assert notes(cache) == []
+
+
+async def test_a_push_without_notes_that_is_cancelled_aborts(tree: Path, store: ResumableStore, limits: Limits) -> None:
+    counters = await cancel_push(tree, store, limits, None, parts=3)
+    assert not store.uploads
+    assert counters.kept_objects == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "keeps"),
+    [
+        (ConnectionFailed("gone"), True),
+        (Throttled("slow down"), True),
+        (AccessDenied("denied"), False),
+        (StoreRefused("refused"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_network_that_fails_keeps_an_upload_and_a_refusal_does_not(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path, error: Exception, keeps: bool
+) -> None:
+    def fail() -> None:
+        if len(store.sent) >= 3:
+            raise error
+
+    store.part_arrived = fail
+    with pytest.raises(type(error)):
         await push_tree(tree, store, limits, cache)
-    assert scope.cancelled_caught
+    assert len(store.uploads) == len(notes(cache)) == keeps
+
+
+async def test_a_file_that_changes_during_an_upload_keeps_nothing(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path
+) -> None:
+    store.part_arrived = (tree / "large").touch
+    with pytest.raises(InFluxError):
+        await push_tree(tree, store, limits, cache)
     assert not store.uploads
     assert notes(cache) == []
 
 
-# Pull
+# Notes that nobody needs
+
+
+async def test_a_note_of_an_object_that_is_there_goes_with_the_next_push(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path
+) -> None:
+    await push_tree(tree, store, limits, cache)
+    await leave_killed_push(store, cache, {1: part(1)})
+    await push_tree(tree, store, limits, cache)
+    assert not store.uploads
+    assert notes(cache) == []
+
+
+async def test_a_note_that_a_push_does_not_need_stays_for_a_week(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path
+) -> None:
+    token = await leave_killed_push(store, cache, {1: part(1)})
+    (tree / "large").write_bytes(b"another file")
+    await push_tree(tree, store, limits, cache)
+    assert [*store.uploads] == [token]
+    (note,) = (cache / UPLOADS_NAME).iterdir()
+    os.utime(note, (0, note.stat().st_mtime - KEPT_SECONDS - 1))
+    held = await anyio.to_thread.run_sync(open_locked, note)
+    try:
+        await push_tree(tree, store, limits, cache)
+    finally:
+        os.close(held)
+    assert [*store.uploads] == [token]
+    await push_tree(tree, store, limits, cache)
+    assert not store.uploads
+    assert notes(cache) == []
+
+
+async def test_notes_about_another_store_and_files_of_others_are_left_alone(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path
+) -> None:
+    await leave_killed_push(store, cache, {1: part(1)})
+    (note,) = (cache / UPLOADS_NAME).iterdir()
+    others = {"0" * 32 + note.name[32:], note.name[:33] + "x", "README"}
+    for name in others:
+        (cache / UPLOADS_NAME / name).write_text("token")
+    await push_tree(tree, store, limits, cache)
+    assert set(notes(cache)) == others
+
+
+@pytest.mark.parametrize("end", ["killed", "cancelled", "cut off"])
+@pytest.mark.parametrize("verb", ["sync", "receive-pack", "push --id"])
+async def test_an_upload_of_unverified_parts_is_dropped_and_not_gone_on_with(
+    tree: Path, store: ResumableStore, limits: Limits, cache: Path, verb: str, end: str
+) -> None:
+    """Its parts may have been damaged on their way here, which is known only when the last has come."""
+    source = Repository(MemoryStore())
+    identifier = await push(tree, source, options=TreeOptions(), limits=limits, counters=Counters())
+    journal = UploadJournal(cache, store.url)
+
+    async def run() -> None:
+        if verb == "receive-pack":
+            pack = bytearray()
+            wanted = [DIGEST]
+            await send_pack(
+                wanted,
+                source,
+                pack.extend,
+                manifest_id=identifier,
+                compressed=False,
+                limits=limits,
+                counters=Counters(),
+            )
+            blocks = iter([bytes(pack), b""])
+            await receive_pack(
+                lambda: next(blocks), Repository(store), limits=limits, counters=Counters(), journal=journal
+            )
+        else:
+            counters = Counters()
+            copier = ObjectCopier(source, Repository(store), limits, counters, journal=journal)
+            await StoreSync(source, Repository(store), copier, counters).copy(identifier)
+
+    if end == "killed":
+        token = await leave_killed_push(store, cache, {1: bytes(PART)}, part_bytes_noted=0)
+    elif end == "cancelled":
+        with anyio.CancelScope() as scope:
+            store.part_arrived = scope.cancel
+            await run()
+    else:
+        store.part_arrived = partial(_raise, ConnectionFailed("gone"))
+        with pytest.raises(ConnectionFailed):
+            await run()
+    if end != "killed":
+        assert not store.uploads
+        assert notes(cache) == []
+    store.part_arrived = lambda: None
+    store.sent.clear()
+    await run()
+    assert sorted(store.sent) == list(range(1, PARTS + 1))
+    assert store.objects[KEY] == CONTENT
+    assert not store.uploads
+    assert notes(cache) == []
+    if end == "killed":
+        assert token in store.resumed  # to be dropped
+
+
+def _raise(error: Exception) -> None:
+    raise error

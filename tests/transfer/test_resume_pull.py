@@ -9,35 +9,30 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from blake3 import blake3
 
 from snapdir.disk.claims import open_locked
+from snapdir.disk.run_folder import CLAIMED
 from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import AccessDenied
 from snapdir.hashing.tree import snapshot_id
-from snapdir.model.digest import Digest
-from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
-from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
+from snapdir.stores.file import FileStore
+from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.events import Counters
 from snapdir.transfer.fetch import fetch
-from snapdir.transfer.landing import CLAIMED
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
 from .conftest import RecordingStore, nothing
-
-PART = 256 * KIB
-CONTENT = bytes(range(256)) * (8 * MIB // 256 // 4) + b"the end"
-PARTS = -(-len(CONTENT) // PART)
-DIGEST = Digest(blake3(CONTENT).hexdigest())
-KEY = object_key(DIGEST)
+from .killed_pulls import ALL, CONTENT, DIGEST, KEY, PART, PARTS, leave_killed_pull, left, parts_read, pull
 
 
 @pytest.fixture
@@ -66,36 +61,6 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-async def pull(manifest: Manifest, store: RecordingStore, out: Path, limits: Limits) -> Counters:
-    counters = Counters()
-    await checkout(manifest, Repository(store), out, options=CheckoutOptions(), limits=limits, counters=counters)
-    return counters
-
-
-def left(parts: Collection[int], *, content: bytes = CONTENT, part_bytes: int = PART) -> bytes:
-    """What a killed pull leaves when it had written these parts, counted from 0: them, holes, and its journal."""
-    image = bytearray(len(content))
-    for number in parts:
-        of_part = slice(number * part_bytes, (number + 1) * part_bytes)
-        image[of_part] = content[of_part]
-    written = bytes(number in parts for number in range(-(-len(content) // part_bytes)))
-    return bytes(image) + part_bytes.to_bytes(8, "little") + written
-
-
-def leave_killed_pull(out: Path, data: bytes) -> Path:
-    file = out / STAGING_NAME / (DIGEST + CLAIMED)
-    file.parent.mkdir(parents=True)
-    file.write_bytes(data)
-    return file
-
-
-def parts_read(store: RecordingStore) -> list[int]:
-    """Every part that was asked for, as often as it was."""
-    ranges = [(start // PART, -(-(start + length) // PART)) for _, start, length in store.streamed]
-    return sorted(number for first, end in ranges for number in range(first, end))
-
-
-ALL = range(PARTS)
 SUBSETS: list[Collection[int]] = [(), (0,), range(5), (3,), (1, 4, 7), (PARTS - 1,), range(1, PARTS), ALL]
 
 
@@ -276,9 +241,6 @@ async def test_a_pull_with_nothing_to_do_leaves_the_work_of_another_alone(
 async def test_a_killed_fetch_goes_on_too(
     manifest: Manifest, store: RecordingStore, tmp_path: Path, limits: Limits
 ) -> None:
-    from snapdir.stores.file import FileStore
-    from snapdir.stores.settings import StoreSettings
-
     kept = tmp_path / "kept"
     cache = Repository(FileStore(kept, StoreSettings()))
     identifier = snapshot_id(manifest)
@@ -295,9 +257,6 @@ async def test_a_killed_fetch_goes_on_too(
 async def test_a_killed_fetch_whose_journal_tells_of_parts_that_a_power_cut_took_begins_anew(
     manifest: Manifest, store: RecordingStore, tmp_path: Path, limits: Limits
 ) -> None:
-    from snapdir.stores.file import FileStore
-    from snapdir.stores.settings import StoreSettings
-
     kept, settings = tmp_path / "kept", StoreSettings()
     cache = Repository(FileStore(kept, settings))
     (kept / ".partial").mkdir(parents=True)

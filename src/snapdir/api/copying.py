@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import AS_SYNC, opened, pool_hint, refuse_external
+from snapdir.api.opening import AS_SYNC, journal_of, opened, pool_hint, refuse_external
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
 from snapdir.stores.urls import StoreURL
@@ -138,5 +138,13 @@ async def _opened_pair(
         )
     with pool_hint(src[1]):
         async with opened(src[0], config, src[1]) as source, opened(dst[0], config, dst[1]) as target:
-            copier = ObjectCopier(source, target, config.limits, counters, recheck=recheck, server_copy=server_copy)
+            copier = ObjectCopier(
+                source,
+                target,
+                config.limits,
+                counters,
+                recheck=recheck,
+                server_copy=server_copy,
+                journal=journal_of(target, config),
+            )
             yield StoreSync(source, target, copier, counters, recheck=recheck, dry_run=dry_run)

@@ -93,11 +93,14 @@ async def verify_cache(
     """Hash every cached object and look for those that cached manifests name. An empty or absent cache is fine.
 
     Args:
-        purge: Remove what is corrupt, unless ``dry_run``.
+        purge: Remove what is corrupt and what killed runs left, unless ``dry_run``.
     """
+    from snapdir.disk.run_folder import PARTIAL_NAME, sweep
     from snapdir.transfer.check import check_cache
 
     config = config or Config()
+    if purge and not dry_run:
+        await anyio.to_thread.run_sync(sweep, config.cache_dir.expanduser() / PARTIAL_NAME)
     async with opened_cache(config) as cache:
         wanted = None if snapshot_id is None else await full_id(snapshot_id, config)
         return await check_cache(

@@ -26,6 +26,7 @@ from snapdir.stores.base import first_page
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
+    from snapdir.transfer.journal import UploadJournal
     from snapdir.transfer.selection import Selection
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "cached",
     "exclude_patterns",
     "holds_store",
+    "journal_of",
     "local_path",
     "opened",
     "opened_cache",
@@ -189,6 +191,14 @@ def pool_hint(objects_store: str | None) -> Iterator[None]:
 def _is_absence(error: SnapdirError) -> bool:
     leaves = error.exceptions if isinstance(error, TransferFailed) else (error,)
     return any(isinstance(leaf, ObjectNotFound) for leaf in leaves)
+
+
+def journal_of(to: Repository, config: Config) -> UploadJournal | None:
+    """Where uploads to a repository are written down; None for a store on this host, which has none."""
+    from snapdir.transfer.journal import UploadJournal
+
+    remote = to.objects.capabilities.remote
+    return UploadJournal(config.cache_dir.expanduser(), to.objects.url) if remote else None
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import AS_SYNC, opened, refuse_external
+from snapdir.api.opening import AS_SYNC, journal_of, opened, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.transfer.events import Counters
@@ -83,4 +83,11 @@ async def receive_pack(
     required = None if require_manifest is None else SnapshotId(require_manifest)
     refuse_external(AS_SYNC, store, objects_store)
     async with opened(store, config, objects_store) as to:
-        return await receive(read, to, required=required, limits=config.limits, counters=counters or Counters())
+        return await receive(
+            read,
+            to,
+            required=required,
+            limits=config.limits,
+            counters=counters or Counters(),
+            journal=journal_of(to, config),
+        )

@@ -13,6 +13,7 @@ from snapdir.api.opening import (
     PathLike,
     cached,
     exclude_patterns,
+    journal_of,
     local_path,
     opened,
     opened_cache,
@@ -71,7 +72,7 @@ async def manifest(
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
         SnapdirError: a pattern fits the path of the directory itself, or all patterns leave nothing of its files.
     Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
-    Cancellation: waits for the files being hashed.
+    Cancellation: within one block of the files being hashed.
     """
     config = config or Config()
     counters = counters or Counters()
@@ -255,7 +256,6 @@ async def _push_tree(
     recheck: bool = False,
 ) -> str:
     from snapdir.repository.known import KnownSnapshots
-    from snapdir.transfer.journal import UploadJournal
     from snapdir.transfer.push import push as push_tree
 
     remote = to.objects.capabilities.remote
@@ -266,7 +266,7 @@ async def _push_tree(
         limits=config.limits,
         counters=counters,
         known=KnownSnapshots(config.cache_dir, to.place) if remote else None,
-        journal=UploadJournal(config.cache_dir, to.objects.url) if remote else None,
+        journal=journal_of(to, config),
         recheck=recheck,
     )
     return str(pushed)
@@ -340,7 +340,8 @@ async def push_cached(
             await publication.complete(str(identifier), "push", identifier, location)
         else:
             async with opened(store, config, objects_store) as to:
-                copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
+                journal = journal_of(to, config)
+                copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck, journal=journal)
                 await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
                 await publication.complete(str(identifier), "push", identifier, location, store=to.store)
     return str(identifier)

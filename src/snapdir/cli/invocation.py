@@ -13,6 +13,7 @@ from snapdir.cli import render
 from snapdir.cli.targets import adaptive_ceiling, concurrency, is_remote, required_id
 from snapdir.cli.terminal import Terminal, write_output
 from snapdir.config import Config
+from snapdir.errors import SnapdirError
 from snapdir.model.digest import ID_DIGITS, Digest, is_hexadecimal
 from snapdir.transfer.events import Counters
 
@@ -35,22 +36,32 @@ class Invocation:
     ) -> T:
         """Run ``verb`` to its end in an event loop, with a progress line where somebody watches.
 
-        The line is gone and every warning is out before this returns or raises.
+        The line is gone and every warning is out before this returns or raises; the last one says what a run that was
+        stopped early has kept.
 
         Args:
             store: The store it touches, if any: uvloop pays for itself only across a network.
             show: For a verb that announces its result (``announce``) before it is done: what prints it then.
         """
-        from snapdir.cli.loop import run_to_end
+        from snapdir.cli.loop import Stopped, run_to_end
 
+        kept = ""
         try:
             with self._watched() as stop_watching:
                 if show is not None:
                     verb = partial(verb, announce=_after(stop_watching, show))
                 return run_to_end(verb, remote=store is not None and is_remote(store))
+        except (Stopped, SnapdirError) as error:
+            kept = render.kept(self.counters)
+            if kept and isinstance(error, SnapdirError):
+                error.add_note(kept)
+                kept = ""
+            raise
         finally:
             for warning in dict.fromkeys(self.counters.warnings):
                 self.terminal.warn(warning)
+            if kept:
+                self.terminal.note(f"interrupted: {kept}")
 
     def transfer(
         self, verb: Callable[..., Awaitable[T]], *, store: str | None = None, show: Callable[[T], None] | None = None

@@ -64,6 +64,7 @@ def _on_signals(stop: Callable[[int], None]) -> Iterator[None]:
 
     def first_time(number: int) -> None:
         loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)  # not KeyboardInterrupt, which would wait for every thread
         stop(number)
 
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -19,6 +19,7 @@ __all__ = [
     "dry_run",
     "error_json",
     "error_line",
+    "kept",
     "shortage",
     "summary",
     "verified",
@@ -37,6 +38,17 @@ def banner(jobs: str, limit: str) -> str:
 def adaptive_banner(share: float, ceiling: int, limit: str) -> str:
     """``banner`` for requests in flight that grow and shrink."""
     return f"adaptive: target {share * 100:g}% of capacity, ceiling {ceiling}" + (f", limit {limit}" if limit else "")
+
+
+def kept(counters: Counters) -> str:
+    """What a run that stopped early has left for the next one, and where; empty for nothing."""
+    if not counters.kept_objects:
+        return ""
+    objects = "1 object" if counters.kept_objects == 1 else f"{counters.kept_objects} objects"
+    return (
+        f"{format_size(counters.kept_bytes)} of {objects} are kept in {counters.kept_in};"
+        " the same command goes on from there"
+    )
 
 
 def summary(counters: Counters, seconds: float) -> str:

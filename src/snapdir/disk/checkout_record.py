@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
-from snapdir.disk.durable import sync_filesystem
+from snapdir.disk.run_folder import replace_note
 
 __all__ = ["RECORDS_NAME", "CheckoutRecord", "read_record", "write_record"]
 
@@ -54,21 +54,7 @@ def write_record(cache_dir: Path, record: CheckoutRecord, *, fsync: bool = True)
         OSError: the cache cannot be written.
     """
     file = _file(cache_dir, record.directory)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "x", encoding="utf-8", opener=_private) as opened:
-            json.dump(record._asdict(), opened)
-            opened.flush()
-            if fsync:
-                os.fsync(opened.fileno())
-        temporary.replace(file)
-        if fsync:
-            sync_filesystem(file.parent)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    replace_note(cache_dir, file, json.dumps(record._asdict()).encode(), mode=0o600, fsync=fsync)
     _prune(file.parent)
 
 
@@ -88,10 +74,6 @@ def _record(fields: dict[str, Any]) -> CheckoutRecord:
     if not all(value is None or isinstance(value, str) for value in fields.values()):
         raise TypeError("a field that is no text")
     return CheckoutRecord(include=include, exclude=exclude, **fields)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _file(cache_dir: Path, directory: str) -> Path:

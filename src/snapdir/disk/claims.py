@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import suppress
 
-__all__ = ["hold_shared", "is_held_alone", "open_locked"]
+__all__ = ["hold_shared", "is_held_alone", "is_still_at", "open_locked"]
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
@@ -30,7 +30,7 @@ def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = os.fstat(descriptor)
             _refuse_foreign(status)
-            if status.st_nlink == 1 and _is_at(path, directory_fd, status):
+            if status.st_nlink == 1 and is_still_at(path, directory_fd, status):
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -57,14 +57,15 @@ def is_held_alone(descriptor: int) -> bool:
     return True
 
 
-def _refuse_foreign(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-
-
-def _is_at(path: str | os.PathLike[str], directory_fd: int | None, status: os.stat_result) -> bool:
+def is_still_at(path: str | os.PathLike[str], directory_fd: int | None, status: os.stat_result) -> bool:
+    """Whether ``path`` names the file with this status."""
     try:
         named = os.stat(path, dir_fd=directory_fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
     return (named.st_dev, named.st_ino) == (status.st_dev, status.st_ino)
+
+
+def _refuse_foreign(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

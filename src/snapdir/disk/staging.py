@@ -16,6 +16,7 @@ from snapdir.disk.directories import (
     checked_name,
     remove_tree,
 )
+from snapdir.disk.run_folder import CLAIMED
 from snapdir.disk.temporaries import TEMPORARY_FLAGS, create_anew
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
 from snapdir.model.paths import STAGING_NAME, Names, refuse_staging
@@ -135,6 +136,20 @@ class Staging:
                     return False
                 raise local_error(error, self.path) from error
         return True
+
+    def leave(self) -> None:
+        """Remove all but the large objects that the next run goes on with, and the directory if there are none."""
+        with self._lock:
+            staging, self._handle = self._handle or self._existing(), None
+            if staging is None or not is_held_alone(staging.fd):
+                return
+            with local_errors(self.path):
+                listing = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=staging.fd))
+                names = [name for name in os.listdir(listing.fd) if not name.endswith(CLAIMED)]
+                for name in names:
+                    remove_tree(name, dir_fd=staging.fd)
+                with suppress(OSError):  # not empty
+                    os.rmdir(STAGING_NAME, dir_fd=self._directories.root_handle.fd)
 
     def _open(self) -> DirectoryHandle:
         """The directory, with a lock that says that somebody works in it."""

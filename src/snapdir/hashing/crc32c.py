@@ -35,10 +35,16 @@ def _load() -> Checksum:
 crc32c = _load()
 
 
-def crc32c_of_range(descriptor: int, offset: int, length: int) -> tuple[int, int]:
-    """CRC32C of a range of an open file, and bytes of it that there are: fewer where the file ends early. Blocking."""
+def crc32c_of_range(
+    descriptor: int, offset: int, length: int, *, between: Callable[[], None] = lambda: None
+) -> tuple[int, int]:
+    """CRC32C of a range of an open file, and bytes of it that there are: fewer where the file ends early. Blocking.
+
+    ``between`` is called after every block of 1 MiB; what it raises ends it.
+    """
     checksum, position, end = 0, offset, offset + length
     while position < end and (block := os.pread(descriptor, min(BLOCK_BYTES, end - position), position)):
         checksum = crc32c(block, checksum)
         position += len(block)
+        between()
     return checksum, position - offset

@@ -73,7 +73,7 @@ def hash_large_file(
 
     Args:
         part_bytes: With ``crc32c``: also the checksum of every part of this many bytes (0: one part).
-        on_bytes: Called with the length of every block.
+        on_bytes: Called with the length of every block; what it raises ends the hashing.
         descriptor: An open file to read from its start instead of opening ``source.file``.
 
     Raises:
@@ -97,10 +97,11 @@ def hash_large_file(
     return hashed
 
 
-def hash_descriptor(descriptor: int) -> tuple[str, int]:
+def hash_descriptor(descriptor: int, *, between: Callable[[], None] = lambda: None) -> tuple[str, int]:
     """The BLAKE3 of an open file from its start, and its length in bytes.
 
-    The descriptor's position neither matters nor moves. OSError leaves as it is: only the caller knows the path.
+    ``between`` is called after every block of 2 MiB; what it raises ends the hashing. The descriptor's position neither
+    matters nor moves. OSError leaves as it is: only the caller knows the path.
     """
     hasher = blake3()
     block = memoryview(bytearray(BLOCK_BYTES))
@@ -111,6 +112,8 @@ def hash_descriptor(descriptor: int) -> tuple[str, int]:
             return hasher.hexdigest(), length
         hasher.update(block[:read])
         length += read
+        if read == BLOCK_BYTES:
+            between()
 
 
 def _hash_blocks(

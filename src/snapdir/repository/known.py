@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
+from snapdir.disk.run_folder import replace_note
 from snapdir.hashing.crc32c import crc32c
 from snapdir.model.digest import SnapshotId
 
@@ -81,6 +82,7 @@ class KnownSnapshots:
     """
 
     def __init__(self, cache_dir: Path, store_url: str) -> None:
+        self._cache_dir = cache_dir
         self._folder = cache_dir / KNOWN_NAME / blake3(os.fsencode(store_url)).hexdigest()[:32]
 
     def latest(self) -> Iterator[SnapshotId]:
@@ -120,16 +122,10 @@ class KnownSnapshots:
         objects = b"".join(sorted({bytes.fromhex(digest) for digest in digests}))
         data = objects + len(stored).to_bytes(LENGTH_BYTES, "big") + crc32c(stored).to_bytes(CRC_BYTES, "big")
         data += _seal(data)
-        temporary = self._folder / f"{os.urandom(8).hex()}.tmp"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(self._folder / snapshot_id)
+        with suppress(OSError):
+            replace_note(self._cache_dir, self._folder / snapshot_id, data)
             for old in list(self.latest())[MAX_SNAPSHOTS:]:
                 (self._folder / old).unlink(missing_ok=True)
-        except OSError:
-            with suppress(OSError):
-                temporary.unlink()
 
     def forget(self) -> None:
         """Drop every hint about this store."""

@@ -150,6 +150,12 @@ class Upload(Protocol):
     async def abort(self) -> None:
         """Drop every part. Safe to repeat, and after a failed commit."""
 
+    def keep(self) -> None:
+        """Leave the parts for a process that goes on by ``resume_token``: ``Store.aclose`` does not drop them. No I/O.
+
+        For uploads that have a token.
+        """
+
 
 class BatchWriter(Protocol):
     """Writes small objects in the caller's thread, and names them in batches. Blocking; for several threads at once."""

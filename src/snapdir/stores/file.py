@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from anyio.lowlevel import checkpoint
+from anyio import CancelScope
 
+from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import StoreRefused
 from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
@@ -18,7 +19,7 @@ from snapdir.stores.file_batch import FileBatch
 from snapdir.stores.file_failures import in_thread, require_file
 from snapdir.stores.file_listing import listed
 from snapdir.stores.file_upload import FileUpload
-from snapdir.stores.file_writing import PARTIAL_NAME, FileWriter
+from snapdir.stores.file_writing import FileWriter
 from snapdir.stores.settings import StoreSettings
 
 __all__ = ["FileStore"]
@@ -35,8 +36,8 @@ class FileStore(NoServerCopy):
 
     With ``settings.fsync`` nothing has its name before its bytes are on the disk, and names become durable in batches:
     ``flush`` does it, and writing a key below ``.manifests/`` begins with it, so that a manifest that survives a power
-    cut has all its objects. Temporaries lie in ``.partial`` and are never listed.
-    Links are followed (whoever administers a store may move parts of it).
+    cut has all its objects. Temporaries lie in ``.partial`` and are never listed; the first write sweeps those of
+    killed runs. Links are followed (an administrator may move parts of a store).
 
     Cost: one hop to a worker thread a call, about 113 µs, besides the work itself. Whoever reads many objects goes to
     the files by ``local_path``, many to a hop.
@@ -118,8 +119,9 @@ class FileStore(NoServerCopy):
         return FileBatch(self._root, self._writer)
 
     async def aclose(self) -> None:
-        """Nothing is held open."""
-        await checkpoint()
+        """Remove the folder of temporaries; a later write makes another."""
+        with CancelScope(shield=True):
+            await in_thread(self._root, "", self._writer.close)
 
     async def _at(self, key: str, call: Callable[[str], Result], *, writing: bool = False) -> Result:
         path = _checked_path(self._root, key)

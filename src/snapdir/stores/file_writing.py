@@ -12,20 +12,20 @@ from snapdir.disk.clone import copy_contents
 from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.disk.room import require_room
+from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
 from snapdir.errors import HashMismatchError, InFluxError
 from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["PARTIAL_NAME", "FileWriter", "final_mode", "remove"]
+__all__ = ["FileWriter", "final_mode", "remove"]
 
-PARTIAL_NAME = ".partial"
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 class FileWriter:
-    """Writes below ``root``. Holds nothing open between calls.
+    """Writes below ``root``. Between calls it holds open only its folder of temporaries, until ``close``.
 
     Objects end with mode 0444 and all else with 0666, less the umask: the system itself takes that away when the
     temporary is created, so nobody has to ask for the umask of the process, which cannot be read without a race.
@@ -33,7 +33,7 @@ class FileWriter:
 
     def __init__(self, root: str, settings: StoreSettings) -> None:
         self._root = root
-        self._partial = os.path.join(root, PARTIAL_NAME)
+        self._folder = RunFolder(os.path.join(root, PARTIAL_NAME))
         self._settings = settings
 
     @property
@@ -60,12 +60,12 @@ class FileWriter:
 
     def create(self, mode: int) -> tuple[str, int]:
         """A new temporary: its path and descriptor."""
-        temporary = os.path.join(self._partial, os.urandom(12).hex())
+        folder, name = self._folder.path, os.urandom(12).hex()
         try:
-            return temporary, os.open(temporary, FLAGS, mode)
+            return (temporary := os.path.join(folder, name)), os.open(temporary, FLAGS, mode)
         except FileNotFoundError:
-            os.makedirs(self._partial, exist_ok=True)
-            return temporary, os.open(temporary, FLAGS, mode)
+            self._folder.forget(folder)
+            return (temporary := os.path.join(self._folder.path, name)), os.open(temporary, FLAGS, mode)
 
     def claim(self, name: str) -> tuple[str, int]:
         """A temporary that a killed run may have begun, its content kept: its path and descriptor.
@@ -73,9 +73,13 @@ class FileWriter:
         Raises:
             OSError: another process is at work on it, or the filesystem has no locks.
         """
-        os.makedirs(self._partial, exist_ok=True)
-        temporary = os.path.join(self._partial, name)
+        os.makedirs(self._folder.parent, exist_ok=True)
+        temporary = os.path.join(self._folder.parent, name)
         return temporary, open_locked(temporary)
+
+    def close(self) -> None:
+        """Remove the folder of temporaries. Safe to repeat; the next write makes another."""
+        self._folder.close()
 
     def preallocate(self, size: int) -> str:
         """A new temporary of ``size`` bytes, to be opened again for every part; its path.
@@ -101,8 +105,6 @@ class FileWriter:
             HashMismatchError: what was written is not what was read.
         """
         if isinstance(body, FileRange):
-            from anyio.from_thread import check_cancelled  # 1 ms of start-up that a pull does not need
-
             copy_contents(
                 body.fd,
                 fd,
@@ -110,7 +112,7 @@ class FileWriter:
                 offset=body.offset,
                 target_offset=offset,
                 clone=self._settings.clone,
-                between=check_cancelled,
+                between=_look,
             )
         else:
             done = os.pwrite(fd, body, offset)
@@ -231,14 +233,21 @@ def _sync(path: str) -> None:
         os.close(fd)
 
 
+def _look() -> None:
+    """End the work of a caller that was cancelled."""
+    from anyio.from_thread import check_cancelled  # 1 ms of start-up that a pull does not need
+
+    check_cancelled()
+
+
 def _verify_copy(fd: int, source_fd: int, digest: str) -> None:
     """Hash the copy of a whole file that was hashed before it was copied: 0.2 s a GiB, from the page cache."""
     from snapdir.hashing.files import hash_descriptor
 
-    actual, _ = hash_descriptor(fd)
+    actual, _ = hash_descriptor(fd, between=_look)
     if actual == digest:
         return
-    if hash_descriptor(source_fd)[0] != digest:
+    if hash_descriptor(source_fd, between=_look)[0] != digest:
         raise InFluxError(path_of_descriptor(source_fd))
     raise HashMismatchError(path_of_descriptor(fd), expected=digest, actual=actual)
 
@@ -248,12 +257,14 @@ def _verify(fd: int, body: Body, offset: int) -> None:
 
     if not isinstance(body, FileRange):
         expected, length = crc32c(body), len(body)
+        actual, _ = crc32c_of_range(fd, offset, length)
     else:
         known, length = body.crc32c, body.length
-        expected = crc32c_of_range(body.fd, body.offset, length)[0] if known is None else known
-    actual, _ = crc32c_of_range(fd, offset, length)
+        if known is None:
+            known, _ = crc32c_of_range(body.fd, body.offset, length, between=_look)
+        expected, (actual, _) = known, crc32c_of_range(fd, offset, length, between=_look)
     if actual == expected:
         return
-    if isinstance(body, FileRange) and crc32c_of_range(body.fd, body.offset, length)[0] != expected:
+    if isinstance(body, FileRange) and crc32c_of_range(body.fd, body.offset, length, between=_look)[0] != expected:
         raise InFluxError(path_of_descriptor(body.fd))
     raise HashMismatchError(path_of_descriptor(fd), expected=f"CRC32C {expected:08x}", actual=f"CRC32C {actual:08x}")

@@ -172,3 +172,6 @@ class _LimitedUpload:
     async def abort(self) -> None:
         async with self._store.place(0):
             await self._inner.abort()
+
+    def keep(self) -> None:
+        self._inner.keep()

@@ -160,6 +160,9 @@ class MemoryUpload(NoServerCopy):
     async def abort(self) -> None:
         self._parts.clear()
 
+    def keep(self) -> None:
+        """There is no token to go on by."""
+
 
 async def read_body(body: Body) -> bytes:
     """All bytes of a body, copied."""

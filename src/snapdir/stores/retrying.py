@@ -237,3 +237,6 @@ class _RetryingUpload:
 
     async def abort(self) -> None:
         await self._retry(self._inner.abort)
+
+    def keep(self) -> None:
+        self._inner.keep()

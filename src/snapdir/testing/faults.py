@@ -189,6 +189,9 @@ class FaultyUpload:
     async def abort(self) -> None:
         await self._store.call("abort", self._key, self._inner.abort)
 
+    def keep(self) -> None:
+        self._inner.keep()
+
 
 def _words(text: str, known: frozenset[str]) -> Iterator[str]:
     words = text.split()

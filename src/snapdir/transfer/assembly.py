@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 from blake3 import blake3
@@ -144,23 +145,38 @@ class Assembly:
         self._hashing = self._hashing or waiting
         return waiting
 
-    def hash_written(self) -> None:
-        """Hash, from the file, the parts that wait. Blocking; in any thread, after ``begin_hashing``."""
+    def hash_written(self, between: Callable[[], None]) -> None:
+        """Hash, from the file, the parts that wait. Blocking; in any thread, after ``begin_hashing``.
+
+        Args:
+            between: Called before every block; what it raises ends the hashing.
+        """
         block = memoryview(bytearray(min(HASH_BLOCK_BYTES, self.size)))
         while not self.is_hashed and self._parts[(number := self._hashed_bytes // self.part_bytes)] == WRITTEN:
             end = min((number + 1) * self.part_bytes, self.size)
             while (wanted := end - self._hashed_bytes) and (
                 read := os.preadv(self.descriptor, [block[:wanted]], self._hashed_bytes)
             ):
+                between()
                 self._hasher.update(block[:read])
                 self._hashed_bytes += read
             # Somebody has cut the file: the hash will tell.
             self._hashed_bytes = end
         self._hashing = False
 
+    def noted_bytes(self) -> int:
+        """Bytes of the parts that the journal tells the next run of. Blocking."""
+        noted = os.pread(self.descriptor, len(self._parts), self.size + PART_SIZE_BYTES)
+        return sum(self._length(number, number + 1) for number, state in enumerate(noted) if state == 1)
+
     def cut_journal(self) -> None:
         """Leave the object's bytes alone in the file. Blocking."""
         os.ftruncate(self.descriptor, self.size)
+
+    def restore_journal(self) -> None:
+        """Say again that all parts are there. Blocking."""
+        journal = self.part_bytes.to_bytes(PART_SIZE_BYTES, "little") + b"\1" * len(self._parts)
+        os.pwrite(self.descriptor, journal, self.size)
 
     def _length(self, first: int, end: int) -> int:
         return min(end * self.part_bytes, self.size) - first * self.part_bytes

@@ -11,9 +11,9 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import SnapdirError, StoreMissing
 from snapdir.stores.base import Store
-from snapdir.stores.file_writing import PARTIAL_NAME
 
 __all__ = ["CLEANUP_SECONDS", "SCRATCH", "Scratch", "scratch"]
 
@@ -90,6 +90,8 @@ async def _clean(store: Store, place: Scratch, absent: list[Path]) -> None:
     with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
         try:
             await place.remove(store)
+            if absent:
+                await store.aclose()  # a local one: its folder of temporaries goes, and it may be used again
             await anyio.to_thread.run_sync(_remove_directories, absent)
         except SnapdirError as error:
             why = str(error)

@@ -18,6 +18,7 @@ from snapdir.transfer.cached import require_sound
 from snapdir.transfer.conflicts import clear_the_way, refuse_conflicts
 from snapdir.transfer.download import Mend, download
 from snapdir.transfer.events import Counters
+from snapdir.transfer.interruption import is_interruption
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.linked import link_tree, survey_links
@@ -83,7 +84,7 @@ async def checkout(
             that may not be removed is in the way.
         ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
         LocalError, NoSpace: the destination cannot take it.
-    Cancellation: stops within one part; temporaries are removed.
+    Cancellation: as ``download``; so does a network that fails. What stays is in the staging directory of ``into``.
     """
     selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
     plan = await anyio.to_thread.run_sync(
@@ -172,5 +173,7 @@ def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) 
 
 
 def _leave(destination: Destination, keep: bool, error: BaseException) -> None:
-    if not destination.staging.remove(keep=keep):
+    if not keep and is_interruption(error):
+        destination.staging.leave()
+    elif not destination.staging.remove(keep=keep):
         error.add_note(f"temporary files were kept in {destination.staging.path}")

@@ -9,6 +9,7 @@ import anyio
 
 from snapdir.errors import StoreError
 from snapdir.stores.base import Upload
+from snapdir.transfer.interruption import is_interruption
 
 __all__ = ["ABORT_SECONDS", "committed"]
 
@@ -17,12 +18,19 @@ ABORT_SECONDS = 10
 
 
 @asynccontextmanager
-async def committed(upload: Upload) -> AsyncIterator[Upload]:
-    """Commit ``upload`` when the block has ended well; otherwise drop it, while a cancellation waits."""
+async def committed(upload: Upload, *, keepable: bool = False) -> AsyncIterator[Upload]:
+    """Commit ``upload`` when the block has ended well; otherwise drop it, while a cancellation waits.
+
+    Args:
+        keepable: Its token is noted: leave it where a later run can go on with it (see ``is_interruption``).
+    """
     try:
         yield upload
         await upload.commit()
-    except BaseException:
+    except BaseException as error:
+        if keepable and is_interruption(error):
+            upload.keep()
+            raise
         # Should that fail too, the store tries it again when it is closed; the cause is what has gone wrong here.
         with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(StoreError):
             await upload.abort()

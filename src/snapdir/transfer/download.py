@@ -82,7 +82,8 @@ async def download(
         ObjectNotFound, CorruptObject: the source lacks an object or holds other bytes under its name.
         StoreError, LocalError: the source or the destination fails.
     Cost: one request an object up to ``limits.large_bytes``, one a part above.
-    Cancellation: stops within one part and removes the temporaries.
+    Cancellation: stops within one block. Of large objects that come across a network the parts that are there stay
+        for the next run; other temporaries are removed.
     """
     empty = [Arrival(one, 0, b"") for one in wanted if one.digest == EMPTY_DIGEST]
     rest = [one for one in wanted if one.digest != EMPTY_DIGEST]

@@ -29,6 +29,8 @@ class Counters:
             removes them, and lists them in ``pruned`` instead.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
+        kept_objects, kept_bytes: Large objects of which a run that stopped early left a part, and how much, for the
+            next run to go on with; ``kept_in`` says where.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
         left_out: Entries of the directories that were read which their snapshots do not have, as (path, reason): broken
@@ -53,6 +55,9 @@ class Counters:
     files_selected: int = 0
     files_known: int = 0
     pruned: list[str] = field(default_factory=list)
+    kept_objects: int = 0
+    kept_bytes: int = 0
+    kept_in: str = ""
     already_complete: bool = False
     warnings: list[str] = field(default_factory=list)
     bytes_to_send: int = 0
@@ -71,6 +76,12 @@ class Counters:
         if self.is_sending:
             return "transfer", self.bytes_taken, self.bytes_to_send
         return self.phase, self.bytes_done, self.bytes_total
+
+    def keep(self, bytes_: int, where: str) -> None:
+        """Count a part of one object that is left for the next run."""
+        self.kept_objects += 1
+        self.kept_bytes += bytes_
+        self.kept_in = where
 
     def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
         """Start a phase whose totals are known; what an earlier phase of the same verb counted as done is forgotten."""

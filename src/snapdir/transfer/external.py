@@ -13,13 +13,13 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
 from snapdir.errors import ObjectNotFound, local_errors
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
 from snapdir.stores.file import FileStore
-from snapdir.stores.file_writing import PARTIAL_NAME
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.cached import held_manifest, require_sound
 from snapdir.transfer.events import Counters
@@ -103,10 +103,10 @@ async def staged(
     Args:
         wanted: The objects to bring. The program is told of no other file.
     """
-    folder = cache_dir / PARTIAL_NAME / f"external-{os.urandom(8).hex()}"
+    own = RunFolder(cache_dir / PARTIAL_NAME)
+    with local_errors(own.parent):
+        folder = Path(await anyio.to_thread.run_sync(lambda: own.path))
     try:
-        with local_errors(folder):
-            await anyio.to_thread.run_sync(lambda: folder.mkdir(parents=True))
         if wanted:
             text = await anyio.to_thread.run_sync(_text_for, manifest, wanted)
             await store.fetch_objects(snapshot_id, text, folder)
@@ -116,7 +116,12 @@ async def staged(
         yield source
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+            await anyio.to_thread.run_sync(_remove, own, folder)
+
+
+def _remove(own: RunFolder, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    own.close()
 
 
 def _text_for(manifest: Manifest, wanted: Iterable[Wanted]) -> bytes:

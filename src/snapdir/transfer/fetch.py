@@ -78,8 +78,12 @@ async def fetch(
     counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
     landing = _landing(cache, settings)
     with ungrouped(f"fetch {snapshot_id}"):
-        async with published(landing.batch):
-            await download(source, missing, landing, limits=limits, counters=counters)
+        try:
+            async with published(landing.batch):
+                await download(source, missing, landing, limits=limits, counters=counters)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(landing.close)
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:

@@ -8,18 +8,17 @@ from typing import Protocol
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.destination import Destination
 from snapdir.disk.permissions import current_umask
+from snapdir.disk.run_folder import CLAIMED, PARTIAL_NAME
 from snapdir.errors import LocalError, local_errors
 from snapdir.model.keys import OBJECT_MODE
 from snapdir.model.paths import Names
 from snapdir.stores.base import Buffer
 from snapdir.stores.file_batch import FileBatch
 from snapdir.stores.file_writing import FileWriter, remove
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.plan import Wanted
 
 __all__ = ["Landing", "StoreLanding", "TreeLanding"]
-
-CLAIMED = ".part"
-"""Ends the name of a temporary that the next run may go on with."""
 
 
 class Landing(Protocol):
@@ -48,6 +47,9 @@ class Landing(Protocol):
 
     def drop(self, wanted: Wanted) -> None:
         """Remove an object's temporaries, unless they are to be kept. None there is fine."""
+
+    def leave(self, wanted: Wanted) -> bool:
+        """Let a large object's temporary stay; False where no later run would find it."""
 
 
 class TreeLanding:
@@ -114,12 +116,17 @@ class TreeLanding:
         self._claimed.discard(wanted.digest)
         self._staging.discard(self._name(wanted, "-copy"))
 
+    def leave(self, wanted: Wanted) -> bool:
+        self._staging.discard(self._name(wanted, "-copy"))
+        return wanted.digest in self._claimed
+
     def _place_copy(self, wanted: Wanted, descriptor: int, names: Names, mode: int) -> None:
         temporary = self._name(wanted, "-copy")
         copy = self._staging.create(temporary)
         try:
             with local_errors(self._destination.path_of(names)):
-                copy_contents(descriptor, copy, os.fstat(descriptor).st_size, clone=self._clone)
+                size = os.fstat(descriptor).st_size
+                copy_contents(descriptor, copy, size, clone=self._clone, between=check_cancelled)
         finally:
             os.close(copy)
         self._destination.make_directory(names[:-1])
@@ -147,7 +154,7 @@ class StoreLanding:
 
     @property
     def temporaries(self) -> str:
-        return self._root
+        return os.path.join(self._root, PARTIAL_NAME)
 
     def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
         self.batch.put(_key(wanted), data, replace=True)
@@ -176,6 +183,16 @@ class StoreLanding:
         if path is not None:
             with local_errors(self._root):
                 remove(path)
+
+    def leave(self, wanted: Wanted) -> bool:
+        claimed = self._paths.get(wanted.digest, "").endswith(CLAIMED)
+        if claimed:
+            del self._paths[wanted.digest]
+        return claimed
+
+    def close(self) -> None:
+        """Remove the folder of temporaries."""
+        self._writer.close()
 
 
 def _key(wanted: Wanted) -> str:

@@ -23,6 +23,7 @@ from snapdir.stores.blocks import BlockSink
 from snapdir.transfer.assembly import Assembly, Segment
 from snapdir.transfer.events import Counters
 from snapdir.transfer.flights import Flight, Flights
+from snapdir.transfer.interruption import check_cancelled, is_interruption
 from snapdir.transfer.landing import Landing
 from snapdir.transfer.limits import Limits, usable_cpus
 from snapdir.transfer.pace import Moment, Pace
@@ -101,14 +102,19 @@ class LargeObjects:
             far as they came out of their order.
         """
         self._waiting.extend(wanted)
+        end = self._drop
         try:
             async with anyio.create_task_group() as group:
                 await self._start_streams(group)
+        except BaseException as error:
+            if is_interruption(error):
+                end = self._leave
+            raise
         finally:
             with anyio.CancelScope(shield=True):
                 for assembly in tuple(self._open):
                     with suppress(LocalError):  # what ended the transfer says more
-                        await self._close(assembly, self._drop)
+                        await self._close(assembly, end)
         return self._damaged
 
     async def _start_streams(self, group: TaskGroup) -> None:
@@ -282,15 +288,18 @@ class LargeObjects:
 
     def _hash(self, assembly: Assembly) -> None:
         with local_errors(self._landing.temporaries):
-            assembly.hash_written()
+            assembly.hash_written(check_cancelled)
 
     def _place(self, assembly: Assembly) -> None:
         try:
             with local_errors(self._landing.temporaries):
                 assembly.cut_journal()
             self._landing.place_temporary(assembly.one, assembly.descriptor)
-        except BaseException:
-            self._landing.drop(assembly.one)
+        except BaseException as error:
+            if is_interruption(error):
+                self._leave(assembly, is_cut=True)
+            else:
+                self._drop(assembly)
             raise
 
     def _forget(self, assembly: Assembly) -> None:
@@ -298,6 +307,17 @@ class LargeObjects:
         with local_errors(self._landing.temporaries):
             os.ftruncate(assembly.descriptor, 0)
         self._drop(assembly)
+
+    def _leave(self, assembly: Assembly, *, is_cut: bool = False) -> None:
+        """Let the next run go on with what has come, if that is anything."""
+        with local_errors(self._landing.temporaries):
+            if is_cut:
+                assembly.restore_journal()
+            noted_bytes = assembly.noted_bytes()
+        if noted_bytes and self._landing.leave(assembly.one):
+            self._counters.keep(noted_bytes, self._landing.temporaries)
+        else:
+            self._drop(assembly)
 
     def _drop(self, assembly: Assembly) -> None:
         self._landing.drop(assembly.one)

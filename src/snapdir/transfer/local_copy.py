@@ -10,6 +10,7 @@ from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.landing import Landing
 from snapdir.transfer.local_objects import SMALL_OBJECT_BYTES, Unsound, is_unsound, opened_object, require_digest
 from snapdir.transfer.plan import Wanted
@@ -32,8 +33,10 @@ def place_local_objects(
     Raises:
         ObjectNotFound, CorruptObject: as for any source; nothing of that object is left at a final name.
         LocalError: the source or the destination cannot be read or written.
+    Cancellation: within one block (of a copy in the kernel: 64 MiB). It needs a thread of ``anyio.to_thread``.
     """
     for one in batch:
+        check_cancelled()
         try:
             size = _place(source, one, landing)
         except SnapdirError as error:
@@ -63,9 +66,9 @@ def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: 
     temporary = landing.open_temporary(one)
     try:
         os.ftruncate(temporary, 0)
-        copy_contents(descriptor, temporary, size)
+        copy_contents(descriptor, temporary, size, between=check_cancelled)
         # What landed is hashed, not what was read: that proves the copy too, and one read serves both.
-        require_digest(hash_descriptor(temporary)[0], source, one)
+        require_digest(hash_descriptor(temporary, between=check_cancelled)[0], source, one)
         landing.place_temporary(one, temporary)
     except OSError as error:
         landing.drop(one)

@@ -17,6 +17,7 @@ from snapdir.hashing.tree import digest_of
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import batches, run_workers
@@ -90,7 +91,7 @@ async def find_unsound(
     """Hash every object of a store on this host; those that are not right, in the order given.
 
     Cost: 12 µs a small object, 0.2 s a GiB and hashing thread.
-    Cancellation: stops after the objects that are being hashed.
+    Cancellation: stops within one block of the objects that are being hashed.
     """
     counters.begin("verify", files=len(wanted), bytes_=sum(one.size or 0 for one in wanted))
     small = [one for one in wanted if one.size is not None and one.size <= SMALL_OBJECT_BYTES]
@@ -123,4 +124,4 @@ def _hash_of(file: ObjectFile) -> str:
     with local_errors(file.path):
         if file.size <= SMALL_OBJECT_BYTES:
             return digest_of(os.read(file.descriptor, file.size + 1))
-        return hash_descriptor(file.descriptor)[0]
+        return hash_descriptor(file.descriptor, between=check_cancelled)[0]

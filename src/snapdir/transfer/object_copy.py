@@ -10,9 +10,10 @@ from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.stores.batches import published, put_small
-from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
+from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.noted_uploads import NotedUploads
 from snapdir.transfer.parts import Part, held_part_size
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.ranges import RangeReader, Sink
@@ -28,6 +29,7 @@ class ObjectCopier:
 
     Args:
         recheck: Trust nothing ``target`` says it has: every object is sent again.
+        journal: Where uploads under way are written down, for the next run to drop what a killed one left.
         server_copy: Where one service holds both, let it copy, unless ``recheck``. What it copies is not hashed.
     """
 
@@ -40,6 +42,7 @@ class ObjectCopier:
         *,
         recheck: bool = False,
         server_copy: bool = True,
+        journal: UploadJournal | None = None,
     ) -> None:
         concurrency = min(source.objects.capabilities.max_concurrency, target.objects.capabilities.max_concurrency)
         self._workers = limits.workers(concurrency)
@@ -50,7 +53,8 @@ class ObjectCopier:
         self._limits = limits
         self._counters = counters
         self._recheck = recheck
-        self._server_copy = ServerCopy(source, target) if server_copy and not recheck else None
+        self._uploads = NotedUploads(target, journal, counters, resumable=False)
+        self._server_copy = ServerCopy(source, target, self._uploads) if server_copy and not recheck else None
         self._presence = Presence(target)
         self._batch = target.objects.batch_writer()
         self._settled: set[Digest] = set()
@@ -64,6 +68,7 @@ class ObjectCopier:
         await self._learn(len(objects))
         async with published(self._batch):
             await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
+        await self._uploads.sweep(one.digest for one in objects)
 
     async def count_missing(self, objects: Sequence[Wanted]) -> int:
         """How many of ``objects`` a copy would have to send; those count as settled from then on."""
@@ -143,8 +148,7 @@ class ObjectCopier:
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
         part_bytes = held_part_size(size, self._limits, self._target.objects.capabilities)
-        begun = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
-        async with committed(begun) as upload:
+        async with self._uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
             await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)
         self._count_sent(size)
 

@@ -58,7 +58,7 @@ async def push(
     anything fails, no manifest is written; objects already sent stay, and the next push finds them.
 
     Args:
-        journal: Where uploads under way are written down for the resume of a killed push.
+        journal: Where uploads under way are written down, for the next push to go on with.
         known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on
             and a sample of the objects. Where it lacks one of those, they are dropped, and all is looked up.
         recheck: Trust no hint and nothing the store says it has: every object is sent again, and the manifest.
@@ -70,7 +70,8 @@ async def push(
     Cost: one request for a snapshot that is there already and known; otherwise one to look at the store, one or two
         an object that is not known to be there (more for parts), 16 at most for a sample of those that are, and two for
         the manifest.
-    Cancellation: stops within one part; unfinished uploads are aborted.
+    Cancellation: stops within one part of an upload and one block of a file. Uploads in parts stay, with their notes
+        in ``journal``: the next push goes on with them. Without a journal they are aborted.
     """
     with ungrouped(f"push {os.fspath(tree)}"):
         reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options, to), counters)
@@ -90,15 +91,17 @@ async def push(
             )
             await anyio.to_thread.run_sync(known.forget)
             again = Counters()
-            identifier = await push(
-                tree, to, options=options, limits=limits, counters=again, known=known, journal=journal
-            )
-            _add(again, counters)
-            return identifier
+            try:
+                return await push(
+                    tree, to, options=options, limits=limits, counters=again, known=known, journal=journal
+                )
+            finally:
+                _add(again, counters)
         if identifier != presence.confirmed:
             await publish(to, manifest, identifier, counters, replace=recheck)
         else:
             await to.flush()
+        await uploader.uploads.sweep(entry.checksum for entry in entries)
         if known is not None:
             digests = [entry.checksum for entry in entries]
             await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest.stored)
@@ -119,6 +122,9 @@ def _add(again: Counters, counters: Counters) -> None:
     counters.bytes_sent += again.bytes_sent
     counters.bytes_to_send += again.bytes_to_send
     counters.bytes_taken += again.bytes_taken
+    counters.kept_objects += again.kept_objects
+    counters.kept_bytes += again.kept_bytes
+    counters.kept_in = again.kept_in
     counters.warnings += [warning for warning in again.warnings if warning not in counters.warnings]
 
 

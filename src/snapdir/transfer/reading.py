@@ -18,6 +18,7 @@ from snapdir.hashing.files import hash_descriptor
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.parts import Part, parts_of
 from snapdir.transfer.plan import Wanted
@@ -115,7 +116,7 @@ class ObjectReader:
                 file = stack.enter_context(path.open("rb", buffering=0))
             except FileNotFoundError as error:
                 raise self._source.lacks(digest) from error
-            hashed, length = hash_descriptor(file.fileno())
+            hashed, length = hash_descriptor(file.fileno(), between=check_cancelled)
             if length != size or hashed != digest:
                 actual = hashed if length == size else f"an object of {length} bytes"
                 raise self._source.damaged(digest, actual)

@@ -17,9 +17,10 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.stores.batches import published, put_small
 from snapdir.transfer.absence import absent_objects
-from snapdir.transfer.commit import committed
 from snapdir.transfer.events import Counters
+from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.noted_uploads import NotedUploads
 from snapdir.transfer.pack_reader import LargeBlock, LargeEnd, LargeStart, PackedManifest, PackItem, PackReader, Small
 from snapdir.transfer.pack_streams import Read
 from snapdir.transfer.parts import held_part_size
@@ -44,7 +45,13 @@ class ReceivedPack(NamedTuple):
 
 
 async def receive_pack(
-    read: Read, to: Repository, *, required: Digest | None = None, limits: Limits, counters: Counters
+    read: Read,
+    to: Repository,
+    *,
+    required: Digest | None = None,
+    limits: Limits,
+    counters: Counters,
+    journal: UploadJournal | None = None,
 ) -> ReceivedPack:
     """Store every object of a pack that hashes to its name, then its manifest.
 
@@ -54,6 +61,7 @@ async def receive_pack(
     Args:
         read: Gives the pack's bytes, in a thread.
         required: The snapshot that the pack must bring.
+        journal: Where uploads under way are written down, for the next run to drop what a killed one left.
 
     Raises:
         InvalidPack: not a pack, cut off, or without the ``required`` snapshot.
@@ -62,7 +70,7 @@ async def receive_pack(
         StoreError: the store fails.
     """
     reader = PackReader(read, required=required, large_bytes=limits.large_bytes)
-    receiver = _Receiver(to, limits, counters)
+    receiver = _Receiver(to, limits, counters, NotedUploads(to, journal, counters, resumable=False))
     with ungrouped("receive-pack"):
         async with aclosing(_items(reader)) as items:
             manifest = await receiver.receive(items)
@@ -73,6 +81,7 @@ async def receive_pack(
     else:
         await _require_objects(manifest.manifest, receiver.seen, to, limits)
         await publish(to, manifest.manifest, SnapshotId(manifest.digest), counters)
+    await receiver.uploads.sweep(receiver.seen)
     identifier = None if manifest is None else SnapshotId(manifest.digest)
     return ReceivedPack(counters.objects_received, counters.objects_skipped, identifier)
 
@@ -96,8 +105,9 @@ async def _require_objects(manifest: Manifest, seen: set[Digest], to: Repository
 class _Receiver:
     """Stores what a pack holds. ``seen`` are the objects that are safely there."""
 
-    def __init__(self, to: Repository, limits: Limits, counters: Counters) -> None:
+    def __init__(self, to: Repository, limits: Limits, counters: Counters, uploads: NotedUploads) -> None:
         self.seen: set[Digest] = set()
+        self.uploads = uploads
         self._to = to
         self._batch = to.objects.batch_writer()
         self._limits = limits
@@ -147,8 +157,8 @@ class _Receiver:
                 if isinstance(item, LargeEnd):
                     return
         part_bytes = held_part_size(start.length, self._limits, self._to.objects.capabilities)
-        begun = await self._to.begin_object(start.digest, size=start.length, part_bytes=part_bytes)
-        async with committed(begun) as upload, anyio.create_task_group() as group:
+        begun = self.uploads.begin(start.digest, size=start.length, part_bytes=part_bytes)
+        async with begun as upload, anyio.create_task_group() as group:
             await self._send_parts(group, upload, part_bytes, items)
         self._count(start.digest, start.length)
 

@@ -16,6 +16,7 @@ from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.check import find_damage
 from snapdir.transfer.events import Counters
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import plan_objects
 from snapdir.transfer.upload import Uploader
@@ -62,7 +63,7 @@ def _find_files(directory: str | os.PathLike[str], wanted: set[Digest]) -> dict[
     found: dict[str, SourceFile] = {}
     for file in Walk(directory):
         try:
-            checksum = hash_large_file(file).checksum
+            checksum = hash_large_file(file, on_bytes=lambda _: check_cancelled()).checksum
         except SnapdirError:
             continue
         if checksum in wanted:

@@ -10,7 +10,7 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
-from snapdir.transfer.commit import committed
+from snapdir.transfer.noted_uploads import NotedUploads
 from snapdir.transfer.parts import Part, part_size, parts_of
 from snapdir.transfer.stages import run_workers
 
@@ -26,13 +26,14 @@ class ServerCopy:
     A copy is believed as far as its length: nobody here sees the bytes, so damage of equal length is copied too.
     """
 
-    def __init__(self, source: Repository, target: Repository) -> None:
+    def __init__(self, source: Repository, target: Repository, uploads: NotedUploads) -> None:
         there, here = source.objects.capabilities, target.objects.capabilities
         offered = bool(here.copy_service) and here.copy_service == there.copy_service
         self._place = there.copy_place
         self._whole_bytes = here.max_copy_bytes
         self._source = source
         self._target = target
+        self._uploads = uploads
         self._offers = {self._copy_whole: offered, self._copy_parts: offered}
 
     async def copy(self, digest: Digest, size: int) -> bool:
@@ -62,8 +63,7 @@ class ServerCopy:
 
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         part_bytes = part_size(size, min(PART_BYTES, self._whole_bytes), self._target.objects.capabilities)
-        begun = await self._target.begin_object(digest, size=size, part_bytes=part_bytes)
-        async with committed(begun) as upload:
+        async with self._uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
             copy_part = partial(self._copy_part, upload, self._place + object_key(digest))
             parts = parts_of(size, part_bytes)
             await copy_part(next(parts))  # alone: a service that refuses says so once

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 
@@ -23,6 +23,8 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.transfer.events import Counters
+from snapdir.transfer.hash_pool import HashPool
+from snapdir.transfer.interruption import check_cancelled
 
 __all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
 
@@ -183,31 +185,34 @@ def snapshot_tree(
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is; nothing is returned.
+    Cancellation: within one block of 2 MiB, or batch of small files. It needs a thread of ``anyio.to_thread``.
     """
     reader = TreeReader(root, options, counters)
     files: list[Entry] = []
-    with ThreadPoolExecutor(hash_threads, thread_name_prefix="snapdir-hash") as pool:
+    with HashPool(hash_threads) as pool:
         running: deque[Future[HashedFile]] = deque()
         for small, large in reader.batches(batch_files=1024, batch_bytes=1 << 62):
-            running.extend(pool.submit(_hash_large, source, options, counters) for source in large)
+            check_cancelled()
+            running.extend(pool.submit(_hash_large, source, options, counters, pool.look) for source in large)
             files += [hashed.entry for hashed in reader.hash_small(small, keep_data=False)]
             while len(running) > 4 * hash_threads:
-                files += _entry_or_note(running.popleft(), reader)
+                files += _entry_or_note(running.popleft(), pool, reader)
         for future in running:
-            files += _entry_or_note(future, reader)
+            files += _entry_or_note(future, pool, reader)
     return reader.manifest(files)
 
 
-def _entry_or_note(hashing: Future[HashedFile], reader: TreeReader) -> list[Entry]:
+def _entry_or_note(hashing: Future[HashedFile], pool: HashPool, reader: TreeReader) -> list[Entry]:
     try:
-        return [hashing.result().entry]
+        return [pool.result(hashing).entry]
     except LocalError as error:
         reader.note_unreadable(error)
         return []
 
 
-def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters) -> HashedFile:
+def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters, look: Callable[[], None]) -> HashedFile:
     def count(length: int) -> None:
+        look()
         counters.bytes_done += length
 
     hashed = hash_large_file(source, new_hasher=options.new_hasher, on_bytes=count)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,8 @@ from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.transfer.events import Counters
+from snapdir.transfer.hash_pool import HashPool
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.mirror import leftovers
 from snapdir.transfer.plan import Target, TreePlan, Wanted, plan_tree
 from snapdir.transfer.selection import Selection
@@ -97,25 +98,26 @@ def _looks_right(status: os.stat_result, wanted: Wanted, target: Target) -> bool
 
 
 def _changed(files: list[_File], destination: Destination, counters: Counters, threads: int) -> Iterator[str]:
-    def is_changed(file: _File) -> bool:
-        changed = _hash_of(file, destination) != file.wanted.digest
+    def is_changed(file: _File, look: Callable[[], None] = check_cancelled) -> bool:
+        look()
+        changed = _hash_of(file, destination, look) != file.wanted.digest
         counters.files_done += 1
         counters.bytes_done += file.size
         return changed
 
     # Small files in one thread: a hop to another costs more than their hash.
     large = [file for file in files if file.size > SMALL_FILE_BYTES]
-    with ThreadPoolExecutor(threads, thread_name_prefix="snapdir-hash") as pool:
-        answers = pool.map(is_changed, large)
+    with HashPool(threads) as pool:
+        answers = [pool.submit(is_changed, file, pool.look) for file in large]
         small = [file for file in files if file.size <= SMALL_FILE_BYTES and is_changed(file)]
-        changed = [*small, *(file for file, answer in zip(large, answers, strict=True) if answer)]
+        changed = [*small, *(file for file, answer in zip(large, answers, strict=True) if pool.result(answer))]
     return (path_of(file.target.names, is_directory=False) for file in changed)
 
 
-def _hash_of(file: _File, destination: Destination) -> str | None:
+def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) -> str | None:
     """The hash of a file's content; None for a link that leads elsewhere than to the object."""
     if file.is_link:
-        return _hash_of_link(destination.path_of(file.target.names), file.wanted)
+        return _hash_of_link(destination.path_of(file.target.names), file.wanted, look)
     try:
         descriptor = destination.open_file(file.target.names)
     except LocalError as error:
@@ -124,22 +126,22 @@ def _hash_of(file: _File, destination: Destination) -> str | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             raise InFluxError(error.path, "vanished") from error
         raise
-    return _hash_and_close(descriptor, destination.path_of(file.target.names))
+    return _hash_and_close(descriptor, destination.path_of(file.target.names), look)
 
 
-def _hash_of_link(path: str, wanted: Wanted) -> str | None:
+def _hash_of_link(path: str, wanted: Wanted, look: Callable[[], None]) -> str | None:
     try:
         if not os.readlink(path).endswith("/" + object_key(wanted.digest)):
             return None
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    return _hash_and_close(descriptor, path)
+    return _hash_and_close(descriptor, path, look)
 
 
-def _hash_and_close(descriptor: int, path: str) -> str:
+def _hash_and_close(descriptor: int, path: str, look: Callable[[], None]) -> str:
     try:
-        return hash_descriptor(descriptor)[0]
+        return hash_descriptor(descriptor, between=look)[0]
     except OSError as error:
         raise local_error(error, path) from error
     finally:

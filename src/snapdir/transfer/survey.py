@@ -11,9 +11,12 @@ from snapdir.disk.pruning import Extra, path_of
 from snapdir.errors import LocalError
 from snapdir.hashing.files import hash_descriptor
 from snapdir.transfer.events import Counters
+from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.plan import Target, TreePlan, Wanted
 
 __all__ = ["Survey", "is_empty", "misplaced", "survey"]
+
+FILES_BETWEEN_LOOKS = 256
 
 
 @dataclass(slots=True)
@@ -38,7 +41,9 @@ def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Surv
     if is_empty(destination):
         return Survey(missing=plan.wanted)
     found = Survey(in_the_way=misplaced(plan, destination))
-    for wanted in plan.wanted:
+    for number, wanted in enumerate(plan.wanted):
+        if not number % FILES_BETWEEN_LOOKS:
+            check_cancelled()
         targets = [target for target in wanted.targets if not _is_in_place(wanted, target, destination, found)]
         kept = len(wanted.targets) - len(targets)
         counters.objects_skipped += not targets
@@ -91,6 +96,6 @@ def _hash_of(target: Target, destination: Destination) -> str | None:
     except LocalError:
         return None
     try:
-        return hash_descriptor(descriptor)[0]
+        return hash_descriptor(descriptor, between=check_cancelled)[0]
     finally:
         os.close(descriptor)

@@ -22,10 +22,12 @@ from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import BatchWriter, FileRange, Upload
-from snapdir.transfer.commit import ABORT_SECONDS, committed
+from snapdir.transfer.commit import ABORT_SECONDS
 from snapdir.transfer.events import Counters
-from snapdir.transfer.journal import JournalEntry, UploadJournal
+from snapdir.transfer.interruption import check_cancelled
+from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.noted_uploads import NotedUploads
 from snapdir.transfer.parts import Part, part_size, parts_of
 from snapdir.transfer.stages import Budget
 
@@ -45,6 +47,7 @@ class Uploader:
         memory: Bytes of bodies held; whoever hands in kept data has taken its share, and it is given back here.
         workers: Tasks that keep the store busy.
         batch: Where the store is on this host: what takes small objects, and has to be published.
+        uploads: Those in parts.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Uploader:
         self._presence = presence
         self._recheck = recheck
         self._listing = False
-        self._journal = journal or UploadJournal(None, to.url)
+        self.uploads = NotedUploads(to, journal, counters)
         self._capabilities = to.objects.capabilities
         self.batch = to.objects.batch_writer()
         self.memory = Budget(limits.memory_bytes)
@@ -156,6 +159,7 @@ class Uploader:
 
     def _hash(self, source: SourceFile, descriptor: int, part_bytes: int) -> _FileBody:
         def count(length: int) -> None:
+            check_cancelled()
             self._counters.bytes_done += length
 
         checksum = crc32c if self._capabilities.remote else None
@@ -198,20 +202,7 @@ class Uploader:
         self._counters.bytes_taken += part.length
 
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
-        entry = await anyio.to_thread.run_sync(self._journal.open, digest, part_bytes)
-        try:
-            await self._write_noted(entry, digest, body, size, part_bytes)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(entry.close)
-
-    async def _write_noted(
-        self, entry: JournalEntry, digest: Digest, body: _FileBody, size: int, part_bytes: int
-    ) -> None:
-        token = entry.token()
-        begun = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
-        async with committed(begun) as upload:
-            entry.note(upload.resume_token)
+        async with self.uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
             async with anyio.create_task_group() as group:
                 for part in parts_of(size, part_bytes):
                     await self._start_part(group, upload, body, part)

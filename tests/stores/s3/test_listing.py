@@ -125,3 +125,12 @@ async def test_parts_that_never_end_are_an_error(against: CannedS3) -> None:
         with pytest.raises(InvalidResponse, match="parts"):
             await store.begin_upload("a", size=10, part_bytes=5, resume="1")
     assert len(seen) == 11
+
+
+async def test_an_upload_whose_parts_may_not_be_listed_is_begun_anew(against: CannedS3) -> None:
+    begun = f"{XML}<InitiateMultipartUploadResult><UploadId>2</UploadId></InitiateMultipartUploadResult>"
+    denied = f"{XML}<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    async with against(reply(denied, status=403), reply(begun), reply(status=204)) as (store, _):
+        upload = await store.begin_upload("a", size=10, part_bytes=5, resume="1")
+        assert upload.resume_token == "2"
+        await upload.abort()

@@ -6,6 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from anyio.from_thread import check_cancelled
 from anyio.to_thread import run_sync
 
 from snapdir.disk.descriptors import path_of_descriptor
@@ -103,7 +104,7 @@ def _check_source(body: FileRange, crc: int | None) -> None:
 def _of_file(body: FileRange) -> int:
     name = path_of_descriptor(body.fd)
     with local_errors(name):
-        crc, found_bytes = crc32c_of_range(body.fd, body.offset, body.length)
+        crc, found_bytes = crc32c_of_range(body.fd, body.offset, body.length, between=check_cancelled)
     if found_bytes < body.length:
         raise InFluxError(name, "shrank")
     return crc

@@ -129,6 +129,9 @@ class S3Upload:
             )
         self._ended(self)
 
+    def keep(self) -> None:
+        self._ended(self)
+
     async def abandon(self) -> None:
         """Abort for the sake of order: failing to is worth a warning, not an error."""
         try:

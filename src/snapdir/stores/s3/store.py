@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
-from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
+from snapdir.errors import AccessDenied, InvalidResponse, ObjectNotFound, StoreRefused
 from snapdir.model.keys import MANIFESTS
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
@@ -175,7 +175,7 @@ class S3Store:
         return upload
 
     async def _stored_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
-        """The parts of an upload that was begun earlier; None if it is gone."""
+        """The parts of an upload that was begun earlier; None if it is gone, or may not be looked at."""
         parts: list[UploadedPart] = []
         pages = 0
         try:
@@ -184,7 +184,7 @@ class S3Store:
                 pages += 1
                 if max(pages, len(parts)) > MAX_PARTS:
                     raise InvalidResponse(f"{key}: more parts are listed than an upload can have")
-        except (StoreRefused, ObjectNotFound):
+        except (AccessDenied, StoreRefused, ObjectNotFound):
             return None
         return parts
 

@@ -1,0 +1,169 @@
+"""Temporaries of one run: in a folder of its own, locked while it works. The next run sweeps what a killed one left.
+
+The lock is the kernel's and dies with its holder. On filesystems that other hosts may have open, where a lock proves
+little, a folder counts as left behind only when nothing in it has moved for STALE_SECONDS.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from snapdir.disk.claims import is_still_at
+from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, remove_tree
+from snapdir.disk.durable import sync_filesystem
+from snapdir.disk.filesystems import is_on_local_filesystem
+
+__all__ = ["CLAIMED", "KEPT_SECONDS", "PARTIAL_NAME", "STALE_SECONDS", "RunFolder", "replace_note", "sweep"]
+
+PARTIAL_NAME = ".partial"
+"""Below the root of a store or cache; no reader looks into it."""
+
+PREFIX = "run-"
+
+CLAIMED = ".part"
+"""Ends the name of a large object's temporary that the next run goes on with (see ``claims``)."""
+
+STALE_SECONDS = 24 * 3600
+"""What nobody has touched for so long is left behind, where a lock does not tell."""
+
+KEPT_SECONDS = 7 * STALE_SECONDS
+"""How long the beginning of a large object waits for a run that goes on with it."""
+
+SWEPT_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class RunFolder:
+    """``<parent>/run-<random>/``, made and locked when it is first needed. Safe to use from several threads.
+
+    Making it sweeps ``parent``. A process that is killed leaves the folder behind, unlocked.
+    """
+
+    def __init__(self, parent: str | os.PathLike[str]) -> None:
+        self.parent = os.fspath(parent)
+        self._lock = threading.Lock()
+        self._handle: DirectoryHandle | None = None
+        self._path = ""
+
+    @property
+    def path(self) -> str:
+        """The folder, which is there. Blocking.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        return self._path or self._made()
+
+    def forget(self, path: str) -> None:
+        """``path`` is gone, removed by a flush of the cache for one: the next use makes another."""
+        with self._lock:
+            if self._path == path:
+                self._path, self._handle = "", None
+
+    def close(self) -> None:
+        """Remove the folder if it is empty, and let go of it. Safe to repeat; it is made again when it is needed."""
+        with self._lock:
+            path, handle = self._path, self._handle
+            self._path, self._handle = "", None
+            if handle is not None:
+                with suppress(OSError):  # not empty, or gone: the next run sweeps
+                    os.rmdir(path)
+
+    def _made(self) -> str:
+        with self._lock:
+            if not self._path:
+                os.makedirs(self.parent, exist_ok=True)
+                sweep(self.parent)
+            while not self._path:
+                path = os.path.join(self.parent, PREFIX + os.urandom(8).hex())
+                with suppress(FileNotFoundError):  # swept before it was locked
+                    os.mkdir(path)
+                    handle = DirectoryHandle(os.open(path, LIST_FLAGS))
+                    if _is_locked_for_us(handle.fd) is not False and is_still_at(path, None, os.fstat(handle.fd)):
+                        self._path, self._handle = path, handle
+            return self._path
+
+
+def sweep(parent: str | os.PathLike[str]) -> None:
+    """Remove from ``parent`` what runs that were killed have left there. Never fails.
+
+    Folders of runs go at once, temporaries that a run could go on with after KEPT_SECONDS, and what has any other name
+    after STALE_SECONDS.
+    """
+    with suppress(OSError), os.scandir(parent) as entries:
+        names = [entry.name for entry in entries]
+        if not names:
+            return
+        trusted = is_on_local_filesystem(parent)
+        directory = DirectoryHandle(os.open(parent, LIST_FLAGS & ~os.O_NOFOLLOW))
+        for name in names:
+            with suppress(OSError):
+                _sweep_one(name, directory.fd, trusted=trusted)
+
+
+def replace_note(cache_dir: Path, file: Path, data: bytes, *, mode: int = 0o666, fsync: bool = False) -> None:
+    """Write a small file of a cache in the place of an older one. Atomic, and with ``fsync`` durable.
+
+    Args:
+        mode: Of the file, before the umask.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(cache_dir / PARTIAL_NAME)
+    temporary = Path(folder.path, "note")
+    try:
+        with open(temporary, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as opened:
+            opened.write(data)
+            opened.flush()
+            if fsync:
+                os.fsync(opened.fileno())
+        temporary.replace(file)
+        if fsync:
+            sync_filesystem(file.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+        folder.close()
+
+
+def _sweep_one(name: str, parent_fd: int, *, trusted: bool) -> None:
+    fd = os.open(name, SWEPT_FLAGS, dir_fd=parent_fd)
+    try:
+        locked = _is_locked_for_us(fd)
+        if locked is False or not is_still_at(name, parent_fd, os.fstat(fd)):
+            return
+        if _idle_seconds(fd) >= _patience(name, at_once=trusted and bool(locked)):
+            remove_tree(name, dir_fd=parent_fd)
+    finally:
+        os.close(fd)
+
+
+def _patience(name: str, *, at_once: bool) -> float:
+    if name.startswith(PREFIX):
+        return float("-inf") if at_once else STALE_SECONDS
+    return KEPT_SECONDS if name.endswith(CLAIMED) else STALE_SECONDS
+
+
+def _idle_seconds(fd: int) -> float:
+    """Seconds since the last change of an open file, or of a directory and what is in it."""
+    status = os.fstat(fd)
+    latest = status.st_mtime
+    with suppress(NotADirectoryError), os.scandir(fd) as entries:
+        latest = max([latest, *(entry.stat(follow_symlinks=False).st_mtime for entry in entries)])
+    return time.time() - latest
+
+
+def _is_locked_for_us(fd: int) -> bool | None:
+    """Whether nobody else has an open file or directory locked, and now we have; None where there are no locks."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

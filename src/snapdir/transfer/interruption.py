@@ -1,0 +1,29 @@
+"""Runs that stop before they are done, through no fault of what they were doing."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+
+from snapdir.errors import TransientStoreError
+
+__all__ = ["check_cancelled", "is_interruption"]
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether a run that ends so can be gone on with: it was cancelled, or the network failed.
+
+    Damage, a refusal or a full disk is something else: the same command would meet it again.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_interruption, error.exceptions))
+    return isinstance(error, CancelledError | TransientStoreError)
+
+
+def check_cancelled() -> None:
+    """End work in a thread of ``anyio.to_thread`` whose caller was cancelled. 1 µs.
+
+    It reads a flag and calls nothing in the loop, so it cannot wait for a loop that has gone on.
+    """
+    from anyio.from_thread import check_cancelled as check  # 1 ms of start-up that small runs do not need
+
+    check()

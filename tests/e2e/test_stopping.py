@@ -1,0 +1,100 @@
+"""A polite stop keeps what has come of a large object, says so, and the same command goes on from there."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Program, left_behind
+from tests.e2e.gates import Gate, stop
+from tests.e2e.scripted_s3 import ScriptedS3
+
+URL = "s3://bucket/prefix"
+PART = 5 << 20
+PARTS = 8
+PART_SIZE = ("--part-size", "5MiB")
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    # more than one request for a lone object brings (LONE_SEGMENT_BYTES)
+    (folder / "file").write_bytes(random.Random(2).randbytes((PARTS - 1) * PART + 77))
+    return folder
+
+
+def at(server: ScriptedS3) -> dict[str, str]:
+    return {"SNAPDIR_S3_STORE_ENDPOINT_URL": server.endpoint}
+
+
+def kept(parts: int, where: str) -> str:
+    return f"interrupted: {parts * 5}.0 MiB of 1 object are kept in {where}; the same command goes on from there\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_stopped_push_keeps_its_parts(program: Program, large: Path, number: signal.Signals) -> None:
+    command = ("push", "--store", URL, *PART_SIZE, "--jobs", "1", str(large))
+    gate = Gate("PUT", 3)
+    with ScriptedS3(before=gate) as server:
+        run = stop(program.start(*command, env=at(server)), gate, number)
+        assert (run.code, run.stdout, run.stderr) == (128 + number, "", kept(3, URL))
+        assert len(left_behind(program.folder / "cache" / ".uploads")) == 1
+        before = server.requests["PUT"]
+        identifier = program.id(*command, env=at(server))
+        sent = server.requests["PUT"] - before
+        # Beside them a manifest and a record of the history; the part that was held may have arrived, too.
+        assert sent <= PARTS - 3 + 2
+        assert program("verify", "--store", URL, "--id", identifier, env=at(server)).code == 0
+        assert not server.uploads
+    assert left_behind(program.folder / "cache" / ".uploads") == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [("pull", signal.SIGINT), ("pull --no-cache", signal.SIGTERM), ("fetch", signal.SIGHUP)],
+    ids=["pull", "pull without the cache", "fetch"],
+)
+def test_a_stopped_pull_keeps_its_parts(program: Program, large: Path, verb: str, number: signal.Signals) -> None:
+    name, *more = verb.split()
+    with ScriptedS3() as server:
+        identifier = program.id("push", "--store", URL, str(large), env=at(server))
+        shutil.rmtree(program.folder / "cache")
+        out = [] if name == "fetch" else ["out"]
+        command = (name, "--store", URL, "--id", identifier, *PART_SIZE, "--jobs", "1", *more, *out)
+        server.before = gate = Gate("GET", 2)  # the manifest, and the first segment
+        where = program.folder / "cache" / ".partial"
+        if more:
+            where = Path("out") / ".snapdir-partial"
+        run = stop(program.start(*command, env=at(server)), gate, number)
+        assert (run.code, run.stdout, run.stderr) == (128 + number, "", kept(6, str(where)))
+        server.before = lambda _: None
+        before = server.requests["GET"]
+        assert program(*command, env=at(server)).code == 0
+        assert server.requests["GET"] - before <= 2
+    assert left_behind(program.folder / where) == []
+    if out:
+        assert (program.folder / "out" / "file").read_bytes() == (large / "file").read_bytes()
+        assert left_behind(program.folder / "out") == ["file"]
+
+
+def test_a_network_that_fails_for_good_keeps_them_too_and_says_so_in_one_line(program: Program, large: Path) -> None:
+    command = ("push", "--store", URL, *PART_SIZE, "--jobs", "1", str(large))
+    with ScriptedS3() as server:
+
+        def fail(handler: object) -> None:
+            if sum(map(len, server.uploads.values())) == 3:
+                raise ConnectionAbortedError
+
+        server.before = fail
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        run = program(*command, env=at(server))
+        run.failed_clearly("15.0 MiB of 1 object are kept in s3://bucket/prefix; the same command goes on from there")
+        server.before = lambda _: None
+        before = server.requests["PUT"]
+        program.id(*command, env=at(server))
+        assert server.requests["PUT"] - before <= PARTS - 3 + 2
