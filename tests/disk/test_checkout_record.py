@@ -115,3 +115,10 @@ def test_a_record_is_on_the_disk_before_it_takes_the_place_of_another(
     assert events == ["its True, 0 named", "names, 1 named"]
     write_record(tmp_path, record(destination), fsync=False)
     assert len(events) == 2
+
+
+def test_a_vast_record_of_nothing_is_none(tmp_path: Path, destination: Path) -> None:
+    write_record(tmp_path, record(destination))
+    (file,) = tmp_path.rglob("*.json")
+    os.truncate(file, 2**43)
+    assert read_record(tmp_path, str(destination)) is None

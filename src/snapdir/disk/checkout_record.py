@@ -20,6 +20,8 @@ __all__ = ["RECORDS_NAME", "CheckoutRecord", "read_record", "write_record"]
 RECORDS_NAME = ".checkouts"
 MAX_RECORDS = 2000
 """Above this the older half goes: directories come and go, and nobody tells the cache."""
+MAX_RECORD_BYTES = 16 << 20
+"""A longer file is no record: paths and patterns take a few hundred bytes."""
 
 
 class CheckoutRecord(NamedTuple):
@@ -62,8 +64,8 @@ def read_record(cache_dir: Path, directory: str) -> CheckoutRecord | None:
     """The record of a directory, whose real path is looked up; None if there is none that makes sense."""
     real = os.path.realpath(directory)
     try:
-        fields = json.loads(_file(cache_dir, real).read_bytes())
-        record = _record(fields)
+        with _file(cache_dir, real).open("rb") as file:
+            record = _record(json.loads(file.read(MAX_RECORD_BYTES)))
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if record.directory == real else None

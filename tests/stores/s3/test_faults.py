@@ -61,6 +61,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         page("a", more=""),
         page("a", more="<IsTruncated>true</IsTruncated>"),
         page("a", size="many"),
+        page("a", size="-1"),
         page("a").replace("prefix/", "other/"),
         page("a").replace("<Size>1</Size>", ""),
         "<ListBucketResult/>",

@@ -20,8 +20,8 @@ from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import TooSlow
 from snapdir.testing.back_doors import Collecting
-from tests.stores.s3.canned_server import ignore
-from tests.stores.s3.conftest import IMPATIENT, CannedS3
+from tests.stores.s3.canned_server import XML, ignore, reply
+from tests.stores.s3.conftest import IMPATIENT, QUICK, CannedS3
 from tests.stores.s3.scripted_server import Peer, serve, until
 from tests.stores.s3.test_draining import Speaking
 from tests.stores.s3.test_wire import connect
@@ -164,8 +164,8 @@ def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_windows")
 async def test_the_rate_of_the_settings_counts(against: CannedS3) -> None:
     begun = b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 1000\r\n\r\n01234"
-    demanding = replace(IMPATIENT, min_rate_bytes=1 << 50)
-    for settings, expected in ((demanding, True), (replace(demanding, min_rate_bytes=0), False)):
+    demanding, lenient = replace(QUICK, min_rate_bytes=1 << 50), replace(IMPATIENT, min_rate_bytes=0)
+    for settings, expected in ((demanding, True), (lenient, False)):
         async with against(ignore(first=begun), settings=settings) as (store, _):
             with pytest.raises(ConnectionFailed) as raised:
                 await store.read_into("key", memoryview(bytearray(1000)), start=0)
@@ -174,3 +174,34 @@ async def test_the_rate_of_the_settings_counts(against: CannedS3) -> None:
             with pytest.raises(ConnectionFailed) as raised:
                 await store.write("key", bytes(32 << 20))
         assert ("--min-rate" in str(raised.value)) == expected
+
+
+TRICKLE = ignore(first=b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 1000\r\n\r\n  ")
+TRICKLING = replace(IMPATIENT, min_rate_bytes=1 << 50)
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_a_service_may_trickle_while_it_copies(against: CannedS3) -> None:
+    """It sends white space for minutes: nothing but silence ends that."""
+    begun = reply(f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+    async with against(TRICKLE, begun, TRICKLE, settings=TRICKLING) as (store, server):
+        with pytest.raises(ConnectionFailed) as copying:
+            await store.copy_from("key", "bucket/other")
+        upload = await store.begin_upload("key", size=10, part_bytes=10)
+        with pytest.raises(ConnectionFailed) as copying_part:
+            await upload.copy_part(1, "bucket/other", start=0, length=10)
+        server.play(reply(status=204))
+    assert "--min-rate" not in f"{copying.value} {copying_part.value}"
+
+
+@pytest.mark.usefixtures("short_windows")
+@pytest.mark.parametrize("against", ["wire"], indirect=True)
+async def test_and_while_it_puts_parts_together(against: CannedS3) -> None:
+    begun = reply(f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
+    async with against(begun, reply(), TRICKLE, settings=TRICKLING) as (store, server):
+        upload = await store.begin_upload("key", size=4, part_bytes=5 << 20)
+        await upload.write_part(1, b"data")
+        with pytest.raises(ConnectionFailed) as committing:
+            await upload.commit()
+        server.play(reply(status=204))
+    assert "--min-rate" not in str(committing.value)

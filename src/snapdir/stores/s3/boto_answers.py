@@ -64,7 +64,7 @@ def copied(asked: Asked, answer: Answer, field: str) -> tuple[str, int | None]:
 
 def object_info(asked: Asked, answer: Answer) -> ObjectInfo:
     must_be_s3(asked, answer)
-    size, modified = required(asked, answer, "ContentLength"), _seconds(answer.get("LastModified"))
+    size, modified = _size(asked, answer, "ContentLength"), _seconds(answer.get("LastModified"))
     return ObjectInfo(asked.key or "", size, modified, decoded(answer.get("ChecksumCRC32C", "")))
 
 
@@ -83,7 +83,7 @@ def list_page(asked: Asked, prefix: str, answer: Answer) -> ListPage:
 
 
 def _listed(asked: Asked, prefix: str, item: Answer) -> ObjectInfo:
-    key, size = required(asked, item, "Key"), required(asked, item, "Size")
+    key, size = required(asked, item, "Key"), _size(asked, item, "Size")
     own = asked.target.prefix
     if not key.startswith(own + prefix):
         raise _invalid(asked, f"a listing of {own + prefix!r} holds {key[:200]!r}")
@@ -123,6 +123,13 @@ def _following(asked: Asked, answer: Answer, names: Mapping[str, str]) -> dict[s
     if not following or all(answer.get(name) == value for name, value in following.items()):
         raise _invalid(asked, "a page that is not the last one does not say where the next one begins")
     return following
+
+
+def _size(asked: Asked, answer: Answer, field: str) -> int:
+    size: int = required(asked, answer, field)
+    if size < 0:
+        raise _invalid(asked, f"a negative {field}")
+    return size
 
 
 def _seconds(moment: datetime | None) -> float | None:
