@@ -7,6 +7,7 @@ the transfer for the end of its write.
 from __future__ import annotations
 
 import mmap
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,11 +109,13 @@ def written_after(
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    (root / "weights").write_bytes(bytes(range(256)) * (SIZE // 256) + bytes(SIZE % 256))
-    return root
+def tree() -> Iterator[Path]:
+    """On a tmpfs, where no write through a mapping moves a time. On a disk one does that is written back meanwhile."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        root = Path(folder, "tree")
+        root.mkdir()
+        (root / "weights").write_bytes(bytes(range(256)) * (SIZE // 256) + bytes(SIZE % 256))
+        yield root
 
 
 @pytest.fixture
