@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from snapdir.errors import AccessDenied, InFluxError, NoSpace, SnapdirError, StoreMissing, TransferFailed, ungrouped
+from snapdir.cli.render import error_line
+from snapdir.errors import (
+    AccessDenied,
+    InFluxError,
+    NoSpace,
+    ObjectNotFound,
+    SnapdirError,
+    StoreMissing,
+    TransferFailed,
+    ungrouped,
+)
 
 MISSING = [StoreMissing("PUT s3://b/1: no such bucket"), StoreMissing("PUT s3://b/2: no such bucket")]
 DENIED = [AccessDenied("PUT s3://b/1: denied"), AccessDenied("PUT s3://b/2: denied")]
@@ -32,3 +42,16 @@ def test_failures_of_their_own_are_all_told(errors: list[SnapdirError]) -> None:
         leave(*errors)
     assert str(raised.value).startswith(f"push x: {len(errors)} failures: ")
     assert list(raised.value.exceptions) == errors
+
+
+def test_ten_failures_are_named_and_the_others_counted() -> None:
+    error = TransferFailed("push x", [InFluxError(f"file {number}") for number in range(1234)])
+    for text in (str(error), error_line(error)):
+        assert text.count("file changed while") == 10
+        assert text.endswith("; and 1,224 more")
+        assert text.count("\n") == 0
+
+
+def test_sixteen_that_say_the_same_are_one() -> None:
+    with pytest.raises(ObjectNotFound):
+        leave(*(ObjectNotFound("k") for _ in range(16)))

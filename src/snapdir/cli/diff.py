@@ -13,7 +13,7 @@ from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional, Single, choice
 from snapdir.cli.tables import Cell, Size, write_json, write_rows
-from snapdir.cli.terminal import printable, write_output
+from snapdir.cli.terminal import printable, visible_json, write_output
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 from snapdir.errors import SideConflict, SnapdirError
@@ -160,7 +160,7 @@ def _write(
     if stat:
         _write_totals(found, invocation, unchanged=unchanged, renames=renames, as_json=as_json)
     elif as_json:
-        write_output(_json_text(found))
+        write_output(visible_json(_json_text(found)))
     else:
         _write_lines(entry.path if name_only else _row(entry) for entry in found)
 

@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from snapdir.errors import MAX_NAMED_OFFENDERS, SnapdirError, TransferFailed, local_error
+from snapdir.errors import SnapdirError, TransferFailed, local_error
 from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _moved(counters: Counters) -> tuple[str, int]:
 def error_line(error: BaseException) -> str:
     """A failure in one line, with the notes it collected on its way up."""
     if isinstance(error, TransferFailed):
-        text = _several(error)
+        text = error.listed(error_line)
     elif isinstance(error, OSError) and not isinstance(error, SnapdirError):
         text = _system_error(error)
     else:
@@ -108,14 +108,6 @@ def _facts(error: BaseException) -> dict[str, object]:
     if isinstance(error, TransferFailed):
         facts["failures"] = [_facts(one) for one in error.exceptions]
     return facts
-
-
-def _several(error: TransferFailed) -> str:
-    shown = "; ".join(map(error_line, error.exceptions[:MAX_NAMED_OFFENDERS]))
-    hidden = len(error.exceptions) - MAX_NAMED_OFFENDERS
-    return f"{error.message}: {len(error.exceptions)} failures: {shown}" + (
-        f"; and {hidden} more" if hidden > 0 else ""
-    )
 
 
 def shortage(error: BaseException) -> str | None:

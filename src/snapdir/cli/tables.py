@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from snapdir.cli.terminal import Terminal, printable, write_output
+from snapdir.cli.terminal import Terminal, printable, visible_json, write_output
 from snapdir.model.digest import SHORT_ID_DIGITS
 from snapdir.model.sizes import format_size
 
@@ -81,7 +81,7 @@ def json_line(value: object) -> str:
     import json
 
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return visible_json(_LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _write_lines(lines: Iterator[str]) -> None:

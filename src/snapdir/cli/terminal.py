@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 
 from snapdir.errors import LocalError, without_secrets
 
-__all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable", "write_output"]
+__all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable", "visible_json", "write_output"]
 
 YELLOW = "\x1b[33m"
 RESET = "\x1b[0m"
@@ -81,6 +81,16 @@ def printable(text: str) -> str:
     """
     decoded = text.encode("utf-8", "surrogateescape" if _only_escaped_bytes(text) else "backslashreplace")
     return "".join(map(_visible, decoded.decode("utf-8", "backslashreplace")))
+
+
+def visible_json(text: str) -> str:
+    """JSON as it is; on a terminal the same JSON with every character escaped that could steer one."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return text
+    return "".join(
+        character if character == "\n" or _visible(character) == character else f"\\u{ord(character):04x}"
+        for character in text
+    )
 
 
 def _only_escaped_bytes(text: str) -> bool:

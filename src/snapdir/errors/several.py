@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from snapdir.errors.base import MAX_NAMED_OFFENDERS, SnapdirError
+from snapdir.errors.base import SnapdirError
 from snapdir.errors.local import NoSpace
 from snapdir.errors.store import AccessDenied, StoreMissing
 
@@ -13,6 +13,8 @@ __all__ = [
     "TransferFailed",
     "ungrouped",
 ]
+
+MAX_NAMED_FAILURES = 10
 
 
 class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
@@ -34,8 +36,14 @@ class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
         return TransferFailed(self.message, excs)
 
     def __str__(self) -> str:
-        shown = "; ".join(str(error) for error in self.exceptions[:MAX_NAMED_OFFENDERS])
-        return f"{self.message}: {len(self.exceptions)} failures: {shown}"
+        return self.listed(str)
+
+    def listed(self, sentence: Callable[[BaseException], str]) -> str:
+        """The message, ten failures in the words of ``sentence``, and how many more there are."""
+        shown = "; ".join(map(sentence, self.exceptions[:MAX_NAMED_FAILURES]))
+        hidden = len(self.exceptions) - MAX_NAMED_FAILURES
+        more = f"; and {hidden:,} more" if hidden > 0 else ""
+        return f"{self.message}: {len(self.exceptions)} failures: {shown}{more}"
 
 
 @contextmanager
