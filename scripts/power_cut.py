@@ -273,7 +273,10 @@ def cut_power(cases: Sequence[Case], moments: int, parent: Path | None = None) -
             power = PowerCut(case, material, folder)
             faults = power.run(moments)
             seconds = time.monotonic() - began
-            print(f"{case.name}: {moments} moments, {power.images} images, {len(faults)} faults, {seconds:.0f} s")
+            print(
+                f"{case.name}: {moments} moments, {power.images} images, {len(faults)} faults, {seconds:.0f} s",
+                flush=True,
+            )
             for fault in faults:
                 print(f"  {fault}", flush=True)
             found += faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -101,6 +102,24 @@ async def repair(places: Places) -> None:
     await api.verify(places.snapshot_id, str(places.target), repair_from=places.tree, config=places.config)
 
 
+async def sync_again(places: Places) -> None:
+    await api.sync(places.snapshot_id, str(places.source), str(places.target), config=places.config)
+
+
+async def sync_all_again(places: Places) -> None:
+    config = replace(places.config, shared_catalog=False)  # copying the history flushes too
+    await api.sync_all(str(places.source), str(places.target), config=config)
+
+
+async def push_cached_again(places: Places) -> None:
+    await trees.push_cached(places.snapshot_id, str(places.target), config=places.config)
+
+
+async def repair_again(places: Places) -> None:
+    await push(places)
+    await repair(places)
+
+
 WRITING = [push, push_cached, stage, sync, sync_all, fetch, receive_pack]
 
 
@@ -142,7 +161,9 @@ async def test_what_is_restored_is_on_the_disk_before_success(
     assert flushes[-1] == places.named() == complete
 
 
-@pytest.mark.parametrize("verb", [push, stage, sync, fetch, receive_pack])
+@pytest.mark.parametrize(
+    "verb", [push, push_cached_again, stage, sync_again, sync_all_again, fetch, receive_pack, repair_again]
+)
 async def test_what_a_killed_run_has_written_is_on_the_disk_before_success(
     places: Places, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
