@@ -112,3 +112,19 @@ async def test_a_pool_has_the_objects(tmp_path: Path, config: Config) -> None:
 async def test_a_store_outside_is_refused(config: Config) -> None:
     with pytest.raises(snapdir.InvalidStore, match="reading single files requires in-process stores"):
         await snapdir.open_snapshot("ab" * 32, "mock://somewhere", config=config)
+
+
+@pytest.mark.parametrize("name", ["big", "sub/small"])
+async def test_a_damaged_object_of_the_cache_names_the_cache(
+    name: str, snapshot: snapdir.Snapshot, tmp_path: Path, config: Config
+) -> None:
+    await snapdir.fetch(snapshot.id, str(tmp_path / "store"), config=config)
+    digest = snapshot.files[name].checksum
+    damaged = tmp_path / "cache/.objects" / digest[:3] / digest[3:6] / digest[6:9] / digest[9:]
+    damaged.chmod(0o644)
+    damaged.write_bytes(b"?" * damaged.stat().st_size)
+    async with await snapdir.open_snapshot(snapshot.id, config=config) as cached:
+        with pytest.raises(snapdir.HashMismatchError, match="verify-cache --purge") as caught:
+            await cached.read(name)
+    assert str(damaged) in str(caught.value)
+    assert "the store" not in str(caught.value)

@@ -172,6 +172,22 @@ def test_what_the_store_does_not_give_either_is_an_error(cache: Path, store: str
     assert not Path("out", SMALL).exists()
 
 
+@names
+def test_a_directory_with_something_in_it_is_named(name: str, cache: Path, store: str, snapshot: str) -> None:
+    a_directory(object_of(cache, name))
+    (object_of(cache, name) / "mine").touch()
+    said = failed("pull", "--store", store, "--id", snapshot, "out")
+    assert str(object_of(cache, name)) in said
+    assert (object_of(cache, name) / "mine").exists()
+
+
+def test_an_object_of_no_bytes_that_has_some(cache: Path, store: str, snapshot: str) -> None:
+    longer(object_of(cache, "empty"))
+    assert PURGE in failed("checkout", "--id", snapshot, "--linked", "out")
+    ok("pull", "--store", store, "--id", snapshot, "--linked", "out")
+    assert_out()
+
+
 @damages
 @names
 @ways

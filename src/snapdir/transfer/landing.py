@@ -174,7 +174,7 @@ class StoreLanding:
         return descriptor
 
     def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
-        with local_errors(self._root):
+        with local_errors(self._path(wanted)):
             os.fchmod(descriptor, OBJECT_MODE & ~current_umask())
             self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
 
@@ -193,6 +193,9 @@ class StoreLanding:
     def close(self) -> None:
         """Remove the folder of temporaries."""
         self._writer.close()
+
+    def _path(self, wanted: Wanted) -> str:
+        return os.path.join(self._root, _key(wanted))
 
 
 def _key(wanted: Wanted) -> str:
