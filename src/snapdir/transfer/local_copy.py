@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 
 from snapdir.disk.clone import copy_contents
-from snapdir.errors import SnapdirError, local_error, local_errors
+from snapdir.errors import SnapdirError, local_error
 from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.repository.repository import Repository
 from snapdir.transfer.events import Counters
 from snapdir.transfer.interruption import check_cancelled
 from snapdir.transfer.landing import Landing
-from snapdir.transfer.local_objects import SMALL_OBJECT_BYTES, Unsound, is_unsound, opened_object, require_digest
+from snapdir.transfer.local_objects import (
+    SMALL_OBJECT_BYTES,
+    ObjectFile,
+    Unsound,
+    is_unsound,
+    open_object,
+    require_digest,
+)
 from snapdir.transfer.plan import Wanted
 
 __all__ = ["place_local_objects"]
@@ -51,15 +58,24 @@ def place_local_objects(
 
 def _place(source: Repository, one: Wanted, landing: Landing) -> int:
     """Bytes of the object that was placed."""
-    with opened_object(source, one) as file:
+    file = open_object(source, one)
+    try:
         if file.size <= SMALL_OBJECT_BYTES:
-            with local_errors(file.path):
-                data = os.read(file.descriptor, file.size)
+            data = _read(file)
             require_digest(digest_of(data), source, one)
             landing.place_bytes(one, data)
         else:
             _place_large(source, one, landing, file.descriptor, file.size)
-        return file.size
+    finally:
+        os.close(file.descriptor)
+    return file.size
+
+
+def _read(file: ObjectFile) -> bytes:
+    try:
+        return os.read(file.descriptor, file.size)
+    except OSError as error:
+        raise local_error(error, file.path) from error
 
 
 def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: int, size: int) -> None:

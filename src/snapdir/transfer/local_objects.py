@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, LocalError, ObjectNotFound, SnapdirError, local_error, local_errors
+from snapdir.errors import CorruptObject, LocalError, ObjectNotFound, SnapdirError, local_error
 from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.model.sizes import MIB
@@ -22,7 +21,7 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import batches, run_workers
 
-__all__ = ["SMALL_OBJECT_BYTES", "Unsound", "find_unsound", "is_unsound", "opened_object", "require_digest"]
+__all__ = ["SMALL_OBJECT_BYTES", "ObjectFile", "Unsound", "find_unsound", "is_unsound", "open_object", "require_digest"]
 
 SMALL_OBJECT_BYTES = MIB
 """An object up to this size is read in one call."""
@@ -45,9 +44,8 @@ class ObjectFile(NamedTuple):
     size: int
 
 
-@contextmanager
-def opened_object(source: Repository, one: Wanted) -> Iterator[ObjectFile]:
-    """The file of an object, open for the block.
+def open_object(source: Repository, one: Wanted) -> ObjectFile:
+    """The file of an object; the caller closes its descriptor. (A context manager would cost 3 µs, of 20 an object.)
 
     Raises:
         ObjectNotFound, CorruptObject, LocalError: it is absent, no regular file, or cannot be opened.
@@ -55,19 +53,18 @@ def opened_object(source: Repository, one: Wanted) -> Iterator[ObjectFile]:
     path = source.local_object(one.digest)
     if path is None:
         raise source.lacks(one.digest, one.path)
+    text = os.fspath(path)
     try:
-        descriptor = os.open(path, READ_FLAGS)
+        descriptor = os.open(text, READ_FLAGS)
     except FileNotFoundError as error:
         raise source.lacks(one.digest, one.path) from error
     except OSError as error:
-        raise local_error(error, path) from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise source.damaged(one.digest, "something that is not a file")
-        yield ObjectFile(os.fspath(path), descriptor, status.st_size)
-    finally:
+        raise local_error(error, text) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
+        raise source.damaged(one.digest, "something that is not a file")
+    return ObjectFile(text, descriptor, status.st_size)
 
 
 def require_digest(actual: str, source: Repository, one: Wanted) -> None:
@@ -90,7 +87,7 @@ async def find_unsound(
 ) -> list[Unsound]:
     """Hash every object of a store on this host; those that are not right, in the order given.
 
-    Cost: 12 µs a small object, 0.2 s a GiB and hashing thread.
+    Cost: 20 µs a small object, 0.2 s a GiB and hashing thread.
     Cancellation: stops within one block of the objects that are being hashed.
     """
     counters.begin("verify", files=len(wanted), bytes_=sum(one.size or 0 for one in wanted))
@@ -110,9 +107,8 @@ def _unsound(batch: list[Wanted], source: Repository, counters: Counters) -> lis
     found = []
     for one in batch:
         try:
-            with opened_object(source, one) as file:
-                require_digest(_hash_of(file), source, one)
-                counters.bytes_done += file.size
+            size = _require_sound(source, one)
+            counters.bytes_done += size  # not in one line: other threads count while this one hashes
         except SnapdirError as error:
             error.add_note(f"needed by {one.path}")
             found.append(Unsound(one, error))
@@ -120,8 +116,17 @@ def _unsound(batch: list[Wanted], source: Repository, counters: Counters) -> lis
     return found
 
 
-def _hash_of(file: ObjectFile) -> str:
-    with local_errors(file.path):
+def _require_sound(source: Repository, one: Wanted) -> int:
+    """Bytes of an object, which hash right."""
+    file = open_object(source, one)
+    try:
         if file.size <= SMALL_OBJECT_BYTES:
-            return digest_of(os.read(file.descriptor, file.size + 1))
-        return hash_descriptor(file.descriptor, between=check_cancelled)[0]
+            actual: str = digest_of(os.read(file.descriptor, file.size + 1))
+        else:
+            actual = hash_descriptor(file.descriptor, between=check_cancelled)[0]
+    except OSError as error:
+        raise local_error(error, file.path) from error
+    finally:
+        os.close(file.descriptor)
+    require_digest(actual, source, one)
+    return file.size
