@@ -1,0 +1,47 @@
+"""A note says whether a later run may go on with its upload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapdir.model.sizes import MIB
+from snapdir.repository.repository import Repository
+from snapdir.stores.memory import MemoryStore
+from snapdir.transfer.events import Counters
+from snapdir.transfer.journal import JournalEntry, UploadJournal
+from snapdir.transfer.limits import Limits
+from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.push import push
+from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.sync import StoreSync
+
+from .conftest import RecordingStore
+
+
+class NotingJournal(UploadJournal):
+    """Writes down the part sizes that notes are made for."""
+
+    def __init__(self, cache_dir: Path, store_url: str) -> None:
+        super().__init__(cache_dir, store_url)
+        self.noted: set[int] = set()
+
+    def open(self, digest: str, part_bytes: int) -> JournalEntry:
+        self.noted.add(part_bytes)
+        return super().open(digest, part_bytes)
+
+
+@pytest.mark.parametrize(("verb", "noted"), [("push", MIB), ("sync", 0)])
+async def test_only_what_was_hashed_before_it_was_sent_may_be_gone_on_with(
+    tree: Path, store: RecordingStore, limits: Limits, tmp_path: Path, verb: str, noted: int
+) -> None:
+    journal, to = NotingJournal(tmp_path / "cache", store.url), Repository(store)
+    if verb == "push":
+        await push(tree, to, options=TreeOptions(), limits=limits, counters=Counters(), journal=journal)
+    else:
+        source = Repository(MemoryStore())
+        identifier = await push(tree, source, options=TreeOptions(), limits=limits, counters=Counters())
+        copier = ObjectCopier(source, to, limits, Counters(), journal=journal)
+        await StoreSync(source, to, copier, Counters()).copy(identifier)
+    assert journal.noted == {noted}
