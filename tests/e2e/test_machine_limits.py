@@ -162,7 +162,8 @@ async def requests(url):
             return False
         return True
 
-    async with open_store(url) as store:
+    from snapdir.stores.settings import RetryPolicy, StoreSettings
+    async with open_store(url, StoreSettings(retry=RetryPolicy(attempts=1, more_if_throttled=0))) as store:
         await is_there(store, 0)
         leave(2)
         print(any(await asyncio.gather(*(is_there(store, number) for number in range(60)))))
@@ -201,7 +202,8 @@ def test_no_connection_at_all_names_the_limit(program: Program, stores: dict[str
 
 NO_CONNECTION = """
 async def refused(url):
-    async with open_store(url) as store:
+    from snapdir.stores.settings import RetryPolicy, StoreSettings
+    async with open_store(url, StoreSettings(retry=RetryPolicy(attempts=1, more_if_throttled=0))) as store:
         leave(0)
         try:
             await store.stat("absent")
