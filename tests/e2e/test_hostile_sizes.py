@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -28,6 +29,18 @@ MOST_BYTES = 400 * MIB
 """Of a process that holds up to 128 MiB of content: what was declared would be thousands of times that."""
 
 
+MEASURING = """
+import os, sys
+
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], "w") as file:
+    file.write(str(usage.ru_maxrss << 10))
+sys.exit(os.waitstatus_to_exitcode(status) % 256)
+"""
+"""Runs a command from a small process: the peak that the system counts begins with what its parent had at the time."""
+
+
 class Measured(NamedTuple):
     """What a command did, and the most memory it had."""
 
@@ -43,13 +56,12 @@ def server() -> Iterator[ScriptedS3]:
 
 def measured(program: Program, server: ScriptedS3, *args: str, stdin: Path = Path(os.devnull)) -> Measured:
     options = program.options({"SNAPDIR_S3_STORE_ENDPOINT_URL": server.endpoint})
-    said = [program.folder / name for name in ("said.out", "said.err")]
-    with stdin.open("rb") as source, said[0].open("wb") as out, said[1].open("wb") as err:
-        options |= {"stdin": source, "stdout": out, "stderr": err}
-        process = subprocess.Popen(program.command(*args), **options)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Measured(Run(process.returncode, *(file.read_text() for file in said)), usage.ru_maxrss << 10)
+    peak = program.folder / "peak"
+    command = [sys.executable, "-S", "-c", MEASURING, str(peak), *program.command(*args)]
+    with stdin.open("rb") as source:
+        options["stdin"] = source
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    return Measured(Run(ended.returncode, ended.stdout, ended.stderr), int(peak.read_text()))
 
 
 def stored(program: Program, server: ScriptedS3, size: int) -> str:

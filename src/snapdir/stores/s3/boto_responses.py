@@ -20,6 +20,15 @@ class BoundedResponse(ClientResponse):
         Raises:
             ClientPayloadError: longer than any answer to such a request is.
         """
+        if self._body is None:
+            try:
+                self._body = await self._bounded()
+            except BaseException:
+                self.close()
+                raise
+        return self._body
+
+    async def _bounded(self) -> bytes:
         collected = bytearray()
         while block := await self.content.readany():
             collected += block
