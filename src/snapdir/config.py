@@ -97,7 +97,7 @@ class Config:
             max_retries: Attempts in all; where it is not given, 5, and 7 for a request that is throttled.
             stall_timeout: Seconds after which a connection is given up on which nothing moves; an answer may take half
                 as long again to begin.
-            min_rate: Bytes a second, or text as ``1K``, below which a connection is given up after a minute; 0 is none.
+            min_rate: Bytes a second, or text as ``1K``, below which a connection is dropped after a minute; 0 is none.
 
         Raises:
             InvalidOption: a share that is none, text that is no size, or memory for less than one part.

@@ -52,7 +52,7 @@ def test_a_mirror_holds_the_snapshot_and_nothing_else(dest: Path, snapshot: str)
     made(dest, {"extra": "x", "new/deep/er/file": "y", "sub/extra": "z"})
     run = mirror(snapshot, dest)
     assert (run.code, run.stdout) == (0, "")
-    assert run.stderr == f"removed 6 path(s) that the snapshot does not know from {dest}\n"
+    assert run.stderr == f"removed 6 path(s) that are not in the snapshot from {dest}\n"
     assert re_id(dest) == snapshot
     assert mirror(snapshot, dest) == Run(0, "", "")
 

@@ -187,3 +187,18 @@ def test_a_note_replaces_an_older_one_and_leaves_no_temporary(tmp_path: Path) ->
     with pytest.raises(IsADirectoryError):
         replace_note(tmp_path / "cache", note, b"third")
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_a_parent_that_another_process_removes_is_made_again(partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = os.mkdir
+
+    def make_too_late(path: str, *more: int) -> None:
+        if os.path.dirname(path) == str(partial):
+            monkeypatch.setattr(os, "mkdir", make)
+            partial.rmdir()
+        make(path, *more)
+
+    monkeypatch.setattr(os, "mkdir", make_too_late)
+    folder = RunFolder(partial)
+    assert os.path.isdir(folder.path)
+    folder.close()

@@ -75,7 +75,7 @@ async def status(
     place = local_path(directory)
     record = await anyio.to_thread.run_sync(_record, place, id, store, config)
     wanted = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
-    # Of a URL that held credentials the record has the rest, which leads nowhere.
+    # The record keeps a URL without its credentials, and that opens nothing.
     source = None if record.store and HIDDEN in record.store else record.store
     try:
         (manifest,) = await manifests_of(wanted, store=source, config=config, counters=counters)

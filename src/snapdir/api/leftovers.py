@@ -1,4 +1,4 @@
-"""What is in a destination and not in the snapshot that was checked out there: said, or refused."""
+"""Paths in a destination that are not in the snapshot checked out there: a warning, or an error if they are refused."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from snapdir.errors import DestinationConflict, InvalidStore
 from snapdir.stores.urls import StoreURL
 from snapdir.transfer.events import Counters
 
-__all__ = ["own_places", "report_leftovers"]
+__all__ = ["own_directories", "report_leftovers"]
 
 MAX_NAMED = 3
 """Paths that a warning names."""
 
 
-def own_places(config: Config, *stores: str | None) -> tuple[str, ...]:
-    """The directories of the cache and of those stores that are on this host."""
+def own_directories(config: Config, *stores: str | None) -> tuple[str, ...]:
+    """The directories of the cache and of the stores on this host: a checkout leaves none of them over."""
     return (str(config.cache_dir.expanduser()), *_directories(stores))
 
 

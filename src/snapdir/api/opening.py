@@ -26,6 +26,7 @@ from snapdir.stores.base import first_page
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
+    from snapdir.stores.settings import StoreSettings
     from snapdir.transfer.journal import UploadJournal
     from snapdir.transfer.selection import Selection
 
@@ -116,7 +117,8 @@ async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool 
     """The cache's manifest of a snapshot; with ``incomplete`` also of one that was fetched in part.
 
     Raises:
-        ManifestNotFound: there is none. CorruptManifest, StoreError: it is damaged, or cannot be read.
+        ManifestNotFound: the cache has none.
+        CorruptManifest, StoreError: it is damaged, or cannot be read.
     """
     from snapdir.transfer.cached import held_manifest
 
@@ -141,7 +143,7 @@ async def opened(store: str, config: Config, objects_store: str | None = None) -
     """A store, or a pair: manifests in ``store``, objects in the pool ``objects_store``."""
     from snapdir.stores.open import open_store
 
-    settings = replace(config.stores, notes_dir=config.cache_dir.expanduser())
+    settings = _settings(config)
     if objects_store is None:
         async with open_store(store, settings) as bytes_at_keys:
             yield Repository(bytes_at_keys, max_manifest_bytes=config.limits.max_manifest_bytes)
@@ -149,6 +151,10 @@ async def opened(store: str, config: Config, objects_store: str | None = None) -
     refuse_external("a pool of objects", objects_store, store)
     async with open_store(store, settings) as manifests, open_store(objects_store, settings) as objects:
         yield Repository(manifests, objects, max_manifest_bytes=config.limits.max_manifest_bytes)
+
+
+def _settings(config: Config) -> StoreSettings:
+    return replace(config.stores, notes_dir=config.cache_dir.expanduser())
 
 
 @asynccontextmanager
@@ -203,9 +209,9 @@ def journal_of(to: Repository, config: Config) -> UploadJournal | None:
 
 @asynccontextmanager
 async def opened_cache(config: Config) -> AsyncIterator[Repository]:
+    """The local cache; its errors about damage name `snapdir verify-cache --purge`."""
     from snapdir.errors.base import CACHE_ADVICE
     from snapdir.stores.open import open_store
 
-    settings = replace(config.stores, notes_dir=config.cache_dir.expanduser())
-    async with open_store(str(config.cache_dir.expanduser().absolute()), settings) as store:
+    async with open_store(str(config.cache_dir.expanduser().absolute()), _settings(config)) as store:
         yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes, advice=CACHE_ADVICE)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from snapdir.api.external import external_store, fetch_outside, staged_outside
-from snapdir.api.leftovers import own_places, report_leftovers
+from snapdir.api.leftovers import own_directories, report_leftovers
 from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
     PathLike,
@@ -205,9 +205,9 @@ async def pull(
         strict: Fail, when everything else is done, if paths that are not in the snapshot are left in ``dest``.
         dry_run: Write nothing: ``counters.replaced``, ``pruned`` and ``extra`` list what would be replaced, removed
             and left over. Every file of the snapshot that is in ``dest`` is hashed.
-        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. What it holds
-            damaged is fetched again. Otherwise
-            the bytes go straight to ``dest``, and the cache only gets the note that ``status`` reads.
+        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Its
+            damaged objects are fetched again. Otherwise the bytes go straight to ``dest``, and the cache only gets the
+            note that ``status`` reads.
 
     Raises:
         DestinationConflict: ``dest`` is a file or holds what must not be replaced, and nothing was written; or
@@ -286,7 +286,7 @@ async def _check_out_cached(order: _Order) -> None:
 
 
 async def _mend(order: _Order, cache: Repository, unsound: Sequence[Wanted]) -> None:
-    """Take objects out of the cache that it does not hold right, and fetch them again."""
+    """Remove damaged objects from the cache and fetch them again."""
     await cache.objects.delete([object_key(one.digest) for one in unsound])
     counters = Counters()
     await _fetch(
@@ -323,7 +323,7 @@ async def _check_out(manifest: Manifest, source: Repository, order: _Order, *, m
 
 
 async def _rehearse_cached(order: _Order) -> None:
-    """An id that the cache does not know is fine, as long as nothing is to be deleted."""
+    """``_rehearse`` of a cached snapshot. Without ``delete``, one that is not cached lists nothing."""
     async with opened_cache(order.config) as cache:
         try:
             manifest = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
@@ -383,7 +383,7 @@ def _options(
     return CheckoutOptions(
         delete=delete,
         protected=protection(exclude_patterns(protect)) if delete else None,
-        own_places=own_places(config, *stores),
+        own_directories=own_directories(config, *stores),
         linked=linked,
         overwrite=overwrite,
         keep=keep,

@@ -157,8 +157,8 @@ async def stage(
         object_roots=_object_roots(config),
         own_places=own_places(config),
     )
-    said = await provenance_of(derived_from, note, labels, config, store_keeps=False)
-    publication = Publication(config, counters, announce, said)
+    provenance = await provenance_of(derived_from, note, labels, config, store_keeps=False)
+    publication = Publication(config, counters, announce, provenance)
     location = await _place(directory_location, local_path(path))
     if dry_run:
         return await _only_named(path, options, publication)
@@ -215,8 +215,8 @@ async def push(
         object_roots=_object_roots(config, store, objects_store),
         own_places=own_places(config, store, objects_store),
     )
-    said = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
-    publication = Publication(config, counters, announce, said)
+    provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
+    publication = Publication(config, counters, announce, provenance)
     location = await _place(store_location, store)
     if dry_run:
         if program is None:
@@ -275,7 +275,7 @@ async def _push_tree(
 async def _keep_tree(
     path: PathLike, cache: Repository, options: TreeOptions, config: Config, counters: Counters
 ) -> str:
-    """Push a tree into the cache, and again what the cache had already and does not hold right."""
+    """Push a tree into the cache, and replace objects that the cache held already and that are damaged."""
     from snapdir.transfer.local_objects import find_unsound
     from snapdir.transfer.plan import plan_objects
 
@@ -325,8 +325,8 @@ async def push_cached(
     counters = counters or Counters()
     identifier = await full_id(snapshot_id, config)
     program = external_store(store, objects_store)
-    said = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
-    publication = Publication(config, counters, announce, said)
+    provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
+    publication = Publication(config, counters, announce, provenance)
     location = await _place(store_location, store)
     async with opened_cache(config) as cache:
         manifest = await cached(identifier, cache)

@@ -37,7 +37,7 @@ RECORDS_A_BATCH = 1000
 async def write_record(store: Store, record: Record) -> None:
     """Add ``record`` to the history of ``store``. One request; nobody else ever writes the same key.
 
-    On this host it survives a power cut then.
+    In a store on this host it then survives a power cut.
     """
     await store.write(record_key(record.created_at, record.record_id), f"{record.to_json()}\n".encode())
     await store.flush()

@@ -36,7 +36,7 @@ def report_checked_out(invocation: Invocation, snapshot_id: str, target: str, *,
         if replaced:
             invocation.terminal.note(f"replaced {replaced:,} file(s) that differed in {target}")
         if pruned:
-            invocation.terminal.note(f"removed {len(pruned):,} path(s) that the snapshot does not know from {target}")
+            invocation.terminal.note(f"removed {len(pruned):,} path(s) that are not in the snapshot from {target}")
 
 
 def _report_rehearsed(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool) -> None:

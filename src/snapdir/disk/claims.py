@@ -12,7 +12,7 @@ import os
 import stat
 from contextlib import suppress
 
-__all__ = ["hold_shared", "is_held_alone", "is_still_at", "open_locked"]
+__all__ = ["hold_shared", "is_held_alone", "is_still_at", "open_locked", "try_lock"]
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
@@ -48,12 +48,17 @@ def hold_shared(descriptor: int) -> None:
 
 def is_held_alone(descriptor: int) -> bool:
     """Whether nobody else works in an open directory. If so, ``hold_shared`` of others waits until it is closed."""
+    return try_lock(descriptor) is not False
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file or directory, for as long as it is open; False if another holder has it, None without locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True
 
 

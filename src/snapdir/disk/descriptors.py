@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from os import readlink  # by name: a check for blocking calls need not look, /proc waits for no disk
 
+from snapdir.errors.local import OUT_OF_DESCRIPTORS
+
 __all__ = ["path_of_descriptor", "share_of_descriptors"]
 
 RESERVED = 16
@@ -26,8 +28,8 @@ def share_of_descriptors(most: int) -> int:
         return most
     try:
         in_use = len(os.listdir("/proc/self/fd"))
-    except OSError:  # no /proc, or no descriptor left to read it with
-        in_use = limit
+    except OSError as error:
+        in_use = limit if error.errno in OUT_OF_DESCRIPTORS else 0  # else there is no /proc to count with
     return max(FEWEST, min(most, (limit - in_use - RESERVED) // 4))
 
 

@@ -96,7 +96,7 @@ class OpenDirectories:
         return self._descend(names, self._make)
 
     def remove_empty(self, names: Names) -> None:
-        """Remove a directory. If somebody else has done so meanwhile, that is fine.
+        """Remove a directory. One that is already gone is fine.
 
         Raises:
             DestinationConflict: something is in it; it stays.
@@ -154,7 +154,7 @@ class OpenDirectories:
         except OSError as error:
             if error.errno not in OUT_OF_DESCRIPTORS:
                 raise
-        with self._lock:  # whatever else this process has opened meanwhile, those kept for later can go
+        with self._lock:  # the handles kept for later can go
             self._handles.clear()
         return DirectoryHandle(os.open(name, DIRECTORY_FLAGS, dir_fd=parent.fd))
 

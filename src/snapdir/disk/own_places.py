@@ -22,13 +22,13 @@ class OwnPlace(NamedTuple):
     """A directory or file that need not exist yet.
 
     Attributes:
-        what: Its name in the message: ``the store``.
+        name: In the message: ``the store``.
         beside: A pattern for what the names of the files beside it add to its own.
         foreign: This run does not write there, and so does not make it.
     """
 
     path: str
-    what: str
+    name: str
     beside: str = ""
     foreign: bool = False
 
@@ -99,9 +99,9 @@ def _holds(outer: _Met, inner: _Met) -> bool:
 def _warning(met: _Met, root: str) -> str:
     place, paths = met.place, [path.rstrip("/") for path in met.paths]
     if "." in paths or root.rstrip("/") in paths:
-        where, way_out = f"{place.what} {place.path} is the tree itself", "keep it elsewhere"
+        where, way_out = f"{place.name} {place.path} is the tree itself", "keep it elsewhere"
     else:
         patterns = [shlex.quote(exactly(path, beside=place.beside)) for path in paths]
-        where = f"{place.what} {place.path} lies within {root}, at {', '.join(paths)}"
+        where = f"{place.name} {place.path} lies within {root}, at {', '.join(paths)}"
         way_out = f"keep it elsewhere, or leave it out with --exclude {' --exclude '.join(patterns)}"
     return f"{where}: what a run writes there gives the next one another id; {way_out}"

@@ -60,7 +60,7 @@ def find_extra(
 
     Args:
         kept: Paths of a manifest with every directory above them.
-        ignored: Places that are none of this function's business, with all that is below them.
+        ignored: Places to pass over, with all that is below them.
         change_modes: Give the owner access to extra directories that lack it; what follows is their removal.
         skip_unreadable: Take a directory that cannot be read for an empty one.
 

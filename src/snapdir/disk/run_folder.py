@@ -6,14 +6,13 @@ little, a folder counts as left behind only when nothing in it has moved for STA
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from snapdir.disk.claims import is_still_at
+from snapdir.disk.claims import is_still_at, try_lock
 from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, remove_tree
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.filesystems import is_on_local_filesystem
@@ -29,7 +28,7 @@ CLAIMED = ".part"
 """Ends the name of a large object's temporary that the next run goes on with (see ``claims``)."""
 
 STALE_SECONDS = 24 * 3600
-"""What nobody has touched for so long is left behind, where a lock does not tell."""
+"""What has not changed for this time is left behind, where locks prove little."""
 
 KEPT_SECONDS = 7 * STALE_SECONDS
 """How long the beginning of a large object waits for a run that goes on with it."""
@@ -76,14 +75,14 @@ class RunFolder:
     def _made(self) -> str:
         with self._lock:
             if not self._path:
-                os.makedirs(self.parent, exist_ok=True)
                 sweep(self.parent)
             while not self._path:
+                os.makedirs(self.parent, exist_ok=True)
                 path = os.path.join(self.parent, PREFIX + os.urandom(8).hex())
-                with suppress(FileNotFoundError):  # swept before it was locked
+                with suppress(FileNotFoundError):  # another process removed it, or the parent, before it was locked
                     os.mkdir(path)
                     handle = DirectoryHandle(os.open(path, LIST_FLAGS))
-                    if _is_locked_for_us(handle.fd) is not False and is_still_at(path, None, os.fstat(handle.fd)):
+                    if try_lock(handle.fd) is not False and is_still_at(path, None, os.fstat(handle.fd)):
                         self._path, self._handle = path, handle
             return self._path
 
@@ -134,7 +133,7 @@ def replace_note(cache_dir: Path, file: Path, data: bytes, *, mode: int = 0o666,
 def _sweep_one(name: str, parent_fd: int, *, trusted: bool) -> None:
     fd = os.open(name, SWEPT_FLAGS, dir_fd=parent_fd)
     try:
-        locked = _is_locked_for_us(fd)
+        locked = try_lock(fd)
         if locked is False or not is_still_at(name, parent_fd, os.fstat(fd)):
             return
         if _idle_seconds(fd) >= _patience(name, at_once=trusted and bool(locked)):
@@ -156,14 +155,3 @@ def _idle_seconds(fd: int) -> float:
     with suppress(NotADirectoryError), os.scandir(fd) as entries:
         latest = max([latest, *(entry.stat(follow_symlinks=False).st_mtime for entry in entries)])
     return time.time() - latest
-
-
-def _is_locked_for_us(fd: int) -> bool | None:
-    """Whether nobody else has an open file or directory locked, and now we have; None where there are no locks."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True

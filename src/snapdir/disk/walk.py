@@ -114,7 +114,8 @@ class Walk:
             raise WalkFailed(self._failures)
 
     def require_something(self) -> None:
-        """
+        """Make sure that excludes have not left out every file.
+
         Raises:
             SnapdirError: the walk has ended and found nothing, because excludes leave out every file there is.
         """
@@ -225,7 +226,7 @@ class Walk:
         return None
 
     def _takes(self, link: str, path: str, mode: str, size: int) -> bool:
-        """Count a link to a file; True if nobody needs to read it."""
+        """Count a link to a file; True if its content need not be read."""
         self.followed_files += 1
         return self._linked is not None and self._linked.take(link, path, mode, size)
 

@@ -38,7 +38,8 @@ def is_temporary_beside(name: str) -> bool:
 
 
 def refuse_staging(names: Names) -> None:
-    """
+    """Accept only a place outside STAGING_NAME.
+
     Raises:
         UnsafePath: ``names`` lead into the directory for temporary files.
     """

@@ -25,7 +25,7 @@ INSIDE_ONLY = "a pattern that starts with ./ is matched inside the tree only"
 
 
 class Exclusion:
-    """Answers whether an entry is left out; see ``exclusion``."""
+    """Whether an entry is left out; see ``exclusion``."""
 
     def __init__(self, absolute: Sequence[str], relative: Sequence[str]) -> None:
         self._absolute = absolute
@@ -37,7 +37,8 @@ class Exclusion:
         return self._in_absolute(absolute_path) or self._in_relative(relative_path)
 
     def require_outside(self, root: str) -> None:
-        """
+        """Make sure that the tree itself is not left out.
+
         Raises:
             SnapdirError: a pattern fits the absolute path of the tree itself, and so most often all that is in it.
         """

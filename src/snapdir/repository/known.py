@@ -45,7 +45,7 @@ class KnownObjects:
     @classmethod
     def of(cls, digests: Iterable[str]) -> KnownObjects:
         """Objects by their digests, in any order and with repeats."""
-        return cls(b"".join(sorted({bytes.fromhex(digest) for digest in digests})) + bytes(DIGEST_BYTES))
+        return cls(_sorted_digests(digests) + bytes(DIGEST_BYTES))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KnownObjects) and self._data[:-DIGEST_BYTES] == other._data[:-DIGEST_BYTES]
@@ -119,7 +119,7 @@ class KnownSnapshots:
         Args:
             stored: The manifest's text.
         """
-        objects = b"".join(sorted({bytes.fromhex(digest) for digest in digests}))
+        objects = _sorted_digests(digests)
         data = objects + len(stored).to_bytes(LENGTH_BYTES, "big") + crc32c(stored).to_bytes(CRC_BYTES, "big")
         data += _seal(data)
         with suppress(OSError):
@@ -132,6 +132,10 @@ class KnownSnapshots:
         for snapshot_id in list(self.latest()):
             with suppress(OSError):
                 (self._folder / snapshot_id).unlink()
+
+
+def _sorted_digests(digests: Iterable[str]) -> bytes:
+    return b"".join(sorted({bytes.fromhex(digest) for digest in digests}))
 
 
 def _seal(data: bytes | memoryview) -> bytes:

@@ -258,7 +258,7 @@ class Repository:
         raise self.damaged(digest, actual)
 
     async def read_unverified(self, digest: Digest, size: int) -> bytes:
-        """A small object as the store sent it, of one byte more at most: whoever uses it hashes it first."""
+        """A small object as the store sent it, of one byte more at most: the caller hashes it."""
         return await self.objects.read(object_key(digest), length=size + 1)
 
     async def read_range_into(self, digest: Digest, buffer: memoryview, *, start: int, is_last: bool = False) -> None:

@@ -198,7 +198,7 @@ class Store(Protocol):
 
         The pages are complete when they end: a listing that breaks off, or that goes round in circles, raises. What was
         written or deleted meanwhile may be in it or not. No order is promised: services list by hash, by date or by
-        key, so whoever needs an order sorts, and whoever acts on what a listing does not show asks for it by ``stat``.
+        key. A caller that needs an order sorts; one that acts on a missing key checks it by ``stat`` first.
         A page has one object at least; it need not be as long as ``capabilities.list_page_keys`` to be followed by
         another.
 

@@ -39,7 +39,7 @@ class FileStore(NoServerCopy):
     cut has all its objects. Temporaries lie in ``.partial`` and are never listed; the first write sweeps those of
     killed runs. Links are followed (an administrator may move parts of a store).
 
-    Cost: one hop to a worker thread a call, about 113 µs, besides the work itself. Whoever reads many objects goes to
+    Cost: one hop to a worker thread a call, about 113 µs, besides the work itself. To read many objects, open
     the files by ``local_path``, many to a hop.
     """
 

@@ -51,7 +51,8 @@ async def in_thread(root: str, key: str, call: Callable[[], Result], *, writing:
 
 
 def require_file(key: str, path: str, mode: int) -> None:
-    """
+    """Accept only a regular file.
+
     Raises:
         ObjectNotFound: what lies at ``path`` is a directory, a pipe or the like. A note names it.
     """

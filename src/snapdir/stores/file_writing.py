@@ -62,10 +62,10 @@ class FileWriter:
         """A new temporary: its path and descriptor."""
         folder, name = self._folder.path, os.urandom(12).hex()
         try:
-            return (temporary := os.path.join(folder, name)), os.open(temporary, FLAGS, mode)
+            return _created(folder, name, mode)
         except FileNotFoundError:
             self._folder.forget(folder)
-            return (temporary := os.path.join(self._folder.path, name)), os.open(temporary, FLAGS, mode)
+            return _created(self._folder.path, name, mode)
 
     def claim(self, name: str) -> tuple[str, int]:
         """A temporary that a killed run may have begun, its content kept: its path and descriptor.
@@ -170,7 +170,7 @@ class FileWriter:
             written = _named(temporary, path, if_absent=if_absent)
         except IsADirectoryError:
             with suppress(OSError):
-                os.rmdir(path)  # an empty one is nobody's; another is an error that names it
+                os.rmdir(path)  # only an empty one goes; another is an error that names it
             written = _named(temporary, path, if_absent=if_absent)
         if written and self._settings.fsync and key.startswith(MANIFESTS):
             _sync(os.path.dirname(path))
@@ -231,6 +231,11 @@ def _sync(path: str) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _created(folder: str, name: str, mode: int) -> tuple[str, int]:
+    path = os.path.join(folder, name)
+    return path, os.open(path, FLAGS, mode)
 
 
 def _look() -> None:

@@ -40,9 +40,8 @@ class StoreURL(NamedTuple):
                 f"no scheme found in store URI: {shown_store(text)!r}; write file:///path, ./path or s3://bucket/prefix"
             )
         if not _SCHEME(scheme):
-            raise InvalidStore(
-                f"invalid scheme {HIDDEN if '@' in rest else scheme!r} in store URI; write file:///path or s3://bucket/prefix"
-            )
+            shown = HIDDEN if "@" in rest else scheme  # a key and its secret, most likely
+            raise InvalidStore(f"invalid scheme {shown!r} in store URI; write file:///path or s3://bucket/prefix")
         if scheme == "file":
             return cls("file", _file_path(text, rest))
         if any("\ud800" <= character <= "\udfff" for character in rest):

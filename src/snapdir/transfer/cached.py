@@ -28,10 +28,10 @@ __all__ = ["HeldManifest", "held_manifest", "keep_manifest", "mend_manifest", "r
 
 
 class HeldManifest(NamedTuple):
-    """What a cache says of a snapshot.
+    """The manifest that a cache holds of a snapshot.
 
     Attributes:
-        manifest: None if it has none that is right.
+        manifest: None if it is absent or damaged.
         is_complete: It was kept as the manifest of a snapshot with all its objects, and not of one fetched in part.
         damage: What is wrong with the manifest that is there.
     """
@@ -41,9 +41,11 @@ class HeldManifest(NamedTuple):
     damage: SnapdirError | None = None
 
     def require(self, snapshot_id: Digest) -> Manifest:
-        """
+        """The manifest.
+
         Raises:
-            ManifestNotFound: there is none. CorruptManifest, StoreError: it is damaged, or cannot be read.
+            ManifestNotFound: the cache has none.
+            CorruptManifest, StoreError: it is damaged, or cannot be read.
         """
         if self.manifest is None:
             raise self.damage or ManifestNotFound(snapshot_id, "the local cache")
@@ -93,10 +95,10 @@ async def mend_manifest(
 async def require_sound(
     wanted: Sequence[Wanted], cache: Repository, mend: Mend | None, *, limits: Limits, counters: Counters
 ) -> None:
-    """Hash every object of ``wanted``, and have those that are not right mended.
+    """Hash every object of ``wanted``, and have ``mend`` fetch damaged and absent ones again.
 
     Raises:
-        ObjectNotFound, CorruptObject, LocalError: an object is not right, and there is nothing to mend it from;
+        ObjectNotFound, CorruptObject, LocalError: an object is damaged or absent, and ``mend`` is None or did not help;
             TransferFailed for several.
     """
     unsound = await find_unsound(wanted, cache, limits=limits, counters=counters)

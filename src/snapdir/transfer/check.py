@@ -115,25 +115,25 @@ async def check_cache(
     Cost: 20 µs a small object, 0.3 s a GiB and hashing thread.
     """
     named: dict[Digest, str] = {}
-    manifests: dict[Digest, str] = {}  # where the damaged ones are
+    damaged: dict[Digest, str] = {}  # snapshots, and the keys of their manifests
     for identifier in await _cached_snapshots(cache) if snapshot_id is None else [snapshot_id]:
         held = await held_manifest(identifier, cache)
         if held.damage is not None:
-            manifests[identifier] = manifest_key(identifier)
+            damaged[identifier] = manifest_key(identifier)
             continue
         for one in plan_objects(held.require(identifier)):
             named.setdefault(one.digest, one.path)
     for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
         if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
-            manifests.setdefault(identifier, incomplete_key(identifier))
+            damaged.setdefault(identifier, incomplete_key(identifier))
     stored = {digest: size async for digest, size in _objects(cache)}
     whole = [Wanted(digest, size, named.get(digest, "no cached snapshot")) for digest, size in sorted(stored.items())]
     corrupt = tuple(one.digest for one, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
     if purge:
-        await cache.store.delete([*map(object_key, corrupt), *manifests.values()])
+        await cache.store.delete([*map(object_key, corrupt), *damaged.values()])
     gone = set(corrupt) if purge else set()
     missing = tuple((digest, path) for digest, path in sorted(named.items()) if digest not in stored or digest in gone)
-    return CacheReport(corrupt, missing, (*corrupt, *manifests) if purge else (), tuple(manifests))
+    return CacheReport(corrupt, missing, (*corrupt, *damaged) if purge else (), tuple(damaged))
 
 
 async def _cached_snapshots(cache: Repository) -> list[Digest]:

@@ -38,7 +38,7 @@ class CheckoutOptions(NamedTuple):
         delete: Remove what is not in the snapshot: what is in its way before anything is written, and the rest when
             all of the snapshot is there.
         protected: What ``delete`` leaves alone.
-        own_places: Directories of ours, of which one inside the destination is not taken for something left over.
+        own_directories: Directories of ours, of which one inside the destination is not taken for something left over.
         overwrite: Replace what differs; otherwise stop before anything is written if something does.
         keep: Leave the temporaries of a failed run where they are.
         preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
@@ -49,7 +49,7 @@ class CheckoutOptions(NamedTuple):
     linked: bool = False
     delete: bool = False
     protected: Protection | None = None
-    own_places: tuple[str, ...] = ()
+    own_directories: tuple[str, ...] = ()
     overwrite: bool = True
     keep: bool = False
     preserve_special_modes: bool = False
@@ -102,7 +102,7 @@ async def checkout(
                 is_new = await anyio.to_thread.run_sync(is_empty, destination)
                 await _fill(plan, source, destination, options=options, limits=limits, counters=counters, mend=mend)
                 if not is_new and not options.delete:
-                    find = partial(leftovers, manifest, selection, destination, own_places=options.own_places)
+                    find = partial(leftovers, manifest, selection, destination, own_directories=options.own_directories)
                     counters.extra += await anyio.to_thread.run_sync(partial(find, skip_unreadable=True))
                 await anyio.to_thread.run_sync(_finish, plan, destination, options)
         except BaseException as error:

@@ -46,8 +46,8 @@ async def fetch(
 ) -> Manifest:
     """Make the cache hold a complete snapshot, and return its manifest.
 
-    Objects that the cache has are not fetched; those it lost are. A complete cache asks no store. What it has is known
-    by its length alone: who reads the objects hashes them. A damaged manifest is fetched again.
+    Objects that the cache has are not fetched; those it lost are. A complete cache needs no store. Cached objects
+    are checked by length only: their readers hash them. A damaged manifest is fetched again.
 
     Args:
         source: Where to fetch from; None is enough for a complete cache.

@@ -1,4 +1,4 @@
-"""Threads that hash large files side by side, and stop when nobody wants the result any more. Blocking."""
+"""Threads that hash large files side by side, and stop when the result is not wanted any more. Blocking."""
 
 from __future__ import annotations
 

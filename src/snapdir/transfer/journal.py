@@ -90,7 +90,7 @@ class UploadJournal:
     def abandoned(self, settled: Iterable[str]) -> list[tuple[Digest, JournalEntry]]:
         """Objects whose uploads no run will go on with, with their notes, which the caller closes.
 
-        Those of objects that are ``settled``, those that nobody has worked on for KEPT_SECONDS, and those that no run
+        Those of objects that are ``settled``, those that no run has worked on for KEPT_SECONDS, and those that no run
         may go on with (noted for parts of 0 bytes). Without notes ``settled`` is not looked at.
         """
         notes = [*self._notes()]

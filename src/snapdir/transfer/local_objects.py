@@ -68,7 +68,8 @@ def open_object(source: Repository, one: Wanted) -> ObjectFile:
 
 
 def require_digest(actual: str, source: Repository, one: Wanted) -> None:
-    """
+    """Accept an object's bytes by their hash.
+
     Raises:
         CorruptObject: ``actual`` is not what the object should hash to.
     """
@@ -85,7 +86,7 @@ def is_unsound(error: SnapdirError, source: Repository, one: Wanted) -> bool:
 async def find_unsound(
     wanted: Sequence[Wanted], source: Repository, *, limits: Limits, counters: Counters
 ) -> list[Unsound]:
-    """Hash every object of a store on this host; those that are not right, in the order given.
+    """Hash every object of a store on this host; those that are absent or damaged, in the order given.
 
     Cost: 20 µs a small object, 0.2 s a GiB and hashing thread.
     Cancellation: stops within one block of the objects that are being hashed.

@@ -46,14 +46,14 @@ def leftovers(
     selection: Selection,
     destination: Destination,
     *,
-    own_places: Iterable[str] = (),
+    own_directories: Iterable[str] = (),
     skip_unreadable: bool = False,
 ) -> list[str]:
     """Paths that are not in the snapshot, of those that were asked for; a directory only if nothing is in it.
 
     Args:
         manifest: All of the snapshot: what was not selected is not left over.
-        own_places: Directories of ours, of which one inside the destination is left out.
+        own_directories: Directories of ours, of which one inside the destination is left out.
         skip_unreadable: Take a directory that cannot be read for an empty one.
 
     Raises:
@@ -61,7 +61,7 @@ def leftovers(
     Cost: about 3 µs a path of the manifest and 2 µs an entry of the destination.
     """
     known = with_parents(entry.path for entry in manifest.entries)
-    ignored = OWN | _inside(destination.path_of(()), own_places)
+    ignored = OWN | _inside(destination.path_of(()), own_directories)
     extra = find_extra(destination.directories, known, ignored=ignored, skip_unreadable=skip_unreadable)
     covered = selection.covering()
     found = sorted(one.path for one in extra if covered(one.path) and not _is_temporary(one))

@@ -56,7 +56,7 @@ class NotedUploads:
                 raise
             upload = _CountedUpload(begun)
             entry.note(begun.resume_token)
-            keepable = self._resumable and None is not begun.resume_token == entry.token()
+            keepable = self._resumable and begun.resume_token is not None and begun.resume_token == entry.token()
             try:
                 async with committed(upload, keepable=keepable):
                     yield upload
@@ -76,8 +76,13 @@ class NotedUploads:
             settled: Objects that are at the store.
         Cost: nothing without notes; two requests for each upload that is dropped.
         """
-        for digest, entry in await anyio.to_thread.run_sync(self._journal.abandoned, settled):
-            await self._drop_noted(digest, entry)
+        abandoned = await anyio.to_thread.run_sync(self._journal.abandoned, settled)
+        try:
+            for digest, entry in abandoned:
+                await self._drop_noted(digest, entry)
+        finally:
+            for _, entry in abandoned:
+                entry.leave()  # those that a cancellation has left for the next run
 
     async def _drop_noted(self, digest: Digest, entry: JournalEntry) -> None:
         try:

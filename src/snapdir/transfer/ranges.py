@@ -154,5 +154,5 @@ class RangeReader:
             await self._source.read_range_into(digest, buffer, start=one.part.offset, is_last=one.is_last)
             self._counters.bytes_received += one.part.length
         except CorruptObject as error:
-            one.failure = error  # told in the order of the parts: the first one says where the object ends
+            one.failure = error  # raised in the order of the parts: the first one says where the object ends
         one.arrived.set()

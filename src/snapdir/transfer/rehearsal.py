@@ -22,14 +22,14 @@ __all__ = ["rehearse"]
 
 def rehearse(
     manifest: Manifest,
-    cache: Repository | None,
+    cache: Repository,
     into: Path,
     *,
     selection: Selection,
     options: CheckoutOptions,
     counters: Counters,
 ) -> None:
-    """Put into ``counters`` what a checkout would replace, remove and leave over, and refuse what it would refuse.
+    """List in ``counters`` what a checkout would replace, remove and leave over, and fail where it would fail.
 
     Args:
         cache: What ``options.linked`` makes links to.
@@ -49,7 +49,7 @@ def rehearse(
     with destination:
         if is_empty(destination):
             return
-        if options.linked and cache is not None:
+        if options.linked:
             _, found = survey_links(plan, cache, destination, counters)
         else:
             found = survey(plan, destination, counters)
@@ -61,5 +61,8 @@ def rehearse(
             counters.pruned += [extra.path for extra in would_go(plan, destination, options.protected)]
         else:
             counters.pruned += [extra.path for extra in found.in_the_way]
-            left = leftovers(manifest, selection, destination, own_places=options.own_places, skip_unreadable=True)
-            counters.extra += [path for path in left if path not in counters.pruned]
+            removed = set(counters.pruned)
+            left = leftovers(
+                manifest, selection, destination, own_directories=options.own_directories, skip_unreadable=True
+            )
+            counters.extra += [path for path in left if path not in removed]

@@ -170,7 +170,7 @@ class TreeReader:
             counters.phase = "hashing"
 
     def _tell(self, counters: Counters) -> None:
-        """What the user should know of the tree, once it has been walked."""
+        """Warn of what was left out and of own places in the tree, once it has been walked."""
         left_out = self._walk.left_out
         counters.left_out += left_out.entries
         if left_out.entries:

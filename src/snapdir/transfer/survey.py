@@ -55,7 +55,7 @@ def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Surv
 
 
 def misplaced(plan: TreePlan, destination: Destination) -> list[Extra]:
-    """What stands in the place of a directory and is none. (A link to a directory is none.)"""
+    """Files, links and the like in the place of a directory. (A link to a directory is one of them.)"""
     found = []
     for names in sorted(plan.directory_names()):
         status = destination.stat(names)

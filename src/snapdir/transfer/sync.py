@@ -97,7 +97,7 @@ class StoreSync:
     async def prune(self) -> int:
         """Remove the target's manifests of snapshots that the source does not have, and count them. Objects stay.
 
-        That the source does not list a snapshot is no proof: it is asked for each of them before one is removed.
+        A listing proves nothing: the source is checked for each snapshot before one manifest is removed.
 
         Raises:
             SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish; or it has one
@@ -116,16 +116,16 @@ class StoreSync:
         return len(extra)
 
     async def _require_absent(self, snapshot_ids: Sequence[Digest], *, listed: Digest) -> None:
-        """Make sure that the source has none of these, and that its word counts: it has to know what it lists."""
+        """Make sure that the source has none of these, and can be believed: it has to have one that it lists."""
         if not await self._has(listed):
             raise self._doubt(f"lists the snapshot {listed} and says that it does not have it")
 
-        async def ask(snapshot_id: Digest) -> None:
+        async def check(snapshot_id: Digest) -> None:
             if await self._has(snapshot_id):
                 raise self._doubt(f"has the snapshot {snapshot_id} and does not list it")
 
         with ungrouped(f"prune {self.target.url}"):
-            await run_workers(snapshot_ids, ask, workers=min(LOOKS_AT_ONCE, len(snapshot_ids)))
+            await run_workers(snapshot_ids, check, workers=min(LOOKS_AT_ONCE, len(snapshot_ids)))
 
     async def _has(self, snapshot_id: Digest) -> bool:
         try:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from snapdir.errors import ConnectionFailed
-from snapdir.stores.s3.boto_pace import BotoPace
+from snapdir.stores.s3.boto_rate_floor import BotoRateFloor
 from snapdir.stores.s3.draining import Drain, Dripped, EncryptedDrain, RemainingBody
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.rate_floor import RateFloor
@@ -132,28 +132,28 @@ def test_without_a_floor_a_thread_takes_any_drip(pair: tuple[socket.socket, sock
     assert len(sink.data) == 200
 
 
-def paced(limits: Timeouts, *seconds: float) -> BotoPace:
+def paced(limits: Timeouts, *seconds: float) -> BotoRateFloor:
     target = S3Target("s3://bucket", "bucket", "", "http://127.0.0.1:1", "us-east-1")
-    return BotoPace(Asked(target, "GET", "key"), limits, clock=clock_of(*seconds))
+    return BotoRateFloor(Asked(target, "GET", "key"), limits, clock=clock_of(*seconds))
 
 
 def test_aiobotocore_gives_a_drip_up() -> None:
-    pace = paced(LIMITS, 1.0)
+    floor = paced(LIMITS, 1.0)
     for moved in range(59):
-        pace.require(moved)
+        floor.require(moved)
     with pytest.raises(ConnectionFailed, match="--min-rate"):
-        pace.require(60)
+        floor.require(60)
     flowing = paced(LIMITS, 1.0)
     for moved in range(200):
         flowing.require(1100 * moved)
 
 
 def test_what_is_done_with_a_block_is_not_the_servers_time() -> None:
-    pace = paced(LIMITS, 0.1, 1000.0)
-    pace.skip()
+    floor = paced(LIMITS, 0.1, 1000.0)
+    floor.skip()
     for moved in range(200):
-        pace.require(moved)
-        pace.skip()
+        floor.require(moved)
+        floor.skip()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from urllib.parse import unquote_plus
 from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded, encoded
-from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
 from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _without_error(body: bytes, asked: Asked) -> _Element | None:
 def _root(body: bytes, asked: Asked, *names: str) -> _Element:
     root = _without_error(body, asked)
     if root is None or root.name not in names:
-        raise _invalid(asked, f"something that is no {names[0]}; check the endpoint and any proxy in between")
+        raise _invalid(asked, f"something that is no {names[0]}; {CHECK_ENDPOINT}")
     return root
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from snapdir.errors import InvalidResponse, StoreError, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded
-from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
 from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 __all__ = [
-    "PROXY",
+    "NOT_S3",
     "copied",
     "list_page",
     "must_be_s3",
@@ -32,20 +32,20 @@ Answer = Mapping[str, Any]
 S3_HEADERS = frozenset({"etag", "last-modified", "x-amz-request-id", "x-amz-id-2"})
 """An answer about an object has some of them; the page of a login portal seldom has."""
 
-PROXY = "this does not look like S3: check the endpoint and any proxy in between"
+NOT_S3 = f"this does not look like S3: {CHECK_ENDPOINT}"
 
 
 def must_be_s3(asked: Asked, answer: Answer) -> None:
     """Raise InvalidResponse for a success that no S3 service would send."""
     if S3_HEADERS.isdisjoint(answer["ResponseMetadata"].get("HTTPHeaders", {})):
-        raise _invalid(asked, f"a success without an ETag or a request id; {PROXY}")
+        raise _invalid(asked, f"a success without an ETag or a request id; {NOT_S3}")
 
 
 def required(asked: Asked, answer: Answer, field: str) -> Any:
     """The value of a field that S3 always sends."""
     value = answer.get(field)
     if value is None:
-        raise _invalid(asked, f"an answer without {field}; {PROXY}")
+        raise _invalid(asked, f"an answer without {field}; {NOT_S3}")
     return value
 
 

@@ -22,7 +22,7 @@ from snapdir.errors import (
     StoreError,
     StoreRefused,
 )
-from snapdir.stores.s3.failures import Asked, Refusal, cleaned, refusal_error
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, cleaned, refusal_error
 
 __all__ = ["configuration_error", "refusal_of", "translate"]
 
@@ -166,6 +166,6 @@ def _http(asked: Asked, error: Any) -> StoreError:
 
 def _nonsense(asked: Asked, error: BaseException) -> InvalidResponse:
     return InvalidResponse(
-        f"{asked}: the answer is not one of S3 ({type(error).__name__}); check the endpoint and any proxy in between",
+        f"{asked}: the answer is not one of S3 ({type(error).__name__}); {CHECK_ENDPOINT}",
         key=asked.key,
     )

@@ -1,4 +1,4 @@
-"""aiohttp's answers with a bound: botocore reads what is no object whole, however long it is."""
+"""aiohttp's answers with a bound: botocore reads every answer but an object whole, however long it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BoundedSession"]
 
 
 class BoundedResponse(ClientResponse):
-    """An answer that ``read`` takes no more of than makes sense; objects are not read by it."""
+    """An answer of which ``read`` takes a bounded number of bytes. Objects are not read by it."""
 
     async def read(self) -> bytes:
         """The body; of an error its beginning.

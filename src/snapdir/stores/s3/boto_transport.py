@@ -13,7 +13,7 @@ from snapdir.errors import ConnectionFailed, InvalidResponse, ObjectNotFound, St
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.boto_answers import (
-    PROXY,
+    NOT_S3,
     copied,
     list_page,
     must_be_s3,
@@ -24,13 +24,13 @@ from snapdir.stores.s3.boto_answers import (
 )
 from snapdir.stores.s3.boto_body import BodyStream
 from snapdir.stores.s3.boto_failures import translate
-from snapdir.stores.s3.boto_pace import BotoPace
+from snapdir.stores.s3.boto_rate_floor import BotoRateFloor
 from snapdir.stores.s3.checksums import encoded, is_confirmed
 from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.ranges import body_length_of, range_header
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.transport import ListPage, UploadedPart
+from snapdir.stores.s3.transport import COMPLETE_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
 
 __all__ = ["BotoTransport"]
 
@@ -38,15 +38,10 @@ DELETE_BATCH = 1000
 NO_BATCHES = frozenset({"InvalidRequest", "MalformedXML", "MethodNotAllowed", "MissingContentMD5", "NotImplemented"})
 """Codes with which services refuse DeleteObjects: unknown, without Content-MD5, or with keys that XML cannot hold."""
 
-COMPLETE_SECONDS = 900.0
-"""Putting 10,000 parts together takes S3 minutes; it sends white space meanwhile."""
-
 SUCCESS = {"get_object": (200, 206), "delete_object": (200, 204), "abort_multipart_upload": (200, 204)}
 """Any other request is answered with a 200 when it did what it was asked: a write that gets a 204 stored nothing."""
 
 CLOSE_SECONDS = 5.0
-MAX_READ_BYTES = 1 << 30
-"""The longest body of a ``get`` without a length."""
 
 
 class BotoTransport:
@@ -264,7 +259,7 @@ class BotoTransport:
             answer: Mapping[str, Any] = await request(Bucket=self._target.bucket, **parameters)
         status = answer["ResponseMetadata"]["HTTPStatusCode"]
         if status not in SUCCESS.get(operation, (200,)):
-            raise InvalidResponse(f"{asked}: HTTP {status} is no answer to it; {PROXY}", key=asked.key)
+            raise InvalidResponse(f"{asked}: HTTP {status} is no answer to it; {NOT_S3}", key=asked.key)
         return answer
 
     async def _send(
@@ -275,10 +270,10 @@ class BotoTransport:
             parameters["ChecksumCRC32C"] = encoded(crc32c)
         async with self._slots:
             with _within(asked, self._answer_seconds) as scope:
-                pace = BotoPace(asked, self._timeouts)
+                floor = BotoRateFloor(asked, self._timeouts)
 
                 def moved() -> None:
-                    pace.require(stream.tell())
+                    floor.require(stream.tell())
                     scope.deadline = anyio.current_time() + self._answer_seconds
 
                 stream = BodyStream(body, moved=moved)
@@ -309,7 +304,7 @@ class BotoTransport:
                         return
                     raise
                 body = answer["Body"].raw_stream
-                pace = BotoPace(asked, self._timeouts)
+                floor = BotoRateFloor(asked, self._timeouts)
                 try:
                     must_be_s3(asked, answer)
                     expected = body_length_of(
@@ -322,9 +317,9 @@ class BotoTransport:
                     received = 0
                     while block := await self._block(asked, body, scope):
                         received += len(block)
-                        pace.require(received)
+                        floor.require(received)
                         await take(block)
-                        pace.skip()
+                        floor.skip()
                 finally:
                     body.close()  # ends the connection unless the body was read to its end
         if expected is not None and received < expected:

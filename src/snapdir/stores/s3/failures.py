@@ -24,7 +24,9 @@ from snapdir.stores.s3.http_parsing import http_seconds
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
-__all__ = ["Asked", "BodyRefused", "Refusal", "cleaned", "refusal_error", "retry_after_seconds"]
+__all__ = ["CHECK_ENDPOINT", "Asked", "BodyRefused", "Refusal", "cleaned", "refusal_error", "retry_after_seconds"]
+
+CHECK_ENDPOINT = "check the endpoint and any proxy in between"
 
 SHOWN_CHARACTERS = 300
 """Of a text that came from a server."""
@@ -205,7 +207,7 @@ def _nothing_there(refusal: Refusal, asked: Asked) -> StoreError:
         return _not_found(refusal, asked, "")
     if refusal.code:
         return _refused(refusal, asked, "")
-    advice = "this does not look like S3: check the endpoint and any proxy in between"
+    advice = f"this does not look like S3: {CHECK_ENDPOINT}"
     return InvalidResponse(_sentence(refusal, asked, advice), key=asked.key)
 
 

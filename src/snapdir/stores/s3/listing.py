@@ -15,7 +15,7 @@ MAX_IDLE_PAGES = 100
 """Pages in a row that bring no new key. S3 itself sends empty ones where it has to pass over what was deleted."""
 
 TELLING_KEYS = 100
-"""So many keys in order are no chance."""
+"""Keys of a page that is in order by more than chance."""
 
 
 class ListingProgress:

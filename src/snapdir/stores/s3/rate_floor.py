@@ -1,4 +1,4 @@
-"""How slow bytes may come before nothing comes at all. Pure: time is told."""
+"""The least rate at which a body has to move. Pure: the caller measures the time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RateFloor:
         self._seconds = 0.0
 
     def is_below(self, moved_bytes: int, seconds: float) -> bool:
-        """Whether the line drips, now that so many bytes more have moved in the next seconds of waiting for them."""
+        """Whether the rate is too low, after ``moved_bytes`` more in the next ``seconds`` of waiting for them."""
         self._bytes += moved_bytes
         self._seconds += seconds
         if self._seconds < self.window_seconds:

@@ -8,7 +8,13 @@ from typing import NamedTuple, Protocol
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import BlockSink
 
-__all__ = ["ListPage", "Transport", "UploadedPart"]
+__all__ = ["COMPLETE_SECONDS", "MAX_READ_BYTES", "ListPage", "Transport", "UploadedPart"]
+
+COMPLETE_SECONDS = 900.0
+"""Putting 10,000 parts together, or copying 5 GiB, takes S3 minutes; it sends white space meanwhile."""
+
+MAX_READ_BYTES = 1 << 30
+"""The longest body of a ``get`` without a length."""
 
 
 class ListPage(NamedTuple):

@@ -1,4 +1,4 @@
-"""Whether a connection waits in vain, by comparing how it is with how it was. Pure: time is told."""
+"""Whether a connection waits in vain, by comparing how it is with how it was. Pure: the caller passes the time."""
 
 from __future__ import annotations
 

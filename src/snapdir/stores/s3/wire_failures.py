@@ -9,7 +9,7 @@ from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, Local
 from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.s3.connecting import out_of_descriptors
-from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked
 from snapdir.stores.s3.wire_errors import (
     BodyChanged,
     BodyTruncated,
@@ -23,7 +23,6 @@ from snapdir.stores.s3.wire_errors import (
 __all__ = ["wire_failure"]
 
 NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
-NOT_S3 = "check the endpoint and any proxy in between"
 LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 NO_TLS = "write http:// in the endpoint if that is all it speaks"
@@ -42,7 +41,7 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
     if isinstance(error, TLSFailed):
         return StoreRefused(f"{asked}: {error}; {_tls_advice(error.__cause__)}", key=asked.key)
     if isinstance(error, ProtocolViolation):
-        return InvalidResponse(f"{asked}: {error}; {NOT_S3}", key=asked.key)
+        return InvalidResponse(f"{asked}: {error}; {CHECK_ENDPOINT}", key=asked.key)
     return ConnectionFailed(f"{asked}: {error}; {_network_advice(error)}", key=asked.key)
 
 
@@ -55,4 +54,4 @@ def _network_advice(error: WireError) -> str:
 def _tls_advice(cause: BaseException | None) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return CERTIFICATE
-    return NO_TLS if isinstance(cause, ssl.SSLError) and cause.reason == PLAIN_ANSWER else NOT_S3
+    return NO_TLS if isinstance(cause, ssl.SSLError) and cause.reason == PLAIN_ANSWER else CHECK_ENDPOINT

@@ -9,12 +9,12 @@ from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
 from snapdir.stores.s3.checksums import decoded, encoded, is_confirmed
-from snapdir.stores.s3.failures import Asked, Refusal, refusal_error
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
 from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
 from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.transport import ListPage, UploadedPart
+from snapdir.stores.s3.transport import COMPLETE_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
 from snapdir.stores.s3.wire_errors import WireError
 from snapdir.stores.s3.wire_failures import wire_failure
 from snapdir.stores.s3.wire_session import WireSession
@@ -22,14 +22,9 @@ from snapdir.stores.s3.wire_session import WireSession
 __all__ = ["WireTransport"]
 
 MAX_KEYS = 1000
-MAX_READ_BYTES = 1 << 30
-"""The longest body of a ``get`` without a length."""
 S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
-PROXY = "check the endpoint and any proxy in between"
 CHECKSUM = b"x-amz-checksum-crc32c"
 CHECKSUM_MODE = {b"x-amz-checksum-mode": b"ENABLED"}
-COMPLETE_SECONDS = 900.0
-"""Putting 10,000 parts together, or copying 5 GiB, takes S3 minutes; it sends white space meanwhile."""
 _SUCCESS = {b"GET": (200, 206), b"HEAD": (200,), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 204)}
 """What each method is answered with when it did what it was asked; a PUT that is answered 204 stored nothing."""
 _NO_HEADERS: Mapping[bytes, bytes] = {}
@@ -286,7 +281,9 @@ class WireTransport:
                     _must_be_s3(response, asked)
                 return response
             if response.status < 300:
-                raise InvalidResponse(f"{asked}: HTTP {response.status} is no answer to it; {PROXY}", key=asked.key)
+                raise InvalidResponse(
+                    f"{asked}: HTTP {response.status} is no answer to it; {CHECK_ENDPOINT}", key=asked.key
+                )
             refusal = answers.refusal_of(response.status, response.body, response.headers)
             correction = await session.correct(refusal, response, corrected, signature)
             if correction is None:
@@ -332,7 +329,7 @@ def _must_be_s3(response: Response, asked: Asked) -> None:
     """
     if not any(response.header(name) is not None for name in S3_HEADERS):
         raise InvalidResponse(
-            f"{asked}: a success without an ETag or a request id; {PROXY}",
+            f"{asked}: a success without an ETag or a request id; {CHECK_ENDPOINT}",
             key=asked.key,
         )
 

@@ -1,4 +1,4 @@
-"""A floor under how slow bodies may come and go over aiobotocore: aiohttp has none."""
+"""The least rate at which bodies have to move over aiobotocore: aiohttp has no such limit."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.rate_floor import RateFloor
 from snapdir.stores.s3.timeouts import Timeouts
 
-__all__ = ["BotoPace"]
+__all__ = ["BotoRateFloor"]
 
 
-class BotoPace:
-    """Ends one body that drips. ``asked`` is named by the failure."""
+class BotoRateFloor:
+    """Fails the transfer of one body that is too slow; the failure names ``asked``."""
 
     def __init__(self, asked: Asked, timeouts: Timeouts, *, clock: Callable[[], float] = anyio.current_time) -> None:
         self._asked = asked
@@ -25,10 +25,10 @@ class BotoPace:
         self._looked_at = clock()
 
     def require(self, moved: int) -> None:
-        """So many bytes have moved by now.
+        """Accept that ``moved`` bytes of the body have moved by now.
 
         Raises:
-            ConnectionFailed: they drip.
+            ConnectionFailed: that is too slow.
         """
         now = self._clock()
         is_below = self._floor.is_below(max(0, moved - self._moved), now - self._looked_at)
@@ -39,5 +39,5 @@ class BotoPace:
             raise ConnectionFailed(f"{self._asked}: {message}", key=self._asked.key)
 
     def skip(self) -> None:
-        """What was done since is not the store's time."""
+        """Leave out the time since the last call: the caller worked, and did not wait for the store."""
         self._looked_at = self._clock()
