@@ -2,8 +2,8 @@
 
 A mutant is the code with one operator, number, condition, loop or ``except`` changed, as cosmic-ray makes them. A place
 in the code is drawn first and then one of its changes, so that a place with many possible changes counts once. Left out
-are type annotations, which do not run, and the numbers of constants that tune (a unit ends their names): benchmarks
-judge those.
+are type annotations, which do not run, decorators of classes, and the numbers of constants that tune (their names end
+in a unit): benchmarks judge those.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ TUNING = (
     "_STREAMS",
     "_LEVELS",
     "_TRIES",
-    "_AHEAD_FILES",
 )
 LEFT_OUT = frozenset({"core/NoOp", "core/RemoveDecorator"})
 MEMORY_BYTES = 12 << 30
@@ -54,7 +53,7 @@ Position = tuple[int, int]
 
 
 class Place(NamedTuple):
-    """A place in a module, and the changes that fit it: (operator, how manieth place of that operator)."""
+    """A place in a module, and the changes that fit it: (operator, index among the places of that operator)."""
 
     module: str
     start: Position

@@ -54,7 +54,7 @@ async def test_a_push_without_a_catalog_records_what_is_said_in_its_store(
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: next(iter(part)))
-def test_so_does_a_push_from_the_cache_and_without_a_loop(
+def test_a_push_from_the_cache_and_one_without_a_loop_record_it_too(
     tree: Path, tmp_path: Path, config: Config, part: dict[str, Any]
 ) -> None:
     staged = blocking.stage(tree, config=config)

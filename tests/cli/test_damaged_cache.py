@@ -181,7 +181,7 @@ def test_a_directory_with_something_in_it_is_named(name: str, cache: Path, store
     assert (object_of(cache, name) / "mine").exists()
 
 
-def test_an_object_of_no_bytes_that_has_some(cache: Path, store: str, snapshot: str) -> None:
+def test_bytes_in_the_empty_object_are_damage(cache: Path, store: str, snapshot: str) -> None:
     longer(object_of(cache, "empty"))
     assert PURGE in failed("checkout", "--id", snapshot, "--linked", "out")
     ok("pull", "--store", store, "--id", snapshot, "--linked", "out")
@@ -286,7 +286,9 @@ def test_a_pull_mends_a_manifest(damage: Damage, cache: Path, store: str, snapsh
 
 @pytest.mark.parametrize("damage", [flipped, emptied], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("verb", ["fetch", "diff", "ls", "status", "fetch --include *.txt"])
-def test_other_verbs_mend_it_too(verb: str, damage: Damage, cache: Path, store: str, snapshot: str) -> None:
+def test_verbs_that_read_a_manifest_mend_it_too(
+    verb: str, damage: Damage, cache: Path, store: str, snapshot: str
+) -> None:
     ok("checkout", "--id", snapshot, "out")
     sound = manifest_of(cache, snapshot).read_bytes()
     damage(manifest_of(cache, snapshot))
@@ -334,7 +336,7 @@ def test_a_damaged_manifest_is_reported_and_purged(damage: Damage, cache: Path, 
     assert ok("verify-cache").stderr == ""
 
 
-def test_the_manifest_of_a_part_likewise(isolated: Path, store: str, snapshot: str) -> None:
+def test_a_damaged_manifest_of_a_part_is_mended_or_purged(isolated: Path, store: str, snapshot: str) -> None:
     part = ["--store", store, "--id", snapshot, "--include", "*.txt"]
     ok("fetch", *part)
     note = isolated / "cache/.incomplete" / snapshot

@@ -259,7 +259,7 @@ class TestOwnPlaces:
         once_more = ok(*command(verb, tree, store), "--exclude", pattern)
         assert once_more.stdout == again.stdout
 
-    def test_a_store_in_the_tree_through_every_spelling(self, tree: Path, isolated: Path) -> None:
+    def test_a_store_in_the_tree_is_warned_of_in_every_spelling(self, tree: Path, isolated: Path) -> None:
         (isolated / "alias").symlink_to("tree")
         (tree / "stores").mkdir()
         for store in (f"{tree}/store", f"{isolated}/alias/store", f"{isolated}/current/../tree/store"):
@@ -270,7 +270,7 @@ class TestOwnPlaces:
                 ok("push", "--dryrun", "--store", f"file://{store}", str(isolated / "alias")).stderr.count("lies") == 1
             )
 
-    def test_a_pool_and_a_catalog_in_the_tree(self, tree: Path, store: str) -> None:
+    def test_a_pool_and_a_catalog_in_the_tree_are_warned_of(self, tree: Path, store: str) -> None:
         pool, catalog = f"file://{tree}/sub/pool", f"{tree}/history.db"
         first = ok("push", "--store", store, "--objects-store", pool, "--catalog", catalog, str(tree))
         assert f"the pool of objects {tree}/sub/pool lies within {tree}" in first.stderr
@@ -285,7 +285,7 @@ class TestOwnPlaces:
         assert again[0].stdout == again[1].stdout
         assert "lies within" not in again[0].stderr
 
-    def test_a_link_to_a_file_that_does_not_exist_yet(self, tree: Path, isolated: Path) -> None:
+    def test_a_link_into_the_tree_is_warned_of_before_its_file_exists(self, tree: Path, isolated: Path) -> None:
         (isolated / "history.db").symlink_to("tree/history.db")
         run = ok("push", "--store", "./store", "--catalog", f"{isolated}/history.db", str(tree))
         assert f"the catalog {isolated}/history.db lies within {tree}, at ./history.db" in run.stderr
@@ -302,7 +302,9 @@ class TestOwnPlaces:
         assert str(catalog_file("default", tree / "cache")).startswith(str(tree))
         assert ok("stage", str(tree)).stderr.count("lies within") == 1
 
-    def test_the_cache_of_a_home_that_is_pushed(self, tree: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_cache_of_a_home_that_is_pushed_is_warned_of(
+        self, tree: Path, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("HOME", str(tree))
         monkeypatch.delenv("XDG_CACHE_HOME")
         assert "the default cache" not in ok("push", "--store", store, str(tree)).stderr
@@ -313,7 +315,7 @@ class TestOwnPlaces:
         assert f"the cache {tree}/.cache/snapdir lies within {tree}, at ./.cache/snapdir" in run.stderr
         assert "lies within" not in ok("push", "--store", store, "--exclude", "%common%", str(tree)).stderr
 
-    def test_a_store_that_is_the_tree_itself(self, tree: Path) -> None:
+    def test_a_store_that_is_the_tree_itself_is_warned_of(self, tree: Path) -> None:
         assert f"the store {tree} is the tree itself" in ok("push", "--store", f"file://{tree}", str(tree)).stderr
 
     def test_places_beside_the_tree_are_nothing_to_speak_of(self, tree: Path) -> None:

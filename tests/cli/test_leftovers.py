@@ -89,13 +89,13 @@ def test_strict_makes_it_exit_1(
     assert run(way, store, second, dest, "--strict", "--delete", *dry).code == 0
 
 
-def test_one_path_and_many(store: Path, second: str, dest: Path, isolated: Path) -> None:
+def test_the_warning_counts_paths_and_names_three(store: Path, second: str, dest: Path, isolated: Path) -> None:
     new = isolated / "new"
     made(new, {"extra": "x"})
     assert f"1 path in {new} is not in the snapshot (./extra): --delete removes it\n" in pull(store, second, new).stderr
     made(new, {f"more/{number}": "x" for number in range(4)})
     (new / "empty" / "deep").mkdir(parents=True)
-    said = f"6 paths in {new} are not in the snapshot (./empty/deep/, ./extra, ./more/0, ...): --delete removes them\n"
+    said = f"6 paths in {new} are not in the snapshot (./empty/deep/, ./extra, ./more/0, …): --delete removes them\n"
     assert said in pull(store, second, new).stderr
 
 

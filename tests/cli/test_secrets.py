@@ -200,7 +200,7 @@ def test_words_of_a_helper_for_credentials_are_not_shown(
     assert "CANARY" not in run.stdout + run.stderr
 
 
-async def test_nor_in_a_traceback_of_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_words_of_a_helper_are_not_in_a_traceback_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     helper = tmp_path / "helper"
     helper.write_text("#!/bin/sh\necho CANARY >&2\nexit 1\n")
     helper.chmod(0o755)

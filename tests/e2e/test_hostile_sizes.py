@@ -108,7 +108,9 @@ def test_a_size_that_is_only_said_costs_nothing(store: str, size: int, program: 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("store", [STORE, "./store"])
-def test_a_pack_that_promises_more_than_there_is(store: str, size: int, program: Program, server: ScriptedS3) -> None:
+def test_a_pack_that_promises_more_than_it_has_takes_no_memory(
+    store: str, size: int, program: Program, server: ScriptedS3
+) -> None:
     pack = program.folder / "pack"
     pack.write_bytes(f"SNAPPACK 1\nobj {DIGEST} {size}\n".encode() + DATA)
     run, peak_bytes = measured(program, server, "receive-pack", "--store", store, stdin=pack)

@@ -153,7 +153,7 @@ async def test_a_long_manifest_is_compared_with_its_hint_before_something_new_re
     assert await sound.disproof() is None
     wrong = await hinted(filled(2), tmp_path / "wrong", digest(0), digest(1), named=(digest(0),))
     assert wrong.answer(digest(0), 1) is Answer.PRESENT
-    assert "does not fit its manifest" in (await wrong.disproof() or "")
+    assert "does not match its manifest" in (await wrong.disproof() or "")
 
 
 @pytest.mark.parametrize("lost", ["gone", "torn"])

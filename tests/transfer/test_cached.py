@@ -78,7 +78,7 @@ async def test_a_damaged_one_is_told_and_mended_as_what_it_was(
     assert any("look into the cache" in note for note in caught.value.__notes__)
     await mend_manifest(manifest, kept, cache, held, counters)
     assert await cache.store.read(key) == manifest.stored
-    assert counters.warnings == [f"the manifest of {kept} in the cache is damaged and has been fetched again"]
+    assert counters.warnings == [f"the manifest of {kept} in the cache was damaged and has been fetched again"]
 
 
 async def test_a_manifest_that_cannot_be_replaced_is_a_warning(

@@ -47,6 +47,6 @@ def report_leftovers(dest: Path, counters: Counters, *, whole: bool, strict: boo
     remedy = f"{'' if whole else 'a checkout of the whole snapshot with '}--delete removes {them}"
     if strict:
         raise DestinationConflict(dest, f"{count} {are} not in the snapshot; {remedy}", paths=extra)
-    more = ", ..." if len(extra) > MAX_NAMED else ""
+    more = ", …" if len(extra) > MAX_NAMED else ""
     named = ", ".join(extra[:MAX_NAMED]) + more
     counters.warnings.append(f"{count} in {dest} {are} not in the snapshot ({named}): {remedy}")

@@ -53,7 +53,8 @@ VARIABLES = {
     KEYED_CONTEXT: "Context of keyed checksums; such a manifest can be named but not stored.",
     FSYNC: "batch (the default) flushes what was written before it is relied upon; off does not.",
     CLONEFILE: "0 copies bytes where the filesystem could share them.",
-    VERIFY_COPIES: "1 hashes a local copy again before it gets its name, and what the links of a tree lead to.",
+    VERIFY_COPIES: "1 reads small local copies back, too, before they get their names, and hashes what the links of a "
+    "tree lead to.",
 }
 
 

@@ -24,7 +24,7 @@ def engine() -> list[Flag]:
             parse=whole_number,
             variable="SNAPDIR_JOBS",
             section="Transfer",
-            help="Requests in flight; 0, the default, suits the store.",
+            help="Concurrent requests; 0 (default) adapts to the store.",
         ),
         BareSetting(
             "--adaptive",
@@ -33,8 +33,8 @@ def engine() -> list[Flag]:
             parse=_share,
             variable="SNAPDIR_ADAPTIVE",
             section="Transfer",
-            help="Leave room for others: find out how many requests in flight make it faster, and use the share F of "
-            "them (above 0, at most 1; alone: 0.8). At most --max-jobs, else --jobs, and 64 in any case.",
+            help="Share the store with other clients: find how many concurrent requests still add throughput, and use "
+            "the fraction F of them (above 0, at most 1; alone: 0.8). At most --max-jobs, else --jobs, and 64.",
         ),
         Setting(
             "--max-jobs",
@@ -65,7 +65,7 @@ def engine() -> list[Flag]:
             parse=_memory,
             variable="SNAPDIR_MAX_MANIFEST_SIZE",
             section="Transfer",
-            help="Refuse a longer manifest, which takes 150 bytes a file; default: 4GiB.",
+            help="Refuse a longer manifest (about 150 bytes a file); default: 4GiB.",
         ),
     ]
 
@@ -103,7 +103,7 @@ def retries() -> list[Flag]:
             parse=_at_least_one,
             variable="SNAPDIR_STALL_TIMEOUT",
             section="Retries",
-            help="Give a connection up on which nothing has moved for so long, and try again; default: 20.",
+            help="Drop a connection that has transferred nothing for SECONDS, and retry; default: 20.",
         ),
         Setting(
             "--min-rate",
@@ -111,8 +111,8 @@ def retries() -> list[Flag]:
             parse=_least_rate,
             variable="SNAPDIR_MIN_RATE",
             section="Retries",
-            help="Give a connection up that moves fewer bytes a second for a minute, and try again; default: 1K; 0 is "
-            "no limit.",
+            help="Drop a connection that averages fewer than RATE bytes a second over a minute, and retry; default: "
+            "1K; 0 is no limit.",
         ),
     ]
 

@@ -49,8 +49,8 @@ def command(
 ) -> None:
     """Bring a snapshot into the local cache.
 
-    Only missing objects are fetched, each verified. Nothing is asked of the store when the cache is complete: its
-    objects are compared by length, and `snapdir verify-cache` hashes them.
+    Only missing objects are fetched, each verified. A complete cache needs no store: its objects are compared by
+    length, and `snapdir verify-cache` hashes them.
     With --include, --exclude or --shard the cache holds the snapshot in part, which is enough to check that part out.
     """
     from snapdir import api

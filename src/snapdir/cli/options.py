@@ -133,7 +133,7 @@ def writing() -> list[Flag]:
             "--force", is_flag=True, section=section, help="Write into the current directory although it is not empty."
         ),
         Flag("--no-overwrite", is_flag=True, section=section, help="Stop before writing if a file would be replaced."),
-        Flag("--strict", is_flag=True, section=section, help="Exit 1 if paths that are not in the snapshot are left."),
+        Flag("--strict", is_flag=True, section=section, help="Exit 1 if paths that are not in the snapshot remain."),
         Flag("--keep", is_flag=True, section=section, help="Keep the temporary files of a failed run."),
         Flag(
             "--preserve-special-modes",

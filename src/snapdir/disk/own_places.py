@@ -104,4 +104,4 @@ def _warning(met: _Met, root: str) -> str:
         patterns = [shlex.quote(exactly(path, beside=place.beside)) for path in paths]
         where = f"{place.name} {place.path} lies within {root}, at {', '.join(paths)}"
         way_out = f"keep it elsewhere, or leave it out with --exclude {' --exclude '.join(patterns)}"
-    return f"{where}: what a run writes there gives the next one another id; {way_out}"
+    return f"{where}: each run that writes there changes the id; {way_out}"

@@ -170,7 +170,7 @@ class Presence:
             for digest, size in self._relied:
                 group.start_soon(look_up, digest, size)
         if not gone and self._relied and self._unread and await self._named_by(self._unread) != self._known:
-            return f"the note of what snapshot {self._unread} holds does not fit its manifest"
+            return f"the hint of snapshot {self._unread} does not match its manifest"
         return f"object {min(gone)} is gone or torn" if gone else None
 
     async def list_all(self) -> None:

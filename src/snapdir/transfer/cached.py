@@ -84,12 +84,12 @@ async def mend_manifest(
     manifest: Manifest, snapshot_id: Digest, cache: Repository, held: HeldManifest, counters: Counters
 ) -> None:
     """Put a manifest that a store gave in the place of the damaged one, for a verb that only reads the cache."""
-    outcome = "has been fetched again"
+    outcome = "was damaged and has been fetched again"
     try:
         await keep_manifest(manifest, snapshot_id, cache, complete=held.is_complete, replace=True)
     except (LocalError, StoreError) as error:
-        outcome = f"cannot be replaced: {error}"
-    counters.warnings.append(f"the manifest of {snapshot_id} in the cache is damaged and {outcome}")
+        outcome = f"is damaged and cannot be replaced: {error}"
+    counters.warnings.append(f"the manifest of {snapshot_id} in the cache {outcome}")
 
 
 async def require_sound(

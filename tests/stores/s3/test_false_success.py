@@ -74,7 +74,7 @@ async def test_another_success_than_200_stored_nothing(against: CannedS3, call: 
         server.play(reply(status=204))
 
 
-async def test_a_204_to_a_write_may_pass(against: CannedS3) -> None:
+async def test_a_204_to_a_write_is_worth_another_try(against: CannedS3) -> None:
     async with against(reply("", status=204, length=None)) as (store, _):
         with pytest.raises(InvalidResponse, match="204"):
             await store.write("key", b"data")
@@ -82,7 +82,7 @@ async def test_a_204_to_a_write_may_pass(against: CannedS3) -> None:
 
 @pytest.mark.parametrize("body", ["<html><body>Welcome</body></html>", "OK", "{}"])
 @pytest.mark.parametrize("call", ["write", "part"])
-async def test_a_page_is_no_word_of_a_write(against: CannedS3, call: str, body: str) -> None:
+async def test_a_write_that_is_answered_by_a_page_is_not_stored(against: CannedS3, call: str, body: str) -> None:
     begun, write = WRITES[call]
     async with against(*BEFORE[:begun], reply(body)) as (store, server):
         with pytest.raises(InvalidResponse):
@@ -103,11 +103,11 @@ async def test_a_key_that_was_not_deleted_is_the_error_it_was_refused_with(
     assert raised.value.key == "b"
 
 
-async def test_a_wish_that_is_longer_than_one_waits_is_named(against: CannedS3) -> None:
+async def test_a_retry_after_that_is_longer_than_the_wait_is_named(against: CannedS3) -> None:
     busy = f"{XML}<Error><Code>SlowDown</Code></Error>"
     for seconds, told in (("3600", True), ("60", False)):
         async with against(reply(busy, status=503, Retry_After=seconds)) as (store, _):
             with pytest.raises(Throttled) as raised:
                 await store.write("key", b"data")
-        assert ("left alone for 3600 s" in str(raised.value)) == told
+        assert ("its Retry-After is 3600 s" in str(raised.value)) == told
         assert raised.value.retry_after_seconds == float(seconds)

@@ -196,7 +196,7 @@ async def test_a_service_may_trickle_while_it_copies(against: CannedS3) -> None:
 
 @pytest.mark.usefixtures("short_windows")
 @pytest.mark.parametrize("against", ["wire"], indirect=True)
-async def test_and_while_it_puts_parts_together(against: CannedS3) -> None:
+async def test_a_service_may_trickle_while_it_puts_parts_together(against: CannedS3) -> None:
     begun = reply(f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
     async with against(begun, reply(), TRICKLE, settings=TRICKLING) as (store, server):
         upload = await store.begin_upload("key", size=4, part_bytes=5 << 20)

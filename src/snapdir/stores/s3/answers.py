@@ -155,7 +155,7 @@ def check_written(body: bytes, asked: Asked) -> None:
     if body.strip():
         root = _without_error(body, asked)
         if root is None or root.name.lower() == "html":
-            raise _invalid(asked, "a body that no service sends with a success; nothing is known to be stored")
+            raise _invalid(asked, "an unexpected body in a success; nothing is known to be stored")
 
 
 def deletion_failures(body: bytes, asked: Asked) -> list[tuple[str, str, str]]:

@@ -35,7 +35,7 @@ class BotoRateFloor:
         self._moved, self._looked_at = moved, now
         if is_below:
             seconds = self._floor.window_seconds
-            message = f"on the average of {seconds:g} s less moved than --min-rate demands"
+            message = f"less than --min-rate moved, on the average of {seconds:g} s"
             raise ConnectionFailed(f"{self._asked}: {message}", key=self._asked.key)
 
     def skip(self) -> None:

@@ -259,7 +259,7 @@ class BotoTransport:
             answer: Mapping[str, Any] = await request(Bucket=self._target.bucket, **parameters)
         status = answer["ResponseMetadata"]["HTTPStatusCode"]
         if status not in SUCCESS.get(operation, (200,)):
-            raise InvalidResponse(f"{asked}: HTTP {status} is no answer to it; {NOT_S3}", key=asked.key)
+            raise InvalidResponse(f"{asked}: unexpected HTTP {status}; {NOT_S3}", key=asked.key)
         return answer
 
     async def _send(

@@ -107,7 +107,7 @@ def _not_found(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
 def _throttled(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
     seconds = retry_after_seconds(refusal.retry_after)
     if seconds is not None and seconds > MAX_RETRY_AFTER_SECONDS:
-        asks = f"it asks to be left alone for {seconds:g} s, and was asked again after {MAX_RETRY_AFTER_SECONDS:g}"
+        asks = f"its Retry-After is {seconds:g} s, and snapdir waits at most {MAX_RETRY_AFTER_SECONDS:g} s"
         advice = f"{asks}: {advice}" if advice else asks
     return Throttled(_sentence(refusal, asked, advice), key=asked.key, retry_after_seconds=seconds)
 

@@ -142,7 +142,7 @@ class TooSlow(_Expired):
     """Less moved than ``Timeouts`` demands, on the average of ``seconds``, while something was due."""
 
     def _what(self) -> str:
-        return f"on the average of {self.seconds:g} s less moved than --min-rate demands"
+        return f"less than --min-rate moved, on the average of {self.seconds:g} s"
 
 
 class ProtocolViolation(_Explained):

@@ -281,9 +281,7 @@ class WireTransport:
                     _must_be_s3(response, asked)
                 return response
             if response.status < 300:
-                raise InvalidResponse(
-                    f"{asked}: HTTP {response.status} is no answer to it; {CHECK_ENDPOINT}", key=asked.key
-                )
+                raise InvalidResponse(f"{asked}: unexpected HTTP {response.status}; {CHECK_ENDPOINT}", key=asked.key)
             refusal = answers.refusal_of(response.status, response.body, response.headers)
             correction = await session.correct(refusal, response, corrected, signature)
             if correction is None:
