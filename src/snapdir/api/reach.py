@@ -1,4 +1,4 @@
-"""Snapdir's own places: what a mirror or a linked checkout may not reach, and what a tree had better not hold."""
+"""Snapdir's own places: a mirror or linked checkout must not reach them, and a tree should not hold them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _places(config: Config, store: str | None, objects_store: str | None) -> Ite
 
 
 def own_places(config: Config, store: str | None = None, objects_store: str | None = None) -> tuple[OwnPlace, ...]:
-    """Where this run writes to, and the cache that other runs use. One that lies in a tree is part of its snapshot."""
+    """Where this run writes, and the cache of other runs. Inside a tree they become part of its snapshot."""
     from snapdir.disk.own_places import OwnPlace
 
     places = [OwnPlace(str(config.cache_dir.expanduser()), "the cache")]

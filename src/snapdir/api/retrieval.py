@@ -136,7 +136,8 @@ async def checkout(
     Args:
         include, exclude, shard: Only these files, as ``pull`` does; the cache need not hold the others.
         delete, protect, linked, overwrite, strict, dry_run: As for ``pull``.
-        store, objects_store: Not asked; ``delete`` refuses a destination in one of them.
+        store, objects_store: Not opened. ``delete`` refuses a destination in one of them, and one inside the
+            destination is not reported as left over.
 
     Raises:
         CorruptObject, CorruptManifest, InvalidManifest: the cache is damaged; ``pull`` from a store mends it.

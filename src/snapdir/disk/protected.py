@@ -12,14 +12,14 @@ __all__ = ["ProtectedPlace", "refuse_protected"]
 
 
 class ProtectedPlace(NamedTuple):
-    """A directory that need not exist, and what it is, for the message.
+    """A directory that need not exist, and its name in the message.
 
     Attributes:
         closed: Nothing inside it may be mirrored to either.
     """
 
     path: str
-    what: str
+    name: str
     closed: bool
 
 
@@ -44,7 +44,7 @@ def refuse_protected(destination: str | os.PathLike[str], places: Iterable[Prote
         else:
             continue
         raise DestinationConflict(
-            destination, f"refusing to mirror-delete it: {relation} {place.what}; choose a directory of its own"
+            destination, f"refusing to mirror-delete it: {relation} {place.name}; choose a directory of its own"
         )
 
 

@@ -202,10 +202,10 @@ class InFluxError(SnapdirError):
         self.what = what
 
     def __str__(self) -> str:
-        told = f"file {self.what} while it was read: {self.path}; run again when nothing writes to the tree"
+        sentence = f"file {self.what} while it was read: {self.path}; run again when nothing writes to the tree"
         if self.what != "vanished":
-            return told
-        return f"{told}; if it is a temporary file of a running writer, leave it out with --exclude"
+            return sentence
+        return f"{sentence}; if it is a temporary file of a running writer, leave it out with --exclude"
 
 
 class CatalogError(SnapdirError):

@@ -96,10 +96,10 @@ class TreeReader:
         """Say, once the batches have ended, how many links were followed: what a checkout makes of them is no link."""
         files, directories = self._walk.followed_files, self._walk.followed_directories
         if files or directories:
-            told = "will have another id" if files else "has them in place of the links"
+            effect = "will have another id" if files else "has them in place of the links"
             self._counters.warnings.append(
                 f"{files + directories} followed link(s) are stored as files and directories of mode 777: a pulled copy"
-                f" of this snapshot {told}; --no-follow leaves links out"
+                f" of this snapshot {effect}; --no-follow leaves links out"
             )
 
     def batches(self, batch_files: int, batch_bytes: int) -> Iterator[tuple[list[SourceFile], list[SourceFile]]]:
