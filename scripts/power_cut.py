@@ -175,6 +175,7 @@ class PowerCut:
     def _cut(self, stop: int, options: str) -> Iterator[str]:
         disk = copied(self._base, self._folder / "disk")
         images = {}
+        code: int | None = None
         with mounted(disk, options) as point:
             child = forked(partial(self._case.command, self._material, point), self._output, stop_before=stop)
             try:

@@ -14,9 +14,11 @@ import pytest
 
 from snapdir.disk import run_folder
 from snapdir.disk.claims import open_locked
-from snapdir.disk.run_folder import CLAIMED, KEPT_SECONDS, STALE_SECONDS, RunFolder, replace_note, sweep
+from snapdir.disk.run_folder import CLAIMED, RunFolder, replace_note, sweep
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
+
+DAY_SECONDS = 24 * 3600
 
 WORK = """
 import sys
@@ -114,7 +116,7 @@ def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(
 
 @pytest.mark.parametrize(
     ("name", "patience"),
-    [("digest" + CLAIMED, KEPT_SECONDS), ("0123456789ab", STALE_SECONDS), ("external-77/.objects", STALE_SECONDS)],
+    [("digest" + CLAIMED, 7 * DAY_SECONDS), ("0123456789ab", DAY_SECONDS), ("external-77/.objects", DAY_SECONDS)],
 )
 def test_what_is_no_folder_of_a_run_goes_by_its_age(partial: Path, name: str, patience: float) -> None:
     (partial / name).parent.mkdir(parents=True)
@@ -131,7 +133,7 @@ def test_what_is_no_folder_of_a_run_goes_by_its_age(partial: Path, name: str, pa
 def test_what_another_process_works_on_stays_however_old_it_is(partial: Path) -> None:
     partial.mkdir(parents=True)
     descriptor = open_locked(partial / ("digest" + CLAIMED))
-    age(partial, 2 * KEPT_SECONDS)
+    age(partial, 14 * DAY_SECONDS)
     sweep(partial)
     assert names(partial) == ["digest" + CLAIMED]
     os.close(descriptor)
@@ -143,11 +145,11 @@ def test_where_locks_prove_little_a_folder_goes_by_its_age_too(partial: Path, mo
     monkeypatch.setattr(run_folder, "is_on_local_filesystem", lambda _: False)
     (partial / "run-1").mkdir(parents=True)
     (partial / "run-1" / "temporary").touch()
-    age(partial, STALE_SECONDS + 60)
+    age(partial, DAY_SECONDS + 60)
     os.utime(partial / "run-1" / "temporary")  # of a process on another host that is still writing
     sweep(partial)
     assert (partial / "run-1" / "temporary").exists()
-    age(partial, STALE_SECONDS + 60)
+    age(partial, DAY_SECONDS + 60)
     sweep(partial)
     assert names(partial) == []
 

@@ -94,8 +94,11 @@ class ManifestTooLarge(InvalidManifest):
     """A manifest, named ``where``, of ``size`` bytes, more than ``allowed``."""
 
     def __init__(self, where: str, size: int, allowed: int) -> None:
-        super().__init__(f"{where} has {size} bytes; --max-manifest-size allows {allowed}")
+        super().__init__(f"{size} bytes; --max-manifest-size allows {allowed}")
         self.where, self.size, self.allowed = where, size, allowed
+
+    def __str__(self) -> str:
+        return f"the manifest {self.where} has {self.reason}"
 
 
 class StoreMissing(StoreError):

@@ -76,6 +76,12 @@ def test_0_lets_any_speed_pass() -> None:
     assert ends(sending(1), limits) is None
 
 
+def test_a_shorter_stall_timeout_leaves_the_average_at_a_minute() -> None:
+    found = ends(receiving(1), Timeouts(stall_seconds=5, min_bytes_per_second=1000))
+    assert found is not None
+    assert (found[0], 60 <= found[1] <= 120) == (TooSlow, True)
+
+
 def test_where_longer_pauses_are_allowed_the_average_is_of_a_longer_time() -> None:
     limits = Timeouts(first_byte_seconds=900, stall_seconds=600, min_bytes_per_second=1000)
     bursts = [
