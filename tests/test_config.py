@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from snapdir import api
 from snapdir.config import Config
-from snapdir.errors import InvalidOption
+from snapdir.errors import InvalidOption, ManifestTooLarge
 from snapdir.model.sizes import GIB, MIB
 
 
@@ -33,6 +34,17 @@ def test_the_documented_defaults_change_nothing() -> None:
     )  # fmt: skip
     assert documented == Config()
     assert Config().stores.retry.attempts == 5
+
+
+async def test_manifests_of_any_length_are_taken_where_the_bound_is_zero(tmp_path: Path) -> None:
+    for bound, fails in ((0, False), (1, True)):
+        config = Config(cache_dir=tmp_path / "cache").with_options(max_manifest_size=bound)
+        (tmp_path / "tree").mkdir(exist_ok=True)
+        if fails:
+            with pytest.raises(ManifestTooLarge):
+                await api.push(tmp_path / "tree", f"file://{tmp_path}/store{bound}", config=config)
+        else:
+            assert await api.push(tmp_path / "tree", f"file://{tmp_path}/store{bound}", config=config)
 
 
 def test_what_is_not_given_stays(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ class Config:
             adaptive: Let them grow and shrink, and take this share, above 0 and at most 1, of what the store can give.
             max_jobs: Requests in flight at most where they grow and shrink.
             walk_jobs: Threads that hash; 0 is one a CPU, up to 16.
-            memory, part_size, max_manifest_size: Bytes, or text as ``256MiB``.
+            memory, part_size: Bytes, or text as ``256MiB``.
+            max_manifest_size: Likewise; 0 takes manifests of any length.
             limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
             max_requests: Requests a second; 0 is no limit.
             max_retries: Attempts in all; where it is not given, 5, and 7 for a request that is throttled.

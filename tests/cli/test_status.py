@@ -57,6 +57,16 @@ def test_a_fresh_checkout_is_clean(out: Path, wanted: str, store: str) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["plain", "s?design=1&key=2", "a…b"])
+def test_a_directory_that_is_the_store_is_remembered_as_it_is_called(name: str, isolated: Path) -> None:
+    """A path holds no credentials, whatever it looks like."""
+    identifier = push(isolated / name, FILES)
+    store, out = f"file://{isolated}/{name}", isolated / "out"
+    assert cli("pull", "--store", store, "--id", identifier, "--no-cache", str(out)).code == 0
+    assert cli("status", str(out)) == Run(0, "", f"clean: {out} is {identifier}\n")
+    assert json.loads(cli("status", "--json", str(out)).stdout)["store"] == store
+
+
 @pytest.mark.parametrize(
     ("change", "row"),
     [

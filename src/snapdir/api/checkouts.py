@@ -76,11 +76,12 @@ async def status(
     record = await anyio.to_thread.run_sync(_record, place, id, store, config)
     wanted = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
     # The record keeps a URL without its credentials, and that opens nothing.
-    source = None if record.store and HIDDEN in record.store else record.store
+    is_cut = record.store is not None and HIDDEN in record.store and not record.store.startswith("file://")
+    source = None if is_cut else record.store
     try:
         (manifest,) = await manifests_of(wanted, store=source, config=config, counters=counters)
     except ManifestNotFound as error:
-        if source != record.store:
+        if is_cut:
             error.add_note(f"the credentials of {record.store} are not kept: name it with --id and --store")
         raise
     selection = selection_of(record.include, record.exclude, record.shard)

@@ -146,11 +146,11 @@ async def opened(store: str, config: Config, objects_store: str | None = None) -
     settings = _settings(config)
     if objects_store is None:
         async with open_store(store, settings) as bytes_at_keys:
-            yield Repository(bytes_at_keys, max_manifest_bytes=config.limits.max_manifest_bytes)
+            yield Repository(bytes_at_keys, max_manifest_bytes=config.limits.max_manifest_bytes or None)
         return
     refuse_external("a pool of objects", objects_store, store)
     async with open_store(store, settings) as manifests, open_store(objects_store, settings) as objects:
-        yield Repository(manifests, objects, max_manifest_bytes=config.limits.max_manifest_bytes)
+        yield Repository(manifests, objects, max_manifest_bytes=config.limits.max_manifest_bytes or None)
 
 
 def _settings(config: Config) -> StoreSettings:
@@ -214,4 +214,4 @@ async def opened_cache(config: Config) -> AsyncIterator[Repository]:
     from snapdir.stores.open import open_store
 
     async with open_store(str(config.cache_dir.expanduser().absolute()), _settings(config)) as store:
-        yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes, advice=CACHE_ADVICE)
+        yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)

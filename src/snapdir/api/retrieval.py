@@ -30,7 +30,7 @@ from snapdir.api.opening import (
 )
 from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
-from snapdir.errors import ManifestNotFound, local_error, without_secrets
+from snapdir.errors import ManifestNotFound, local_error
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
@@ -358,8 +358,8 @@ def _write_record(order: _Order) -> None:
     record = CheckoutRecord(
         directory=os.path.realpath(order.dest),
         snapshot_id=str(order.identifier),
-        store=order.store and without_secrets(str(StoreURL.parse(order.store))),
-        objects_store=order.objects_store and without_secrets(str(StoreURL.parse(order.objects_store))),
+        store=order.store and StoreURL.parse(order.store).without_credentials,
+        objects_store=order.objects_store and StoreURL.parse(order.objects_store).without_credentials,
         include=order.selection.include,
         exclude=order.selection.exclude,
         shard=str(order.selection.shard) if order.selection.shard else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snapdir.errors import InvalidStore, without_secrets
+from snapdir.errors import InvalidStore
 from snapdir.stores.urls import StoreURL
 
 __all__ = ["DEFAULT_CATALOG", "catalog_file", "directory_location", "locations_meant", "store_location"]
@@ -32,8 +32,7 @@ def store_location(store: str) -> str:
     Raises:
         InvalidStore: it is none.
     """
-    url = StoreURL.parse(store)
-    return _written(str(url) if url.scheme == "file" else without_secrets(str(url)))
+    return _written(StoreURL.parse(store).without_credentials)
 
 
 def directory_location(path: str) -> str:

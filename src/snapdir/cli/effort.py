@@ -65,7 +65,7 @@ def engine() -> list[Flag]:
             parse=_memory,
             variable="SNAPDIR_MAX_MANIFEST_SIZE",
             section="Transfer",
-            help="Refuse a longer manifest (about 150 bytes a file); default: 4GiB.",
+            help="Refuse a longer manifest (about 150 bytes a file); 0 takes any; default: 4GiB.",
         ),
     ]
 

@@ -183,7 +183,8 @@ class _Pages:
     """One listing of ``inner``, begun again after a failure: an async generator that has raised is finished.
 
     It begins behind the last page where that says how, else at the start; what came before is left out. The last key
-    tells nothing: a store need not list in the order of its keys.
+    tells nothing: a store need not list in the order of its keys. Keys are kept in memory only where the listing may
+    have to begin at the start.
     """
 
     def __init__(self, inner: Store, prefix: str, start_after: str, resume: str | None) -> None:
@@ -199,7 +200,8 @@ class _Pages:
         while (page := await self._next()) is not None:
             self._resume = page.resume
             if new := [info for info in page if info.key not in self._seen]:
-                self._seen.update(info.key for info in new)
+                if page.resume is None:
+                    self._seen.update(info.key for info in new)
                 return Page.of(new, page.resume)
         return None
 

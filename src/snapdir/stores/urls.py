@@ -65,6 +65,11 @@ class StoreURL(NamedTuple):
         """The directory of a ``file`` store."""
         return Path(self.location)
 
+    @property
+    def without_credentials(self) -> str:
+        """The text for a record that others may read; the path of a ``file`` store stays as it is."""
+        return str(self) if self.scheme == "file" else without_secrets(str(self))
+
     def __str__(self) -> str:
         return f"{self.scheme}://{self.location}"
 

@@ -28,8 +28,8 @@ class Limits:
         memory_bytes: All body bytes held at once; the process needs 35 MiB and up to 2 KiB a file besides.
         part_bytes: Size of a part up and of a range down; grown only where an object would need too many parts.
         large_bytes: Objects above this go in parts and ranges.
-        max_manifest_bytes: A longer manifest is neither read nor written. What comes of one is kept until it is whole,
-            so this bounds what a store that never ends can take.
+        max_manifest_bytes: A longer manifest is neither read nor written; 0 takes any length. What comes of one is kept
+            until it is whole, so this bounds what a store that never ends can take.
         batch_files: Files that travel between stages together: a queue hop costs 5.6 µs, shared by 64 it is 0.09.
     """
 
