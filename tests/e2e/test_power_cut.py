@@ -19,6 +19,5 @@ def test_nothing_acknowledged_is_lost_and_nothing_wrong_is_believed(name: str) -
     run = subprocess.run(
         [sys.executable, SCRIPT, "--moments", "2", "--only", name], capture_output=True, text=True, check=False
     )
-    if run.stdout.startswith("left out"):
-        pytest.skip(run.stdout.strip())
+    print(run.stdout)
     assert run.returncode == 0, run.stdout + run.stderr
