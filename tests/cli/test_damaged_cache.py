@@ -172,6 +172,23 @@ def test_what_the_store_does_not_give_either_is_an_error(cache: Path, store: str
     assert not Path("out", SMALL).exists()
 
 
+@pytest.mark.parametrize("damage", [flipped, a_pipe, unreadable], ids=lambda kind: kind.__name__)
+@ways
+def test_what_the_store_cannot_give_stays_in_the_cache(
+    damage: Damage, linked: list[str], cache: Path, store: str, snapshot: str
+) -> None:
+    """It may be the last copy, and right: that it cannot be read does not say that it is wrong."""
+    object_of(Path(store), SMALL).unlink()
+    damage(object_of(cache, SMALL))
+    before = object_of(cache, SMALL).lstat().st_ino
+    said = failed("pull", "--store", store, "--id", snapshot, *linked, "out")
+    assert "object not found" in said
+    if damage is flipped:  # the others are missing to begin with
+        assert f"the cache at file://{cache} cannot give 1 object(s), ./{SMALL} the first" in said
+    assert object_of(cache, SMALL).lstat().st_ino == before
+    assert [file.name for file in object_of(cache, SMALL).parent.iterdir()] == [object_of(cache, SMALL).name]
+
+
 @names
 def test_a_directory_with_something_in_it_is_named(name: str, cache: Path, store: str, snapshot: str) -> None:
     a_directory(object_of(cache, name))

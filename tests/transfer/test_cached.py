@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from snapdir.errors import CorruptManifest, CorruptObject, ManifestNotFound, ObjectNotFound, TransferFailed
+from snapdir.errors import CorruptManifest, CorruptObject, LocalError, ManifestNotFound, ObjectNotFound, TransferFailed
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import incomplete_key, manifest_key, object_key
 from snapdir.model.manifest import Manifest
@@ -136,3 +139,19 @@ async def test_what_is_not_right_is_mended_and_looked_at_again(objects: list[Wan
     assert asked == [one.digest for one in wrong]
     await cache.write_object(wrong[1].digest, right[wrong[1].digest])
     await require_sound(objects, cache, mend, limits=Limits(), counters=Counters())
+
+
+async def test_a_process_that_can_open_no_more_finds_nothing_wrong_with_an_object(
+    cache: Repository, objects: list[Wanted]
+) -> None:
+    await find_unsound(objects, cache, limits=Limits(), counters=Counters())  # every thread has started
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        with pytest.raises(LocalError) as caught:
+            await find_unsound(objects, cache, limits=Limits(), counters=Counters())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.errno == errno.EMFILE

@@ -30,9 +30,8 @@ from snapdir.api.opening import (
 )
 from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
-from snapdir.errors import ManifestNotFound, local_error
+from snapdir.errors import ManifestNotFound, SnapdirError, local_error
 from snapdir.model.digest import SnapshotId
-from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import protection
 from snapdir.repository.repository import Repository
@@ -287,18 +286,24 @@ async def _check_out_cached(order: _Order) -> None:
 
 
 async def _mend(order: _Order, cache: Repository, unsound: Sequence[Wanted]) -> None:
-    """Remove damaged objects from the cache and fetch them again."""
-    await cache.objects.delete([object_key(one.digest) for one in unsound])
+    """Fetch objects again that the cache does not hold right. Until they have come it keeps what it holds."""
+    from snapdir.transfer.cached import set_aside
+
     counters = Counters()
-    await _fetch(
-        order.identifier,
-        order.store,
-        order.objects_store,
-        order.selection,
-        config=order.config,
-        counters=counters,
-        dry_run=False,
-    )
+    try:
+        async with set_aside(unsound, cache):
+            await _fetch(
+                order.identifier,
+                order.store,
+                order.objects_store,
+                order.selection,
+                config=order.config,
+                counters=counters,
+                dry_run=False,
+            )
+    except SnapdirError as error:
+        error.add_note(f"the cache at {cache.url} cannot give {len(unsound)} object(s), {unsound[0].path} the first")
+        raise
     order.counters.already_complete = False
     order.counters.objects_received += counters.objects_received
     order.counters.bytes_received += counters.bytes_received

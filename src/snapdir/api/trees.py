@@ -27,7 +27,6 @@ from snapdir.config import Config
 from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
-from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
@@ -276,6 +275,7 @@ async def _keep_tree(
     path: PathLike, cache: Repository, options: TreeOptions, config: Config, counters: Counters
 ) -> str:
     """Push a tree into the cache, and replace objects that the cache held already and that are damaged."""
+    from snapdir.transfer.cached import set_aside
     from snapdir.transfer.local_objects import find_unsound
     from snapdir.transfer.plan import plan_objects
 
@@ -285,8 +285,8 @@ async def _keep_tree(
     objects = plan_objects(await cached(SnapshotId(kept), cache))
     unsound = await find_unsound(objects, cache, limits=config.limits, counters=Counters())
     if unsound:
-        await cache.objects.delete([object_key(one.digest) for one, _ in unsound])
-        kept = await _push_tree(path, cache, options, config, Counters())
+        async with set_aside([one for one, _ in unsound], cache):
+            kept = await _push_tree(path, cache, options, config, Counters())
         counters.warnings.append(
             f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {unsound[0].one.path}"
         )

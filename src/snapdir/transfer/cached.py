@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
+
+import anyio
+import anyio.to_thread
 
 from snapdir.errors import (
     CorruptManifest,
@@ -13,6 +20,7 @@ from snapdir.errors import (
     StoreError,
     StoreMissing,
     TransferFailed,
+    local_errors,
 )
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
@@ -24,7 +32,7 @@ from snapdir.transfer.limits import Limits
 from snapdir.transfer.local_objects import find_unsound
 from snapdir.transfer.plan import Wanted
 
-__all__ = ["HeldManifest", "held_manifest", "keep_manifest", "mend_manifest", "require_sound"]
+__all__ = ["HeldManifest", "held_manifest", "keep_manifest", "mend_manifest", "require_sound", "set_aside"]
 
 
 class HeldManifest(NamedTuple):
@@ -90,6 +98,51 @@ async def mend_manifest(
     except (LocalError, StoreError) as error:
         outcome = f"is damaged and cannot be replaced: {error}"
     counters.warnings.append(f"the manifest of {snapshot_id} in the cache {outcome}")
+
+
+@asynccontextmanager
+async def set_aside(wanted: Sequence[Wanted], cache: Repository) -> AsyncIterator[None]:
+    """Take objects of a cache out of their places while the block puts others there.
+
+    They are removed when it ends well. When it fails, those whose places are still empty are put back: an object that
+    cannot be read may be right, and the last of its kind. Directories stay where they are.
+    """
+    paths = [path for one in wanted if (path := cache.local_object(one.digest)) is not None]
+    aside = await anyio.to_thread.run_sync(_move_aside, paths)
+    try:
+        yield
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_put_back, aside)
+        raise
+    await anyio.to_thread.run_sync(_remove, [moved for _, moved in aside])
+
+
+def _move_aside(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Where each thing was and is now, beside its place under a name that is no key."""
+    aside = []
+    for path in paths:
+        with local_errors(path), suppress(FileNotFoundError, NotADirectoryError):
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                moved = path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}")
+                path.rename(moved)
+                aside.append((path, moved))
+    return aside
+
+
+def _put_back(aside: Iterable[tuple[Path, Path]]) -> None:
+    for path, moved in aside:
+        with suppress(OSError):  # why the block failed is what counts
+            if os.path.lexists(path):
+                moved.unlink()
+            else:
+                moved.rename(path)
+
+
+def _remove(aside: Iterable[Path]) -> None:
+    for moved in aside:
+        with local_errors(moved):
+            moved.unlink(missing_ok=True)
 
 
 async def require_sound(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import anyio.to_thread
 
-from snapdir.errors import CorruptObject, LocalError, ObjectNotFound, SnapdirError, local_error
+from snapdir.errors import CorruptObject, LocalError, ObjectNotFound, SnapdirError, local_error, ungrouped
 from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.model.sizes import MIB
@@ -25,6 +26,9 @@ __all__ = ["SMALL_OBJECT_BYTES", "ObjectFile", "Unsound", "find_unsound", "is_un
 
 SMALL_OBJECT_BYTES = MIB
 """An object up to this size is read in one call."""
+
+OUT_OF_MEANS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""They say nothing of an object: this process, or the machine, can open no more."""
 
 READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -78,9 +82,10 @@ def require_digest(actual: str, source: Repository, one: Wanted) -> None:
 
 
 def is_unsound(error: SnapdirError, source: Repository, one: Wanted) -> bool:
-    """Whether an error is about the object itself, and not about the place it was to be put in."""
-    own = isinstance(error, LocalError) and error.path == str(source.local_object(one.digest))
-    return own or isinstance(error, (CorruptObject, ObjectNotFound))
+    """Whether an error is about the object itself: not about the place it was to be put in, nor about this process."""
+    if isinstance(error, LocalError):
+        return error.path == str(source.local_object(one.digest)) and error.errno not in OUT_OF_MEANS
+    return isinstance(error, (CorruptObject, ObjectNotFound))
 
 
 async def find_unsound(
@@ -88,6 +93,8 @@ async def find_unsound(
 ) -> list[Unsound]:
     """Hash every object of a store on this host; those that are absent or damaged, in the order given.
 
+    Raises:
+        LocalError: this process, or the machine, can open no more files.
     Cost: 20 µs a small object, 0.2 s a GiB and hashing thread.
     Cancellation: stops within one block of the objects that are being hashed.
     """
@@ -99,7 +106,8 @@ async def find_unsound(
     async def check(batch: list[Wanted]) -> None:
         found.extend(await anyio.to_thread.run_sync(partial(_unsound, batch, source, counters)))
 
-    await run_workers([*large, *batches(small, limits.batch_files)], check, workers=limits.hashers)
+    with ungrouped(f"read the objects of {source.url}"):
+        await run_workers([*large, *batches(small, limits.batch_files)], check, workers=limits.hashers)
     place = {one.digest: number for number, one in enumerate(wanted)} if found else {}
     return sorted(found, key=lambda unsound: place[unsound.one.digest])
 
@@ -111,6 +119,8 @@ def _unsound(batch: list[Wanted], source: Repository, counters: Counters) -> lis
             size = _require_sound(source, one)
             counters.bytes_done += size  # not in one line: other threads count while this one hashes
         except SnapdirError as error:
+            if not is_unsound(error, source, one):
+                raise
             error.add_note(f"needed by {one.path}")
             found.append(Unsound(one, error))
         counters.files_done += 1
