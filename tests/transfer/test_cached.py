@@ -144,14 +144,14 @@ async def test_what_is_not_right_is_mended_and_looked_at_again(objects: list[Wan
 async def test_a_process_that_can_open_no_more_finds_nothing_wrong_with_an_object(
     cache: Repository, objects: list[Wanted]
 ) -> None:
-    await find_unsound(objects, cache, limits=Limits(), counters=Counters())  # every thread has started
+    await find_unsound(objects, cache, limits=Limits(hash_threads=1), counters=Counters())  # every thread has started
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.open(os.devnull, os.O_RDONLY)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
     try:
         with pytest.raises(LocalError) as caught:
-            await find_unsound(objects, cache, limits=Limits(), counters=Counters())
+            await find_unsound(objects, cache, limits=Limits(hash_threads=1), counters=Counters())
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert caught.value.errno == errno.EMFILE
