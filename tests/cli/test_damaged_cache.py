@@ -347,7 +347,9 @@ def test_a_damaged_manifest_is_reported_and_purged(damage: Damage, cache: Path, 
         "snapdir: 0 corrupt + 0 missing object(s) + 1 damaged manifest(s) in the cache",
     ]
     assert cli("verify-cache", "--id", snapshot).code == 1
-    assert "purged 0 corrupt object(s) + 1 damaged manifest(s)" in ok("verify-cache", "--purge").stderr
+    said = ok("verify-cache", "--purge").stderr
+    assert "purged 0 corrupt object(s) + 1 damaged manifest(s)" in said
+    assert f"removed manifest {snapshot}: `snapdir fetch --id {snapshot}` brings it back\n" in said
     assert not manifest_of(cache, snapshot).exists()
     ok("fetch", "--store", store, "--id", snapshot)
     assert ok("verify-cache").stderr == ""

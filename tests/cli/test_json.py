@@ -189,7 +189,22 @@ def test_verify_cache(tree: str) -> None:
     assert (run.code, found["ok"], len(found["corrupt"]), found["purged"]) == (1, False, 1, [])
     assert found["missing"][0]["path"] == "./other"
     assert json.loads(run.stderr)["exit_code"] == 1
-    assert check("verify-cache", cli("verify-cache", "--json", "--purge"))[0]["purged"] == found["corrupt"]
+    run = cli("verify-cache", "--json", "--purge")
+    (purged,) = check("verify-cache", run)
+    assert (run.code, purged["ok"], purged["purged"]) == (1, False, found["corrupt"])
+    assert purged["missing"] == found["missing"]
+    assert [(one["object"], one["path"]) for one in purged["needed"]] == [(found["corrupt"][0], "./sub/é\t")]
+
+
+def test_verify_cache_that_purged_all_that_was_wrong(tree: str) -> None:
+    staged = cli("stage", tree).stdout.strip()
+    corrupt = object_of("../cache", 7)
+    corrupt.chmod(0o644)
+    corrupt.write_text("CONTENT")
+    run = cli("verify-cache", "--json", "--purge")
+    (found,) = check("verify-cache", run)
+    assert (run.code, found["ok"], found["missing"]) == (0, True, [])
+    assert found["needed"] == [{"object": found["corrupt"][0], "path": "./sub/é\t", "snapshot": staged}]
 
 
 def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,8 +66,10 @@ def test_a_dry_run_lists_what_would_go_deepest_first(
     said = "would delete: ./new/a\\n\nwould delete: ./new/b\nwould delete: ./extra\nwould delete: ./new/\n"
     if cold:
         monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(isolated / "cold"))
-        for more in ((), ("--no-cache",), ("-q",)):
-            assert pull(store, snapshot, dest, "--delete", "--dryrun", *more) == Run(0, said, "")
+        checked_out = f"dry-run: would check out {snapshot} to {dest} (no writes performed)\n"
+        fetched = f"dry-run: would fetch {snapshot} into the local cache (no writes performed)\n"
+        for more, notes in (((), fetched + checked_out), (("--no-cache",), checked_out), (("-q",), "")):
+            assert pull(store, snapshot, dest, "--delete", "--dryrun", *more) == Run(0, said, notes)
         assert not (isolated / "cold").exists()
     else:
         assert mirror(snapshot, dest, "--dryrun", "-q") == Run(0, said, "")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from snapdir import blocking
+from snapdir.config import Config
 from tests.cli.conftest import ID, Run, cli
 from tests.cli.test_pools import manifests, objects, re_id
 
@@ -93,12 +95,55 @@ def test_equal_contents_count_once(
 def test_a_dry_run_of_a_mirror_tells_what_would_go(
     isolated: Path, source: Path, target: Path, snapshot: str
 ) -> None:  # SYN-06, DER-38
-    pushed(isolated / "other", {"x": "hello"}, "--store", str(target))
+    other = pushed(isolated / "other", {"x": "hello"}, "--store", str(target))
     before = contents(target)
     said = f"dry-run: would copy 1 object(s) and prune 1 manifest(s) for {snapshot}\n"
-    assert sync(source, target, "--id", snapshot, "--dryrun", "--delete") == Run(0, "", said)
+    assert sync(source, target, "--id", snapshot, "--dryrun", "--delete") == Run(
+        0, "", f"would delete: {other}\n{said}"
+    )
     assert sync(source, target, "--id", snapshot, "--dryrun", "--delete", "-q") == Run(0, "", "")
     assert contents(target) == before
+
+
+def test_a_dry_run_of_a_mirror_of_everything_lists_twenty_that_would_go(
+    isolated: Path, source: Path, target: Path, snapshot: str
+) -> None:
+    sync(source, target, "--all")
+    extra = sorted(pushed(isolated / "x", {"x": str(n)}, "--store", str(target)) for n in range(20))
+    dry = ["--all", "--delete", "--dryrun"]
+    listed = "".join(f"would delete: {one}\n" for one in extra)
+    said = "dry-run: would copy 0 object(s) and prune 20 manifest(s) for 0 snapshot(s)\n"
+    assert sync(source, target, *dry) == Run(0, "", listed + said)
+    extra += [pushed(isolated / "x", {"x": str(n)}, "--store", str(target)) for n in (20, 21)]
+    listed = "".join(f"would delete: {one}\n" for one in sorted(extra)[:20])
+    said = "dry-run: would copy 0 object(s) and prune 22 manifest(s) for 0 snapshot(s)\n"
+    assert sync(source, target, *dry) == Run(0, "", f"{listed}would delete: 2 other snapshot(s)\n{said}")
+    assert sync(source, target, *dry, "-q") == Run(0, "", "")
+    assert len(manifests(target)) == 1 + len(extra)
+
+
+def test_a_report_has_the_ids_of_what_goes(isolated: Path, source: Path, target: Path, snapshot: str) -> None:
+    other = pushed(isolated / "other", {"x": "hello"}, "--store", str(target))
+    config = Config(cache_dir=isolated / "cache")
+    for dry in (True, False):
+        report = blocking.sync_all(str(source), str(target), delete=True, dry_run=dry, config=config)
+        assert (report.pruned, report.pruned_snapshots, report.manifests) == (1, (other,), 1)
+        assert report.snapshots == (snapshot,)
+
+
+def test_a_dry_run_that_would_copy_only_a_manifest_says_so(source: Path, target: Path, snapshot: str) -> None:
+    sync(source, target, "--id", snapshot)
+    nothing = f"dry-run: would copy 0 object(s) for {snapshot}\n"
+    assert sync(source, target, "--id", snapshot, "--dryrun").stderr == nothing
+    for file in (target / ".manifests").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    only = f"dry-run: would copy 0 object(s) for {snapshot}, only 1 manifest(s)\n"
+    assert sync(source, target, "--id", snapshot, "--dryrun").stderr == only
+    assert sync(source, target, "--all", "--dryrun").stderr == (
+        "dry-run: would copy 0 object(s) for 1 snapshot(s), only 1 manifest(s)\n"
+    )
+    assert manifests(target) == set()
 
 
 def test_delete_leaves_the_manifests_of_the_source_and_every_object(

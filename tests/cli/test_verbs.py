@@ -306,13 +306,13 @@ def test_what_is_wrong_with_the_cache_is_listed(verbs: FakeVerbs) -> None:  # CA
         f"Missing object {gone} for ./a b",
         "snapdir: 1 corrupt + 1 missing object(s) in the cache",
     ]
-    verbs.answers["verify_cache"] = report(corrupt=(bad,), missing=((bad, "./a"),), purged=(bad,))
+    verbs.answers["verify_cache"] = report(corrupt=(bad,), missing=((gone, "./a"),), purged=(bad,))
     run = cli("verify-cache", "--purge", "--verbose")
     assert run.code == 1
     assert run.stderr.splitlines() == [
         f"Checksum mismatch for {bad}",
         f"purged {bad}",
-        f"Missing object {bad} for ./a",
+        f"Missing object {gone} for ./a",
         "snapdir: 1 corrupt + 1 missing object(s) in the cache",
     ]
 

@@ -96,10 +96,11 @@ def test_a_dry_fetch_looks_for_the_manifest(sh: Shell, pushed: str, store: str) 
 
 
 @case("DER-11")
-def test_a_dry_checkout_looks_nothing_up(sh: Shell, dest: Path) -> None:
-    done = sh.ok("checkout", "--dryrun", "--id", NO_ID, dest)
-    assert done.err == f"dry-run: would check out {NO_ID} to {dest} (no writes performed)\n"
-    assert sh.ok("checkout", "-q", "--dryrun", "--id", NO_ID, dest).err == ""
+def test_a_dry_checkout_refuses_what_a_checkout_refuses(sh: Shell, staged: str, dest: Path) -> None:
+    done = sh.ok("checkout", "--dryrun", "--id", staged, dest)
+    assert done.err == f"dry-run: would check out {staged} to {dest} (no writes performed)\n"
+    assert sh.ok("checkout", "-q", "--dryrun", "--id", staged, dest).err == ""
+    assert sh.fails("checkout", "--dryrun", "--id", NO_ID, dest).err == sh.fails("checkout", "--id", NO_ID, dest).err
 
 
 @case("DER-12")
@@ -142,12 +143,12 @@ def test_a_dry_purge_keeps_the_object(sh: Shell, damaged: Path) -> None:
 
 
 @case("DER-16")
-def test_what_is_purged_is_missing_then(sh: Shell, damaged: Path) -> None:
-    assert sh.fails("verify-cache", "--purge", "--verbose").err.splitlines() == [
+def test_what_is_purged_is_told_with_the_way_back(sh: Shell, staged: str, damaged: Path) -> None:
+    assert sh.ok("verify-cache", "--purge", "--verbose").err.splitlines() == [
         f"Checksum mismatch for {HELLO}",
         f"purged {HELLO}",
-        f"Missing object {HELLO} for ./a.txt",
-        "snapdir: 1 corrupt + 1 missing object(s) in the cache",
+        f"removed object {HELLO} for ./a.txt of snapshot {staged}: `snapdir fetch --id {staged}` brings it back",
+        "snapdir: purged 1 corrupt object(s); everything else in the cache is sound",
     ]
 
 

@@ -57,15 +57,16 @@ async def test_every_snapshot_of_a_store_that_lists_by_hash_is_copied_and_none_p
     pair = mirror(source, target)
     assert len((await pair.copy_all()).snapshots) == COUNT
     assert target.objects == source.objects
-    assert await pair.prune() == 0
+    assert await pair.prune() == ()
     assert target.objects == source.objects
 
 
 async def test_what_the_source_lacks_goes() -> None:
     source, target = filled(COUNT - 2), filled()
-    assert await mirror(source, target, dry_run=True).prune() == 2
+    extra = await mirror(source, target, dry_run=True).prune()
+    assert len(extra) == 2
     assert len(target.objects) == 2 * COUNT
-    assert await mirror(source, target).prune() == 2
+    assert await mirror(source, target).prune() == extra
     manifests = {key for key in source.objects if key.startswith(".manifests/")}
     assert {key for key in target.objects if key.startswith(".manifests/")} == manifests
 

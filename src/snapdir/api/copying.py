@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapdir.api.naming import full_id
-from snapdir.api.opening import AS_SYNC, journal_of, opened, pool_hint, refuse_external
+from snapdir.api.opening import AS_SYNC, journal_of, opened, pool_hint, refuse_external, require_answer
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
 from snapdir.stores.urls import StoreURL
@@ -64,7 +64,7 @@ async def sync(
         dry_run=dry_run,
     ) as pair:
         report = await pair.copy(await full_id(snapshot_id, config, pair.source))
-        return replace(report, pruned=await pair.prune()) if delete else report
+        return await _pruned(pair, report) if delete else report
 
 
 async def sync_all(
@@ -102,7 +102,12 @@ async def sync_all(
         report = await pair.copy_all()
         if config.shared_catalog and not dry_run:
             await _copy_history(pair, counters)
-        return replace(report, pruned=await pair.prune()) if delete else report
+        return await _pruned(pair, report) if delete else report
+
+
+async def _pruned(pair: StoreSync, report: SyncReport) -> SyncReport:
+    gone = await pair.prune()
+    return replace(report, pruned=len(gone), pruned_snapshots=gone)
 
 
 async def _copy_history(pair: StoreSync, counters: Counters) -> None:
@@ -138,6 +143,8 @@ async def _opened_pair(
         )
     with pool_hint(src[1]):
         async with opened(src[0], config, src[1]) as source, opened(dst[0], config, dst[1]) as target:
+            if dry_run:
+                await require_answer(target)
             copier = ObjectCopier(
                 source,
                 target,

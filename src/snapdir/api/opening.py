@@ -35,6 +35,7 @@ __all__ = [
     "IN_PROCESS",
     "PathLike",
     "cached",
+    "cached_whole",
     "exclude_patterns",
     "holds_store",
     "journal_of",
@@ -45,7 +46,9 @@ __all__ = [
     "pool_hint",
     "refuse_external",
     "refuse_keyed",
+    "require_answer",
     "require_usable",
+    "require_usable_cache",
     "required",
     "selection_of",
 ]
@@ -125,6 +128,21 @@ async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool 
     return (await held_manifest(identifier, cache, incomplete=incomplete)).require(identifier)
 
 
+async def cached_whole(identifier: SnapshotId, cache: Repository, selection: Selection) -> Manifest:
+    """The cache's manifest of a snapshot, if the cache has every selected object too.
+
+    Raises:
+        ManifestNotFound, CorruptManifest, StoreError: as ``cached``.
+        IncompleteCache: an object is missing.
+    """
+    from snapdir.transfer.fetch import require_cached
+
+    manifest = await cached(identifier, cache, incomplete=selection.is_partial)
+    selected = await anyio.to_thread.run_sync(selection.of, manifest)
+    await anyio.to_thread.run_sync(require_cached, identifier, selected, cache)
+    return manifest
+
+
 def refuse_external(what: str, *stores: str | None) -> None:
     """
     Raises:
@@ -177,10 +195,21 @@ async def require_usable(store: str, config: Config, objects_store: str | None =
         StoreError: it cannot be reached or entered, or does not exist.
     """
     async with opened(store, config, objects_store) as to:
-        for side in {to.store, to.objects}:
-            root = side.local_path("")
-            if root is None or await anyio.Path(root).exists():
-                await first_page(side, manifest_prefix("0" * ID_DIGITS))
+        await require_answer(to)
+
+
+async def require_usable_cache(config: Config) -> None:
+    """``require_usable`` for the cache."""
+    async with opened_cache(config) as cache:
+        await require_answer(cache)
+
+
+async def require_answer(to: Repository) -> None:
+    """``require_usable`` for a store or cache that is open."""
+    for side in {to.store, to.objects}:
+        root = side.local_path("")
+        if root is None or await anyio.Path(root).exists():
+            await first_page(side, manifest_prefix("0" * ID_DIGITS))
 
 
 @contextmanager

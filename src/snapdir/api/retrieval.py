@@ -18,19 +18,20 @@ from snapdir.api.leftovers import own_directories, report_leftovers
 from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
     PathLike,
-    cached,
+    cached_whole,
     exclude_patterns,
     local_path,
     opened,
     opened_cache,
     opened_or_none,
     pool_hint,
+    require_usable_cache,
     required,
     selection_of,
 )
 from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
-from snapdir.errors import ManifestNotFound, SnapdirError, local_error
+from snapdir.errors import SnapdirError, local_error
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import protection
@@ -67,17 +68,11 @@ async def fetch(
         store: Where from; None is enough when the cache is complete.
         objects_store: The pool that holds the objects, where it is not ``store`` itself.
         include, exclude, shard: Fetch only the objects of these files, as ``pull`` does.
-        dry_run: Only look whether the snapshot exists.
+        dry_run: Only look whether the snapshot exists, and the objects that the cache lacks; write nothing.
     """
-    await _fetch(
-        snapshot_id,
-        store,
-        objects_store,
-        selection_of(include, exclude, shard),
-        config=config or Config(),
-        counters=counters or Counters(),
-        dry_run=dry_run,
-    )
+    selection = selection_of(include, exclude, shard)
+    config, counters = config or Config(), counters or Counters()
+    await _fetch(snapshot_id, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run)
 
 
 async def _fetch(
@@ -92,6 +87,8 @@ async def _fetch(
 ) -> Manifest:
     from snapdir.transfer.fetch import fetch as fetch_snapshot
 
+    if dry_run:
+        await require_usable_cache(config)
     program = external_store(store, objects_store)
     if program is not None:
         identifier = await full_id(snapshot_id, config)
@@ -234,16 +231,12 @@ async def pull(
         manifest = await _fetch(
             identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run
         )
-        if not dry_run:
-            await _check_out_cached(order)
+        await (_rehearse(manifest, order) if dry_run else _check_out_cached(order))
     else:
         async with _source(order, dry_run=dry_run) as (manifest, source):
-            if not dry_run:
-                with pool_hint(objects_store):
-                    await _check_out(manifest, source, order)
-    if dry_run:
-        await _rehearse(manifest, order)
-    else:
+            with pool_hint(objects_store):
+                await (_rehearse(manifest, order, source) if dry_run else _check_out(manifest, source, order))
+    if not dry_run:
         await _note(order)
     report_leftovers(order.dest, order.counters, whole=not selection.is_partial, strict=strict)
 
@@ -276,12 +269,8 @@ async def _source(order: _Order, *, dry_run: bool) -> AsyncIterator[tuple[Manife
 
 
 async def _check_out_cached(order: _Order) -> None:
-    from snapdir.transfer.fetch import require_cached
-
     async with opened_cache(order.config) as cache:
-        manifest = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
-        selected = await anyio.to_thread.run_sync(order.selection.of, manifest)
-        await anyio.to_thread.run_sync(require_cached, order.identifier, selected, cache)
+        manifest = await cached_whole(order.identifier, cache, order.selection)
         await _check_out(manifest, cache, order, mend=None if order.store is None else partial(_mend, order, cache))
 
 
@@ -329,23 +318,20 @@ async def _check_out(manifest: Manifest, source: Repository, order: _Order, *, m
 
 
 async def _rehearse_cached(order: _Order) -> None:
-    """``_rehearse`` of a cached snapshot. Without ``delete``, one that is not cached lists nothing."""
     async with opened_cache(order.config) as cache:
-        try:
-            manifest = await cached(order.identifier, cache, incomplete=order.selection.is_partial)
-        except ManifestNotFound:
-            if order.options.delete:
-                raise
-            return
-    await _rehearse(manifest, order)
+        await _rehearse(await cached_whole(order.identifier, cache, order.selection), order)
 
 
-async def _rehearse(manifest: Manifest, order: _Order) -> None:
+async def _rehearse(manifest: Manifest, order: _Order, source: Repository | None = None) -> None:
+    """List what a checkout would do; fail where it would, and where ``source`` lacks an object that it would read."""
+    from snapdir.transfer.absence import require_present
     from snapdir.transfer.rehearsal import rehearse
 
     async with opened_cache(order.config) as cache:
         run = partial(rehearse, selection=order.selection, options=order.options, counters=order.counters)
-        await anyio.to_thread.run_sync(run, manifest, cache, order.dest)
+        wanted = await anyio.to_thread.run_sync(run, manifest, cache, order.dest)
+    if source is not None and external_store(order.store) is None:
+        await require_present(wanted, source, limits=order.config.limits)
 
 
 async def _note(order: _Order) -> None:

@@ -19,11 +19,13 @@ from snapdir.api.opening import (
     opened_cache,
     refuse_keyed,
     require_usable,
+    require_usable_cache,
 )
 from snapdir.api.reach import own_places
 from snapdir.api.recording import Publication, provenance_of
 from snapdir.catalog.places import directory_location, store_location
 from snapdir.config import Config
+from snapdir.errors import IncompleteCache
 from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
@@ -160,6 +162,7 @@ async def stage(
     publication = Publication(config, counters, announce, provenance)
     location = await _place(directory_location, local_path(path))
     if dry_run:
+        await require_usable_cache(config)
         return await _only_named(path, options, publication)
     async with opened_cache(config) as cache:
         staged = await _keep_tree(path, cache, options, config, counters)
@@ -312,10 +315,12 @@ async def push_cached(
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Read every object the store has and send those that are wrong again.
+        dry_run: As in ``push``; an object that neither the cache nor the store has is an error.
         derived_from, note, labels, announce: As in ``push``.
 
     Raises:
         ManifestNotFound: it is not in the cache.
+        ObjectNotFound: the cache and the store both lack an object.
         UnsafePath: no pull would take its manifest.
     """
     from snapdir.transfer.object_copy import ObjectCopier
@@ -332,8 +337,7 @@ async def push_cached(
         manifest = await cached(identifier, cache)
         await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
         if dry_run:
-            if program is None:
-                await require_usable(store, config, objects_store)
+            await _rehearse_push(identifier, manifest, cache, (store, objects_store), config, recheck=recheck)
             await publication.tell(str(identifier))
         elif program is not None:
             await push_outside(identifier, program, config)
@@ -345,6 +349,37 @@ async def push_cached(
                 await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
                 await publication.complete(str(identifier), "push", identifier, location, store=to.store)
     return str(identifier)
+
+
+async def _rehearse_push(
+    identifier: SnapshotId,
+    manifest: Manifest,
+    cache: Repository,
+    stores: tuple[str, str | None],
+    config: Config,
+    *,
+    recheck: bool,
+) -> None:
+    """Fail where ``push_cached`` would for want of a store, or of objects in the cache. Nothing is written."""
+    from snapdir.transfer.fetch import require_cached
+    from snapdir.transfer.object_copy import ObjectCopier
+    from snapdir.transfer.sync import StoreSync
+
+    store, pool = stores
+    program = external_store(store, pool)
+    if program is not None:
+        await anyio.to_thread.run_sync(program.require)
+    else:
+        await require_usable(store, config, pool)
+    try:
+        await anyio.to_thread.run_sync(require_cached, identifier, manifest, cache)
+    except IncompleteCache:
+        if program is not None:
+            raise
+        counters = Counters()
+        async with opened(store, config, pool) as to:
+            copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
+            await StoreSync(cache, to, copier, counters, recheck=recheck, dry_run=True).copy(identifier)
 
 
 def _object_roots(config: Config, *stores: str | None) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def command(
         ),
         store=url,
     )
-    if not no_cache and not (dryrun and delete):
+    if not no_cache:
         report_fetched(invocation, wanted, dry_run=dryrun)
     report_selection(invocation, wanted)
     report_checked_out(invocation, wanted, target, delete=delete, dry_run=dryrun)

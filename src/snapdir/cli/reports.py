@@ -42,8 +42,7 @@ def report_checked_out(invocation: Invocation, snapshot_id: str, target: str, *,
 def _report_rehearsed(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool) -> None:
     """Every path that would be replaced or removed; on stdout only those that --delete removes, in their order."""
     counters, note = invocation.counters, invocation.terminal.note
-    if not delete:
-        note(render.dry_run(f"check out {snapshot_id} to {target}"))
+    note(render.dry_run(f"check out {snapshot_id} to {target}"))
     for path in counters.replaced:
         note(f"would replace: {path}")
     if delete:

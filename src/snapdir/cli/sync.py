@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +13,14 @@ from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, text
 from snapdir.cli.targets import NO_ID, is_remote, is_same_store, pool_of, store_url
+from snapdir.cli.terminal import Terminal
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
+from snapdir.model.digest import Digest
 from snapdir.transfer.reports import SyncReport
+
+MAX_LISTED = 20
 
 
 @click.command(
@@ -125,6 +129,8 @@ def command(
     for snapshot in () if dryrun else report.snapshots:
         invocation.print(snapshot)
     named = f"{len(report.snapshots):,} snapshot(s)" if every else report.snapshots[0]
+    if dryrun:
+        _list_pruned(report.pruned_snapshots, invocation.terminal)
     invocation.terminal.note(_summary(report, named, delete=delete, dry_run=dryrun))
 
 
@@ -139,10 +145,18 @@ def _different(source: str, target: str) -> tuple[str, str]:
     return source, target
 
 
+def _list_pruned(snapshots: Sequence[Digest], terminal: Terminal) -> None:
+    for snapshot in snapshots[:MAX_LISTED]:
+        terminal.note(f"would delete: {snapshot}")
+    if len(snapshots) > MAX_LISTED:
+        terminal.note(f"would delete: {len(snapshots) - MAX_LISTED:,} other snapshot(s)")
+
+
 def _summary(report: SyncReport, named: str, *, delete: bool, dry_run: bool) -> str:
     if dry_run:
         pruning = f" and prune {report.pruned} manifest(s)" if delete else ""
-        return f"dry-run: would copy {report.copied} object(s){pruning} for {named}"
+        only = "" if report.copied or not report.manifests else f", only {report.manifests:,} manifest(s)"
+        return f"dry-run: would copy {report.copied} object(s){pruning} for {named}{only}"
     done = "mirrored" if delete else "synced"
     pruned = f", {report.pruned} manifest(s) pruned" if delete else ""
     return f"{done} {named}: {report.copied} copied, {report.skipped} skipped ({report.copied_bytes} bytes){pruned}"

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dryrun: bool, as_json: bool) -> None:
     """Hash every object and manifest of the local cache and look for missing objects.
 
-    Says nothing when all is well; otherwise one line per object, and exit code 1.
+    Says nothing when all is well; otherwise one line per object, and exit code 1. With --purge the exit code is 0 if
+    everything that was wrong has been removed; an object that was missing before still makes it 1.
     """
     wanted = None if snapshot_id is None else invocation.full_id(snapshot_id)
     if purge and dryrun:
@@ -70,17 +71,13 @@ def _checked(invocation: Invocation, wanted: Digest | None, *, purge: bool, dry_
 
 def _fields(report: CacheReport) -> dict[str, object]:
     return {
-        "ok": not _is_damaged(report),
+        "ok": report.is_sound,
         "corrupt": report.corrupt,
         "missing": [{"object": digest, "path": path} for digest, path in report.missing],
         "purged": report.purged,
         "manifests": report.manifests,
+        "needed": [{"object": digest, "path": path, "snapshot": snapshot} for digest, path, snapshot in report.needed],
     }
-
-
-def _is_damaged(report: CacheReport) -> bool:
-    """Whether something is still wrong."""
-    return bool(report.missing) or not set(report.purged).issuperset([*report.corrupt, *report.manifests])
 
 
 def _tell(report: CacheReport, terminal: Terminal) -> None:
@@ -95,11 +92,18 @@ def _tell(report: CacheReport, terminal: Terminal) -> None:
             terminal.detail(f"purged {identifier}")
     for digest, path in report.missing:
         print_error(f"Missing object {digest} for {path}")
+    for digest, path, snapshot in report.needed:
+        terminal.note(
+            f"removed object {digest} for {path} of snapshot {snapshot}: `snapdir fetch --id {snapshot}` brings it back"
+        )
+    for snapshot in report.manifests:
+        if snapshot in purged:
+            terminal.note(f"removed manifest {snapshot}: `snapdir fetch --id {snapshot}` brings it back")
 
 
 def _conclude(report: CacheReport, terminal: Terminal) -> None:
     manifests = f" + {len(report.manifests)} damaged manifest(s)" if report.manifests else ""
-    if _is_damaged(report):
+    if not report.is_sound:
         raise SnapdirError(
             f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s){manifests} in the cache"
         )

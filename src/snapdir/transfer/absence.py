@@ -11,9 +11,10 @@ from snapdir.model.digest import Digest
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.limits import Limits
+from snapdir.transfer.plan import Wanted
 from snapdir.transfer.stages import run_workers
 
-__all__ = ["absent_objects"]
+__all__ = ["absent_objects", "require_present"]
 
 
 async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:
@@ -31,6 +32,18 @@ async def absent_objects(digests: Sequence[Digest], repository: Repository, *, l
     if presence.listed_all:
         return [digest for digest in digests if not presence.was_listed(digest)]
     return await _asked_for(digests, repository, limits)
+
+
+async def require_present(wanted: Sequence[Wanted], repository: Repository, *, limits: Limits) -> None:
+    """Make sure, as a dry run does, that a repository could give every object of ``wanted``. No byte is read.
+
+    Raises:
+        ObjectNotFound: it lacks one; the first is named.
+    Cost: as ``absent_objects``.
+    """
+    paths = {one.digest: one.path for one in wanted}
+    for digest in await absent_objects(list(paths), repository, limits=limits) if paths else []:
+        raise repository.lacks(digest, paths[digest])
 
 
 async def _asked_for(digests: Sequence[Digest], repository: Repository, limits: Limits) -> list[Digest]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from functools import partial
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -102,19 +103,26 @@ async def _ignore(part: Part, data: memoryview) -> None:
     """Nothing to keep: the hash is all that is wanted."""
 
 
+class _Need(NamedTuple):
+    """Why a cache needs an object: a path, and the snapshot that has it."""
+
+    path: str
+    snapshot_id: Digest
+
+
 async def check_cache(
     cache: Repository, snapshot_id: Digest | None, *, purge: bool, limits: Limits, counters: Counters
 ) -> CacheReport:
     """Hash every cached object, and look for those that cached manifests name (or the one of ``snapshot_id``).
 
     Args:
-        purge: Remove what is corrupt.
+        purge: Remove what is corrupt. It does not count as missing then.
 
     Raises:
         ManifestNotFound: ``snapshot_id`` is not cached.
     Cost: 20 µs a small object, 0.3 s a GiB and hashing thread.
     """
-    named: dict[Digest, str] = {}
+    named: dict[Digest, _Need] = {}
     damaged: dict[Digest, str] = {}  # snapshots, and the keys of their manifests
     for identifier in await _cached_snapshots(cache) if snapshot_id is None else [snapshot_id]:
         held = await held_manifest(identifier, cache)
@@ -122,18 +130,36 @@ async def check_cache(
             damaged[identifier] = manifest_key(identifier)
             continue
         for one in plan_objects(held.require(identifier)):
-            named.setdefault(one.digest, one.path)
+            named.setdefault(one.digest, _Need(one.path, identifier))
     for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
         if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
             damaged.setdefault(identifier, incomplete_key(identifier))
     stored = {digest: size async for digest, size in _objects(cache)}
-    whole = [Wanted(digest, size, named.get(digest, "no cached snapshot")) for digest, size in sorted(stored.items())]
+    whole = [
+        Wanted(digest, size, named[digest].path if digest in named else "no cached snapshot")
+        for digest, size in sorted(stored.items())
+    ]
     corrupt = tuple(one.digest for one, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
     if purge:
         await cache.store.delete([*map(object_key, corrupt), *damaged.values()])
-    gone = set(corrupt) if purge else set()
-    missing = tuple((digest, path) for digest, path in sorted(named.items()) if digest not in stored or digest in gone)
-    return CacheReport(corrupt, missing, (*corrupt, *damaged) if purge else (), tuple(damaged))
+    missing = tuple((digest, need.path) for digest, need in sorted(named.items()) if digest not in stored)
+    if not purge:
+        return CacheReport(corrupt, missing, (), tuple(damaged))
+    if snapshot_id is not None:
+        named = await _needs(set(corrupt) - named.keys(), cache) | named
+    needed = tuple((digest, *named[digest]) for digest in corrupt if digest in named)
+    return CacheReport(corrupt, missing, (*corrupt, *damaged), tuple(damaged), needed)
+
+
+async def _needs(digests: Set[Digest], cache: Repository) -> dict[Digest, _Need]:
+    """For those of ``digests`` that cached snapshots name, one that does and the path."""
+    found: dict[Digest, _Need] = {}
+    for identifier in await _cached_snapshots(cache) if digests else []:
+        manifest = (await held_manifest(identifier, cache)).manifest
+        for one in [] if manifest is None else plan_objects(manifest):
+            if one.digest in digests:
+                found.setdefault(one.digest, _Need(one.path, identifier))
+    return found
 
 
 async def _cached_snapshots(cache: Repository) -> list[Digest]:

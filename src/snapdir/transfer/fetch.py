@@ -20,6 +20,7 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.batches import published
 from snapdir.stores.file_writing import FileWriter
 from snapdir.stores.settings import StoreSettings
+from snapdir.transfer.absence import require_present
 from snapdir.transfer.cached import held_manifest, keep_manifest
 from snapdir.transfer.download import download
 from snapdir.transfer.events import Counters
@@ -53,7 +54,7 @@ async def fetch(
         source: Where to fetch from; None is enough for a complete cache.
         settings: How the cache writes.
         selection: Fetch only the objects of these files; the cache then holds the snapshot as incomplete.
-        dry_run: Read the manifest, write nothing.
+        dry_run: Read the manifest, make sure that the source has the missing objects, and write nothing.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache then holds
@@ -74,6 +75,7 @@ async def fetch(
         manifest = await source.read_manifest(snapshot_id)
         missing = await _missing(manifest, selection, cache, counters)
     if dry_run:
+        await require_present(missing, source, limits=limits)
         return manifest
     counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
     landing = _landing(cache, settings)

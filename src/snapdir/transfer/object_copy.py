@@ -10,6 +10,7 @@ from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.stores.batches import published, put_small
+from snapdir.transfer.absence import require_present
 from snapdir.transfer.events import Counters
 from snapdir.transfer.journal import UploadJournal
 from snapdir.transfer.limits import Limits
@@ -71,18 +72,23 @@ class ObjectCopier:
         await self._uploads.sweep(one.digest for one in objects)
 
     async def count_missing(self, objects: Sequence[Wanted]) -> int:
-        """How many of ``objects`` a copy would have to send; those count as settled from then on."""
+        """How many of ``objects`` a copy would have to send; those count as settled from then on.
+
+        Raises:
+            ObjectNotFound: the source does not have one of those.
+        """
         await self._learn(len(objects))
-        missing = 0
+        missing: list[Wanted] = []
 
         async def look(one: Wanted) -> None:
-            nonlocal missing
             present = one.digest in self._settled or await self._has_any_length(one)
             self._settled.add(one.digest)
-            missing += not present
+            if not present:
+                missing.append(one)
 
         await run_workers(objects, look, workers=min(self._workers, len(objects)))
-        return missing
+        await require_present(missing, self._source, limits=self._limits)
+        return len(missing)
 
     async def _learn(self, count: int) -> None:
         """List the target where that takes fewer requests than asking for ``count`` objects one by one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snapdir.disk.destination import Destination
-from snapdir.errors import LocalError
+from snapdir.errors import DestinationConflict, LocalError
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.checkout import CheckoutOptions
@@ -13,7 +13,7 @@ from snapdir.transfer.conflicts import refuse_conflicts
 from snapdir.transfer.events import Counters
 from snapdir.transfer.linked import survey_links
 from snapdir.transfer.mirror import leftovers, would_go
-from snapdir.transfer.plan import plan_tree
+from snapdir.transfer.plan import Wanted, plan_tree
 from snapdir.transfer.selection import Selection
 from snapdir.transfer.survey import is_empty, survey
 
@@ -28,8 +28,10 @@ def rehearse(
     selection: Selection,
     options: CheckoutOptions,
     counters: Counters,
-) -> None:
+) -> list[Wanted]:
     """List in ``counters`` what a checkout would replace, remove and leave over, and fail where it would fail.
+
+    Returns the objects that it would read.
 
     Args:
         cache: What ``options.linked`` makes links to.
@@ -42,13 +44,15 @@ def rehearse(
     plan = plan_tree(selection.of(manifest), preserve_special_modes=options.preserve_special_modes)
     try:
         destination = Destination.open(into, create=False)
+    except DestinationConflict:
+        raise  # a file stands in its place or above it
     except LocalError:
         if into.exists() or into.is_symlink():
             raise
-        return
+        return plan.wanted
     with destination:
         if is_empty(destination):
-            return
+            return plan.wanted
         if options.linked:
             _, found = survey_links(plan, cache, destination, counters)
         else:
@@ -66,3 +70,4 @@ def rehearse(
                 manifest, selection, destination, own_directories=options.own_directories, skip_unreadable=True
             )
             counters.extra += [path for path in left if path not in removed]
+    return plan.wanted if options.linked else found.missing

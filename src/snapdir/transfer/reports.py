@@ -71,15 +71,24 @@ class CacheReport:
 
     Attributes:
         corrupt: Objects whose bytes hash to something else, sorted.
-        missing: Objects that a manifest names and the cache lacks, each with one of its paths, sorted.
+        missing: Objects that a manifest names and the cache lacks, each with one of its paths, sorted; without those
+            that this run removed.
         purged: What was removed: corrupt objects and damaged manifests.
         manifests: Snapshots whose manifest is damaged, or cannot be read.
+        needed: Removed objects that a manifest names, each with one of its paths and a snapshot of that path, sorted:
+            a fetch of the snapshot brings the object back.
     """
 
     corrupt: tuple[Digest, ...]
     missing: tuple[tuple[Digest, str], ...]
     purged: tuple[Digest, ...]
     manifests: tuple[Digest, ...] = ()
+    needed: tuple[tuple[Digest, str, Digest], ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong, or nothing any more: everything that was has been removed."""
+        return not self.missing and set(self.purged).issuperset([*self.corrupt, *self.manifests])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,8 @@ class SyncReport:
         copied, skipped: Distinct objects that were copied, and that the destination had.
         copied_bytes: Bytes of the copied ones; 0 in a dry run.
         pruned: Manifests that the destination had and the source has not.
+        manifests: Manifests that were written.
+        pruned_snapshots: The ids of the ``pruned`` ones, sorted.
     """
 
     snapshots: tuple[Digest, ...]
@@ -98,3 +109,5 @@ class SyncReport:
     skipped: int = 0
     copied_bytes: int = 0
     pruned: int = 0
+    manifests: int = 0
+    pruned_snapshots: tuple[Digest, ...] = ()

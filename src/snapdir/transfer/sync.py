@@ -38,7 +38,7 @@ class StoreSync:
 
     Args:
         recheck: Copy a snapshot although ``target`` has its manifest, and write that anew.
-        dry_run: Only count; nothing is written.
+        dry_run: Only count, and make sure that ``source`` has what a copy would send; nothing is written.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class StoreSync:
             raise TransferFailed("sync --all", failures) if len(failures) > 1 else failures[0]
         return _sum(reports)
 
-    async def prune(self) -> int:
-        """Remove the target's manifests of snapshots that the source does not have, and count them. Objects stay.
+    async def prune(self) -> tuple[Digest, ...]:
+        """Remove the target's manifests of snapshots that the source does not have; their ids, sorted. Objects stay.
 
         A listing proves nothing: the source is checked for each snapshot before one manifest is removed.
 
@@ -113,7 +113,7 @@ class StoreSync:
             await self._require_absent(extra, listed=min(listed))
         if not self._dry_run:
             await self.target.store.delete([manifest_key(snapshot_id) for snapshot_id in extra])
-        return len(extra)
+        return tuple(extra)
 
     async def _require_absent(self, snapshot_ids: Sequence[Digest], *, listed: Digest) -> None:
         """Make sure that the source has none of these, and can be believed: it has to have one that it lists."""
@@ -146,11 +146,12 @@ class StoreSync:
         with ungrouped(f"sync {snapshot_id}"):
             if self._dry_run:
                 missing = await self._copier.count_missing(objects)
-                return SyncReport((snapshot_id,), missing, len(objects) - missing)
+                return SyncReport((snapshot_id,), missing, len(objects) - missing, manifests=1)
             await self._copier.copy_all(objects)
         await publish(self.target, manifest, SnapshotId(snapshot_id), counters, replace=self._recheck)
         after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
-        return SyncReport((snapshot_id,), *(now - then for now, then in zip(after, before, strict=True)))
+        copied, skipped, copied_bytes = (now - then for now, then in zip(after, before, strict=True))
+        return SyncReport((snapshot_id,), copied, skipped, copied_bytes, manifests=1)
 
     async def _is_published(self, snapshot_id: Digest) -> bool:
         try:
@@ -176,4 +177,5 @@ def _sum(reports: list[SyncReport]) -> SyncReport:
         copied=sum(report.copied for report in reports),
         skipped=sum(report.skipped for report in reports),
         copied_bytes=sum(report.copied_bytes for report in reports),
+        manifests=sum(report.manifests for report in reports),
     )
