@@ -181,6 +181,26 @@ def test_words_of_a_program_lose_them(canary_store: Path, tmp_path: Path) -> Non
     assert "login as user with … and … failed" in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("user:CANARY%40%2F1@{store}", "login with CANARY@/1"),
+        ("{store}#access_token=CANARY", "bad token CANARY"),
+        ("user:CANARY-of-some-length@{store}", "x" * 480 + " CANARY-of-some-length"),
+    ],
+)
+def test_words_of_a_program_lose_them_decoded_in_a_fragment_and_where_they_are_cut(
+    canary_store: Path, tmp_path: Path, url: str, words: str
+) -> None:
+    script = tmp_path / "bin/snapdir-canary-store"
+    script.write_text(f'#!/bin/sh\necho "ERROR: {words}" >&2\nexit 3\n')
+    (tmp_path / "tree").mkdir()
+    run = program("push", "--store", f"canary://{url.format(store=canary_store)}", str(tmp_path / "tree"))
+    assert run.code == 1
+    assert "ERROR: " in run.stderr
+    assert "CANARY" not in run.stderr
+
+
 @pytest.mark.parametrize("debug", ["", "1"])
 def test_words_of_a_helper_for_credentials_are_not_shown(
     debug: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

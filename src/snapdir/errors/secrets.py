@@ -11,9 +11,10 @@ _NAMES = "token|signature|secret|password|passwd|pwd|credential|key|auth|session
 # A secret key may hold slashes, so the userinfo goes up to the @ where a colon in the first name says that there is
 # one; without a colon it ends before the first slash.
 _USERINFO = re.compile(r"""(?<=://)(?!arn:)(?:[^\s/@:'"]*:[^\s@'"]*|[^\s/@?'"]+)@""")
-_PARAMETER = re.compile(rf"""(?i)([?&][a-z0-9_-]*(?:{_NAMES})[a-z0-9_-]*=)[^\s&'"]+""")
+_PARAMETER = re.compile(rf"""(?i)([?&#][a-z0-9_-]*(?:{_NAMES})[a-z0-9_-]*=)[^\s&'"]+""")
 # Only in the URL of a program is what follows a question mark a query, whatever it is called: here it is part of keys.
 _OUTSIDE = re.compile(r"""(?<![a-z0-9])(?!(?:file|s3|b2|gs|ssh|sftp|https?)://)[a-z0-9]+://[^\s'"?]*\?[^\s'"]*""")
+_PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 _VALUE = re.compile(r"([?&](?:[^=&]*=)?)[^&]+")
 
 
@@ -29,9 +30,15 @@ def without_secrets(text: str) -> str:
 
 
 def secrets_of(url: str) -> list[str]:
-    """The texts that ``without_secrets`` hides of a URL, the longest first: a program may print them by themselves."""
+    """The texts that ``without_secrets`` hides of a URL, longest first: a program may print them alone or decoded."""
     found = [text for match in _USERINFO.finditer(url) for text in (match[0][:-1], match[0][:-1].partition(":")[2])]
     for hiding in (_PARAMETER, _OUTSIDE):
         for match in hiding.finditer(url):
-            found += [value.partition("=")[2] or value for value in re.split("[?&]", match[0])[1:]]
+            found += [value.partition("=")[2] or value for value in re.split("[?&#]", match[0])[1:]]
+    found += [_decoded(text) for text in found]
     return sorted(filter(None, found), key=len, reverse=True)
+
+
+def _decoded(text: str) -> str:
+    """``text`` without its percent signs, as a program understands it."""
+    return _PERCENT.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode()).decode(errors="replace")

@@ -22,6 +22,7 @@ __all__ = ["ExternalStore"]
 PROLOGUE = "set -eEuo pipefail; trap 'kill 0' INT"
 FAILED = b"ERROR:"
 NOT_THERE = "no such program on PATH"
+MAX_WORDS_CHARACTERS = 500
 MAX_SCRIPT_BYTES = 256 * MIB
 MAX_MANIFEST_BYTES = 512 * MIB
 MAX_ARGUMENT_BYTES = 100_000
@@ -118,6 +119,7 @@ class ExternalStore:
         words = _last_words(done)
         for secret in secrets_of(self.url):
             words = words.replace(secret, HIDDEN)
+        words = words[:MAX_WORDS_CHARACTERS]  # cut last: of a secret nothing may be left either
         if max_bytes is not None and done.truncated:
             raise StoreProgramFailed(self.program, f"{self.program}: {what} printed more than {format_size(max_bytes)}")
         if done.code != 0 or done.found:
@@ -143,4 +145,4 @@ def _last_words(done: Finished) -> str:
     """The line that says most: the last one with ERROR:, else the last one."""
     lines = [line for line in (done.said or done.result).decode("utf-8", "replace").splitlines() if line.strip()]
     errors = [line for line in lines if FAILED.decode() in line]
-    return (errors or lines or ["it said nothing"])[-1].strip()[:500]
+    return (errors or lines or ["it said nothing"])[-1].strip()
