@@ -179,3 +179,20 @@ def test_a_copy_can_be_stopped_between_two_chunks(
         with pytest.raises(KeyboardInterrupt):
             copy_contents(source_fd, target_fd, len(CONTENT), clone=False, between=between)
         assert 0 < os.fstat(target_fd).st_size < len(CONTENT)
+
+
+def test_an_end_that_the_kernel_only_claims_is_helped_out(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with files of /proc: no bytes, and no error either."""
+    real, calls = os.copy_file_range, []
+
+    def ends_early(source_fd: int, target_fd: int, count: int, *offsets: int) -> int:
+        calls.append(count)
+        assert len(calls) < 3, "asked again and again"
+        return real(source_fd, target_fd, 1000, *offsets) if len(calls) == 1 else 0
+
+    monkeypatch.setattr(os, "copy_file_range", ends_early)
+    with opened(source, tmp_path / "target") as (source_fd, target_fd):
+        copy_contents(source_fd, target_fd, len(CONTENT), clone=False)
+    assert (tmp_path / "target").read_bytes() == CONTENT

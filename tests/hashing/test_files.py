@@ -247,3 +247,10 @@ def test_a_descriptor_is_hashed_from_its_start_wherever_it_stands(tmp_path: Path
         assert os.lseek(descriptor, 0, os.SEEK_CUR) == 7
     finally:
         os.close(descriptor)
+
+
+def test_a_file_that_claims_to_be_empty_is_read_to_its_end() -> None:
+    """As those of /proc do."""
+    hashed = hash_small(found(Path("/proc/version")))
+    assert hashed.checksum == blake3(Path("/proc/version").read_bytes()).hexdigest()
+    assert hashed.source.content_bytes == 0

@@ -20,6 +20,8 @@ from snapdir.model.sizes import GIB, KIB, MIB, format_size, parse_rate, parse_si
         ("2KiB", 2 * KIB),
         (" 1G ", GIB),
         (".5k", 512),
+        ("1TiB", 2**40),
+        ("3P", 3 * 2**50),
     ],
 )
 def test_sizes_are_read(text: str, size: int) -> None:
