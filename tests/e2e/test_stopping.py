@@ -54,6 +54,33 @@ def test_a_stopped_push_keeps_its_parts(program: Program, large: Path, number: s
     assert left_behind(program.folder / "cache" / ".uploads") == []
 
 
+@pytest.mark.parametrize(("verb", "passed"), [("GET", 0), ("GET", 1), ("PUT", 0)], ids=["store", "upload", "part"])
+def test_a_push_that_is_stopped_again_says_what_is_kept_from_before(
+    program: Program, large: Path, verb: str, passed: int
+) -> None:
+    """Before it has looked at the store, before it has looked at its upload, and before it has sent a part."""
+    command = ("push", "--store", URL, *PART_SIZE, "--jobs", "1", str(large))
+    gate = Gate("PUT", 3)
+    with ScriptedS3(before=gate) as server:
+        stop(program.start(*command, env=at(server)), gate, signal.SIGINT)
+        server.before = gate = Gate(verb, passed)
+        run = stop(program.start(*command, env=at(server)), gate, signal.SIGINT)
+        assert (run.code, run.stdout) == (128 + signal.SIGINT, "")
+        # The part that was held when the first run stopped may have arrived.
+        assert run.stderr in (kept(3, URL), kept(4, URL))
+
+
+def test_a_push_that_is_stopped_before_a_part_is_complete_says_so(program: Program, large: Path) -> None:
+    gate = Gate("PUT", 0)
+    with ScriptedS3(before=gate) as server:
+        command = ("push", "--store", URL, *PART_SIZE, "--jobs", "1", str(large))
+        run = stop(program.start(*command, env=at(server)), gate, signal.SIGINT)
+    assert run.stderr == (
+        f"interrupted: 1 object is under way to {URL}, with no part known to be complete;"
+        " the same command goes on with it\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("verb", "number"),
     [("pull", signal.SIGINT), ("pull --no-cache", signal.SIGTERM), ("fetch", signal.SIGHUP)],

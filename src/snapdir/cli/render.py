@@ -45,6 +45,12 @@ def kept(counters: Counters) -> str:
     if not counters.kept_objects:
         return ""
     objects = "1 object" if counters.kept_objects == 1 else f"{counters.kept_objects} objects"
+    if not counters.kept_bytes:
+        are, them = ("is", "it") if counters.kept_objects == 1 else ("are", "them")
+        return (
+            f"{objects} {are} under way to {counters.kept_in}, with no part known to be complete;"
+            f" the same command goes on with {them}"
+        )
     return (
         f"{format_size(counters.kept_bytes)} of {objects} are kept in {counters.kept_in};"
         " the same command goes on from there"

@@ -129,10 +129,20 @@ class Upload(Protocol):
     Attributes:
         resume_token: Lets a later process go on with this upload (``begin_upload``'s ``resume``); None where a store
             cannot.
+        held_bytes: Bytes of the parts that the store is known to hold, earlier runs' among them; 0 without a token.
     """
 
     @property
     def resume_token(self) -> str | None: ...
+
+    @property
+    def held_bytes(self) -> int: ...
+
+    async def adopt_part(self, number: int, body: Body) -> bool:
+        """Take part ``number`` over from an earlier run, if the store holds it and is not known to hold other bytes.
+
+        ``write_part`` does so by itself; a layer that makes a part wait calls it first. No request.
+        """
 
     async def write_part(self, number: int, body: Body) -> None:
         """Write part ``number``, counted from 1. Parts come in any order and side by side; a repeat replaces."""
@@ -319,6 +329,21 @@ class NoServerCopy:
 
     async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:  # noqa: ARG002
         raise StoreRefused(f"part {number}: this store copies nothing by itself")
+
+
+class NotResumable:
+    """What an upload says that no other process can go on with."""
+
+    __slots__ = ()
+
+    resume_token: str | None = None
+    held_bytes = 0
+
+    async def adopt_part(self, number: int, body: Body) -> bool:  # noqa: ARG002  # the shape of every upload
+        return False
+
+    def keep(self) -> None:
+        """There is no token to go on by."""
 
 
 def body_length(body: Body) -> int:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 
 from snapdir.errors import StoreRefused
-from snapdir.stores.base import Body, NoServerCopy, body_length
+from snapdir.stores.base import Body, NoServerCopy, NotResumable, body_length
 from snapdir.stores.file_failures import in_thread
 from snapdir.stores.file_writing import FileWriter, final_mode, remove
 
 __all__ = ["FileUpload"]
 
 
-class FileUpload(NoServerCopy):
+class FileUpload(NoServerCopy, NotResumable):
     """Parts land at their final offsets of one temporary; ``commit`` renames it.
 
     The temporary is opened once a part (3 µs beside the hop's 113), so an upload that is forgotten holds no
-    descriptor, and an abort cannot take one away from under a part.
+    descriptor, and an abort cannot take one away from under a part. The next run sweeps it.
     """
-
-    resume_token: str | None = None
 
     def __init__(self, writer: FileWriter, root: str, temporary: str, *, key: str, size: int, part_bytes: int) -> None:
         self._writer = writer
@@ -47,9 +45,6 @@ class FileUpload(NoServerCopy):
 
     async def abort(self) -> None:
         await in_thread(self._root, self._key, lambda: remove(self._temporary))
-
-    def keep(self) -> None:
-        """There is no token to go on by: the next run sweeps the temporary."""
 
     def _fill(self, body: Body, offset: int) -> None:
         fd = os.open(self._temporary, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

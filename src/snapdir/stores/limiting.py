@@ -157,7 +157,16 @@ class _LimitedUpload:
         self._store = store
         self.resume_token = inner.resume_token
 
+    @property
+    def held_bytes(self) -> int:
+        return self._inner.held_bytes
+
+    async def adopt_part(self, number: int, body: Body) -> bool:
+        return await self._inner.adopt_part(number, body)
+
     async def write_part(self, number: int, body: Body) -> None:
+        if await self._inner.adopt_part(number, body):
+            return  # no request, and nothing to wait for
         async with self._store.place(body_length(body)):
             await self._inner.write_part(number, body)
 

@@ -16,7 +16,7 @@ from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of
 from snapdir.model.sizes import TIB
-from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, ObjectInfo, Page
+from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, NotResumable, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
 
 __all__ = ["MemoryStore", "MemoryUpload"]
@@ -129,10 +129,8 @@ class MemoryStore(NoServerCopy):
         self._modified[key] = self.clock()
 
 
-class MemoryUpload(NoServerCopy):
+class MemoryUpload(NoServerCopy, NotResumable):
     """Parts in a dict until they are committed."""
-
-    resume_token: str | None = None
 
     def __init__(self, put: Callable[[bytes], None], key: str, size: int, part_bytes: int) -> None:
         self._put = put
@@ -159,9 +157,6 @@ class MemoryUpload(NoServerCopy):
 
     async def abort(self) -> None:
         self._parts.clear()
-
-    def keep(self) -> None:
-        """There is no token to go on by."""
 
 
 async def read_body(body: Body) -> bytes:

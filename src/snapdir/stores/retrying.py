@@ -228,6 +228,13 @@ class _RetryingUpload:
         self._retry = retry_call
         self.resume_token = inner.resume_token
 
+    @property
+    def held_bytes(self) -> int:
+        return self._inner.held_bytes
+
+    async def adopt_part(self, number: int, body: Body) -> bool:
+        return await self._inner.adopt_part(number, body)
+
     async def write_part(self, number: int, body: Body) -> None:
         await self._retry(partial(self._inner.write_part, number, body))
 

@@ -29,8 +29,9 @@ class Counters:
             removes them, and lists them in ``pruned`` instead.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
-        kept_objects, kept_bytes: Large objects of which a run that stopped early left a part, and how much, for the
-            next run to go on with; ``kept_in`` says where.
+        kept_objects, kept_bytes: Large objects that are begun when a run stops early, for the next run to go on with,
+            and how much of them is there, also from earlier runs; ``kept_in`` says where. Once something of one is
+            there, those of which nothing is do not count.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
         left_out: Entries of the directories that were read which their snapshots do not have, as (path, reason): broken
@@ -78,7 +79,7 @@ class Counters:
         return self.phase, self.bytes_done, self.bytes_total
 
     def keep(self, bytes_: int, where: str) -> None:
-        """Count a part of one object that is left for the next run."""
+        """Count what is there of one object that is left for the next run."""
         self.kept_objects += 1
         self.kept_bytes += bytes_
         self.kept_in = where

@@ -1,17 +1,18 @@
 """Uploads under way, written down so that a killed push can go on where it stopped. Blocking.
 
-One file an upload below ``<cache>/.uploads/``, named by store, object and part size; it holds the store's token and is
-locked while a process works on it. A journal is never trusted for correctness: the store's own list of parts, their
-sizes and their checksums decide.
+One file an upload below ``<cache>/.uploads/``, named by store, object and part size; it holds the store's token, how
+much the store holds and which file is sent, and is locked while a process works on it. A journal is never trusted for
+correctness: the store's own list of parts, their sizes and their checksums decide.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -19,11 +20,49 @@ from snapdir.disk.claims import open_locked
 from snapdir.disk.run_folder import KEPT_SECONDS
 from snapdir.errors import InvalidId
 from snapdir.model.digest import Digest
+from snapdir.model.source import SourceFile, identity_of
 
 __all__ = ["JournalEntry", "UploadJournal"]
 
 UPLOADS_NAME = ".uploads"
 MAX_TOKEN_BYTES = 4096
+MAX_NOTE_BYTES = 4 * MAX_TOKEN_BYTES
+"""A token, the longest path, and a few numbers."""
+HELD_DIGITS = 20
+"""Always as many, so that they can be overwritten in place."""
+
+
+class _Note(NamedTuple):
+    """What a note says: the token, then a line each with the bytes that the store holds, the file's state, its path."""
+
+    token: str
+    held_bytes: int
+    identity: str
+    file: str
+
+    @classmethod
+    def parse(cls, text: bytes) -> _Note:
+        """Nonsense, which a crash may leave, is a note of nothing."""
+        token, held, identity, file = (*text.split(b"\n", 3), b"", b"", b"")[:4]
+        held_bytes = int(held) if held.isdigit() and len(held) == HELD_DIGITS else 0
+        known = token[:MAX_TOKEN_BYTES].decode(errors="replace")
+        return cls(known, held_bytes, identity.decode(errors="replace"), os.fsdecode(file))
+
+    def is_about(self, tree: str) -> bool:
+        """Whether the file is one below ``tree``, and has not changed."""
+        if not self.file.startswith(tree.rstrip("/") + "/"):
+            return False
+        with suppress(OSError, ValueError):
+            return self.identity == _text(identity_of(os.stat(self.file)))
+        return False
+
+    @property
+    def file_bytes(self) -> int:
+        return int(self.identity.partition(" ")[0])
+
+
+def _text(identity: tuple[int, ...]) -> str:
+    return " ".join(map(str, identity))
 
 
 class JournalEntry:
@@ -41,14 +80,23 @@ class JournalEntry:
         """The token noted by an earlier run."""
         if self._descriptor is None:
             return None
-        return os.pread(self._descriptor, MAX_TOKEN_BYTES, 0).decode(errors="replace") or None
+        return _Note.parse(os.pread(self._descriptor, MAX_NOTE_BYTES, 0)).token or None
 
-    def note(self, token: str | None) -> None:
+    def note(self, token: str | None, held_bytes: int, source: SourceFile | None = None) -> None:
         """Write down how to go on. A full disk makes no push fail: a killed one begins this upload anew then."""
         if self._descriptor is not None and token is not None:
+            note = f"{token}\n{held_bytes:0{HELD_DIGITS}}".encode()
+            if source is not None:
+                note += f"\n{_text(source.identity)}\n".encode() + os.fsencode(source.file)
             with suppress(OSError):
                 os.ftruncate(self._descriptor, 0)
-                os.pwrite(self._descriptor, token.encode(), 0)
+                os.pwrite(self._descriptor, note, 0)
+
+    def note_held(self, token: str, held_bytes: int) -> None:
+        """Write down anew how much the store holds; all else stays, also on a full disk."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.pwrite(self._descriptor, f"{held_bytes:0{HELD_DIGITS}}".encode(), len(token.encode()) + 1)
 
     def leave(self) -> None:
         """Let go of the note and let it stay. Safe to repeat."""
@@ -103,6 +151,21 @@ class UploadJournal:
                 if digest in present or part_bytes == "0" or idle > KEPT_SECONDS:
                     found.append((digest, JournalEntry(path, open_locked(path))))
         return found
+
+    def kept(self, tree: str, part_bytes: Callable[[int], int]) -> list[int]:
+        """For each upload that a push of ``tree`` would go on with: how many bytes of it the store holds.
+
+        Args:
+            part_bytes: The size of the parts in which that push sends a file of a size.
+        """
+        held = []
+        for _, noted_part_bytes, path in self._notes():
+            with suppress(OSError):  # another process is at it
+                with open(open_locked(path), "rb") as file:
+                    note = _Note.parse(file.read(MAX_NOTE_BYTES))
+                if note.token and note.is_about(tree) and noted_part_bytes == str(part_bytes(note.file_bytes)):
+                    held.append(note.held_bytes)
+        return held
 
     def _notes(self) -> Iterator[tuple[Digest, str, Path]]:
         """Object, part size and file of every note about this store."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -10,8 +10,9 @@ import anyio.to_thread
 
 from snapdir.errors import SnapdirError
 from snapdir.model.digest import Digest
+from snapdir.model.source import SourceFile
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Body, Upload, body_length
+from snapdir.stores.base import Upload
 from snapdir.transfer.commit import ABORT_SECONDS, committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.interruption import is_interruption
@@ -40,8 +41,14 @@ class NotedUploads:
         self._resumable = resumable
 
     @asynccontextmanager
-    async def begin(self, digest: Digest, *, size: int, part_bytes: int) -> AsyncIterator[Upload]:
-        """An upload that is committed when the block has ended well."""
+    async def begin(
+        self, digest: Digest, *, size: int, part_bytes: int, source: SourceFile | None = None
+    ) -> AsyncIterator[Upload]:
+        """An upload that is committed when the block has ended well.
+
+        Args:
+            source: The file that is sent, for ``counting_kept``.
+        """
         entry = await anyio.to_thread.run_sync(self._journal.open, digest, part_bytes if self._resumable else 0)
         keeps = False
         try:
@@ -50,24 +57,41 @@ class NotedUploads:
                 await self._drop(digest, token)
                 token = None
             try:
-                begun = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
+                upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
             except BaseException:
                 keeps = token is not None  # nobody has looked at that upload yet
                 raise
-            upload = _CountedUpload(begun)
-            entry.note(begun.resume_token)
-            keepable = self._resumable and begun.resume_token is not None and begun.resume_token == entry.token()
+            token = upload.resume_token
+            entry.note(token, upload.held_bytes, source)
+            keepable = self._resumable and token is not None and token == entry.token()
             try:
                 async with committed(upload, keepable=keepable):
                     yield upload
             except BaseException as error:
                 keeps = keepable and is_interruption(error)
-                if keeps and upload.bytes_held:
-                    self._counters.keep(upload.bytes_held, self._to.objects.url)
+                if keeps and token is not None:
+                    entry.note_held(token, upload.held_bytes)
                 raise
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(entry.leave if keeps else entry.close)
+
+    @asynccontextmanager
+    async def counting_kept(self, tree: str, part_bytes: Callable[[int], int]) -> AsyncIterator[None]:
+        """Count what the store keeps for the next push of ``tree`` if the block fails, whichever run has sent it.
+
+        Args:
+            part_bytes: The size of the parts in which a file of a size is sent.
+        """
+        try:
+            yield
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                held = await anyio.to_thread.run_sync(self._journal.kept, tree, part_bytes)
+            begun = [held_bytes for held_bytes in held if held_bytes] or held
+            for held_bytes in begun:
+                self._counters.keep(held_bytes, self._to.objects.url)
+            raise
 
     async def sweep(self, settled: Iterable[str]) -> None:
         """Drop the uploads of earlier runs that no run will go on with, once a run has ended well.
@@ -98,24 +122,3 @@ class NotedUploads:
         with anyio.move_on_after(ABORT_SECONDS), suppress(SnapdirError):
             upload = await self._to.begin_object(digest, size=0, part_bytes=1, resume=token)
             await upload.abort()
-
-
-class _CountedUpload:
-    """An upload that counts the bytes of the parts it holds."""
-
-    def __init__(self, inner: Upload) -> None:
-        self._inner = inner
-        self._lengths: dict[int, int] = {}
-        self.resume_token = inner.resume_token
-        self.commit = inner.commit
-        self.abort = inner.abort
-        self.keep = inner.keep
-        self.copy_part = inner.copy_part
-
-    @property
-    def bytes_held(self) -> int:
-        return sum(self._lengths.values())
-
-    async def write_part(self, number: int, body: Body) -> None:
-        await self._inner.write_part(number, body)
-        self._lengths[number] = body_length(body)

@@ -77,10 +77,10 @@ async def push(
         reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options, to), counters)
         presence = Presence(to, random=random)
         uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
-        if not recheck and to.objects.capabilities.remote:
-            entries = await _push_files(reader, uploader, limits, partial(presence.learn, known))
-        else:
-            entries = await _push_files(reader, uploader, limits, checkpoint)
+        learns = not recheck and to.objects.capabilities.remote
+        learn = partial(presence.learn, known) if learns else checkpoint
+        async with uploader.uploads.counting_kept(reader.root, uploader.part_bytes):
+            entries = await _push_files(reader, uploader, limits, learn)
         reader.warn_of_links()
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
         identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)

@@ -139,7 +139,7 @@ class Uploader:
         except OSError as error:
             raise source_error(error, source.file) from error
         try:
-            part_bytes = self._part_bytes(source.content_bytes)
+            part_bytes = self.part_bytes(source.content_bytes)
             body = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
             if body.hashed.checksum not in seen:
                 seen.add(body.hashed.checksum)
@@ -151,7 +151,7 @@ class Uploader:
             os.close(descriptor)
         return body.hashed.entry
 
-    def _part_bytes(self, size: int) -> int:
+    def part_bytes(self, size: int) -> int:
         """Bytes of a part; the whole of an object that goes in one piece."""
         if size <= self._limits.large_bytes or not self._capabilities.remote:
             return max(size, 1)
@@ -202,7 +202,7 @@ class Uploader:
         self._counters.bytes_taken += part.length
 
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
-        async with self.uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
+        async with self.uploads.begin(digest, size=size, part_bytes=part_bytes, source=body.hashed.source) as upload:
             async with anyio.create_task_group() as group:
                 for part in parts_of(size, part_bytes):
                     await self._start_part(group, upload, body, part)

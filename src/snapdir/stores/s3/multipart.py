@@ -47,14 +47,30 @@ class S3Upload:
         self._size = size
         self._part_bytes = part_bytes
         self._ended = ended
-        self._stored = {part.number: part for part in stored}
+        self._stored = {part.number: part for part in stored if part.size == self._expected_length(part.number)}
         self._parts: dict[int, UploadedPart] = {}
         self._commit_unanswered = False
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(part.size for part in (*self._parts.values(), *self._stored.values()))
+
+    async def adopt_part(self, number: int, body: Body) -> bool:
+        length = body_length(body)
+        stored = self._stored.get(number)
+        if stored is None or stored.size != length:
+            return False
+        crc = None if self._checksums is None else await self._checksums.of(body, required=True)
+        del self._stored[number]
+        if None not in (crc, stored.crc32c) and crc != stored.crc32c:
+            return False
+        self._parts[number] = UploadedPart(number, stored.etag, length, crc)
+        return True
 
     async def write_part(self, number: int, body: Body) -> None:
         length = body_length(body)
         self._check_length(number, length)
-        if await self._is_stored(number, body, length):
+        if await self.adopt_part(number, body):
             return
         sent_crc: int | None = None
 
@@ -77,20 +93,11 @@ class S3Upload:
         self._parts[number] = copied
 
     def _check_length(self, number: int, length: int) -> None:
-        expected = min(self._part_bytes, self._size - (number - 1) * self._part_bytes)
-        if number < 1 or length != max(expected, 0):
+        if number < 1 or length != self._expected_length(number):
             raise self._refused(f"part {number} of {length} bytes does not fit")
 
-    async def _is_stored(self, number: int, body: Body, length: int) -> bool:
-        """Take over a part that an earlier run has sent, unless the service says that it holds other bytes."""
-        stored = self._stored.pop(number, None)
-        if stored is None or stored.size != length:
-            return False
-        crc = None if self._checksums is None else await self._checksums.of(body, required=True)
-        if None not in (crc, stored.crc32c) and crc != stored.crc32c:
-            return False
-        self._parts[number] = UploadedPart(number, stored.etag, length, crc)
-        return True
+    def _expected_length(self, number: int) -> int:
+        return max(0, min(self._part_bytes, self._size - (number - 1) * self._part_bytes))
 
     async def commit(self) -> None:
         """Publish the object.
