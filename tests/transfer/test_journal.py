@@ -25,6 +25,6 @@ def nothing_can_be_written() -> Iterator[None]:
 def test_a_disk_that_takes_nothing_is_no_failure(tmp_path: Path) -> None:
     entry = UploadJournal(tmp_path, "s3://bucket").open(DIGEST, 8)
     with nothing_can_be_written():
-        entry.note("token")
+        entry.note("token", 0)
     assert entry.token() is None
     entry.close()

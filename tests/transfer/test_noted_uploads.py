@@ -55,7 +55,7 @@ async def test_only_what_was_hashed_before_it_was_sent_may_be_gone_on_with(
 
 def left_note(journal: UploadJournal, digest: Digest) -> None:
     entry = journal.open(digest, 0)
-    entry.note("token")
+    entry.note("token", 0)
     entry.leave()
 
 
