@@ -35,7 +35,7 @@ RECORDS_A_BATCH = 1000
 
 
 async def write_record(store: Store, record: Record) -> None:
-    """Add ``record`` to the history of ``store``. One request; nobody else ever writes the same key.
+    """Add ``record`` to the history of ``store``. One request; each record has a key of its own.
 
     In a store on this host it then survives a power cut.
     """

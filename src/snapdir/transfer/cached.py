@@ -119,7 +119,7 @@ async def set_aside(wanted: Sequence[Wanted], cache: Repository) -> AsyncIterato
 
 
 def _move_aside(paths: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Where each thing was and is now, beside its place under a name that is no key."""
+    """Each path and where its content is now: beside it, under a name outside the layout of keys."""
     aside = []
     for path in paths:
         with local_errors(path), suppress(FileNotFoundError, NotADirectoryError):

@@ -26,7 +26,7 @@ Missing = list[tuple[Target, str]]
 def link_tree(
     plan: TreePlan, cache: Repository, destination: Destination, counters: Counters, missing: Missing
 ) -> None:
-    """Make every directory of ``plan`` and every link of ``missing``: absolute, to an object nobody can write to.
+    """Make every directory of ``plan`` and every link of ``missing``: absolute, to a read-only object.
 
     Files get no modes of the snapshot: a link has none.
 

@@ -150,7 +150,7 @@ def check_written(body: bytes, asked: Asked) -> None:
     """Make sure that a 200 to a write or a deletion means it: its body is empty, or at least no error and no web page.
 
     Raises:
-        StoreError: the error inside; InvalidResponse for a body that is no XML.
+        StoreError: the error inside; InvalidResponse: the body is not XML.
     """
     if body.strip():
         root = _without_error(body, asked)

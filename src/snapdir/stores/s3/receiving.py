@@ -26,7 +26,7 @@ class ResponseReceiver:
 
     A body for ``Response.body`` takes memory as it comes, whatever length its head promises, and of an error no more
     than ERROR_BODY_BYTES are read. A body that goes to a BlockSink comes to a halt with its head: ``in_block`` says
-    where. Somebody else brings the rest, and calls ``drained()``; until then nothing may be fed.
+    where. The caller reads the rest and then calls ``drained()``; until then nothing may be fed.
 
     Attributes:
         received: Bytes of the current response, its head and interim responses included.
