@@ -148,7 +148,13 @@ def _compiles(code: str) -> bool:
 
 
 class Copy:
-    """A copy of the project in which one mutant at a time is tested."""
+    """A copy of the project in which one mutant at a time is tested.
+
+    Attributes:
+        said: What the last run of tests printed, where it came to its end.
+    """
+
+    said = ""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -174,7 +180,7 @@ class Copy:
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(temporary),
         }
-        with (temporary / "output").open("wb") as output:
+        with (temporary / "output").open("w+b") as output:
             try:
                 ended = subprocess.run(
                     [*alone, *limited, *command],
@@ -188,6 +194,8 @@ class Copy:
                 )
             except subprocess.TimeoutExpired:
                 return False
+            output.seek(0)
+            self.said = output.read().decode(errors="replace")
         return ended.returncode == 0
 
     def judge(self, mutant: Mutant, seconds: float) -> Verdict:
@@ -212,7 +220,7 @@ def measured(copy: Copy, folders: Sequence[str]) -> dict[str, float]:
     for folder in folders:
         began = time.monotonic()
         if not copy.passes(f"src/snapdir/{folder}/none.py"):
-            raise SystemExit(f"tests/{folder} fails for the code as it is")
+            raise SystemExit(f"{copy.said}\ntests/{folder} fails for the code as it is")
         seconds[folder] = time.monotonic() - began
         print(f"tests/{folder}: {seconds[folder]:.0f} s", flush=True)
     return seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
@@ -241,6 +242,33 @@ class TestInFlux:
         monkeypatch.setattr("snapdir.disk.walk.os", OsThatUnlinks(root / "link", instead=Path.touch))
         with pytest.raises(InFluxError, match="changed"):
             list(Walk(root, linked=LinkedObjects([str(root / "store")], trusted=True)))
+
+
+    def test_a_link_is_looked_at_again_when_links_were_counted_twice(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (root / "link").symlink_to("a")
+        (root / "loop").symlink_to("loop")
+        monkeypatch.setattr("snapdir.disk.walk.os", OsThatCountsTwice())
+        walk = Walk(root)
+        assert {file.path for file in walk} == {"./a", "./link", "./sub/b"}
+        assert walk.left_out.entries == [("./loop", "broken link")]
+
+
+class OsThatCountsTwice:
+    """The system, where a mount elsewhere disturbs the first look at each path: see ``_status_behind``."""
+
+    def __init__(self) -> None:
+        self._looked_at: set[str] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+    def stat(self, path: str) -> os.stat_result:
+        if path.endswith(("link", "loop")) and path not in self._looked_at:
+            self._looked_at.add(path)
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        return os.stat(path)
 
 
 class OsThatUnlinks:

@@ -7,6 +7,7 @@ JSON line each way: starting one costs more than hashing a small tree.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -140,6 +141,16 @@ class Reference:
         return list(self._ask("size", store=store, **pinned))
 
     def _ask(self, call: str, **question: Any) -> Any:
+        try:
+            return self._asked(call, **question)
+        except ReferenceRefused as refused:
+            if os.strerror(errno.ELOOP) not in str(refused):
+                raise
+        # A mount elsewhere can make Linux count the links of a path twice: of a tree with a cycle the second try is
+        # the one that tells.
+        return self._asked(call, **question)
+
+    def _asked(self, call: str, **question: Any) -> Any:
         asked = {"call": call, "umask": _umask(), "environment": dict(self.environment), **question}
         print(json.dumps(asked), file=self._questions, flush=True)
         line = self._answers.readline()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from functools import partial
@@ -82,6 +83,41 @@ async def test_a_wrong_mode_is_mended_without_a_fetch(
     await check_out(manifest, repository, tmp_path / "out", limits)
     assert not store.calls
     assert await id_of(tmp_path / "out") == snapshot_id(manifest)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+async def test_what_is_right_needs_no_right_to_write(
+    tmp_path: Path,
+    manifest: Manifest,
+    repository: Repository,
+    limits: Limits,
+    delete: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A data set is often mounted to be read only, and every change there is refused, also one that changes nothing."""
+    await check_out(manifest, repository, tmp_path / "out", limits)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for change in ("chmod", "fchmod", "rmdir", "unlink", "rename", "utime"):
+        monkeypatch.setattr(os, change, refuse)
+    counters = await check_out(manifest, repository, tmp_path / "out", limits, delete=delete)
+    assert counters.files_done == counters.files_total
+
+
+@pytest.mark.parametrize("text", ["a file of somebody's", None], ids=["file", "link"])
+async def test_what_only_has_the_name_of_the_staging_directory_stays(
+    tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits, text: str | None
+) -> None:
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    there = tmp_path / "out" / STAGING_NAME
+    if text is None:
+        there.symlink_to("elsewhere")
+    else:
+        there.write_text(text)
+    await check_out(manifest, repository, tmp_path / "out", limits)
+    assert there.is_symlink() if text is None else there.read_text() == text
 
 
 def make_directory(path: Path) -> None:

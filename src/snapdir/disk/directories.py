@@ -191,7 +191,12 @@ def checked_name(names: Names) -> str:
 
 
 def change_mode(fd: int, mode: int) -> None:
-    """Set the mode of what ``fd`` was opened on, O_PATH included (fchmod refuses that; /proc names it safely)."""
+    """Set the mode of what ``fd`` was opened on, O_PATH included (fchmod refuses that; /proc names it safely).
+
+    Nothing is written where it has the mode already: a filesystem may be mounted to be read only.
+    """
+    if stat.S_IMODE(os.fstat(fd).st_mode) == mode:
+        return
     if HAS_O_PATH:
         os.chmod(f"/proc/self/fd/{fd}", mode)
     else:

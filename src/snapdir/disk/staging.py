@@ -122,7 +122,7 @@ class Staging:
         """
         with self._lock:
             staging, self._handle = self._handle or self._existing(), None
-            if staging is not None and not is_held_alone(staging.fd):
+            if staging is None or not is_held_alone(staging.fd):
                 return True
             try:
                 if keep:

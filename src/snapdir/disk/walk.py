@@ -213,7 +213,7 @@ class Walk:
             self.left_out.add(path, LINK)
             return None
         try:
-            return os.stat(link)
+            return _status_behind(link)
         except OSError as error:
             if error.errno not in _BROKEN_LINK_ERRNOS:
                 self._failures.append((link, local_error(error, link).reason))
@@ -245,6 +245,20 @@ class Walk:
                 " without an end; remove it, leave it out with --exclude, or use --no-follow",
                 errno=errno.ELOOP,
             )
+
+
+def _status_behind(link: str) -> os.stat_result:
+    """Of what ``link`` leads to.
+
+    Where a mount or a rename makes Linux look a path up anew, it counts the links of the first look too, and answers
+    ELOOP before the 40 that a path may have. The second answer is the one that does not depend on that.
+    """
+    try:
+        return os.stat(link)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    return os.stat(link)
 
 
 def _readable(text: str) -> str:
