@@ -48,6 +48,8 @@ MEMORY_BYTES = 12 << 30
 SLOWER = 4
 """A run that takes this many times the seconds of the unchanged code, and START_SECONDS more, hangs."""
 START_SECONDS = 30
+HANGS_SECONDS = 60
+"""A test that takes this long has found something: the longest of these folders takes a tenth of it."""
 
 Position = tuple[int, int]
 
@@ -167,7 +169,8 @@ class Copy:
         own = f"{tests}/test_{Path(module).stem}.py"
         chosen = [own, tests] if (self.folder / own).exists() else [tests]
         with tempfile.TemporaryDirectory(prefix="mutant.") as temporary:
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *chosen]
+            options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--timeout={HANGS_SECONDS}"]
+            command = [sys.executable, "-m", "pytest", *options, *chosen]
             return self._runs(command, Path(temporary), seconds)
 
     def _runs(self, command: list[str], temporary: Path, seconds: float | None) -> bool:

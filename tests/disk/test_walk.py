@@ -243,7 +243,6 @@ class TestInFlux:
         with pytest.raises(InFluxError, match="changed"):
             list(Walk(root, linked=LinkedObjects([str(root / "store")], trusted=True)))
 
-
     def test_a_link_is_looked_at_again_when_links_were_counted_twice(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
