@@ -2,8 +2,8 @@
 
 A mutant is the code with one operator, number, condition, loop or ``except`` changed, as cosmic-ray makes them. A place
 in the code is drawn first and then one of its changes, so that a place with many possible changes counts once. Left out
-are type annotations, which do not run, decorators of classes, and the numbers of constants that tune (their names end
-in a unit): benchmarks judge those.
+are type annotations, which do not run, decorators of classes, the star before parameters that go by name, and the
+numbers of constants that tune (their names end in a unit): benchmarks judge those.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def folder_of(module: str) -> str:
 
 def places_of(module: str) -> list[Place]:
     text = (PROJECT / module).read_text()
+    lines = text.splitlines()
     tree = get_ast(text)
     silent = [*_silent_ranges(ast.parse(text))]
     changes: defaultdict[Position, list[tuple[str, int]]] = defaultdict(list)
@@ -97,7 +98,8 @@ def places_of(module: str) -> list[Place]:
         operator = operator_class()
         positions = (start for node in ast_nodes(tree) for start, _ in operator.mutation_positions(node))
         for occurrence, start in enumerate(positions):
-            if not any(first <= start < last for first, last in silent):
+            only_by_name = lines[start[0] - 1][start[1] :].startswith("*,")
+            if not only_by_name and not any(first <= start < last for first, last in silent):
                 changes[start].append((name, occurrence))
     return [Place(module, start, tuple(found)) for start, found in sorted(changes.items())]
 
@@ -141,7 +143,7 @@ def _mutant(place: Place, operator: str, occurrence: int) -> Mutant:
 
 
 def _compiles(code: str) -> bool:
-    """The star before keyword-only parameters counts as an operator; without it there is nothing to run."""
+    """A star before parameters or arguments counts as an operator; another one there is no Python."""
     try:
         ast.parse(code)
     except SyntaxError:

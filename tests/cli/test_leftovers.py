@@ -155,6 +155,8 @@ def test_a_directory_that_cannot_be_read_fails_no_pull(
 
     monkeypatch.setattr("os.open", refuse)
     assert "4 paths in" in pull(store, second, dest).stderr
+    status = cli("status", "--store", str(store), "--id", second, str(dest))
+    assert (status.code, f"{dest}/lost+found" in status.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from snapdir.model.sizes import KIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
 from snapdir.transfer import flights
+from snapdir.transfer.assembly import Assembly
 from snapdir.transfer.events import Counters
+from snapdir.transfer.flights import Flight
 from snapdir.transfer.landing import TreeLanding
 from snapdir.transfer.large_objects import Damaged, LargeObjects
 from snapdir.transfer.limits import Limits
@@ -114,6 +117,23 @@ async def test_a_second_request_changes_nothing_of_what_the_first_has_brought(
     assert store.reads == 2
     assert not store.placed_too_early
     assert [(tmp_path / "out" / str(number)).read_bytes() for number in range(3)] == CONTENTS
+
+
+@pytest.mark.parametrize("done", range(9))
+async def test_the_second_request_writes_only_behind_what_the_first_has(tmp_path: Path, done: int) -> None:
+    """The first has bytes 0 to 8; the second, which began at byte 4, brings two at a time."""
+    descriptor = os.open(tmp_path / "temporary", os.O_RDWR | os.O_CREAT)
+    assembly = Assembly(Wanted(digest_of(b""), 16, "./x", []), 16, descriptor, 16)
+    segment = assembly.take(1)
+    flight = Flight(assembly, segment)
+    flight.write(memoryview(b"firstone"))
+    rest = segment._replace(offset=4, length=12, hashed_live=False)
+    flight.write_second(rest, memoryview(b"22"), done)
+    expected = bytearray(16)
+    expected[4 + done : 6 + done] = b"22"
+    expected[:8] = b"firstone"
+    assert os.pread(descriptor, 16, 0) == expected
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize("before", [0, 1, PART, 2 * PART + 5])

@@ -26,6 +26,11 @@ def seen(rates: list[float], *, worked_share: float = 0.1, looped_share: float =
     return said
 
 
+def test_nothing_moves_in_no_time() -> None:
+    moment = Moment(1.0, 0.0, 0.0, 5)
+    assert moment._replace(received_bytes=9).bytes_per_second_since(moment) == 0.0
+
+
 def test_a_far_server_is_slow_before_it_has_answered() -> None:
     assert seen([0, 0, 0]) == [False, False, True]
 

@@ -61,6 +61,13 @@ async def test_every_snapshot_of_a_store_that_lists_by_hash_is_copied_and_none_p
     assert target.objects == source.objects
 
 
+async def test_a_snapshot_that_is_there_costs_no_copy() -> None:
+    pair = mirror(filled(1), MemoryStore())
+    (snapshot,) = (await pair.copy_all()).snapshots
+    report = await pair.copy(snapshot)
+    assert (report.copied, report.skipped, report.copied_bytes, report.manifests) == (0, 0, 0, 0)
+
+
 async def test_what_the_source_lacks_goes() -> None:
     source, target = filled(COUNT - 2), filled()
     extra = await mirror(source, target, dry_run=True).prune()

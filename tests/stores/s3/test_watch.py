@@ -136,6 +136,10 @@ def test_an_unused_connection_is_closed_after_a_while() -> None:
     assert watch.is_idle_for_long(25.0, 1)
 
 
+def test_a_connection_that_was_never_used_is_closed_in_that_time_too() -> None:
+    assert Watch(LIMITS, 0.0).is_idle_for_long(15.0, 0)
+
+
 def test_a_floor_judges_whole_windows_and_begins_anew() -> None:
     floor = RateFloor(10, 60)
     assert not floor.is_below(0, 59.9)

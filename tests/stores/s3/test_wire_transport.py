@@ -199,6 +199,15 @@ async def test_a_clock_that_the_service_still_dislikes_is_an_error_that_says_so(
             await service.transport.get("key", start=0, length=3)
 
 
+@pytest.mark.parametrize("said", [b"Date: yesterday", b"Date: 2026-13-45"])
+async def test_a_time_that_is_none_leaves_the_refusal_as_it_was(said: bytes) -> None:
+    body = "<ServerTime>noon</ServerTime>" if said.endswith(b"y") else ""
+    async with playing(refused(b"403 No", "RequestTimeTooSkewed", body, headers=(said,))) as service:
+        with pytest.raises(AccessDenied):
+            await service.transport.get("key", start=0, length=3)
+        assert len(service.requests) == 1
+
+
 # Credentials
 
 
