@@ -233,6 +233,12 @@ async def test_a_damaged_object_ends_a_pack_before_its_last_line(content: bytes)
     assert not out.endswith(END)
 
 
+async def test_a_pack_is_plain_unless_it_is_asked_for_otherwise() -> None:
+    out = bytearray()
+    await send_pack([], (await holding())[0], out.extend, limits=LIMITS, counters=Counters())
+    assert out == MAGIC + END
+
+
 async def test_an_absent_manifest_is_told_before_anything_is_written() -> None:
     source, _ = await holding()
     out = bytearray()
