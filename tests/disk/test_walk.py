@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import socket
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -255,19 +256,26 @@ class TestInFlux:
 
 
 class OsThatCountsTwice:
-    """The system, where a mount elsewhere disturbs the first look at each path: see ``_status_behind``."""
+    """The system, where a mount elsewhere disturbs the first looks at each path: see ``_steady``."""
 
     def __init__(self) -> None:
-        self._looked_at: set[str] = set()
+        self._looks: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> object:
         return getattr(os, name)
 
     def stat(self, path: str) -> os.stat_result:
-        if path.endswith(("link", "loop")) and path not in self._looked_at:
-            self._looked_at.add(path)
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        self._disturb(path)
         return os.stat(path)
+
+    def scandir(self, path: str) -> object:
+        self._disturb(path)
+        return os.scandir(path)
+
+    def _disturb(self, path: str) -> None:
+        self._looks[path] += 1
+        if self._looks[path] < 5 and path.endswith(("link", "loop", "sub")):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
 class OsThatUnlinks:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, LINK, OWN_TEMPORARY, LeftOut, special_file
 from snapdir.disk.linked_objects import LinkedObjects, link_text
@@ -23,6 +23,10 @@ __all__ = ["MAX_CYCLE_ENTRIES", "Walk", "clean_path"]
 MAX_CYCLE_ENTRIES = 100_000
 """Entries met below a link that leads back to one of its own parents: one cycle through 40 levels stays below."""
 
+LOOKS = 10
+"""At a path that has too many links, before it is believed."""
+
+_Found = TypeVar("_Found")
 _BROKEN_LINK_ERRNOS = (errno.ENOENT, errno.ELOOP)
 
 _SHORT_NAME_CHARACTERS = 63
@@ -181,7 +185,7 @@ class Walk:
 
     def _listing(self, directory: str) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(directory) as entries:
+            with _steady(os.scandir, directory) as entries:
                 return list(entries)
         except OSError as error:
             self._note(error, directory)
@@ -213,7 +217,7 @@ class Walk:
             self.left_out.add(path, LINK)
             return None
         try:
-            return _status_behind(link)
+            return _steady(os.stat, link)
         except OSError as error:
             if error.errno not in _BROKEN_LINK_ERRNOS:
                 self._failures.append((link, local_error(error, link).reason))
@@ -247,18 +251,19 @@ class Walk:
             )
 
 
-def _status_behind(link: str) -> os.stat_result:
-    """Of what ``link`` leads to.
+def _steady(look_up: Callable[[str], _Found], path: str) -> _Found:
+    """``look_up(path)``, asked again while it gives ELOOP, up to LOOKS times.
 
-    Where a mount or a rename makes Linux look a path up anew, it counts the links of the first look too, and answers
-    ELOOP before the 40 that a path may have. The second answer is the one that does not depend on that.
+    Where a mount elsewhere makes Linux look a path up anew, it counts the links of the first look too, and answers
+    ELOOP before the 40 that a path may have. What is in a tree must not depend on that.
     """
-    try:
-        return os.stat(link)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-    return os.stat(link)
+    for _ in range(LOOKS - 1):
+        try:
+            return look_up(path)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+    return look_up(path)
 
 
 def _readable(text: str) -> str:
