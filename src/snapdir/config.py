@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from snapdir.errors import InvalidOption
 from snapdir.model.sizes import format_size, parse_rate, parse_size
+from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
 from snapdir.transfer.limits import Limits
 
@@ -77,6 +78,12 @@ class Config:
         fsync: bool | None = None,
         clone: bool | None = None,
         verify_copies: bool | None = None,
+        sse: str | None = None,
+        sse_kms_key_id: str | None = None,
+        acl: str | None = None,
+        storage_class: str | None = None,
+        request_payer: str | None = None,
+        no_sign_request: bool | None = None,
     ) -> Config:
         """A copy with the options of the command line, by their names; None leaves what is there.
 
@@ -99,9 +106,12 @@ class Config:
             stall_timeout: Seconds after which a connection is given up on which nothing moves; an answer may take half
                 as long again to begin.
             min_rate: Bytes a second, or text as ``1K``, below which a connection is dropped after a minute; 0 is none.
+            sse, sse_kms_key_id, acl, storage_class, request_payer: See ``BucketOptions``; for S3 only.
+            no_sign_request: Requests to S3 are anonymous.
 
         Raises:
-            InvalidOption: a share that is none, text that is no size, or memory for less than one part.
+            InvalidOption: a share that is none, text that is no size, memory for less than one part, or a value that
+                S3 does not know.
         """
         retry = _changed(
             self.stores.retry,
@@ -119,6 +129,15 @@ class Config:
             fsync=fsync,
             clone=clone,
             verify_copies=verify_copies,
+            bucket=_with_given(
+                self.stores.bucket,
+                sse=sse,
+                sse_kms_key_id=sse_kms_key_id,
+                acl=acl,
+                storage_class=storage_class,
+                request_payer=request_payer,
+                sign=None if no_sign_request is None else not no_sign_request,
+            ).checked(),
         )
         if (jobs, max_jobs, adaptive) != (None, None, None):
             share = self.stores.adaptive if adaptive is None else adaptive
@@ -175,6 +194,10 @@ def _with_requests(stores: StoreSettings, jobs: int, max_jobs: int, share: float
     if max_jobs and not jobs:
         return replace(stores, max_concurrency=max_jobs, adaptive=1.0)
     return replace(stores, max_concurrency=jobs, adaptive=None)
+
+
+def _with_given(bucket: BucketOptions, **given: Any) -> BucketOptions:
+    return bucket._replace(**{name: value for name, value in given.items() if value is not None})
 
 
 def _changed(value: Options, **given: object) -> Options:

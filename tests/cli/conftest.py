@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from click.testing import CliRunner
 
 import snapdir.api
 from snapdir.cli.main import root
+from snapdir.model.sizes import MIB
+
+from .demanding_s3 import Bucket
 
 SOURCE = Path(__file__).parents[2] / "src"
 ID = "ab" * 32
@@ -61,6 +64,13 @@ def program(*args: str, **options: Any) -> Run:
     """Run in a process of its own. ``patch`` is Python that runs before it."""
     done = subprocess.run(command_line(*args, patch=options.pop("patch", "")), check=False, **CAPTURED | options)
     return Run(done.returncode, done.stdout.decode(), done.stderr.decode("utf-8", "surrogateescape"))
+
+
+def one_line(run: Run) -> str:
+    """The error of a run that failed."""
+    lines = run.stderr.splitlines()
+    assert (run.code, run.stdout, len(lines)) == (1, "", 1), run
+    return lines[0]
 
 
 CAPTURED: dict[str, Any] = {"capture_output": True, "timeout": 60, "stdin": subprocess.DEVNULL}
@@ -161,3 +171,27 @@ def verbs(monkeypatch: pytest.MonkeyPatch) -> FakeVerbs:
         monkeypatch.setattr(snapdir.api, name, fake.function(name))
     monkeypatch.setattr(snapdir.api, "version", lambda: "1.2.3")
     return fake
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    with Bucket() as server:
+        for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+            monkeypatch.delenv(name)
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_ENDPOINT_URL_S3": server.endpoint,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "small").write_bytes(b"small")
+    (folder / "large").write_bytes(bytes(17 * MIB))
+    return folder

@@ -80,7 +80,7 @@ def asked(line: str) -> list[str]:
 
 def test_what_may_come_next_is_offered(tmp_path: Path) -> None:
     assert asked("snapdir pu") == ["plain,push", "plain,pull"]
-    assert asked("snapdir push --sto") == ["plain,--store"]
+    assert asked("snapdir push --sto") == ["plain,--store", "plain,--storage-class"]
     assert asked("snapdir push --color al") == ["plain,always"]
     assert asked("snapdir push ./d") == ["dir,./d"]
     assert asked("snapdir push --store s") == ["plain,s3://"]
@@ -108,7 +108,7 @@ def test_answering_a_shell_loads_nothing_heavy() -> None:
         "heavy = {'anyio', 'asyncio', 'aiobotocore', 'blake3', 'crc32c', 're2', 'rich', 'sqlite3'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
-    env = {"COMP_WORDS": "snapdir push --sto", "COMP_CWORD": "2", "_SNAPDIR_COMPLETE": "bash_complete"}
+    env = {"COMP_WORDS": "snapdir push --store", "COMP_CWORD": "2", "_SNAPDIR_COMPLETE": "bash_complete"}
     run = subprocess.run(
         [sys.executable, "-c", probe], env={**os.environ, **env}, capture_output=True, text=True, timeout=60, check=True
     )

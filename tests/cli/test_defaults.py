@@ -14,7 +14,10 @@ KNOBS = (
     "max-retries", "retry-base-ms", "retry-max-ms", "max-requests", "no-progress", "color", "fsync", "clonefile",
     "verify-copies",
 )  # fmt: skip
-OWN_KNOBS = ("memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate")
+OWN_KNOBS = (
+    "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate",
+    "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request",
+)  # fmt: skip
 
 
 def shown(*args: str) -> dict[str, str]:
@@ -56,6 +59,12 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "stall-timeout": "20 source=default",
         "max-manifest-size": "4GiB source=default",
         "min-rate": "1K source=default",
+        "sse": "none source=default",
+        "sse-kms-key-id": "none source=default",
+        "acl": "none source=default",
+        "storage-class": "none source=default",
+        "request-payer": "none source=default",
+        "no-sign-request": "false source=default",
     }
 
 
@@ -86,6 +95,11 @@ def test_a_flag_beats_its_variable(jobs: list[str], monkeypatch: pytest.MonkeyPa
         ("SNAPDIR_FSYNC", "off", "fsync", "off"),
         ("SNAPDIR_VERIFY_COPIES", "1", "verify-copies", "enabled"),
         ("SNAPDIR_MEMORY", "1GiB", "memory", "1GiB"),
+        ("SNAPDIR_SSE", "AES256", "sse", "AES256"),
+        ("SNAPDIR_ACL", "private", "acl", "private"),
+        ("SNAPDIR_STORAGE_CLASS", "STANDARD_IA", "storage-class", "STANDARD_IA"),
+        ("SNAPDIR_REQUEST_PAYER", "requester", "request-payer", "requester"),
+        ("SNAPDIR_NO_SIGN_REQUEST", "1", "no-sign-request", "true"),
     ],
 )
 def test_a_variable_is_shown_as_such(

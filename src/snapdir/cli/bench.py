@@ -55,6 +55,7 @@ def _seconds(value: str, source: str) -> int:
             help="Also draw the curves into this PNG file (needs matplotlib: pip install 'snapdir[bench]').",
         ),
         *options.retries(),
+        *options.bucket(writing=True),
     ],
     examples=[
         "snapdir bench s3://bucket/sets",

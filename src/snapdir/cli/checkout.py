@@ -27,7 +27,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.cache(),
         *options.engine(),
         *options.dry_run(),
-        *options.hidden(options.store(), options.pool(), options.rates(), options.retries()),
+        *options.hidden(options.store(), options.pool(), options.rates(), options.retries(), options.bucket()),
         *options.accepted("--catalog"),
     ],
     variables=WRITING,

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 OPTIONS = (
+    "acl",
     "adaptive",
     "catalog",
     "jobs",
@@ -33,11 +34,16 @@ OPTIONS = (
     "max_retries",
     "memory",
     "min_rate",
+    "no_sign_request",
     "part_size",
     "max_manifest_size",
+    "request_payer",
     "retry_base_ms",
     "retry_max_ms",
+    "sse",
+    "sse_kms_key_id",
     "stall_timeout",
+    "storage_class",
     "walk_jobs",
 )
 """Settings that ``Config.with_options`` takes as they are."""

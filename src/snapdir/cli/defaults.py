@@ -64,6 +64,7 @@ def _named(name: str, *groups: list[Flag]) -> list[Flag]:
             *_named("--walk-jobs", options.walk()),
             *options.rates(),
             *options.retries(),
+            *options.bucket(writing=True),
             *options.output(),
         )
     ],
@@ -111,7 +112,7 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "retry-base-ms", setting("retry_base_ms", "250")
     yield "retry-max-ms", setting("retry_max_ms", "30000")
     yield "max-requests", setting("max_requests", "none")
-    yield "no-progress", _no_progress(ctx)
+    yield "no-progress", _switch(ctx, "no_progress")
     yield "color", Given(settings["color"], "flag") if "color" in settings else Given("auto", "default")
     yield "fsync", _variable(FSYNC, choice("batch", "off"), "batch")
     yield "clonefile", _enabled(_variable(CLONEFILE, switch, True))
@@ -122,6 +123,9 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "stall-timeout", setting("stall_timeout", "20")
     yield "max-manifest-size", setting("max_manifest_size", "4GiB")
     yield "min-rate", setting("min_rate", "1K")
+    for name in ("sse", "sse_kms_key_id", "acl", "storage_class", "request_payer"):
+        yield name.replace("_", "-"), setting(name, "none")
+    yield "no-sign-request", _switch(ctx, "no_sign_request")
 
 
 def _given(settings: Mapping[str, Any], name: str) -> Given | None:
@@ -163,13 +167,13 @@ def _fraction(given: Given) -> Given:
     return given if given.text == "off" else Given(f"{float(given.text):g}", given.source)
 
 
-def _no_progress(ctx: click.Context) -> Given:
+def _switch(ctx: click.Context, name: str) -> Given:
     """Given before or behind the verb, or by its variable."""
-    asked = settings_of(ctx).get("no_progress", False)
+    asked = settings_of(ctx).get(name, False)
     contexts = filter(None, (ctx, ctx.parent))
-    if any(one.get_parameter_source("no_progress") is click.core.ParameterSource.COMMANDLINE for one in contexts):
+    if any(one.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for one in contexts):
         return Given("true", "flag")
-    named = from_variable("SNAPDIR_NO_PROGRESS", switch) is not None
+    named = from_variable(f"SNAPDIR_{name.upper()}", switch) is not None
     return Given(str(asked).lower(), "env" if named else "default")
 
 

@@ -59,6 +59,7 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeat it to unite several
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ],
     examples=[
         "snapdir diff s3://bucket/sets@$OLD s3://bucket/sets@$NEW",

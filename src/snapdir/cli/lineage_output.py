@@ -93,6 +93,7 @@ def shared_history() -> list[Flag]:
         ),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ]
 
 

@@ -40,6 +40,7 @@ COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note"
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ],
     examples=["snapdir log s3://bucket/sets", "snapdir log --limit 0 --json ./data"],
 )

@@ -43,6 +43,7 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ],
     examples=["snapdir ls s3://bucket/sets", "snapdir ls -R s3://bucket/sets@$ID train/"],
 )

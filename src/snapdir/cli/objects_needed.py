@@ -16,7 +16,14 @@ from snapdir.cli.verb import Verb
     "objects-needed",
     cls=Verb,
     hidden=True,
-    params=[*options.store(), *options.pool(), *options.engine(), *options.rates(), *options.retries()],
+    params=[
+        *options.store(),
+        *options.pool(),
+        *options.engine(),
+        *options.rates(),
+        *options.retries(),
+        *options.bucket(),
+    ],
     examples=[
         "snapdir objects-needed --store ./store < checksums",
         "snapdir objects-needed --store s3://bucket/sets < checksums > missing",

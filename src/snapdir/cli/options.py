@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from snapdir.cli.bucket import bucket
 from snapdir.cli.effort import engine, rates, retries
 from snapdir.cli.parameters import (
     Flag,
@@ -21,6 +22,7 @@ from snapdir.errors import InvalidOption
 __all__ = [
     "SHARED_CATALOG",
     "accepted",
+    "bucket",
     "cache",
     "catalog",
     "dry_run",

@@ -218,7 +218,7 @@ class Choice:
 
     def __call__(self, value: str, source: str) -> str:
         if value not in self.words:
-            known = f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+            known = " or ".join(filter(None, (", ".join(self.words[:-1]), self.words[-1])))
             raise InvalidOption(f"invalid {source} '{value}': expected {known}")
         return value
 

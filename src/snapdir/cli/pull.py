@@ -31,6 +31,7 @@ from snapdir.cli.verb import Verb
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
         *options.dry_run(),
         *options.accepted("--catalog"),
     ],

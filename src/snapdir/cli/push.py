@@ -30,6 +30,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(writing=True),
         *options.dry_run(),
         *options.catalog(),
         *options.shared_catalog(),

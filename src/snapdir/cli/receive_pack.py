@@ -27,6 +27,7 @@ from snapdir.model.digest import Digest
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(writing=True),
     ],
     variables=WRITING,
     examples=[

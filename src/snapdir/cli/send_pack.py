@@ -29,6 +29,7 @@ from snapdir.errors import local_errors
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ],
     examples=[
         "snapdir send-pack --store ./store --ids missing --manifest-id $ID > pack",

@@ -35,6 +35,7 @@ COLUMNS = ("ref", "files", "logical_bytes", "objects", "physical_bytes")
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ],
     examples=["snapdir size s3://bucket/sets", "snapdir size --json s3://bucket/sets@$ID ./data"],
 )

@@ -25,7 +25,7 @@ from snapdir.cli.verb import Verb
         *options.dry_run(),
         *options.catalog(),
         *provenance_options(),
-        *options.hidden(options.rates(), options.retries()),
+        *options.hidden(options.rates(), options.retries(), options.bucket()),
         *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
     ],
     variables=[KEYED_CONTEXT, *WRITING],

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(),
     ],
     examples=["snapdir status ./data", "snapdir status --store s3://bucket/sets --id $ID ./data"],
 )

@@ -66,6 +66,7 @@ MAX_LISTED = 20
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(writing=True),
         *options.shared_catalog("With --all: leave out the history that travels with --from."),
         *options.dry_run(),
         *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),

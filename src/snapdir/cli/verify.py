@@ -40,6 +40,7 @@ NO_PURGE = (
         *options.engine(),
         *options.rates(),
         *options.retries(),
+        *options.bucket(writing=True),
         *options.output(),
         Flag("--purge", is_flag=True, hidden=True),
         Flag("--dryrun", is_flag=True, hidden=True),

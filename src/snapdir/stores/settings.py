@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
+
 __all__ = [
     "DEFAULT_RETRY",
     "MAX_ADAPTIVE_REQUESTS",
@@ -55,6 +57,7 @@ class StoreSettings:
 
     Attributes:
         retry: For stores across a network.
+        bucket: What S3 buckets demand.
         max_concurrency: Requests in flight at most; 0 lets them adapt, up to what the store can take.
         adaptive: The share of what the store can give that requests in flight are meant to take, more than 0 and at
             most 1. They grow and shrink then, up to ``max_concurrency`` or else MAX_ADAPTIVE_REQUESTS. None: a
@@ -75,6 +78,7 @@ class StoreSettings:
     """
 
     retry: RetryPolicy = DEFAULT_RETRY
+    bucket: BucketOptions = NO_BUCKET_OPTIONS
     max_concurrency: int = 0
     adaptive: float | None = None
     limit_rate_bytes: int | None = None

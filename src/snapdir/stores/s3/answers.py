@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,7 +23,6 @@ __all__ = [
     "check_completed",
     "check_written",
     "completion_body",
-    "content_md5",
     "copied_etag",
     "delete_body",
     "deletion_failures",
@@ -210,11 +207,6 @@ def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> Ele
     child = ElementTree.SubElement(parent, name)
     child.text = text
     return child
-
-
-def content_md5(body: bytes) -> bytes:
-    """What DeleteObjects demands of its body: some services know no other checksum there."""
-    return b64encode(hashlib.md5(body, usedforsecurity=False).digest())
 
 
 def _token(root: _Element, asked: Asked, name: str) -> str | None:

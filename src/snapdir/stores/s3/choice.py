@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from anyio.to_thread import run_sync
 
+from snapdir.errors import InvalidOption
+from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
 from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.credentials import EnvironmentCredentials
 from snapdir.stores.s3.target import S3Target
@@ -16,6 +18,7 @@ from snapdir.stores.settings import StoreSettings
 __all__ = ["choose_transport", "why_not_wire"]
 
 WIRE_CONNECTIONS = 256
+NOT_THERE = "work neither through a proxy, nor with access points, S3 Express or settings of `s3 =` in ~/.aws/config"
 
 
 async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[Transport, S3Target]:
@@ -30,7 +33,7 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
     from snapdir.stores.s3.wire_transport import WireTransport
 
     connections = settings.requests(WIRE_CONNECTIONS)
-    own = EnvironmentCredentials.find()
+    own = EnvironmentCredentials.find(anonymous=not target.options.sign)
     settled = own is not None and await run_sync(_is_settled, target)
     if own and settled and why_not_wire(target) is None:
         complete = target.with_profile(endpoint=None, region=None)
@@ -40,6 +43,9 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
         return WireTransport(
             WireSession(control.target, control, settings, max_connections=connections)
         ), control.target
+    if target.options._replace(sign=True) != NO_BUCKET_OPTIONS:
+        await control.aclose()
+        raise InvalidOption(f"{target.url}: --sse, --acl, --storage-class and --request-payer {NOT_THERE}")
     from snapdir.stores.s3.boto_transport import BotoTransport
 
     return BotoTransport(control), control.target

@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import AccessDenied
 from snapdir.stores.s3.failures import Asked
-from snapdir.stores.s3.signing import Credentials
+from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 from snapdir.stores.s3.sockets import Sockets
 from snapdir.stores.s3.target import S3Target, ignores_configured_endpoints
 from snapdir.stores.settings import StoreSettings
@@ -75,6 +75,8 @@ class Control:
         """
         from snapdir.stores.s3.boto_failures import CREDENTIALS, translate
 
+        if not self.target.options.sign:
+            return ANONYMOUS
         asked = Asked(self.target, "SIGN")
         with translate(asked):
             found = await self._session.get_credentials()
@@ -150,6 +152,7 @@ def _profile_endpoint(session: Any, profile: Mapping[str, Any]) -> str | None:
 
 def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, sockets: Sockets) -> Any:
     from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
+    from botocore import UNSIGNED  # type: ignore[import-untyped]
 
     from snapdir.stores.s3.boto_responses import BoundedSession
 
@@ -164,6 +167,7 @@ def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, socke
         http_session_cls=BoundedSession,
         max_pool_connections=settings.requests(DEFAULT_CONCURRENCY),
         s3=_s3_options(session, target),
+        signature_version=None if target.options.sign else UNSIGNED,
     )
     return session.create_client("s3", region_name=target.region, endpoint_url=target.endpoint, config=config)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from snapdir.stores.s3.signing import Credentials
+from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 
 __all__ = ["EnvironmentCredentials"]
 
@@ -20,8 +20,12 @@ class EnvironmentCredentials:
         self._credentials = credentials
 
     @classmethod
-    def find(cls, environment: Mapping[str, str] = os.environ) -> EnvironmentCredentials | None:
-        """Those of the environment, or None if it holds no complete pair."""
+    def find(
+        cls, environment: Mapping[str, str] = os.environ, *, anonymous: bool = False
+    ) -> EnvironmentCredentials | None:
+        """Those of the environment, or None if it holds no complete pair; nobody's for ``anonymous`` requests."""
+        if anonymous:
+            return cls(ANONYMOUS)
         access, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
         if not access or not secret:
             return None

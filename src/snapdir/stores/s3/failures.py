@@ -20,6 +20,7 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
+from snapdir.stores.s3.demands import what_is_missing
 from snapdir.stores.s3.http_parsing import http_seconds
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
@@ -84,7 +85,8 @@ CREATE = "create the bucket, or check its name and the endpoint"
 OTHER_REGION = "set AWS_REGION to the bucket's region, or the endpoint to that region's"
 OVERLOADED = "wait a while, or keep below its limit with --max-requests or --jobs"
 AGAIN = "run again"
-ARCHIVED = "restore the object from its archive class first"
+ARCHIVED = "restore it first (such as `aws s3api restore-object`)"
+KMS_KEY = "check --sse-kms-key-id and the key the bucket encrypts with: it must exist, be enabled and be in this region"
 FULL = "free space there or raise the quota"
 
 
@@ -102,6 +104,11 @@ def _not_found(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
     if asked.key is None:
         return InvalidResponse(_sentence(refusal, asked, advice))
     return ObjectNotFound(asked.key)
+
+
+def _forbidden(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+    advice = what_is_missing(asked.target, asked.verb, refusal.message) or advice
+    return AccessDenied(_sentence(refusal, asked, advice), key=asked.key)
 
 
 def _throttled(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
@@ -128,11 +135,11 @@ CODES: dict[str, tuple[Make, str]] = {
     "NoSuchBucket": (_simply(StoreMissing), CREATE),
     "InvalidBucketName": (_simply(StoreMissing), CREATE),
     "NoSuchUpload": (_refused, f"the upload was aborted or has expired: {AGAIN}"),
-    "AccessDenied": (_denied, RIGHTS),
-    "AccountProblem": (_denied, RIGHTS),
-    "AllAccessDisabled": (_denied, RIGHTS),
+    "AccessDenied": (_forbidden, RIGHTS),
+    "AccountProblem": (_forbidden, RIGHTS),
+    "AllAccessDisabled": (_forbidden, RIGHTS),
     "InvalidAccessKeyId": (_denied, UNKNOWN_KEY),
-    "NotSignedUp": (_denied, RIGHTS),
+    "NotSignedUp": (_forbidden, RIGHTS),
     "SignatureDoesNotMatch": (_denied, WRONG_SECRET),
     "ExpiredToken": (_denied, EXPIRED),
     "RequestExpired": (_denied, EXPIRED),
@@ -163,14 +170,22 @@ CODES: dict[str, tuple[Make, str]] = {
     "XAmzContentChecksumMismatch": (_simply(BodyRefused), AGAIN),
     "XAmzContentSHA256Mismatch": (_simply(BodyRefused), AGAIN),
     "InvalidObjectState": (_refused, ARCHIVED),
+    "AccessControlListNotSupported": (_refused, "leave out --acl (SNAPDIR_ACL)"),
+    "InvalidStorageClass": (_refused, "check --storage-class (SNAPDIR_STORAGE_CLASS)"),
+    "InvalidEncryptionAlgorithmError": (_refused, "check --sse (SNAPDIR_SSE)"),
+    "KMS.DisabledException": (_refused, KMS_KEY),
+    "KMS.InvalidKeyUsageException": (_refused, KMS_KEY),
+    "KMS.KMSInvalidStateException": (_refused, KMS_KEY),
+    "KMS.NotFoundException": (_refused, KMS_KEY),
+    "KMS.ThrottlingException": (_throttled, OVERLOADED),
     "QuotaExceeded": (_refused, FULL),
     "XMinioStorageFull": (_refused, FULL),
 }
 
 STATUSES: dict[int, tuple[Make, str]] = {
     400: (_refused, "without an explanation; often an expired token or the wrong region (AWS_REGION)"),
-    401: (_denied, RIGHTS),
-    403: (_denied, RIGHTS),
+    401: (_forbidden, RIGHTS),
+    403: (_forbidden, RIGHTS),
     407: (_denied, "the proxy wants credentials: check HTTPS_PROXY and HTTP_PROXY"),
     408: (_lost, AGAIN),
     409: (_transient, AGAIN),

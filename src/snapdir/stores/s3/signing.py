@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-__all__ = ["EMPTY_PAYLOAD", "UNSIGNED_PAYLOAD", "Credentials", "Signer", "encode_path", "encode_query"]
+__all__ = ["ANONYMOUS", "EMPTY_PAYLOAD", "UNSIGNED_PAYLOAD", "Credentials", "Signer", "encode_path", "encode_query"]
 
 EMPTY_PAYLOAD = hashlib.sha256().hexdigest().encode()
 UNSIGNED_PAYLOAD = b"UNSIGNED-PAYLOAD"
@@ -47,6 +47,10 @@ class Credentials:
     access_key: str
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+
+
+ANONYMOUS = Credentials("", "")
+"""Nobody's: what is "signed" with them goes without a signature."""
 
 
 class Signer:
@@ -142,6 +146,9 @@ class Signer:
 
     def _make_templates(self, names: tuple[bytes, ...]) -> tuple[bytes, bytes]:
         host, *more = names
+        if self._credentials is ANONYMOUS:
+            self._templates[names] = made = (b"", b"".join([b"%b: %%(%b)b\r\n" % (name, name) for name in more]))
+            return made
         fixed = {b"x-amz-date": self._timestamp}
         if self._credentials.session_token is not None:
             fixed[b"x-amz-security-token"] = self._credentials.session_token.encode()

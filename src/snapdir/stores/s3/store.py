@@ -75,7 +75,7 @@ class S3Store:
             InvalidOption: a variable or the AWS profile has a bad value.
             AccessDenied: credentials are configured but cannot be had.
         """
-        transport, target = await choose_transport(S3Target.of(url), settings)
+        transport, target = await choose_transport(S3Target.of(url)._replace(options=settings.bucket), settings)
         note = EndpointNote(settings.notes_dir, target.place)
         checksums = Checksums(note, accepted=not await run_sync(lambda: note.refuses_checksums))
         concurrency = settings.requests(DEFAULT_CONCURRENCY)

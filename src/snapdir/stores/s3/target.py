@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from snapdir.errors import InvalidOption, InvalidStore
+from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.urls import StoreURL
 
 __all__ = ["DEFAULT_REGION", "S3Target", "ignores_configured_endpoints", "shown_endpoint"]
@@ -37,6 +38,7 @@ class S3Target(NamedTuple):
         prefix: What every key begins with in the bucket: empty, or ending with a slash.
         endpoint: Base URL of the service, a path in it included; None: AWS's own for the region.
         region: What requests are signed for; None: whatever the profile says, else DEFAULT_REGION.
+        options: What the bucket demands.
     """
 
     url: str
@@ -44,6 +46,7 @@ class S3Target(NamedTuple):
     prefix: str
     endpoint: str | None
     region: str | None
+    options: BucketOptions = NO_BUCKET_OPTIONS
 
     @classmethod
     def of(cls, url: StoreURL, environment: Mapping[str, str] = os.environ) -> S3Target:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
+from anyio.to_thread import run_sync
+
 from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreRefused
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
-from snapdir.stores.s3.checksums import decoded, encoded, is_confirmed
+from snapdir.stores.s3.checksums import content_md5, decoded, encoded, is_confirmed
+from snapdir.stores.s3.demands import headers_of_all, headers_of_new
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
 from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of, range_header
@@ -24,6 +27,7 @@ __all__ = ["WireTransport"]
 MAX_KEYS = 1000
 S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
 CHECKSUM = b"x-amz-checksum-crc32c"
+CONTENT_MD5 = b"content-md5"
 CHECKSUM_MODE = {b"x-amz-checksum-mode": b"ENABLED"}
 _SUCCESS = {b"GET": (200, 206), b"HEAD": (200,), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 204)}
 """What each method is answered with when it did what it was asked; a PUT that is answered 204 stored nothing."""
@@ -37,6 +41,8 @@ class WireTransport:
         self._session = session
         self.encrypted = session.target.address[0] == "https"
         self.compares = False
+        self._wants_md5 = False
+        self._headers_of_all = headers_of_all(session.target.options)
 
     @property
     def _target(self) -> S3Target:
@@ -87,10 +93,10 @@ class WireTransport:
 
     async def put(self, key: str, body: Body, *, crc32c: int | None, if_absent: bool) -> bool:
         asked = Asked(self._target, "PUT", key)
-        headers = _checksum(crc32c)
+        headers = {**self._of_new(key), **_checksum(crc32c)}
         if if_absent:
-            headers = {**headers, b"if-none-match": b"*"}
-        response = await self._send(asked, b"PUT", headers=headers, body=body, also=412)
+            headers[b"if-none-match"] = b"*"
+        response = await self._send_body(asked, body, headers=headers, also=412)
         if response.status == 412:
             if if_absent:
                 return False
@@ -102,7 +108,11 @@ class WireTransport:
     async def copy(self, key: str, source: str) -> None:
         asked = Asked(self._target, "COPY", key)
         response = await self._send(
-            asked, b"PUT", headers=_copy_source(source), body=b"", patience_seconds=COMPLETE_SECONDS
+            asked,
+            b"PUT",
+            headers={**self._of_new(key), **_copy_source(source)},
+            body=b"",
+            patience_seconds=COMPLETE_SECONDS,
         )
         answers.copied_etag(response.body, asked, "CopyObjectResult")
 
@@ -123,14 +133,16 @@ class WireTransport:
 
     async def create_upload(self, key: str, *, checksums: bool) -> str:
         asked = Asked(self._target, "POST", key)
-        headers = {b"x-amz-checksum-algorithm": b"CRC32C"} if checksums else _NO_HEADERS
+        headers = self._of_new(key)
+        if checksums:
+            headers = {**headers, b"x-amz-checksum-algorithm": b"CRC32C"}
         response = await self._send(asked, b"POST", query=[("uploads", "")], headers=headers)
         return answers.upload_id(response.body, asked)
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Body, *, crc32c: int | None) -> str:
         asked = Asked(self._target, "PUT", key)
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
-        response = await self._send(asked, b"PUT", query=query, headers=_checksum(crc32c), body=body)
+        response = await self._send_body(asked, body, query=query, headers=_checksum(crc32c))
         answers.check_written(response.body, asked)
         etag = response.header(b"etag")
         if not etag:
@@ -182,6 +194,30 @@ class WireTransport:
         if is_confirmed(asked, crc32c, None if header is None else header.decode("latin-1")):
             self.compares = True
 
+    def _of_new(self, key: str) -> Mapping[bytes, bytes]:
+        return headers_of_new(self._target.options, key)
+
+    async def _send_body(
+        self,
+        asked: Asked,
+        body: Body,
+        *,
+        headers: Mapping[bytes, bytes],
+        query: Sequence[tuple[str, str]] = (),
+        also: int = 0,
+    ) -> Response:
+        """A PUT, with Content-MD5 from the first refusal on that asks for it (a bucket with Object Lock, say)."""
+        if not self._wants_md5:
+            try:
+                return await self._send(asked, b"PUT", query=query, headers=headers, body=body, also=also)
+            except StoreRefused as error:
+                if not (error.status == 400 and CONTENT_MD5.decode() in str(error).lower()):
+                    raise
+        headers = {**headers, CONTENT_MD5: await run_sync(content_md5, body)}
+        response = await self._send(asked, b"PUT", query=query, headers=headers, body=body, also=also)
+        self._wants_md5 = True
+        return response
+
     async def _get(
         self,
         asked: Asked,
@@ -218,7 +254,7 @@ class WireTransport:
             return
         asked = Asked(self._target, "DELETE")
         body = answers.delete_body([self._target.full_key(key) for key in keys])
-        headers = {b"content-md5": answers.content_md5(body)}
+        headers = {CONTENT_MD5: content_md5(body)}
         try:
             response = await self._send(
                 asked,
@@ -255,6 +291,8 @@ class WireTransport:
     ) -> Response:
         """One signed request, and once more each for what one correction mends: region, clock, credentials."""
         session = self._session
+        if self._headers_of_all:
+            headers = {**headers, **self._headers_of_all}
         if not session.ready:
             await session.prepare()
         path = session.path_of(asked.key)

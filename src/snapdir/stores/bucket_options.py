@@ -1,0 +1,97 @@
+"""What a bucket may demand of its clients: encryption, rights, a storage class, who pays. In the AWS CLI's words."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from snapdir.errors import InvalidOption
+
+__all__ = ["ACLS", "ENCRYPTIONS", "NO_BUCKET_OPTIONS", "REQUESTER", "BucketOptions", "kms_key", "storage_class"]
+
+ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
+ACLS = (
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+    "log-delivery-write",
+)
+REQUESTER = "requester"
+
+_STORAGE_CLASS = re.compile(r"[A-Z][A-Z0-9_]{0,63}").fullmatch
+_KMS_KEY = re.compile(r"[A-Za-z0-9:/_.-]{1,2048}").fullmatch
+
+
+class BucketOptions(NamedTuple):
+    """Sent with requests to S3; stores of other kinds take no notice. None demands nothing.
+
+    Attributes:
+        sse: How the service encrypts what is written: one of ENCRYPTIONS.
+        sse_kms_key_id: Id, ARN or alias of the KMS key to encrypt with.
+        acl: The canned ACL of what is written: one of ACLS.
+        storage_class: Of what is written, such as ``STANDARD_IA``.
+        request_payer: REQUESTER: these credentials pay for requests to a Requester Pays bucket.
+        sign: False: requests are anonymous, and no credentials are looked for.
+    """
+
+    sse: str | None = None
+    sse_kms_key_id: str | None = None
+    acl: str | None = None
+    storage_class: str | None = None
+    request_payer: str | None = None
+    sign: bool = True
+
+    def checked(self) -> BucketOptions:
+        """Itself.
+
+        Raises:
+            InvalidOption: an attribute has a value that S3 does not know, or does not fit the others.
+        """
+        _require_word("sse", self.sse, ENCRYPTIONS)
+        _require_word("acl", self.acl, ACLS)
+        _require_word("request_payer", self.request_payer, (REQUESTER,))
+        if self.storage_class is not None:
+            storage_class(self.storage_class, "storage_class")
+        if self.sse_kms_key_id is not None:
+            kms_key(self.sse_kms_key_id, "sse_kms_key_id")
+            if self.sse not in ENCRYPTIONS[1:]:
+                raise InvalidOption(
+                    "sse_kms_key_id (--sse-kms-key-id, SNAPDIR_SSE_KMS_KEY_ID) needs sse (--sse, SNAPDIR_SSE): aws:kms "
+                    "or aws:kms:dsse"
+                )
+        return self
+
+
+NO_BUCKET_OPTIONS = BucketOptions()
+
+
+def storage_class(value: str, source: str) -> str:
+    """``value``, which is one as far as that can be seen: services have classes of their own.
+
+    Raises:
+        InvalidOption: it is none; the message names ``source``.
+    """
+    if not _STORAGE_CLASS(value):
+        raise InvalidOption(f"invalid {source} {value!r}: expected a word such as STANDARD_IA")
+    return value
+
+
+def kms_key(value: str, source: str) -> str:
+    """``value``, which may name a KMS key.
+
+    Raises:
+        InvalidOption: it names none; the message names ``source``.
+    """
+    if not _KMS_KEY(value):
+        raise InvalidOption(f"invalid {source} {value!r}: expected the id, ARN or alias of a KMS key")
+    return value
+
+
+def _require_word(name: str, value: str | None, words: tuple[str, ...]) -> None:
+    if value is not None and value not in words:
+        known = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+        raise InvalidOption(f"invalid {name} {value!r}: expected {known}")

@@ -1,0 +1,77 @@
+"""What a bucket demands, as headers of requests; and what a refused request was perhaps lacking. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from snapdir.model.keys import OBJECTS
+from snapdir.stores.bucket_options import BucketOptions
+from snapdir.stores.s3.target import S3Target
+
+__all__ = ["headers_of_all", "headers_of_new", "what_is_missing"]
+
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
+"""Storage classes that cannot be read at once. Manifests and history stay readable: every verb starts with them."""
+
+READS = frozenset({"GET", "HEAD", "LIST"})
+KMS = "allow these credentials to use the KMS key (kms:GenerateDataKey, kms:Decrypt), or name another: --sse-kms-key-id"
+ANONYMOUS = (
+    "anonymous requests may not do that: leave out --no-sign-request (SNAPDIR_NO_SIGN_REQUEST) and give credentials"
+)
+PAYER = "--request-payer requester"
+
+_EXPLICIT_DENY = re.compile(r"explicit(ly)? den(y|ies)").search
+
+
+def headers_of_all(options: BucketOptions) -> Mapping[bytes, bytes]:
+    """What every request carries."""
+    return _headers({b"x-amz-request-payer": options.request_payer})
+
+
+def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
+    """What a request carries besides that makes an object at ``key``: PutObject, CopyObject, CreateMultipartUpload."""
+    is_archived = options.storage_class in ARCHIVES
+    return _headers(
+        {
+            b"x-amz-server-side-encryption": options.sse,
+            b"x-amz-server-side-encryption-aws-kms-key-id": options.sse_kms_key_id,
+            b"x-amz-acl": options.acl,
+            b"x-amz-storage-class": options.storage_class if key.startswith(OBJECTS) or not is_archived else None,
+        }
+    )
+
+
+def what_is_missing(target: S3Target, verb: str, message: str) -> str:
+    """Advice about a request that was denied, by what the service said of it; empty where that tells nothing.
+
+    Args:
+        verb: What was asked for, as errors name it.
+    """
+    if not target.options.sign:
+        return ANONYMOUS
+    if "kms:" in message:
+        return KMS
+    if not _EXPLICIT_DENY(message):
+        return ""
+    lacking = [] if verb in READS else _not_given_to_write(target.options)
+    if target.options.request_payer is None:
+        lacking.append(PAYER)
+    return "a policy forbids it" + (f"; it may ask for {', '.join(lacking)}" if lacking else "")
+
+
+def _not_given_to_write(options: BucketOptions) -> list[str]:
+    lacking = []
+    if options.sse is None:
+        lacking.append("--sse aws:kms (or AES256)")
+    if options.sse_kms_key_id is None and options.sse != "AES256":
+        lacking.append("--sse-kms-key-id")
+    if options.acl is None:
+        lacking.append("--acl bucket-owner-full-control")
+    if options.storage_class is None:
+        lacking.append("--storage-class")
+    return lacking
+
+
+def _headers(values: Mapping[bytes, str | None]) -> Mapping[bytes, bytes]:
+    return {name: value.encode() for name, value in values.items() if value is not None}
