@@ -17,6 +17,7 @@ from snapdir.errors import (
     ManifestTooLarge,
     ObjectNotFound,
 )
+from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import Entry
@@ -24,7 +25,7 @@ from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository import repository as module
 from snapdir.repository.repository import INLINE_HASH_BYTES, MANIFEST_BLOCK_BYTES, READ_ATTEMPTS, Repository
-from snapdir.stores.base import Body
+from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.file import FileStore
 from snapdir.stores.memory import MemoryStore
@@ -91,6 +92,36 @@ async def test_what_is_absent_is_told_by_its_own_error(objects: dict[str, bytes]
     assert await repository.object_size(DIGEST) is None
     assert await repository.shows_manifest(ID, stored_bytes=10, crc32c=0) is None
     assert await Repository(MemoryStore(objects)).object_size(DIGEST) == len(DATA)
+
+
+@pytest.mark.parametrize("off", [-1, 0, 1])
+@pytest.mark.parametrize("keeps_checksum", [True, False])
+async def test_a_manifest_is_shown_by_its_length_and_its_checksum(off: int, keeps_checksum: bool) -> None:
+    text = MANIFEST.stored
+    store = SilentStore(MemoryStore({manifest_key(ID): text}), keeps_checksum=keeps_checksum)
+    shows = Repository(store).shows_manifest
+    assert await shows(ID, stored_bytes=len(text) + off, crc32c=crc32c(text)) is (off == 0)
+    assert await shows(ID, stored_bytes=len(text), crc32c=crc32c(text) + off) is (off == 0 or not keeps_checksum)
+
+
+class SilentStore(StoreWrapper):
+    """Tells a checksum only where it keeps one."""
+
+    def __init__(self, inner: MemoryStore, *, keeps_checksum: bool) -> None:
+        super().__init__(inner)
+        self._keeps_checksum = keeps_checksum
+
+    async def stat(self, key: str) -> ObjectInfo:
+        info = await super().stat(key)
+        return info if self._keeps_checksum else info._replace(crc32c=None)
+
+
+@pytest.mark.parametrize(("stored", "said"), [(b"some byt", "only 8 bytes"), (DATA + b"x", "more than 10 bytes")])
+async def test_the_last_range_of_an_object_says_how_long_it_is(stored: bytes, said: str) -> None:
+    repository = Repository(MemoryStore({object_key(DIGEST): stored}))
+    sink = BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES)), lambda _: None)
+    with pytest.raises(CorruptObject, match=said):
+        await repository.read_range_through(DIGEST, sink, start=6, length=4, is_last=True)
 
 
 @pytest.mark.parametrize("size", [10, INLINE_HASH_BYTES, INLINE_HASH_BYTES + 1])

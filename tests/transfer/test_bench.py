@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -104,7 +105,9 @@ class LosingStore(MemoryStore):
 @pytest.mark.parametrize("kind", ["memory", "file"])
 async def test_every_operation_is_measured_at_every_concurrency(kind: str, tmp_path: Path) -> None:
     store = MemoryStore() if kind == "memory" else FileStore(tmp_path / "store")
+    cpu = time.process_time()
     report = await measured(store, tmp_path)
+    assert 0 < sum(one.cpu_seconds for one in report.measurements) <= time.process_time() - cpu
     small = [(each, level) for each in ("put", "get", "head", "list") for level in SMALL_CONCURRENCIES]
     assert [(one.operation, one.concurrency) for one in report.of("put", "get", "head", "list")] == small
     assert {one.operation for one in report.of("upload", "download")} == {"upload", "download"}

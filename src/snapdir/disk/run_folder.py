@@ -104,7 +104,7 @@ def sweep(parent: str | os.PathLike[str]) -> None:
                 _sweep_one(name, directory.fd, trusted=trusted)
 
 
-def replace_note(cache_dir: Path, file: Path, data: bytes, *, mode: int = 0o666, fsync: bool = False) -> None:
+def replace_note(cache_dir: Path, file: Path, data: bytes, *, mode: int = 0o666, fsync: bool) -> None:
     """Write a small file of a cache in the place of an older one. Atomic, and with ``fsync`` durable.
 
     Args:

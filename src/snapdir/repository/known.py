@@ -123,7 +123,7 @@ class KnownSnapshots:
         data = objects + len(stored).to_bytes(LENGTH_BYTES, "big") + crc32c(stored).to_bytes(CRC_BYTES, "big")
         data += _seal(data)
         with suppress(OSError):
-            replace_note(self._cache_dir, self._folder / snapshot_id, data)
+            replace_note(self._cache_dir, self._folder / snapshot_id, data, fsync=False)
             for old in list(self.latest())[MAX_SNAPSHOTS:]:
                 (self._folder / old).unlink(missing_ok=True)
 

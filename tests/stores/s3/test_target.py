@@ -47,6 +47,14 @@ def test_the_base_path_of_an_endpoint_is_kept() -> None:
     assert found.endpoint == "https://host:9000/s3/gateway"
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [("http://host", 80), ("https://host", 443), ("http://host:443", 443), ("https://host:80", 80)],
+)
+def test_an_endpoint_without_a_port_has_that_of_its_scheme(endpoint: str, port: int) -> None:
+    assert target(AWS_ENDPOINT_URL=endpoint).address == (endpoint.partition(":")[0], "host", port, "/bucket/")
+
+
 def test_the_switch_of_aws_turns_off_its_own_variables_and_not_ours() -> None:
     ignored = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ENDPOINT_URL": "http://aws"}
     assert target(**ignored).endpoint is None
