@@ -11,6 +11,7 @@ import pytest
 
 from snapdir.disk import clone
 from snapdir.disk.clone import copy_contents
+from snapdir.disk.system import CANNOT_CLONE
 from snapdir.errors import InFluxError
 
 CONTENT = bytes(range(256)) * 10_000
@@ -77,7 +78,7 @@ def test_a_range_can_land_in_the_middle_of_the_target(
     assert (tmp_path / "target").read_bytes() == b"0123ABC7\x00\x01"
 
 
-@pytest.mark.parametrize("number", sorted(clone.CANNOT_CLONE))
+@pytest.mark.parametrize("number", sorted(CANNOT_CLONE))
 def test_a_filesystem_that_cannot_clone_gets_a_copy(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.disk.descriptors import FEWEST, RESERVED, path_of_descriptor, share_of_descriptors
+from snapdir.disk.descriptors import FEWEST, RESERVED, share_of_descriptors
+from snapdir.disk.system import path_of_descriptor
 
 
 @pytest.fixture

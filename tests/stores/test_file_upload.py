@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from snapdir.disk.descriptors import Handle
 from snapdir.errors import NoSpace, StoreRefused
 from snapdir.stores.file import FileStore
 from snapdir.stores.file_upload import FileUpload
@@ -21,7 +22,9 @@ async def test_an_upload_takes_no_memory_for_parts_that_have_not_come(tmp_path: 
     writer = FileWriter(str(tmp_path), StoreSettings())
     tracemalloc.start()
     try:
-        upload = FileUpload(writer, str(tmp_path), str(tmp_path / "none"), key="k", size=vast, part_bytes=1 << 20)
+        upload = FileUpload(
+            writer, str(tmp_path), str(tmp_path / "none"), Handle(-1), key="k", size=vast, part_bytes=1 << 20
+        )
         with pytest.raises(StoreRefused, match="part 1 is missing"):
             await upload.commit()
         assert tracemalloc.get_traced_memory()[1] < 1 << 20

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import select
 import stat
+from contextlib import suppress
 
 import anyio.from_thread
 
 from snapdir.cli.terminal import OutputClosed
+from snapdir.disk.system import open_again
 from snapdir.errors import LocalError, local_errors
 from snapdir.model.sizes import MIB
 
@@ -46,7 +48,8 @@ class OutputPipe:
         self._descriptor = descriptor
         self._own: int | None = None
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            self._own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with suppress(OSError):  # then a write may wait where a cancelled verb would leave
+                self._own = open_again(descriptor, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of ``data``.

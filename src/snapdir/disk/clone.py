@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from snapdir.disk.descriptors import path_of_descriptor
+from snapdir.disk.system import copy_in_kernel, has_holes, next_data, path_of_descriptor, reflink
 from snapdir.errors import InFluxError
 from snapdir.model.sizes import MIB
 
 __all__ = ["copy_contents"]
 
-FICLONE = 0x40049409
-CANNOT_CLONE = frozenset(
-    {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EBADF}
-)
-CANNOT_COPY_IN_KERNEL = CANNOT_CLONE | {errno.ETXTBSY, errno.EPERM, errno.EISDIR}
 KERNEL_COPY_BYTES = 64 * MIB
 """Bytes asked for in one call: 20 to 30 ms, after which ``between`` runs again."""
 BLOCK_BYTES = MIB
@@ -37,8 +30,8 @@ def copy_contents(
     """Put ``size`` bytes of the source, from ``offset``, into the target at ``target_offset``, and say how.
 
     A reflink shares the blocks (constant time, no space); else the kernel copies; else blocks of 1 MiB pass through
-    memory. Neither descriptor's position matters or moves. A target that was empty is exactly ``target_offset +
-    size`` bytes long afterwards.
+    memory. Holes stay holes where the target has no bytes yet. Neither descriptor's position matters, and the source's
+    stays. A target that was empty is exactly ``target_offset + size`` bytes long afterwards.
 
     Args:
         clone: Try a reflink first. Only where both offsets are 0; it replaces all of the target.
@@ -49,7 +42,7 @@ def copy_contents(
             system knows it. The target holds what there was.
         OSError: as the system reports it; only the caller knows which path to name.
     """
-    if clone and offset == 0 and target_offset == 0 and _cloned(source_fd, target_fd):
+    if clone and offset == 0 and target_offset == 0 and reflink(source_fd, target_fd):
         cloned_bytes = os.fstat(target_fd).st_size
         if cloned_bytes < size:
             raise InFluxError(path_of_descriptor(source_fd), "shrank")
@@ -57,24 +50,15 @@ def copy_contents(
             os.ftruncate(target_fd, size)
         return "reflink"
     copy = _Copy(source_fd, target_fd, offset, target_offset, between or _nothing)
-    done = copy.in_kernel(0, size)
-    if done < size:
-        copy.through_memory(done, size)
+    if has_holes(source_fd):
+        copy.around_holes(size)
+    else:
+        copy.data(0, size)
     return "copy"
 
 
 def _nothing() -> None:
     pass
-
-
-def _cloned(source_fd: int, target_fd: int) -> bool:
-    try:
-        fcntl.ioctl(target_fd, FICLONE, source_fd)
-    except OSError as error:
-        if error.errno in CANNOT_CLONE:
-            return False
-        raise
-    return True
 
 
 class _Copy(NamedTuple):
@@ -84,30 +68,56 @@ class _Copy(NamedTuple):
     target_offset: int
     between: Callable[[], None]
 
-    def in_kernel(self, done: int, size: int) -> int:
-        """Bytes copied; fewer than ``size`` where the kernel will not go on (also on a false end, as /proc shows)."""
-        source, target, offset, target_offset, between = self
+    def data(self, done: int, end: int) -> None:
+        if (copied := self.in_kernel(done, end)) < end:
+            self.through_memory(copied, end)
+
+    def around_holes(self, size: int) -> None:
+        position = os.lseek(self.source_fd, 0, os.SEEK_CUR)
+        try:
+            self._around_holes(size)
+        finally:
+            os.lseek(self.source_fd, position, os.SEEK_SET)
+
+    def _around_holes(self, size: int) -> None:
+        done = begin = 0
         while done < size:
-            between()
-            count = min(size - done, KERNEL_COPY_BYTES)
-            try:
-                moved = os.copy_file_range(source, target, count, offset + done, target_offset + done)
-            except OSError as error:
-                if error.errno in CANNOT_COPY_IN_KERNEL:
-                    break
-                raise
+            start, end = (at - self.offset for at in next_data(self.source_fd, self.offset + done, self.offset + size))
+            begin = start if start > done and self._is_hole(done, start) else done
+            self.data(begin, end)
+            done = end
+        if begin == size:  # it ends in a hole, or shrank
+            self._extend(size)
+
+    def _is_hole(self, start: int, end: int) -> bool:
+        """Whether the target has no bytes of its own between ``start`` and ``end``."""
+        end += self.target_offset
+        return next_data(self.target_fd, self.target_offset + start, end)[0] == end
+
+    def _extend(self, size: int) -> None:
+        if os.fstat(self.source_fd).st_size < self.offset + size:
+            raise InFluxError(path_of_descriptor(self.source_fd), "shrank")
+        if os.fstat(self.target_fd).st_size < self.target_offset + size:
+            os.ftruncate(self.target_fd, self.target_offset + size)
+
+    def in_kernel(self, done: int, end: int) -> int:
+        """How far the kernel copied; not to ``end`` where it will not go on (also on a false end, as /proc shows)."""
+        while done < end:
+            self.between()
+            count = min(end - done, KERNEL_COPY_BYTES)
+            moved = copy_in_kernel(self.source_fd, self.target_fd, count, self.offset + done, self.target_offset + done)
             if moved == 0:
                 break
             done += moved
         return done
 
-    def through_memory(self, done: int, size: int) -> None:
+    def through_memory(self, done: int, end: int) -> None:
         next_break = done
-        while done < size:
+        while done < end:
             if done >= next_break:
                 self.between()
                 next_break = done + KERNEL_COPY_BYTES
-            block = os.pread(self.source_fd, min(size - done, BLOCK_BYTES), self.offset + done)
+            block = os.pread(self.source_fd, min(end - done, BLOCK_BYTES), self.offset + done)
             if not block:
                 raise InFluxError(path_of_descriptor(self.source_fd), "shrank")
             # After a short write the rest is simply read again: rare, and cheaper than slicing each block.

@@ -9,16 +9,16 @@ from pathlib import Path
 from types import TracebackType
 
 from snapdir.disk.directories import (
-    HANDLE_FLAGS,
     NOT_A_DIRECTORY,
     DirectoryHandle,
     OpenDirectories,
-    change_mode,
     checked_name,
     remove_tree,
 )
 from snapdir.disk.durable import sync_filesystem
+from snapdir.disk.modes import RefusedModes, change_mode, set_mode
 from snapdir.disk.staging import STAGING_NAME, Staging, checked_temporary
+from snapdir.disk.system import HANDLE_FLAGS
 from snapdir.disk.temporaries import READ_FLAGS, copy_across
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
 from snapdir.model.paths import Names
@@ -41,11 +41,13 @@ class Destination:
 
     Attributes:
         staging: Where files are until then.
+        refused_modes: What has its content, and a mode that the system refused to change.
     """
 
     def __init__(self, root: str, handle: DirectoryHandle) -> None:
         self._directories = OpenDirectories(root, handle)
         self.staging = Staging(self._directories)
+        self.refused_modes = RefusedModes()
         self._mounted: dict[int, Names] = {}  # a directory on each filesystem inside the tree that was written to
 
     @classmethod
@@ -90,17 +92,18 @@ class Destination:
         """The full path of ``names``, for messages."""
         return self._directories.path_of(names)
 
-    def make_directory(self, names: Names) -> None:
+    def make_directory(self, names: Names, mode: int = 0o700) -> None:
         """Make sure that a real directory is there, its parents too. Costs 0.5 µs where it is known to be.
 
-        New ones have mode 0700 until ``set_mode``; existing ones of ours get rwx for the owner, so that a tree with
+        New ones have mode 0700 until ``set_mode`` (but see ``OpenDirectories.make``), and the group and set-group-id
+        bit of a directory above that has one; existing ones of ours get rwx for the owner, so that a tree with
         read-only directories can be written into.
 
         Raises:
             DestinationConflict: a file or link stands there; it stays.
         """
         self.staging.refuse(names)
-        self._directories.make(names)
+        self._directories.make(names, mode)
 
     def stat(self, names: Names) -> os.stat_result | None:
         """What is there, without following a link; None if it or a real directory above it is missing."""
@@ -134,7 +137,8 @@ class Destination:
     def publish(self, temporary: str, names: Names, mode: int) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
 
-        The directory above must exist (``make_directory``). An empty directory that has the name is removed first.
+        The directory above must exist (``make_directory``); if it has a set-group-id bit, the file gets its group. An
+        empty directory that has the name is removed first. A mode that is refused is noted in ``refused_modes``.
 
         Args:
             mode: Permission bits; special bits are set when they are given.
@@ -143,63 +147,69 @@ class Destination:
             DestinationConflict: a directory with something in it has that name; it stays, and so does the temporary.
         """
         self.staging.refuse(names)
-        staging = self.staging.handle
         source = checked_temporary(temporary)
-        final = checked_name(names)
+        checked_name(names)
         try:
             parent = self._directories.get(names[:-1])
             # chmod by name would follow a link, and a file of mode 000 cannot be opened again to be copied.
-            fd = os.open(source, READ_FLAGS, dir_fd=staging.fd)
+            fd = os.open(source, READ_FLAGS, dir_fd=self.staging.handle.fd)
             try:
-                os.fchmod(fd, mode)
-                try:
-                    os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
-                except OSError as error:
-                    if error.errno == errno.EXDEV:
-                        self._publish_across(source, fd, parent, names, mode)
-                    elif error.errno == errno.EISDIR:
-                        self._replace_directory(source, staging, parent, names)
-                    else:
-                        raise
+                has_group, has_mode = self._has_group(fd, parent), set_mode(fd, mode)
+                if not (has_group and self._renamed(source, parent, names)):
+                    has_mode = self._publish_across(source, fd, parent, names, mode)
             finally:
                 os.close(fd)
+            if not has_mode:
+                self.note_refusal(names)
         except OSError as error:
             raise self._error(error, names) from error
 
     def publish_at_once(self, temporary: str, names: Names) -> bool:
         """Give a temporary, which has its mode, its final name by a rename; False, and nothing done, if it takes more.
 
-        An empty directory that has the name would have to be removed, another filesystem be copied to: see ``publish``.
+        An empty directory that has the name would have to be removed, another filesystem be copied to, the group of the
+        directory be given: see ``publish``.
         """
         self.staging.refuse(names)
         source, final = checked_temporary(temporary), checked_name(names)
         try:
-            parent = self._directories.get(names[:-1])
-            os.rename(source, final, src_dir_fd=self.staging.handle.fd, dst_dir_fd=parent.fd)
+            parent, staging = self._directories.get(names[:-1]), self.staging.handle
+            if parent.group not in (None, staging.group):
+                return False
+            os.rename(source, final, src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
         except OSError as error:
             if error.errno in NOT_BY_RENAME:
                 return False
             raise self._error(error, names) from error
         return True
 
-    def set_mode(self, names: Names, mode: int) -> None:
-        """Set the permission bits of a file or directory.
+    def set_mode(self, names: Names, mode: int, *, keep_group_bit: bool = True) -> None:
+        """Set the permission bits of a file or directory. A refusal is noted in ``refused_modes``.
+
+        Args:
+            keep_group_bit: A directory's set-group-id bit stays.
 
         Raises:
             DestinationConflict: a symbolic link stands there.
         """
         try:
-            if not names:
-                change_mode(self._directories.root_handle.fd, mode)
-                return
-            flags = HANDLE_FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK
-            parent = self._directories.get(names[:-1])
-            handle = DirectoryHandle(os.open(checked_name(names), flags, dir_fd=parent.fd))
+            handle = self._directories.root_handle
+            if names:
+                flags = HANDLE_FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK
+                parent = self._directories.get(names[:-1])
+                handle = DirectoryHandle(os.open(checked_name(names), flags, dir_fd=parent.fd))
             if stat.S_ISLNK(os.fstat(handle.fd).st_mode):
-                raise DestinationConflict(self.path_of(names), "a symbolic link has no mode of its own")
-            change_mode(handle.fd, mode)
+                raise self._is_link(names)
+            if not change_mode(handle.fd, mode, keep_group_bit=keep_group_bit):
+                self.note_refusal(names)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise self._is_link(names) from error
             raise self._error(error, names) from error
+
+    def note_refusal(self, names: Names) -> None:
+        """Note in ``refused_modes`` that a mode was refused."""
+        self.refused_modes.add("/".join((".", *names)))
 
     def remove(self, names: Names) -> None:
         """Remove a file, a link, or a directory with all in it. Nothing there is fine."""
@@ -221,6 +231,19 @@ class Destination:
                 finally:
                     os.close(fd)
 
+    def _renamed(self, source: str, parent: DirectoryHandle, names: Names) -> bool:
+        """Rename a temporary to its final name; False where that is on another filesystem."""
+        staging = self.staging.handle
+        try:
+            os.rename(source, names[-1], src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                return False
+            if error.errno != errno.EISDIR:
+                raise
+            self._replace_directory(source, staging, parent, names)
+        return True
+
     def _replace_directory(
         self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names
     ) -> None:
@@ -234,11 +257,11 @@ class Destination:
         parent: DirectoryHandle,
         names: Names,
         mode: int,
-    ) -> None:
-        """Publish into a filesystem that is mounted inside the tree: copy beside the target first."""
+    ) -> bool:
+        """Copy beside the target first, for another filesystem or group; False where the mode is refused."""
         beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
         try:
-            copy_across(source_fd, beside, parent, mode)
+            has_mode = copy_across(source_fd, beside, parent, mode)
             try:
                 os.rename(beside, names[-1], src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
             except IsADirectoryError:
@@ -248,9 +271,24 @@ class Destination:
             raise
         self._mounted[os.fstat(parent.fd).st_dev] = names[:-1]
         os.unlink(source, dir_fd=self.staging.handle.fd)
+        return has_mode
+
+    def _has_group(self, fd: int, parent: DirectoryHandle) -> bool:
+        """Whether an open temporary has the group that ``parent`` gives to what is made in it, or gets it now."""
+        group = parent.group
+        if group in (None, self.staging.handle.group) or os.fstat(fd).st_gid == group:
+            return True
+        try:
+            os.fchown(fd, -1, group)
+        except OSError:  # not a member of it
+            return False
+        return True
 
     def _error(self, error: OSError, names: Names) -> LocalError:
         return local_error(error, self.path_of(names))
+
+    def _is_link(self, names: Names) -> DestinationConflict:
+        return DestinationConflict(self.path_of(names), "a symbolic link has no mode of its own")
 
     def _not_regular(self, names: Names) -> LocalError:
         return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)

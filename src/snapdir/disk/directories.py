@@ -9,18 +9,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
-from snapdir.disk.descriptors import share_of_descriptors
+from snapdir.disk.descriptors import Handle, share_of_descriptors
+from snapdir.disk.modes import is_member_of, relax
+from snapdir.disk.system import HANDLE_FLAGS
 from snapdir.errors import DestinationConflict, UnsafePath, local_error, local_errors
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.model.paths import Names
 
-__all__ = ["NOT_EMPTY", "DirectoryHandle", "OpenDirectories", "change_mode", "checked_name", "remove_tree"]
+__all__ = ["NOT_EMPTY", "DirectoryHandle", "OpenDirectories", "checked_name", "remove_tree"]
 
-
-HAS_O_PATH = hasattr(os, "O_PATH")
-HANDLE_FLAGS = (os.O_PATH if HAS_O_PATH else os.O_RDONLY) | os.O_CLOEXEC
-"""O_PATH needs no read permission on a directory, and it opens a symbolic link or a FIFO without touching it."""
 DIRECTORY_FLAGS = HANDLE_FLAGS | os.O_DIRECTORY | os.O_NOFOLLOW
 LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})
@@ -28,21 +27,27 @@ NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 CANNOT_UNLINK_DIRECTORY = frozenset({errno.EISDIR, errno.EPERM})
 MAX_OPEN_DIRECTORIES = 256
 MAX_OPEN_LEVELS = 16
+NO_GROUP = -1
 MAX_TRIES = 16
 """Rounds of a race with what removes a directory; threads that make one at the same time need two."""
 
 
-class DirectoryHandle:
-    """An open directory. It closes itself when the last user lets go, so no thread can meet a reused descriptor."""
+class DirectoryHandle(Handle):
+    """An open directory."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("_group",)
 
     def __init__(self, fd: int) -> None:
-        self.fd = fd
+        super().__init__(fd)
+        self._group: int | None = None
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        if self.fd >= 0:
-            close(self.fd)
+    @property
+    def group(self) -> int | None:
+        """The group that everything made in it gets, by its set-group-id bit; None without that. Looked up once."""
+        if self._group is None:
+            status = os.fstat(self.fd)
+            self._group = status.st_gid if status.st_mode & stat.S_ISGID else NO_GROUP
+        return None if self._group == NO_GROUP else self._group
 
 
 class OpenDirectories:
@@ -80,8 +85,12 @@ class OpenDirectories:
                 return handle
         return self._descend(names, self._open)
 
-    def make(self, names: Names) -> DirectoryHandle:
+    def make(self, names: Names, mode: int = 0o700) -> DirectoryHandle:
         """The directory, made where it is missing, and with rwx for its owner if that is us.
+
+        Args:
+            mode: What a new one has in the end. It is 0700 until then, unless a set-group-id bit that it inherits would
+                get lost when this process changes its mode.
 
         Raises:
             DestinationConflict: something that is not a directory stands there.
@@ -93,7 +102,7 @@ class OpenDirectories:
         with self._lock:
             if (handle := self._handles.get(names)) is not None:
                 return handle
-        return self._descend(names, self._make)
+        return self._descend(names, partial(self._make, mode=mode))
 
     def remove_empty(self, names: Names) -> None:
         """Remove a directory. One that is already gone is fine.
@@ -158,13 +167,14 @@ class OpenDirectories:
             self._handles.clear()
         return DirectoryHandle(os.open(name, DIRECTORY_FLAGS, dir_fd=parent.fd))
 
-    def _make(self, parent: DirectoryHandle, names: Names) -> DirectoryHandle:
+    def _make(self, parent: DirectoryHandle, names: Names, *, mode: int) -> DirectoryHandle:
         for _ in range(MAX_TRIES):
             try:
                 handle = self._open(parent, names)
             except FileNotFoundError:
                 with local_errors(self.path_of(names)), suppress(FileExistsError):
-                    os.mkdir(names[-1], 0o700, dir_fd=parent.fd)
+                    loses_bit = parent.group is not None and not is_member_of(parent.group)
+                    os.mkdir(names[-1], mode | 0o700 if loses_bit else 0o700, dir_fd=parent.fd)
             except OSError as error:
                 if error.errno not in NOT_A_DIRECTORY:
                     raise local_error(error, self.path_of(names)) from error
@@ -188,27 +198,6 @@ def checked_name(names: Names) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise UnsafePath("/".join(("./", *names)), "a component is empty, '.', '..' or holds a slash or NUL")
     return name
-
-
-def change_mode(fd: int, mode: int) -> None:
-    """Set the mode of what ``fd`` was opened on, O_PATH included (fchmod refuses that; /proc names it safely).
-
-    Nothing is written where it has the mode already: a filesystem may be mounted to be read only.
-    """
-    if stat.S_IMODE(os.fstat(fd).st_mode) == mode:
-        return
-    if HAS_O_PATH:
-        os.chmod(f"/proc/self/fd/{fd}", mode)
-    else:
-        os.fchmod(fd, mode)
-
-
-def relax(fd: int) -> None:
-    """Give the owner rwx on an open directory, if we are the owner and it lacks some of it."""
-    status = os.fstat(fd)
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o700 != 0o700 and status.st_uid == os.geteuid():
-        change_mode(fd, mode | 0o700)
 
 
 def remove_tree(name: str, *, dir_fd: int) -> None:

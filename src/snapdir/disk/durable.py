@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 
+from snapdir.disk.system import sync_filesystem_of
+
 __all__ = ["sync_directory", "sync_filesystem"]
 
 CANNOT_SYNC_DIRECTORIES = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
@@ -23,11 +25,11 @@ def sync_filesystem(where: int | str | os.PathLike[str]) -> None:
     Cost: as long as the disk takes for all that is dirty on that filesystem, other programs' data included.
     """
     if isinstance(where, int):
-        _sync(where)
+        sync_filesystem_of(where)
         return
     fd = os.open(where, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        _sync(fd)
+        sync_filesystem_of(fd)
     finally:
         os.close(fd)
 
@@ -39,15 +41,3 @@ def sync_directory(fd: int) -> None:
     except OSError as error:
         if error.errno not in CANNOT_SYNC_DIRECTORIES:
             raise
-
-
-def _sync(fd: int) -> None:
-    import ctypes  # 1.6 ms of start-up that most commands do not need
-
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:  # not Linux
-        os.sync()
-        os.fsync(fd)
-    elif syncfs(ctypes.c_int(fd)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

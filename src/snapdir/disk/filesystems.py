@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
+
+from snapdir.disk.system import MOUNTS
 
 __all__ = ["devices_of", "filesystem_of", "is_on_local_filesystem", "memory_devices"]
 
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"})
 IN_MEMORY = frozenset({"ramfs", "tmpfs"})
-MOUNTS = Path("/proc/self/mountinfo")
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 

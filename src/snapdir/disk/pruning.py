@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Container
 from typing import NamedTuple
 
-from snapdir.disk.directories import LIST_FLAGS, NOT_EMPTY, DirectoryHandle, OpenDirectories, relax
+from snapdir.disk.directories import LIST_FLAGS, NOT_EMPTY, DirectoryHandle, OpenDirectories
+from snapdir.disk.modes import relax
 from snapdir.errors import local_error
 from snapdir.model.paths import Names
 

@@ -6,6 +6,7 @@ import os
 
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.directories import DirectoryHandle, remove_tree
+from snapdir.disk.modes import set_mode
 
 __all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "write_at"]
 
@@ -22,12 +23,12 @@ def create_anew(name: str, staging: DirectoryHandle) -> int:
         return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
 
 
-def copy_across(source_fd: int, target: str, target_directory: DirectoryHandle, mode: int) -> None:
-    """Copy an open file to a new name in another directory."""
+def copy_across(source_fd: int, target: str, target_directory: DirectoryHandle, mode: int) -> bool:
+    """Copy an open file to a new name in another directory; False where its mode is refused."""
     target_fd = os.open(target, TEMPORARY_FLAGS, 0o600, dir_fd=target_directory.fd)
     try:
         copy_contents(source_fd, target_fd, os.fstat(source_fd).st_size)
-        os.fchmod(target_fd, mode)
+        return set_mode(target_fd, mode)
     finally:
         os.close(target_fd)
 

@@ -6,11 +6,13 @@ It is no ``Store``: it knows no keys, only snapshots, and directories in the lay
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from snapdir.disk.system import inherited_file
 from snapdir.errors import HIDDEN, ManifestNotFound, StoreProgramFailed, secrets_of, without_secrets
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB, format_size
@@ -133,12 +135,8 @@ def _bash(script: bytes) -> Iterator[tuple[list[str], list[int]]]:
     if len(script) <= MAX_ARGUMENT_BYTES:
         yield ["bash", "-c", f"{PROLOGUE}; {os.fsdecode(script)}\nwait"], []
         return
-    descriptor = os.memfd_create("snapdir-script")
-    try:
-        os.writev(descriptor, [script, b"\nwait\n"])
-        yield ["bash", "-c", f"{PROLOGUE}; source /proc/self/fd/{descriptor}"], [descriptor]
-    finally:
-        os.close(descriptor)
+    with inherited_file(script + b"\nwait\n") as (path, descriptors):
+        yield ["bash", "-c", f"{PROLOGUE}; source {shlex.quote(path)}"], descriptors
 
 
 def _last_words(done: Finished) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from anyio import CancelScope
 
+from snapdir.disk.descriptors import Handle
 from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import StoreRefused
 from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo, Page
@@ -19,7 +20,7 @@ from snapdir.stores.file_batch import FileBatch
 from snapdir.stores.file_failures import in_thread, require_file
 from snapdir.stores.file_listing import listed
 from snapdir.stores.file_upload import FileUpload
-from snapdir.stores.file_writing import FileWriter
+from snapdir.stores.file_writing import FileWriter, final_mode
 from snapdir.stores.settings import StoreSettings
 
 __all__ = ["FileStore"]
@@ -102,8 +103,9 @@ class FileStore(NoServerCopy):
         part_bytes: int,
         resume: str | None = None,  # noqa: ARG002  # gives no tokens
     ) -> FileUpload:
-        temporary = await self._at(key, lambda _: self._writer.preallocate(size), writing=True)
-        return FileUpload(self._writer, self._root, temporary, key=key, size=size, part_bytes=part_bytes)
+        mode = final_mode(key)
+        temporary, fd = await self._at(key, lambda _: self._writer.preallocate(size, mode), writing=True)
+        return FileUpload(self._writer, self._root, temporary, Handle(fd), key=key, size=size, part_bytes=part_bytes)
 
     async def flush(self) -> None:
         await in_thread(self._root, "", self._writer.flush)

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 from snapdir.disk.claims import open_locked
 from snapdir.disk.clone import copy_contents
-from snapdir.disk.descriptors import path_of_descriptor
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.disk.room import require_room
 from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
+from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import HashMismatchError, InFluxError
 from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
 from snapdir.stores.base import Body, FileRange
@@ -81,21 +81,29 @@ class FileWriter:
         """Remove the folder of temporaries. Safe to repeat; the next write makes another."""
         self._folder.close()
 
-    def preallocate(self, size: int) -> str:
-        """A new temporary of ``size`` bytes, to be opened again for every part; its path.
+    def mode_of_new(self, mode: int) -> int:
+        """What the system makes of the ``mode`` of a new temporary: the umask of the process is taken off."""
+        temporary, fd = self.create(mode)
+        try:
+            return stat.S_IMODE(os.fstat(fd).st_mode)
+        finally:
+            os.close(fd)
+            remove(temporary)
+
+    def preallocate(self, size: int, mode: int) -> tuple[str, int]:
+        """A new temporary of ``size`` bytes: its path and descriptor.
 
         Sparse: posix_fallocate would write every block on filesystems that only emulate it.
         """
-        temporary, fd = self.create(0o666)
+        temporary, fd = self.create(mode)
         try:
             require_room(fd, size)
             os.ftruncate(fd, size)
         except BaseException:
+            os.close(fd)
             remove(temporary)
             raise
-        finally:
-            os.close(fd)
-        return temporary
+        return temporary, fd
 
     def fill(self, fd: int, body: Body, offset: int) -> None:
         """Put a body at ``offset``, and prove it: the copy of a file that was hashed, and all if the settings say so.

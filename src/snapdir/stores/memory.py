@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
-from snapdir.disk.descriptors import path_of_descriptor
+from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import InFluxError, ObjectNotFound, StoreRefused
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of

@@ -105,6 +105,7 @@ async def checkout(
                     find = partial(leftovers, manifest, selection, destination, own_directories=options.own_directories)
                     counters.extra += await anyio.to_thread.run_sync(partial(find, skip_unreadable=True))
                 await anyio.to_thread.run_sync(_finish, plan, destination, options)
+                counters.warnings += destination.refused_modes.warnings()
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_leave, destination, options.keep, error)
@@ -149,7 +150,7 @@ def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions,
     found = survey(plan, destination, counters)
     _make_room(found, destination, options, counters)
     for directory in plan.directories:
-        destination.make_directory(directory.names)
+        destination.make_directory(directory.names, directory.mode)
     for target in found.wrong_modes:
         destination.set_mode(target.names, target.mode)
     return found.missing
@@ -166,7 +167,7 @@ def _make_room(found: Survey, destination: Destination, options: CheckoutOptions
 def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) -> None:
     # Deepest first: a parent that loses its write bit must not keep its children from getting their modes.
     for directory in sorted(plan.directories, key=lambda target: len(target.names), reverse=True):
-        destination.set_mode(directory.names, directory.mode)
+        destination.set_mode(directory.names, directory.mode, keep_group_bit=not options.preserve_special_modes)
     if options.fsync:
         destination.sync()
     destination.staging.remove()

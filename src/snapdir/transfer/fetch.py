@@ -86,6 +86,7 @@ async def fetch(
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(landing.close)
+    counters.warnings += landing.refused_modes.warnings()
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:

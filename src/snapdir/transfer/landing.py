@@ -7,7 +7,7 @@ from typing import Protocol
 
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.destination import Destination
-from snapdir.disk.permissions import current_umask
+from snapdir.disk.modes import RefusedModes, set_mode
 from snapdir.disk.run_folder import CLAIMED, PARTIAL_NAME
 from snapdir.errors import LocalError, local_errors
 from snapdir.model.keys import OBJECT_MODE
@@ -88,9 +88,11 @@ class TreeLanding:
         temporary = self._name(wanted)
         for target in wanted.targets:
             self._destination.make_directory(target.names[:-1])
-            self._staging.write(temporary, data, mode=target.mode)
+            has_mode = self._staging.write(temporary, data, mode=target.mode)
             if not self._destination.publish_at_once(temporary, target.names):
                 return False
+            if not has_mode:
+                self._destination.note_refusal(target.names)
         return True
 
     def open_temporary(self, wanted: Wanted) -> int:
@@ -144,10 +146,12 @@ class StoreLanding:
 
     Attributes:
         batch: Small objects that have landed; they have names once it is published.
+        refused_modes: Objects that are there with another mode than objects have.
     """
 
     def __init__(self, root: str, writer: FileWriter) -> None:
         self.batch = FileBatch(root, writer)
+        self.refused_modes = RefusedModes()
         self._root = root
         self._writer = writer
         self._paths: dict[str, str] = {}
@@ -175,7 +179,8 @@ class StoreLanding:
 
     def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
         with local_errors(self._path(wanted)):
-            os.fchmod(descriptor, OBJECT_MODE & ~current_umask())
+            if not set_mode(descriptor, self._writer.mode_of_new(OBJECT_MODE)):
+                self.refused_modes.add(self._path(wanted))
             self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
 
     def drop(self, wanted: Wanted) -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
+from snapdir.disk.system import usable_cpus
 from snapdir.model.sizes import GIB, MIB
 
 __all__ = ["MAX_HASH_THREADS", "Limits", "usable_cpus"]
 
 MAX_HASH_THREADS = 16
 """More is a matter of who asks for it (``hash_threads``)."""
-
-
-def usable_cpus() -> int:
-    """CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

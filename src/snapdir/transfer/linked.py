@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.links import place_link, read_link
+from snapdir.disk.modes import RefusedModes, refusable
 from snapdir.disk.pruning import Extra, path_of
 from snapdir.errors import local_errors
 from snapdir.model.keys import OBJECT_MODE
@@ -34,10 +34,13 @@ def link_tree(
         DestinationConflict: something of another kind came into the way since ``survey_links``.
         ObjectNotFound: the cache lost an object.
     """
+    writable = RefusedModes()
     for one in plan.wanted:
-        _write_protect(one, cache)
+        if not _write_protect(one, cache):
+            writable.add(_object_path(one, cache))
+    counters.warnings += writable.warnings()
     for directory in plan.directories:
-        destination.make_directory(directory.names)
+        destination.make_directory(directory.names, directory.mode)
     for target, text in missing:
         destination.make_directory(target.names[:-1])
         place_link(destination.directories, text, target.names)
@@ -74,16 +77,16 @@ def _object_path(one: Wanted, cache: Repository) -> str:
     return str(path)
 
 
-def _write_protect(one: Wanted, cache: Repository) -> None:
-    """Take every write permission off an object: whoever writes through a link would change it for all."""
+def _write_protect(one: Wanted, cache: Repository) -> bool:
+    """Take every write permission off an object: a write through a link would change it for all. False if refused."""
     path = _object_path(one, cache)
     with local_errors(path):
         try:
             mode = stat.S_IMODE(os.stat(path).st_mode)
         except FileNotFoundError as error:
             raise cache.lacks(one.digest, one.path) from error
-        if mode & 0o222:
-            os.chmod(path, OBJECT_MODE)
-        elif mode != OBJECT_MODE:
-            with suppress(PermissionError):  # somebody else's, and as it is nobody's to write
+        if mode != OBJECT_MODE:
+            with refusable():
                 os.chmod(path, OBJECT_MODE)
+                mode = OBJECT_MODE
+    return not mode & 0o222

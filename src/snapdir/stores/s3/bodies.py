@@ -13,9 +13,9 @@ import errno
 import os
 import socket
 from contextlib import suppress
-from os import posix_fadvise, sendfile  # by name: a check for blocking calls need not look; see _in_page_cache
 from typing import Protocol
 
+from snapdir.disk.system import NO_WAIT, expect_reads, more_follows, send_file
 from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import Body, FileRange, body_length
 
@@ -29,6 +29,7 @@ __all__ = [
     "read_small",
 ]
 
+MORE_FOLLOWS = more_follows()
 # A sendfile of 4 MiB takes the loop 0.8 ms and is what a full-grown socket buffer holds; in calls of 1 MiB the same
 # GiB costs 1.3 to 1.7 times the CPU.
 SENDFILE_BYTES = 4 << 20
@@ -171,7 +172,7 @@ class SocketSender(Sender):
             return
         try:
             if self._head:
-                sent = self._socket.send(self._head, socket.MSG_MORE)
+                sent = self._socket.send(self._head, MORE_FOLLOWS)
                 self._head = self._head[sent:]
             if not self._head:
                 self._send_some()
@@ -187,7 +188,7 @@ class SocketSender(Sender):
             return
         offset, length = file.offset + self.sent, min(self.length - self.sent, SENDFILE_BYTES)
         if file.in_memory or _in_page_cache(file.fd, offset, length):
-            self._sent_some(sendfile(self._socket.fileno(), file.fd, offset, length))
+            self._sent_some(send_file(self._socket.fileno(), file.fd, offset, length))
             return
         if self._watching:
             self._watching = False
@@ -338,8 +339,10 @@ class TransportSender(Sender):
 
 def _read_nowait(file: FileRange, offset: int, block: bytearray) -> bool:
     """Fill ``block`` if all of it is in memory; False also where that is not known: a thread tries again, and says."""
+    if NO_WAIT is None and not file.in_memory:
+        return False
     try:
-        return os.preadv(file.fd, [block], offset, 0 if file.in_memory else os.RWF_NOWAIT) == len(block)
+        return os.preadv(file.fd, [block], offset, 0 if file.in_memory else NO_WAIT or 0) == len(block)
     except OSError:
         return False
 
@@ -348,19 +351,21 @@ def _in_page_cache(fd: int, offset: int, length: int) -> bool:
     """Whether a sendfile of this range will find its pages in memory; False where that cannot be known (tmpfs, NFS)."""
     if not length:
         return True
+    if NO_WAIT is None:
+        return False
     probe = [bytearray(1)]
     try:
         for at in range(offset, offset + length, PROBE_BYTES):
-            os.preadv(fd, probe, at, os.RWF_NOWAIT)
-        os.preadv(fd, probe, offset + length - 1, os.RWF_NOWAIT)
+            os.preadv(fd, probe, at, NO_WAIT)
+        os.preadv(fd, probe, offset + length - 1, NO_WAIT)
     except OSError:
         return False
     return True
 
 
 def _sendfile_from_disk(to: int, fd: int, offset: int, length: int) -> int:
-    posix_fadvise(fd, offset, 2 * length, os.POSIX_FADV_WILLNEED)  # this chunk, and the next while this one leaves
-    return sendfile(to, fd, offset, length)
+    expect_reads(fd, offset, 2 * length)  # this chunk, and the next while this one leaves
+    return send_file(to, fd, offset, length)
 
 
 _UNREACHABLE = {errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN}

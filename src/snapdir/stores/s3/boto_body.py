@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import anyio
 
-from snapdir.disk.descriptors import path_of_descriptor
+from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import InFluxError, SnapdirError, local_error
 from snapdir.hashing.crc32c import crc32c
 from snapdir.model.sizes import KIB, MIB

@@ -11,7 +11,7 @@ from typing import TypeVar
 from anyio.from_thread import check_cancelled
 from anyio.to_thread import run_sync
 
-from snapdir.disk.descriptors import path_of_descriptor
+from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import InFluxError, StoreRefused, local_errors
 from snapdir.hashing.crc32c import crc32c, crc32c_of_range
 from snapdir.model.sizes import KIB, MIB

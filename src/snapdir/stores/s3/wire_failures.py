@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from snapdir.disk.descriptors import path_of_descriptor
+from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
 from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange
