@@ -66,7 +66,10 @@ class _Handler(BaseHTTPRequestHandler):
     def send_object(self, data: bytes) -> None:
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
         headers = {"ETag": _etag(data)}
-        if asked and data:
+        if asked and not data:
+            self.answer(416, b"<Error><Code>InvalidRange</Code></Error>")
+            return
+        if asked:
             first, last = int(asked[1]), min(int(asked[2]), len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data = data[first : last + 1]
@@ -103,7 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
             inner = f"<UploadId>{identifier}</UploadId>"
             self.answer(200, f"<InitiateMultipartUploadResult>{inner}</InitiateMultipartUploadResult>".encode())
         elif "uploadId" not in query:
-            self.answer(200, b"<DeleteResult></DeleteResult>")
+            for name in re.findall(r"<Key>([^<]*)</Key>", body.decode()):
+                self.server.objects.pop(f"{path.rstrip('/')}/{name}", None)
+            self.answer(204 if self.server.plain else 200, b"" if self.server.plain else b"<DeleteResult/>")
         elif query["uploadId"] not in self.server.uploads:
             self.answer(404, b"<Error><Code>NoSuchUpload</Code></Error>")
         elif self.fault == "complete-200":
@@ -120,19 +125,27 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.uploads.pop(query["uploadId"], None)
         else:
             self.server.objects.pop(path, None)
-        self.answer(204, b"")
+        self.answer(200 if self.server.plain else 204, b"")
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
+        sent = {"x-amz-request-id": "scripted", **(headers or {}), "Content-Length": str(len(body))}
+        if self.server.plain:
+            body = b"\n  " + body if body.startswith(b"<") else body
+            sent = self.plain_headers(sent | {"Content-Length": str(len(body))})
         self.send_response(status)
-        self.send_header("x-amz-request-id", "scripted")
-        for name, value in (headers or {}).items():
+        for name, value in sent.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body[: len(body) // 2] if cut else body)
         if cut:
             self.close_connection = True
+
+    def plain_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """Those that HTTP needs, and the ETag of what was written."""
+        kept = {"PUT": ("ETag", "Content-Length"), "HEAD": ()}
+        names = kept.get(self.command, ("Content-Range", "Content-Length"))
+        return {name: value for name, value in headers.items() if name in names}
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -157,6 +170,9 @@ class ScriptedS3(ThreadingHTTPServer):
         listed_by: What listings are sorted by.
         page_keys: Keys of one page.
         overlap: So many of them were on the page before too.
+        plain: Leave out what only AWS sends: request ids, ETags but those of PUT, the length in HEAD; put white
+            space before XML, and answer deletions with other statuses of success.
+        list_version: 1 for a service that knows no list-type=2.
 
     Attributes:
         unlisted: Keys that no listing shows.
@@ -176,6 +192,8 @@ class ScriptedS3(ThreadingHTTPServer):
         page_keys: int = 1000,
         overlap: int = 0,
         checksums: str = "ignored",
+        plain: bool = False,
+        list_version: int = 2,
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
@@ -189,6 +207,8 @@ class ScriptedS3(ThreadingHTTPServer):
         self.overlap = overlap
         self.unlisted: set[str] = set()
         self.checksums = checksums
+        self.plain = plain
+        self.list_version = list_version
         self._faults = faults
         self._share = share
         self._random = random.Random(seed)
@@ -211,7 +231,7 @@ class ScriptedS3(ThreadingHTTPServer):
         paths = [path for path in list(self.objects) if path.startswith(f"{bucket}/")]
         names = sorted((path.partition("/")[2] for path in paths), key=self.listed_by)
         names = [name for name in names if name.startswith(query.get("prefix", ""))]
-        begin = int(query.get("continuation-token", 0))
+        begin = int(query.get("continuation-token", 0)) if self.list_version == 2 else 0
         if not begin and (start_after := query.get("start-after", "")):
             names = [name for name in names if self.listed_by(name) > self.listed_by(start_after)]
         end = begin + self.page_keys
@@ -220,8 +240,10 @@ class ScriptedS3(ThreadingHTTPServer):
             f"<Contents><Key>{escape(name)}</Key><Size>{len(self.objects[f'{bucket}/{name}'])}</Size></Contents>"
             for name in page
         )
+        goes_on = "true" if end < len(names) else "false"
         more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < len(names) else ""
-        inner = f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{inner}"
+        more = "<Marker></Marker>" if self.list_version == 1 else more
+        inner = f"<IsTruncated>{goes_on}</IsTruncated>{more}{inner}"
         return f"<ListBucketResult>{inner}</ListBucketResult>".encode()
 
     def __enter__(self) -> ScriptedS3:

@@ -259,6 +259,46 @@ async def test_a_page_that_is_not_full_is_not_taken_for_the_last_one() -> None:
     assert {presence.answer(digest(number), 1) for number in range(30)} == {Answer.PRESENT, Answer.UNKNOWN}
 
 
+class Numbered(MemoryStore):
+    """A store whose pages say how to go on behind them, as those of S3 do; it counts its requests."""
+
+    def __init__(self, count: int, page_keys: int) -> None:
+        super().__init__(filled(count).objects)
+        self.page_keys = page_keys
+        self.requests = 0
+
+    async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
+        found = [info async for page in super().list(prefix, start_after=start_after) for info in page]
+        for first in range(0, len(found), self.page_keys):
+            self.requests += 1
+            end = first + self.page_keys
+            yield Page.of(found[first:end], str(end) if end < len(found) else None)
+
+
+@pytest.mark.parametrize(("count", "page_keys", "is_all"), [(800, 799, False), (800, 7, False), (800, 800, True)])
+async def test_whether_a_page_is_the_last_one_the_listing_says_without_another_request(
+    count: int, page_keys: int, is_all: bool
+) -> None:
+    store = Numbered(count, page_keys)
+    presence = Presence(Repository(store))
+    await presence.learn(None)
+    assert (presence.listed_all, store.requests) == (is_all, 1)
+    assert presence.answer("f" * 64, 1) is (Answer.ABSENT if is_all else Answer.UNKNOWN)
+
+
+async def test_a_full_page_that_is_the_last_one_tells_all() -> None:
+    presence = Presence(Repository(Numbered(1000, 1000)))
+    await presence.learn(None)
+    assert presence.listed_all
+
+
+async def test_a_listing_of_short_pages_counts_as_the_requests_it_takes() -> None:
+    presence = Presence(Repository(Numbered(3000, 10)))
+    await presence.learn(None)
+    assert not presence.should_list(LISTED_PREFIXES + 200)
+    assert presence.should_list(LISTED_PREFIXES + 400)
+
+
 async def test_a_page_in_another_order_estimates_nothing() -> None:
     presence = Presence(Repository(by_hash(3000, 1000)))
     await presence.learn(None)

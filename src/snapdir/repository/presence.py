@@ -15,7 +15,7 @@ from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import OBJECTS, digest_of_key
 from snapdir.repository.known import KnownObjects, KnownSnapshot, KnownSnapshots
 from snapdir.repository.repository import READ_MANIFEST_BYTES, Repository
-from snapdir.stores.base import ObjectInfo, close_pages
+from snapdir.stores.base import ObjectInfo, Page, close_pages
 
 if TYPE_CHECKING:
     from random import Random
@@ -75,6 +75,7 @@ class Presence:
         self._relied_count = 0
         self._random = random
         self._sizes: dict[str, int] = {}
+        self._page_keys = repository.objects.capabilities.list_page_keys
 
     def answer(self, digest: str, size: int) -> Answer:
         """What is known of an object of ``size`` bytes. One listed at another size is torn: it counts as absent."""
@@ -93,8 +94,7 @@ class Presence:
         """Whether ``list_all`` takes fewer requests than asking for ``count`` objects one by one; False once it ran."""
         if self.listed_all or self.stored_objects is None:
             return False
-        page_keys = self._repository.objects.capabilities.list_page_keys
-        return listing_pays(stored_objects=self.stored_objects, objects_to_send=count, page_keys=page_keys)
+        return listing_pays(stored_objects=self.stored_objects, objects_to_send=count, page_keys=self._page_keys)
 
     def was_listed(self, digest: str) -> bool:
         """Whether a listing has shown the object, of whatever size."""
@@ -190,11 +190,13 @@ class Presence:
     async def _look_at_first_page(self) -> None:
         pages = self._repository.objects.list(OBJECTS)
         try:
-            first = await anext(pages, None) or ()
+            first = await anext(pages, None) or Page()
             self._add(first)
-            # A page that is not full need not be the last one: the listing itself says so, without another request.
-            is_full = len(first) >= self._repository.objects.capabilities.list_page_keys
-            self.listed_all = not is_full and await anext(pages, None) is None
+            # Whether there is more only the listing itself says: services give pages of any length. A store whose pages
+            # cannot be gone on behind says it when its next page is asked for, which costs no request at the end.
+            self.listed_all = first.resume is None and await anext(pages, None) is None
+            if not self.listed_all:
+                self._page_keys = len(first)
         except StoreMissing:
             return
         finally:

@@ -256,12 +256,6 @@ async def test_a_200_with_nonsense_is_no_answer(call: str, body: bytes) -> None:
             await CALLS[call](service.transport)
 
 
-async def test_a_head_without_a_length_is_no_answer() -> None:
-    async with playing(b"HTTP/1.1 200 OK\r\nETag: x\r\nTransfer-Encoding: chunked\r\n\r\n") as service:
-        with pytest.raises(InvalidResponse, match="how long"):
-            await service.transport.head("key")
-
-
 async def test_a_part_without_an_etag_is_no_answer() -> None:
     async with playing(ok()) as service:
         with pytest.raises(InvalidResponse, match="no ETag"):

@@ -37,6 +37,11 @@ ANSWER_BYTES = 64 << 10
 PAGE_BYTES = 8 << 20
 """The longest page: 1000 keys of 1024 bytes, each written as three, take 4 MB."""
 
+VERSION_1 = (
+    "the service answers with a listing of version 1, of which there are more pages; "
+    "snapdir needs ListObjectsV2 (list-type=2): check that the service, or what is in front of it, has that"
+)
+
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
 """Any number of bytes there is; int() refuses a text of thousands of digits."""
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -61,6 +66,10 @@ class _Element:
                 return child.text or ""
         return None
 
+    def flag(self, name: str) -> str:
+        """``true`` or ``false``, however a service spells them; anything else means neither."""
+        return (self.text(name) or "").strip().lower()
+
 
 def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal:
     """What an error answer says; an unreadable body leaves only the status and the headers."""
@@ -71,11 +80,12 @@ def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal
 
     root = _parsed(body)
     error = root if root is not None and root.name == "Error" else None
+    request_id = header(b"x-amz-request-id") or header(b"x-amzn-requestid")
     return Refusal(
         status=status,
         code=(error and error.text("Code")) or "",
         message=(error and error.text("Message")) or "",
-        request_id=header(b"x-amz-request-id") or (error and error.text("RequestId")) or "",
+        request_id=request_id or (error and error.text("RequestId")) or "",
         retry_after=header(b"retry-after"),
         server_time=error.text("ServerTime") if error else None,
         bucket_region=header(b"x-amz-bucket-region") or (error.text("Region") if error else None),
@@ -113,16 +123,17 @@ def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None
         parts = [
             UploadedPart(
                 int(part.text("PartNumber") or ""),
-                part.text("ETag") or "",
+                etag,
                 int(part.text("Size") or ""),
                 decoded(part.text("ChecksumCRC32C") or "") if part.text("ChecksumCRC32C") else None,
             )
             for part in root.all("Part")
+            if (etag := part.text("ETag"))  # without one a part cannot be named in the end: it is sent again
         ]
     except ValueError:
         raise _invalid(asked, "a part without a number or a size") from None
     # rclone does not say whether the list goes on; a part that is missed is only sent again.
-    return parts, root.text("NextPartNumberMarker") if root.text("IsTruncated") == "true" else None
+    return parts, root.text("NextPartNumberMarker") if root.flag("IsTruncated") == "true" else None
 
 
 def upload_id(body: bytes, asked: Asked) -> str:
@@ -211,12 +222,14 @@ def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> Ele
 
 def _token(root: _Element, asked: Asked, name: str) -> str | None:
     """The next page's token; a page that says there is one and does not name it is no end of a listing."""
-    truncated = root.text("IsTruncated")
+    truncated = root.flag("IsTruncated")
     if truncated not in ("true", "false"):
         raise _invalid(asked, "no word on whether the listing goes on")
     token = root.text(name)
     if truncated == "true" and not token:
-        raise _invalid(asked, "a listing that goes on, and not where")
+        if root.text("Marker") is not None or root.text("NextMarker") is not None:
+            raise StoreRefused(f"{asked}: {VERSION_1}", error_code="NotImplemented")
+        raise _invalid(asked, "a truncated listing without a NextContinuationToken")
     return token if truncated == "true" else None
 
 
@@ -239,8 +252,9 @@ def _parsed(body: bytes) -> _Element | None:
     from xml.etree import ElementTree
 
     try:
-        # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here.
-        return _Element(ElementTree.fromstring(body))  # noqa: S314
+        # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here. White space before the
+        # declaration, which keeps a connection alive while a service works, would be an error to it.
+        return _Element(ElementTree.fromstring(body.strip()))  # noqa: S314
     except (ElementTree.ParseError, ValueError):
         return None
 

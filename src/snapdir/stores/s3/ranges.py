@@ -7,9 +7,18 @@ import re
 from snapdir.errors import InvalidResponse
 from snapdir.stores.s3.failures import Asked
 
-__all__ = ["body_length_of", "range_header"]
+__all__ = ["body_length_of", "range_header", "total_length_of"]
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII).fullmatch
+
+
+_TOTAL = re.compile(r"bytes 0-0/(\d{1,19})", re.IGNORECASE | re.ASCII).fullmatch
+
+
+def total_length_of(content_range: str) -> int | None:
+    """Bytes of the object whose first byte was asked for; None if ``Content-Range`` does not say."""
+    matched = _TOTAL(content_range.strip())
+    return int(matched[1]) if matched else None
 
 
 def range_header(start: int, length: int | None) -> str | None:

@@ -6,15 +6,25 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from anyio.to_thread import run_sync
 
-from snapdir.errors import ConnectionFailed, InvalidResponse, StoreError, StoreRefused
+from snapdir.errors import ConnectionFailed, InvalidResponse, StoreRefused
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
 from snapdir.stores.s3.checksums import content_md5, decoded, encoded, is_confirmed
 from snapdir.stores.s3.demands import headers_of_all, headers_of_new
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
-from snapdir.stores.s3.http_parsing import Response, http_seconds
-from snapdir.stores.s3.ranges import body_length_of, range_header
+from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.ranges import range_header, total_length_of
+from snapdir.stores.s3.responses import (
+    UnknownLength,
+    WholeObject,
+    check_gone,
+    expected_bytes,
+    is_s3,
+    must_be_s3,
+    refusal_from,
+    seconds_of,
+)
 from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import COMPLETE_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
@@ -25,11 +35,10 @@ from snapdir.stores.s3.wire_session import WireSession
 __all__ = ["WireTransport"]
 
 MAX_KEYS = 1000
-S3_HEADERS = (b"etag", b"x-amz-request-id", b"last-modified", b"x-amz-id-2")
 CHECKSUM = b"x-amz-checksum-crc32c"
 CONTENT_MD5 = b"content-md5"
 CHECKSUM_MODE = {b"x-amz-checksum-mode": b"ENABLED"}
-_SUCCESS = {b"GET": (200, 206), b"HEAD": (200,), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 204)}
+_SUCCESS = {b"GET": (200, 206), b"HEAD": (200, 204), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 202, 204)}
 """What each method is answered with when it did what it was asked; a PUT that is answered 204 stored nothing."""
 _NO_HEADERS: Mapping[bytes, bytes] = {}
 
@@ -52,10 +61,31 @@ class WireTransport:
         asked = Asked(self._target, "HEAD", key)
         response = await self._send(asked, b"HEAD", headers=CHECKSUM_MODE if checksum else _NO_HEADERS)
         size = response.content_length
-        if size is None:
-            raise InvalidResponse(f"{asked}: the answer does not say how long the object is", key=key)
+        if size is None or response.status != 200 or not is_s3(response):
+            size = await self._size_by_range(key)
         kept = decoded((response.header(CHECKSUM) or b"").decode("latin-1"))
-        return ObjectInfo(key, size, _http_seconds(response.header(b"last-modified")), kept)
+        return ObjectInfo(key, size, seconds_of(response.header(b"last-modified")), kept)
+
+    async def _size_by_range(self, key: str) -> int:
+        """The length of an object whose HEAD does not give it, from a request for its first byte."""
+        asked = Asked(self._target, "GET", key)
+
+        def check(response: Response) -> None:
+            if response.status == 200:  # no Range support: the head of the whole object says enough
+                must_be_s3(response, asked)
+                raise WholeObject(response.content_length)
+
+        headers = {b"range": b"bytes=0-0"}
+        try:
+            response = await self._send(asked, b"GET", headers=headers, max_body_bytes=1, also=416, check=check)
+        except WholeObject as whole:
+            size = whole.size
+        else:
+            total = total_length_of((response.header(b"content-range") or b"").decode("latin-1"))
+            size = 0 if response.status == 416 else total
+        if size is None:
+            raise InvalidResponse(f"{asked}: neither HEAD nor GET says how long the object is", key=key)
+        return size
 
     async def get(self, key: str, *, start: int, length: int | None) -> bytes:
         asked = Asked(self._target, "GET", key)
@@ -76,15 +106,15 @@ class WireTransport:
         begin = sink.consumed
 
         def check(response: Response) -> None:
-            if response.status == 200:
-                _must_be_s3(response, asked)
-            _expected_bytes(asked, start, length, response)
+            if response.status == 200 and response.header(b"content-range") is None:
+                must_be_s3(response, asked)
+            expected_bytes(asked, start, length, response)
             if response.content_length is None:
-                raise _UnknownLength
+                raise UnknownLength
 
         try:
             await self._get(asked, start, length, into=sink, max_body_bytes=length, check=check)
-        except _UnknownLength:
+        except UnknownLength:
             await read_blocks(lambda view, at: self.get_into(key, view, start=at), sink, start=start, length=length)
         except ConnectionFailed as error:
             if sink.consumed == begin:
@@ -100,7 +130,8 @@ class WireTransport:
         if response.status == 412:
             if if_absent:
                 return False
-            raise _refused(response, asked)
+            raise refusal_from(response, asked)
+        must_be_s3(response, asked)
         answers.check_written(response.body, asked)
         self._note_checksum(asked, crc32c, response)
         return True
@@ -172,7 +203,7 @@ class WireTransport:
     async def abort_upload(self, key: str, upload_id: str) -> None:
         asked = Asked(self._target, "DELETE", key)
         response = await self._send(asked, b"DELETE", query=[("uploadId", upload_id)], also=404)
-        _check_gone(response, asked)
+        check_gone(response, asked)
 
     async def list_parts(self, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]:
         asked = Asked(self._target, "LIST", key)
@@ -242,7 +273,9 @@ class WireTransport:
         )
         if response.status == 416:
             return None
-        expected = _expected_bytes(asked, start, length, response)
+        if response.status == 200 and response.header(b"content-range") is None:
+            must_be_s3(response, asked)
+        expected = expected_bytes(asked, start, length, response)
         if expected is not None and response.received != expected:
             raise ConnectionFailed(f"{asked}: {response.received} of {expected} bytes came", key=asked.key)
         return response
@@ -250,7 +283,7 @@ class WireTransport:
     async def _delete_some(self, keys: Sequence[str]) -> None:
         if len(keys) == 1:
             asked = Asked(self._target, "DELETE", keys[0])
-            _check_gone(await self._send(asked, b"DELETE", also=404), asked)
+            check_gone(await self._send(asked, b"DELETE", also=404), asked)
             return
         asked = Asked(self._target, "DELETE")
         body = answers.delete_body([self._target.full_key(key) for key in keys])
@@ -263,12 +296,15 @@ class WireTransport:
                 headers=headers,
                 body=body,
                 max_body_bytes=answers.PAGE_BYTES,
+                also=204,
             )
         except StoreRefused as error:
             if error.error_code != "NotImplemented":
                 raise
             for key in keys:  # some services know no request for many
                 await self._delete_some([key])
+            return
+        if response.status == 204:
             return
         for key, code, message in answers.deletion_failures(response.body, asked):
             if code != "NoSuchKey":
@@ -315,8 +351,6 @@ class WireTransport:
             except WireError as error:
                 raise wire_failure(error, asked, body) from error
             if response.status == also or response.status in _SUCCESS[method]:
-                if response.status == 200 and asked.key is not None:
-                    _must_be_s3(response, asked)
                 return response
             if response.status < 300:
                 raise InvalidResponse(f"{asked}: unexpected HTTP {response.status}; {CHECK_ENDPOINT}", key=asked.key)
@@ -328,58 +362,9 @@ class WireTransport:
             path = session.path_of(asked.key)
 
 
-class _UnknownLength(Exception):
-    """A body whose length only its end tells: no service sends an object like that, but some proxy may."""
-
-
-def _expected_bytes(asked: Asked, start: int, length: int | None, response: Response) -> int | None:
-    content_range = response.header(b"content-range")
-    return body_length_of(
-        asked,
-        start=start,
-        length=length,
-        content_range=None if content_range is None else content_range.decode("latin-1"),
-        content_length=response.content_length,
-    )
-
-
-def _refused(response: Response, asked: Asked) -> StoreError:
-    return refusal_error(answers.refusal_of(response.status, response.body, response.headers), asked)
-
-
-def _check_gone(response: Response, asked: Asked) -> None:
-    """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
-    if response.status == 200:
-        answers.check_written(response.body, asked)
-    elif response.status == 404 and response.body:
-        refusal = answers.refusal_of(response.status, response.body, response.headers)
-        if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
-            raise refusal_error(refusal, asked)
-
-
-def _must_be_s3(response: Response, asked: Asked) -> None:
-    """Take no other server's success (a sign-in page, say) for the store's.
-
-    Raises:
-        InvalidResponse: no header that every S3 service sends with an object. The first settles it nearly always.
-    """
-    if not any(response.header(name) is not None for name in S3_HEADERS):
-        raise InvalidResponse(
-            f"{asked}: a success without an ETag or a request id; {CHECK_ENDPOINT}",
-            key=asked.key,
-        )
-
-
 def _copy_source(source: str) -> Mapping[bytes, bytes]:
     return {b"x-amz-copy-source": encode_path(f"/{source}")}
 
 
 def _checksum(crc32c: int | None) -> Mapping[bytes, bytes]:
     return _NO_HEADERS if crc32c is None else {CHECKSUM: encoded(crc32c).encode()}
-
-
-def _http_seconds(header: bytes | None) -> float | None:
-    try:
-        return http_seconds(header.decode("latin-1")) if header else None
-    except ValueError:
-        return None

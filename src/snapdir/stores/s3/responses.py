@@ -1,0 +1,91 @@
+"""Whether a response is the store's, and what its head says of the body. Pure."""
+
+from __future__ import annotations
+
+from snapdir.errors import InvalidResponse, StoreError
+from snapdir.stores.s3 import answers
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, refusal_error
+from snapdir.stores.s3.http_parsing import Response, http_seconds
+from snapdir.stores.s3.ranges import body_length_of
+
+__all__ = [
+    "UnknownLength",
+    "WholeObject",
+    "check_gone",
+    "expected_bytes",
+    "is_s3",
+    "must_be_s3",
+    "refusal_from",
+    "seconds_of",
+]
+
+
+class UnknownLength(Exception):
+    """A body whose length only its end tells: no service sends an object like that, but some proxy may."""
+
+
+def expected_bytes(asked: Asked, start: int, length: int | None, response: Response) -> int | None:
+    """``body_length_of`` a response: None if it does not say.
+
+    Raises:
+        InvalidResponse: another range than the one asked for.
+    """
+    content_range = response.header(b"content-range")
+    return body_length_of(
+        asked,
+        start=start,
+        length=length,
+        content_range=None if content_range is None else content_range.decode("latin-1"),
+        content_length=response.content_length,
+    )
+
+
+def refusal_from(response: Response, asked: Asked) -> StoreError:
+    """Our error for a refusal."""
+    return refusal_error(answers.refusal_of(response.status, response.body, response.headers), asked)
+
+
+def check_gone(response: Response, asked: Asked) -> None:
+    """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
+    if response.status == 200:
+        answers.check_written(response.body, asked)
+    elif response.status == 404 and response.body:
+        refusal = answers.refusal_of(response.status, response.body, response.headers)
+        if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
+            raise refusal_error(refusal, asked)
+
+
+class WholeObject(Exception):
+    """An object of ``size`` bytes (None: unknown) is about to come where its first byte was asked for."""
+
+    def __init__(self, size: int | None) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def is_s3(response: Response) -> bool:
+    """Whether a success whose body says nothing by itself comes from a store: an ETag settles it nearly always."""
+    if response.header(b"etag") is not None or response.header(b"last-modified") is not None:
+        return True
+    return any(name.startswith(b"x-amz") for name in response.headers)
+
+
+def must_be_s3(response: Response, asked: Asked) -> None:
+    """Take no other server's success (a sign-in page, say) for the store's.
+
+    Raises:
+        InvalidResponse: no header that an S3 service sends with an object.
+    """
+    if not is_s3(response):
+        raise InvalidResponse(
+            f"{asked}: a success without an ETag or a request id; {CHECK_ENDPOINT}",
+            key=asked.key,
+        )
+
+
+def seconds_of(header: bytes | None) -> float | None:
+    """Unix seconds of a date in a header; None for none, or one that makes no sense."""
+    try:
+        return http_seconds(header.decode("latin-1")) if header else None
+    except ValueError:
+        return None
