@@ -56,6 +56,7 @@ async def _store(url: StoreURL, settings: StoreSettings) -> Store:
     from snapdir.stores.s3.store import S3Store
 
     store = await S3Store.open(url, settings)
+    settings = settings.with_attempts(store.configured_attempts)
     # Retries outside: a call that waits to be tried again holds no place among those in flight.
     return RetryingStore(_limited(store, settings), settings.retry, dead_after_seconds=settings.dead_after_seconds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
@@ -37,6 +37,11 @@ class RetryPolicy:
     more_if_throttled: int = 0
     base_seconds: float = 0.25
     max_seconds: float = 30.0
+
+    @property
+    def is_chosen(self) -> bool:
+        """Whether the number of attempts is another than the default."""
+        return (self.attempts, self.more_if_throttled) != (DEFAULT_RETRY.attempts, DEFAULT_RETRY.more_if_throttled)
 
     def delays_seconds(self, retries: int) -> float:
         """What the delays before so many retries of one call can add up to."""
@@ -96,6 +101,12 @@ class StoreSettings:
     def requests(self, default: int) -> int:
         """Requests in flight at most, for a store that takes ``default`` of them unasked."""
         return min(self.max_concurrency or default, self.requests_limit)
+
+    def with_attempts(self, count: int | None) -> StoreSettings:
+        """These, with what another tool's configuration asks for, unless a number of attempts was chosen."""
+        if count is None or self.retry.is_chosen:
+            return self
+        return replace(self, retry=replace(self.retry, attempts=count, more_if_throttled=0))
 
     @property
     def dead_after_seconds(self) -> float:

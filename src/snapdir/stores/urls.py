@@ -8,14 +8,20 @@ from typing import NamedTuple
 
 from snapdir.errors import HIDDEN, InvalidStore, without_secrets
 
-__all__ = ["SCHEMES", "StoreURL", "StoreUri", "shown_store"]
+__all__ = ["ARN", "SCHEMES", "StoreURL", "StoreUri", "shown_store"]
 
 SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
+ARN = "arn:"
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch
+_ACCESS_POINT = re.compile(
+    r"arn:[a-z0-9-]+:(?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]+:accesspoint[:/][^:/]+"
+    r"|arn:[a-z0-9-]+:s3-outposts:[a-z0-9-]+:[0-9]+:outpost[:/][^:/]+[:/]accesspoint[:/][^:/]+"
+).match
 
 
 class StoreURL(NamedTuple):
-    """A store's place, parsed. ``str()`` is its normal form: no trailing slash, nothing percent-decoded.
+    """A store's place, parsed. ``str()`` is its normal form: no trailing slash, nothing percent-decoded; the ARN of an
+    access point has colons, where a slash is as good.
 
     Attributes:
         scheme: ``file``, ``s3``, ... or the name of a plugin.
@@ -48,7 +54,8 @@ class StoreURL(NamedTuple):
             raise InvalidStore(f"{text!r} is not UTF-8: only a directory may have such a name")
         if not rest.startswith("//"):
             raise InvalidStore(f"store URI must use '://' separator: write {scheme}://{rest.lstrip('/')}")
-        return cls(scheme, _trimmed(text, rest[2:]) if scheme in SCHEMES else rest[2:])
+        location = _with_colons(text, rest[2:]) if scheme == "s3" and rest.startswith(f"//{ARN}") else rest[2:]
+        return cls(scheme, _trimmed(text, location) if scheme in SCHEMES else location)
 
     @property
     def bucket(self) -> str:
@@ -95,6 +102,17 @@ def _file_path(text: str, rest: str) -> str:
     if not path.startswith("/"):
         raise InvalidStore(f"{text!r} is not an absolute path: write file://{_absolute(path or '.')} or ./{path}")
     return "/" + path.strip("/")
+
+
+def _with_colons(text: str, location: str) -> str:
+    """``ARN/prefix`` with an ARN that is one word up to the first slash."""
+    found = _ACCESS_POINT(location)
+    if found is None or location[found.end() : found.end() + 1] not in ("", "/"):
+        raise InvalidStore(
+            f"{shown_store(text)!r} is not the ARN of an access point: write "
+            "s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/prefix, or s3://bucket/prefix for a bucket"
+        )
+    return found[0].replace("/", ":") + location[found.end() :]
 
 
 def _trimmed(text: str, location: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from snapdir.stores.s3.aws_configuration import CABundle
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
@@ -257,8 +258,8 @@ async def test_tls_that_is_cut_off_without_goodbye_ends_no_body(framing: bytes) 
             await pool.request(b"GET", b"/")
 
 
-async def test_a_later_handshake_goes_on_from_an_earlier_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(CERTIFICATE))
+async def test_a_later_handshake_goes_on_from_an_earlier_one() -> None:
+    bundle = CABundle(str(CERTIFICATE), "AWS_CA_BUNDLE")
     reused: list[bool] = []
 
     async def script(peer: Peer) -> None:
@@ -267,7 +268,7 @@ async def test_a_later_handshake_goes_on_from_an_earlier_one(monkeypatch: pytest
 
     async with (
         serve(script, script, script, tls=server_tls()) as server,
-        Pool("localhost", server.port, ssl_context=trusted_context(), resolve=Names("127.0.0.1")) as pool,
+        Pool("localhost", server.port, ssl_context=trusted_context(bundle), resolve=Names("127.0.0.1")) as pool,
     ):
         for _ in range(3):
             assert (await pool.request(b"GET", b"/")).status == 200

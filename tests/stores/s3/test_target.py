@@ -52,7 +52,7 @@ def test_the_base_path_of_an_endpoint_is_kept() -> None:
     [("http://host", 80), ("https://host", 443), ("http://host:443", 443), ("https://host:80", 80)],
 )
 def test_an_endpoint_without_a_port_has_that_of_its_scheme(endpoint: str, port: int) -> None:
-    assert target(AWS_ENDPOINT_URL=endpoint).address == (endpoint.partition(":")[0], "host", port, "/bucket/")
+    assert target(AWS_ENDPOINT_URL=endpoint).address[:4] == (endpoint.partition(":")[0], "host", port, "/bucket/")
 
 
 def test_the_switch_of_aws_turns_off_its_own_variables_and_not_ours() -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 
 import pytest
+from anyio.to_thread import run_sync
 
 from snapdir.errors import (
     AccessDenied,
@@ -23,6 +24,8 @@ from snapdir.errors import (
 )
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.s3.aws_configuration import Profile
+from snapdir.stores.s3.aws_endpoints import AWSEndpoints
 from snapdir.stores.s3.failures import BodyRefused, Refusal
 from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.signing import Credentials
@@ -161,7 +164,8 @@ async def test_a_service_that_sends_from_region_to_region_is_followed_once() -> 
 
 
 async def test_at_aws_the_other_region_has_another_host() -> None:
-    target = S3Target("s3://bucket", "bucket", "", None, "us-east-1")
+    profile = Profile(endpoints=await run_sync(AWSEndpoints))
+    target = S3Target("s3://bucket", "bucket", "", None, "us-east-1", profile=profile)
     session = WireSession(target, Source(), SETTINGS, max_connections=1)
     await session.prepare()
     moved = Refusal(301, "PermanentRedirect", bucket_region="eu-west-1")

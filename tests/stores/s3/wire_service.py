@@ -70,6 +70,9 @@ class Source:
         self.asked += 1
         return self.turns[min(self.asked, len(self.turns)) - 1]
 
+    async def read_again(self) -> Credentials:
+        return await self.credentials()
+
     async def aclose(self) -> None:
         pass
 

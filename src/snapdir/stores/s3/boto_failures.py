@@ -16,21 +16,17 @@ from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 from snapdir.errors import (
     AccessDenied,
     ConnectionFailed,
-    InvalidOption,
     InvalidResponse,
     SnapdirError,
     StoreError,
     StoreRefused,
 )
-from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, cleaned, refusal_error
+from snapdir.stores.s3.aws_session import configuration_error
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, CREDENTIALS, Asked, Refusal, cleaned, refusal_error
 
-__all__ = ["configuration_error", "refusal_of", "translate"]
+__all__ = ["refusal_of", "translate"]
 
 ENDPOINT = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
-CREDENTIALS = (
-    "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
-    "or sign in (such as `aws sso login`)"
-)
 PROXY = "the proxy's address cannot be read: write http://host:port in HTTPS_PROXY and HTTP_PROXY"
 CERTIFICATE = "the server's certificate is not trusted: check the endpoint, or name its CA in AWS_CA_BUNDLE"
 
@@ -105,14 +101,6 @@ def refusal_of(response: Mapping[str, Any]) -> Refusal:
         server_time=error.get("ServerTime"),
         bucket_region=error.get("Region") or headers.get("x-amz-bucket-region"),
     )
-
-
-def configuration_error(error: Exception) -> SnapdirError:
-    """Our error for a profile or configuration file that cannot be used."""
-    if isinstance(error, boto.ProfileNotFound):
-        profile = cleaned(str(error.kwargs.get("profile")), 80)
-        return InvalidOption(f"no AWS profile {profile!r} in ~/.aws/config or ~/.aws/credentials: check AWS_PROFILE")
-    return InvalidOption(f"the AWS configuration cannot be used: {cleaned(str(error))}")
 
 
 def cause_of(error: BaseException) -> str:

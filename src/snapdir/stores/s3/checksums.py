@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -14,12 +12,12 @@ from anyio.to_thread import run_sync
 from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import InFluxError, StoreRefused, local_errors
 from snapdir.hashing.crc32c import crc32c, crc32c_of_range
-from snapdir.model.sizes import KIB, MIB
+from snapdir.model.sizes import KIB
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.failures import Asked, BodyRefused
 
-__all__ = ["Checksums", "compared", "content_md5", "decoded", "encoded", "is_confirmed"]
+__all__ = ["Checksums", "compared", "decoded", "encoded", "is_confirmed"]
 
 CRC_BYTES = 4
 
@@ -94,20 +92,6 @@ class Checksums:
                 "'s memory, or something that rewrites requests, if that goes on",
                 key=error.key,
             ) from error
-
-
-def content_md5(body: Body) -> bytes:
-    """The Content-MD5 of ``body``, for services that know no other checksum. Blocking: about 0.6 GB/s."""
-    summed = hashlib.md5(usedforsecurity=False)
-    if isinstance(body, FileRange):
-        position, end = body.offset, body.offset + body.length
-        while position < end and (block := os.pread(body.fd, min(MIB, end - position), position)):
-            summed.update(block)
-            position += len(block)
-            check_cancelled()
-    else:
-        summed.update(body)
-    return b64encode(summed.digest())
 
 
 def _check_source(body: FileRange, crc: int | None) -> None:

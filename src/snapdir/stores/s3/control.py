@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -11,11 +12,10 @@ from typing import Any
 import anyio
 from anyio.to_thread import run_sync
 
-from snapdir.errors import AccessDenied
+from snapdir.stores.s3.aws_configuration import session_variables
 from snapdir.stores.s3.failures import Asked
-from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 from snapdir.stores.s3.sockets import Sockets
-from snapdir.stores.s3.target import S3Target, ignores_configured_endpoints
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import StoreSettings
 
 __all__ = ["Control"]
@@ -67,31 +67,6 @@ class Control:
                 client = await run_sync(asyncio.run, making.__aenter__())
         return cls(target, settings, session, client, sockets)
 
-    async def credentials(self) -> Credentials:
-        """Fresh ones, from the whole AWS chain; refreshed before they expire.
-
-        Raises:
-            AccessDenied: there are none; the message says how to give some.
-        """
-        from snapdir.stores.s3.boto_failures import CREDENTIALS, translate
-
-        if not self.target.options.sign:
-            return ANONYMOUS
-        asked = Asked(self.target, "SIGN")
-        with translate(asked):
-            found = await self._session.get_credentials()
-            frozen = await found.get_frozen_credentials() if found else None
-        if frozen is None or not frozen.access_key:
-            raise AccessDenied(f"{asked}: {CREDENTIALS}")
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether nothing configures S3 beyond region, endpoint and credentials: no dual-stack, FIPS, acceleration."""
-        options = self._session.get_scoped_config().get("s3") or {}
-        variants = ("use_dualstack_endpoint", "use_fips_endpoint")
-        return not options and not any(self._session.get_config_variable(name) for name in variants)
-
     @property
     def concurrency(self) -> int:
         return self.settings.requests(DEFAULT_CONCURRENCY)
@@ -106,48 +81,17 @@ class Control:
 def _session_and_target(target: S3Target, environment: Mapping[str, str]) -> tuple[Any, S3Target]:
     from aiobotocore.hooks import AioHierarchicalEmitter  # type: ignore[import-untyped]
     from aiobotocore.session import AioSession  # type: ignore[import-untyped]
-    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
 
-    from snapdir.stores.s3.boto_failures import configuration_error
+    from snapdir.stores.s3.aws_session import completed_by_session
 
+    logging.getLogger("aiobotocore").addHandler(logging.NullHandler())  # its tracebacks are for those who ask for them
     hooks = AioHierarchicalEmitter()
     hooks.register_last("before-call.s3", _send_at_once)
     hooks.register_last("before-parameter-build.s3", _ask_for_the_region_once)
     # Registered here, before the session has its own: the first of the first.
     hooks.register_first("before-parse.s3.*", _refuse_pages)
-    session = AioSession(session_vars=_without_empty_variables(environment), event_hooks=hooks)
-    try:
-        profile = session.get_scoped_config()
-        endpoint = None if _ignores_endpoints(session, environment) else _profile_endpoint(session, profile)
-    except BotoCoreError as error:
-        raise configuration_error(error) from error
-    return session, target.with_profile(endpoint=endpoint, region=profile.get("region"))
-
-
-def _without_empty_variables(environment: Mapping[str, str]) -> dict[str, Any]:
-    """botocore's table of variables without those that are set to nothing: it would take them at their word."""
-    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES  # type: ignore[import-untyped]
-
-    changed = {}
-    for name, (setting, variables, default, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
-        names = [variables] if isinstance(variables, str) else list(variables or ())
-        kept = [variable for variable in names if environment.get(variable) != ""]
-        if kept != names:
-            changed[name] = (setting, kept or None, default, convert)
-    return changed
-
-
-def _ignores_endpoints(session: Any, environment: Mapping[str, str]) -> bool:
-    return ignores_configured_endpoints(environment) or bool(
-        session.get_config_variable("ignore_configured_endpoint_urls")
-    )
-
-
-def _profile_endpoint(session: Any, profile: Mapping[str, Any]) -> str | None:
-    """``endpoint_url`` of the profile's S3 service, else of the profile."""
-    services = session.full_config.get("services", {}).get(profile.get("services"), {})
-    of_s3 = services.get("s3", {}) if isinstance(services, dict) else {}
-    return (of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None) or profile.get("endpoint_url")
+    session = AioSession(session_vars=session_variables(environment), event_hooks=hooks)
+    return session, completed_by_session(target, session, environment)
 
 
 def _client_to_be(session: Any, target: S3Target, settings: StoreSettings, sockets: Sockets) -> Any:

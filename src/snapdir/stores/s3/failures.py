@@ -25,9 +25,23 @@ from snapdir.stores.s3.http_parsing import http_seconds
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
-__all__ = ["CHECK_ENDPOINT", "Asked", "BodyRefused", "Refusal", "cleaned", "refusal_error", "retry_after_seconds"]
+__all__ = [
+    "CHECK_ENDPOINT",
+    "CREDENTIALS",
+    "Asked",
+    "BodyRefused",
+    "Refusal",
+    "cleaned",
+    "refusal_error",
+    "retry_after_seconds",
+]
 
 CHECK_ENDPOINT = "check the endpoint and any proxy in between"
+
+CREDENTIALS = (
+    "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
+    "or sign in (such as `aws sso login`)"
+)
 
 SHOWN_CHARACTERS = 300
 """Of a text that came from a server."""

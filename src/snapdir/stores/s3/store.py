@@ -60,8 +60,8 @@ class S3Store:
             max_parts=MAX_PARTS,
             max_object_bytes=MAX_PARTS * PART_BYTES[1],
             # AWS keeps the promise. Others ignore the header, which reads like success: rclone overwrites.
-            conditional_write=target.is_aws,
-            copy_service=f"s3 at {target.endpoint or 'aws'}",
+            conditional_write=target.is_aws and not target.is_outpost,
+            copy_service="" if target.is_arn else f"s3 at {target.endpoint or 'aws'}",
             copy_place=f"{target.bucket}/{target.prefix}",
             encrypted=transport.encrypted,
         )
@@ -87,6 +87,11 @@ class S3Store:
     @property
     def url(self) -> str:
         return self._target.url
+
+    @property
+    def configured_attempts(self) -> int | None:
+        """Tries of a request in all, as the AWS configuration wishes (``max_attempts``)."""
+        return self._target.profile.max_attempts
 
     @property
     def capabilities(self) -> Capabilities:

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
-from snapdir.stores.urls import StoreURL
+from snapdir.stores.s3.aws_configuration import Profile
+from snapdir.stores.s3.aws_endpoints import Address, AWSEndpoints, split_endpoint
+from snapdir.stores.urls import ARN, StoreURL
 
-__all__ = ["DEFAULT_REGION", "S3Target", "ignores_configured_endpoints", "shown_endpoint"]
+__all__ = ["DEFAULT_REGION", "S3Target", "ignores_configured_endpoints", "is_region", "shown_endpoint"]
 
 DEFAULT_REGION = "us-east-1"
 B2_REGION = "us-west-004"
@@ -39,6 +41,7 @@ class S3Target(NamedTuple):
         endpoint: Base URL of the service, a path in it included; None: AWS's own for the region.
         region: What requests are signed for; None: whatever the profile says, else DEFAULT_REGION.
         options: What the bucket demands.
+        profile: What else the AWS configuration says.
     """
 
     url: str
@@ -47,6 +50,7 @@ class S3Target(NamedTuple):
     endpoint: str | None
     region: str | None
     options: BucketOptions = NO_BUCKET_OPTIONS
+    profile: Profile = Profile()
 
     @classmethod
     def of(cls, url: StoreURL, environment: Mapping[str, str] = os.environ) -> S3Target:
@@ -66,17 +70,23 @@ class S3Target(NamedTuple):
         if url.scheme == "b2":
             region = region or B2_REGION
             endpoint = endpoint or f"https://s3.{region}.backblazeb2.com"
-        return cls(str(url), url.bucket, f"{url.prefix}/" if url.prefix else "", endpoint, region)
+        prefix = f"{url.prefix}/" if url.prefix else ""
+        profile = Profile.of_environment(environment)
+        return cls(str(url), url.bucket, prefix, endpoint, region, profile=profile)
 
     def with_profile(self, *, endpoint: str | None, region: str | None) -> S3Target:
         """Completed by what the AWS profile says, where the environment said nothing.
+
+        The region in the ARN of an access point counts where nothing else names one.
 
         Raises:
             InvalidOption: the profile holds something that is no endpoint or region.
         """
         if self.endpoint is None and endpoint:
             endpoint = _checked_endpoint(endpoint, "endpoint_url of the AWS profile")
-        region = self.region or (_checked_region(region, "region of the AWS profile") if region else DEFAULT_REGION)
+        if region:
+            region = _checked_region(region, "region of the AWS profile")
+        region = self.region or region or (self.bucket.split(":")[3] if self.is_arn else "") or DEFAULT_REGION
         return self._replace(endpoint=self.endpoint or endpoint or None, region=region)
 
     @property
@@ -84,22 +94,32 @@ class S3Target(NamedTuple):
         return self.endpoint is None
 
     @property
-    def lists_in_order(self) -> bool:
-        """Whether the service promises to list keys in the order of their bytes: all buckets of AWS but directories."""
-        return self.is_aws and not self.bucket.endswith("--x-s3")
+    def is_arn(self) -> bool:
+        """Whether an access point stands for the bucket."""
+        return self.bucket.startswith(ARN)
 
     @property
-    def address(self) -> tuple[str, str, int, str]:
-        """(scheme, host, port, path before keys): virtual-hosted at AWS, the bucket in the path elsewhere."""
-        if self.endpoint is None:
-            suffix = "amazonaws.com.cn" if (self.region or "").startswith("cn-") else "amazonaws.com"
-            service = f"s3.{self.region}.{suffix}"
-            if "." in self.bucket:  # a wildcard certificate covers one label
-                return "https", service, 443, f"/{self.bucket}/"
-            return "https", f"{self.bucket}.{service}", 443, "/"
-        parts = urlsplit(self.endpoint)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return parts.scheme, parts.hostname or "", port, f"{parts.path.rstrip('/')}/{self.bucket}/"
+    def is_outpost(self) -> bool:
+        """Whether it is at an AWS Outpost, which promises less than S3."""
+        return ":s3-outposts:" in self.bucket
+
+    @property
+    def lists_in_order(self) -> bool:
+        """Whether the service promises to list keys in the order of their bytes: all buckets of AWS but directories."""
+        return self.is_aws and not self.bucket.endswith("--x-s3") and not self.is_outpost
+
+    @property
+    def address(self) -> Address:
+        """Where requests go: as AWS's rules and the configuration say, else with the bucket in the endpoint's path.
+
+        Raises:
+            InvalidStore, InvalidOption: the configuration and the bucket cannot be brought together. Once a
+                target has an address, it has one in every region.
+        """
+        rules = self.profile.endpoints
+        if self.endpoint is not None and not (rules and rules.apply_to(self)):
+            return split_endpoint(f"{self.endpoint}/{self.bucket}", region=self.region or DEFAULT_REGION)
+        return (rules or AWSEndpoints()).address(self)
 
     def full_key(self, key: str) -> str:
         return self.prefix + key
@@ -152,7 +172,12 @@ def _checked_endpoint(value: str, name: str) -> str:
     return value.rstrip("/")
 
 
+def is_region(text: str) -> bool:
+    """Whether a region may be called so."""
+    return _REGION(text) is not None
+
+
 def _checked_region(value: str, name: str) -> str:
-    if not _REGION(value):
+    if not is_region(value):
         raise InvalidOption(f"invalid {name}: {value[:80]!r} is not the name of a region, such as eu-central-1")
     return value

@@ -14,9 +14,10 @@ from snapdir.stores.base import Body
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.failures import Refusal
 from snapdir.stores.s3.http_parsing import Response, http_seconds
+from snapdir.stores.s3.payloads import payload_hash
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path
-from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.target import S3Target, is_region
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.tls import trusted_context
 from snapdir.stores.settings import StoreSettings
@@ -30,6 +31,7 @@ SKEW_SECONDS = 300.0
 """A HEAD that is refused has no body to say why; a clock that far off explains it."""
 
 ELSEWHERE_STATUSES = (301, 307, 400)
+EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
 
 
 class CredentialSource(Protocol):
@@ -37,6 +39,9 @@ class CredentialSource(Protocol):
 
     async def credentials(self) -> Credentials:
         """Those in force, renewed before they expire."""
+
+    async def read_again(self) -> Credentials:
+        """Those of now, from where they come from, whatever was found there before."""
 
     async def aclose(self) -> None: ...
 
@@ -66,7 +71,8 @@ class WireSession:
         self._pool: Pool | None = None
         self._signer: Signer | None = None
         self._renew_at = 0.0
-        self._base_path = target.address[3]
+        self._address = target.address
+        self._refused_credentials: Credentials | None = None
         self._preparing = anyio.Lock()
 
     @property
@@ -79,21 +85,21 @@ class WireSession:
         """What the next request is signed with."""
         signer = self._signer
         if signer is None:
-            return Signature(self.target.region, 0.0, None)
-        return Signature(self.target.region, signer.clock_offset_seconds, signer.credentials)
+            return Signature(self._address.region, 0.0, None)
+        return Signature(self._address.region, signer.clock_offset_seconds, signer.credentials)
 
     async def prepare(self) -> None:
         """Get credentials in force and, the first time, what connections need."""
         async with self._preparing:
             if not self.ready:
-                await self._take_credentials()
+                self._take(await self._source.credentials())
                 self._pool = self._pool or await run_sync(self._make_pool)
 
     def path_of(self, key: str | None) -> bytes:
         """The path of an object, or of the bucket, as it is signed and sent."""
         if key is None:
-            return encode_path(self._base_path.rstrip("/") or "/")
-        return encode_path(self._base_path + self.target.full_key(key))
+            return encode_path(self._address.path.rstrip("/") or "/")
+        return encode_path(self._address.path + self.target.full_key(key))
 
     async def request(
         self,
@@ -115,13 +121,14 @@ class WireSession:
         """
         if self._pool is None or self._signer is None:
             raise RuntimeError("prepare() comes first")
+        unsigned = EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD
         lines = self._signer.sign(
             method,
             path,
             query,
             host=self._pool.host_header,
             headers=headers,
-            payload_hash=EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD,
+            payload_hash=await payload_hash(body) if self.target.profile.signs_payloads else unsigned,
         )
         target = path + b"?" + query if query else path
         return await self._pool.request(
@@ -146,10 +153,8 @@ class WireSession:
             return "region"
         if "clock" not in made and self._correct_clock(refusal, response, signature):
             return "clock"
-        if "credentials" not in made and refusal.code in ("ExpiredToken", "TokenRefreshRequired", "RequestExpired"):
-            if self.signature.credentials == signature.credentials:
-                await self._take_credentials()
-            return "credentials" if self.signature.credentials != signature.credentials else None
+        if "credentials" not in made and _may_have_expired(refusal):
+            return "credentials" if await self._renew(signature) else None
         return None
 
     async def aclose(self) -> None:
@@ -158,22 +163,30 @@ class WireSession:
             await self._pool.aclose()
         await self._source.aclose()
 
-    async def _take_credentials(self) -> None:
-        credentials = await self._source.credentials()
+    async def _renew(self, signature: Signature) -> bool:
+        """Whether there are other credentials than those that were refused; their source is read again once."""
+        async with self._preparing:
+            refused = signature.credentials
+            if self.signature.credentials == refused != self._refused_credentials:
+                self._refused_credentials = refused
+                self._take(await self._source.read_again())
+            return self.signature.credentials != refused
+
+    def _take(self, credentials: Credentials) -> None:
         self._renew_at = time.monotonic() + RENEW_SECONDS
         if self._signer is None:
-            self._signer = Signer(credentials, self.target.region or "us-east-1")
+            self._signer = Signer(credentials, self._address.region, self._address.service)
         elif credentials != self._signer.credentials:
             self._signer.credentials = credentials
 
     def _make_pool(self) -> Pool:
         """Blocking: reads the trusted certificates, about 20 ms."""
-        scheme, host, port, _ = self.target.address
+        scheme, host, port, *_ = self._address
         settings = self._settings
         return Pool(
             host,
             port,
-            ssl_context=trusted_context() if scheme == "https" else None,
+            ssl_context=trusted_context(self.target.profile.ca_bundle) if scheme == "https" else None,
             max_connections=self._max_connections,
             timeouts=Timeouts(
                 connect_seconds=settings.connect_timeout_seconds,
@@ -186,17 +199,18 @@ class WireSession:
     async def _move(self, refusal: Refusal, signature: Signature) -> bool:
         """Sign for the bucket's own region from now on, and at AWS also ask there."""
         region = refusal.bucket_region
-        if self._signer is None or not region or region == signature.region:
+        if self._signer is None or not region or not is_region(region) or region == signature.region:
             return False
         if refusal.status not in ELSEWHERE_STATUSES:
             return False
-        if region == self.target.region:
+        if region == self._address.region:
             return True
-        self.target = self.target._replace(region=region)
+        was, self.target = self._address, self.target._replace(region=region)
+        self._address = self.target.address
         offset = self._signer.clock_offset_seconds
-        self._signer = Signer(self._signer.credentials, region)
+        self._signer = Signer(self._signer.credentials, self._address.region, self._address.service)
         self._signer.clock_offset_seconds = offset
-        if self.target.is_aws and self._pool is not None:
+        if self._address.host != was.host and self._pool is not None:
             old, self._pool = self._pool, await run_sync(self._make_pool)
             await old.aclose()
         return True
@@ -212,6 +226,11 @@ class WireSession:
         if self._signer.clock_offset_seconds == signature.clock_offset_seconds:
             self._signer.correct_clock(server)
         return True
+
+
+def _may_have_expired(refusal: Refusal) -> bool:
+    """Whether other credentials may help; AWS refuses a HEAD with an expired token by a bare 400."""
+    return refusal.code in EXPIRED_CODES or (refusal.status == 400 and not refusal.code)
 
 
 def _server_seconds(refusal: Refusal, response: Response) -> float | None:

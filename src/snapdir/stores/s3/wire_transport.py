@@ -10,10 +10,11 @@ from snapdir.errors import ConnectionFailed, InvalidResponse, StoreRefused
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import answers
-from snapdir.stores.s3.checksums import content_md5, decoded, encoded, is_confirmed
+from snapdir.stores.s3.checksums import decoded, encoded, is_confirmed
 from snapdir.stores.s3.demands import headers_of_all, headers_of_new
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
 from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.payloads import content_md5
 from snapdir.stores.s3.ranges import range_header, total_length_of
 from snapdir.stores.s3.responses import (
     UnknownLength,

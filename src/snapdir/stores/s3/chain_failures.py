@@ -1,0 +1,156 @@
+"""What fails in AWS's chain of credentials, in a line that names the link, and what to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn
+
+from botocore import exceptions as boto  # type: ignore[import-untyped]
+
+from snapdir.errors import AccessDenied
+from snapdir.stores.s3.failures import CREDENTIALS, Asked, cleaned
+
+__all__ = ["Link", "ask_nobody", "link_errors", "no_credentials"]
+
+LINKS = {
+    "env": "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "assume-role": "the role of AWS profile {profile!r}",
+    "assume-role-with-web-identity": "the web identity (AWS_WEB_IDENTITY_TOKEN_FILE, or AWS profile {profile!r})",
+    "sso": "the SSO sign-in of AWS profile {profile!r}",
+    "login": "the `aws login` sign-in of AWS profile {profile!r}",
+    "shared-credentials-file": "AWS profile {profile!r} in ~/.aws/credentials",
+    "config-file": "AWS profile {profile!r} in ~/.aws/config",
+    "custom-process": "credential_process of AWS profile {profile!r}",
+    "container-role": "the credentials of the container (AWS_CONTAINER_CREDENTIALS_FULL_URI or ..._RELATIVE_URI)",
+    "iam-role": "the metadata service of the instance",
+}
+
+
+class MFANeeded(Exception):
+    """A role takes the code of an MFA device, and nobody can be asked for it."""
+
+
+def ask_nobody(_prompt: str) -> NoReturn:
+    """In the place of a prompt."""
+    raise MFANeeded
+
+
+class Link(NamedTuple):
+    """One way of the chain to get credentials for what is ``asked``, and the profile it starts from."""
+
+    asked: Asked
+    method: str
+    profile: str
+    configuration: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return LINKS.get(self.method, self.method).format(profile=self.profile)
+
+    def profile_with(self, *settings: str) -> str:
+        """The first with one of these settings, from the profile along its sources; the profile itself if none has."""
+        profiles, name, seen = self.configuration.get("profiles", {}), self.profile, set()
+        while name in profiles and name not in seen:
+            if any(setting in profiles[name] for setting in settings):
+                return name
+            seen.add(name)
+            name = profiles[name].get("source_profile", "")
+        return self.profile
+
+
+def no_credentials(asked: Asked) -> AccessDenied:
+    """No link of the chain has any."""
+    return AccessDenied(f"{asked}: {CREDENTIALS}")
+
+
+@contextmanager
+def link_errors(link: Link) -> Iterator[None]:
+    """Turn whatever botocore raises while one link is tried into AccessDenied, which is never tried again."""
+    try:
+        yield
+    except Exception as error:
+        reason = next(words(error, link) for kinds, words in TABLE if isinstance(error, kinds))
+        # What a program has said may be secret: no traceback shows it either.
+        raise AccessDenied(f"{link.asked}: no AWS credentials: {reason}") from None
+
+
+def _mfa(_: BaseException, link: Link) -> str:
+    return (
+        f"{link} takes an MFA code, and there is no terminal to ask for one; in a terminal, run "
+        f"`aws configure export-credentials --profile {link.profile} --format env`, and set the variables it prints"
+    )
+
+
+def _sso(_: BaseException, link: Link) -> str:
+    profile = link.profile_with("sso_session", "sso_start_url")
+    link = link._replace(method="sso", profile=profile)
+    return f"{link} is missing or has expired; run `aws sso login --profile {profile}`"
+
+
+def _login(error: BaseException, link: Link) -> str:
+    profile = link.profile_with("login_session")
+    link = link._replace(method="login", profile=profile)
+    if isinstance(error, boto.MissingDependencyException):
+        return f"{link} takes the package awscrt; run `pip install 'snapdir[login]'`"
+    return f"{link} is missing, has expired or is refused; run `aws login --profile {profile}`"
+
+
+def _file(error: OSError, link: Link) -> str:
+    if link.method == "custom-process":
+        return f"{link} cannot be run: {error.strerror}: {cleaned(str(error.filename), 200)}; check that setting"
+    return f"{link} cannot be had: {error.strerror}: {cleaned(str(error.filename), 200)}; check that file"
+
+
+def _helper(error: Any, link: Link) -> str:
+    """A program, a service or a ``credential_source``. A program's own words are left out: they may be secret."""
+    if error.kwargs.get("provider") == "custom-process":
+        return _program(link)
+    return f"{link}: {cleaned(str(error.kwargs.get('error_msg') or error))}; check it, or set AWS_ACCESS_KEY_ID"
+
+
+def _program(link: Link) -> str:
+    profile = link.profile_with("credential_process")
+    link = link._replace(method="custom-process", profile=profile)
+    return f"{link} failed, or printed something that is not credentials; run it by hand to see why"
+
+
+def _incomplete(error: Any, link: Link) -> str:
+    return f"{link} lack{'' if link.method == 'env' else 's'} {cleaned(str(error.kwargs.get('cred_var')), 80)}; add it"
+
+
+def _refused(error: Any, link: Link) -> str:
+    answer = error.response.get("Error", {})
+    said = cleaned(f"{answer.get('Code')}: {answer.get('Message') or ''}").removesuffix(".")
+    return f"{link} was refused ({error.operation_name}): {said}; check the profile, and who may use it"
+
+
+def _unreachable(error: BaseException, link: Link) -> str:
+    return f"{link} cannot be had: {cleaned(str(error)).removesuffix('.')}; check the network and the region"
+
+
+def _said(error: BaseException, link: Link) -> str:
+    return f"{link}: {cleaned(str(error)).removesuffix('.')}; check ~/.aws/config and ~/.aws/credentials"
+
+
+def _nonsense(error: BaseException, link: Link) -> str:
+    if link.profile_with("credential_process") != link.profile or link.method == "custom-process":
+        return _program(link)
+    return f"{link} cannot be used: {cleaned(str(error)) or type(error).__name__}"
+
+
+Words = Callable[[Any, Link], str]
+
+# The first that fits, so the narrower stand before the wider.
+TABLE: tuple[tuple[tuple[type[BaseException], ...], Words], ...] = (
+    ((MFANeeded, boto.RefreshWithMFAUnsupportedError), _mfa),
+    ((boto.SSOError, boto.TokenRetrievalError), _sso),
+    ((boto.LoginError, boto.MissingDependencyException), _login),
+    ((boto.CredentialRetrievalError,), _helper),
+    ((boto.PartialCredentialsError,), _incomplete),
+    ((boto.ClientError,), _refused),
+    ((boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrievalError), _unreachable),
+    ((boto.BotoCoreError,), _said),
+    ((OSError,), _file),
+    ((RuntimeError,), lambda _, link: f"{link} gave credentials that have expired"),
+    ((Exception,), _nonsense),  # JSON, dates and keys that are not what they should be
+)

@@ -1,0 +1,120 @@
+"""Credentials are kept while they hold, and read again from where they came from once a service finds them expired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snapdir.errors import AccessDenied, StoreRefused
+from snapdir.stores.open import open_store
+from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
+from snapdir.stores.s3.target import S3Target
+from snapdir.stores.urls import StoreURL
+
+from .canned_server import Answer, Exchange, canned, error, reply
+from .conftest import QUICK
+
+TARGET = S3Target.of(StoreURL.parse("s3://bucket"), {}).with_profile(endpoint=None, region=None)
+Give = Callable[[str], None]
+
+
+@pytest.fixture
+def give(tmp_path: Path) -> Give:
+    """Writes the real file of credentials in the home directory."""
+
+    def write(access_key: str) -> None:
+        file = tmp_path / "home/.aws/credentials"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = canary\n")
+
+    return write
+
+
+def renewing(give: Give, access_key: str, answer: Answer) -> Answer:
+    """``answer``, after the file of credentials was renewed."""
+
+    async def play(exchange: Exchange) -> bool:
+        give(access_key)
+        return await answer(exchange)
+
+    return play
+
+
+async def test_keys_are_kept_until_they_are_read_again(give: Give) -> None:
+    give("FIRST")
+    source = ChainCredentials(TARGET)
+    assert (await source.credentials()).access_key == "FIRST"
+    give("SECOND")
+    assert (await source.credentials()).access_key == "FIRST"
+    assert (await source.read_again()).access_key == "SECOND"
+    assert (await source.credentials()).access_key == "SECOND"
+
+
+async def test_keys_of_the_environment_are_read_again_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "FIRST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    source = EnvironmentCredentials.find()
+    assert source is not None
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SECOND")
+    assert (await source.credentials()).access_key == "FIRST"
+    assert (await source.read_again()).access_key == "SECOND"
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert (await source.read_again()).access_key == "SECOND"
+
+
+@pytest.mark.parametrize(
+    "expired", [error("ExpiredToken", 400), reply(status=400)], ids=["with-its-code", "as-a-head-is-refused"]
+)
+async def test_keys_that_were_renewed_on_disk_are_taken_when_the_old_ones_have_expired(
+    give: Give, monkeypatch: pytest.MonkeyPatch, expired: Answer
+) -> None:
+    give("FIRST")
+    async with canned(renewing(give, "SECOND", expired), reply(b"x")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        async with open_store("s3://bucket", QUICK) as store:
+            assert (await store.stat("key")).size == 1
+            assert (await store.stat("key")).size == 1
+    used = [request.headers["authorization"].partition("Credential=")[2][:5] for request in server.requests]
+    assert used == ["FIRST", "SECON", "SECON"]
+
+
+async def test_keys_that_stayed_the_same_are_asked_with_once(give: Give, monkeypatch: pytest.MonkeyPatch) -> None:
+    give("FIRST")
+    async with canned(error("ExpiredToken", 400)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        async with open_store("s3://bucket", QUICK) as store:
+            with pytest.raises(AccessDenied, match=r"ExpiredToken.*sign in again"):
+                await store.read("key")
+            with pytest.raises(AccessDenied):
+                await store.read("key")
+    assert len(server.requests) == 2
+
+
+async def test_keys_that_are_gone_from_the_disk_are_said_to_be(
+    give: Give, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    give("FIRST")
+
+    async def gone(exchange: Exchange) -> bool:
+        (tmp_path / "home/.aws/credentials").unlink()
+        return await error("ExpiredToken", 400)(exchange)
+
+    async with canned(gone) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        async with open_store("s3://bucket", QUICK) as store:
+            with pytest.raises(AccessDenied, match="no usable AWS credentials"):
+                await store.read("key")
+
+
+async def test_a_head_that_is_refused_for_another_reason_stays_refused(
+    give: Give, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give("FIRST")
+    async with canned(reply(status=400)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        async with open_store("s3://bucket", QUICK) as store:
+            with pytest.raises(StoreRefused, match="HTTP 400"):
+                await store.stat("key")
+    assert len(server.requests) == 1
