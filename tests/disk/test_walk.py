@@ -224,7 +224,7 @@ class TestInFlux:
     ) -> None:
         (root / "link").symlink_to("nowhere")
         objects = LinkedObjects([str(root / "store")], trusted=True) if linked else None
-        monkeypatch.setattr("snapdir.disk.walk.os", OsThatUnlinks(root / "link"))
+        monkeypatch.setattr("snapdir.disk.long_paths.os", OsThatUnlinks(root / "link"))
         with pytest.raises(InFluxError, match="vanished") as caught:
             list(Walk(root, linked=objects))
         assert caught.value.path == str(root / "link")
@@ -234,13 +234,13 @@ class TestInFlux:
         stored.parent.mkdir(parents=True)
         stored.touch()
         (root / "link").symlink_to(stored)
-        monkeypatch.setattr("snapdir.disk.walk.os", OsThatUnlinks(root / "link"))
+        monkeypatch.setattr("snapdir.disk.long_paths.os", OsThatUnlinks(root / "link"))
         with pytest.raises(InFluxError, match="vanished"):
             list(Walk(root, linked=LinkedObjects([str(root.parent / "store")], trusted=True)))
 
     def test_a_link_that_becomes_a_file_has_changed(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (root / "link").symlink_to("a")
-        monkeypatch.setattr("snapdir.disk.walk.os", OsThatUnlinks(root / "link", instead=Path.touch))
+        monkeypatch.setattr("snapdir.disk.long_paths.os", OsThatUnlinks(root / "link", instead=Path.touch))
         with pytest.raises(InFluxError, match="changed"):
             list(Walk(root, linked=LinkedObjects([str(root / "store")], trusted=True)))
 
@@ -249,7 +249,9 @@ class TestInFlux:
     ) -> None:
         (root / "link").symlink_to("a")
         (root / "loop").symlink_to("loop")
-        monkeypatch.setattr("snapdir.disk.walk.os", OsThatCountsTwice())
+        system = OsThatCountsTwice()
+        monkeypatch.setattr("snapdir.disk.walk.os", system)
+        monkeypatch.setattr("snapdir.disk.long_paths.os", system)
         walk = Walk(root)
         assert {file.path for file in walk} == {"./a", "./link", "./sub/b"}
         assert walk.left_out.entries == [("./loop", "broken link")]

@@ -142,7 +142,7 @@ async def test_a_store_in_a_directory_hashes_its_copy(
     tmp_path: Path, tree: Path, config: Config, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     if way == "cloned":  # as a filesystem with reflinks does it: all at once
-        monkeypatch.setattr(clone, "_cloned", copied_at_once)
+        monkeypatch.setattr(clone, "reflink", copied_at_once)
     if way == "verified":
         config = config.with_options(verify_copies=True)
     with written_after(monkeypatch, tree / "weights"):

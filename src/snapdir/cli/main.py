@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from snapdir.cli.options import universal
+from snapdir.cli.process import read_names_as_utf8
 from snapdir.cli.terminal import OutputClosed, close_output, print_error
 from snapdir.cli.usage import UsageMistake, located, similar, usage_text, write_options
 from snapdir.cli.verb import HELP_WIDTH, information
@@ -139,6 +140,7 @@ def root(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """The console script."""
+    read_names_as_utf8()
     asked = os.environ.get(ASKED_BY_SHELL)
     if asked:
         from snapdir.cli.completion import answer

@@ -1,15 +1,19 @@
-"""The limits of this process (``ulimit``): raised where it may raise them, and kept to where memory is limited.
+"""This process: its limits (``ulimit``), raised or kept to, and how it reads names.
 
-Only the program does this. A library leaves the limits of its process alone.
+Only the program does this. A library leaves its process alone.
 """
 
 from __future__ import annotations
 
+import os
 import resource
+import sys
 import threading
 from contextlib import suppress
 
-__all__ = ["adapt_to_limits", "memory_is_limited"]
+from snapdir.model.names import NAMES_ARE_UTF8
+
+__all__ = ["adapt_to_limits", "memory_is_limited", "read_names_as_utf8"]
 
 WANTED_FILES = 16_384
 STACK_BYTES = 1 << 20
@@ -33,6 +37,16 @@ def adapt_to_limits() -> None:
 def memory_is_limited() -> bool:
     """Whether there is a ``ulimit -v``."""
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def read_names_as_utf8() -> None:
+    """Start the program anew where the locale has Python read names in another encoding: names are bytes.
+
+    Command line, environment, names and output are then what they are anywhere else.
+    """
+    if not NAMES_ARE_UTF8 and not sys.flags.utf8_mode and sys.executable:
+        with suppress(OSError):
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  # this very program
 
 
 def _save_addresses() -> None:

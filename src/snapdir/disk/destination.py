@@ -134,6 +134,15 @@ class Destination:
         os.close(fd)
         raise self._not_regular(names)
 
+    def open_behind_link(self, names: Names) -> int:
+        """A descriptor to read what a link leads to, wherever that is; the caller closes it.
+
+        Raises:
+            OSError: it leads nowhere, or what is there cannot be opened.
+        """
+        flags = READ_FLAGS & ~os.O_NOFOLLOW
+        return os.open(checked_name(names), flags, dir_fd=self._directories.get(names[:-1]).fd)
+
     def publish(self, temporary: str, names: Names, mode: int) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
 
@@ -235,7 +244,7 @@ class Destination:
         """Rename a temporary to its final name; False where that is on another filesystem."""
         staging = self.staging.handle
         try:
-            os.rename(source, names[-1], src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
+            os.rename(source, checked_name(names), src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
         except OSError as error:
             if error.errno == errno.EXDEV:
                 return False
@@ -248,7 +257,7 @@ class Destination:
         self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names
     ) -> None:
         self._directories.remove_empty(names)
-        os.rename(source, names[-1], src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
+        os.rename(source, checked_name(names), src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
 
     def _publish_across(
         self,
@@ -263,7 +272,7 @@ class Destination:
         try:
             has_mode = copy_across(source_fd, beside, parent, mode)
             try:
-                os.rename(beside, names[-1], src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+                os.rename(beside, checked_name(names), src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
             except IsADirectoryError:
                 self._replace_directory(beside, parent, parent, names)
         except BaseException:

@@ -16,6 +16,7 @@ from snapdir.disk.modes import is_member_of, relax
 from snapdir.disk.system import HANDLE_FLAGS
 from snapdir.errors import DestinationConflict, UnsafePath, local_error, local_errors
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
+from snapdir.model.names import name_on_system
 from snapdir.model.paths import Names
 
 __all__ = ["NOT_EMPTY", "DirectoryHandle", "OpenDirectories", "checked_name", "remove_tree"]
@@ -174,7 +175,7 @@ class OpenDirectories:
             except FileNotFoundError:
                 with local_errors(self.path_of(names)), suppress(FileExistsError):
                     loses_bit = parent.group is not None and not is_member_of(parent.group)
-                    os.mkdir(names[-1], mode | 0o700 if loses_bit else 0o700, dir_fd=parent.fd)
+                    os.mkdir(checked_name(names), mode | 0o700 if loses_bit else 0o700, dir_fd=parent.fd)
             except OSError as error:
                 if error.errno not in NOT_A_DIRECTORY:
                     raise local_error(error, self.path_of(names)) from error
@@ -189,7 +190,7 @@ class OpenDirectories:
 
 
 def checked_name(names: Names) -> str:
-    """The last name, if it cannot lead anywhere but into its parent.
+    """The last name, for the system, if it cannot lead anywhere but into its parent.
 
     Raises:
         UnsafePath: empty, ``.``, ``..``, or with a slash or NUL in it.
@@ -197,7 +198,7 @@ def checked_name(names: Names) -> str:
     name = names[-1] if names else ""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise UnsafePath("/".join(("./", *names)), "a component is empty, '.', '..' or holds a slash or NUL")
-    return name
+    return name_on_system(name)
 
 
 def remove_tree(name: str, *, dir_fd: int) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterable
 
+from snapdir.disk.long_paths import read_link
 from snapdir.errors import CorruptObject, InFluxError, source_error
 from snapdir.model.digest import Digest
 from snapdir.model.entry import FILE, Entry
@@ -21,7 +22,7 @@ def link_text(link: str) -> str:
         InFluxError: it is gone, or something else has its name.
     """
     try:
-        return os.readlink(link)
+        return read_link(link)
     except OSError as error:
         if error.errno == errno.EINVAL:
             raise InFluxError(link) from error

@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Container
 from typing import NamedTuple
 
-from snapdir.disk.directories import LIST_FLAGS, NOT_EMPTY, DirectoryHandle, OpenDirectories
+from snapdir.disk.directories import LIST_FLAGS, NOT_EMPTY, DirectoryHandle, OpenDirectories, checked_name
 from snapdir.disk.modes import relax
 from snapdir.errors import local_error
+from snapdir.model.names import name_in_utf8
 from snapdir.model.paths import Names
 
 __all__ = [
@@ -167,7 +168,7 @@ class _Search:
 
     def result(self) -> list[Extra]:
         removable = [extra for extra in self._extra if extra.names not in self._stays]
-        return sorted(removable, key=lambda extra: (-len(extra.names), os.fsencode(extra.path)))
+        return sorted(removable, key=lambda extra: (-len(extra.names), extra.path.encode(errors="surrogateescape")))
 
     def _keep(self, names: Names) -> None:
         while names and names not in self._stays:
@@ -177,7 +178,7 @@ class _Search:
     def _is_mount(self, names: Names) -> bool:
         try:
             parent = self._directories.get(names[:-1])
-            device = os.stat(names[-1], dir_fd=parent.fd, follow_symlinks=False).st_dev
+            device = os.stat(checked_name(names), dir_fd=parent.fd, follow_symlinks=False).st_dev
             return device != os.fstat(parent.fd).st_dev
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
@@ -190,7 +191,7 @@ def _entries(directory: DirectoryHandle) -> list[tuple[str, bool]]:
     opened = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=directory.fd))
     with os.scandir(opened.fd) as entries:
         # While it is open: what kind an entry is, some filesystems tell only when asked again.
-        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+        return [(name_in_utf8(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
 
 
 def remove_extra(directories: OpenDirectories, extra: Extra) -> bool:
@@ -217,9 +218,9 @@ def remove_extra(directories: OpenDirectories, extra: Extra) -> bool:
 def _remove(directories: OpenDirectories, extra: Extra, parent: DirectoryHandle) -> None:
     if extra.is_directory:
         directories.forget(extra.names)
-        os.rmdir(extra.names[-1], dir_fd=parent.fd)
+        os.rmdir(checked_name(extra.names), dir_fd=parent.fd)
     else:
-        os.unlink(extra.names[-1], dir_fd=parent.fd)
+        os.unlink(checked_name(extra.names), dir_fd=parent.fd)
 
 
 def _text(path: str) -> str:

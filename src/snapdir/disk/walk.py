@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
@@ -12,9 +12,11 @@ from typing import NamedTuple, TypeVar
 
 from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, LINK, OWN_TEMPORARY, LeftOut, special_file
 from snapdir.disk.linked_objects import LinkedObjects, link_text
+from snapdir.disk.long_paths import FarEntry, far_entries, status_of
 from snapdir.disk.own_places import OwnPlaces
 from snapdir.errors import InFluxError, LocalError, SnapdirError, UnsafeName, WalkFailed, local_error, source_error
-from snapdir.model.paths import STAGING_NAME, flaw_of_name, is_temporary_beside
+from snapdir.model.names import NAMES_ARE_UTF8, name_in_utf8, name_on_system
+from snapdir.model.paths import STAGING_NAME, flaw_of_length, flaw_of_name, is_temporary_beside
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
 
@@ -22,6 +24,9 @@ __all__ = ["MAX_CYCLE_ENTRIES", "Walk", "clean_path"]
 
 MAX_CYCLE_ENTRIES = 100_000
 """Entries met below a link that leads back to one of its own parents: one cycle through 40 levels stays below."""
+
+NEAR_CHARACTERS = 750
+"""In a directory with a path of so many, the paths of entries are short enough for any call."""
 
 LOOKS = 10
 """At a path that has too many links, before it is believed."""
@@ -69,6 +74,7 @@ class Walk:
         followed_files, followed_directories: How many links to either were followed.
         left_out: Every entry that is neither in ``directory_modes`` nor among the files. The temporaries of a pull
             are left out without a look at them: a pull that is under way removes them at any moment.
+        has_long_paths: Some of ``file`` of the files may be too long for one call: see ``long_paths``.
 
     Raises (when iterated):
         LocalError: the root is missing or no directory.
@@ -92,11 +98,12 @@ class Walk:
         self.directory_modes: dict[str, str] = {}
         self.followed_files = self.followed_directories = 0
         self.left_out = LeftOut()
+        self.has_long_paths = False
         self._follow = follow
         self._excluded = excluded
         self._linked = linked
         self._own_places = own_places or OwnPlaces(())
-        self._manifest_root = self.root.rstrip("/") + "/" if absolute else "./"
+        self._manifest_root = name_in_utf8(self.root).rstrip("/") + "/" if absolute else "./"
         self._failures: list[tuple[str, str]] = []
         self._cycle_entries = 0
         self._pending: list[_Directory] = []
@@ -104,7 +111,7 @@ class Walk:
     def __iter__(self) -> Iterator[SourceFile]:
         root_status = self._root_status()
         if self._excluded is not None:
-            self._excluded.require_outside(_readable(self.root))
+            self._excluded.require_outside(_readable(name_in_utf8(self.root)))
         here = (root_status.st_dev, root_status.st_ino)
         # A stack instead of recursion, which a deep tree would exhaust.
         self._pending = [_Directory(self.root, self._manifest_root, (here,), "")]
@@ -131,7 +138,7 @@ class Walk:
 
     def _has_files(self, path: str) -> bool:
         """Whether a path of the manifest is a file, or a directory that has one; what cannot be read does not count."""
-        left_out = f"{self.root.rstrip('/')}/{path.removeprefix(self._manifest_root)}"
+        left_out = f"{self.root.rstrip('/')}/{name_on_system(path.removeprefix(self._manifest_root))}"
         if os.path.islink(left_out) and not self._follow:
             return False
         with suppress(SnapdirError):
@@ -140,13 +147,13 @@ class Walk:
 
     def _files_of(self, directory: _Directory) -> Iterator[SourceFile]:
         """The files directly in a directory; the directories in it are left pending."""
-        unfiltered = self._excluded is None
+        unfiltered = self._excluded is None and len(directory.path) <= NEAR_CHARACTERS
         for entry in self._listing(directory.file):
-            name = entry.name
+            name = entry.name if NAMES_ARE_UTF8 else name_in_utf8(entry.name)
             path = directory.path + name
             # Printable means: no newline, no CR, valid UTF-8. Three quick questions settle nearly every name.
             plain = name.isprintable() and name[0] != "." and len(name) <= _SHORT_NAME_CHARACTERS
-            if not (plain and unfiltered) and self._is_left_out(entry, path):
+            if not (plain and unfiltered) and self._is_left_out(entry, name, path):
                 continue
             status = link_status = self._status(entry)
             if status is not None and S_ISLNK(status.st_mode):
@@ -170,9 +177,10 @@ class Walk:
 
     def _root_status(self) -> os.stat_result:
         try:
-            status = os.stat(self.root)
+            status = status_of(self.root)
             # The root line has the mode of the root as it was named: a link's own mode for a link.
-            self.directory_modes[self._manifest_root] = f"{os.lstat(self.root).st_mode & 0o7777:o}"
+            own_mode = status_of(self.root, follow_symlinks=False).st_mode
+            self.directory_modes[self._manifest_root] = f"{own_mode & 0o7777:o}"
         except OSError as error:
             raise local_error(error, self.root) from error
         if not S_ISDIR(status.st_mode):
@@ -183,28 +191,32 @@ class Walk:
         """The path inside the tree, also in an absolute manifest: what excludes that start with ./ are matched with."""
         return "./" + path.removeprefix(self._manifest_root)
 
-    def _listing(self, directory: str) -> list[os.DirEntry[str]]:
+    def _listing(self, directory: str) -> Sequence[os.DirEntry[str] | FarEntry]:
         try:
+            if len(directory) > NEAR_CHARACTERS:
+                self.has_long_paths = True
+                return far_entries(directory)
             with _steady(os.scandir, directory) as entries:
                 return list(entries)
         except OSError as error:
             self._note(error, directory)
             return []
 
-    def _is_left_out(self, entry: os.DirEntry[str], path: str) -> bool:
-        name = entry.name
-        if self._excluded is not None and self._excluded(_readable(entry.path), _readable(self._relative(path))):
+    def _is_left_out(self, entry: os.DirEntry[str] | FarEntry, name: str, path: str) -> bool:
+        if self._excluded is not None and self._excluded(
+            _readable(name_in_utf8(entry.path)), _readable(self._relative(path))
+        ):
             self.left_out.add(path, EXCLUDED)
             return True
         is_staging = name == STAGING_NAME and path == self._manifest_root + name
         if is_staging or (is_temporary_beside(name) and not entry.is_dir(follow_symlinks=False)):
             self.left_out.add(path, OWN_TEMPORARY)
             return True
-        if flaw := flaw_of_name(name):
+        if flaw := flaw_of_name(name) or flaw_of_length(path):
             raise UnsafeName(entry.path, flaw)
         return False
 
-    def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
+    def _status(self, entry: os.DirEntry[str] | FarEntry) -> os.stat_result | None:
         try:
             return entry.stat(follow_symlinks=False)
         except OSError as error:
@@ -217,7 +229,7 @@ class Walk:
             self.left_out.add(path, LINK)
             return None
         try:
-            return _steady(os.stat, link)
+            return _steady(status_of, link)
         except OSError as error:
             if error.errno not in _BROKEN_LINK_ERRNOS:
                 self._failures.append((link, local_error(error, link).reason))

@@ -30,8 +30,12 @@ def hash_small_files(
     *,
     new_hasher: HasherFactory = blake3,
     keep_data: bool = False,
+    open_file: Callable[[str, int], int] | None = None,
 ) -> tuple[list[HashedFile], list[Failure]]:
     """Hash every file in one read each. Cost: about 6 µs and the hash of its bytes, a file.
+
+    Args:
+        open_file: Used in place of os.open, which takes no long paths.
 
     Returns:
         The hashed files, with their bytes if ``keep_data``, and (path, reason) of those that cannot be read.
@@ -41,9 +45,10 @@ def hash_small_files(
     """
     hashed: list[HashedFile] = []
     failures: list[Failure] = []
+    open_file = open_file or os.open
     for source in sources:
         try:
-            descriptor = os.open(source.file, _OPEN_FLAGS)
+            descriptor = open_file(source.file, _OPEN_FLAGS)
             try:
                 # One byte more than expected shows growth; a file of /proc claims 0 bytes and has more.
                 data = os.read(descriptor, source.identity[0] + 1)
@@ -68,6 +73,7 @@ def hash_large_file(
     crc32c: Callable[[memoryview, int], int] | None = None,
     on_bytes: Callable[[int], None] = lambda _length: None,
     descriptor: int | None = None,
+    open_file: Callable[[str, int], int] | None = None,
 ) -> HashedFile:
     """Hash one file in blocks; 0.2 s a GiB when it is in the page cache.
 
@@ -75,6 +81,7 @@ def hash_large_file(
         part_bytes: With ``crc32c``: also the checksum of every part of this many bytes (0: one part).
         on_bytes: Called with the length of every block; what it raises ends the hashing.
         descriptor: An open file to read from its start instead of opening ``source.file``.
+        open_file: Used in place of os.open, which takes no long paths.
 
     Raises:
         InFluxError: the file vanished or changed between its listing and the end of its read.
@@ -82,7 +89,7 @@ def hash_large_file(
     """
     opened = descriptor is None
     try:
-        reading = os.open(source.file, _OPEN_FLAGS) if descriptor is None else descriptor
+        reading = (open_file or os.open)(source.file, _OPEN_FLAGS) if descriptor is None else descriptor
         try:
             hashed = _hash_blocks(
                 reading, source, new_hasher=new_hasher, part_bytes=part_bytes, crc32c=crc32c, on_bytes=on_bytes

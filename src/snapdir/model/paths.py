@@ -12,6 +12,7 @@ __all__ = [
     "STAGING_NAME",
     "Names",
     "check_materialisable",
+    "flaw_of_length",
     "flaw_of_name",
     "is_temporary_beside",
     "path_components",
@@ -23,7 +24,7 @@ Names = tuple[str, ...]
 """A place below a root, one name a component; () is the root."""
 
 MAX_PATH_CHARACTERS = 4096
-"""PATH_MAX on Linux, in bytes: no tree that was walked has a longer path."""
+"""PATH_MAX on Linux, in bytes: of a longer path no snapshot is made."""
 MAX_COMPONENTS = MAX_PATH_CHARACTERS // 2
 MAX_NAME_BYTES = 255
 
@@ -57,6 +58,13 @@ def flaw_of_name(name: str) -> str:
         return "the name has a newline or ends in a carriage return, which no manifest can carry"
     if length > MAX_NAME_BYTES:
         return f"the name is longer than {MAX_NAME_BYTES} bytes, which no checkout can write"
+    return ""
+
+
+def flaw_of_length(path: str) -> str:
+    """Why a checkout would refuse a manifest path for its length; empty if it would not."""
+    if len(path) + len("/") > MAX_PATH_CHARACTERS + len("./"):
+        return f"its path in the tree is longer than {MAX_PATH_CHARACTERS} characters, which no checkout can write"
     return ""
 
 

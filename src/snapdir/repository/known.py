@@ -83,7 +83,7 @@ class KnownSnapshots:
 
     def __init__(self, cache_dir: Path, store_url: str) -> None:
         self._cache_dir = cache_dir
-        self._folder = cache_dir / KNOWN_NAME / blake3(os.fsencode(store_url)).hexdigest()[:32]
+        self._folder = cache_dir / KNOWN_NAME / blake3(store_url.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def latest(self) -> Iterator[SnapshotId]:
         """Ids of the snapshots seen in this store, the latest first."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from snapdir.disk.claims import open_locked
+from snapdir.disk.long_paths import status_of
 from snapdir.disk.run_folder import KEPT_SECONDS
 from snapdir.errors import InvalidId
 from snapdir.model.digest import Digest
@@ -53,7 +54,7 @@ class _Note(NamedTuple):
         if not self.file.startswith(tree.rstrip("/") + "/"):
             return False
         with suppress(OSError, ValueError):
-            return self.identity == _text(identity_of(os.stat(self.file)))
+            return self.identity == _text(identity_of(status_of(self.file)))
         return False
 
     @property
@@ -122,7 +123,7 @@ class UploadJournal:
 
     def __init__(self, cache_dir: Path | None, store_url: str) -> None:
         self._folder = None if cache_dir is None else cache_dir / UPLOADS_NAME
-        self._store = blake3(os.fsencode(store_url)).hexdigest()[:32]
+        self._store = blake3(store_url.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def open(self, digest: str, part_bytes: int) -> JournalEntry:
         """The note of one upload; one that remembers nothing where another process has it, or no disk does."""

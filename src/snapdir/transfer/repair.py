@@ -7,6 +7,7 @@ import os
 import anyio
 import anyio.to_thread
 
+from snapdir.disk.long_paths import open_file
 from snapdir.disk.walk import Walk
 from snapdir.errors import InFluxError, SnapdirError, TransferFailed
 from snapdir.hashing.files import hash_large_file
@@ -63,7 +64,7 @@ def _find_files(directory: str | os.PathLike[str], wanted: set[Digest]) -> dict[
     found: dict[str, SourceFile] = {}
     for file in Walk(directory):
         try:
-            checksum = hash_large_file(file, on_bytes=lambda _: check_cancelled()).checksum
+            checksum = hash_large_file(file, on_bytes=lambda _: check_cancelled(), open_file=open_file).checksum
         except SnapdirError:
             continue
         if checksum in wanted:

@@ -12,6 +12,7 @@ from itertools import islice
 from blake3 import blake3
 
 from snapdir.disk.linked_objects import LinkedObjects
+from snapdir.disk.long_paths import open_file
 from snapdir.disk.own_places import OwnPlace, OwnPlaces
 from snapdir.disk.walk import Walk
 from snapdir.errors import LocalError, WalkFailed
@@ -126,7 +127,10 @@ class TreeReader:
 
     def hash_small(self, sources: list[SourceFile], *, keep_data: bool) -> list[HashedFile]:
         """Hash a batch; files that cannot be read are remembered for ``manifest``."""
-        hashed, failures = hash_small_files(sources, new_hasher=self.options.new_hasher, keep_data=keep_data)
+        opener = open_file if self._walk.has_long_paths else None
+        hashed, failures = hash_small_files(
+            sources, new_hasher=self.options.new_hasher, keep_data=keep_data, open_file=opener
+        )
         self._failures += failures
         self._counters.files_done += len(hashed)
         self._counters.bytes_done += sum([source.identity[0] for source in sources])
@@ -215,7 +219,7 @@ def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters, lo
         look()
         counters.bytes_done += length
 
-    hashed = hash_large_file(source, new_hasher=options.new_hasher, on_bytes=count)
+    hashed = hash_large_file(source, new_hasher=options.new_hasher, on_bytes=count, open_file=open_file)
     counters.files_done += 1
     return hashed
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.disk.destination import Destination
+from snapdir.disk.links import read_link
 from snapdir.disk.pruning import path_of
 from snapdir.errors import InFluxError, LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import Names
 from snapdir.transfer.events import Counters
 from snapdir.transfer.hash_pool import HashPool
 from snapdir.transfer.interruption import check_cancelled
@@ -117,7 +119,7 @@ def _changed(files: list[_File], destination: Destination, counters: Counters, t
 def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) -> str | None:
     """The hash of a file's content; None for a link that leads elsewhere than to the object."""
     if file.is_link:
-        return _hash_of_link(destination.path_of(file.target.names), file.wanted, look)
+        return _hash_of_link(file.target.names, destination, file.wanted, look)
     try:
         descriptor = destination.open_file(file.target.names)
     except LocalError as error:
@@ -129,14 +131,15 @@ def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) ->
     return _hash_and_close(descriptor, destination.path_of(file.target.names), look)
 
 
-def _hash_of_link(path: str, wanted: Wanted, look: Callable[[], None]) -> str | None:
+def _hash_of_link(names: Names, destination: Destination, wanted: Wanted, look: Callable[[], None]) -> str | None:
     try:
-        if not os.readlink(path).endswith("/" + object_key(wanted.digest)):
+        text = read_link(destination.directories, names)
+        if text is None or not text.endswith("/" + object_key(wanted.digest)):
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+        descriptor = destination.open_behind_link(names)
+    except (OSError, LocalError):
         return None
-    return _hash_and_close(descriptor, path, look)
+    return _hash_and_close(descriptor, destination.path_of(names), look)
 
 
 def _hash_and_close(descriptor: int, path: str, look: Callable[[], None]) -> str:

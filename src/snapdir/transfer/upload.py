@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.disk.filesystems import memory_devices
+from snapdir.disk.long_paths import open_file
 from snapdir.errors import InFluxError, source_error
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
@@ -135,7 +136,7 @@ class Uploader:
             LocalError: it cannot be read.
         """
         try:
-            descriptor = os.open(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = open_file(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise source_error(error, source.file) from error
         try:

@@ -1,0 +1,21 @@
+"""Names of files as a manifest has them, and as this system takes them, whatever its locale."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["NAMES_ARE_UTF8", "name_in_utf8", "name_on_system"]
+
+NAMES_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
+"""Python reads names by the locale. Names are bytes, and manifests hold UTF-8: elsewhere they are translated."""
+
+
+def name_in_utf8(name: str) -> str:
+    """A name or path from this system for a manifest, a pattern or a message. What is not UTF-8 becomes surrogates."""
+    return name if NAMES_ARE_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
+
+
+def name_on_system(name: str) -> str:
+    """A name from a manifest for the calls of this system."""
+    return name if NAMES_ARE_UTF8 else os.fsdecode(name.encode("utf-8", "surrogateescape"))
