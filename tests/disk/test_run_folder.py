@@ -181,13 +181,13 @@ def test_a_sweep_follows_no_link_and_fails_over_nothing(partial: Path, tmp_path:
 def test_a_note_replaces_an_older_one_and_leaves_no_temporary(tmp_path: Path) -> None:
     note = tmp_path / "cache" / ".notes" / "one"
     for data in (b"first", b"second"):
-        replace_note(tmp_path / "cache", note, data)
+        replace_note(tmp_path / "cache", note, data, fsync=False)
         assert note.read_bytes() == data
     assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == ["one"]
     note.unlink()
     note.mkdir()
     with pytest.raises(IsADirectoryError):
-        replace_note(tmp_path / "cache", note, b"third")
+        replace_note(tmp_path / "cache", note, b"third", fsync=False)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
