@@ -17,6 +17,7 @@ from snapdir.disk.directories import (
 )
 from snapdir.disk.modes import change_mode, set_mode
 from snapdir.disk.run_folder import CLAIMED
+from snapdir.disk.sparse import ZERO_RUN_BYTES, write_at
 from snapdir.disk.temporaries import TEMPORARY_FLAGS, create_anew
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
 from snapdir.model.paths import STAGING_NAME, Names, refuse_staging
@@ -98,9 +99,8 @@ class Staging:
         try:
             fd = create_anew(name, staging)
             try:
-                written = os.write(fd, data)
-                while written < len(data):
-                    written += os.write(fd, memoryview(data)[written:])
+                if len(data) >= ZERO_RUN_BYTES or os.write(fd, data) < len(data):
+                    write_at(fd, memoryview(data), 0)
                 return mode is None or set_mode(fd, mode)
             except BaseException:
                 os.unlink(name, dir_fd=staging.fd)

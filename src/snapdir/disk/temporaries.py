@@ -8,7 +8,7 @@ from snapdir.disk.clone import copy_contents
 from snapdir.disk.directories import DirectoryHandle, remove_tree
 from snapdir.disk.modes import set_mode
 
-__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew", "write_at"]
+__all__ = ["READ_FLAGS", "TEMPORARY_FLAGS", "copy_across", "create_anew"]
 
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 TEMPORARY_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,10 +31,3 @@ def copy_across(source_fd: int, target: str, target_directory: DirectoryHandle, 
         return set_mode(target_fd, mode)
     finally:
         os.close(target_fd)
-
-
-def write_at(descriptor: int, data: memoryview, offset: int) -> None:
-    """All of ``data`` at ``offset`` of an open file."""
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written

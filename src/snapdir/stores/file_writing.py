@@ -12,6 +12,7 @@ from snapdir.disk.clone import copy_contents
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.disk.room import require_room
 from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
+from snapdir.disk.sparse import write_at
 from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import HashMismatchError, InFluxError
 from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
@@ -123,9 +124,7 @@ class FileWriter:
                 between=_look,
             )
         else:
-            done = os.pwrite(fd, body, offset)
-            while done < len(body):
-                done += os.pwrite(fd, memoryview(body)[done:], offset + done)
+            write_at(fd, memoryview(body), offset)
         if isinstance(body, FileRange) and body.check is not None:
             body.check()
         if isinstance(body, FileRange) and body.digest is not None:

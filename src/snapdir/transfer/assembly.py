@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from snapdir.disk.temporaries import write_at
+from snapdir.disk.sparse import write_at
 from snapdir.model.sizes import MIB
 from snapdir.transfer.plan import Wanted
 

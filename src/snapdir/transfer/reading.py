@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 from blake3 import blake3
 
-from snapdir.disk.temporaries import write_at
+from snapdir.disk.sparse import write_at
 from snapdir.errors import CorruptObject, local_errors, ungrouped
 from snapdir.hashing.files import hash_descriptor
 from snapdir.model.digest import EMPTY_DIGEST, Digest

@@ -1,0 +1,59 @@
+"""Files with holes, and files full of zeros: they take little room wherever they land, and have the same bytes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Program
+from tests.rclone_server import RcloneServer
+
+MIB = 1 << 20
+SIZES = {"small": MIB // 2, "whole": 6 * MIB, "parts": 40 * MIB}
+"""Read into memory, one request, several."""
+
+
+@pytest.fixture
+def sparse(program: Program) -> Path:
+    folder = program.folder / "sparse"
+    folder.mkdir()
+    for name, size in SIZES.items():
+        with (folder / name).open("wb") as file:
+            file.write(b"begin")
+            file.seek(size // 2)
+            file.write(os.urandom(5))
+            file.truncate(size)
+    return folder
+
+
+def occupied(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+
+
+def test_holes_stay_between_places_of_this_host(program: Program, sparse: Path) -> None:
+    identifier = program.id("push", "--store", "./store", str(sparse))
+    assert program("sync", "--from", "./store", "--to", "./other", "--id", identifier).code == 0
+    assert program("pull", "--store", "./store", "--id", identifier, "pulled").stderr == ""
+    assert program("pull", "--no-cache", "--store", "./other", "--id", identifier, "straight").stderr == ""
+    for name in ("store", "other", "cache", "pulled", "straight"):
+        assert occupied(program.folder / name) < MIB, name
+    for name in ("pulled", "straight"):
+        assert program.id("id", name) == identifier
+    assert program("verify", "--store", "./other", "--id", identifier).code == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--no-cache",)], ids=["cache", "straight"])
+def test_a_pull_writes_no_long_runs_of_zeros(
+    program: Program, sparse: Path, s3_server: RcloneServer, more: tuple[str, ...]
+) -> None:
+    program.environment.update(s3_server.environment)
+    bucket = f"sparse-{'-'.join(more).strip('-') or 'cache'}"
+    s3_server.make_bucket(bucket)
+    identifier = program.id("push", "--store", f"s3://{bucket}/s", str(sparse), env={"SNAPDIR_CACHE_DIR": "elsewhere"})
+    pulled = program("pull", *more, "--store", f"s3://{bucket}/s", "--id", identifier, "pulled")
+    assert (pulled.code, pulled.stderr) == (0, "")
+    assert occupied(program.folder / "pulled") < MIB
+    assert program.id("id", "pulled") == identifier
+    assert {path.name: path.stat().st_size for path in (program.folder / "pulled").iterdir()} == SIZES
