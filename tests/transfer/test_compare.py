@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from snapdir.errors import SideConflict
 from snapdir.model.entry import DIRECTORY, FILE, Entry
 from snapdir.model.manifest import Manifest
-from snapdir.transfer.compare import compare, measure, union
+from snapdir.transfer.compare import SizeStats, compare, measure, union
 from snapdir.transfer.diff_totals import DiffTotals
 from snapdir.transfer.renames import with_renames
 
@@ -52,6 +52,12 @@ def test_a_rename_has_one_deleted_and_one_added_file_of_one_content(
     assert not left & {entry.before.checksum for entry in found if entry.status == "D" and entry.before}
     sources = [entry.renamed_from for entry in found if entry.status == "R"]
     assert len(set(sources)) == len(sources)
+
+
+def test_an_object_counts_also_where_its_size_is_not_certain() -> None:
+    link = Entry(FILE, "777", "aa" * 32, 4, "./link")
+    assert measure([Manifest([link])]) == SizeStats(4, 4, 1, 1)
+    assert measure([Manifest([link, Entry(FILE, "644", "aa" * 32, 3, "./target")])]) == SizeStats(7, 3, 2, 1)
 
 
 @given(before=sides, after=sides)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from threading import Lock
 
 import anyio
 import pytest
+from blake3 import blake3
 
 from snapdir.errors import CorruptManifest
 from snapdir.hashing.tree import snapshot_id
@@ -13,6 +15,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
+from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Published, Repository
 from snapdir.transfer.limits import Limits
 from snapdir.transfer.manifests import PARSED_FACTOR, each_manifest, published_by_date
@@ -65,6 +68,18 @@ async def test_every_manifest_is_read_once_and_dates_give_the_order(watched: Wat
     assert await read_all(watched, Limits()) == list(range(40))
     assert watched.kinds() == {"list": 1, "read": 40}
     assert 1 < watched.most <= watched.capabilities.max_concurrency
+
+
+async def test_the_manifests_are_used_one_at_a_time(watched: Watched) -> None:
+    source = Repository(watched)
+    alone = Lock()
+
+    def use(_one: Published, _manifest: Manifest) -> None:
+        assert alone.acquire(blocking=False)
+        blake3(bytes(MIB))  # others run meanwhile
+        alone.release()
+
+    await each_manifest(source, await published_by_date(source), use, limits=Limits())
 
 
 async def test_memory_bounds_how_many_are_read_at_once(watched: Watched) -> None:

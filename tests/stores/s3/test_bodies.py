@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from snapdir.disk.system import send_file
 from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import FileRange
+from snapdir.stores.s3 import bodies
 from snapdir.stores.s3.pool import Pool
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import (
@@ -112,6 +115,24 @@ async def test_a_range_of_a_file_arrives(
             assert (await pool.request(b"PUT", b"/key", body=body)).status == 200
         await server.played()
     assert os.lseek(fd, 0, os.SEEK_CUR) == position
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+async def test_only_a_file_that_may_have_to_be_read_goes_through_a_thread(
+    content_file: tuple[int, bytes], in_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fd, _ = content_file
+    threads = set()
+
+    def send(*range_: int) -> int:
+        threads.add(threading.current_thread())
+        return send_file(*range_)
+
+    monkeypatch.setattr(bodies, "send_file", send)
+    monkeypatch.setattr(bodies, "_in_page_cache", lambda *_: False)
+    async with talk(answer(ok()), tls=False) as (_, pool):
+        await pool.request(b"PUT", b"/key", body=FileRange(fd, 0, MIB, in_memory=in_memory))
+    assert (threads == {threading.current_thread()}) is in_memory
 
 
 async def test_many_files_at_once(tls: bool, content_file: tuple[int, bytes]) -> None:
