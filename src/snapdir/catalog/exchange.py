@@ -11,7 +11,7 @@ import anyio.to_thread
 from anyio import CancelScope
 
 from snapdir.catalog.catalog import Catalog
-from snapdir.catalog.record import Event, Provenance
+from snapdir.catalog.record import Event, Provenance, Record
 from snapdir.catalog.shared import SharedHistory, write_record
 from snapdir.errors import LocalError, StoreError
 from snapdir.stores.base import Store
@@ -48,7 +48,9 @@ async def read_history(catalog: Catalog, store: Store, location: str) -> list[st
         CatalogError: the catalog cannot be.
     Cost: see ``SharedHistory.new_records``.
     """
-    history = await _history_of(catalog, store, location)
+    known = await anyio.to_thread.run_sync(catalog.record_ids, location)
+    position = await anyio.to_thread.run_sync(catalog.mark, _mark(location))
+    history = SharedHistory(store, location, known=known, position=position or "")
     async for batch in history.new_records():
         await anyio.to_thread.run_sync(catalog.add_foreign, batch)
     await anyio.to_thread.run_sync(catalog.set_mark, _mark(location), history.position)
@@ -72,34 +74,30 @@ async def note(
     Raises:
         StoreError, LocalError: the store's history cannot be written; the catalog has the record all the same.
         CatalogError: the catalog cannot be read or written.
-    Cost: no request where the catalog knows the snapshot as the latest there and ``provenance`` says nothing; else a
-        listing, a read if somebody else was there since, and a write.
+    Cost: no request where the catalog knows the snapshot as the latest there and ``provenance`` says nothing; else
+        ``SharedHistory.newest``, and a write.
     """
     if shared is not None:
         latest = await anyio.to_thread.run_sync(catalog.latest, location)
         if latest is not None and latest.id == snapshot_id and not provenance:
             return
-        await _learn_newest(catalog, shared, location, since=latest.created_at if latest else "")
+        await _learn_newest(catalog, shared, location, latest)
     record = partial(catalog.record, event, snapshot_id, location, provenance=provenance)
     made = await anyio.to_thread.run_sync(record)
     if made is not None and shared is not None:
         await write_record(shared, made)
 
 
-async def _learn_newest(catalog: Catalog, store: Store, location: str, *, since: str) -> None:
-    history = await _history_of(catalog, store, location)
+async def _learn_newest(catalog: Catalog, store: Store, location: str, latest: Record | None) -> None:
+    position = await anyio.to_thread.run_sync(catalog.mark, _mark(location))
+    known = {latest.record_id} if latest else ()
+    history = SharedHistory(store, location, known=known, position=position or "")
     try:
-        newest = await history.newest(since=since)
+        newest = await history.newest(since=latest.created_at if latest else "")
     except (LocalError, StoreError):
         return  # who may write but not list still adds what is known here
     if newest is not None:
         await anyio.to_thread.run_sync(catalog.add_foreign, [newest])
-
-
-async def _history_of(catalog: Catalog, store: Store, location: str) -> SharedHistory:
-    known = await anyio.to_thread.run_sync(catalog.record_ids, location)
-    position = await anyio.to_thread.run_sync(catalog.mark, _mark(location))
-    return SharedHistory(store, location, known=known, position=position or "")
 
 
 def _mark(location: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import anyio
 from blake3 import blake3
@@ -19,7 +20,7 @@ from snapdir.catalog.record import Record, timestamp
 from snapdir.errors import CatalogError, ObjectNotFound, StoreMissing, ungrouped
 from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.model.sizes import MIB
-from snapdir.stores.base import ObjectInfo, Store
+from snapdir.stores.base import ObjectInfo, Store, close_pages
 from snapdir.stores.batches import published, put_small
 
 __all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
@@ -30,6 +31,7 @@ MAX_RECORD_BYTES = MIB
 OVERLAP = timedelta(days=1)
 """How far behind the clocks of others a pusher's may be, for its record still to be found by who has read on."""
 
+TELLING_KEYS = 100
 READS_AT_ONCE = 32
 RECORDS_A_BATCH = 1000
 
@@ -116,7 +118,8 @@ class SharedHistory:
         self._start = position
         now = now or datetime.now(UTC)
         self._now = records_since(timestamp(now))
-        self._soon = records_since(timestamp(now + OVERLAP))
+        self._yesterday, self._tomorrow = now - OVERLAP, now + OVERLAP
+        self._soon = records_since(timestamp(self._tomorrow))
         self._found_start = False
         self.position = ""
         self.skipped: list[str] = []
@@ -142,23 +145,55 @@ class SharedHistory:
         """The newest record if it is not known: it alone is read, whatever else is new. Does not move the position.
 
         Args:
-            since: ``created_at`` of a record that should be there: nothing older than the overlap is listed.
+            since: ``created_at`` of a record that should be there: nothing older is listed.
 
-        Cost: a request for 1,000 keys from there on, and one to read it.
+        Cost: a request for 1,000 keys from there on, and one to read it. Where there are more keys, a few requests,
+            about one for each time that their number doubles; in a store that does not list in order, all of them.
         """
-        start = max(_overlapping(self._start), _earlier(since))
+        start = max(self._start, records_since(since) if since else "")
         found = await self._newest(start)
         if found is None and start:
             found = await self._newest("")
         return await self._read(found) if found is not None and self._is_new(found.key) else None
 
     async def _newest(self, start_after: str) -> ObjectInfo | None:
+        """The newest record behind a key: while there are more than a page holds, the time in question is halved."""
         newest: ObjectInfo | None = None
-        async for page in self._store.list(RECORDS, start_after=start_after):
-            for info in page:
-                if self._is_past(info.key) and (newest is None or info.key > newest.key):
-                    newest = info
-        return newest
+        key, moment, end = start_after, self._tomorrow, self._tomorrow
+        while True:
+            found, page_end = await self._newest_of_page(key)
+            newest = found or newest
+            if page_end is not None:
+                start_after = page_end
+            elif found is not None or key == start_after:
+                return newest
+            else:
+                end = moment
+            key, moment = self._halfway(start_after, end)
+
+    async def _newest_of_page(self, start_after: str) -> tuple[ObjectInfo | None, str | None]:
+        """The newest record of the page behind a key, and where that page ends if newer ones may be behind it."""
+        newest: ObjectInfo | None = None
+        pages = self._store.list(RECORDS, start_after=start_after)
+        try:
+            async for page in pages:
+                past = [info for info in page if self._is_past(info.key)]
+                newest = max(filter(None, (newest, *past)), key=lambda info: info.key, default=None)
+                if page.resume is not None and _shows_order(page):
+                    return newest, page[-1].key if page[-1].key < self._soon else None
+            return newest, None
+        finally:
+            await close_pages(pages)
+
+    def _halfway(self, key: str, end: datetime) -> tuple[str, datetime]:
+        """The key and the moment between ``key`` and ``end``; a day ago comes first. ``key`` where there is none."""
+        parsed = record_of_key(key)
+        try:
+            begin = datetime.fromisoformat(parsed[0]).replace(tzinfo=UTC) if parsed else end
+        except ValueError:  # a key may have the right shape, and be no time
+            begin = end
+        middle = self._yesterday if begin < self._yesterday < end else begin + (end - begin) / 2
+        return max(key, records_since(timestamp(middle))) if begin < end else key, middle
 
     def _is_past(self, key: str) -> bool:
         """Whether a record's key is not of a future that no clock's error explains."""
@@ -215,6 +250,11 @@ class SharedHistory:
             return record
         # A copied store, or one with two names: its records are as true here, and are no others' when merged.
         return replace(record, location=self._location, record_id=_copied_id(record.record_id, self._location))
+
+
+def _shows_order(page: Sequence[ObjectInfo]) -> bool:
+    """Whether a page is in the order of its keys by more than chance."""
+    return len(page) >= TELLING_KEYS and all(one.key < other.key for one, other in pairwise(page))
 
 
 def _named_by(key: str, stored: bytes) -> Record:

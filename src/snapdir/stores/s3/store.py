@@ -53,6 +53,7 @@ class S3Store:
         self._transport = transport
         self._target = target
         self._checksums = checksums or Checksums()
+        self._lists_in_order = target.lists_in_order
         self._uploads: set[S3Upload] = set()
         self._capabilities = Capabilities(
             max_concurrency=max_concurrency,
@@ -105,11 +106,12 @@ class S3Store:
             return
         progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.place}")
         # A service with another order than that of the keys may leave out what is behind this one.
-        asked_after = start_after if self._target.lists_in_order else ""
+        asked_after = start_after if self._lists_in_order else ""
         token = resume
         while True:
             page = await self._transport.list_page(prefix, start_after=asked_after, token=token)
             if start_after and not (asked_after or token) and page.next_token and is_long_and_sorted(page.objects):
+                self._lists_in_order = True
                 asked_after = start_after
                 continue
             token = progress.token_of(page)
