@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import shutil
 import sqlite3
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ID, OTHER_ID, FakeVerbs, Run, cli, program
+from .conftest import ID, OTHER_ID, FakeVerbs, Run, cli, heed_modes, program
 
 DEFAULT = "cache/default-catalog.sqlite3"
 
@@ -280,13 +279,19 @@ def test_the_id_is_printed_before_the_history_is_written(push: Callable[..., str
     """Whatever the catalog does then, the id is out: here the program is killed instead of recording."""
     patch = """
 import os, snapdir.catalog.catalog as catalog
-catalog.Catalog = lambda file: os._exit(9)
+catalog.Catalog = lambda *_, **__: os._exit(9)
 """
     tree = Path("tree")
     tree.mkdir()
     run = program("push", "--store", "./s", "tree", patch=patch)
     assert run.code == 9
     assert len(run.stdout) == 65
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catalogs do not wait for other processes."""
+    defaults = {"lock_seconds": 0.01, "reading": False}
+    monkeypatch.setattr("snapdir.catalog.catalog.Catalog.__init__.__kwdefaults__", defaults)
 
 
 def locked(file: Path) -> sqlite3.Connection:
@@ -299,7 +304,9 @@ def test_a_locked_catalog_is_one_warning(
     push: Callable[..., str], source: Path, store: str, isolated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pushed = push()
-    monkeypatch.setattr("snapdir.catalog.catalog.Catalog.__init__.__kwdefaults__", {"lock_seconds": 0.01})
+    monkeypatch.setattr(
+        "snapdir.catalog.catalog.Catalog.__init__.__kwdefaults__", {"lock_seconds": 0.01, "reading": False}
+    )
     other = locked(isolated / DEFAULT)
     (source / "a.txt").write_text("new")
     run = ok("push", "--store", store, str(source))
@@ -347,11 +354,6 @@ def test_a_catalog_that_cannot_be_used_is_one_warning(
     assert (query.code, query.stdout) == (1, "")
     assert str(file) in query.stderr
     assert query.stderr.count("\n") == 1
-
-
-def heed_modes() -> None:
-    """In a child process: modes stop root too (CAP_DAC_OVERRIDE leaves the bounding set); others they stop anyway."""
-    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
 
 
 def test_a_folder_nobody_may_write_to_is_one_warning(source: Path, isolated: Path) -> None:

@@ -11,6 +11,7 @@ from snapdir.api.external import external_store, staged_outside
 from snapdir.api.naming import full_id
 from snapdir.api.opening import (
     PathLike,
+    cache_hint,
     local_path,
     opened,
     opened_cache,
@@ -117,4 +118,5 @@ async def flush_cache(*, dry_run: bool = False, config: Config | None = None) ->
     from snapdir.disk.cache_directory import flush
 
     config = config or Config()
-    await anyio.to_thread.run_sync(partial(flush, config.cache_dir, dry_run=dry_run))
+    with cache_hint(config):
+        await anyio.to_thread.run_sync(partial(flush, config.cache_dir, dry_run=dry_run))

@@ -35,7 +35,7 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
 
     async with AsyncExitStack() as stack:
         try:
-            catalog = await stack.enter_async_context(exchange.opened(config.catalog))
+            catalog = await stack.enter_async_context(exchange.opened(config.catalog, reading=True))
         except CatalogError as error:
             if needed:
                 raise
@@ -67,7 +67,7 @@ async def merged_history(store: str | None, config: Config, counters: Counters) 
 
 
 async def merge(catalog: Catalog, repository: Repository, location: str, counters: Counters) -> None:
-    """Take what is new in a store's history into ``catalog``.
+    """Take what is new in a store's history into ``catalog``, or only into memory where its file cannot be written.
 
     Raises:
         StoreError: the store cannot be read.
@@ -75,7 +75,11 @@ async def merge(catalog: Catalog, repository: Repository, location: str, counter
     """
     from snapdir.catalog.exchange import read_history
 
-    skipped = await read_history(catalog, repository.store, location)
+    try:
+        skipped = await read_history(catalog, repository.store, location)
+    except CatalogError:
+        await anyio.to_thread.run_sync(catalog.move_to_memory)
+        skipped = await read_history(catalog, repository.store, location)
     if skipped:
         shown = ", ".join(skipped[:NAMED_KEYS]) + (", ..." if skipped[NAMED_KEYS:] else "")
         counters.warnings.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import anyio.to_thread
 from snapdir.api.external import external_store
 from snapdir.api.opening import opened, opened_cache
 from snapdir.config import Config
-from snapdir.errors import CatalogError, StoreMissing
+from snapdir.errors import AccessDenied, CatalogError, StoreMissing
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix
 from snapdir.repository.repository import Repository
 
@@ -44,20 +45,25 @@ async def full_id(snapshot_id: str, config: Config, *sources: Repository | None)
     from snapdir.repository.naming import Place, find_snapshot
 
     async with opened_cache(config) as cache:
-        places = [Place(f"the cache at {config.cache_dir}", partial(_find_cached, cache))]
-        if config.catalog is not None and await anyio.to_thread.run_sync(config.catalog.is_file):
+        find_cached = partial(_find_cached, cache, needed=not any(sources))
+        places = [Place(f"the cache at {config.cache_dir}", find_cached)]
+        if config.catalog is not None and await anyio.to_thread.run_sync(os.path.isfile, config.catalog):
             places.append(Place(f"the catalog {config.catalog}", partial(_find_recorded, config.catalog)))
         places += [Place(source.url, source.find_snapshots) for source in sources if source is not None]
         return await find_snapshot(digits, places)
 
 
-async def _find_cached(cache: Repository, digits: str) -> Iterable[str]:
+async def _find_cached(cache: Repository, digits: str, *, needed: bool) -> Iterable[str]:
     from snapdir.repository.incomplete import find_incomplete
 
     try:
         return {*await cache.find_snapshots(digits), *await find_incomplete(digits, cache)}
     except StoreMissing:
         return ()  # a cache that was never filled
+    except AccessDenied:
+        if needed:
+            raise
+        return ()
 
 
 async def _find_recorded(file: Path, digits: str) -> Iterable[str]:
@@ -68,7 +74,7 @@ def _recorded(file: Path, digits: str) -> Iterable[str]:
     from snapdir.catalog.catalog import Catalog
 
     try:
-        with Catalog(file) as catalog:
+        with Catalog(file, reading=True) as catalog:
             return catalog.ids_that_start(digits)
     except CatalogError:
         return ()  # the history only helps to find an id: one that cannot be read stops no transfer

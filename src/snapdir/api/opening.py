@@ -12,12 +12,15 @@ import anyio
 
 from snapdir.config import Config
 from snapdir.errors import (
+    AccessDenied,
     InvalidOption,
     InvalidStore,
+    LocalError,
     ObjectNotFound,
     SnapdirError,
     TransferFailed,
 )
+from snapdir.errors.local import DENIED
 from snapdir.model.digest import ID_DIGITS, SnapshotId
 from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_prefix
 from snapdir.model.manifest import Manifest
@@ -32,8 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AS_SYNC",
+    "CACHE_HINT",
     "IN_PROCESS",
+    "NO_CACHE_HINT",
     "PathLike",
+    "cache_hint",
     "cached",
     "cached_whole",
     "exclude_patterns",
@@ -60,6 +66,9 @@ IN_PROCESS = ("file", "s3", "b2", "gs")
 
 AS_SYNC = "sync"
 """The word of the message that refuses other stores, whatever the verb: the existing tool has this one for all."""
+
+CACHE_HINT = "choose another cache with --cache-dir or SNAPDIR_CACHE_DIR"
+NO_CACHE_HINT = "or pull without one: --no-cache"
 
 POOL_HINT = (
     "if the objects are in a pool of their own, name it with --objects-store (sync: --from-objects; "
@@ -236,11 +245,33 @@ def journal_of(to: Repository, config: Config) -> UploadJournal | None:
     return UploadJournal(config.cache_dir.expanduser(), to.objects.url) if remote else None
 
 
+@contextmanager
+def cache_hint(config: Config, hint: str = CACHE_HINT) -> Iterator[None]:
+    """Where the cache may not be read or written, say ``hint``."""
+    try:
+        yield
+    except SnapdirError as error:
+        root = str(config.cache_dir.expanduser().absolute())
+        leaves = error.exceptions if isinstance(error, TransferFailed) else (error,)
+        if any(_is_denied_below(root, leaf) for leaf in leaves) and hint not in getattr(error, "__notes__", ()):
+            error.add_note(hint)
+        raise
+
+
+def _is_denied_below(root: str, error: BaseException) -> bool:
+    """Whether ``error`` is about the rights to the directory ``root``, or to make it."""
+    if isinstance(error, AccessDenied) and error.path is not None:
+        return f"{error.path}/".startswith(f"{root}/") or root.startswith(f"{error.path}/")
+    return isinstance(error, LocalError) and error.errno in DENIED and f"{error.path}/".startswith(f"{root}/")
+
+
 @asynccontextmanager
 async def opened_cache(config: Config) -> AsyncIterator[Repository]:
-    """The local cache; its errors about damage name `snapdir verify-cache --purge`."""
+    """The local cache; its errors about damage name `snapdir verify-cache --purge`, those about rights --cache-dir."""
     from snapdir.errors.base import CACHE_ADVICE
     from snapdir.stores.open import open_store
 
-    async with open_store(str(config.cache_dir.expanduser().absolute()), _settings(config)) as store:
-        yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)
+    url = str(config.cache_dir.expanduser().absolute())
+    with cache_hint(config):
+        async with open_store(url, _settings(config)) as store:
+            yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)

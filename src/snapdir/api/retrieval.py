@@ -17,7 +17,10 @@ from snapdir.api.external import external_store, fetch_outside, staged_outside
 from snapdir.api.leftovers import own_directories, report_leftovers
 from snapdir.api.naming import full_id, resolve_id
 from snapdir.api.opening import (
+    CACHE_HINT,
+    NO_CACHE_HINT,
     PathLike,
+    cache_hint,
     cached_whole,
     exclude_patterns,
     local_path,
@@ -228,10 +231,11 @@ async def pull(
     identifier = SnapshotId(await resolve_id(snapshot_id, url, config=config))
     order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters, store, objects_store)
     if use_cache:
-        manifest = await _fetch(
-            identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run
-        )
-        await (_rehearse(manifest, order) if dry_run else _check_out_cached(order))
+        with cache_hint(config, NO_CACHE_HINT):
+            manifest = await _fetch(
+                identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run
+            )
+            await (_rehearse(manifest, order) if dry_run else _check_out_cached(order))
     else:
         async with _source(order, dry_run=dry_run) as (manifest, source):
             with pool_hint(objects_store):
@@ -340,7 +344,9 @@ async def _note(order: _Order) -> None:
         await anyio.to_thread.run_sync(_write_record, order)
     except OSError as error:
         reason = local_error(error, order.config.cache_dir)
-        order.counters.warnings.append(f"`snapdir status` will not know what is in {order.dest}: {reason}")
+        order.counters.warnings.append(
+            f"`snapdir status` will not know what is in {order.dest}: {reason}; {CACHE_HINT}"
+        )
 
 
 def _write_record(order: _Order) -> None:

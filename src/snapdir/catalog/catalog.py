@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import Any
 from snapdir.catalog.record import Event, Provenance, Record, compact_json, new_record, timestamp
 from snapdir.catalog.schema import prepare
 from snapdir.errors import CatalogError
+from snapdir.errors.local import DENIED
 
 __all__ = ["LOCK_SECONDS", "Catalog"]
 
@@ -47,11 +48,13 @@ class Catalog:
     Args:
         file: Made if it is not there, with its folder. None keeps everything in memory.
         lock_seconds: How long to wait for another process that writes.
+        reading: A file that is not there and may not be made is an empty one.
     """
 
-    def __init__(self, file: Path | None, *, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(self, file: Path | None, *, lock_seconds: float = LOCK_SECONDS, reading: bool = False) -> None:
         self._file = file
         self._lock_seconds = lock_seconds
+        self._reading = reading
         with self._failures():
             self._connection = self._opened()
 
@@ -60,8 +63,11 @@ class Catalog:
             return self._prepared(":memory:")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            _make(self._file)
             return self._prepared(os.fspath(self._file))
         except (OSError, sqlite3.OperationalError) as error:
+            if self._reading and getattr(error, "errno", None) in DENIED and _is_absent(self._file):
+                return self._prepared(":memory:")
             name = getattr(error, "sqlite_errorname", "SQLITE_READONLY")
             if not self._file.is_file() or not name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
                 raise
@@ -96,6 +102,14 @@ class Catalog:
     def close(self) -> None:
         """Give the file back. Safe to repeat."""
         self._connection.close()
+
+    def move_to_memory(self) -> None:
+        """From now on keep everything in memory, so that the file need not be written."""
+        with self._failures():
+            copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            self._connection.backup(copy)
+            self._connection.close()
+            self._connection = copy
 
     def record(
         self,
@@ -237,6 +251,23 @@ class Catalog:
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             return f"it is damaged or no catalog ({error}); move it away, or choose another one with --catalog"
         return f"{error}; choose another one with --catalog, or none"
+
+
+def _make(file: Path) -> None:
+    """An empty file with the mode that the umask says. SQLite would take no more than 0644, also for its log."""
+    with suppress(FileExistsError, IsADirectoryError):
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _is_absent(file: Path) -> bool:
+    """Whether that is certain: in a directory that may not be entered anything may lie."""
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _conditions(locations: Sequence[str], snapshot_id: str | None) -> tuple[str, list[str]]:

@@ -20,13 +20,16 @@ __all__ = ["note", "opened", "read_history"]
 
 
 @asynccontextmanager
-async def opened(file: Path | None) -> AsyncIterator[Catalog]:
+async def opened(file: Path | None, *, reading: bool = False) -> AsyncIterator[Catalog]:
     """A catalog, opened and closed in threads.
+
+    Args:
+        reading: See ``Catalog``.
 
     Raises:
         CatalogError: it cannot be used.
     """
-    catalog = await anyio.to_thread.run_sync(Catalog, file)
+    catalog = await anyio.to_thread.run_sync(partial(Catalog, file, reading=reading))
     try:
         yield catalog
     finally:

@@ -114,7 +114,9 @@ class StoreProgramFailed(StoreError):
 
 
 class AccessDenied(StoreError):
-    """Credentials are missing, wrong or not allowed to do this."""
+    """Credentials are missing, wrong or not allowed to do this. ``path``: what a store in a directory may not touch."""
+
+    path: str | None = None
 
 
 class StoreRefused(StoreError):

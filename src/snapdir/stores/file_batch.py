@@ -9,7 +9,7 @@ import time
 
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import Buffer
-from snapdir.stores.file_failures import translate
+from snapdir.stores.file_failures import store_error, translate
 from snapdir.stores.file_writing import FileWriter, remove
 
 __all__ = ["FileBatch"]
@@ -93,4 +93,6 @@ class FileBatch:
             status = os.stat(os.path.join(self._root, key))
         except (FileNotFoundError, NotADirectoryError):
             return -1
+        except OSError as error:
+            raise store_error(error, self._root, key, writing=True) from error
         return status.st_size if stat.S_ISREG(status.st_mode) else -1

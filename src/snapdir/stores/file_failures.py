@@ -19,14 +19,13 @@ from snapdir.errors import (
     StoreRefused,
     local_error,
 )
-from snapdir.errors.local import FULL_DISK_ERRNOS, OUT_OF_DESCRIPTORS
+from snapdir.errors.local import DENIED, FULL_DISK_ERRNOS, OUT_OF_DESCRIPTORS
 
-__all__ = ["in_thread", "missing_store", "require_file", "translate"]
+__all__ = ["in_thread", "missing_store", "require_file", "store_error", "translate"]
 
 Result = TypeVar("Result")
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
@@ -73,7 +72,9 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
     if error.errno in FULL_DISK_ERRNOS | OUT_OF_DESCRIPTORS:
         return local_error(error, path)
     if error.errno in DENIED:
-        return AccessDenied(f"{path}: {reason}", key=key)
+        denied = AccessDenied(f"{path}: {reason}", key=key)
+        denied.path = os.fspath(path)
+        return denied
     if error.errno != errno.ENAMETOOLONG and (missing := missing_store(root)):
         return missing
     if error.errno in (*ABSENT, errno.ENXIO) and not writing:

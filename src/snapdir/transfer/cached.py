@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.errors import (
+    AccessDenied,
     CorruptManifest,
     LocalError,
     ManifestNotFound,
@@ -92,6 +93,9 @@ async def mend_manifest(
     manifest: Manifest, snapshot_id: Digest, cache: Repository, held: HeldManifest, counters: Counters
 ) -> None:
     """Put a manifest that a store gave in the place of the damaged one, for a verb that only reads the cache."""
+    if isinstance(held.damage, AccessDenied):
+        counters.warnings.append(f"the manifest of {snapshot_id} in the cache cannot be read: {held.damage}")
+        return
     outcome = "was damaged and has been fetched again"
     try:
         await keep_manifest(manifest, snapshot_id, cache, complete=held.is_complete, replace=True)
