@@ -44,6 +44,8 @@ VERSION_1 = (
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
 """Any number of bytes there is; int() refuses a text of thousands of digits."""
+_NAMED_ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*;)")
+_XML_ENTITIES = ("amp;", "lt;", "gt;", "quot;", "apos;")
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -118,7 +120,7 @@ def list_page(body: bytes, asked: Asked, own_prefix: str, prefix: str) -> ListPa
 
 def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None]:
     """Parts of an upload, and the marker of the next page if there is one."""
-    root = _root(body, asked, "ListPartsResult")
+    root = _root(body, asked, "ListPartsResult", "ListPartsResponse")  # moto says Response
     try:
         parts = [
             UploadedPart(
@@ -249,14 +251,31 @@ def _root(body: bytes, asked: Asked, *names: str) -> _Element:
 
 
 def _parsed(body: bytes) -> _Element | None:
+    # White space before the declaration, which keeps a connection alive while a service works, is an error to Expat.
+    text = body.strip()
+    return _parsed_strictly(text) or _parsed_strictly(_without_named_entities(text))
+
+
+def _parsed_strictly(text: bytes) -> _Element | None:
     from xml.etree import ElementTree
 
     try:
-        # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here. White space before the
-        # declaration, which keeps a connection alive while a service works, would be an error to it.
-        return _Element(ElementTree.fromstring(body.strip()))  # noqa: S314
+        # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here.
+        return _Element(ElementTree.fromstring(text))  # noqa: S314
     except (ElementTree.ParseError, ValueError):
         return None
+
+
+def _without_named_entities(body: bytes) -> bytes:
+    """The same with the named characters of HTML as numbers: XML does not know them, and s3rver writes keys so."""
+    from html.entities import html5
+
+    def numbered(found: re.Match[bytes]) -> bytes:
+        name = found[1].decode()
+        characters = "" if name in _XML_ENTITIES else html5.get(name, "")
+        return "".join(f"&#{ord(character)};" for character in characters).encode() or found[0]
+
+    return _NAMED_ENTITY.sub(numbered, body)
 
 
 def _seconds(text: str | None) -> float | None:

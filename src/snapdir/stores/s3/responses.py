@@ -9,15 +9,23 @@ from snapdir.stores.s3.http_parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of
 
 __all__ = [
+    "EmptyObject",
     "UnknownLength",
     "WholeObject",
     "check_gone",
+    "check_not_empty",
     "expected_bytes",
     "is_s3",
     "must_be_s3",
     "refusal_from",
     "seconds_of",
 ]
+
+
+class EmptyObject(Exception):
+    """The head of a response says that the object has no byte, whatever range of it is said to come."""
+
+    size = 0
 
 
 class UnknownLength(Exception):
@@ -68,6 +76,16 @@ def is_s3(response: Response) -> bool:
     if response.header(b"etag") is not None or response.header(b"last-modified") is not None:
         return True
     return any(name.startswith(b"x-amz") for name in response.headers)
+
+
+def check_not_empty(response: Response) -> None:
+    """Stop at the head where it announces a byte of an object that has none (s3rver does, and sends it never).
+
+    Raises:
+        EmptyObject: the length of the object is 0.
+    """
+    if (response.header(b"content-range") or b"").rstrip().endswith(b"/0"):
+        raise EmptyObject
 
 
 def must_be_s3(response: Response, asked: Asked) -> None:

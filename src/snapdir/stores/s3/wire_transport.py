@@ -17,9 +17,11 @@ from snapdir.stores.s3.http_parsing import Response
 from snapdir.stores.s3.payloads import content_md5
 from snapdir.stores.s3.ranges import range_header, total_length_of
 from snapdir.stores.s3.responses import (
+    EmptyObject,
     UnknownLength,
     WholeObject,
     check_gone,
+    check_not_empty,
     expected_bytes,
     is_s3,
     must_be_s3,
@@ -72,6 +74,7 @@ class WireTransport:
         asked = Asked(self._target, "GET", key)
 
         def check(response: Response) -> None:
+            check_not_empty(response)
             if response.status == 200:  # no Range support: the head of the whole object says enough
                 must_be_s3(response, asked)
                 raise WholeObject(response.content_length)
@@ -79,8 +82,8 @@ class WireTransport:
         headers = {b"range": b"bytes=0-0"}
         try:
             response = await self._send(asked, b"GET", headers=headers, max_body_bytes=1, also=416, check=check)
-        except WholeObject as whole:
-            size = whole.size
+        except (EmptyObject, WholeObject) as answer:
+            size = answer.size
         else:
             total = total_length_of((response.header(b"content-range") or b"").decode("latin-1"))
             size = 0 if response.status == 416 else total
@@ -107,6 +110,7 @@ class WireTransport:
         begin = sink.consumed
 
         def check(response: Response) -> None:
+            check_not_empty(response)
             if response.status == 200 and response.header(b"content-range") is None:
                 must_be_s3(response, asked)
             expected_bytes(asked, start, length, response)
@@ -258,20 +262,23 @@ class WireTransport:
         *,
         into: memoryview | BlockSink | None = None,
         max_body_bytes: int = 0,
-        check: Callable[[Response], None] | None = None,
+        check: Callable[[Response], None] = check_not_empty,
     ) -> Response | None:
         """The answer to a ranged GET, known to hold that range; None where the object ends before it."""
         wanted = range_header(start, length)
         headers = {b"range": wanted.encode()} if wanted else _NO_HEADERS
-        response = await self._send(
-            asked,
-            b"GET",
-            headers=headers,
-            into=into,
-            max_body_bytes=max_body_bytes,
-            also=416,
-            check=check,
-        )
+        try:
+            response = await self._send(
+                asked,
+                b"GET",
+                headers=headers,
+                into=into,
+                max_body_bytes=max_body_bytes,
+                also=416,
+                check=check,
+            )
+        except EmptyObject:
+            return None
         if response.status == 416:
             return None
         if response.status == 200 and response.header(b"content-range") is None:
