@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-__all__ = ["Unavailable", "opened"]
+__all__ = ["PROGRAMS", "Unavailable", "opened"]
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_SECONDS = 60

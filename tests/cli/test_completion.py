@@ -17,6 +17,7 @@ import pytest
 
 from snapdir.cli.autocomplete import SHELLS
 from snapdir.cli.completion import suggest
+from tests.needed import needed
 
 from .conftest import ID, OTHER_ID, SOURCE, cli, program
 
@@ -39,7 +40,7 @@ def test_completions_is_the_same_verb(shell: str) -> None:  # SURF-13
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_the_shell_finds_no_mistake_in_its_script(shell: str) -> None:  # SURF-11
     script = cli("autocomplete", shell).stdout
-    checked = subprocess.run([shell, "-n"], input=script.encode(), capture_output=True, timeout=60, check=False)
+    checked = subprocess.run([needed(shell), "-n"], input=script.encode(), capture_output=True, timeout=60, check=False)
     assert (checked.returncode, checked.stderr) == (0, b"")
 
 
@@ -176,6 +177,7 @@ def installed(tmp_path: Path) -> Path:
 def test_a_line_is_completed_as_it_is_typed(
     shell: tuple[str, ...], wiring: str, installed: Path, tmp_path: Path
 ) -> None:
+    needed(shell[0])
     (tmp_path / "current" / "dataset").mkdir()
     with typing(*shell, path=installed) as typist:
         typist.wait("ready> ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from snapdir import version
 from tests.conformance.harness import NO_ID, Shell, case, manifests, objects
+from tests.needed import needed
 
 REFERENCE_VERBS = [
     "manifest", "id", "stage", "push", "fetch", "pull", "checkout", "verify", "verify-cache", "flush-cache",
@@ -152,9 +152,8 @@ def test_completion_scripts_are_valid_where_their_shell_is(shell: str, check: st
     script.write_bytes(sh.ok("autocomplete", shell).stdout)
     if shell == "bash":
         assert re.search(r"complete |_snapdir", script.read_text())
-    if shutil.which(shell):
-        checked = subprocess.run([shell, check, script], capture_output=True, check=False)
-        assert (checked.returncode, checked.stderr) == (0, b"")
+    checked = subprocess.run([needed(shell), check, script], capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, b"")
 
 
 @case("SURF-12")

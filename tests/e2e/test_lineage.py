@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
-from scripts.chromium import opened
+from scripts.chromium import PROGRAMS, opened
 from tests.e2e.conftest import Program
 from tests.e2e.scripted_s3 import ScriptedS3
+from tests.needed import needed
 from tests.rclone_server import RcloneServer
 
 
@@ -89,6 +90,7 @@ def test_revisions_of_a_store_are_those_of_every_machine(story: Story) -> None:
 
 
 def test_the_page_opens_in_a_browser_without_a_complaint(story: Story, tmp_path: Path) -> None:
+    needed(*PROGRAMS)
     page = tmp_path / "lineage.html"
     run = story.elsewhere("ancestors", "--id", story.model, "--store", story.store, "--open-html", str(page))
     assert run.code == 0, run.stderr

@@ -21,6 +21,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.stores.settings import StoreSettings
 from snapdir.testing.strategies import build_tree, trees
 from tests.golden.reference import Reference, ReferenceMissing
+from tests.needed import skip
 from tests.rclone_server import RcloneServer
 
 # The fixtures hold nothing that one example could leave to the next: a reference that answers, a store that keeps
@@ -37,7 +38,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     try:
         running = Reference(tmp_path_factory.mktemp("reference-cache"))
     except ReferenceMissing as missing:
-        pytest.skip(str(missing))
+        skip("the reference", str(missing))
     with running:
         yield running
 

@@ -19,6 +19,7 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.testing.strategies import FileNode, Tree, build_tree, trees
 from tests.golden.reference import Reference, ReferenceMissing, ReferenceRefused
 from tests.golden.test_oracle import drawing
+from tests.needed import skip
 
 STORES = 50
 
@@ -28,7 +29,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
     try:
         running = Reference(tmp_path_factory.mktemp("reference-cache"))
     except ReferenceMissing as missing:
-        pytest.skip(str(missing))
+        skip("the reference", str(missing))
     with running:
         yield running
 
