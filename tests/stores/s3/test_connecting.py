@@ -7,9 +7,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from snapdir.errors import InvalidOption
 from snapdir.stores.s3.aws_configuration import CABundle
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.pool import Pool
@@ -273,3 +275,30 @@ async def test_a_later_handshake_goes_on_from_an_earlier_one() -> None:
         for _ in range(3):
             assert (await pool.request(b"GET", b"/")).status == 200
     assert reused == [False, True, True]
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"], ids=["missing", "empty", "text"])
+def test_a_machine_that_trusts_nobody_is_said_to(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    if content is not None:
+        (tmp_path / "bundle").write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "folder"))
+    with pytest.raises(
+        InvalidOption, match=r"no trusted certificates .*/bundle and .*/folder.*ca-certificates"
+    ) as caught:
+        trusted_context()
+    assert "AWS_CA_BUNDLE" in str(caught.value)
+    assert trusted_context(CABundle(str(CERTIFICATE), "AWS_CA_BUNDLE")).cert_store_stats()["x509_ca"] == 1
+
+
+def test_either_a_file_or_a_folder_of_certificates_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    monkeypatch.setenv("SSL_CERT_DIR", "/gone")
+    assert trusted_context().cert_store_stats()["x509_ca"] == 1
+    monkeypatch.setenv("SSL_CERT_FILE", "/gone")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    (tmp_path / "0123abcd.0").write_text(CERTIFICATE.read_text())
+    assert trusted_context().cert_store_stats()["x509_ca"] == 0

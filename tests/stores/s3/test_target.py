@@ -55,6 +55,34 @@ def test_an_endpoint_without_a_port_has_that_of_its_scheme(endpoint: str, port: 
     assert target(AWS_ENDPOINT_URL=endpoint).address[:4] == (endpoint.partition(":")[0], "host", port, "/bucket/")
 
 
+@pytest.mark.parametrize(
+    ("prefix", "plain"),
+    [("a//b", "a/b"), ("a/./b", "a/b"), ("a/../b", "b"), ("./a", "a"), ("a/..", ""), ("..", ""), ("a/b/.", "a/b")],
+)
+@pytest.mark.parametrize("scheme", ["s3", "b2"])
+def test_a_prefix_that_services_may_store_elsewhere_is_refused_with_the_plain_one(
+    scheme: str, prefix: str, plain: str
+) -> None:
+    found = target(f"{scheme}://bucket/{prefix}")
+    endpoint = "http://minio:9000" if scheme == "s3" else None
+    with pytest.raises(InvalidStore, match="services other than AWS") as caught:
+        found.with_profile(endpoint=endpoint, region=None)
+    assert str(caught.value).endswith(f"write {scheme}://bucket/{plain}")
+
+
+def test_aws_takes_every_prefix_at_its_word() -> None:
+    for prefix in ("a//b", "a/./b", ".."):
+        found = target(f"s3://bucket/{prefix}").with_profile(endpoint=None, region=None)
+        assert found.full_key("key") == f"{prefix}/key"
+
+
+@pytest.mark.parametrize("prefix", ["a/b", "/a/b/", "//a/b//", ".a/b..", "...", "a b/%2F", ""])
+def test_other_prefixes_are_fine_everywhere(prefix: str) -> None:
+    found = target(f"s3://bucket/{prefix}", AWS_ENDPOINT_URL="http://minio:9000")
+    kept = prefix.strip("/")
+    assert found.with_profile(endpoint=None, region=None).prefix == (f"{kept}/" if kept else "")
+
+
 def test_the_switch_of_aws_turns_off_its_own_variables_and_not_ours() -> None:
     ignored = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true", "AWS_ENDPOINT_URL": "http://aws"}
     assert target(**ignored).endpoint is None

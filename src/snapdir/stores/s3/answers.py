@@ -91,6 +91,7 @@ def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal
         retry_after=header(b"retry-after"),
         server_time=error.text("ServerTime") if error else None,
         bucket_region=header(b"x-amz-bucket-region") or (error.text("Region") if error else None),
+        location=header(b"location") if 300 <= status < 400 else None,
     )
 
 

@@ -36,7 +36,7 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Callable[[Any, Asked], Snapd
     ((boto.ConnectTimeoutError,), lambda _, asked: _lost(asked, "no connection in time", ENDPOINT)),
     ((boto.ReadTimeoutError,), lambda _, asked: _lost(asked, "no answer in time", ENDPOINT)),
     ((boto.SSLError, ssl.SSLError), lambda error, asked: _tls(asked, error)),
-    ((boto.ProxyConnectionError,), lambda error, asked: _lost(asked, f"proxy: {cause_of(error)}", "check HTTPS_PROXY")),
+    ((boto.ProxyConnectionError,), lambda error, asked: _proxy(asked, error)),
     ((boto.EndpointConnectionError,), lambda error, asked: _lost(asked, cause_of(error), ENDPOINT)),
     ((boto.ConnectionClosedError,), lambda _, asked: _lost(asked, "the connection was closed before the answer")),
     ((boto.HTTPClientError,), lambda error, asked: _http(asked, error)),
@@ -131,6 +131,12 @@ def _silent_helper(error: Any) -> str:
     source = cleaned(str(error.kwargs.get("provider", "the AWS configuration")), 40)
     what = "credential_process of the AWS profile" if source == "custom-process" else source
     return f"{what} gave no credentials: run it by hand to see why; {CREDENTIALS}"
+
+
+def _proxy(asked: Asked, error: Any) -> StoreError:
+    if getattr(error.kwargs.get("error"), "status", None) == 407:
+        return refusal_error(Refusal(407), asked)
+    return _lost(asked, f"proxy: {cause_of(error)}", "check HTTPS_PROXY")
 
 
 def _tls(asked: Asked, error: BaseException) -> StoreError:

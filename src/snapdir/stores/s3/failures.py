@@ -22,7 +22,7 @@ from snapdir.errors import (
 )
 from snapdir.stores.s3.demands import what_is_missing
 from snapdir.stores.s3.http_parsing import http_seconds
-from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.target import S3Target, shown_endpoint
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
 __all__ = [
@@ -70,6 +70,7 @@ class Refusal(NamedTuple):
         retry_after: That header, as it came.
         server_time: ISO 8601, where a complaint about the clock carries it.
         bucket_region: Where the bucket is, if the answer says so.
+        location: Where a redirect leads. Nothing is ever sent there.
     """
 
     status: int
@@ -79,6 +80,7 @@ class Refusal(NamedTuple):
     retry_after: str | None = None
     server_time: str | None = None
     bucket_region: str | None = None
+    location: str | None = None
 
     @property
     def what(self) -> str:
@@ -138,8 +140,19 @@ def _skewed(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
 
 
 def _elsewhere(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    region = f"the bucket is in {cleaned(refusal.bucket_region, 40)}: " if refusal.bucket_region else ""
-    return _refused(refusal, asked, f"{region}{advice}")
+    if refusal.bucket_region:
+        advice = f"the bucket is in {cleaned(refusal.bucket_region, 40)}: {advice}"
+    elif refusal.location:
+        to = _shown_location(refusal.location)
+        advice = f"it redirects to {to}, where nothing was sent: set the endpoint to that if you trust it, or {advice}"
+    return _refused(refusal, asked, advice)
+
+
+def _shown_location(location: str) -> str:
+    try:
+        return cleaned(shown_endpoint(location), 200)
+    except ValueError:  # a bracket that is not closed
+        return cleaned(location.rpartition("@")[2].partition("?")[0], 200)
 
 
 _denied, _transient, _lost = _simply(AccessDenied), _simply(TransientStoreError), _simply(ConnectionFailed)

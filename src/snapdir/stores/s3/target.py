@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -81,13 +82,17 @@ class S3Target(NamedTuple):
 
         Raises:
             InvalidOption: the profile holds something that is no endpoint or region.
+            InvalidStore: a prefix that only AWS is sure to take at its word.
         """
         if self.endpoint is None and endpoint:
             endpoint = _checked_endpoint(endpoint, "endpoint_url of the AWS profile")
         if region:
             region = _checked_region(region, "region of the AWS profile")
         region = self.region or region or (self.bucket.split(":")[3] if self.is_arn else "") or DEFAULT_REGION
-        return self._replace(endpoint=self.endpoint or endpoint or None, region=region)
+        complete = self._replace(endpoint=self.endpoint or endpoint or None, region=region)
+        if not complete.is_aws:
+            _require_plain_parts(complete)
+        return complete
 
     @property
     def is_aws(self) -> bool:
@@ -138,6 +143,18 @@ def _why_no_bucket(name: str) -> str:
     if ":" in name or "@" in name:  # a key and its secret, most likely: not to be shown
         return "it is not the name of a bucket: set AWS_ACCESS_KEY_ID for a key, AWS_ENDPOINT_URL_S3 for a port"
     return f"{name!r} is not the name of a bucket"
+
+
+def _require_plain_parts(target: S3Target) -> None:
+    """Many services keep objects as files, and store ``a//b`` as ``a/b``, where no listing of ``a//b`` finds it."""
+    parts = target.prefix.removesuffix("/").split("/") if target.prefix else []
+    if not {"", ".", ".."}.isdisjoint(parts):
+        scheme, slashes, _ = target.url.partition("://")
+        plain = posixpath.normpath(f"/{target.prefix}").strip("/")
+        raise InvalidStore(
+            f"{target.url}: services other than AWS may store what is below an empty part, `.` or `..` in another "
+            f"place than they list it in; write {scheme}{slashes}{target.bucket}/{plain}"
+        )
 
 
 def ignores_configured_endpoints(environment: Mapping[str, str] = os.environ) -> bool:

@@ -73,7 +73,7 @@ def _has_a_folder() -> bool:
     """Whether OpenSSL has a directory of certificates, each of which it loads when it is needed."""
     folder = ssl.get_default_verify_paths().capath
     with suppress(OSError):
-        return folder is not None and any(os.scandir(folder))
+        return folder is not None and bool(os.listdir(folder))
     return False
 
 
