@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -228,3 +229,21 @@ def test_at_a_terminal_the_code_is_asked_for(home: Home) -> None:
     os.close(ours)
     assert run.wait() == 1
     assert b"the role of AWS profile 'x'" in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_program_that_takes_its_time(home: Home, number: signal.Signals) -> None:
+    os.mkfifo(home.folder / "alive")
+    home.program(f"exec 3>{home.folder}/alive; echo started >&3; exec sleep 600")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "snapdir", "ls", f"s3://{home.server.bucket}"],
+        env={**home.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    with open(home.folder / "alive") as alive:
+        assert alive.readline() == "started\n"
+        run.send_signal(number)
+        assert alive.read() == ""  # which comes when the program has ended
+    assert run.communicate()[1] == b""
+    assert run.returncode in (-number, 128 + number)

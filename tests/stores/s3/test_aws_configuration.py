@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from anyio.to_thread import run_sync
 
 from snapdir.config import Config
 from snapdir.errors import InvalidOption, InvalidStore, ObjectNotFound, TransientStoreError
@@ -18,6 +19,7 @@ from snapdir.stores.s3.aws_configuration import files_have_a_say
 from snapdir.stores.s3.aws_session import completed_target
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.wire_session import WireSession
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
@@ -25,6 +27,7 @@ from snapdir.stores.urls import StoreURL
 from .canned_server import CannedServer, canned, error, reply
 from .conftest import CREDENTIALS, QUICK
 from .scripted_server import CERTIFICATE, server_tls
+from .wire_service import Source
 
 POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint"
 OUTPOST = "arn:aws:s3-outposts:us-west-2:123456789012:outpost"
@@ -360,6 +363,17 @@ async def test_objects_of_access_points_are_copied_by_sending_them(monkeypatch: 
     assert isinstance(store._transport, WireTransport)
     assert store.capabilities.copy_service == ""
     await store.aclose()
+
+
+async def test_requests_to_an_access_point_are_signed_for_its_service_and_region() -> None:
+    url = StoreURL.parse(f"s3://{POINT.replace(':s3:', ':s3-object-lambda:')}/data")
+    target = await run_sync(completed_target, S3Target.of(url, {"AWS_REGION": "us-east-1"}))
+    session = WireSession(target, Source(), QUICK, max_connections=1)
+    await session.prepare()
+    assert session.path_of("key") == b"/key"
+    assert session._signer is not None
+    assert b"/us-west-2/s3-object-lambda/aws4_request" in session._signer.sign(b"GET", b"/key", host=b"host")
+    await session.aclose()
 
 
 def test_a_chosen_number_of_attempts_stays() -> None:

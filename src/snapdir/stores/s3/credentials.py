@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.stores.s3.failures import Asked
@@ -62,22 +64,26 @@ class _Found(NamedTuple):
 
 
 class ChainCredentials:
-    """Credentials from AWS's chain, as botocore walks it, in a thread: profiles, SSO, roles, programs, metadata.
-
-    Only what is found last is kept: no link is tried again after one has failed.
-    """
+    """Credentials from AWS's chain, as botocore walks it, in a thread: profiles, SSO, roles, programs, metadata."""
 
     def __init__(self, target: S3Target) -> None:
         self._target = target
         self._found: _Found | None = None
+        self._program: subprocess.Popen[bytes] | None = None
 
     async def credentials(self) -> Credentials:
         """Those in force, renewed some minutes before they expire.
 
         Raises:
             AccessDenied: there are none; the message says which link of the chain failed, and the way out.
+        Cancellation: ends the program that the profile runs for them (``credential_process``).
         """
-        return await run_sync(self._frozen)
+        try:
+            return await run_sync(self._frozen, abandon_on_cancel=True)
+        except anyio.get_cancelled_exc_class():
+            if self._program is not None:
+                self._program.terminate()
+            raise
 
     async def read_again(self) -> Credentials:
         """Those of now, whatever was found before: files may have changed, and a program is run again."""
@@ -103,6 +109,7 @@ class ChainCredentials:
         asked = Asked(self._target, "SIGN")
         session = new_session(region=self._target.region)
         chain = credential_chain(session)
+        chain.get_provider("custom-process")._popen = self._start
         if not _may_ask():
             chain.get_provider("assume-role")._prompter = ask_nobody
         profile = session.get_config_variable("profile") or "default"
@@ -112,6 +119,10 @@ class ChainCredentials:
                 if credentials := provider.load():
                     return _Found(credentials, link)
         raise no_credentials(asked)
+
+    def _start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        self._program = subprocess.Popen(command, **options)
+        return self._program
 
 
 def _may_ask() -> bool:

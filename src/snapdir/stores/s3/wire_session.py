@@ -119,16 +119,18 @@ class WireSession:
         Raises:
             WireError: it was not carried there and back.
         """
+        payload = EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD
+        if self.target.profile.signs_payloads:
+            payload = await payload_hash(body)
         if self._pool is None or self._signer is None:
             raise RuntimeError("prepare() comes first")
-        unsigned = EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD
         lines = self._signer.sign(
             method,
             path,
             query,
             host=self._pool.host_header,
             headers=headers,
-            payload_hash=await payload_hash(body) if self.target.profile.signs_payloads else unsigned,
+            payload_hash=payload,
         )
         target = path + b"?" + query if query else path
         return await self._pool.request(
