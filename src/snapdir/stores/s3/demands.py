@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from snapdir.model.keys import OBJECTS
-from snapdir.stores.bucket_options import BucketOptions
+from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.s3.target import S3Target
 
 __all__ = ["headers_of_all", "headers_of_new", "what_is_missing"]
@@ -31,6 +31,8 @@ def headers_of_all(options: BucketOptions) -> Mapping[bytes, bytes]:
 
 def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
     """What a request carries besides that makes an object at ``key``: PutObject, CopyObject, CreateMultipartUpload."""
+    if options == NO_BUCKET_OPTIONS:  # a tenth of the time of the rest, for every object
+        return {}
     is_archived = options.storage_class in ARCHIVES
     return _headers(
         {
