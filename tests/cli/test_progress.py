@@ -213,3 +213,20 @@ def test_piped_output_has_no_control_characters(args: list[str]) -> None:  # PRG
     run = program(*PUSH, *args, patch=SLOW)
     assert run.stdout == f"{ID}\n"
     assert not DRAWS.search(run.stderr)
+
+
+def test_a_store_that_is_at_work_is_named_while_nothing_moves() -> None:
+    counters = Counters(phase="hashing", files_total=2, files_done=2, total_is_final=True)
+    counters.bytes_total = counters.bytes_done = counters.bytes_to_send = counters.bytes_taken = 5 * MIB
+    with counters.store_at_work():
+        assert texts(counters) == [
+            "transfer",
+            "100%",
+            "━" * 10,
+            "5.00 MiB/5.00 MiB",
+            "the store is at work on 1 object",
+        ]
+        with counters.store_at_work():
+            assert texts(counters)[-1] == "the store is at work on 2 objects"
+        assert "at work" not in " ".join(texts(counters, speed=9.0))
+    assert "at work" not in " ".join(texts(counters))

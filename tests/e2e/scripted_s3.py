@@ -116,7 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             parts = self.server.uploads[query["uploadId"]]
             self.server.objects[path] = b"".join(parts[number] for number in sorted(parts))
-            del self.server.uploads[query["uploadId"]]
+            self.server.completed[query["uploadId"]] = self.server.uploads.pop(query["uploadId"])
+            self.server.has_completed.set()
             inner = "<CompleteMultipartUploadResult><ETag>e-1</ETag></CompleteMultipartUploadResult>"
             self.answer(200, inner.encode())
 
@@ -176,6 +177,7 @@ class ScriptedS3(ThreadingHTTPServer):
 
     Attributes:
         unlisted: Keys that no listing shows.
+        completed: The uploads that have become objects; ``has_completed`` once there is one.
     """
 
     daemon_threads = True
@@ -198,6 +200,8 @@ class ScriptedS3(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.completed: dict[str, dict[int, bytes]] = {}
+        self.has_completed = threading.Event()
         self.begun = 0
         self.requests: Counter[str] = Counter()
         self.met: Counter[str] = Counter()

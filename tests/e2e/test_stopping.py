@@ -54,6 +54,32 @@ def test_a_stopped_push_keeps_its_parts(program: Program, large: Path, number: s
     assert left_behind(program.folder / "cache" / ".uploads") == []
 
 
+@pytest.mark.parametrize("verb", ["push", "sync"])
+@pytest.mark.parametrize("outcome", ["object", "upload"])
+def test_an_upload_that_is_being_completed_is_left_alone(
+    program: Program, large: Path, tmp_path: Path, verb: str, outcome: str
+) -> None:
+    command: tuple[str, ...] = ("push", "--store", URL, *PART_SIZE, str(large))
+    if verb == "sync":
+        identifier = program.id("push", "--store", str(tmp_path / "store"), str(large))
+        command = ("sync", "--from", str(tmp_path / "store"), "--to", URL, *PART_SIZE, "--id", identifier)
+    gate = Gate("POST", 1)
+    with ScriptedS3(before=gate) as server:
+        run = stop(program.start(*command, env=at(server)), gate, signal.SIGINT)
+        assert (run.code, run.stdout, server.requests["DELETE"]) == (130, "", 0)
+        assert len(left_behind(program.folder / "cache" / ".uploads")) == 1
+        assert server.has_completed.wait(30)
+        if outcome == "upload":  # as if the service had not come to it yet
+            (name,) = [name for name in server.objects if "/.objects/" in name]
+            del server.objects[name]
+            server.uploads |= server.completed
+        before = server.requests["PUT"]
+        program.id(*command, env=at(server))
+        assert server.requests["PUT"] - before <= 2, "no part: a manifest, and a record of the history"
+        assert (server.begun, server.uploads) == (1, {})
+    assert left_behind(program.folder / "cache" / ".uploads") == []
+
+
 @pytest.mark.parametrize(("verb", "passed"), [("GET", 0), ("GET", 1), ("PUT", 0)], ids=["store", "upload", "part"])
 def test_a_push_that_is_stopped_again_says_what_is_kept_from_before(
     program: Program, large: Path, verb: str, passed: int

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, StoreRefused, Throttled, TransientStoreError
-from snapdir.stores.base import BodyCutShort, ObjectInfo, Page
+from snapdir.stores.base import BodyCutShort, ObjectInfo, Page, StillAtWork
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.retrying import RetryingStore, retry
@@ -90,6 +90,13 @@ async def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         await retry(call, POLICY, sleep=Clock().sleep)
     assert len(calls) == 1
+
+
+async def test_what_a_store_is_still_at_work_on_is_not_begun_anew() -> None:
+    call, calls = failing(StillAtWork("no answer in minutes"))
+    with pytest.raises(StillAtWork) as raised:
+        await retry(call, POLICY, sleep=Clock().sleep)
+    assert (len(calls), raised.value.attempts) == (1, 1)
 
 
 async def test_a_policy_of_one_attempt_retries_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -23,7 +23,7 @@ from snapdir.transfer.snapshot import TreeOptions
 
 from .conftest import RecordingStore
 
-__all__ = ["CONTENT", "DIGEST", "KEY", "PART", "PARTS", "ResumableStore", "cancel_push", "push_tree"]
+__all__ = ["CONTENT", "DIGEST", "KEY", "PART", "PARTS", "ResumableStore", "ResumableUpload", "cancel_push", "push_tree"]
 
 PART = 256 * KIB
 CONTENT = bytes(range(256)) * (8 * MIB // 256 // 4) + b"the end"
@@ -59,6 +59,7 @@ class ResumableUpload(NoServerCopy):
         self._store.part_arrived()
 
     async def commit(self) -> None:
+        await self._store.before_commit(self)
         await self.inner.commit()
         self._store.uploads.pop(self.resume_token, None)
 
@@ -68,6 +69,10 @@ class ResumableUpload(NoServerCopy):
     async def abort(self) -> None:
         await self.inner.abort()
         self._store.uploads.pop(self.resume_token, None)
+
+
+async def _go_on(_: ResumableUpload) -> None:
+    await checkpoint()
 
 
 class ResumableStore(RecordingStore):
@@ -83,6 +88,7 @@ class ResumableStore(RecordingStore):
         self.before_begin: Callable[[], None] = lambda: None
         self.before_part: Callable[[], None] = lambda: None
         self.part_arrived: Callable[[], None] = lambda: None
+        self.before_commit: Callable[[ResumableUpload], Awaitable[None]] = _go_on
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
         self.resumed.append(resume)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,22 @@ from pathlib import Path
 import pytest
 
 import snapdir.stores.s3.bodies  # noqa: F401  # takes sendfile by name, before `free_loop` puts a check in its place
-from snapdir.errors import AccessDenied, CorruptObject, ObjectNotFound, SnapdirError, StoreRefused
+from snapdir.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    CorruptObject,
+    InvalidResponse,
+    ObjectNotFound,
+    SnapdirError,
+    StoreMissing,
+    StoreRefused,
+    Throttled,
+)
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import OBJECTS
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Capabilities, Store
+from snapdir.stores.base import Capabilities, StillAtWork, Store
 from snapdir.stores.memory import MemoryUpload
 from snapdir.stores.open import open_store
 from snapdir.stores.s3 import bodies  # before `free_loop`: it takes a call of os by name, which that would wrap
@@ -37,7 +47,7 @@ __all__ = ["bodies", "s3_server"]
 class Service:
     """Buckets that copy among themselves, or refuse to."""
 
-    def __init__(self, *, whole: type[SnapdirError] | None = None, parts: bool = True) -> None:
+    def __init__(self, *, whole: type[SnapdirError] | None = None, parts: str = "copied") -> None:
         self.buckets: dict[str, ServedStore] = {}
         self.whole = whole
         self.parts = parts
@@ -84,7 +94,7 @@ class ServedUpload(MemoryUpload):
 
     async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
         self._store.calls["copy part", str(number)] += 1
-        if not self._store.service.parts:
+        if self._store.service.parts == "refused" or (self._store.service.parts == "refused later" and number > 1):
             raise StoreRefused("no parts")
         await self.write_part(number, self._store.service.find(source)[start : start + length])
 
@@ -124,17 +134,50 @@ async def test_no_byte_of_an_object_passes_through(tree: Path, limits: Limits) -
     assert (counters.objects_sent, counters.bytes_sent) == (5, counters.bytes_done)
 
 
-@pytest.mark.parametrize("refusal", [StoreRefused, AccessDenied])
-@pytest.mark.parametrize("parts", [True, False])
-async def test_a_service_that_refuses_is_asked_once_and_the_bytes_are_sent(
-    refusal: type[SnapdirError], parts: bool, tree: Path, limits: Limits
+@pytest.mark.parametrize(
+    "refusal", [StoreRefused, AccessDenied, StoreMissing, ConnectionFailed, StillAtWork, InvalidResponse, Throttled]
+)
+@pytest.mark.parametrize("parts", ["copied", "refused", "refused later"])
+async def test_a_copy_that_fails_is_tried_once_and_the_bytes_are_sent(
+    refusal: type[SnapdirError], parts: str, tree: Path, limits: Limits
 ) -> None:
     service = Service(whole=refusal, parts=parts)
     source, target = service.bucket("one"), service.bucket("other")
     snapshot = await pushed(tree, source)
-    await synced(snapshot, source, target, replace(limits, jobs=1))
+    counters = await synced(snapshot, source, target, replace(limits, jobs=1))
     assert target.objects == source.objects
     assert target.kinds()["copy"] == 1
+    (warning,) = counters.warnings
+    assert warning.startswith(f"the service does not copy to {target.url}")
+    assert counters.at_work == 0
+
+
+async def test_a_copy_that_may_not_be_taken_back_is_replaced(tree: Path, limits: Limits) -> None:
+    class Kept(ServedStore):
+        async def delete(self, keys: Sequence[str]) -> None:
+            raise AccessDenied("nothing may be deleted")
+
+    service = Service(whole=StoreRefused)
+    source, target = service.bucket("one"), Kept(service, "other")
+    snapshot = await pushed(tree, source)
+    await synced(snapshot, source, target, limits)
+    assert target.objects == source.objects
+
+
+async def test_what_the_service_copies_is_said_to_be_at_work(tree: Path, limits: Limits) -> None:
+    class Slow(ServedStore):
+        async def copy_from(self, key: str, source: str) -> None:
+            at_work.append(counters.at_work)
+            await super().copy_from(key, source)
+
+    at_work: list[int] = []
+    service = Service()
+    source, target = service.bucket("one"), Slow(service, "other")
+    snapshot = await pushed(tree, source)
+    counters = Counters()
+    there, here = Repository(source), Repository(target)
+    await StoreSync(there, here, ObjectCopier(there, here, limits, counters), counters).copy(snapshot)
+    assert (min(at_work) > 0, counters.at_work, counters.warnings) == (True, 0, [])
 
 
 @pytest.mark.parametrize("option", ["no server copy", "recheck"])

@@ -20,6 +20,7 @@ __all__ = [
     "NoServerCopy",
     "ObjectInfo",
     "Page",
+    "StillAtWork",
     "Store",
     "Upload",
     "body_length",
@@ -158,7 +159,10 @@ class Upload(Protocol):
         """Publish all parts, in order, as the object."""
 
     async def abort(self) -> None:
-        """Drop every part. Safe to repeat, and after a failed commit."""
+        """Drop every part. Safe to repeat, and after a failed commit.
+
+        An upload whose commit is under way, or got no answer, is left as it is: it may be an object by now.
+        """
 
     def keep(self) -> None:
         """Leave the parts for a process that goes on by ``resume_token``: ``Store.aclose`` does not drop them. No I/O.
@@ -317,6 +321,10 @@ class BodyCutShort(ConnectionFailed):
     def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
         super().__init__(message, key=key)
         self.received = received
+
+
+class StillAtWork(ConnectionFailed):
+    """A request that takes a service minutes got no answer in its time: to ask again would only begin it anew."""
 
 
 class NoServerCopy:

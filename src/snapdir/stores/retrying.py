@@ -13,7 +13,7 @@ from typing import TypeVar
 import anyio
 
 from snapdir.errors import StoreError, Throttled, TransientStoreError
-from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Page, Store, Upload, close_pages
+from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Page, StillAtWork, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.patience import SignsOfLife
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS, RetryPolicy
@@ -56,8 +56,8 @@ async def retry(
 ) -> Result:
     """Await ``call()`` until it succeeds, fails for good, or has used up its attempts.
 
-    Only a TransientStoreError is retried; anything else, a cancellation included, leaves at once. The error that
-    finally leaves has ``attempts`` set.
+    Only a TransientStoreError is retried, and of those no StillAtWork; anything else, a cancellation included, leaves
+    at once. The error that finally leaves has ``attempts`` set.
 
     Args:
         gives_up: Told of each failure that may pass; true ends it before the attempts are used up.
@@ -69,7 +69,7 @@ async def retry(
         except TransientStoreError as error:
             error.attempts = attempts
             throttled += isinstance(error, Throttled)
-            is_given_up = gives_up is not None and gives_up(error)
+            is_given_up = isinstance(error, StillAtWork) or (gives_up is not None and gives_up(error))
             if is_given_up or attempts >= policy.attempts + min(throttled, policy.more_if_throttled):
                 raise
             delay = delay_seconds(error, attempts - 1, policy, random)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,6 +34,7 @@ class Counters:
         kept_objects, kept_bytes: Large objects that are begun when a run stops early, for the next run to go on with,
             and how much of them is there, also from earlier runs; ``kept_in`` says where. Once something of one is
             there, those of which nothing is do not count.
+        at_work: Objects that the store itself is putting together, or copying: minutes may pass in which nothing moves.
         already_complete: A fetch found everything in the cache and asked no store.
         warnings: Lines for the user that do not stop the verb.
         left_out: Entries of the directories that were read which their snapshots do not have, as (path, reason): broken
@@ -63,13 +66,14 @@ class Counters:
     warnings: list[str] = field(default_factory=list)
     bytes_to_send: int = 0
     bytes_taken: int = 0
+    at_work: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_sending(self) -> bool:
-        """A push has hashed every file, and the store has not taken all of it."""
+        """A push has hashed every file, and the store has not taken all of it, or not put it together."""
         hashed = self.phase == "hashing" and self.total_is_final and self.files_done >= self.files_total
-        return hashed and self.bytes_taken < self.bytes_to_send
+        return hashed and (self.bytes_taken < self.bytes_to_send or self.at_work > 0)
 
     @property
     def stage(self) -> tuple[Phase, int, int]:
@@ -77,6 +81,15 @@ class Counters:
         if self.is_sending:
             return "transfer", self.bytes_taken, self.bytes_to_send
         return self.phase, self.bytes_done, self.bytes_total
+
+    @contextmanager
+    def store_at_work(self) -> Iterator[None]:
+        """The block waits for the store to put an object together, or to copy one."""
+        self.at_work += 1
+        try:
+            yield
+        finally:
+            self.at_work -= 1
 
     def keep(self, bytes_: int, where: str) -> None:
         """Count what is there of one object that is left for the next run."""

@@ -83,6 +83,12 @@ class JournalEntry:
             return None
         return _Note.parse(os.pread(self._descriptor, MAX_NOTE_BYTES, 0)).token or None
 
+    def held_bytes(self) -> int:
+        """How much of the upload the store held, as noted by an earlier run."""
+        if self._descriptor is None:
+            return 0
+        return _Note.parse(os.pread(self._descriptor, MAX_NOTE_BYTES, 0)).held_bytes
+
     def note(self, token: str | None, held_bytes: int, source: SourceFile | None = None) -> None:
         """Write down how to go on. A full disk makes no push fail: a killed one begins this upload anew then."""
         if self._descriptor is not None and token is not None:
@@ -140,7 +146,7 @@ class UploadJournal:
         """Objects whose uploads no run will go on with, with their notes, which the caller closes.
 
         Those of objects that are ``settled``, those that no run has worked on for KEPT_SECONDS, and those that no run
-        may go on with (noted for parts of 0 bytes). Without notes ``settled`` is not looked at.
+        may go on with (noted for parts of 0 bytes, with nothing held). Without notes ``settled`` is not looked at.
         """
         notes = [*self._notes()]
         noted = {digest for digest, _, _ in notes}
@@ -150,7 +156,11 @@ class UploadJournal:
             with suppress(OSError):  # another process is at it
                 idle = time.time() - path.stat().st_mtime
                 if digest in present or part_bytes == "0" or idle > KEPT_SECONDS:
-                    found.append((digest, JournalEntry(path, open_locked(path))))
+                    entry = JournalEntry(path, open_locked(path))
+                    if digest in present or idle > KEPT_SECONDS or not entry.held_bytes():
+                        found.append((digest, entry))
+                    else:  # it was being completed
+                        entry.leave()
         return found
 
     def kept(self, tree: str, part_bytes: Callable[[int], int]) -> list[int]:

@@ -13,7 +13,7 @@ from snapdir.model.digest import Digest
 from snapdir.model.source import SourceFile
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
-from snapdir.transfer.commit import ABORT_SECONDS, committed
+from snapdir.transfer.commit import ABORT_SECONDS, UploadNote, committed
 from snapdir.transfer.events import Counters
 from snapdir.transfer.interruption import is_interruption
 from snapdir.transfer.journal import JournalEntry, UploadJournal
@@ -29,7 +29,8 @@ class NotedUploads:
 
     Args:
         resumable: What is sent was hashed before. Otherwise a part at the store may hold bytes that turned out wrong
-            after they were sent: no run goes on with such an upload, and the next one drops it.
+            after they were sent: no run goes on with such an upload, and the next one drops it. One that was being
+            completed held right bytes only.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class NotedUploads:
         keeps = False
         try:
             token = entry.token()
-            if token is not None and not self._resumable:
+            if token is not None and not (self._resumable or entry.held_bytes() == size):
                 await self._drop(digest, token)
                 token = None
             try:
@@ -61,16 +62,12 @@ class NotedUploads:
             except BaseException:
                 keeps = token is not None  # nobody has looked at that upload yet
                 raise
-            token = upload.resume_token
-            entry.note(token, upload.held_bytes, source)
-            keepable = self._resumable and token is not None and token == entry.token()
+            note = UploadNote(entry, upload, source, resumable=self._resumable)
             try:
-                async with committed(upload, keepable=keepable):
+                async with committed(upload, note, self._counters):
                     yield upload
             except BaseException as error:
-                keeps = keepable and is_interruption(error)
-                if keeps and token is not None:
-                    entry.note_held(token, upload.held_bytes)
+                keeps = note.keepable and is_interruption(error)
                 raise
         finally:
             with anyio.CancelScope(shield=True):

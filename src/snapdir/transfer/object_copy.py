@@ -55,7 +55,7 @@ class ObjectCopier:
         self._counters = counters
         self._recheck = recheck
         self._uploads = NotedUploads(target, journal, counters, resumable=False)
-        self._server_copy = ServerCopy(source, target, self._uploads) if server_copy and not recheck else None
+        self._server_copy = ServerCopy(source, target, self._uploads, counters) if server_copy and not recheck else None
         self._presence = Presence(target)
         self._batch = target.objects.batch_writer()
         self._settled: set[Digest] = set()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
-from snapdir.errors import AccessDenied, ObjectNotFound, StoreRefused
+from snapdir.errors import ObjectNotFound, SnapdirError, StoreError, TransferFailed, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
+from snapdir.transfer.events import Counters
 from snapdir.transfer.noted_uploads import NotedUploads
 from snapdir.transfer.parts import Part, part_size, parts_of
 from snapdir.transfer.stages import run_workers
@@ -23,10 +26,11 @@ PARTS_AT_ONCE = 8
 class ServerCopy:
     """Copies objects of one service from ``source`` to ``target``.
 
-    A copy is believed as far as its length: nobody here sees the bytes, so damage of equal length is copied too.
+    A copy is believed as far as its length: nobody here sees the bytes, so damage of equal length is copied too. The
+    first one that fails is the last of its kind, and a warning.
     """
 
-    def __init__(self, source: Repository, target: Repository, uploads: NotedUploads) -> None:
+    def __init__(self, source: Repository, target: Repository, uploads: NotedUploads, counters: Counters) -> None:
         there, here = source.objects.capabilities, target.objects.capabilities
         offered = bool(here.copy_service) and here.copy_service == there.copy_service
         self._place = there.copy_place
@@ -34,13 +38,15 @@ class ServerCopy:
         self._source = source
         self._target = target
         self._uploads = uploads
-        self._offers = {self._copy_whole: offered, self._copy_parts: offered}
+        self._counters = counters
+        self._is_told = False
+        self._offers: dict[Callable[..., object], bool] = {self._copy_whole: offered, self._copy_parts: offered}
 
     async def copy(self, digest: Digest, size: int) -> bool:
         """Whether the service has copied the object; otherwise nothing of it is left, and its bytes have to be sent.
 
-        Cost: three requests, more for an object of more than ``capabilities.max_copy_bytes``. A service that refuses is
-        not asked again.
+        Cost: three requests, more for an object of more than ``capabilities.max_copy_bytes``. A service that refuses
+        or fails is not asked again.
         """
         way = self._copy_whole if size <= self._whole_bytes else self._copy_parts
         if not self._offers[way] or await self._source.object_size(digest) != size:
@@ -49,17 +55,27 @@ class ServerCopy:
             await way(digest, size)
         except ObjectNotFound:
             return False
-        except (StoreRefused, AccessDenied):
-            self._offers[way] = False
+        except (StoreError, TransferFailed) as error:
+            self._give_up(way, error)
         else:
             if await self._target.object_size(digest) == size:
                 return True
         await self._take_back(digest)
         return False
 
+    def _give_up(self, way: Callable[..., object], error: SnapdirError) -> None:
+        if self._offers[way] and not self._is_told:
+            self._is_told = True
+            reason = str(error).removeprefix(StoreError.prefix)
+            self._counters.warnings.append(
+                f"the service does not copy to {self._target.url}; objects are read and sent instead: {reason}"
+            )
+        self._offers[way] = False
+
     async def _copy_whole(self, digest: Digest, _size: int) -> None:
         key = object_key(digest)
-        await self._target.objects.copy_from(key, self._place + key)
+        with self._counters.store_at_work():
+            await self._target.objects.copy_from(key, self._place + key)
 
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         part_bytes = part_size(size, min(PART_BYTES, self._whole_bytes), self._target.objects.capabilities)
@@ -67,13 +83,18 @@ class ServerCopy:
             copy_part = partial(self._copy_part, upload, self._place + object_key(digest))
             parts = parts_of(size, part_bytes)
             await copy_part(next(parts))  # alone: a service that refuses says so once
-            await run_workers(parts, copy_part, workers=PARTS_AT_ONCE)
+            with ungrouped(f"copy {digest}"):
+                await run_workers(parts, copy_part, workers=PARTS_AT_ONCE)
 
-    @staticmethod
-    async def _copy_part(upload: Upload, source: str, part: Part) -> None:
-        await upload.copy_part(part.number, source, start=part.offset, length=part.length)
+    async def _copy_part(self, upload: Upload, source: str, part: Part) -> None:
+        with self._counters.store_at_work():
+            await upload.copy_part(part.number, source, start=part.offset, length=part.length)
 
     async def _take_back(self, digest: Digest) -> None:
-        """Remove what a service made of a question that it did not understand: an empty object, for one."""
-        if await self._target.object_size(digest) is not None:
-            await self._target.delete_object(digest)
+        """Remove what a service made of a question that it did not understand: an empty object, for one.
+
+        Where it may not be removed, what is sent replaces it.
+        """
+        with suppress(StoreError):
+            if await self._target.object_size(digest) is not None:
+                await self._target.delete_object(digest)

@@ -41,6 +41,16 @@ class Names:
 CLOSE = ok(b"", b"Connection: close")
 
 
+async def test_a_silent_connection_is_probed() -> None:
+    """While a service works for minutes, a gateway in between might forget the connection, or its end be gone."""
+    async with serve(answer(ok())) as server, Pool("127.0.0.1", server.port) as pool:
+        await pool.request(b"GET", b"/")
+        (connection,) = pool._connections
+        assert connection._transport is not None
+        sock = connection._transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
 async def test_connections_are_spread_over_the_addresses() -> None:
     async with serve(*[answer(ok())] * 6, host="0.0.0.0") as server:  # noqa: S104
         names = Names("127.0.0.1", "127.0.0.2", "127.0.0.3")

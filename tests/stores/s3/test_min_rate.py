@@ -11,6 +11,8 @@ from dataclasses import replace
 import pytest
 
 from snapdir.errors import ConnectionFailed
+from snapdir.stores.base import StillAtWork
+from snapdir.stores.s3 import wire_transport
 from snapdir.stores.s3.boto_rate_floor import BotoRateFloor
 from snapdir.stores.s3.draining import Drain, Dripped, EncryptedDrain, RemainingBody
 from snapdir.stores.s3.failures import Asked
@@ -20,7 +22,7 @@ from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.wire_errors import TooSlow
 from snapdir.testing.back_doors import Collecting
-from tests.stores.s3.canned_server import XML, ignore, reply
+from tests.stores.s3.canned_server import XML, Answer, ignore, reply
 from tests.stores.s3.conftest import IMPATIENT, QUICK, CannedS3
 from tests.stores.s3.scripted_server import Peer, serve, until
 from tests.stores.s3.test_draining import Speaking
@@ -180,9 +182,16 @@ TRICKLE = ignore(first=b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 1000\r\n\
 TRICKLING = replace(IMPATIENT, min_rate_bytes=1 << 50)
 
 
-@pytest.mark.usefixtures("short_windows")
+@pytest.fixture
+def short_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any other limit of IMPATIENT, and not as long as minutes."""
+    monkeypatch.setattr(wire_transport, "COMPLETE_SECONDS", 0.5)
+    monkeypatch.setattr(wire_transport, "COPY_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("short_windows", "short_work")
 async def test_a_service_may_trickle_while_it_copies(against: CannedS3) -> None:
-    """It sends white space for minutes: nothing but silence ends that."""
+    """It sends white space for minutes."""
     begun = reply(f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
     async with against(TRICKLE, begun, TRICKLE, settings=TRICKLING) as (store, server):
         with pytest.raises(ConnectionFailed) as copying:
@@ -194,14 +203,20 @@ async def test_a_service_may_trickle_while_it_copies(against: CannedS3) -> None:
     assert "--min-rate" not in f"{copying.value} {copying_part.value}"
 
 
-@pytest.mark.usefixtures("short_windows")
+@pytest.mark.usefixtures("short_windows", "short_work")
+@pytest.mark.parametrize("answer", [TRICKLE, ignore()], ids=["white space", "silence"])
 @pytest.mark.parametrize("against", ["wire"], indirect=True)
-async def test_a_service_may_trickle_while_it_puts_parts_together(against: CannedS3) -> None:
+async def test_work_that_takes_a_service_minutes_has_a_limit_of_its_own(against: CannedS3, answer: Answer) -> None:
     begun = reply(f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
-    async with against(begun, reply(), TRICKLE, settings=TRICKLING) as (store, server):
+    absent = reply(status=404)
+    async with against(answer, begun, answer, begun, reply(), answer, absent, settings=TRICKLING) as (store, _):
+        with pytest.raises(StillAtWork, match=r"within 0\.5 s"):
+            await store.copy_from("key", "bucket/other")
+        upload = await store.begin_upload("key", size=4, part_bytes=5 << 20)
+        with pytest.raises(StillAtWork, match=r"within 0\.5 s"):
+            await upload.copy_part(1, "bucket/other", start=0, length=4)
+        upload.keep()
         upload = await store.begin_upload("key", size=4, part_bytes=5 << 20)
         await upload.write_part(1, b"data")
-        with pytest.raises(ConnectionFailed) as committing:
+        with pytest.raises(StillAtWork, match=r"within 0\.5 s"):
             await upload.commit()
-        server.play(reply(status=204))
-    assert "--min-rate" not in str(committing.value)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from snapdir.model.sizes import MIB
+from snapdir.stores.s3.line import ASSUMED_BYTES_PER_SECOND, LineRate
 from snapdir.stores.s3.rate_floor import RateFloor
 from snapdir.stores.s3.timeouts import Timeouts
 from snapdir.stores.s3.watch import Look, Watch
-from snapdir.stores.s3.wire_errors import FirstByteTimeout, StallTimeout, TooSlow
+from snapdir.stores.s3.wire_errors import FirstByteTimeout, StallTimeout, TooSlow, WorkTimeout
 
 LIMITS = Timeouts(first_byte_seconds=30, stall_seconds=20, idle_seconds=15, min_bytes_per_second=1000)
 NOTHING = Look(1, 1, 0, 0, False, False, 0, 0.0)
@@ -16,7 +18,7 @@ HOUR = 3600
 
 def ends(looks: list[tuple[float, Look]], limits: Timeouts = LIMITS) -> tuple[object, float] | None:
     """The limit that is reached first, and when; None if none is."""
-    watch = Watch(limits, 0.0)
+    watch = Watch(limits, 0.0, LineRate())
     for now, look in looks:
         if expired := watch.expired(now, look):
             return expired[0], now
@@ -103,16 +105,47 @@ def test_what_waits_for_a_disk_here_does_not_drip() -> None:
     assert ends(looks) is None
 
 
-def test_a_server_that_trickles_while_it_works_has_its_own_limit() -> None:
-    found = ends(receiving(1, patience_seconds=900.0))
-    assert found == (StallTimeout, 900.0)
-    silent = [(float(now), NOTHING._replace(received=1, patience_seconds=900.0)) for now in range(HOUR)]
-    assert ends(silent) == (StallTimeout, 20.0)
+@pytest.mark.parametrize("received", [0, 1], ids=["silent", "head"])
+def test_a_server_that_works_for_minutes_has_its_own_limit(received: int) -> None:
+    assert ends(receiving(1, patience_seconds=600.0)) == (WorkTimeout, 600.0)
+    silent = [(float(now), NOTHING._replace(received=received, patience_seconds=600.0)) for now in range(HOUR)]
+    assert ends(silent) == (WorkTimeout, 600.0)
+    assert ends(silent[:600]) is None
+
+
+def test_such_a_request_that_does_not_leave_is_a_stall() -> None:
+    held = NOTHING._replace(sent=400, unsent=400, is_sending=True, patience_seconds=600.0)
+    assert ends([(float(now), held) for now in range(HOUR)]) == (StallTimeout, 20.0)
+
+
+def answered(line: LineRate, body_bytes: int) -> float:
+    """When the wait for the answer to a body ends, all of which has left."""
+    watch = Watch(LIMITS, 0.0, line)
+    look = NOTHING._replace(sent=body_bytes)
+    return next(now for now in map(float, range(HOUR)) if watch.expired(now, look))
+
+
+def test_something_in_between_may_have_a_long_body_still() -> None:
+    """As a tunnel that takes all of it at once: the answer has the time that a slow line needs."""
+    line = LineRate()
+    assert answered(line, 0) == 30.0
+    assert answered(line, 4096) == 31.0
+    assert answered(line, 256 * ASSUMED_BYTES_PER_SECOND) == 30.0 + 256
+
+
+def test_where_bodies_are_answered_soon_a_later_one_has_less_time() -> None:
+    line = LineRate()
+    line.answered(16 * MIB, 1.0)
+    assert answered(line, 16 * MIB) == 34.0
+    line.answered(16 * MIB, 64.0)
+    assert answered(line, 16 * MIB) == 30.0 + 256, "the line is as slow as that now"
+    line.answered(1000, 0.001)
+    assert answered(line, 16 * MIB) == 30.0 + 256, "a short body tells nothing"
 
 
 def test_what_a_connection_waits_between_two_exchanges_counts_for_none() -> None:
     """As with --limit-rate, which holds requests back before they go out."""
-    watch = Watch(LIMITS, 0.0)
+    watch = Watch(LIMITS, 0.0, LineRate())
     for number in range(1, 200):
         began = number * 100.0
         first = Look(number, 2 * number, 0, 0, False, False, 1, 0.0)
@@ -121,7 +154,7 @@ def test_what_a_connection_waits_between_two_exchanges_counts_for_none() -> None
 
 
 def test_what_a_thread_looks_after_counts_for_none() -> None:
-    watch = Watch(LIMITS, 0.0)
+    watch = Watch(LIMITS, 0.0, LineRate())
     look = NOTHING._replace(received=1)
     assert watch.expired(0.0, look) is None
     for now in range(1, HOUR):
@@ -130,14 +163,14 @@ def test_what_a_thread_looks_after_counts_for_none() -> None:
 
 
 def test_an_unused_connection_is_closed_after_a_while() -> None:
-    watch = Watch(LIMITS, 0.0)
+    watch = Watch(LIMITS, 0.0, LineRate())
     assert not watch.is_idle_for_long(10.0, 1)
     assert not watch.is_idle_for_long(24.9, 1)
     assert watch.is_idle_for_long(25.0, 1)
 
 
 def test_a_connection_that_was_never_used_is_closed_in_that_time_too() -> None:
-    assert Watch(LIMITS, 0.0).is_idle_for_long(15.0, 0)
+    assert Watch(LIMITS, 0.0, LineRate()).is_idle_for_long(15.0, 0)
 
 
 def test_a_floor_judges_whole_windows_and_begins_anew() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from anyio.from_thread import check_cancelled
@@ -17,7 +17,7 @@ from snapdir.stores.base import Body, FileRange
 from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.failures import Asked, BodyRefused
 
-__all__ = ["Checksums", "compared", "decoded", "encoded", "is_confirmed"]
+__all__ = ["Checksums", "checksum_of_parts", "compared", "decoded", "encoded", "is_confirmed"]
 
 CRC_BYTES = 4
 
@@ -135,6 +135,12 @@ def is_confirmed(asked: Asked, crc: int | None, header: str | None) -> bool:
 def encoded(crc: int) -> str:
     """As the header carries it: Base64 of four bytes, the highest first."""
     return b64encode(crc.to_bytes(4, "big")).decode()
+
+
+def checksum_of_parts(crcs: Sequence[int | None]) -> str | None:
+    """What a service keeps of an object in parts: the CRC32C of theirs, and their number; None if one is unknown."""
+    known = [crc.to_bytes(CRC_BYTES, "big") for crc in crcs if crc is not None]
+    return f"{encoded(crc32c(b''.join(known)))}-{len(known)}" if len(known) == len(crcs) else None
 
 
 def decoded(header: str) -> int | None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.stores.s3.dns import Address, AddressBook
+from snapdir.stores.s3.line import keep_alive
 from snapdir.stores.s3.tls import ResumingContext
 from snapdir.stores.s3.wire import Connection
 from snapdir.stores.s3.wire_errors import ConnectFailed, ConnectTimeout, TLSFailed
@@ -92,6 +93,7 @@ async def _connect(
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(sock)
         await loop.sock_connect(sock, sockaddr)
     except BaseException:
         sock.close()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from snapdir.errors import ConnectionFailed, ObjectNotFound, StoreError, StoreRefused, TransientStoreError
+from snapdir.errors import ConnectionFailed, StoreError, StoreRefused, Throttled, TransientStoreError
 from snapdir.stores.base import Body, body_length
-from snapdir.stores.s3.checksums import Checksums, compared
+from snapdir.stores.s3.checksums import Checksums, checksum_of_parts, compared
 from snapdir.stores.s3.transport import Transport, UploadedPart
 
 __all__ = ["S3Upload"]
@@ -49,7 +49,8 @@ class S3Upload:
         self._ended = ended
         self._stored = {part.number: part for part in stored if part.size == self._expected_length(part.number)}
         self._parts: dict[int, UploadedPart] = {}
-        self._commit_unanswered = False
+        self._is_resumed = bool(stored)
+        self._is_completing = False  # the service may be at work on the object, or be done with it
 
     @property
     def held_bytes(self) -> int:
@@ -102,21 +103,22 @@ class S3Upload:
     async def commit(self) -> None:
         """Publish the object.
 
-        A commit whose answer got lost can be repeated: if the upload is gone by then and the object has the right size,
-        it was this one's doing.
+        A commit whose answer got lost is settled by what is at the key then, and can be repeated. Until the service has
+        refused it, nothing aborts the upload.
+
+        Raises:
+            StillAtWork: no answer in minutes, and no object yet.
         """
         if not self._size and not self._parts:
             await self.write_part(1, b"")  # S3 takes no upload without parts
         parts = [self._parts[number] for number in sorted(self._parts)]
         if sum(part.size for part in parts) != self._size:
             raise self._refused(f"only {len(parts)} parts have come")
+        was_completing, self._is_completing = self._is_completing, True
         try:
             await self._transport.complete_upload(self._key, self._upload_id, parts)
-        except TransientStoreError:
-            self._commit_unanswered = True
-            raise
-        except StoreRefused as error:
-            if not (error.error_code == "NoSuchUpload" and self._commit_unanswered and await self._is_published()):
+        except StoreError as error:
+            if not await self._is_carried_out(error, parts, was_completing):
                 raise
         self._ended(self)
 
@@ -126,6 +128,9 @@ class S3Upload:
         Raises:
             ConnectionFailed: the store did not answer in time; parts may stay until its lifecycle rules remove them.
         """
+        if self._is_completing:
+            self.keep()
+            return
         with anyio.move_on_after(ABORT_SECONDS, shield=True) as scope:
             await self._transport.abort_upload(self._key, self._upload_id)
         if scope.cancelled_caught:
@@ -146,11 +151,35 @@ class S3Upload:
         except StoreError as error:
             log.warning("%s", error)
 
-    async def _is_published(self) -> bool:
+    async def _is_carried_out(self, error: StoreError, parts: Sequence[UploadedPart], was_completing: bool) -> bool:
+        """Whether a commit that failed like this has published the object all the same."""
+        if isinstance(error, TransientStoreError) and not isinstance(error, Throttled):
+            # What an earlier push left may be of that length and damaged: the upload has to be gone too.
+            return await self._is_as_sent(parts) and await self._is_gone()
+        # The service has answered: nothing is under way but what an earlier commit began.
+        is_gone = isinstance(error, StoreRefused) and error.error_code == "NoSuchUpload"
+        self._is_completing = was_completing and not is_gone
+        return is_gone and (was_completing or self._is_resumed) and await self._is_as_sent(parts)
+
+    async def _is_gone(self) -> bool:
         try:
-            return (await self._transport.head(self._key)).size == self._size
-        except ObjectNotFound:
+            async for _ in self._transport.list_parts(self._key, self._upload_id):
+                return False
+        except TransientStoreError:
             return False
+        except StoreError:  # gone, or not ours to look at
+            return True
+        return False
+
+    async def _is_as_sent(self, parts: Sequence[UploadedPart]) -> bool:
+        """Whether the object is as long as it should be, and what the service keeps of its checksums is right."""
+        try:
+            size, kept = await self._transport.size_and_checksum(self._key)
+        except StoreError:
+            return False
+        expected = checksum_of_parts([part.crc32c for part in parts])
+        is_comparable = expected is not None and "-" in kept
+        return size == self._size and (kept == expected or not is_comparable)
 
     def _refused(self, reason: str) -> StoreRefused:
         return StoreRefused(

@@ -20,6 +20,7 @@ from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.connecting import Endpoint, open_connection, out_of_descriptors
 from snapdir.stores.s3.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.line import LineRate
 from snapdir.stores.s3.receiving import SCRATCH_BYTES
 from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
@@ -75,6 +76,7 @@ class Pool:
         self._max_connections = max_connections
         self._book = AddressBook(host, port, lifetime_seconds=timeouts.resolve_seconds, resolve=resolve)
         self._scratch = bytearray(SCRATCH_BYTES)
+        self._line = LineRate()
         self._closed = False
         self.opened = 0
         self.repeated = 0
@@ -221,7 +223,9 @@ class Pool:
 
     async def _connect(self) -> Connection:
         host, port = self._endpoint.host, self._endpoint.port
-        make = partial(Connection, host, port, self._timeouts, self._scratch, self._on_lost, threads=self._threads)
+        make = partial(
+            Connection, host, port, self._timeouts, self._scratch, self._on_lost, threads=self._threads, line=self._line
+        )
         try:
             connection = await open_connection(
                 self._endpoint, self._book, make, connect_seconds=self._timeouts.connect_seconds

@@ -23,8 +23,8 @@ class Request:
         max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
         check: Sees the head of a 2xx before its body goes anywhere; what it raises is what the exchange fails with.
         expect_continue: Hold the body back until the server asks for it (the head says ``Expect: 100-continue``).
-        patience_seconds: How long the whole may take, however slow it is, where servers trickle while they work; 0
-            where what moves has to move at a rate.
+        patience_seconds: How long the answer may take, in silence or trickling, to a request that servers work on for
+            minutes; 0 where it has to begin soon, and to move at a rate.
     """
 
     head: bytes

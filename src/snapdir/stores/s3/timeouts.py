@@ -14,7 +14,8 @@ class Timeouts:
 
     Attributes:
         connect_seconds: For a connection: name look-up, every address tried, TLS handshake.
-        first_byte_seconds: From the last byte of a request reaching the server's host to the first of its response.
+        first_byte_seconds: From the last byte of a request reaching the server's host to the first of its response;
+            longer after a long body (see ``LineRate``).
         stall_seconds: Without any byte moving, while a request or a response is under way.
         idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
         continue_seconds: For ``100 Continue``, where it was asked for; then the body is sent anyway.

@@ -8,10 +8,13 @@ from typing import NamedTuple, Protocol
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import BlockSink
 
-__all__ = ["COMPLETE_SECONDS", "MAX_READ_BYTES", "ListPage", "Transport", "UploadedPart"]
+__all__ = ["COMPLETE_SECONDS", "COPY_SECONDS", "MAX_READ_BYTES", "ListPage", "Transport", "UploadedPart"]
 
-COMPLETE_SECONDS = 900.0
-"""Putting 10,000 parts together, or copying 5 GiB, takes S3 minutes; it sends white space meanwhile."""
+COMPLETE_SECONDS = 600.0
+"""Putting 10,000 parts together takes a service minutes; some send white space meanwhile, some nothing."""
+
+COPY_SECONDS = 600.0
+"""So does copying 5 GiB, in one request or as one part."""
 
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``get`` without a length."""
@@ -96,7 +99,15 @@ class Transport(Protocol):
     ) -> UploadedPart:
         """Have the service take a range of an object as one part; ``source`` and failures as for ``copy``."""
 
-    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None: ...
+    async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        """Publish the parts as the object.
+
+        Raises:
+            StillAtWork: no answer within COMPLETE_SECONDS.
+        """
+
+    async def size_and_checksum(self, key: str) -> tuple[int, str]:
+        """The length of an object, and the text of the CRC32C that the service keeps; empty where it keeps none."""
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         """Drop the parts. An upload that is gone already is fine."""

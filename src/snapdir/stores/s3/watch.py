@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from snapdir.stores.s3.line import LineRate
 from snapdir.stores.s3.rate_floor import RateFloor
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire_errors import FirstByteTimeout, StallTimeout, TooSlow
+from snapdir.stores.s3.wire_errors import FirstByteTimeout, StallTimeout, TooSlow, WorkTimeout
 
 __all__ = ["Expired", "Look", "Watch"]
 
-Expired = type[StallTimeout | FirstByteTimeout | TooSlow]
+Expired = type[StallTimeout | FirstByteTimeout | TooSlow | WorkTimeout]
 
 
 class Look(NamedTuple):
@@ -23,7 +24,7 @@ class Look(NamedTuple):
         is_sending: The request has not left whole.
         reads_disk: Nothing can leave before a disk has brought it.
         received: Bytes of the response.
-        patience_seconds: How long the whole may take where the server is known to trickle while it works; else 0.
+        patience_seconds: How long the answer may take where the server works on it for minutes; else 0.
     """
 
     exchange: int
@@ -43,8 +44,9 @@ class Look(NamedTuple):
 class Watch:
     """Looks after the time limits of one connection."""
 
-    def __init__(self, timeouts: Timeouts, now: float) -> None:
+    def __init__(self, timeouts: Timeouts, now: float, line: LineRate) -> None:
         self._timeouts = timeouts
+        self._line = line
         self._floor = RateFloor(timeouts.min_bytes_per_second, timeouts.rate_seconds)
         self._activity = self._unsent = self._moved = 0
         self._seen_at = self._looked_at = self._began_at = now
@@ -65,17 +67,18 @@ class Watch:
         """Which limit an exchange has reached, and its seconds; None while it may go on."""
         if look.exchange != self._exchange:
             self._begin(now, look)
-        if look.patience_seconds:
-            if now - self._began_at >= look.patience_seconds:
-                return StallTimeout, look.patience_seconds
-        elif self._drips(now, look):
+        if look.patience_seconds and not look.is_sending:
+            is_over = now - self._began_at >= look.patience_seconds
+            return (WorkTimeout, look.patience_seconds) if is_over else None
+        if self._drips(now, look):
             return TooSlow, self._floor.window_seconds
         if (look.activity, look.unsent) != (self._activity, self._unsent):
             self._activity, self._unsent, self._seen_at = look.activity, look.unsent, now
             return None
         limit: tuple[Expired, float] = StallTimeout, self._timeouts.stall_seconds
         if not look.is_sending and not look.received:
-            limit = FirstByteTimeout, self._timeouts.first_byte_seconds
+            on_its_way = self._line.seconds_for(look.sent)  # something in between may have all of the body
+            limit = FirstByteTimeout, self._timeouts.first_byte_seconds + on_its_way
         return limit if now - self._seen_at >= limit[1] else None
 
     def _begin(self, now: float, look: Look) -> None:

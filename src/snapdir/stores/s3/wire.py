@@ -9,11 +9,8 @@ a BlockSink, are a thread's: see ``block_passing``.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import ssl
-import struct
-import termios
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import cast
@@ -30,6 +27,7 @@ from snapdir.stores.s3.bodies import (
 )
 from snapdir.stores.s3.draining import Dripped, EndedEarly, Stalled
 from snapdir.stores.s3.http_parsing import MalformedHTTP, Response
+from snapdir.stores.s3.line import LineRate, unsent_in_kernel
 from snapdir.stores.s3.receiving import ResponseReceiver
 from snapdir.stores.s3.request import Request
 from snapdir.stores.s3.timeouts import Timeouts
@@ -73,8 +71,10 @@ class Connection(asyncio.BufferedProtocol):
         on_lost: Callable[[Connection], None],
         *,
         threads: Executor | None = None,
+        line: LineRate | None = None,
     ) -> None:
-        """``threads`` receive, decrypt and consume the bodies that go to a BlockSink; None: the loop's own."""
+        """``threads`` receive, decrypt and consume the bodies that go to a BlockSink; None: the loop's own.
+        ``line`` is what all connections to the server know of the way there."""
         self._threads = threads
         self._loop = asyncio.get_running_loop()
         self._host, self._port, self._timeouts = host, port, timeouts
@@ -94,7 +94,9 @@ class Connection(asyncio.BufferedProtocol):
         self._continue_timer: asyncio.TimerHandle | None = None
         self._patience_seconds = 0.0
         self.activity = 0
-        self._watch = Watch(timeouts, self._loop.time())
+        self._line = line or LineRate()
+        self._began_at = 0.0
+        self._watch = Watch(timeouts, self._loop.time(), self._line)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -122,6 +124,7 @@ class Connection(asyncio.BufferedProtocol):
         )
         self._passing = self._make_passing(request.into) if isinstance(request.into, BlockSink) else None
         self._patience_seconds = request.patience_seconds
+        self._began_at = self._loop.time()
         self.exchanges += 1
         self.activity += 1
         transport, body = self._transport, request.body
@@ -287,6 +290,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._violate(f"{response.status} before the whole body was sent")
                 return
             response.keep_alive = False
+        elif self._has_body:
+            self._line.answered(self._progress()[0], self._loop.time() - self._began_at)
         self._settle()
         future, self._future = self._future, None
         if not response.keep_alive:
@@ -390,6 +395,4 @@ class Connection(asyncio.BufferedProtocol):
         """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""
         if self._transport is None:
             return 0
-        fd = self._transport.get_extra_info("socket").fileno()
-        (in_kernel,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)))
-        return int(in_kernel) + self._transport.get_write_buffer_size()
+        return unsent_in_kernel(self._transport.get_extra_info("socket")) + self._transport.get_write_buffer_size()

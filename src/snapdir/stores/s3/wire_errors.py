@@ -10,6 +10,7 @@
     ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
     ├── StallTimeout          bytes stopped moving, in either direction (seconds)
     ├── TooSlow               bytes moved more slowly than they may (seconds)
+    ├── WorkTimeout           the service worked on a request for longer than it may (seconds)
     ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
     ├── BodyTruncated         a file ended before the length its request promised (promised)
     ├── BodyChanged           a file does not hold the bytes that were hashed; the last of them were not sent
@@ -33,6 +34,7 @@ __all__ = [
     "TLSFailed",
     "TooSlow",
     "WireError",
+    "WorkTimeout",
 ]
 
 
@@ -128,14 +130,14 @@ class FirstByteTimeout(_Expired):
     """The whole request was sent, and no byte of a response came within ``seconds``."""
 
     def _what(self) -> str:
-        return f"no answer within {self.seconds:g} s"
+        return f"no answer within {self.seconds:.3g} s (--stall-timeout)"
 
 
 class StallTimeout(_Expired):
     """No byte moved for ``seconds`` while a request or its response was under way."""
 
     def _what(self) -> str:
-        return f"nothing moved for {self.seconds:g} s"
+        return f"nothing moved for {self.seconds:g} s (--stall-timeout)"
 
 
 class TooSlow(_Expired):
@@ -143,6 +145,13 @@ class TooSlow(_Expired):
 
     def _what(self) -> str:
         return f"less than --min-rate moved, on the average of {self.seconds:g} s"
+
+
+class WorkTimeout(_Expired):
+    """The whole request was sent, and no whole response came within the ``seconds`` that the work may take."""
+
+    def _what(self) -> str:
+        return f"no answer within {self.seconds:g} s; the service may still be at work on it"
 
 
 class ProtocolViolation(_Explained):

@@ -7,7 +7,7 @@ import ssl
 from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
 from snapdir.errors.local import MORE_DESCRIPTORS
-from snapdir.stores.base import Body, FileRange
+from snapdir.stores.base import Body, FileRange, StillAtWork
 from snapdir.stores.s3.connecting import out_of_descriptors
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked
 from snapdir.stores.s3.wire_errors import (
@@ -18,11 +18,13 @@ from snapdir.stores.s3.wire_errors import (
     ProtocolViolation,
     TLSFailed,
     WireError,
+    WorkTimeout,
 )
 
 __all__ = ["wire_failure"]
 
 NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
+LATER = "run again in some minutes"
 LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 NO_TLS = "write http:// in the endpoint if that is all it speaks"
@@ -42,12 +44,15 @@ def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirEr
         return StoreRefused(f"{asked}: {error}; {_tls_advice(error.__cause__)}", key=asked.key)
     if isinstance(error, ProtocolViolation):
         return InvalidResponse(f"{asked}: {error}; {CHECK_ENDPOINT}", key=asked.key)
-    return ConnectionFailed(f"{asked}: {error}; {_network_advice(error)}", key=asked.key)
+    kind = StillAtWork if isinstance(error, WorkTimeout) else ConnectionFailed
+    return kind(f"{asked}: {error}; {_network_advice(error)}", key=asked.key)
 
 
 def _network_advice(error: WireError) -> str:
     if out_of_descriptors(error):
         return MORE_DESCRIPTORS
+    if isinstance(error, WorkTimeout):
+        return LATER
     return NETWORK if isinstance(error, ConnectFailed) else LOST
 
 

@@ -30,7 +30,7 @@ from snapdir.stores.s3.responses import (
 )
 from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.transport import COMPLETE_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
+from snapdir.stores.s3.transport import COMPLETE_SECONDS, COPY_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
 from snapdir.stores.s3.wire_errors import WireError
 from snapdir.stores.s3.wire_failures import wire_failure
 from snapdir.stores.s3.wire_session import WireSession
@@ -61,13 +61,21 @@ class WireTransport:
         return self._session.target
 
     async def head(self, key: str, *, checksum: bool = False) -> ObjectInfo:
+        response, size = await self._head(key, checksum=checksum)
+        return ObjectInfo(key, size, seconds_of(response.header(b"last-modified")), decoded(_kept_checksum(response)))
+
+    async def size_and_checksum(self, key: str) -> tuple[int, str]:
+        response, size = await self._head(key, checksum=True)
+        return size, _kept_checksum(response)
+
+    async def _head(self, key: str, *, checksum: bool) -> tuple[Response, int]:
+        """The answer to HEAD, and the length of the object."""
         asked = Asked(self._target, "HEAD", key)
         response = await self._send(asked, b"HEAD", headers=CHECKSUM_MODE if checksum else _NO_HEADERS)
         size = response.content_length
         if size is None or response.status != 200 or not is_s3(response):
             size = await self._size_by_range(key)
-        kept = decoded((response.header(CHECKSUM) or b"").decode("latin-1"))
-        return ObjectInfo(key, size, seconds_of(response.header(b"last-modified")), kept)
+        return response, size
 
     async def _size_by_range(self, key: str) -> int:
         """The length of an object whose HEAD does not give it, from a request for its first byte."""
@@ -148,7 +156,7 @@ class WireTransport:
             b"PUT",
             headers={**self._of_new(key), **_copy_source(source)},
             body=b"",
-            patience_seconds=COMPLETE_SECONDS,
+            patience_seconds=COPY_SECONDS,
         )
         answers.copied_etag(response.body, asked, "CopyObjectResult")
 
@@ -193,7 +201,7 @@ class WireTransport:
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
         headers = {**_copy_source(source), b"x-amz-copy-source-range": b"bytes=%d-%d" % (start, start + length - 1)}
         response = await self._send(
-            asked, b"PUT", query=query, headers=headers, body=b"", patience_seconds=COMPLETE_SECONDS
+            asked, b"PUT", query=query, headers=headers, body=b"", patience_seconds=COPY_SECONDS
         )
         etag, crc32c = answers.copied_etag(response.body, asked, "CopyPartResult")
         return UploadedPart(number, etag, length, crc32c)
@@ -341,7 +349,8 @@ class WireTransport:
             await session.prepare()
         path = session.path_of(asked.key)
         encoded_query = encode_query(query) if query else b""
-        corrected: set[str] = set()
+        # A copy that is refused for a region may speak of the other bucket's.
+        corrected: set[str] = {"region"} if asked.verb == "COPY" else set()
         while True:
             signature = session.signature
             try:
@@ -368,6 +377,10 @@ class WireTransport:
                 raise refusal_error(refusal, asked)
             corrected.add(correction)
             path = session.path_of(asked.key)
+
+
+def _kept_checksum(response: Response) -> str:
+    return (response.header(CHECKSUM) or b"").decode("latin-1")
 
 
 def _copy_source(source: str) -> Mapping[bytes, bytes]:
