@@ -5,9 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial, wraps
 from importlib.util import find_spec
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -15,7 +15,14 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from snapdir.errors import SnapdirError
+
 __all__ = ["Call", "PortalOfProcess", "as_blocking", "own_portal"]
+
+ENDING = (
+    "Python is ending and starts no more threads: call this before the program ends, not in an atexit handler or in a"
+    " thread that the program leaves behind"
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,8 +41,15 @@ class PortalOfProcess:
         atexit.register(self.close)
 
     def run(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run ``function`` in the loop and wait for it."""
-        portal, call = self._opened(), Call(function)
+        """Run ``function`` in the loop and wait for it.
+
+        Raises:
+            SnapdirError: Python is ending and lets no thread start; what was begun has been cleaned up.
+        """
+        with _no_late_threads():
+            return self._run(self._opened(), Call(function))
+
+    def _run(self, portal: BlockingPortal, call: Call[T]) -> T:
         try:
             return portal.start_task_soon(call.run).result()
         except BaseException:
@@ -46,7 +60,8 @@ class PortalOfProcess:
 
     def managed(self, manager: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
         """``manager`` for a plain ``with``; all of it runs in one task of the loop."""
-        return self._opened().wrap_async_context_manager(manager)
+        with _no_late_threads():
+            return self._opened().wrap_async_context_manager(manager)
 
     def close(self) -> None:
         """End the loop's thread once its calls are over; the next call starts another."""
@@ -69,6 +84,17 @@ class PortalOfProcess:
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._portal = self._thread = None
+
+
+@contextmanager
+def _no_late_threads() -> Iterator[None]:
+    """Say what is wrong where no thread can start any more: some versions of Python forbid it once they are ending."""
+    try:
+        yield
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise
+        raise SnapdirError(ENDING) from None
 
 
 def _serve(opened: Future[BlockingPortal]) -> None:

@@ -40,8 +40,16 @@ class HashPool:
         self._pool.shutdown(cancel_futures=error is not None)
 
     def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have one of the threads do ``work``."""
-        return self._pool.submit(work, *args, **kwargs)
+        """Have one of the threads do ``work``, or this one where no thread can start: while Python ends, say."""
+        try:
+            return self._pool.submit(work, *args, **kwargs)
+        except RuntimeError:
+            done: Future[T] = Future()
+            try:
+                done.set_result(work(*args, **kwargs))
+            except Exception as error:
+                done.set_exception(error)
+            return done
 
     def result(self, working: Future[T]) -> T:
         """What the work returned, or raised."""
