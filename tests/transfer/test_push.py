@@ -295,7 +295,7 @@ async def test_unreadable_entries_are_all_named(
     for name in ("one", "two"):
         (tree / name).symlink_to("/proc/self/mem/x")  # no user can follow it
     small, large = ["a", "script"], ["large", "two-parts"]
-    for module in ("snapdir.hashing.files.os", "snapdir.transfer.upload.os"):
+    for module in ("snapdir.hashing.files.os", "snapdir.disk.long_paths.os"):
         monkeypatch.setattr(module, OsThatFails(refused, *small, *large))
     with pytest.raises(WalkFailed) as caught:
         await read_tree(verb, tree, store, limits)
@@ -309,7 +309,7 @@ async def test_unreadable_entries_are_all_named(
 async def test_a_file_that_vanished_before_it_was_opened_is_in_flux(
     tree: Path, store: RecordingStore, limits: Limits, monkeypatch: pytest.MonkeyPatch, verb: str, name: str
 ) -> None:
-    for module in ("snapdir.hashing.files.os", "snapdir.transfer.upload.os"):
+    for module in ("snapdir.hashing.files.os", "snapdir.disk.long_paths.os"):
         monkeypatch.setattr(module, OsThatFails(vanished, name))
     with pytest.raises(InFluxError, match=rf"vanished while it was read: .*/{name};.*--exclude"):
         await read_tree(verb, tree, store, limits)

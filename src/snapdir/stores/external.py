@@ -9,8 +9,11 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import anyio
+import anyio.to_thread
 
 from snapdir.disk.system import inherited_file
 from snapdir.errors import HIDDEN, ManifestNotFound, StoreProgramFailed, secrets_of, without_secrets
@@ -93,8 +96,14 @@ class ExternalStore:
         if printed.code != 0:
             return printed
         self._check(what, printed, MAX_SCRIPT_BYTES)
-        with _bash(printed.result) as (command, descriptors):
-            return await self._run(command, max_bytes=max_bytes, watch_for=FAILED, pass_fds=descriptors)
+        with ExitStack() as script:
+            # In threads: where there are no files in memory, it is one on a disk.
+            command, descriptors = await anyio.to_thread.run_sync(script.enter_context, _bash(printed.result))
+            try:
+                return await self._run(command, max_bytes=max_bytes, watch_for=FAILED, pass_fds=descriptors)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(script.close)
 
     async def _run(
         self,
