@@ -277,18 +277,6 @@ async def test_a_checkout_is_flushed_once_or_never(
     assert flushed == ([str(tmp_path / "out")] if fsync else [])
 
 
-@pytest.mark.parametrize("linked", [False, True])
-async def test_directories_that_a_manifest_takes_for_granted_are_made(
-    tmp_path: Path, tree: Path, limits: Limits, linked: bool
-) -> None:
-    cache = Repository(FileStore(tmp_path / "cache", StoreSettings()))
-    identifier = await push(tree, cache, options=TreeOptions(), limits=limits, counters=Counters())
-    files = Manifest([entry for entry in (await cache.read_manifest(identifier)).entries if entry.is_file])
-    await check_out(files, cache, tmp_path / "out", limits, linked=linked)
-    made = {f"./{path.relative_to(tmp_path / 'out')}" for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert made == {entry.path for entry in files.entries}
-
-
 async def test_special_modes_are_restored_only_on_request(
     tmp_path: Path, repository: Repository, limits: Limits
 ) -> None:

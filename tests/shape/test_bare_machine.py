@@ -1,0 +1,51 @@
+"""Where programs are missing that some tests need, those are skipped by name; CI takes no skip."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.needed import needed
+
+PROJECT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/conformance/test_surf.py", "-k", "SURF-11"]
+
+
+def bare(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where PATH holds nothing but bash."""
+    folder.joinpath("bash").symlink_to(needed("bash"))
+    environment = {"PATH": str(folder), "HOME": str(folder), "LANG": os.environ.get("LANG", "C.UTF-8")}
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_what_is_missing_is_named_and_fails_nothing(tmp_path: Path) -> None:
+    run = bare(tmp_path, *COMMAND)
+    assert run.returncode == 0, run.stdout
+    assert "zsh is not here: apt-get install" in run.stdout
+    assert "fish is not here: apt-get install" in run.stdout
+    assert "1 passed, 2 skipped" in run.stdout
+
+
+def test_ci_takes_no_skip(tmp_path: Path) -> None:
+    assert bare(tmp_path, *COMMAND, "--no-skips").returncode == 1
+
+
+def test_any_program_of_several_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "second").write_text("#!/bin/sh\n")
+    (tmp_path / "second").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert needed("first", "second") == str(tmp_path / "second")
+    with pytest.raises(pytest.skip.Exception, match="first is not here"):
+        needed("first")
+
+
+def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
+    run = bare(tmp_path, "bash", "-c", "source scripts/environment; choose_python 3.99; find_python")
+    assert run.returncode == 1
+    assert "no Python 3.99 with venv was found" in run.stderr
