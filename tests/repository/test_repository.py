@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import pytest
 
@@ -256,6 +257,20 @@ async def test_a_long_manifest_is_read_in_blocks(
     store = FaultyStore(MemoryStore(objects))
     assert await Repository(store).read_manifest(ID) == MANIFEST
     assert reads(store) == -(-len(MANIFEST.stored) // block_bytes)
+
+
+async def test_a_manifest_that_becomes_shorter_while_it_is_read_is_read_to_its_end(
+    objects: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MANIFEST_BLOCK_BYTES", 10)
+
+    class Shortened(StoreWrapper):
+        async def stat(self, key: str) -> ObjectInfo:
+            info = await super().stat(key)
+            return info._replace(size=info.size + 1)
+
+    with anyio.fail_after(10):
+        assert await Repository(Shortened(MemoryStore(objects))).read_manifest(ID) == MANIFEST
 
 
 @pytest.mark.parametrize("block_bytes", [10, MANIFEST_BLOCK_BYTES])
