@@ -70,6 +70,7 @@ class ChainCredentials:
         self._target = target
         self._found: _Found | None = None
         self._program: subprocess.Popen[bytes] | None = None
+        self._cancelled = False
 
     async def credentials(self) -> Credentials:
         """Those in force, renewed some minutes before they expire.
@@ -81,6 +82,7 @@ class ChainCredentials:
         try:
             return await run_sync(self._frozen, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
+            self._cancelled = True
             if self._program is not None:
                 self._program.terminate()
             raise
@@ -122,6 +124,8 @@ class ChainCredentials:
 
     def _start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         self._program = subprocess.Popen(command, **options)
+        if self._cancelled:  # just now, by the other thread
+            self._program.terminate()
         return self._program
 
 
