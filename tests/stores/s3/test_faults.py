@@ -59,7 +59,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         "{}",
         page("a", more="")[:-30],
         page("a", more=""),
-        page("a", more="<IsTruncated>true</IsTruncated>"),
+        page("a", more="<KeyCount>1</KeyCount><IsTruncated>true</IsTruncated>"),
         page("a", size="many"),
         page("a", size="-1"),
         page("a").replace("prefix/", "other/"),

@@ -278,7 +278,7 @@ async def test_a_completion_that_did_not_happen_is_an_error(
 
 @pytest.mark.parametrize(("size", "published"), [(PART + 9, True), (PART, False)])
 async def test_a_completion_whose_answer_got_lost_is_recognised(against: CannedS3, size: int, published: bool) -> None:
-    lost = [cut(b""), error("NoSuchUpload", 404), reply(length=size), reply(status=204)]
+    lost = [cut(b""), reply(status=404), error("NoSuchUpload", 404), reply(length=size), reply(status=204)]
     async with against(CREATED, reply(), reply(), *lost) as (store, _):
         upload = await two_parts(store)
         with pytest.raises(TransientStoreError):

@@ -57,6 +57,7 @@ def ignoring() -> BlockSink:
 
 CALLS = {
     "HEAD": lambda transport: transport.head("key"),
+    "HEAD for the checksum": lambda transport: transport.size_and_checksum("key"),
     "GET": lambda transport: transport.get("key", start=0, length=3),
     "GET into": lambda transport: transport.get_into("key", memoryview(bytearray(3)), start=0),
     "GET through": lambda transport: transport.get_through("key", ignoring(), start=0, length=3),
@@ -68,7 +69,7 @@ CALLS = {
     "DELETE": lambda transport: transport.delete(["key"]),
     "DELETE many": lambda transport: transport.delete(["key", "other"]),
 }
-WITH_ERROR_BODY = [name for name in CALLS if name != "HEAD"]
+WITH_ERROR_BODY = [name for name in CALLS if not name.startswith("HEAD")]
 
 
 @pytest.mark.parametrize("call", WITH_ERROR_BODY)
@@ -275,7 +276,7 @@ async def test_an_error_inside_a_200_fails_the_complete() -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        b"<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>true</IsTruncated></ListBucketResult>",
         b"<ListBucketResult></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>in/a</Key></Contents></ListBucketResult>",
         b"<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>in/a</Key><Size>"
@@ -344,7 +345,7 @@ async def test_what_never_comes_whole_fails_after_the_attempts_it_was_given() ->
 
 
 def test_the_calls_are_all_those_of_a_transport() -> None:
-    reading = {"head", "get", "get_into", "get_through", "list_page"}
+    reading = {"head", "size_and_checksum", "get", "get_into", "get_through", "list_page"}
     writing = {"put", "create_upload", "put_part", "complete_upload", "delete"}
     others = {"abort_upload", "list_parts", "copy", "copy_part", "aclose"}
     assert {name for name in vars(WireTransport) if not name.startswith("_")} == reading | writing | others

@@ -230,7 +230,7 @@ def _token(root: _Element, asked: Asked, name: str) -> str | None:
         raise _invalid(asked, "no word on whether the listing goes on")
     token = root.text(name)
     if truncated == "true" and not token:
-        if root.text("Marker") is not None or root.text("NextMarker") is not None:
+        if root.text("KeyCount") is None:  # which every listing of version 2 has
             raise StoreRefused(f"{asked}: {VERSION_1}", error_code="NotImplemented")
         raise _invalid(asked, "a truncated listing without a NextContinuationToken")
     return token if truncated == "true" else None

@@ -67,10 +67,11 @@ class Watch:
         """Which limit an exchange has reached, and its seconds; None while it may go on."""
         if look.exchange != self._exchange:
             self._begin(now, look)
-        if look.patience_seconds and not look.is_sending:
-            is_over = now - self._began_at >= look.patience_seconds
-            return (WorkTimeout, look.patience_seconds) if is_over else None
-        if self._drips(now, look):
+        if look.patience_seconds:
+            if not look.is_sending:
+                is_over = now - self._began_at >= look.patience_seconds
+                return (WorkTimeout, look.patience_seconds) if is_over else None
+        elif self._drips(now, look):
             return TooSlow, self._floor.window_seconds
         if (look.activity, look.unsent) != (self._activity, self._unsent):
             self._activity, self._unsent, self._seen_at = look.activity, look.unsent, now
