@@ -27,7 +27,7 @@ from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Capabilities
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.s3 import bodies  # before the watch for blocking calls begins: it takes sendfile by name
+from snapdir.stores.s3 import boto_transport  # before the watch for blocking calls begins: its import looks at files
 from snapdir.transfer import repair, snapshot, upload
 from snapdir.transfer.events import Counters
 from snapdir.transfer.limits import Limits
@@ -36,7 +36,7 @@ from snapdir.transfer.snapshot import TreeOptions
 from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer, s3_server
 
-__all__ = ["bodies", "s3_server"]
+__all__ = ["boto_transport", "s3_server"]
 
 pytestmark = pytest.mark.usefixtures("aws_settings")
 
