@@ -172,6 +172,7 @@ class TestOtherFilesystem:
         monkeypatch.setattr(os, "open", reopen)
         destination.publish("temporary", ("mounted", "file"), mode)
         assert modes(root / "mounted" / "file") == mode
+        (root / "mounted" / "file").chmod(0o600)
         assert (root / "mounted" / "file").read_bytes() == b"data"
 
     def test_a_rename_alone_does_not_reach_it(self, destination: Destination, root: Path) -> None:

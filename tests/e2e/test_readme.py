@@ -81,4 +81,4 @@ def test_ci_runs_every_command_for_a_checkout() -> None:
     for block in blocks():
         for command in block.code.splitlines() if block.is_development else ():
             assert os.access(PROJECT / command.split()[0], os.X_OK)
-            assert command in run_by_ci or f"exec {command}" in run_by_ci
+            assert any(line.removeprefix("exec ").removesuffix(" --no-skips") == command for line in run_by_ci)

@@ -100,8 +100,10 @@ def test_sync_and_verify_agree(
             run(api.sync(snapshot, str(source), str(targets["ours"]), config=config))
         for number, digest in enumerate(digests):
             if number in there:
-                (targets["ours"] / object_key(digest)).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source / object_key(digest), targets["ours"] / object_key(digest))
+                copied = targets["ours"] / object_key(digest)
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copied.unlink(missing_ok=True)  # only root could write to one that is there
+                shutil.copy(source / object_key(digest), copied)
         changeable = [digest for digest in digests if digest != EMPTY_DIGEST]
         if changeable:
             damage(kind, changeable[which % len(changeable)], source, targets["ours"])

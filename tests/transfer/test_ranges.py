@@ -165,9 +165,9 @@ async def unwrapped(work: Awaitable[object]) -> None:
     """``work``, whose one failure leaves as itself."""
     try:
         await work
-    except* Exception as group:
-        leaf: BaseException = group
-        while isinstance(leaf, BaseExceptionGroup):
+    except Exception as error:
+        leaf = error
+        while isinstance(leaf, ExceptionGroup):
             (leaf,) = leaf.exceptions
         raise leaf from None
 
