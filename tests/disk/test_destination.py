@@ -306,6 +306,11 @@ class TestModesAndRemoval:
         with pytest.raises(LocalError):
             destination.set_mode(("link", "precious"), 0o777)
 
+    def test_a_mode_of_what_is_absent_is_an_error_that_says_so(self, destination: Destination) -> None:
+        with pytest.raises(LocalError, match="No such file") as caught:
+            destination.set_mode(("absent",), 0o777)
+        assert caught.value.errno == errno.ENOENT
+
     def test_a_tree_is_removed_and_links_are_not_followed(
         self, destination: Destination, root: Path, outside: Path
     ) -> None:

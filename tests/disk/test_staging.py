@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.disk.destination import Destination
+from snapdir.disk.run_folder import CLAIMED
 from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError
 
@@ -113,6 +114,15 @@ class TestStaging:
         put(destination, ("file",), b"data")
         assert destination.staging.remove(keep=True) is True
         assert os.listdir(root) == ["file"]
+
+    def test_what_the_next_run_goes_on_with_is_left(self, destination: Destination, root: Path) -> None:
+        destination.staging.write("small", b"x")
+        os.close(destination.staging.claim("large" + CLAIMED))
+        destination.staging.leave()
+        assert os.listdir(root / STAGING_NAME) == ["large" + CLAIMED]
+        (root / STAGING_NAME / ("large" + CLAIMED)).unlink()
+        destination.staging.leave()
+        assert not (root / STAGING_NAME).exists()
 
 
 class TestOtherFilesystem:

@@ -140,6 +140,30 @@ def test_a_small_file_that_changes_once_it_is_open_is_named(
         hash_small_files([source])
 
 
+@pytest.mark.parametrize("given", [b"", b"x", bytes(101)], ids=["nothing", "less", "more"])
+def test_a_read_that_gives_another_length_is_noticed_without_its_status(
+    tmp_path: Path, given: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a file on another host whose status is a cached one."""
+    source = written(tmp_path / "file", 100)
+    monkeypatch.setattr("snapdir.hashing.files.os", OsThatReads(given))
+    with pytest.raises(InFluxError):
+        hash_small_files([source])
+
+
+class OsThatReads:
+    """The system, where every file has the same content."""
+
+    def __init__(self, content: bytes) -> None:
+        self._reads = iter([content])
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+    def read(self, descriptor: int, length: int) -> bytes:
+        return next(self._reads, b"")
+
+
 class OsThatChanges:
     """The system, where something happens right after a file was opened."""
 

@@ -149,6 +149,13 @@ async def test_an_object_that_ends_early_is_corrupt_and_tells_its_length(objects
         await repository.read_range_into(DIGEST, memoryview(buffer), start=7)
 
 
+async def test_a_last_range_has_room_for_a_byte_that_must_not_be_there(objects: dict[str, bytes]) -> None:
+    await Repository(MemoryStore(objects)).read_range_into(DIGEST, memoryview(bytearray(8)), start=3, is_last=True)
+    longer = Repository(MemoryStore({object_key(DIGEST): DATA + b"x"}))
+    with pytest.raises(CorruptObject, match="an object of more than 10 bytes"):
+        await longer.read_range_into(DIGEST, memoryview(bytearray(8)), start=3, is_last=True)
+
+
 async def test_a_range_passes_through_whole_or_is_corrupt(objects: dict[str, bytes]) -> None:
     repository = Repository(MemoryStore(objects))
     received = bytearray()
