@@ -10,7 +10,7 @@ from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused, Transi
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.urls import StoreURL
 from tests.rclone_server import RcloneServer
-from tests.stores.s3.canned_server import reply
+from tests.stores.s3.canned_server import error, reply
 from tests.stores.s3.conftest import QUICK, CannedS3, opened
 
 ODD_KEYS = ["plain", "with space/and+plus", "per%cent/%41", "ünïcode/日本語", "amp&equals=?question"]
@@ -88,3 +88,13 @@ async def test_a_success_with_an_error_inside_is_none(body: bytes, error: type[E
     async with against(reply(body)) as (store, _):
         with pytest.raises((error, InvalidResponse)):
             await store.copy_from("x", "bucket/y")
+
+
+@pytest.mark.parametrize("against", ["wire"], indirect=True)
+async def test_a_copy_refused_for_the_region_of_the_other_bucket_moves_nothing(against: CannedS3) -> None:
+    elsewhere = error("PermanentRedirect", 301, x_amz_bucket_region="eu-west-9")
+    async with against(elsewhere, reply()) as (store, server):
+        with pytest.raises(StoreRefused, match="eu-west-9"):
+            await store.copy_from("x", "bucket/y")
+        await store.write("x", DATA)
+    assert [request.region for request in server.requests] == ["us-east-1", "us-east-1"]
