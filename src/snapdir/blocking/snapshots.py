@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from snapdir import api
 from snapdir.api import Files
@@ -111,5 +111,5 @@ class SnapshotFile(io.RawIOBase):
 class BufferedSnapshotFile(io.BufferedReader):
     """The buffer before a ``SnapshotFile``."""
 
-    def __reduce__(self) -> NoReturn:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:  # its own since Python 3.12, asked first
         raise refuse_pickling("file of a snapshot")

@@ -25,6 +25,8 @@ __all__ = [
     "verified",
 ]
 
+GONE = "I/O error: the current directory is gone: change to one that exists"
+
 
 def dry_run(what: str) -> str:
     return f"dry-run: would {what} (no writes performed)"
@@ -127,12 +129,18 @@ def shortage(error: BaseException) -> str | None:
 
 def _system_error(error: OSError) -> str:
     where = error.filename
-    if where is None and error.errno == errno.ENOENT and not os.stat(".").st_nlink:
-        return "I/O error: the current directory is gone: change to one that exists"
+    if where is None and error.errno == errno.ENOENT and _is_gone():
+        return GONE
     return str(local_error(error, os.fsdecode(where))) if isinstance(where, str | bytes) else f"I/O error: {error}"
+
+
+def _is_gone() -> bool:
+    return not os.stat(".").st_nlink
 
 
 def crash_line(error: BaseException) -> str:
     """A failure nobody thought of."""
+    if isinstance(error, SystemError) and _is_gone():
+        return GONE  # so Python 3.13.0 fails to import an extension module there
     what = f"{type(error).__name__}: {error}".removesuffix(": ")
     return f"internal error: {what}; this is a bug: please report it with what SNAPDIR_DEBUG=1 adds"
