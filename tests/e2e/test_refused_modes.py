@@ -29,6 +29,14 @@ class Refused(Program):
         return [sys.executable, "-c", f"{python_with_refusals(chmod=self.number)}\n{main}", *args]
 
 
+class Ignored(Program):
+    """The program where a chmod changes nothing, and is no error."""
+
+    def command(self, *args: str) -> list[str]:
+        main = "import os\nos.chmod = lambda *_, **__: None\nfrom snapdir.cli.main import main\nmain()"
+        return [sys.executable, "-c", main, *args]
+
+
 @pytest.fixture(params=REFUSALS, ids=errno.errorcode.get)
 def refused(program: Program, request: pytest.FixtureRequest) -> Refused:
     return Refused(program.folder, program.environment, request.param)
@@ -86,8 +94,9 @@ def test_stores_and_the_cache_take_everything(program: Program, tree: Path, s3: 
     assert contents(program.folder / "out") == contents(tree)
 
 
-def test_a_linked_checkout_says_which_objects_stay_writable(program: Program, tree: Path) -> None:
-    refused = Refused(program.folder, program.environment)
+@pytest.mark.parametrize("kind", [Refused, Ignored])
+def test_a_linked_checkout_says_which_objects_stay_writable(kind: type[Program], program: Program, tree: Path) -> None:
+    refused = kind(program.folder, program.environment)
     identifier = program.id("stage", str(tree))
     digests = [path for path in (program.folder / "cache/.objects").rglob("*") if path.is_file()]
     digests[0].chmod(0o644)

@@ -164,6 +164,22 @@ async def test_a_copy_that_may_not_be_taken_back_is_replaced(tree: Path, limits:
     assert target.objects == source.objects
 
 
+async def test_what_another_program_sent_while_a_copy_failed_stays(tree: Path, limits: Limits) -> None:
+    class Shared(ServedStore):
+        async def copy_from(self, key: str, source: str) -> None:
+            self.objects[key] = self.service.find(source)
+            raise ConnectionFailed("no answer")
+
+        async def delete(self, keys: Sequence[str]) -> None:
+            self.calls["delete", keys[0]] += 1
+
+    service = Service()
+    source, target = service.bucket("one"), Shared(service, "other")
+    snapshot = await pushed(tree, source)
+    await synced(snapshot, source, target, limits)
+    assert (target.objects, target.kinds()["delete"]) == (source.objects, 0)
+
+
 async def test_what_the_service_copies_is_said_to_be_at_work(tree: Path, limits: Limits) -> None:
     class Slow(ServedStore):
         async def copy_from(self, key: str, source: str) -> None:

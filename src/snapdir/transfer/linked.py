@@ -88,5 +88,5 @@ def _write_protect(one: Wanted, cache: Repository) -> bool:
         if mode != OBJECT_MODE:
             with refusable():
                 os.chmod(path, OBJECT_MODE)
-                mode = OBJECT_MODE
+            mode = stat.S_IMODE(os.stat(path).st_mode)  # some filesystems ignore a chmod without an error
     return not mode & 0o222

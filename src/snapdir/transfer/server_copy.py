@@ -43,7 +43,9 @@ class ServerCopy:
         self._offers: dict[Callable[..., object], bool] = {self._copy_whole: offered, self._copy_parts: offered}
 
     async def copy(self, digest: Digest, size: int) -> bool:
-        """Whether the service has copied the object; otherwise nothing of it is left, and its bytes have to be sent.
+        """Whether the service has copied the object; if not, its bytes have to be sent.
+
+        No object of another length is left then.
 
         Cost: three requests, more for an object of more than ``capabilities.max_copy_bytes``. A service that refuses
         or fails is not asked again.
@@ -60,7 +62,7 @@ class ServerCopy:
         else:
             if await self._target.object_size(digest) == size:
                 return True
-        await self._take_back(digest)
+        await self._take_back(digest, size)
         return False
 
     def _give_up(self, way: Callable[..., object], error: SnapdirError) -> None:
@@ -90,11 +92,12 @@ class ServerCopy:
         with self._counters.store_at_work():
             await upload.copy_part(part.number, source, start=part.offset, length=part.length)
 
-    async def _take_back(self, digest: Digest) -> None:
-        """Remove what a service made of a question that it did not understand: an empty object, for one.
+    async def _take_back(self, digest: Digest, size: int) -> None:
+        """Remove what a service made of a request that it did not understand: an empty object, for example.
 
-        Where it may not be removed, what is sent replaces it.
+        An object of the right length stays: another program may have sent it, and rely on it. If the removal fails, the
+        bytes that are sent replace the object.
         """
         with suppress(StoreError):
-            if await self._target.object_size(digest) is not None:
+            if await self._target.object_size(digest) not in (None, size):
                 await self._target.delete_object(digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
 from snapdir.errors import AccessDenied, StoreRefused
@@ -50,6 +51,29 @@ async def test_keys_are_kept_until_they_are_read_again(give: Give) -> None:
     assert (await source.credentials()).access_key == "FIRST"
     assert (await source.read_again()).access_key == "SECOND"
     assert (await source.credentials()).access_key == "SECOND"
+
+
+async def test_a_call_that_was_cancelled_ends_no_program_of_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, started = tmp_path / "program", tmp_path / "started"
+    monkeypatch.setenv("PROGRAM_STARTED", str(started))
+    program.write_text(
+        "#!/bin/sh\n"
+        'if [ ! -e "$PROGRAM_STARTED" ]; then echo > "$PROGRAM_STARTED"; exec sleep 600; fi\n'
+        "sleep 0.2\n"
+        """echo '{"Version": 1, "AccessKeyId": "LATER", "SecretAccessKey": "canary"}'\n"""
+    )
+    program.chmod(0o700)
+    (tmp_path / "home/.aws").mkdir(parents=True)
+    (tmp_path / "home/.aws/config").write_text(f"[default]\ncredential_process = {program}\n")
+    source = ChainCredentials(TARGET)
+    async with anyio.create_task_group() as group:
+        group.start_soon(source.credentials)
+        while not started.exists():  # noqa: ASYNC110  # another process makes it
+            await anyio.sleep(0.01)
+        group.cancel_scope.cancel()
+    assert (await source.credentials()).access_key == "LATER"
 
 
 async def test_keys_of_the_environment_are_read_again_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,7 @@ class ChainCredentials:
             AccessDenied: there are none; the message says which link of the chain failed, and the way out.
         Cancellation: ends the program that the profile runs for them (``credential_process``).
         """
+        self._cancelled = False  # that of an earlier call ends no program of this one
         try:
             return await run_sync(self._frozen, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
