@@ -113,10 +113,12 @@ def home(tmp_path: Path, s3_server: RcloneServer) -> Home:
             "the `aws login` sign-in of AWS profile 'x'",
         ),
         ("[profile x]\nregion = r\n", "no usable AWS credentials: set AWS_ACCESS_KEY_ID"),
+        ("[profile x]\nregion = r\n", "a bucket that is open to everyone needs none: --no-sign-request"),
     ],
     ids=[
         "sso", "old-sso", "role-of-sso", "sso-without-session", "mfa", "role-without-source", "role-of-nobody",
         "role-of-nothing", "role-of-no-variables", "role-of-the-moon", "web-identity", "no-program", "login", "nothing",
+        "open-to-everyone",
     ],
 )  # fmt: skip
 def test_the_link_that_fails_is_named_with_the_way_out(home: Home, config: str, words: str) -> None:

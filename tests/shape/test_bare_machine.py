@@ -49,3 +49,11 @@ def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
     run = bare(tmp_path, "bash", "-c", "source scripts/environment; choose_python 3.99; find_python")
     assert run.returncode == 1
     assert "no Python 3.99 with venv was found" in run.stderr
+
+
+@pytest.mark.parametrize("script", ["quickstart", "test"])
+def test_a_script_says_how_it_is_called_from_any_directory(script: str) -> None:
+    command = ["bash", f"./{script}", "--help"]
+    run = subprocess.run(command, cwd=PROJECT / "scripts", capture_output=True, text=True, timeout=60, check=True)
+    assert f"\n  scripts/{script}  " in run.stdout
+    assert "set -euo" not in run.stdout + run.stderr

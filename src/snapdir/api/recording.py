@@ -104,7 +104,7 @@ class Publication(Generic[T]):
         try:
             await note(self.config.catalog)
         except CatalogError as error:
-            self.counters.warnings.append(f"{snapshot_id} is complete, but not in the history: {error}")
+            self.counters.warnings.append(f"{snapshot_id} is complete, but not in the history of this machine: {error}")
             if shared is not None:
                 await self._note_in_store(note)
         except (LocalError, StoreError) as error:

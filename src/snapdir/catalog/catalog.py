@@ -250,7 +250,7 @@ class Catalog:
             return f"another process has kept it locked for {self._lock_seconds:g} s; try again later"
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             return f"it is damaged or no catalog ({error}); move it away, or choose another one with --catalog"
-        return f"{error}; choose another one with --catalog, or none"
+        return f"{error}; choose another one with --catalog, or `--catalog none`"
 
 
 def _make(file: Path) -> None:

@@ -18,6 +18,7 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
+from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.s3.failures import (
     CODES,
     SHOWN_CHARACTERS,
@@ -100,6 +101,19 @@ def test_a_clock_that_is_wrong_is_said_to_be(minutes: int, side: str) -> None:
 def test_a_bucket_that_is_elsewhere_is_said_to_be_there() -> None:
     error = failed(301, "PermanentRedirect", bucket_region="eu-west-3")
     assert "the bucket is in eu-west-3: set AWS_REGION" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "payer", "is_named"),
+    [(None, None, True), (None, "requester", False), ("http://host:9000", None, False)],
+)
+def test_what_aws_denies_without_a_reason_may_be_for_who_pays(
+    endpoint: str | None, payer: str | None, is_named: bool
+) -> None:
+    target = TARGET._replace(endpoint=endpoint, options=BucketOptions(request_payer=payer))
+    error = refusal_error(Refusal(403, "AccessDenied", "Access Denied"), Asked(target, "GET", "key"))
+    assert "check that these credentials may read and write there" in str(error)
+    assert ("a Requester Pays bucket wants --request-payer requester" in str(error)) == is_named
 
 
 @pytest.mark.parametrize(

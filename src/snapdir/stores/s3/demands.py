@@ -9,7 +9,7 @@ from snapdir.model.keys import OBJECTS
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.s3.target import S3Target
 
-__all__ = ["headers_of_all", "headers_of_new", "what_is_missing"]
+__all__ = ["PAYER", "headers_of_all", "headers_of_new", "what_is_missing"]
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
 """Storage classes that cannot be read at once. Manifests and history stay readable: every verb starts with them."""

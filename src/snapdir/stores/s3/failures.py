@@ -20,7 +20,7 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
-from snapdir.stores.s3.demands import what_is_missing
+from snapdir.stores.s3.demands import PAYER, what_is_missing
 from snapdir.stores.s3.http_parsing import http_seconds
 from snapdir.stores.s3.target import S3Target, shown_endpoint
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
@@ -40,7 +40,7 @@ CHECK_ENDPOINT = "check the endpoint and any proxy in between"
 
 CREDENTIALS = (
     "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
-    "or sign in (such as `aws sso login`)"
+    "or sign in (such as `aws sso login`); a bucket that is open to everyone needs none: --no-sign-request"
 )
 
 SHOWN_CHARACTERS = 300
@@ -123,7 +123,10 @@ def _not_found(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
 
 
 def _forbidden(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    advice = what_is_missing(asked.target, asked.verb, refusal.message) or advice
+    target = asked.target
+    if refusal.code == "AccessDenied" and target.is_aws and target.options.request_payer is None:
+        advice += f"; a Requester Pays bucket wants {PAYER}"  # AWS says no more than "Access Denied" there
+    advice = what_is_missing(target, asked.verb, refusal.message) or advice
     return AccessDenied(_sentence(refusal, asked, advice), key=asked.key)
 
 
@@ -144,7 +147,9 @@ def _elsewhere(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
         advice = f"the bucket is in {cleaned(refusal.bucket_region, 40)}: {advice}"
     elif refusal.location:
         to = _shown_location(refusal.location)
-        advice = f"it redirects to {to}, where nothing was sent: set the endpoint to that if you trust it, or {advice}"
+        advice = (
+            f"it redirects to {to}, where nothing was sent: set the endpoint to that host if you trust it, or {advice}"
+        )
     return _refused(refusal, asked, advice)
 
 
