@@ -120,6 +120,8 @@ def test_wrong_credentials(program: Program, tree: Path, s3_server: RcloneServer
     pull(program, UNKNOWN, store, env=wrong).failed_clearly(s3_server.bucket, "AWS_SECRET_ACCESS_KEY")
     unknown = {**s3_server.environment, "AWS_ACCESS_KEY_ID": "canary-wrong"}
     pull(program, UNKNOWN, store, env=unknown).failed_clearly("AWS_ACCESS_KEY_ID")
+    unsigned = {**s3_server.environment, "SNAPDIR_NO_SIGN_REQUEST": "1"}
+    pull(program, UNKNOWN, store, env=unsigned).failed_clearly("UnsupportedAlgorithm", "leave out --no-sign-request")
     assert not (s3_server.bucket_folder / "wrong").exists()
 
 

@@ -50,6 +50,7 @@ def failed(status: int, code: str = "", verb: str = "GET", key: str | None = "ke
         (401, "", AccessDenied),
         (403, "SomethingNew", AccessDenied),
         (400, "ExpiredToken", AccessDenied),
+        (400, "UnsupportedAlgorithm", AccessDenied),
         (400, "", StoreRefused),
         (400, "SomethingNew", StoreRefused),
         (400, "RequestTimeout", ConnectionFailed),

@@ -173,6 +173,7 @@ CODES: dict[str, tuple[Make, str]] = {
     "InvalidAccessKeyId": (_denied, UNKNOWN_KEY),
     "NotSignedUp": (_forbidden, RIGHTS),
     "SignatureDoesNotMatch": (_denied, WRONG_SECRET),
+    "UnsupportedAlgorithm": (_forbidden, WRONG_SECRET),  # rclone, of a request without a signature
     "ExpiredToken": (_denied, EXPIRED),
     "RequestExpired": (_denied, EXPIRED),
     "TokenRefreshRequired": (_denied, EXPIRED),
