@@ -185,8 +185,7 @@ TRICKLING = replace(IMPATIENT, min_rate_bytes=1 << 50)
 @pytest.fixture
 def short_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than any other limit of IMPATIENT, and not as long as minutes."""
-    monkeypatch.setattr(wire_transport, "COMPLETE_SECONDS", 0.5)
-    monkeypatch.setattr(wire_transport, "COPY_SECONDS", 0.5)
+    monkeypatch.setattr(wire_transport, "WORK_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("short_windows", "short_work")

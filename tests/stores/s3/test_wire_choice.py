@@ -15,6 +15,7 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.errors import InvalidOption, StoreRefused
 from snapdir.stores.base import Store
+from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.open import open_store
 from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.s3.boto_transport import BotoTransport
@@ -86,13 +87,23 @@ async def test_a_proxy_for_the_other_scheme_or_for_others_changes_nothing(keys: 
 
 def test_directory_buckets_are_signed_in_a_way_of_their_own_and_take_aiobotocore() -> None:
     buckets = ("logs--use1-az4--x-s3", "bucket")
-    reasons = [why_not_wire(S3Target(f"s3://{bucket}", bucket, "", None, "us-east-1"), {}) for bucket in buckets]
+    reasons = [why_not_wire(S3Target(f"s3://{bucket}", bucket, "", None, "us-east-1")) for bucket in buckets]
     assert [reason is None for reason in reasons] == [False, True]
 
 
 async def test_aiobotocore_can_be_asked_for(keys: pytest.MonkeyPatch) -> None:
     keys.setenv("SNAPDIR_S3_TRANSPORT", "aiobotocore")
     assert await chosen() is BotoTransport
+
+
+async def test_options_that_aiobotocore_is_not_given_are_refused(keys: pytest.MonkeyPatch) -> None:
+    keys.setenv("HTTP_PROXY", "http://127.0.0.1:3128")
+    target = S3Target.of(StoreURL.parse("s3://bucket"))
+    for options in (BucketOptions(acl="private"), BucketOptions(request_payer="requester", sign=False)):
+        with pytest.raises(InvalidOption, match=r"leave out --sse, .* requests go through a proxy"):
+            await choose_transport(target._replace(options=options), SETTINGS)
+    transport, _ = await choose_transport(target._replace(options=BucketOptions(sign=False)), SETTINGS)
+    await transport.aclose()
 
 
 # TLS

@@ -73,9 +73,6 @@ class Source:
     async def read_again(self) -> Credentials:
         return await self.credentials()
 
-    async def aclose(self) -> None:
-        pass
-
 
 @dataclass
 class Service:

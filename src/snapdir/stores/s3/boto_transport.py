@@ -30,7 +30,7 @@ from snapdir.stores.s3.control import Control
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.ranges import body_length_of, range_header
 from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.transport import COMPLETE_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
+from snapdir.stores.s3.transport import MAX_READ_BYTES, WORK_SECONDS, ListPage, UploadedPart
 
 __all__ = ["BotoTransport"]
 
@@ -143,7 +143,7 @@ class BotoTransport:
     async def copy(self, key: str, source: str) -> None:
         asked = Asked(self._target, "COPY", key)
         place = {"Key": self._target.full_key(key), "CopySource": _copy_source(source)}
-        answer = await self._call_within(COMPLETE_SECONDS, asked, "copy_object", **place)
+        answer = await self._call_within(WORK_SECONDS, asked, "copy_object", **place)
         copied(asked, answer, "CopyObjectResult")
 
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage:
@@ -186,7 +186,7 @@ class BotoTransport:
     ) -> UploadedPart:
         asked = Asked(self._target, f"COPY PART {number}", key)
         answer = await self._call_within(
-            COMPLETE_SECONDS,
+            WORK_SECONDS,
             asked,
             "upload_part_copy",
             Key=self._target.full_key(key),
@@ -201,7 +201,7 @@ class BotoTransport:
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
         asked = Asked(self._target, "COMPLETE UPLOAD", key)
         answer = await self._call_within(
-            COMPLETE_SECONDS,
+            WORK_SECONDS,
             asked,
             "complete_multipart_upload",
             Key=self._target.full_key(key),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from anyio.to_thread import run_sync
 
@@ -20,7 +19,7 @@ from snapdir.stores.settings import StoreSettings
 __all__ = ["choose_transport", "why_not_wire"]
 
 WIRE_CONNECTIONS = 256
-NOT_THERE = "work neither through a proxy nor with S3 Express"
+OWN_OPTIONS = "--sse, --acl, --storage-class and --request-payer"
 
 
 async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[Transport, S3Target]:
@@ -33,7 +32,8 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
     """
     own = EnvironmentCredentials.find(anonymous=not target.options.sign)
     complete = await run_sync(_completed, target, own is not None)
-    if why_not_wire(complete) is None:
+    reason = why_not_wire(complete)
+    if reason is None:
         from snapdir.stores.s3.wire_session import WireSession
         from snapdir.stores.s3.wire_transport import WireTransport
 
@@ -41,21 +41,21 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
         connections = settings.requests(WIRE_CONNECTIONS)
         return WireTransport(WireSession(complete, source, settings, max_connections=connections)), complete
     if target.options._replace(sign=True) != NO_BUCKET_OPTIONS:
-        raise InvalidOption(f"{target.url}: --sse, --acl, --storage-class and --request-payer {NOT_THERE}")
+        raise InvalidOption(f"{target.url}: leave out {OWN_OPTIONS}, which do not work here: {reason}")
     from snapdir.stores.s3.boto_transport import BotoTransport
 
     control = await Control.open(target, settings)
     return BotoTransport(control), control.target
 
 
-def why_not_wire(target: S3Target, environment: Mapping[str, str] = os.environ) -> str | None:
+def why_not_wire(target: S3Target) -> str | None:
     """What our own connections cannot do for this bucket, in a few words; None where they can."""
-    if environment.get("SNAPDIR_S3_TRANSPORT", "").lower() == "aiobotocore":
+    if os.environ.get("SNAPDIR_S3_TRANSPORT", "").lower() == "aiobotocore":
         return "SNAPDIR_S3_TRANSPORT asks for aiobotocore"
     if target.bucket.endswith("--x-s3"):
         return "S3 Express is signed in a way of its own"
     scheme, host, *_ = target.address
-    return "requests go through a proxy" if meets_proxy(scheme, host, environment) else None
+    return "requests go through a proxy" if meets_proxy(scheme, host) else None
 
 
 def _completed(target: S3Target, keys_are_given: bool) -> S3Target:

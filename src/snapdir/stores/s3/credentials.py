@@ -52,9 +52,6 @@ class EnvironmentCredentials:
         self._credentials = now._credentials if now else self._credentials
         return self._credentials
 
-    async def aclose(self) -> None:
-        """Nothing is held."""
-
 
 class _Found(NamedTuple):
     """botocore's credentials, which renew themselves, and where they come from."""
@@ -92,9 +89,6 @@ class ChainCredentials:
         """Those of now, whatever was found before: files may have changed, and a program is run again."""
         self._found = None
         return await self.credentials()
-
-    async def aclose(self) -> None:
-        """Nothing is held."""
 
     def _frozen(self) -> Credentials:
         from snapdir.stores.s3.chain_failures import link_errors

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+import os
 
 __all__ = ["meets_proxy"]
 
 
-def meets_proxy(scheme: str, host: str, environment: Mapping[str, str]) -> bool:
+def meets_proxy(scheme: str, host: str) -> bool:
     """Whether ``HTTP_PROXY`` and the like name a proxy for ``scheme``, and ``NO_PROXY`` does not except ``host``.
 
     ``NO_PROXY`` may name hosts, domains, addresses and networks (``10.0.0.0/8``, for hosts given by their address).
     """
-    if not any(name.lower().endswith("_proxy") for name in environment):
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
         return False
     # 8 ms of HTTP and mail that few need.
     from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]

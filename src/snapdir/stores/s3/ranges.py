@@ -10,8 +10,6 @@ from snapdir.stores.s3.failures import Asked
 __all__ = ["body_length_of", "range_header", "total_length_of"]
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII).fullmatch
-
-
 _TOTAL = re.compile(r"bytes 0-0/(\d{1,19})", re.IGNORECASE | re.ASCII).fullmatch
 
 

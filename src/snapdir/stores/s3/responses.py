@@ -28,6 +28,14 @@ class EmptyObject(Exception):
     size = 0
 
 
+class WholeObject(Exception):
+    """An object of ``size`` bytes (None: unknown) is about to come where its first byte was asked for."""
+
+    def __init__(self, size: int | None) -> None:
+        super().__init__(size)
+        self.size = size
+
+
 class UnknownLength(Exception):
     """A body whose length only its end tells: no service sends an object like that, but some proxy may."""
 
@@ -61,14 +69,6 @@ def check_gone(response: Response, asked: Asked) -> None:
         refusal = answers.refusal_of(response.status, response.body, response.headers)
         if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
             raise refusal_error(refusal, asked)
-
-
-class WholeObject(Exception):
-    """An object of ``size`` bytes (None: unknown) is about to come where its first byte was asked for."""
-
-    def __init__(self, size: int | None) -> None:
-        super().__init__(size)
-        self.size = size
 
 
 def is_s3(response: Response) -> bool:

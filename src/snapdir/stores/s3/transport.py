@@ -8,13 +8,10 @@ from typing import NamedTuple, Protocol
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import BlockSink
 
-__all__ = ["COMPLETE_SECONDS", "COPY_SECONDS", "MAX_READ_BYTES", "ListPage", "Transport", "UploadedPart"]
+__all__ = ["MAX_READ_BYTES", "WORK_SECONDS", "ListPage", "Transport", "UploadedPart"]
 
-COMPLETE_SECONDS = 600.0
-"""Putting 10,000 parts together takes a service minutes; some send white space meanwhile, some nothing."""
-
-COPY_SECONDS = 600.0
-"""So does copying 5 GiB, in one request or as one part."""
+WORK_SECONDS = 600.0
+"""A service takes minutes to put 10,000 parts together, or to copy 5 GiB. Some send white space meanwhile."""
 
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``get`` without a length."""
@@ -103,7 +100,7 @@ class Transport(Protocol):
         """Publish the parts as the object.
 
         Raises:
-            StillAtWork: no answer within COMPLETE_SECONDS.
+            StillAtWork: no answer within WORK_SECONDS.
         """
 
     async def size_and_checksum(self, key: str) -> tuple[int, str]:

@@ -43,8 +43,6 @@ class CredentialSource(Protocol):
     async def read_again(self) -> Credentials:
         """Those of now, from where they come from, whatever was found there before."""
 
-    async def aclose(self) -> None: ...
-
 
 class Signature(NamedTuple):
     """What a request is signed with."""
@@ -163,7 +161,6 @@ class WireSession:
         """Close every connection. Safe to repeat."""
         if self._pool is not None:
             await self._pool.aclose()
-        await self._source.aclose()
 
     async def _renew(self, signature: Signature) -> bool:
         """Whether there are other credentials than those that were refused; their source is read again once."""

@@ -30,7 +30,7 @@ from snapdir.stores.s3.responses import (
 )
 from snapdir.stores.s3.signing import encode_path, encode_query
 from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.transport import COMPLETE_SECONDS, COPY_SECONDS, MAX_READ_BYTES, ListPage, UploadedPart
+from snapdir.stores.s3.transport import MAX_READ_BYTES, WORK_SECONDS, ListPage, UploadedPart
 from snapdir.stores.s3.wire_errors import WireError
 from snapdir.stores.s3.wire_failures import wire_failure
 from snapdir.stores.s3.wire_session import WireSession
@@ -156,7 +156,7 @@ class WireTransport:
             b"PUT",
             headers={**self._of_new(key), **_copy_source(source)},
             body=b"",
-            patience_seconds=COPY_SECONDS,
+            patience_seconds=WORK_SECONDS,
         )
         answers.copied_etag(response.body, asked, "CopyObjectResult")
 
@@ -201,7 +201,7 @@ class WireTransport:
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
         headers = {**_copy_source(source), b"x-amz-copy-source-range": b"bytes=%d-%d" % (start, start + length - 1)}
         response = await self._send(
-            asked, b"PUT", query=query, headers=headers, body=b"", patience_seconds=COPY_SECONDS
+            asked, b"PUT", query=query, headers=headers, body=b"", patience_seconds=WORK_SECONDS
         )
         etag, crc32c = answers.copied_etag(response.body, asked, "CopyPartResult")
         return UploadedPart(number, etag, length, crc32c)
@@ -210,7 +210,7 @@ class WireTransport:
         asked = Asked(self._target, "POST", key)
         body = answers.completion_body(parts)
         query = [("uploadId", upload_id)]
-        response = await self._send(asked, b"POST", query=query, body=body, patience_seconds=COMPLETE_SECONDS)
+        response = await self._send(asked, b"POST", query=query, body=body, patience_seconds=WORK_SECONDS)
         answers.check_completed(response.body, asked)
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
