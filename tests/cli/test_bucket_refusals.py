@@ -47,8 +47,8 @@ EXPLICIT = f"{USER} s3:PutObject on resource: x with an explicit deny in a resou
     [
         ([], ["--sse aws:kms (or AES256)", "--sse-kms-key-id", "--acl", "--storage-class", "--request-payer"], []),
         (["--sse", "AES256"], ["--acl", "--storage-class"], ["--sse"]),
-        (as_options()[:8], ["a policy forbids it", "--request-payer requester"], ["--sse", "--acl", "--storage-class"]),
-        (as_options(), ["a policy forbids it"], ["--"]),
+        (as_options()[:8], ["a policy denies it", "--request-payer requester"], ["--sse", "--acl", "--storage-class"]),
+        (as_options(), ["a policy denies it"], ["--"]),
     ],
 )
 def test_an_explicit_deny_names_the_options_that_a_policy_may_ask_for(
@@ -64,7 +64,7 @@ def test_an_explicit_deny_names_the_options_that_a_policy_may_ask_for(
 def test_an_explicit_deny_of_a_read_names_who_pays_and_nothing_that_is_for_writing(bucket: Bucket) -> None:
     bucket.refuses = deny(f"{USER} s3:ListBucket on resource: x with an explicit deny in a VPC endpoint policy", "GET")
     line = one_line(cli("ls", STORE))
-    assert "; a policy forbids it; it may ask for --request-payer requester" in line
+    assert "; a policy denies it; it may require --request-payer requester" in line
 
 
 def test_a_denied_key_is_named_as_such(bucket: Bucket, tree: Path, tmp_path: Path) -> None:

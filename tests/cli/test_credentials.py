@@ -95,7 +95,7 @@ def home(tmp_path: Path, s3_server: RcloneServer) -> Home:
         (f"[profile x]\nsso_session = s\n{SSO}", 'the SSO sign-in of AWS profile \'x\': The specified sso-session'),
         (
             f"[profile x]\n{ROLE}source_profile = y\nmfa_serial = arn:aws:iam::1:mfa/u\n[profile y]\n{KEYS}",
-            "the role of AWS profile 'x' takes an MFA code, and there is no terminal to ask for one; in a terminal, run"
+            "the role of AWS profile 'x' needs an MFA code, and there is no terminal to ask for one; in a terminal, run"
             " `aws configure export-credentials --profile x --format env`",
         ),
         (f"[profile x]\n{ROLE}", "the role of AWS profile 'x' lacks source_profile or credential_source"),

@@ -1,4 +1,4 @@
-"""Options for what an S3 bucket demands, in the words of the AWS CLI."""
+"""Options that an S3 bucket may require, named as in the AWS CLI."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SECTION = "S3 buckets"
 
 
 def bucket(*, writing: bool = False) -> list[Flag]:
-    """How requests to a bucket are made; the options for what is written are shown where a verb writes to stores."""
+    """Options of requests to a bucket. Those for new objects are hidden where a verb only reads stores."""
     written = _written()
     for option in written:
         option.hidden = not writing
@@ -29,7 +29,7 @@ def bucket(*, writing: bool = False) -> list[Flag]:
             "--no-sign-request",
             variable="SNAPDIR_NO_SIGN_REQUEST",
             section=SECTION,
-            help="Send anonymous requests, without looking for credentials.",
+            help="Send anonymous requests and look for no credentials.",
         ),
     ]
 
@@ -42,7 +42,7 @@ def _written() -> list[Flag]:
             parse=choice(*ENCRYPTIONS),
             variable="SNAPDIR_SSE",
             section=SECTION,
-            help=f"Server-side encryption of what is written: {', '.join(ENCRYPTIONS)}; default: as the bucket does.",
+            help=f"Server-side encryption of new objects: {', '.join(ENCRYPTIONS)}; default: that of the bucket.",
         ),
         Setting(
             "--sse-kms-key-id",
@@ -58,7 +58,7 @@ def _written() -> list[Flag]:
             parse=choice(*ACLS),
             variable="SNAPDIR_ACL",
             section=SECTION,
-            help="Canned ACL of what is written, such as bucket-owner-full-control.",
+            help="Canned ACL of new objects, such as bucket-owner-full-control.",
         ),
         Setting(
             "--storage-class",
@@ -66,7 +66,7 @@ def _written() -> list[Flag]:
             parse=storage_class,
             variable="SNAPDIR_STORAGE_CLASS",
             section=SECTION,
-            help="Storage class of what is written, such as STANDARD_IA. GLACIER and DEEP_ARCHIVE go to objects only, "
-            "which a pull needs restored.",
+            help="Storage class of new objects, such as STANDARD_IA. GLACIER and DEEP_ARCHIVE apply to the contents of "
+            "files only; restore those before a pull.",
         ),
     ]

@@ -1,4 +1,4 @@
-"""What a bucket may demand of its clients: encryption, rights, a storage class, who pays. In the AWS CLI's words."""
+"""Options that a bucket may require: encryption, ACL, storage class, who pays. Named as in the AWS CLI."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _KMS_KEY = re.compile(r"[A-Za-z0-9:/_.-]{1,2048}").fullmatch
 
 
 class BucketOptions(NamedTuple):
-    """Sent with requests to S3; stores of other kinds take no notice. None demands nothing.
+    """Sent with requests to S3; other stores ignore them. None sends nothing.
 
     Attributes:
-        sse: How the service encrypts what is written: one of ENCRYPTIONS.
+        sse: Server-side encryption of new objects: one of ENCRYPTIONS.
         sse_kms_key_id: Id, ARN or alias of the KMS key to encrypt with.
-        acl: The canned ACL of what is written: one of ACLS.
-        storage_class: Of what is written, such as ``STANDARD_IA``.
+        acl: The canned ACL of new objects: one of ACLS.
+        storage_class: Of new objects, such as ``STANDARD_IA``.
         request_payer: REQUESTER: these credentials pay for requests to a Requester Pays bucket.
         sign: False: requests are anonymous, and no credentials are looked for.
     """
@@ -46,10 +46,10 @@ class BucketOptions(NamedTuple):
     sign: bool = True
 
     def checked(self) -> BucketOptions:
-        """Itself.
+        """These options, checked.
 
         Raises:
-            InvalidOption: an attribute has a value that S3 does not know, or does not fit the others.
+            InvalidOption: an attribute has a value that S3 does not know, or that does not fit the others.
         """
         _require_word("sse", self.sse, ENCRYPTIONS)
         _require_word("acl", self.acl, ACLS)
@@ -70,10 +70,10 @@ NO_BUCKET_OPTIONS = BucketOptions()
 
 
 def storage_class(value: str, source: str) -> str:
-    """``value``, which is one as far as that can be seen: services have classes of their own.
+    """``value``, if it looks like a storage class: services have classes of their own.
 
     Raises:
-        InvalidOption: it is none; the message names ``source``.
+        InvalidOption: it does not; the message names ``source``.
     """
     if not _STORAGE_CLASS(value):
         raise InvalidOption(f"invalid {source} {value!r}: expected a word such as STANDARD_IA")
@@ -81,10 +81,10 @@ def storage_class(value: str, source: str) -> str:
 
 
 def kms_key(value: str, source: str) -> str:
-    """``value``, which may name a KMS key.
+    """``value``, if it looks like a KMS key.
 
     Raises:
-        InvalidOption: it names none; the message names ``source``.
+        InvalidOption: it does not; the message names ``source``.
     """
     if not _KMS_KEY(value):
         raise InvalidOption(f"invalid {source} {value!r}: expected the id, ARN or alias of a KMS key")

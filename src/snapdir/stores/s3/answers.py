@@ -38,8 +38,8 @@ PAGE_BYTES = 8 << 20
 """The longest page: 1000 keys of 1024 bytes, each written as three, take 4 MB."""
 
 VERSION_1 = (
-    "the service answers with a listing of version 1, of which there are more pages; "
-    "snapdir needs ListObjectsV2 (list-type=2): check that the service, or what is in front of it, has that"
+    "the service ignored list-type=2 and sent the first page of a version 1 listing; "
+    "snapdir needs ListObjectsV2: check that the service and any proxy in front of it support it"
 )
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
@@ -224,10 +224,10 @@ def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> Ele
 
 
 def _token(root: _Element, asked: Asked, name: str) -> str | None:
-    """The next page's token; a page that says there is one and does not name it is no end of a listing."""
+    """The token of the next page; None at the end of the listing."""
     truncated = root.flag("IsTruncated")
     if truncated not in ("true", "false"):
-        raise _invalid(asked, "no word on whether the listing goes on")
+        raise _invalid(asked, "a listing without IsTruncated")
     token = root.text(name)
     if truncated == "true" and not token:
         if root.text("KeyCount") is None:  # which every listing of version 2 has
@@ -247,7 +247,7 @@ def _without_error(body: bytes, asked: Asked) -> _Element | None:
 def _root(body: bytes, asked: Asked, *names: str) -> _Element:
     root = _without_error(body, asked)
     if root is None or root.name not in names:
-        raise _invalid(asked, f"something that is no {names[0]}; {CHECK_ENDPOINT}")
+        raise InvalidResponse(f"{asked}: expected a {names[0]}; {CHECK_ENDPOINT}", key=asked.key)
     return root
 
 

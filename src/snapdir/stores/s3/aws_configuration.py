@@ -1,4 +1,4 @@
-"""What ``~/.aws`` and AWS's variables say of S3, as botocore reads them. Blocking."""
+"""The S3 settings of ``~/.aws`` and AWS's variables, as botocore reads them. Blocking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["CABundle", "Profile", "files_have_a_say", "ignores_endpoints", "prof
 
 FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 ALWAYS_COUNT = frozenset({"s3", "ca_bundle", "max_attempts"})
-"""Settings that count where keys, region and endpoint are given by variables."""
+"""Settings that count although variables give keys, region and endpoint."""
 
 STYLES = ("", "auto", "path", "virtual")
 US_EAST_1 = ("", "regional", "legacy")
@@ -82,18 +82,18 @@ class Profile(NamedTuple):
 
 
 def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -> bool:
-    """Whether a file of AWS's may say something where keys and endpoint are given by variables.
+    """Whether AWS's files may hold a setting that counts although variables give keys and endpoint.
 
-    Loading botocore to ask it takes 0.15 s, so the names of settings are looked for first.
+    Loading botocore takes 0.15 s, so this only looks for the names of settings.
     """
     if environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE"):
-        return True  # which may not exist
+        return True  # the profile may not exist
     names = ALWAYS_COUNT if region_is_given else ALWAYS_COUNT | {"region"}
     return any(not names.isdisjoint(map(str.lower, _SETTING(text))) for text in map(_text, _files(environment)))
 
 
 def session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
-    """botocore's table of variables without those that are set to nothing: it would take them at their word."""
+    """botocore's table of variables without the empty ones, which botocore would use as they are."""
     from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES  # type: ignore[import-untyped]
 
     changed = {}
@@ -106,7 +106,7 @@ def session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def ignores_endpoints(session: Any) -> bool:
-    """Whether AWS's own switch in the profile says that its endpoint settings do not count."""
+    """Whether ``ignore_configured_endpoint_urls`` in the profile switches its endpoint settings off."""
     return bool(session.get_config_variable("ignore_configured_endpoint_urls"))
 
 
@@ -156,5 +156,5 @@ def _files(environment: Mapping[str, str]) -> list[Path]:
 def _text(file: Path) -> str:
     try:
         return file.read_text("utf-8", "replace")
-    except OSError:  # botocore does without it too
+    except OSError:  # botocore goes on without it too
         return ""

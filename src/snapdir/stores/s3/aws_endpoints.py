@@ -1,4 +1,4 @@
-"""Which host a bucket of AWS has: by the rules and partitions that botocore brings, never by names written here."""
+"""The host of a bucket on AWS, by botocore's rules and partitions: no host name is written here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Address(NamedTuple):
 
 
 class AWSEndpoints:
-    """AWS's rules for the hosts of S3, with what the configuration wishes.
+    """AWS's rules for the hosts of S3, with the options of the configuration.
 
     Making one reads 0.1 MB of rules: 70 ms. Blocking.
     """
@@ -62,13 +62,14 @@ class AWSEndpoints:
         self._region_of_arn = region_of_arn
 
     def apply_to(self, target: S3Target) -> bool:
-        """Whether they have a say, or the bucket is simply in the path below the endpoint."""
+        """Whether the rules decide; otherwise the bucket is in the path below the endpoint."""
         return target.is_aws or target.is_arn or self._accelerate or self._style == "virtual"
 
     def address(self, target: S3Target) -> Address:
-        """
+        """Where requests for the bucket go.
+
         Raises:
-            InvalidStore: no bucket or access point can be meant.
+            InvalidStore: it names neither a bucket nor an access point.
             InvalidOption: the options contradict each other, the bucket or the endpoint.
         """
         from botocore.exceptions import EndpointProviderError  # type: ignore[import-untyped]
@@ -83,8 +84,8 @@ class AWSEndpoints:
         scheme = next((scheme for scheme in schemes if scheme["name"] == SIGV4), None)
         if scheme is None:
             raise InvalidStore(
-                f"{target.url}: a multi-Region access point takes signatures that snapdir does not make; "
-                "name the bucket itself, or an access point of one region"
+                f"{target.url}: a multi-Region access point needs SigV4A signatures, which snapdir does not support; "
+                "use the bucket itself, or an access point of one region"
             )
         region = scheme.get("signingRegion") or target.region or ""
         return split_endpoint(found.url, region=region, service=scheme.get("signingName", "s3"))

@@ -1,4 +1,4 @@
-"""botocore's sessions, which know the configuration of AWS's tools. Blocking; loading botocore takes 0.15 s."""
+"""botocore's sessions, which read the configuration of AWS's tools. Blocking; loading botocore takes 0.15 s."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
 
     Raises:
         InvalidOption: a profile that does not exist, a file that cannot be parsed, settings with bad values.
-        InvalidStore: no bucket or access point can be meant.
+        InvalidStore: the URL names neither a bucket nor an access point.
     """
     complete = completed_by_session(target, new_session(environment), environment)
     _ = complete.address
@@ -31,7 +31,7 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
 
 
 def completed_by_session(target: S3Target, session: Any, environment: Mapping[str, str]) -> S3Target:
-    """Likewise, without a look at the address."""
+    """Likewise, but the address is not checked."""
     with _configuration_errors():
         configured = session.get_scoped_config()
         ignored = ignores_configured_endpoints(environment) or ignores_endpoints(session)

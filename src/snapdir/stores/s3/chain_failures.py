@@ -1,4 +1,4 @@
-"""What fails in AWS's chain of credentials, in a line that names the link, and what to run."""
+"""Errors of AWS's chain of credentials, in one line that names the link and what to run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore import exceptions as boto  # type: ignore[import-untyped]
 from snapdir.errors import AccessDenied
 from snapdir.stores.s3.failures import CREDENTIALS, Asked, cleaned
 
-__all__ = ["Link", "ask_nobody", "link_errors", "no_credentials"]
+__all__ = ["Link", "link_errors", "no_credentials", "refuse_prompt"]
 
 LINKS = {
     "env": "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
@@ -28,11 +28,11 @@ LINKS = {
 
 
 class MFANeeded(Exception):
-    """A role takes the code of an MFA device, and nobody can be asked for it."""
+    """A role takes the code of an MFA device, and there is no terminal to ask for it."""
 
 
-def ask_nobody(_prompt: str) -> NoReturn:
-    """In the place of a prompt."""
+def refuse_prompt(_prompt: str) -> NoReturn:
+    """Stands in for botocore's prompt."""
     raise MFANeeded
 
 
@@ -59,24 +59,24 @@ class Link(NamedTuple):
 
 
 def no_credentials(asked: Asked) -> AccessDenied:
-    """No link of the chain has any."""
+    """The error for a chain in which no link has credentials."""
     return AccessDenied(f"{asked}: {CREDENTIALS}")
 
 
 @contextmanager
 def link_errors(link: Link) -> Iterator[None]:
-    """Turn whatever botocore raises while one link is tried into AccessDenied, which is never tried again."""
+    """Turn every error of botocore in one link into AccessDenied, which is never retried."""
     try:
         yield
     except Exception as error:
         reason = next(words(error, link) for kinds, words in TABLE if isinstance(error, kinds))
-        # What a program has said may be secret: no traceback shows it either.
+        # The output of a program may hold secrets: keep it out of tracebacks too.
         raise AccessDenied(f"{link.asked}: no AWS credentials: {reason}") from None
 
 
 def _mfa(_: BaseException, link: Link) -> str:
     return (
-        f"{link} takes an MFA code, and there is no terminal to ask for one; in a terminal, run "
+        f"{link} needs an MFA code, and there is no terminal to ask for one; in a terminal, run "
         f"`aws configure export-credentials --profile {link.profile} --format env`, and set the variables it prints"
     )
 
@@ -91,8 +91,8 @@ def _login(error: BaseException, link: Link) -> str:
     profile = link.profile_with("login_session")
     link = link._replace(method="login", profile=profile)
     if isinstance(error, boto.MissingDependencyException):
-        return f"{link} takes the package awscrt; run `pip install 'snapdir[login]'`"
-    return f"{link} is missing, has expired or is refused; run `aws login --profile {profile}`"
+        return f"{link} needs the package awscrt; run `pip install 'snapdir[login]'`"
+    return f"{link} is missing, has expired or was refused; run `aws login --profile {profile}`"
 
 
 def _file(error: OSError, link: Link) -> str:
@@ -128,11 +128,11 @@ def _unreachable(error: BaseException, link: Link) -> str:
     return f"{link} cannot be had: {cleaned(str(error)).removesuffix('.')}; check the network and the region"
 
 
-def _said(error: BaseException, link: Link) -> str:
+def _misconfigured(error: BaseException, link: Link) -> str:
     return f"{link}: {cleaned(str(error)).removesuffix('.')}; check ~/.aws/config and ~/.aws/credentials"
 
 
-def _nonsense(error: BaseException, link: Link) -> str:
+def _malformed(error: BaseException, link: Link) -> str:
     if link.profile_with("credential_process") != link.profile or link.method == "custom-process":
         return _program(link)
     return f"{link} cannot be used: {cleaned(str(error)) or type(error).__name__}"
@@ -149,8 +149,8 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Words], ...] = (
     ((boto.PartialCredentialsError,), _incomplete),
     ((boto.ClientError,), _refused),
     ((boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrievalError), _unreachable),
-    ((boto.BotoCoreError,), _said),
+    ((boto.BotoCoreError,), _misconfigured),
     ((OSError,), _file),
     ((RuntimeError,), lambda _, link: f"{link} gave credentials that have expired"),
-    ((Exception,), _nonsense),  # JSON, dates and keys that are not what they should be
+    ((Exception,), _malformed),  # JSON, dates and keys that are not what they should be
 )

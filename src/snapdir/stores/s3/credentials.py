@@ -1,4 +1,4 @@
-"""Where credentials come from: the environment, for which nothing need be loaded, or AWS's whole chain."""
+"""Sources of credentials: the environment, which needs no botocore, or AWS's whole chain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ChainCredentials", "EnvironmentCredentials"]
 
 
 class EnvironmentCredentials:
-    """Keys from the environment, which come first in AWS's chain: with them nothing else need be loaded.
+    """Keys from the environment, which come first in AWS's chain: with them botocore is not loaded.
 
     Loading botocore takes 0.15 s, which is as much as the whole of a small push.
     """
@@ -34,7 +34,7 @@ class EnvironmentCredentials:
     def find(
         cls, environment: Mapping[str, str] = os.environ, *, anonymous: bool = False
     ) -> EnvironmentCredentials | None:
-        """Those of the environment, or None if it holds no complete pair; nobody's for ``anonymous`` requests."""
+        """Those of the environment, or None without a complete pair; ANONYMOUS for ``anonymous`` requests."""
         if anonymous:
             return cls(ANONYMOUS)
         access, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
@@ -73,7 +73,7 @@ class ChainCredentials:
         """Those in force, renewed some minutes before they expire.
 
         Raises:
-            AccessDenied: there are none; the message says which link of the chain failed, and the way out.
+            AccessDenied: there are none; the message names the link of the chain that failed, and the way out.
         Cancellation: ends the program that the profile runs for them (``credential_process``).
         """
         self._cancelled = False  # that of an earlier call ends no program of this one
@@ -101,14 +101,14 @@ class ChainCredentials:
     def _walk(self) -> _Found:
         """The first link of the chain that has credentials; they need not have been fetched yet."""
         from snapdir.stores.s3.aws_session import credential_chain, new_session
-        from snapdir.stores.s3.chain_failures import Link, ask_nobody, link_errors, no_credentials
+        from snapdir.stores.s3.chain_failures import Link, link_errors, no_credentials, refuse_prompt
 
         asked = Asked(self._target, "SIGN")
         session = new_session(region=self._target.region)
         chain = credential_chain(session)
         chain.get_provider("custom-process")._popen = self._start
         if not _may_ask():
-            chain.get_provider("assume-role")._prompter = ask_nobody
+            chain.get_provider("assume-role")._prompter = refuse_prompt
         profile = session.get_config_variable("profile") or "default"
         for provider in chain.providers:
             link = Link(asked, provider.METHOD, profile, session.full_config)
@@ -125,5 +125,5 @@ class ChainCredentials:
 
 
 def _may_ask() -> bool:
-    """Whether somebody sits at a terminal, and can be asked for the code of an MFA device."""
+    """Whether there is a terminal to ask for the code of an MFA device."""
     return bool(sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty())

@@ -1,4 +1,4 @@
-"""What a bucket demands, as headers of requests; and what a refused request was perhaps lacking. Pure."""
+"""The options of a bucket as headers of requests, and the options that a refused request may lack. Pure."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _EXPLICIT_DENY = re.compile(r"explicit(ly)? den(y|ies)").search
 
 
 def headers_of_all(options: BucketOptions) -> Mapping[bytes, bytes]:
-    """What every request carries."""
+    """Headers of every request."""
     return _headers({b"x-amz-request-payer": options.request_payer})
 
 
 def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
-    """What a request carries besides that makes an object at ``key``: PutObject, CopyObject, CreateMultipartUpload."""
+    """Further headers of requests that make an object at ``key``: PutObject, CopyObject, CreateMultipartUpload."""
     if options == NO_BUCKET_OPTIONS:  # a tenth of the time of the rest, for every object
         return {}
     is_archived = options.storage_class in ARCHIVES
@@ -45,7 +45,7 @@ def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
 
 
 def what_is_missing(target: S3Target, verb: str, message: str) -> str:
-    """Advice about a request that was denied, by what the service said of it; empty where that tells nothing.
+    """Advice about a request that was denied, from the service's message; empty if the message tells nothing.
 
     Args:
         verb: What was asked for, as errors name it.
@@ -59,7 +59,7 @@ def what_is_missing(target: S3Target, verb: str, message: str) -> str:
     lacking = [] if verb in READS else _not_given_to_write(target.options)
     if target.options.request_payer is None:
         lacking.append(PAYER)
-    return "a policy forbids it" + (f"; it may ask for {', '.join(lacking)}" if lacking else "")
+    return "a policy denies it" + (f"; it may require {', '.join(lacking)}" if lacking else "")
 
 
 def _not_given_to_write(options: BucketOptions) -> list[str]:

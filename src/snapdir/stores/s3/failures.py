@@ -70,7 +70,7 @@ class Refusal(NamedTuple):
         retry_after: That header, as it came.
         server_time: ISO 8601, where a complaint about the clock carries it.
         bucket_region: Where the bucket is, if the answer says so.
-        location: Where a redirect leads. Nothing is ever sent there.
+        location: Where a redirect leads; it is never followed.
     """
 
     status: int
@@ -148,7 +148,7 @@ def _elsewhere(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
     elif refusal.location:
         to = _shown_location(refusal.location)
         advice = (
-            f"it redirects to {to}, where nothing was sent: set the endpoint to that host if you trust it, or {advice}"
+            f"snapdir does not follow the redirect to {to}: set the endpoint to that host if you trust it, or {advice}"
         )
     return _refused(refusal, asked, advice)
 

@@ -1,4 +1,4 @@
-"""The line to a server: what is still on it, how fast it has carried bodies, and whether the other end is there."""
+"""The line to a server: bytes still under way, its rate so far, and probes of a silent connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ASSUMED_BYTES_PER_SECOND = 64 * KIB
 """Until answers show more. A slower line needs a longer --stall-timeout, or smaller parts."""
 
 TELLING_BYTES = 256 * KIB
-"""A shorter body is answered in the time of a round trip, whatever the line carries."""
+"""The answer to a shorter body takes a round trip, whatever the rate of the line."""
 
 MARGIN = 4
 """How much slower the next body may be: more of them may share the line by then."""
@@ -25,17 +25,17 @@ IDLE_SECONDS, PROBE_SECONDS, PROBES = 45, 15, 5
 
 
 class LineRate:
-    """How long the answer to a body may take on its way, besides what the server takes for it.
+    """How long a body may be on its way, beyond the time that the server has for its answer.
 
-    A tunnel or a proxy may take a body at once and pass it on slowly; then all of it has left, for all that can be seen
-    here, and no answer comes for as long as the line needs.
+    A tunnel or a proxy may take a body at once and pass it on slowly. Seen from here, all of it has left then, and the
+    answer comes only after the slow part.
     """
 
     def __init__(self) -> None:
         self._bytes_per_second: float = ASSUMED_BYTES_PER_SECOND
 
     def answered(self, body_bytes: int, seconds: float) -> None:
-        """A body of that length was answered so long after its first byte was sent."""
+        """Note that the answer to a body came ``seconds`` after its first byte was sent."""
         if body_bytes >= TELLING_BYTES:
             self._bytes_per_second = max(ASSUMED_BYTES_PER_SECOND, body_bytes / max(seconds, 1e-3) / MARGIN)
 
@@ -45,7 +45,7 @@ class LineRate:
 
 
 def unsent_in_kernel(sock: socket.socket) -> int:
-    """Bytes that the server's host has not acknowledged; 0 where the system does not tell."""
+    """Bytes that the server's host has not acknowledged; 0 where the system cannot tell."""
     try:
         (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
     except OSError:

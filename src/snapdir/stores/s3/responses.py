@@ -1,4 +1,4 @@
-"""Whether a response is the store's, and what its head says of the body. Pure."""
+"""Whether a response comes from S3, and what its head says about the body. Pure."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def check_gone(response: Response, asked: Asked) -> None:
 
 
 def is_s3(response: Response) -> bool:
-    """Whether a success whose body says nothing by itself comes from a store: an ETag settles it nearly always."""
+    """Whether a success without a telling body comes from S3: nearly always an ETag shows it."""
     if response.header(b"etag") is not None or response.header(b"last-modified") is not None:
         return True
     return any(name.startswith(b"x-amz") for name in response.headers)
 
 
 def check_not_empty(response: Response) -> None:
-    """Stop at the head where it announces a byte of an object that has none (s3rver does, and sends it never).
+    """Stop at a head that announces a byte of an empty object (s3rver does, and never sends it).
 
     Raises:
         EmptyObject: the length of the object is 0.
@@ -89,14 +89,14 @@ def check_not_empty(response: Response) -> None:
 
 
 def must_be_s3(response: Response, asked: Asked) -> None:
-    """Take no other server's success (a sign-in page, say) for the store's.
+    """Refuse the success of another server, such as a sign-in page.
 
     Raises:
-        InvalidResponse: no header that an S3 service sends with an object.
+        InvalidResponse: it has none of the headers that S3 sends with an object.
     """
     if not is_s3(response):
         raise InvalidResponse(
-            f"{asked}: a success without an ETag or a request id; {CHECK_ENDPOINT}",
+            f"{asked}: HTTP {response.status} without an ETag or a request id; {CHECK_ENDPOINT}",
             key=asked.key,
         )
 

@@ -50,7 +50,7 @@ class Credentials:
 
 
 ANONYMOUS = Credentials("", "")
-"""Nobody's: what is "signed" with them goes without a signature."""
+"""For anonymous requests, which carry no signature."""
 
 
 class Signer:

@@ -59,7 +59,7 @@ class S3Target(NamedTuple):
 
         Raises:
             InvalidStore: no bucket can have this name.
-            InvalidOption: a variable holds something that is no endpoint or region.
+            InvalidOption: a variable holds an invalid endpoint or region.
         """
         if not _BUCKET(url.bucket):
             raise InvalidStore(f"{url}: {_why_no_bucket(url.bucket)}; write {url.scheme}://bucket/prefix")
@@ -81,8 +81,8 @@ class S3Target(NamedTuple):
         The region in the ARN of an access point counts where nothing else names one.
 
         Raises:
-            InvalidOption: the profile holds something that is no endpoint or region.
-            InvalidStore: a prefix that only AWS is sure to take at its word.
+            InvalidOption: the profile holds an invalid endpoint or region.
+            InvalidStore: the prefix works on AWS only.
         """
         if self.endpoint is None and endpoint:
             endpoint = _checked_endpoint(endpoint, "endpoint_url of the AWS profile")
@@ -105,7 +105,7 @@ class S3Target(NamedTuple):
 
     @property
     def is_outpost(self) -> bool:
-        """Whether it is at an AWS Outpost, which promises less than S3."""
+        """Whether the bucket is on an AWS Outpost, which promises less than S3."""
         return ":s3-outposts:" in self.bucket
 
     @property
@@ -118,8 +118,8 @@ class S3Target(NamedTuple):
         """Where requests go: as AWS's rules and the configuration say, else with the bucket in the endpoint's path.
 
         Raises:
-            InvalidStore, InvalidOption: the configuration and the bucket cannot be brought together. Once a
-                target has an address, it has one in every region.
+            InvalidStore, InvalidOption: the configuration does not fit the bucket. A target that has an address
+                has one in every region.
         """
         rules = self.profile.endpoints
         if self.endpoint is not None and not (rules and rules.apply_to(self)):
@@ -152,13 +152,13 @@ def _require_plain_parts(target: S3Target) -> None:
         scheme, slashes, _ = target.url.partition("://")
         plain = posixpath.normpath(f"/{target.prefix}").strip("/")
         raise InvalidStore(
-            f"{target.url}: services other than AWS may store what is below an empty part, `.` or `..` in another "
-            f"place than they list it in; write {scheme}{slashes}{target.bucket}/{plain}"
+            f"{target.url}: a prefix with an empty part, `.` or `..` works on AWS only, services other than AWS may "
+            f"shorten it; write {scheme}{slashes}{target.bucket}/{plain}"
         )
 
 
 def ignores_configured_endpoints(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether AWS's own switch says that AWS's own endpoint settings do not count."""
+    """Whether AWS_IGNORE_CONFIGURED_ENDPOINT_URLS switches AWS's endpoint settings off."""
     return environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true"
 
 
@@ -190,7 +190,7 @@ def _checked_endpoint(value: str, name: str) -> str:
 
 
 def is_region(text: str) -> bool:
-    """Whether a region may be called so."""
+    """Whether ``text`` can be the name of a region."""
     return _REGION(text) is not None
 
 

@@ -51,7 +51,7 @@ def trusted_context(bundle: CABundle | None = None) -> ResumingContext:
     """The system's trust, or a bundle's. Certificates are always verified. Blocking: about 20 ms.
 
     Raises:
-        InvalidOption: the bundle cannot be read, or the system trusts nobody.
+        InvalidOption: the bundle cannot be read, or the system has no trusted certificates.
     """
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -65,7 +65,7 @@ def trusted_context(bundle: CABundle | None = None) -> ResumingContext:
         named_by, path = (bundle.named_by, bundle.path) if bundle else ("SSL_CERT_FILE", "the system's certificates")
         raise InvalidOption(f"invalid {named_by}: {path}: {error.strerror or error}") from error
     if bundle is None and not context.cert_store_stats()["x509_ca"] and not _has_a_folder():
-        raise InvalidOption(_nobody_trusted())
+        raise InvalidOption(_no_certificates())
     return context
 
 
@@ -77,7 +77,7 @@ def _has_a_folder() -> bool:
     return False
 
 
-def _nobody_trusted() -> str:
+def _no_certificates() -> str:
     paths = ssl.get_default_verify_paths()
     looked = " and ".join(
         os.environ.get(name) or usual
