@@ -176,6 +176,14 @@ def test_a_store_is_not_emptied_for_one_that_is_empty(isolated: Path, source: Pa
     assert len(manifests(target)) == 1
 
 
+def test_a_source_without_snapshots_is_named(source: Path, target: Path) -> None:
+    source.mkdir()
+    run = sync(source, target, "--all")
+    assert (run.code, run.stdout) == (0, "")
+    warning = f"warning: no snapshots in file://{source}: check its URL\n"
+    assert run.stderr == warning + "synced 0 snapshot(s): 0 copied, 0 skipped (0 bytes)\n"
+
+
 def test_all_copies_every_new_snapshot(isolated: Path, source: Path, target: Path, snapshot: str) -> None:
     second = pushed(isolated / "tree", {"a.txt": "changed"}, "--store", str(source))
     third = pushed(isolated / "tree", {"a.txt": "again"}, "--store", str(source))

@@ -82,6 +82,8 @@ class StoreSync:
         reports: list[SyncReport] = []
         failures: list[SnapdirError] = []
         listed = await _listed(self.source, must_exist=True)
+        if not listed:
+            self._counters.warnings.append(f"no snapshots in {self.source.url}: check its URL")
         for snapshot_id, _ in sorted(listed.items() - present.items()):
             try:
                 reports.append(await self._copy_new(snapshot_id))
