@@ -1,4 +1,4 @@
-"""Services with odd manners for ``scripts/servers``: those of the tests, or s3sim's where a binary is given."""
+"""Simulated services for ``scripts/servers``, each unusual in one way: those of the tests, or an s3sim binary."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def slow_copy(handler: BaseHTTPRequestHandler) -> None:
 
 @dataclass(frozen=True)
 class Odd:
-    """A service with one odd manner.
+    """A simulated service that is unusual in one way.
 
     Attributes:
         simulator: Options of s3sim.

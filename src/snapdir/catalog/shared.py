@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import anyio
 from blake3 import blake3
@@ -22,6 +21,7 @@ from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import ObjectInfo, Store, close_pages
 from snapdir.stores.batches import published, put_small
+from snapdir.stores.listing_order import shows_order
 
 __all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
 
@@ -31,7 +31,6 @@ MAX_RECORD_BYTES = MIB
 OVERLAP = timedelta(days=1)
 """How far behind the clocks of others a pusher's may be, for its record still to be found by who has read on."""
 
-TELLING_KEYS = 100
 READS_AT_ONCE = 32
 RECORDS_A_BATCH = 1000
 
@@ -179,7 +178,7 @@ class SharedHistory:
             async for page in pages:
                 past = [info for info in page if self._is_past(info.key)]
                 newest = max(filter(None, (newest, *past)), key=lambda info: info.key, default=None)
-                if page.resume is not None and _shows_order(page):
+                if page.resume is not None and shows_order(page):
                     return newest, page[-1].key if page[-1].key < self._soon else None
             return newest, None
         finally:
@@ -250,11 +249,6 @@ class SharedHistory:
             return record
         # A copied store, or one with two names: its records are as true here, and are no others' when merged.
         return replace(record, location=self._location, record_id=_copied_id(record.record_id, self._location))
-
-
-def _shows_order(page: Sequence[ObjectInfo]) -> bool:
-    """Whether a page is in the order of its keys by more than chance."""
-    return len(page) >= TELLING_KEYS and all(one.key < other.key for one, other in pairwise(page))
 
 
 def _named_by(key: str, stored: bytes) -> Record:

@@ -6,7 +6,8 @@ import pytest
 
 from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.s3.listing import MAX_IDLE_PAGES, TELLING_KEYS, ListingProgress, is_long_and_sorted
+from snapdir.stores.listing_order import TELLING_KEYS
+from snapdir.stores.s3.listing import MAX_IDLE_PAGES, ListingProgress
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import ListPage
@@ -91,13 +92,6 @@ def test_only_where_keys_are_promised_in_order_a_listing_begins_in_between_at_on
     assert target("bucket", None).lists_in_order
     assert not target("bucket--use1-az4--x-s3", None).lists_in_order
     assert not target("bucket", "http://127.0.0.1:9000").lists_in_order
-
-
-def test_few_keys_in_order_show_nothing() -> None:
-    infos = [ObjectInfo(f"{number:04}", 1) for number in range(TELLING_KEYS)]
-    assert is_long_and_sorted(infos)
-    assert not is_long_and_sorted(infos[1:])
-    assert not is_long_and_sorted([*infos[1:], infos[0]])
 
 
 def test_a_new_key_sets_idle_pages_back() -> None:

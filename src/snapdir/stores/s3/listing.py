@@ -1,21 +1,15 @@
-"""Whether a listing gets ahead, and in which order it comes. Pure."""
+"""Whether a listing gets ahead. Pure."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from itertools import pairwise
 
 from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.transport import ListPage
 
-__all__ = ["MAX_IDLE_PAGES", "ListingProgress", "is_long_and_sorted"]
+__all__ = ["MAX_IDLE_PAGES", "ListingProgress"]
 
 MAX_IDLE_PAGES = 100
 """Pages in a row that bring no new key. S3 itself sends empty ones where it has to pass over what was deleted."""
-
-TELLING_KEYS = 100
-"""Keys of a page that is in order by more than chance."""
 
 
 class ListingProgress:
@@ -59,8 +53,3 @@ class ListingProgress:
         if token is not None:
             self._tokens.add(token)
         return token
-
-
-def is_long_and_sorted(page: Sequence[ObjectInfo]) -> bool:
-    """Whether a page shows that its service lists keys in the order of their bytes."""
-    return len(page) >= TELLING_KEYS and all(one.key < other.key for one, other in pairwise(page))

@@ -13,10 +13,11 @@ from snapdir.model.keys import MANIFESTS
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.listing_order import shows_order
 from snapdir.stores.s3.checksums import Checksums, compared
 from snapdir.stores.s3.choice import choose_transport
 from snapdir.stores.s3.endpoint_note import EndpointNote
-from snapdir.stores.s3.listing import ListingProgress, is_long_and_sorted
+from snapdir.stores.s3.listing import ListingProgress
 from snapdir.stores.s3.multipart import S3Upload
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import Transport, UploadedPart
@@ -110,7 +111,7 @@ class S3Store:
         token = resume
         while True:
             page = await self._transport.list_page(prefix, start_after=asked_after, token=token)
-            if start_after and not (asked_after or token) and page.next_token and is_long_and_sorted(page.objects):
+            if start_after and not (asked_after or token) and page.next_token and shows_order(page.objects):
                 self._lists_in_order = True
                 asked_after = start_after
                 continue
