@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from snapdir import push
 from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.file import FileStore
 from snapdir.stores.open import open_store
@@ -27,6 +29,12 @@ async def test_a_folder_is_a_store(tmp_path: Path, spelled: str) -> None:
 async def test_a_parsed_url_will_do(tmp_path: Path) -> None:
     async with open_store(StoreURL("file", str(tmp_path)), StoreSettings(fsync=False)) as store:
         assert store.local_path("key") == tmp_path / "key"
+
+
+@pytest.mark.parametrize("store", [None, Path("store"), b"./store", 3])
+async def test_what_is_no_text_is_no_store(store: Any) -> None:
+    with pytest.raises(TypeError, match=f"a store is a str, a URL or a path, not {type(store).__name__}"):
+        await push(".", store)
 
 
 @pytest.mark.parametrize("scheme", ["s3", "b2"])

@@ -37,7 +37,10 @@ class StoreURL(NamedTuple):
 
         Raises:
             InvalidStore: neither; the message holds the right spelling.
+            TypeError: it is no text, such as the None of a variable that is unset.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"a store is a str, a URL or a path, not {type(text).__name__}")
         if text.startswith(("/", "./", "../", "~/")) or text in (".", "..", "~"):
             return cls("file", _absolute(text))
         scheme, colon, rest = text.partition(":")
