@@ -20,7 +20,7 @@ from server_kinds import BUCKET, SERVERS, Kind, Unavailable, running
 PAGE = Path(__file__).parents[1] / "docs" / "servers.md"
 EVERYONE: dict[str, Kind | Odd] = {kind.name: kind for kind in (*SERVERS, *ODD_SERVERS)}
 QUICK = (*(odd.name for odd in reversed(ODD_SERVERS)), "moto", "SeaweedFS")  # those that make wait come first
-AT_ONCE = 4
+AT_ONCE = 6
 
 REASONS = {
     ("s3rver", "kill and go on"): "s3rver has no ListParts: the next push sends all parts again, and ends well.",

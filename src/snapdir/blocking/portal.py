@@ -101,9 +101,11 @@ def _serve(opened: Future[BlockingPortal]) -> None:
     try:
         anyio.run(_portal_until_stopped, opened, backend_options={"use_uvloop": find_spec("uvloop") is not None})
     except BaseException as error:
-        if opened.done():
+        if not opened.done():
+            opened.set_exception(error)
+        elif threading.main_thread().is_alive() or not isinstance(error, RuntimeError):
             raise
-        opened.set_exception(error)
+        # Else Python is ending: no thread can start to wait for those of the loop, which has ended all the same.
 
 
 async def _portal_until_stopped(opened: Future[BlockingPortal]) -> None:
