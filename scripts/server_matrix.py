@@ -35,8 +35,8 @@ table; `scripts/servers --quick` tries moto, SeaweedFS and the simulated service
 
 {operations}
 
-The simulated services have one odd manner each: they list keys in an order that has nothing to do with their names, or
-in pages of seven whatever is asked for; or a CompleteMultipartUpload, or every CopyObject, takes 45 seconds.
+Each simulated service is unusual in one way: it lists keys in no order, or in pages of seven; or its
+CompleteMultipartUpload or CopyObject takes 45 seconds.
 
 | server | version | {names} |
 |---|---|{rules}|

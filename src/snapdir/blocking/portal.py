@@ -88,7 +88,7 @@ class PortalOfProcess:
 
 @contextmanager
 def _no_late_threads() -> Iterator[None]:
-    """Say what is wrong where no thread can start any more: some versions of Python forbid it once they are ending."""
+    """Turn the failure to start a thread into our error: some versions of Python start none while they end."""
     try:
         yield
     except RuntimeError:

@@ -185,7 +185,7 @@ class SharedHistory:
             await close_pages(pages)
 
     def _halfway(self, key: str, end: datetime) -> tuple[str, datetime]:
-        """The key and the moment between ``key`` and ``end``; a day ago comes first. ``key`` where there is none."""
+        """The key and the moment halfway to ``end``; a day ago comes first. ``key`` itself at the end of the search."""
         parsed = record_of_key(key)
         try:
             begin = datetime.fromisoformat(parsed[0]).replace(tzinfo=UTC) if parsed else end

@@ -20,7 +20,7 @@ PIECE_CHARACTERS = 1000
 
 
 class FarEntry(NamedTuple):
-    """What os.DirEntry is, for an entry whose path is too long. Every answer costs system calls."""
+    """Stands in for os.DirEntry where the path is too long. Every answer costs system calls."""
 
     name: str
     path: str
@@ -60,7 +60,7 @@ def read_link(path: str) -> str:
 
 
 def far_entries(directory: str) -> list[FarEntry]:
-    """The entries of a directory, by the names in it."""
+    """The entries of a directory whose path may be too long."""
     opened = DirectoryHandle(open_file(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     return [FarEntry(name, f"{directory.rstrip('/')}/{name}") for name in os.listdir(opened.fd)]
 

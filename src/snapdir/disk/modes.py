@@ -1,4 +1,4 @@
-"""Setting the mode of files and directories, where the filesystem lets one. Blocking."""
+"""Setting the mode of files and directories, if the filesystem allows it. Blocking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["RefusedModes", "change_mode", "is_member_of", "refusable", "relax", 
 
 SPECIAL = 0o7000
 REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What chmod fails with on CIFS, FAT and FUSE, and for what belongs to another user."""
+"""Errors of chmod on CIFS, FAT and FUSE, and on files of another user."""
 NAMED = 3
 
 
@@ -35,7 +35,7 @@ class RefusedModes:
                 self._first.append(path)
 
     def warnings(self) -> list[str]:
-        """One line that counts and names them; none where every mode was set."""
+        """One line that counts and names them; empty if every mode was set."""
         if not self._count:
             return []
         more = f" and {self._count - NAMED} more" if self._count > NAMED else ""
@@ -78,7 +78,7 @@ def change_mode(fd: int, mode: int, *, keep_group_bit: bool = True) -> bool:
 
 
 def relax(fd: int) -> None:
-    """Give the owner rwx on an open directory, if we are the owner and it lacks some of it. A refusal is fine here."""
+    """Give the owner rwx on an open directory, if we are the owner and it lacks some of it. A refusal is ignored."""
     status = os.fstat(fd)
     mode = S_IMODE(status.st_mode)
     if mode & 0o700 != 0o700 and status.st_uid == os.geteuid():
@@ -92,7 +92,7 @@ def is_member_of(group: int) -> bool:
 
 @contextmanager
 def refusable() -> Iterator[None]:
-    """Let the errors of a chmod pass that say that it is refused."""
+    """Ignore the errors by which a chmod is refused."""
     try:
         yield
     except OSError as error:

@@ -23,7 +23,7 @@ ZERO_PAGE = bytes(PAGE_BYTES)
 def write_at(descriptor: int, data: memoryview, offset: int) -> None:
     """Write all of ``data`` at ``offset``, except runs of ZERO_RUN_BYTES zeros and more where the file has nothing yet.
 
-    The file is at least so long afterwards. Threads may write to other places of it at once.
+    Afterwards the file reaches at least to the end of ``data``. Other threads may write to other places of it.
     """
     done = 0
     for start, end in _zero_runs(data):

@@ -1,4 +1,4 @@
-"""What only some systems have, each with what serves in its place: the only module that names such a call.
+"""Calls that only some systems have, each with a replacement: no other module names such a call.
 
 Linux has all of it. macOS, other systems, old kernels and sandboxes (one without /proc, for example) lack some.
 """
@@ -45,7 +45,7 @@ HANDLE_FLAGS = (os.O_PATH if _HAS_HANDLES else os.O_RDONLY) | os.O_CLOEXEC
 """O_PATH needs no read permission on a directory, and it opens a symbolic link or a FIFO without touching it."""
 
 NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-"""For ``os.preadv``: only what is in memory. None where nobody can ask for that."""
+"""For ``os.preadv``: read only what is in memory. None where the system has no such flag."""
 
 CANNOT_CLONE = frozenset(
     {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EBADF}
@@ -126,7 +126,7 @@ def open_again(fd: int, flags: int) -> int:
     """A second open file for what ``fd`` was opened on, with flags of its own.
 
     Raises:
-        OSError: there is no directory of descriptors; the caller has to do with ``fd`` itself.
+        OSError: there is no directory of descriptors; the caller then uses ``fd`` itself.
     """
     return os.open(f"{_DESCRIPTORS}/{fd}", flags)
 
@@ -169,7 +169,7 @@ def inherited_file(content: bytes) -> Iterator[tuple[str, list[int]]]:
 
 
 def more_follows() -> int:
-    """For ``socket.send``: what is sent next belongs to it. Elsewhere the two leave as they come."""
+    """The flag for ``socket.send`` that announces more data; 0 where the system has none."""
     import socket
 
     return getattr(socket, "MSG_MORE", 0)
@@ -184,7 +184,7 @@ send_file = getattr(os, "sendfile", _send_by_copy)
 
 
 def expect_reads(fd: int, offset: int, length: int) -> None:
-    """Have the kernel read ahead, where it takes such advice."""
+    """Have the kernel read ahead, if it can."""
     if hasattr(os, "posix_fadvise"):
         with suppress(OSError):
             os.posix_fadvise(fd, offset, length, os.POSIX_FADV_WILLNEED)

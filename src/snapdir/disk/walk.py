@@ -26,10 +26,10 @@ MAX_CYCLE_ENTRIES = 100_000
 """Entries met below a link that leads back to one of its own parents: one cycle through 40 levels stays below."""
 
 NEAR_CHARACTERS = 750
-"""In a directory with a path of so many, the paths of entries are short enough for any call."""
+"""Below a directory path of this length, the paths of its entries are short enough for any call."""
 
 LOOKS = 10
-"""At a path that has too many links, before it is believed."""
+"""Look-ups of a path before "too many links" is believed."""
 
 _Found = TypeVar("_Found")
 _BROKEN_LINK_ERRNOS = (errno.ENOENT, errno.ELOOP)

@@ -21,7 +21,7 @@ ABORT_SECONDS = 10
 
 
 class UploadNote:
-    """What a later run is told of one upload.
+    """The note of one upload for a later run.
 
     Args:
         source: The file that is sent, if one is.
@@ -39,7 +39,7 @@ class UploadNote:
         self.keepable = resumable and self._is_written
 
     def completing(self) -> None:
-        """All of it is at the store, and right: from now on anybody may go on with it."""
+        """All parts are at the store, and right: from now on any run may go on with it."""
         self.keepable = self._is_written
         self.update()
 

@@ -26,8 +26,8 @@ PARTS_AT_ONCE = 8
 class ServerCopy:
     """Copies objects of one service from ``source`` to ``target``.
 
-    A copy is believed as far as its length: nobody here sees the bytes, so damage of equal length is copied too. The
-    first one that fails is the last of its kind, and a warning.
+    Only the length of a copy is checked: its bytes do not pass here, so damage of equal length is copied too. After the
+    first copy that fails there are no more of its kind, and one warning.
     """
 
     def __init__(self, source: Repository, target: Repository, uploads: NotedUploads, counters: Counters) -> None:
