@@ -45,7 +45,8 @@ class RetryPolicy:
 
     def delays_seconds(self, retries: int) -> float:
         """What the delays before so many retries of one call can add up to."""
-        return sum(min(self.max_seconds, self.base_seconds * 2.0 ** min(k, 64)) for k in range(retries))
+        first = sum(min(self.max_seconds, self.base_seconds * 2.0**k) for k in range(min(retries, 64)))
+        return first + max(0, retries - 64) * min(self.max_seconds, self.base_seconds * 2.0**64)
 
 
 MAX_RETRY_AFTER_SECONDS = 60.0

@@ -146,6 +146,7 @@ async def test_attempts_are_those_of_the_configuration_unless_an_option_says_oth
     [
         ("max_attempts = many", "max_attempts of the AWS profile"),
         ("max_attempts = 0", "max_attempts of the AWS profile"),
+        ("max_attempts = 99999999999999999999", "max_attempts of the AWS profile"),
         ("s3 =\n  addressing_style = vritual", "addressing_style"),
         ("s3 =\n  us_east_1_regional_endpoint = global", "us_east_1_regional_endpoint"),
     ],

@@ -19,6 +19,7 @@ ALWAYS_COUNT = frozenset({"s3", "ca_bundle", "max_attempts"})
 
 STYLES = ("", "auto", "path", "virtual")
 US_EAST_1 = ("", "regional", "legacy")
+_ATTEMPTS = re.compile(r"[0-9]{1,9}").fullmatch
 _SETTING = re.compile(r"^\s*([A-Za-z0-9_]+)\s*[=:]", re.MULTILINE).findall
 
 
@@ -144,7 +145,7 @@ def _one_of(known: tuple[str, ...], value: object, name: str) -> str:
 
 
 def _attempts(text: str, name: str) -> int:
-    if not text.strip().isdecimal() or not int(text):
+    if not _ATTEMPTS(text.strip()) or not int(text):
         raise InvalidOption(f"invalid {name}: {text[:80]!r} is not a number of attempts, such as 5")
     return int(text)
 
