@@ -165,10 +165,10 @@ class S3Upload:
         try:
             async for _ in self._transport.list_parts(self._key, self._upload_id):
                 return False
-        except TransientStoreError:
+        except StoreRefused as error:
+            return error.error_code == "NoSuchUpload"
+        except StoreError:  # nobody knows, or it is not ours to look at: the next commit tells
             return False
-        except StoreError:  # gone, or not ours to look at
-            return True
         return False
 
     async def _is_as_sent(self, parts: Sequence[UploadedPart]) -> bool:
