@@ -75,3 +75,11 @@ async def test_what_is_not_even_that_is_no_answer_of_s3(against: CannedS3, key: 
     async with against(error_about(key)) as (store, _):
         with pytest.raises(InvalidResponse, match="does not look like S3"):
             await store.read("key")
+
+
+@pytest.mark.parametrize("encoding", ["nonsense", "rot13", "utf-16", "utf-7"])
+async def test_an_answer_in_an_encoding_that_nobody_knows_is_no_answer_of_s3(against: CannedS3, encoding: str) -> None:
+    body = f'<?xml version="1.0" encoding="{encoding}"?><Error><Code>NoSuchKey</Code></Error>'
+    async with against(reply(body, status=404)) as (store, _):
+        with pytest.raises(InvalidResponse, match="does not look like S3"):
+            await store.read("key")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from snapdir.errors import InvalidResponse
 from snapdir.stores.limiting import LimitingStore, TokenBucket
 from snapdir.stores.request_window import RequestWindow
 from snapdir.stores.retrying import RetryingStore
@@ -72,3 +75,19 @@ async def test_a_part_of_which_the_service_knows_another_checksum_is_not_taken_o
         await upload.write_part(1, bytes(PART))
         assert (upload.held_bytes, len(server.requests)) == (PART, 2)
         upload.keep()
+
+
+@pytest.mark.parametrize("against", ["wire"], indirect=True)
+@pytest.mark.parametrize("markers", [("2", "1"), ("2", "2"), ("0",), ("x",), ("-1",), ("9" * 5000,)])
+async def test_a_list_of_parts_that_goes_back_is_left_at_once(against: CannedS3, markers: tuple[str, ...]) -> None:
+    pages = [
+        reply(
+            f"{XML}<ListPartsResult><IsTruncated>true</IsTruncated>"
+            f"<NextPartNumberMarker>{marker}</NextPartNumberMarker></ListPartsResult>"
+        )
+        for marker in markers
+    ]
+    async with against(*pages) as (store, server):
+        with pytest.raises(InvalidResponse, match="does not get ahead"):
+            await store.begin_upload("key", size=SIZE, part_bytes=PART, resume="1")
+        assert len(server.requests) == len(markers)

@@ -263,7 +263,7 @@ def _parsed_strictly(text: bytes) -> _Element | None:
     try:
         # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here.
         return _Element(ElementTree.fromstring(text))  # noqa: S314
-    except (ElementTree.ParseError, ValueError):
+    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an encoding that Python does not know
         return None
 
 
