@@ -233,10 +233,11 @@ def test_at_a_terminal_the_code_is_asked_for(home: Home) -> None:
     assert b"the role of AWS profile 'x'" in shown
 
 
+@pytest.mark.parametrize("first", ["", "trap '' TERM INT;"], ids=["obedient", "stubborn"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_a_program_that_takes_its_time(home: Home, number: signal.Signals) -> None:
+def test_a_signal_ends_a_program_that_takes_its_time(home: Home, number: signal.Signals, first: str) -> None:
     os.mkfifo(home.folder / "alive")
-    home.program(f"exec 3>{home.folder}/alive; echo started >&3; exec sleep 600")
+    home.program(f"{first} exec 3>{home.folder}/alive; echo started >&3; exec sleep 600")
     run = subprocess.Popen(
         [sys.executable, "-m", "snapdir", "ls", f"s3://{home.server.bucket}"],
         env={**home.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -249,3 +250,17 @@ def test_a_signal_ends_a_program_that_takes_its_time(home: Home, number: signal.
         assert alive.read() == ""  # which comes when the program has ended
     assert run.communicate()[1] == b""
     assert run.returncode in (-number, 128 + number)
+
+
+def test_nor_does_a_child_of_it_that_holds_its_output_keep_anybody_waiting(home: Home) -> None:
+    os.mkfifo(home.folder / "alive")
+    home.program(f"sleep 15 & echo started > {home.folder}/alive")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "snapdir", "ls", f"s3://{home.server.bucket}"],
+        env={**home.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.DEVNULL,
+    )
+    with open(home.folder / "alive") as alive:
+        assert alive.readline() == "started\n"
+    run.send_signal(signal.SIGINT)
+    assert run.wait(timeout=10) in (-signal.SIGINT, 128 + signal.SIGINT)

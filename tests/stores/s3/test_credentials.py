@@ -142,3 +142,35 @@ async def test_a_head_that_is_refused_for_another_reason_stays_refused(
             with pytest.raises(StoreRefused, match="HTTP 400"):
                 await store.stat("key")
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ACCESS_KEY_ID", "KEY\nOTHER"),
+        ("AWS_ACCESS_KEY_ID", " KEY"),
+        ("AWS_ACCESS_KEY_ID", "\udcff"),
+        ("AWS_SECRET_ACCESS_KEY", "canary\udcff"),
+        ("AWS_SESSION_TOKEN", "token\r\nx: y"),
+    ],
+)
+async def test_credentials_that_no_header_can_carry_are_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    monkeypatch.setenv(name, value)
+    source = EnvironmentCredentials.find()
+    assert source is not None
+    with pytest.raises(AccessDenied, match="no request can carry") as caught:
+        await source.credentials()
+    assert value not in str(caught.value)
+
+
+async def test_nor_are_those_of_a_program_that_are_no_texts(tmp_path: Path) -> None:
+    file = tmp_path / "home/.aws/config"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    printed = '{"Version": 1, "AccessKeyId": 5, "SecretAccessKey": ["canary"]}'
+    file.write_text(f"[default]\ncredential_process = echo '{printed}'\n")
+    with pytest.raises(AccessDenied, match="no request can carry"):
+        await ChainCredentials(TARGET).credentials()

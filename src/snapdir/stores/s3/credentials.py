@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import anyio
 from anyio.to_thread import run_sync
 
+from snapdir.errors import AccessDenied
 from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 from snapdir.stores.s3.target import S3Target
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from snapdir.stores.s3.chain_failures import Link
 
 __all__ = ["ChainCredentials", "EnvironmentCredentials"]
+
+LOOK_SECONDS = 0.2
+"""After which it is seen that a helper was stopped."""
+STOP_SECONDS = 1.0
 
 
 class EnvironmentCredentials:
@@ -44,13 +49,18 @@ class EnvironmentCredentials:
         return cls(Credentials(access, secret, token))
 
     async def credentials(self) -> Credentials:
-        return self._credentials
+        """Those of the environment.
+
+        Raises:
+            AccessDenied: no request can carry them.
+        """
+        return _checked(self._credentials)
 
     async def read_again(self) -> Credentials:
         """Those of now: a program may have set others."""
         now = self.find(anonymous=self._credentials is ANONYMOUS)
         self._credentials = now._credentials if now else self._credentials
-        return self._credentials
+        return _checked(self._credentials)
 
 
 class _Found(NamedTuple):
@@ -66,7 +76,7 @@ class ChainCredentials:
     def __init__(self, target: S3Target) -> None:
         self._target = target
         self._found: _Found | None = None
-        self._program: subprocess.Popen[bytes] | None = None
+        self._program: _Helper | None = None
         self._cancelled = False
 
     async def credentials(self) -> Credentials:
@@ -82,7 +92,7 @@ class ChainCredentials:
         except anyio.get_cancelled_exc_class():
             self._cancelled = True
             if self._program is not None:
-                self._program.terminate()
+                self._program.stop()
             raise
 
     async def read_again(self) -> Credentials:
@@ -96,7 +106,7 @@ class ChainCredentials:
         found = self._found = self._found or self._walk()
         with link_errors(found.link):
             frozen = found.credentials.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        return _checked(Credentials(frozen.access_key, frozen.secret_key, frozen.token or None))
 
     def _walk(self) -> _Found:
         """The first link of the chain that has credentials; they need not have been fetched yet."""
@@ -117,11 +127,52 @@ class ChainCredentials:
                     return _Found(credentials, link)
         raise no_credentials(asked)
 
-    def _start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-        self._program = subprocess.Popen(command, **options)
+    def _start(self, command: Sequence[str], **options: Any) -> _Helper:
+        self._program = _Helper(command, **options)
         if self._cancelled:  # just now, by the other thread
-            self._program.terminate()
+            self._program.stop()
         return self._program
+
+
+class _Helper(subprocess.Popen[bytes]):
+    """A program that prints credentials. Nobody waits for one that was stopped, whatever still holds its pipes."""
+
+    is_stopped = False
+
+    def stop(self) -> None:
+        """Ask it to end; it is killed if that takes longer than STOP_SECONDS."""
+        self.is_stopped = True
+        self.terminate()
+
+    def communicate(self, *_: object, **__: object) -> tuple[bytes, bytes]:
+        """What it prints, as botocore asks for it: without input, and for as long as it takes.
+
+        Raises:
+            TimeoutExpired: it was stopped.
+        """
+        while True:
+            was_stopped = self.is_stopped
+            try:
+                return super().communicate(timeout=STOP_SECONDS if was_stopped else LOOK_SECONDS)
+            except subprocess.TimeoutExpired:
+                if was_stopped:
+                    self.kill()
+                    raise
+
+
+def _checked(credentials: Credentials) -> Credentials:
+    """Themselves, if a header can carry them; what they are is not said."""
+    in_headers = (credentials.access_key, credentials.session_token or "")
+    if not (
+        all(isinstance(text, str) and text.isprintable() and " ".join(text.split()) == text for text in in_headers)
+        and isinstance(credentials.secret_key, str)
+        and not any("\ud800" <= character <= "\udfff" for character in credentials.secret_key)
+    ):
+        raise AccessDenied(
+            "no request can carry the AWS credentials: they hold a line end, needless spaces or what is no text; check "
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or what AWS_PROFILE names"
+        )
+    return credentials
 
 
 def _may_ask() -> bool:
