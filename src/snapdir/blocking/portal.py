@@ -91,10 +91,10 @@ def _no_late_threads() -> Iterator[None]:
     """Turn the failure to start a thread into our error: some versions of Python start none while they end."""
     try:
         yield
-    except RuntimeError:
+    except RuntimeError as error:
         if threading.main_thread().is_alive():
             raise
-        raise SnapdirError(ENDING) from None
+        raise SnapdirError(ENDING) from error
 
 
 def _serve(opened: Future[BlockingPortal]) -> None:
