@@ -75,6 +75,13 @@ def test_a_late_call_works_or_says_why_not(folder: Path, way: str) -> None:
         assert (stdout.splitlines()[-1:], stderr) == (["done"], "")
 
 
+@pytest.mark.parametrize("earlier", ["", "work('earlier')"], ids=["first", "after a call"])
+def test_a_call_while_modules_are_torn_down_says_why_not(folder: Path, earlier: str) -> None:
+    script = f"{WORK}\nclass Late:\n    def __del__(self):\n        work()\n\n{earlier}\nlate = Late()"
+    code, _, stderr = run(folder, script)
+    assert (code, stderr.rstrip().endswith(f"SnapdirError: {ENDING}")) == (0, True)
+
+
 @pytest.mark.parametrize("call", ["work", "lambda: [work() for _ in range(1000)]"], ids=["one", "many"])
 def test_a_thread_that_is_left_behind_keeps_nobody(folder: Path, call: str) -> None:
     code, _, stderr = run(folder, f"{WORK}\nwork('earlier')\nthreading.Thread(target={call}, daemon=True).start()")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -88,7 +89,12 @@ class PortalOfProcess:
 
 @contextmanager
 def _no_late_threads() -> Iterator[None]:
-    """Turn the failure to start a thread into our error: some versions of Python start none while they end."""
+    """Turn the failure to start a thread into our error: some versions of Python start none while they end.
+
+    Once modules are torn down, in a ``__del__`` say, no other thread runs: to wait for one would be to wait for ever.
+    """
+    if sys.is_finalizing():
+        raise SnapdirError(ENDING)
     try:
         yield
     except RuntimeError as error:
