@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,8 @@ def checksum(file: Path) -> str:
 
 
 def main() -> int:
+    # A shell starts what runs in the background deaf to SIGINT, and its children with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="Kill runs, and see what the next run makes of what they left.")
     add_option(parser)
     parser.add_argument("--mib", type=int, default=1024, help="size of the object whose parts are counted; 0: none")
