@@ -251,8 +251,8 @@ def _killed(world: World, scenario: Scenario, number: signal.Signals, after: flo
     except subprocess.TimeoutExpired:
         process.send_signal(number)
     _, told = process.communicate(timeout=PATIENCE_SECONDS)
-    if b"KeyboardInterrupt" in told and b"snapdir" not in told:
-        return True  # Python itself was still starting, and says so
+    if b"KeyboardInterrupt" in told and b", in main" not in told:
+        return True  # Python was still on its way to the first line of the program, and says so
     if process.returncode not in (0, -number, 128 + number) or b"Traceback" in told:
         outcome.wrong.append(f"{number.name} ended it with {process.returncode}: {told.decode().strip()}")
     return process.returncode != 0
