@@ -70,6 +70,8 @@ class Library(ctypes.CDLL):
 for name in OF_LINUX:
     if hasattr(os, name):
         delattr(os, name)
+if sys.version_info >= (3, 13):
+    os.process_cpu_count = os.cpu_count  # as it is where Python was built without sched_getaffinity
 for name in ("MSG_MORE", "SO_BINDTODEVICE", "TCP_QUICKACK", "TCP_USER_TIMEOUT"):
     if hasattr(socket, name):
         delattr(socket, name)
