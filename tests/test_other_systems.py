@@ -15,6 +15,8 @@ ABOUT_LINUX = (
     " or quarter_of_what_is_left or named_by_its_file"  # a list of descriptors
     " or killed_process or not_empty_stays or swept_before or follows_no_link"  # mounts: what is left waits for a day
     " or flushed"  # syncfs
+    " or owner_gets_access or without_access"  # O_PATH opens a directory without rights; root needs none
+    " or full_disk"  # pretended by names of descriptors where nothing can be mounted
     " or changed_is_not_published or long_copy_stops or damaged_copy or not_what_was_hashed"  # names of descriptors
 )
 """Tests of the very things that are taken away, or of what follows from them."""
