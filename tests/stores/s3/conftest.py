@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,9 @@ __all__ = [
 # For what only that transport promises.
 AIOBOTOCORE_ONLY = pytest.mark.parametrize("against", ["aiobotocore"], indirect=True)
 
-# Short enough that a test of a limit is quick, long enough for a busy machine.
+# Short enough that a test of a limit is quick. What is answered in such a test has half a second on a busy machine.
 QUICK = StoreSettings(connect_timeout_seconds=5.0, first_byte_timeout_seconds=10.0, stall_timeout_seconds=5.0)
-IMPATIENT = StoreSettings(
-    connect_timeout_seconds=0.2, first_byte_timeout_seconds=0.2, stall_timeout_seconds=0.2, max_concurrency=4
-)
+IMPATIENT = replace(QUICK, first_byte_timeout_seconds=0.5, stall_timeout_seconds=0.5, max_concurrency=4)
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "AKIDCANARY",
     "AWS_SECRET_ACCESS_KEY": "secret-canary",

@@ -132,7 +132,7 @@ async def test_a_body_that_drips_is_no_stall(tls: bool) -> None:
         await peer.until_closed()
 
     sink = Collecting()
-    async with talk(script, tls=tls, timeouts=Timeouts(stall_seconds=0.3)) as (_, pool):
+    async with talk(script, tls=tls, timeouts=Timeouts(stall_seconds=0.6)) as (_, pool):
         await get(pool, sink)
         assert sink.data == CONTENT
 

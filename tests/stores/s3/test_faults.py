@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -314,7 +315,7 @@ def deaf_port() -> Iterator[int]:
 
 async def test_a_host_that_does_not_answer_is_given_up(deaf_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deaf_port}")
-    async with opened("s3://bucket", IMPATIENT) as store:
+    async with opened("s3://bucket", replace(QUICK, connect_timeout_seconds=0.2)) as store:
         with pytest.raises(ConnectionFailed, match=f"127.0.0.1:{deaf_port}"):
             await store.stat("key")
 
@@ -324,7 +325,7 @@ async def test_a_refused_connection_names_the_endpoint_and_the_reason(monkeypatc
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}/base")
-    async with opened("s3://bucket", IMPATIENT) as store:
+    async with opened("s3://bucket", QUICK) as store:
         with pytest.raises(ConnectionFailed) as raised:
             await store.stat("key")
     assert f"http://127.0.0.1:{port}/base: Connection refused; check the endpoint" in str(raised.value)

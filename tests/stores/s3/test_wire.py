@@ -17,7 +17,8 @@ from snapdir.stores.s3.wire import Connection
 from snapdir.stores.s3.wire_errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve, until
 
-QUICK = Timeouts(first_byte_seconds=0.06, stall_seconds=0.06, continue_seconds=0.03)
+SILENT = Timeouts(first_byte_seconds=0.06)
+STALLED = Timeouts(stall_seconds=0.06, continue_seconds=0.03)
 MORE_THAN_BUFFERS_HOLD = 64 << 20
 
 
@@ -207,7 +208,7 @@ async def test_a_body_until_the_end_that_ends_in_a_reset_is_lost() -> None:
 
 
 async def test_no_answer_is_a_first_byte_timeout() -> None:
-    async with serve(silent) as server, Pool("127.0.0.1", server.port, timeouts=QUICK) as pool:
+    async with serve(silent) as server, Pool("127.0.0.1", server.port, timeouts=SILENT) as pool:
         with pytest.raises(FirstByteTimeout, match=r"within 0.06\d* s \(--stall-timeout\) \(4 bytes sent, 0 "):
             await pool.request(b"PUT", b"/", body=b"body")
 
@@ -223,7 +224,7 @@ async def test_half_an_answer_is_a_stall() -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nbod")
         await peer.until_closed()
 
-    async with serve(script) as server, Pool("127.0.0.1", server.port, timeouts=QUICK) as pool:
+    async with serve(script) as server, Pool("127.0.0.1", server.port, timeouts=STALLED) as pool:
         with pytest.raises(StallTimeout, match=r"nothing moved for 0\.06 s \(--stall-timeout\)"):
             await pool.request(b"GET", b"/")
 
@@ -234,7 +235,7 @@ async def test_a_server_that_does_not_take_the_body_is_a_stall() -> None:
         await over.wait()
 
     over = asyncio.Event()
-    async with serve(script) as server, Pool("127.0.0.1", server.port, timeouts=QUICK) as pool:
+    async with serve(script) as server, Pool("127.0.0.1", server.port, timeouts=STALLED) as pool:
         with pytest.raises(StallTimeout) as caught:
             await pool.request(b"PUT", b"/", body=bytes(MORE_THAN_BUFFERS_HOLD))
         assert 0 < caught.value.bytes_sent < MORE_THAN_BUFFERS_HOLD
