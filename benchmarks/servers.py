@@ -101,7 +101,7 @@ def open_server(profile: Profile, work: Path, *, endpoint: str = "", bucket: str
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """A free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

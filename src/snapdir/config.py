@@ -110,8 +110,8 @@ class Config:
             no_sign_request: Requests to S3 are anonymous.
 
         Raises:
-            InvalidOption: a share that is none, text that is no size, memory for less than one part, or a value that
-                S3 does not know.
+            InvalidOption: a share outside 0 to 1, text that cannot be read as a size, memory for less than one part, or
+                a value that S3 does not define.
         """
         retry = _changed(
             self.stores.retry,
@@ -185,7 +185,7 @@ def _with_requests(stores: StoreSettings, jobs: int, max_jobs: int, share: float
     """``stores`` with what ``jobs``, ``max_jobs`` and ``adaptive`` mean; 0 is not given.
 
     Raises:
-        InvalidOption: a share that is none.
+        InvalidOption: a share outside 0 to 1.
     """
     if share is not None:
         if not 0.0 < share <= 1.0:

@@ -97,10 +97,10 @@ def _meant(path: str) -> tuple[str | None, Sequence[str]]:
 
 
 def _store_at(path: str) -> str | None:
-    """The store that ``path`` is; None for a directory that is none.
+    """The store at ``path``; None for a directory that is not a store.
 
     Raises:
-        InvalidStore: a URL that is none.
+        InvalidStore: ``path`` is a malformed URL.
     """
     try:
         url = StoreURL.parse(path)

@@ -74,7 +74,7 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
 
 def _why_none(place: str) -> str:
     if "://" in place:
-        return "nothing was pushed there, or nobody wrote it down"
+        return "nothing was pushed there, or history was disabled"
     return "it was not staged; pushes from it are in the history of their store"
 
 

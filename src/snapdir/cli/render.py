@@ -139,7 +139,7 @@ def _is_gone() -> bool:
 
 
 def crash_line(error: BaseException) -> str:
-    """A failure nobody thought of."""
+    """An unexpected failure: a bug."""
     if isinstance(error, SystemError) and _is_gone():
         return GONE  # so Python 3.13.0 fails to import an extension module there
     what = f"{type(error).__name__}: {error}".removesuffix(": ")

@@ -106,7 +106,7 @@ def concurrency(jobs: int, store: str | None) -> str:
 
 
 def adaptive_ceiling(store: str | None) -> int:
-    """Requests in flight at most where they adapt and nobody said how many."""
+    """Requests in flight at most where they adapt and no option gives a number."""
     from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
 
     if store is None or not is_remote(store):
@@ -144,7 +144,7 @@ def destination(path: str | None, *, force: bool) -> str:
     """Where to write: ``path``, else the current directory if it is empty or ``force`` is given.
 
     Raises:
-        DestinationConflict: the current directory is not empty; nobody meant to mix a snapshot into it.
+        DestinationConflict: the current directory is not empty, and ``force`` is not given.
     """
     if path is not None:
         return path

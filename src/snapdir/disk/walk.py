@@ -236,7 +236,9 @@ class Walk:
                 return None
         link_text(link)  # in flux if the link has vanished, and not only what it leads to
         if self._linked is not None and self._linked.digest_of(link) is not None:
-            self._failures.append((link, "it leads to an object that is no longer there; fetch the snapshot again"))
+            self._failures.append(
+                (link, "it links to an object that is missing from the cache; fetch the snapshot again")
+            )
         else:
             self.left_out.add(path, BROKEN_LINK)
         return None

@@ -49,7 +49,7 @@ class BucketOptions(NamedTuple):
         """These options, checked.
 
         Raises:
-            InvalidOption: an attribute has a value that S3 does not know, or that does not fit the others.
+            InvalidOption: an attribute has a value that S3 does not define, or that contradicts another.
         """
         _require_word("sse", self.sse, ENCRYPTIONS)
         _require_word("acl", self.acl, ACLS)

@@ -1,4 +1,4 @@
-"""Running a program with bounded output, and ending all of it when nobody wants it any more."""
+"""Running a program with bounded output, and ending its whole process group when the caller is cancelled."""
 
 from __future__ import annotations
 

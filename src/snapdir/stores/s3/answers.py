@@ -181,7 +181,7 @@ def copied_etag(body: bytes, asked: Asked, name: str) -> tuple[str, int | None]:
 
     Raises:
         StoreError: the error inside: as for ``check_completed``.
-        StoreRefused: no such element. A service that does not know the header takes the request for an empty write.
+        StoreRefused: no such element. A service that ignores the header takes the request for an empty write.
     """
     root = _without_error(body, asked)
     if root is None or root.name != name:
@@ -263,12 +263,12 @@ def _parsed_strictly(text: bytes) -> _Element | None:
     try:
         # Expat bounds entity expansion itself since 2.4.1, and knows no external entities here.
         return _Element(ElementTree.fromstring(text))  # noqa: S314
-    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an encoding that Python does not know
+    except (ElementTree.ParseError, ValueError, LookupError):  # LookupError: an encoding that Python lacks
         return None
 
 
 def _without_named_entities(body: bytes) -> bytes:
-    """The same with the named characters of HTML as numbers: XML does not know them, and s3rver writes keys so."""
+    """The same with the named characters of HTML as numbers: XML has no such names, and s3rver writes keys so."""
     from html.entities import html5
 
     def numbered(found: re.Match[bytes]) -> bytes:
