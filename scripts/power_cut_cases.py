@@ -21,12 +21,12 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Capabilities
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.wrapper import StoreWrapper
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.fetch import fetch
-from snapdir.transfer.limits import Limits
 
 
 class FarStore(StoreWrapper):

@@ -26,7 +26,7 @@ SUITES = {
         *("tests/disk/test_clone.py", "tests/disk/test_destination.py", "tests/disk/test_containment.py"),
         *("tests/disk/test_modes.py", "tests/disk/test_staging.py", "tests/disk/test_directories.py"),
         *("tests/disk/test_pruning.py", "tests/disk/test_long_paths.py", "tests/disk/test_run_folder.py"),
-        *("tests/disk/test_descriptors.py", "tests/stores/test_file.py", "tests/stores/test_file_batch.py"),
+        *("tests/disk/test_descriptors.py", "tests/stores/file/test_store.py", "tests/stores/file/test_batch.py"),
     ],
     "transfer": [
         "tests/transfer/test_checkout.py",

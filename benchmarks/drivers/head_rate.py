@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from snapdir.stores.s3.pool import Pool
+from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.tls import trusted_context
 from snapdir.stores.s3.signing import Credentials, Signer, encode_path
-from snapdir.stores.s3.tls import trusted_context
 
 CONNECTIONS = 64
 

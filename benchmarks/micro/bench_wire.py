@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import uvloop
 
 from snapdir.stores.base import FileRange
-from snapdir.stores.s3.pool import Pool
+from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.tls import trusted_context
 from snapdir.stores.s3.signing import Credentials, Signer, encode_path
-from snapdir.stores.s3.tls import trusted_context
 
 MIB = 1 << 20
 PART_BYTES = 8 * MIB

@@ -12,7 +12,7 @@ from snapdir.errors import InvalidOption
 from snapdir.model.sizes import format_size, parse_rate, parse_size
 from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.limits import Limits
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

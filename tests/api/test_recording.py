@@ -13,7 +13,7 @@ import pytest
 import snapdir
 from snapdir import blocking
 from snapdir.config import Config
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 SAID: dict[str, Any] = {"derived_from": ["ab" * 32], "note": "filtered", "labels": {"split": "train"}}
 PARTS = [{name: value} for name, value in SAID.items()]

@@ -16,7 +16,7 @@ PUSH_MANY = """
 import json, sys
 from pathlib import Path
 from snapdir import Config, blocking
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 tree, store, catalog, count = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 counters = Counters()

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import snapdir.api
+from snapdir.bench.report import Advice, BenchReport, HostRates, Limit, Measurement
 from snapdir.cli import bench_output
 from snapdir.cli.terminal import printable
 from snapdir.errors import AccessDenied, LocalError
 from snapdir.model.sizes import GIB, MIB
-from snapdir.transfer.bench_report import Advice, BenchReport, HostRates, Limit, Measurement
 
 from .conftest import FakeVerbs, cli, command_line, program
 

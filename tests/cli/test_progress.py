@@ -10,7 +10,7 @@ import pytest
 from snapdir.cli import render
 from snapdir.cli.progress import Field, Glyphs, Speed, fields, fit
 from snapdir.model.sizes import MIB
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 from .conftest import ID, on_terminal, program
 

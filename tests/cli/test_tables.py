@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.cli.manifest import write_text
+from snapdir.cli.commands.manifest import write_text
 from snapdir.cli.tables import Cell, ShortId, Size, json_line, write_json, write_json_lines, write_rows
 from snapdir.cli.terminal import Terminal
 from snapdir.model.manifest import Manifest

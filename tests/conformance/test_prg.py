@@ -20,7 +20,7 @@ EVERY_STEP = (
     AT_ONCE
     + """
 import threading
-import snapdir.transfer.events as events
+import snapdir.transfer.engine.events as events
 drawn = threading.Event()
 write = progress.ProgressLine._write
 def telling(self, text):

@@ -15,7 +15,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import manifest_key, manifest_prefix, object_key
 from snapdir.repository.naming import Place, find_snapshot
 from snapdir.repository.repository import Repository
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.testing.faults import FaultyStore
 

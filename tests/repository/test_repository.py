@@ -28,7 +28,7 @@ from snapdir.repository import repository as module
 from snapdir.repository.repository import INLINE_HASH_BYTES, MANIFEST_BLOCK_BYTES, READ_ATTEMPTS, Repository
 from snapdir.stores.base import Body, ObjectInfo
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.testing.faults import FaultyStore

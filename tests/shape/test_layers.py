@@ -19,6 +19,7 @@ ROWS = [
     {"stores"},
     {"repository"},
     {"transfer", "catalog"},
+    {"bench"},
     {"config", "api", "blocking", "__init__"},
     {"cli", "integrations", "testing"},
     {"__main__"},

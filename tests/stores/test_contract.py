@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.stores.base import Store
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.limiting import LimitingStore, RequestWindow, TokenBucket
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.settings import StoreSettings

@@ -11,7 +11,7 @@ import pytest
 
 from snapdir import push
 from snapdir.errors import InvalidOption, InvalidStore
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.open import open_store
 from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.settings import StoreSettings

@@ -17,8 +17,8 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.memory import MemoryStore, MemoryUpload
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 
 
 class RecordingStore(MemoryStore):

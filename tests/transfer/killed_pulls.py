@@ -15,8 +15,8 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.checkout import CheckoutOptions, checkout
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 
 from .conftest import RecordingStore
 

@@ -15,11 +15,11 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, NoServerCopy, Upload, body_length
 from snapdir.stores.memory import MemoryUpload
-from snapdir.transfer.events import Counters
-from snapdir.transfer.journal import UploadJournal
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.upload.journal import UploadJournal
 
 from .conftest import RecordingStore
 

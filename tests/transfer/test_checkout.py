@@ -20,11 +20,11 @@ from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import CheckoutOptions, checkout
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 

@@ -14,13 +14,13 @@ from snapdir.model.keys import object_key
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import StillAtWork
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.events import Counters
-from snapdir.transfer.journal import UPLOADS_NAME, UploadJournal
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
+from snapdir.transfer.upload.object_copy import ObjectCopier
 
 from .resumable import CONTENT, KEY, PART, PARTS, ResumableStore, ResumableUpload, push_tree
 

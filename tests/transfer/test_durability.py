@@ -19,10 +19,10 @@ from snapdir.catalog.record import new_record
 from snapdir.catalog.shared import copy_records, write_record
 from snapdir.config import Config
 from snapdir.model.keys import manifest_key, object_key
-from snapdir.stores import file_writing
-from snapdir.stores.file import FileStore
+from snapdir.stores.file import writing
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 SMALL, LARGE = b"small", b"large" * 500_000
 Verb = Callable[["Places"], Awaitable[object]]
@@ -131,7 +131,7 @@ async def places(tmp_path: Path) -> Places:
 def with_flushes(places: Places, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """What had its name at each flush of the filesystem; flushing is switched on from here."""
     flushes: list[set[str]] = []
-    monkeypatch.setattr(file_writing, "sync_filesystem", lambda _: flushes.append(places.named()))
+    monkeypatch.setattr(writing, "sync_filesystem", lambda _: flushes.append(places.named()))
     places.config = Config(cache_dir=places.config.cache_dir)
     places.into_target = Config(cache_dir=places.target)
     return flushes
@@ -181,13 +181,13 @@ async def test_nothing_is_flushed_where_that_is_switched_off(
     await push(places)
     await anyio.to_thread.run_sync(places.lose_objects)
     monkeypatch.delattr(os, "fsync")
-    monkeypatch.delattr(file_writing, "sync_filesystem")
+    monkeypatch.delattr(writing, "sync_filesystem")
     await verb(places)
 
 
 async def test_a_push_that_fails_keeps_what_it_has_written(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     flushes = with_flushes(places, monkeypatch)
-    monkeypatch.setattr("snapdir.transfer.upload.hash_large_file", fail)
+    monkeypatch.setattr("snapdir.transfer.upload.objects.hash_large_file", fail)
     with pytest.raises(OSError, match="broken"):
         await push(places)
     assert places.named() == {object_key(blake3(SMALL).hexdigest())}
@@ -211,7 +211,7 @@ async def test_records_of_a_history_are_on_the_disk_when_they_are_written(
     def records(folder: Path) -> int:
         return len([*(folder / ".catalog").rglob("*.json")])
 
-    monkeypatch.setattr(file_writing, "sync_filesystem", lambda root: flushes.append(records(Path(root))))
+    monkeypatch.setattr(writing, "sync_filesystem", lambda root: flushes.append(records(Path(root))))
     source, target = FileStore(places.source), FileStore(places.target)
     for number in range(3):
         await write_record(source, new_record("push", f"{number}" * 64, "/somewhere"))

@@ -20,15 +20,15 @@ from snapdir.repository import repository as repository_module
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import SAMPLE_OBJECTS
 from snapdir.repository.repository import Repository
-from snapdir.transfer.check import check_snapshot
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.packs.receive import receive_pack
+from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.push import push
-from snapdir.transfer.receive_pack import receive_pack
-from snapdir.transfer.send_pack import send_pack
 from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.upload.object_copy import ObjectCopier
+from snapdir.transfer.verify import check_snapshot
 
 from .conftest import RecordingStore
 from .test_push import fill_pages

@@ -11,8 +11,8 @@ import pytest
 
 from snapdir.cli import render
 from snapdir.errors import ConnectionFailed
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 
 from .resumable import CONTENT, PART, ResumableStore, cancel_push, push_tree
 

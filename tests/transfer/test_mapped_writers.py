@@ -27,12 +27,15 @@ from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Capabilities
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.s3 import boto_transport  # before the watch for blocking calls begins: its import looks at files
-from snapdir.transfer import repair, snapshot, upload
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
+from snapdir.stores.s3.aws import (
+    boto_transport,  # before the watch for blocking calls begins: its import looks at files
+)
+from snapdir.transfer import repair, snapshot
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.upload import objects
 from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer, s3_server
 
@@ -92,7 +95,7 @@ class MappedWriter:
 
 @contextmanager
 def written_after(
-    monkeypatch: pytest.MonkeyPatch, file: Path, module: Any = upload, name: str = "hash_large_file"
+    monkeypatch: pytest.MonkeyPatch, file: Path, module: Any = objects, name: str = "hash_large_file"
 ) -> Iterator[MappedWriter]:
     """A writer that writes as soon as ``module`` has hashed a file."""
     real: Callable[..., Any] = getattr(module, name)

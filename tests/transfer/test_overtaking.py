@@ -17,15 +17,15 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
-from snapdir.transfer import flights
-from snapdir.transfer.assembly import Assembly
-from snapdir.transfer.events import Counters
-from snapdir.transfer.flights import Flight
-from snapdir.transfer.landing import TreeLanding
-from snapdir.transfer.large_objects import Damaged, LargeObjects
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import Target, Wanted
-from snapdir.transfer.stages import Budget
+from snapdir.transfer.download import hedging
+from snapdir.transfer.download.assembly import Assembly
+from snapdir.transfer.download.hedging import Flight
+from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.streams import Damaged, LargeObjects
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import Target, Wanted
+from snapdir.transfer.engine.stages import Budget
 
 from .conftest import RecordingStore
 
@@ -152,8 +152,8 @@ async def receive_all(
     store: RecordingStore, out: Path, monkeypatch: pytest.MonkeyPatch, *, jobs: int
 ) -> Sequence[Damaged]:
     """Put CONTENTS into the store and receive them as 0, 1 and 2 of ``out``; every request that waits is late."""
-    monkeypatch.setattr(flights, "LATE_SECONDS", 0.0)
-    monkeypatch.setattr(flights, "LATE_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(hedging, "LATE_SECONDS", 0.0)
+    monkeypatch.setattr(hedging, "LATE_LOOK_SECONDS", 0.0)
     wanted = []
     for number, content in enumerate(CONTENTS):
         digest = digest_of(content)

@@ -28,13 +28,13 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.pack import END, MAGIC, MAGIC_ZSTD, MANIFEST, OBJECT, record_line
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.pack_streams import PackOutput, pack_blocks
-from snapdir.transfer.receive_pack import ReceivedPack, receive_pack
-from snapdir.transfer.send_pack import send_pack
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.packs.receive import ReceivedPack, receive_pack
+from snapdir.transfer.packs.send import send_pack
+from snapdir.transfer.packs.streams import PackOutput, pack_blocks
 
 from .conftest import RecordingStore
 

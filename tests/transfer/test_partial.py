@@ -13,14 +13,14 @@ from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository.incomplete import read_incomplete
 from snapdir.repository.repository import Repository
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.cached import held_manifest
-from snapdir.transfer.events import Counters
+from snapdir.transfer.download.cached import held_manifest
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.selection import EVERYTHING, Selection
 from snapdir.transfer.fetch import fetch, require_cached
-from snapdir.transfer.limits import Limits
 from snapdir.transfer.push import push
-from snapdir.transfer.selection import EVERYTHING, Selection
 from snapdir.transfer.snapshot import TreeOptions
 
 from .conftest import RecordingStore

@@ -20,14 +20,14 @@ from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import LISTED_PREFIXES
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, FileRange
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryUpload
-from snapdir.transfer import upload
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.stages import Budget
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
-from snapdir.transfer.stages import Budget
+from snapdir.transfer.upload import objects
 
 from .conftest import RecordingStore
 
@@ -371,6 +371,6 @@ async def test_a_store_is_told_of_files_that_wait_for_no_disk(
             return begun
 
     devices = frozenset({tree.stat().st_dev}) if in_memory else frozenset()
-    monkeypatch.setattr(upload, "memory_devices", lambda: devices)
+    monkeypatch.setattr(objects, "memory_devices", lambda: devices)
     await push_tree(tree, Repository(ToldStore()), limits)
     assert told == {in_memory}

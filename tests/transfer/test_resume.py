@@ -16,15 +16,15 @@ from snapdir.disk.run_folder import KEPT_SECONDS
 from snapdir.errors import AccessDenied, ConnectionFailed, InFluxError, StoreRefused, Throttled
 from snapdir.repository.repository import Repository
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.events import Counters
-from snapdir.transfer.journal import UPLOADS_NAME, UploadJournal
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.packs.receive import receive_pack
+from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.push import push
-from snapdir.transfer.receive_pack import receive_pack
-from snapdir.transfer.send_pack import send_pack
 from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
+from snapdir.transfer.upload.object_copy import ObjectCopier
 
 from .resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_tree
 

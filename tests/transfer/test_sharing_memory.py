@@ -17,11 +17,11 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Buffer
 from snapdir.stores.blocks import BlockSink
-from snapdir.transfer.download import download
-from snapdir.transfer.events import Counters
-from snapdir.transfer.landing import TreeLanding
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import Target, Wanted
+from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.objects import download
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import Target, Wanted
 
 from .conftest import RecordingStore
 

@@ -14,12 +14,11 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
-from snapdir.transfer import large_objects
-from snapdir.transfer.download import download
-from snapdir.transfer.events import Counters
-from snapdir.transfer.landing import TreeLanding
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import Target, Wanted
+from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.objects import download
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import Target, Wanted
 
 from .conftest import RecordingStore
 
@@ -60,8 +59,8 @@ class WaitingStore(RecordingStore):
 async def test_over_tls_fewer_streams_with_smaller_blocks(
     encrypted: bool, streams: int, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(large_objects, "usable_cpus", lambda: CPUS)
-    monkeypatch.setattr(large_objects, "LOOK_SECONDS", 60)  # what comes later is the affair of ``pace``
+    monkeypatch.setattr(streams, "usable_cpus", lambda: CPUS)
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 60)  # what comes later is the affair of ``pace``
     store = WaitingStore(streams, encrypted=encrypted)
     wanted = []
     for number in range(3 * streams):

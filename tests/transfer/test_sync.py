@@ -13,10 +13,10 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.wrapper import StoreWrapper
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.object_copy import ObjectCopier
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.upload.object_copy import ObjectCopier
 from tests.unsorted import by_hash
 
 COUNT = 20

@@ -18,19 +18,19 @@ from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Store
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.check import check_snapshot
 from snapdir.transfer.checkout import CheckoutOptions, checkout
-from snapdir.transfer.events import Counters
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.object_copy import ObjectCopier
-from snapdir.transfer.plan import Wanted
+from snapdir.transfer.download.reading import ObjectReader
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.push import push
-from snapdir.transfer.reading import ObjectReader
-from snapdir.transfer.send_pack import send_pack
 from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.upload.object_copy import ObjectCopier
+from snapdir.transfer.verify import check_snapshot
 from tests.rclone_server import RcloneServer, s3_server
 
 from .conftest import RecordingStore

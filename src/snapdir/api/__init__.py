@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from snapdir.api.retrieval import checkout, fetch, pull
     from snapdir.api.snapshots import Files, Snapshot, SnapshotFile, open_snapshot
     from snapdir.api.trees import id, id_from_manifest, manifest, push, push_cached, stage
+    from snapdir.bench.report import BenchReport
     from snapdir.catalog.lineage import Relation
     from snapdir.catalog.record import Record
     from snapdir.model.digest import SnapshotId
@@ -33,10 +34,9 @@ if TYPE_CHECKING:
     from snapdir.model.entry import PathType
     from snapdir.model.manifest import Manifest
     from snapdir.stores.urls import StoreUri
-    from snapdir.transfer.bench_report import BenchReport
-    from snapdir.transfer.compare import DiffEntry, SizeStats, SnapshotSummary
-    from snapdir.transfer.events import Counters
-    from snapdir.transfer.reports import CacheReport, Damage, SnapshotReport, SyncReport
+    from snapdir.transfer.comparing.compare import DiffEntry, SizeStats, SnapshotSummary
+    from snapdir.transfer.engine.events import Counters
+    from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport, SyncReport
 
 __all__ = [
     "BenchReport",
@@ -119,10 +119,10 @@ _HOMES = {
     "snapdir.model.entry": ("Entry", "PathType"),
     "snapdir.model.manifest": ("Manifest",),
     "snapdir.stores.urls": ("StoreUri",),
-    "snapdir.transfer.bench_report": ("BenchReport",),
-    "snapdir.transfer.compare": ("DiffEntry", "SizeStats", "SnapshotSummary"),
-    "snapdir.transfer.events": ("Counters",),
-    "snapdir.transfer.reports": ("CacheReport", "Damage", "SnapshotReport", "SyncReport"),
+    "snapdir.bench.report": ("BenchReport",),
+    "snapdir.transfer.comparing.compare": ("DiffEntry", "SizeStats", "SnapshotSummary"),
+    "snapdir.transfer.engine.events": ("Counters",),
+    "snapdir.transfer.engine.reports": ("CacheReport", "Damage", "SnapshotReport", "SyncReport"),
 }
 """Where each name lives. A verb loads the modules of its own room only, which the command line waits for."""
 

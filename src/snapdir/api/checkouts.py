@@ -14,7 +14,7 @@ from snapdir.api.refs import Ref, manifests_of
 from snapdir.config import Config
 from snapdir.disk.checkout_record import CheckoutRecord, read_record
 from snapdir.errors import HIDDEN, ManifestNotFound, NotCheckedOut, local_errors
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 __all__ = ["StatusReport", "status"]
 

@@ -14,8 +14,8 @@ from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, without_secrets
 from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri
-from snapdir.transfer.compare import DiffEntry, SizeStats, measure
-from snapdir.transfer.events import Counters
+from snapdir.transfer.comparing.compare import DiffEntry, SizeStats, measure
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.model.entry import Entry
@@ -114,14 +114,14 @@ async def _pinned(refs: Iterable[Ref], snapshot_id: str, config: Config, counter
 
 
 def _united(manifests: list[Manifest], side: str, last_wins: bool) -> dict[str, Entry]:
-    from snapdir.transfer.compare import union
+    from snapdir.transfer.comparing.compare import union
 
     return union(manifests, side=side, last_wins=last_wins)
 
 
 def _compared(before: dict[str, Entry], after: dict[str, Entry], unchanged: bool, renames: bool) -> list[DiffEntry]:
-    from snapdir.transfer.compare import compare
-    from snapdir.transfer.renames import with_renames
+    from snapdir.transfer.comparing.compare import compare
+    from snapdir.transfer.comparing.renames import with_renames
 
     found = compare(before, after, unchanged=unchanged)
     return with_renames(found) if renames else list(found)
@@ -146,8 +146,8 @@ async def size(
         store: A store, or any other ref (see ``diff``).
         id_store: Where to look for a bare id that is not in the cache.
     """
-    from snapdir.transfer.compare import Measure
-    from snapdir.transfer.manifests import each_manifest
+    from snapdir.transfer.comparing.compare import Measure
+    from snapdir.transfer.engine.manifests import each_manifest
 
     config, counters = config or Config(), counters or Counters()
     ref = await anyio.to_thread.run_sync(parse_ref, store)

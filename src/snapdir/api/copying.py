@@ -12,8 +12,8 @@ from snapdir.api.opening import AS_SYNC, journal_of, opened, pool_hint, refuse_e
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.events import Counters
-from snapdir.transfer.reports import SyncReport
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.reports import SyncReport
 
 if TYPE_CHECKING:
     from snapdir.transfer.sync import StoreSync
@@ -133,8 +133,8 @@ async def _opened_pair(
     server_copy: bool,
     dry_run: bool,
 ) -> AsyncIterator[StoreSync]:
-    from snapdir.transfer.object_copy import ObjectCopier
     from snapdir.transfer.sync import StoreSync
+    from snapdir.transfer.upload.object_copy import ObjectCopier
 
     refuse_external(AS_SYNC, *src, *dst)
     if delete and (dst[1] is not None or StoreURL.parse(dst[0]).scheme != "file"):

@@ -14,11 +14,11 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.stores.external import ExternalStore
-    from snapdir.transfer.selection import Selection
+    from snapdir.transfer.engine.selection import Selection
 
 __all__ = ["external_store", "fetch_outside", "push_outside", "staged_outside"]
 
@@ -83,8 +83,8 @@ async def staged_outside(
     Args:
         selection: The part of it to bring; None for nothing but the manifest.
     """
+    from snapdir.transfer.engine.plan import plan_objects
     from snapdir.transfer.external import read_manifest, staged
-    from snapdir.transfer.plan import plan_objects
 
     manifest = await read_manifest(snapshot_id, store)
     wanted = [] if selection is None else await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))

@@ -20,7 +20,7 @@ from snapdir.catalog.places import locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.errors import CatalogError
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog

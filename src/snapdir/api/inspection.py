@@ -19,8 +19,8 @@ from snapdir.api.opening import (
 )
 from snapdir.config import Config
 from snapdir.errors import without_secrets
-from snapdir.transfer.events import Counters
-from snapdir.transfer.reports import CacheReport, SnapshotReport
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.reports import CacheReport, SnapshotReport
 
 __all__ = ["examine", "flush_cache", "verify", "verify_cache"]
 
@@ -69,8 +69,8 @@ async def examine(
         ManifestNotFound, CorruptManifest, InvalidManifest: there is no such snapshot, or its manifest is damaged.
         StoreError: the store cannot answer at all.
     """
-    from snapdir.transfer.check import check_snapshot
-    from snapdir.transfer.selection import EVERYTHING
+    from snapdir.transfer.engine.selection import EVERYTHING
+    from snapdir.transfer.verify import check_snapshot
 
     config = config or Config()
     check = partial(check_snapshot, limits=config.limits, counters=counters or Counters())
@@ -97,7 +97,7 @@ async def verify_cache(
         purge: Remove what is corrupt and what killed runs left, unless ``dry_run``.
     """
     from snapdir.disk.run_folder import PARTIAL_NAME, sweep
-    from snapdir.transfer.check import check_cache
+    from snapdir.transfer.verify import check_cache
 
     config = config or Config()
     if purge and not dry_run:

@@ -8,7 +8,7 @@ from pathlib import Path
 from snapdir.config import Config
 from snapdir.errors import DestinationConflict, InvalidStore
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 __all__ = ["own_directories", "report_leftovers"]
 

@@ -8,7 +8,7 @@ from snapdir.config import Config
 from snapdir.errors import InvalidStore
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
-from snapdir.transfer.compare import SnapshotSummary
+from snapdir.transfer.comparing.compare import SnapshotSummary
 
 __all__ = ["list_snapshots"]
 
@@ -23,8 +23,8 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
     """
     import anyio.to_thread
 
-    from snapdir.transfer.compare import summarise
-    from snapdir.transfer.manifests import each_manifest, published_by_date
+    from snapdir.transfer.comparing.compare import summarise
+    from snapdir.transfer.engine.manifests import each_manifest, published_by_date
 
     config = config or Config()
     ref = await anyio.to_thread.run_sync(parse_ref, store)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from snapdir.api.opening import PathLike, local_path
+from snapdir.bench.report import BenchReport
 from snapdir.config import Config
-from snapdir.transfer.bench_report import BenchReport
 
 __all__ = ["bench"]
 
@@ -34,8 +34,8 @@ async def bench(
         StoreError: the store fails.
         LocalError: ``directory`` cannot be written.
     """
+    from snapdir.bench.measure import SMALL_CONCURRENCIES, measure_store
     from snapdir.stores.open import open_store
-    from snapdir.transfer.bench import SMALL_CONCURRENCIES, measure_store
 
     if not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")

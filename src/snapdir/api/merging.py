@@ -14,7 +14,7 @@ from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog

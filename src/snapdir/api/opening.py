@@ -30,8 +30,8 @@ from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
     from snapdir.stores.settings import StoreSettings
-    from snapdir.transfer.journal import UploadJournal
-    from snapdir.transfer.selection import Selection
+    from snapdir.transfer.engine.selection import Selection
+    from snapdir.transfer.upload.journal import UploadJournal
 
 __all__ = [
     "AS_SYNC",
@@ -89,7 +89,7 @@ def selection_of(include: Sequence[str] | None, exclude: Sequence[str] | None, s
         InvalidOption: a bad glob or shard.
     """
     from snapdir.model.sharding import Shard
-    from snapdir.transfer.selection import Selection
+    from snapdir.transfer.engine.selection import Selection
 
     if isinstance(include, str) or isinstance(exclude, str):
         raise TypeError("include and exclude are sequences of globs, not one str")
@@ -132,7 +132,7 @@ async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool 
         ManifestNotFound: the cache has none.
         CorruptManifest, StoreError: it is damaged, or cannot be read.
     """
-    from snapdir.transfer.cached import held_manifest
+    from snapdir.transfer.download.cached import held_manifest
 
     return (await held_manifest(identifier, cache, incomplete=incomplete)).require(identifier)
 
@@ -239,7 +239,7 @@ def _is_absence(error: SnapdirError) -> bool:
 
 def journal_of(to: Repository, config: Config) -> UploadJournal | None:
     """Where uploads to a repository are written down; None for a store on this host, which has none."""
-    from snapdir.transfer.journal import UploadJournal
+    from snapdir.transfer.upload.journal import UploadJournal
 
     remote = to.objects.capabilities.remote
     return UploadJournal(config.cache_dir.expanduser(), to.objects.url) if remote else None

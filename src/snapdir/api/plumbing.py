@@ -9,11 +9,11 @@ from snapdir.api.naming import full_id
 from snapdir.api.opening import AS_SYNC, journal_of, opened, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import Digest, SnapshotId
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
-    from snapdir.transfer.pack_streams import Read, Write
-    from snapdir.transfer.receive_pack import ReceivedPack
+    from snapdir.transfer.packs.receive import ReceivedPack
+    from snapdir.transfer.packs.streams import Read, Write
 
 __all__ = ["objects_needed", "receive_pack", "send_pack"]
 
@@ -22,7 +22,7 @@ async def objects_needed(
     digests: Sequence[str], store: str, *, objects_store: str | None = None, config: Config | None = None
 ) -> list[str]:
     """Those of ``digests`` that the store lacks, without repeats, in their order."""
-    from snapdir.transfer.absence import absent_objects
+    from snapdir.transfer.engine.absence import absent_objects
 
     config = config or Config()
     wanted = list(dict.fromkeys(map(Digest, digests)))
@@ -47,7 +47,7 @@ async def send_pack(
     Args:
         write: Takes the bytes, in a thread.
     """
-    from snapdir.transfer.send_pack import send_pack as send
+    from snapdir.transfer.packs.send import send_pack as send
 
     config = config or Config()
     refuse_external(AS_SYNC, store, objects_store)
@@ -77,7 +77,7 @@ async def receive_pack(
     Args:
         read: Gives the next bytes, and none at the end, in a thread.
     """
-    from snapdir.transfer.receive_pack import receive_pack as receive
+    from snapdir.transfer.packs.receive import receive_pack as receive
 
     config = config or Config()
     required = None if require_manifest is None else SnapshotId(require_manifest)

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import anyio
 
 from snapdir.errors import ungrouped
-from snapdir.transfer.events import Counters, Phase
+from snapdir.transfer.engine.events import Counters, Phase
 
 __all__ = ["Progress", "Running", "running"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from snapdir.disk.own_places import OwnPlace
     from snapdir.disk.protected import ProtectedPlace
     from snapdir.transfer.checkout import CheckoutOptions
-    from snapdir.transfer.selection import Selection
+    from snapdir.transfer.engine.selection import Selection
 
 __all__ = ["own_places", "refuse_reach"]
 

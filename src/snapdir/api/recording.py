@@ -13,7 +13,7 @@ from snapdir.api.naming import full_id
 from snapdir.config import Config
 from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError
 from snapdir.stores.base import Store
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.record import Event, Provenance

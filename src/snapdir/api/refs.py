@@ -23,7 +23,7 @@ from snapdir.errors import InvalidStore, ManifestNotFound, SnapdirError
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
 from snapdir.stores.urls import StoreUri, StoreURL
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 __all__ = ["Ref", "manifest_of", "manifests_of", "parse_ref"]
 
@@ -140,7 +140,7 @@ async def manifests_of(ref: Ref, *, store: str | None, config: Config, counters:
 
 async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counters) -> Manifest:
     """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
-    from snapdir.transfer.cached import held_manifest, mend_manifest
+    from snapdir.transfer.download.cached import held_manifest, mend_manifest
 
     given = ref.snapshot_id or ""
     if ref.store is not None:
@@ -162,7 +162,7 @@ async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counter
 
 
 async def _all_of(store: str, config: Config) -> list[Manifest]:
-    from snapdir.transfer.manifests import each_manifest, published_by_date
+    from snapdir.transfer.engine.manifests import each_manifest, published_by_date
 
     async with opened(store, config) as source:
         published = await published_by_date(source)

@@ -40,13 +40,13 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import protection
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.transfer.checkout import CheckoutOptions
-    from snapdir.transfer.download import Mend
-    from snapdir.transfer.plan import Wanted
-    from snapdir.transfer.selection import Selection
+    from snapdir.transfer.download.objects import Mend
+    from snapdir.transfer.engine.plan import Wanted
+    from snapdir.transfer.engine.selection import Selection
 
 __all__ = ["checkout", "fetch", "pull"]
 
@@ -280,7 +280,7 @@ async def _check_out_cached(order: _Order) -> None:
 
 async def _mend(order: _Order, cache: Repository, unsound: Sequence[Wanted]) -> None:
     """Fetch objects again that the cache does not hold right. Until they have come it keeps what it holds."""
-    from snapdir.transfer.cached import set_aside
+    from snapdir.transfer.download.cached import set_aside
 
     counters = Counters()
     try:
@@ -328,8 +328,8 @@ async def _rehearse_cached(order: _Order) -> None:
 
 async def _rehearse(manifest: Manifest, order: _Order, source: Repository | None = None) -> None:
     """List what a checkout would do; fail where it would, and where ``source`` lacks an object that it would read."""
-    from snapdir.transfer.absence import require_present
-    from snapdir.transfer.rehearsal import rehearse
+    from snapdir.transfer.destination.rehearsal import rehearse
+    from snapdir.transfer.engine.absence import require_present
 
     async with opened_cache(order.config) as cache:
         run = partial(rehearse, selection=order.selection, options=order.options, counters=order.counters)

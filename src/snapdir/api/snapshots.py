@@ -18,7 +18,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
 
 if TYPE_CHECKING:
-    from snapdir.transfer.reading import Content, ObjectReader, Verify
+    from snapdir.transfer.download.reading import Content, ObjectReader, Verify
 
 __all__ = ["Files", "Snapshot", "SnapshotFile", "open_snapshot", "refuse_pickling"]
 
@@ -47,7 +47,7 @@ async def open_snapshot(
         ManifestNotFound, CorruptManifest, InvalidManifest: the store does not have it, or not right.
     Cost: one request, for the manifest.
     """
-    from snapdir.transfer.reading import ObjectReader
+    from snapdir.transfer.download.reading import ObjectReader
 
     refuse_external("reading single files", store, objects_store)
     config = config or Config()
@@ -107,7 +107,7 @@ class Snapshot:
             ObjectNotFound: the store has lost it. (Otherwise that is found out by the first read.)
         Cost: one request where the size is not certain or ``verify`` is not ``before``; none otherwise.
         """
-        from snapdir.transfer.plan import Wanted
+        from snapdir.transfer.engine.plan import Wanted
 
         entry = self.files.get(path)
         if entry is None:

@@ -34,7 +34,7 @@ from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
 __all__ = ["id", "id_from_manifest", "manifest", "push", "push_cached", "stage"]
@@ -278,9 +278,9 @@ async def _keep_tree(
     path: PathLike, cache: Repository, options: TreeOptions, config: Config, counters: Counters
 ) -> str:
     """Push a tree into the cache, and replace objects that the cache held already and that are damaged."""
-    from snapdir.transfer.cached import set_aside
-    from snapdir.transfer.local_objects import find_unsound
-    from snapdir.transfer.plan import plan_objects
+    from snapdir.transfer.download.cached import set_aside
+    from snapdir.transfer.download.local_objects import find_unsound
+    from snapdir.transfer.engine.plan import plan_objects
 
     kept = await _push_tree(path, cache, options, config, counters)
     if not counters.objects_skipped:
@@ -323,8 +323,8 @@ async def push_cached(
         ObjectNotFound: the cache and the store both lack an object.
         UnsafePath: no pull would take its manifest.
     """
-    from snapdir.transfer.object_copy import ObjectCopier
     from snapdir.transfer.sync import StoreSync
+    from snapdir.transfer.upload.object_copy import ObjectCopier
 
     config = config or Config()
     counters = counters or Counters()
@@ -362,8 +362,8 @@ async def _rehearse_push(
 ) -> None:
     """Fail where ``push_cached`` would for want of a store, or of objects in the cache. Nothing is written."""
     from snapdir.transfer.fetch import require_cached
-    from snapdir.transfer.object_copy import ObjectCopier
     from snapdir.transfer.sync import StoreSync
+    from snapdir.transfer.upload.object_copy import ObjectCopier
 
     store, pool = stores
     program = external_store(store, pool)

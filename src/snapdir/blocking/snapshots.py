@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from snapdir.config import Config
-    from snapdir.transfer.reading import Verify
+    from snapdir.transfer.download.reading import Verify
 
 __all__ = ["Snapshot", "SnapshotFile", "open_snapshot"]
 

@@ -13,7 +13,7 @@ from snapdir.errors import SnapdirError, local_errors
 from snapdir.model.sizes import MIB, format_size
 
 if TYPE_CHECKING:
-    from snapdir.transfer.bench_report import BenchReport, Measurement
+    from snapdir.bench.report import BenchReport, Measurement
 
 __all__ = ["JSON_VERSION", "as_json", "as_tables", "draw", "require_plotting"]
 
@@ -111,7 +111,7 @@ def _host_table(report: BenchReport) -> Iterator[str]:
 
 
 def _suggestion(report: BenchReport) -> str:
-    from snapdir.transfer.limits import Limits
+    from snapdir.transfer.engine.limits import Limits
 
     advice = report.advice
     words = f"Suggested: --jobs {advice.jobs} --part-size {advice.part_bytes // MIB}MiB"

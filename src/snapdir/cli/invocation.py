@@ -15,7 +15,7 @@ from snapdir.cli.terminal import Terminal, write_output
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.model.digest import ID_DIGITS, Digest, is_hexadecimal
-from snapdir.transfer.events import Counters
+from snapdir.transfer.engine.events import Counters
 
 __all__ = ["Invocation"]
 

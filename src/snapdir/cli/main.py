@@ -89,7 +89,7 @@ class Program(click.Group):
         home = name if name in VERBS else HIDDEN.get(name)
         if home is None:
             return None
-        command: click.Command = import_module(f"snapdir.cli.{home.replace('-', '_')}").command
+        command: click.Command = import_module(f"snapdir.cli.commands.{home.replace('-', '_')}").command
         return command
 
     def resolve_command(

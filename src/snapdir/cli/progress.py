@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from snapdir.transfer.events import Counters
+    from snapdir.transfer.engine.events import Counters
 
 __all__ = ["Field", "Glyphs", "ProgressLine", "Speed", "fields", "fit", "progress_of"]
 

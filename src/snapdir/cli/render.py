@@ -10,7 +10,7 @@ from snapdir.errors import SnapdirError, TransferFailed, local_error
 from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
-    from snapdir.transfer.events import Counters
+    from snapdir.transfer.engine.events import Counters
 
 __all__ = [
     "adaptive_banner",

@@ -97,7 +97,7 @@ def concurrency(jobs: int, store: str | None) -> str:
     if jobs:
         return str(jobs)
     if store is None or not is_remote(store):
-        from snapdir.stores.file import DEFAULT_CONCURRENCY
+        from snapdir.stores.file.store import DEFAULT_CONCURRENCY
 
         return str(DEFAULT_CONCURRENCY)
     from snapdir.stores.s3.store import DEFAULT_CONCURRENCY
@@ -110,7 +110,7 @@ def adaptive_ceiling(store: str | None) -> int:
     from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
 
     if store is None or not is_remote(store):
-        from snapdir.stores.file import DEFAULT_CONCURRENCY
+        from snapdir.stores.file.store import DEFAULT_CONCURRENCY
 
         return DEFAULT_CONCURRENCY
     return MAX_ADAPTIVE_REQUESTS

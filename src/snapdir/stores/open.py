@@ -49,7 +49,7 @@ async def _opened(url: StoreURL, settings: StoreSettings) -> AsyncIterator[Store
 
 async def _store(url: StoreURL, settings: StoreSettings) -> Store:
     if url.scheme == "file":
-        from snapdir.stores.file import FileStore
+        from snapdir.stores.file.store import FileStore
 
         return FileStore(url.path, settings)
     from snapdir.stores.retrying import RetryingStore

@@ -14,18 +14,18 @@ from snapdir.disk.pruning import Protection
 from snapdir.errors import ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
-from snapdir.transfer.cached import require_sound
-from snapdir.transfer.conflicts import clear_the_way, refuse_conflicts
-from snapdir.transfer.download import Mend, download
-from snapdir.transfer.events import Counters
-from snapdir.transfer.interruption import is_interruption
-from snapdir.transfer.landing import TreeLanding
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.linked import link_tree, survey_links
-from snapdir.transfer.mirror import leftovers, prune
-from snapdir.transfer.plan import TreePlan, Wanted, plan_tree
-from snapdir.transfer.selection import EVERYTHING, Selection
-from snapdir.transfer.survey import Survey, is_empty, survey
+from snapdir.transfer.destination.conflicts import clear_the_way, refuse_conflicts
+from snapdir.transfer.destination.linked import link_tree, survey_links
+from snapdir.transfer.destination.mirror import leftovers, prune
+from snapdir.transfer.destination.survey import Survey, is_empty, survey
+from snapdir.transfer.download.cached import require_sound
+from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.objects import Mend, download
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.interruption import is_interruption
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import TreePlan, Wanted, plan_tree
+from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
 __all__ = ["CheckoutOptions", "checkout"]
 

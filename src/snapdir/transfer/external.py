@@ -19,14 +19,14 @@ from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
-from snapdir.stores.file import FileStore
+from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.cached import held_manifest, require_sound
-from snapdir.transfer.events import Counters
+from snapdir.transfer.download.cached import held_manifest, require_sound
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.selection import EVERYTHING, Selection
 from snapdir.transfer.fetch import cache_root, fetch, missing_objects, require_cached
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import Wanted, plan_objects
-from snapdir.transfer.selection import EVERYTHING, Selection
 
 __all__ = ["fetch_external", "push_external", "read_manifest", "staged"]
 

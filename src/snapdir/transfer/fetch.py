@@ -18,16 +18,16 @@ from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.batches import published
-from snapdir.stores.file_writing import FileWriter
+from snapdir.stores.file.writing import FileWriter
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.absence import require_present
-from snapdir.transfer.cached import held_manifest, keep_manifest
-from snapdir.transfer.download import download
-from snapdir.transfer.events import Counters
-from snapdir.transfer.landing import StoreLanding
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import Wanted, plan_objects
-from snapdir.transfer.selection import EVERYTHING, Selection
+from snapdir.transfer.download.cached import held_manifest, keep_manifest
+from snapdir.transfer.download.landing import StoreLanding
+from snapdir.transfer.download.objects import download
+from snapdir.transfer.engine.absence import require_present
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
 __all__ = ["NO_STORE", "cache_root", "fetch", "missing_objects", "require_cached"]
 

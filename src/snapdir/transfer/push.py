@@ -22,14 +22,14 @@ from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.batches import published
-from snapdir.transfer.events import Counters
-from snapdir.transfer.hashed_batches import HashedBatches
-from snapdir.transfer.journal import UploadJournal
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.publishing import publish
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.publishing import publish
+from snapdir.transfer.engine.stages import Channel, start_workers
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
-from snapdir.transfer.stages import Channel, start_workers
-from snapdir.transfer.upload import Uploader
+from snapdir.transfer.upload.hashed_batches import HashedBatches
+from snapdir.transfer.upload.journal import UploadJournal
+from snapdir.transfer.upload.objects import Uploader
 
 if TYPE_CHECKING:
     from random import Random

@@ -15,12 +15,12 @@ from snapdir.model.digest import Digest
 from snapdir.model.source import SourceFile
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
-from snapdir.transfer.check import find_damage
-from snapdir.transfer.events import Counters
-from snapdir.transfer.interruption import check_cancelled
-from snapdir.transfer.limits import Limits
-from snapdir.transfer.plan import plan_objects
-from snapdir.transfer.upload import Uploader
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.upload.objects import Uploader
+from snapdir.transfer.verify import find_damage
 
 __all__ = ["repair"]
 

@@ -23,9 +23,9 @@ from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import HashedFile, SourceFile
-from snapdir.transfer.events import Counters
-from snapdir.transfer.hash_pool import HashPool
-from snapdir.transfer.interruption import check_cancelled
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.upload.hash_pool import HashPool
 
 __all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
 

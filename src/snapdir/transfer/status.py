@@ -18,12 +18,12 @@ from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names
-from snapdir.transfer.events import Counters
-from snapdir.transfer.hash_pool import HashPool
-from snapdir.transfer.interruption import check_cancelled
-from snapdir.transfer.mirror import leftovers
-from snapdir.transfer.plan import Target, TreePlan, Wanted, plan_tree
-from snapdir.transfer.selection import Selection
+from snapdir.transfer.destination.mirror import leftovers
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.plan import Target, TreePlan, Wanted, plan_tree
+from snapdir.transfer.engine.selection import Selection
+from snapdir.transfer.upload.hash_pool import HashPool
 
 __all__ = ["Differences", "directory_differences"]
 

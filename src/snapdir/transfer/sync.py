@@ -18,12 +18,12 @@ from snapdir.errors import (
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import manifest_key
 from snapdir.repository.repository import Repository
-from snapdir.transfer.events import Counters
-from snapdir.transfer.object_copy import ObjectCopier
-from snapdir.transfer.plan import plan_objects
-from snapdir.transfer.publishing import publish
-from snapdir.transfer.reports import SyncReport
-from snapdir.transfer.stages import run_workers
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.publishing import publish
+from snapdir.transfer.engine.reports import SyncReport
+from snapdir.transfer.engine.stages import run_workers
+from snapdir.transfer.upload.object_copy import ObjectCopier
 
 __all__ = ["StoreSync"]
 

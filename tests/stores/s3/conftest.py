@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.stores.s3.boto_transport import BotoTransport
-from snapdir.stores.s3.control import Control
+from snapdir.stores.s3.aws.boto_transport import BotoTransport
+from snapdir.stores.s3.aws.control import Control
 from snapdir.stores.s3.credentials import EnvironmentCredentials
+from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.wire_session import WireSession
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL

@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from snapdir.stores.s3.tls import ResumingContext
+from snapdir.stores.s3.http.tls import ResumingContext
 
 __all__ = ["CERTIFICATE", "Peer", "ScriptedServer", "answer", "client_tls", "ok", "serve", "server_tls", "until"]
 

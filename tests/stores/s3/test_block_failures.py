@@ -9,20 +9,20 @@ import anyio
 import pytest
 
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.connecting import Endpoint, open_connection
-from snapdir.stores.s3.dns import AddressBook
-from snapdir.stores.s3.http_parsing import Response
-from snapdir.stores.s3.pool import Pool
-from snapdir.stores.s3.receiving import SCRATCH_BYTES
-from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire import Connection, Request
-from snapdir.stores.s3.wire_errors import (
+from snapdir.stores.s3.http.connecting import Endpoint, open_connection
+from snapdir.stores.s3.http.connection import Connection, Request
+from snapdir.stores.s3.http.dns import AddressBook
+from snapdir.stores.s3.http.errors import (
     ConnectionLost,
     FirstByteTimeout,
     PoolClosed,
     StallTimeout,
     WireError,
 )
+from snapdir.stores.s3.http.parsing import Response
+from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.receiving import SCRATCH_BYTES
+from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.block_server import BLOCK, CONTENT, EVERY_WAY, Held, get, talk, unheard
 from tests.stores.s3.scripted_server import (

@@ -9,8 +9,8 @@ from snapdir.errors import ConnectionFailed, StoreRefused, Throttled, TransientS
 from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.s3.checksums import encoded
-from snapdir.stores.s3.multipart import S3Upload
 from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.upload import S3Upload
 from snapdir.stores.settings import RetryPolicy
 from tests.stores.s3.canned_server import XML, Answer, CannedServer, Exchange, cut, error, reply
 from tests.stores.s3.conftest import CannedS3

@@ -12,9 +12,9 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.stores.base import Store
 from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.s3.control import Control
+from snapdir.stores.s3.aws.control import Control
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
 from snapdir.testing.back_doors import KEY

@@ -13,20 +13,20 @@ import pytest
 from snapdir.errors import ConnectionFailed
 from snapdir.stores.base import StillAtWork
 from snapdir.stores.s3 import wire_transport
-from snapdir.stores.s3.boto_rate_floor import BotoRateFloor
-from snapdir.stores.s3.draining import Drain, Dripped, EncryptedDrain, RemainingBody
+from snapdir.stores.s3.aws.boto_rate_floor import BotoRateFloor
 from snapdir.stores.s3.failures import Asked
-from snapdir.stores.s3.rate_floor import RateFloor
-from snapdir.stores.s3.request import Request
-from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.timeouts import Timeouts
-from snapdir.stores.s3.wire_errors import TooSlow
+from snapdir.stores.s3.http.draining import Drain, Dripped, EncryptedDrain, RemainingBody
+from snapdir.stores.s3.http.errors import TooSlow
+from snapdir.stores.s3.http.rate_floor import RateFloor
+from snapdir.stores.s3.http.request import Request
+from snapdir.stores.s3.http.timeouts import Timeouts
+from snapdir.stores.s3.location import S3Target
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.canned_server import XML, Answer, ignore, reply
 from tests.stores.s3.conftest import IMPATIENT, QUICK, CannedS3
+from tests.stores.s3.http.test_connection import connect
+from tests.stores.s3.http.test_draining import Speaking
 from tests.stores.s3.scripted_server import Peer, serve, until
-from tests.stores.s3.test_draining import Speaking
-from tests.stores.s3.test_wire import connect
 
 LIMITS = Timeouts(stall_seconds=20, min_bytes_per_second=1024)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"

@@ -6,8 +6,8 @@ import pytest
 
 from snapdir.errors import InvalidResponse
 from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.ranges import body_length_of, range_header
-from snapdir.stores.s3.target import S3Target
 
 ASKED = Asked(S3Target("s3://b", "b", "", None, "us-east-1"), "GET", "key")
 

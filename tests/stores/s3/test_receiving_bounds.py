@@ -7,8 +7,8 @@ import tracemalloc
 
 import pytest
 
-from snapdir.stores.s3.receiving import COLLECTED_BYTES, ERROR_BODY_BYTES, SCRATCH_BYTES, ResponseReceiver
-from tests.stores.s3.test_receiving import HEAD, receive
+from snapdir.stores.s3.http.receiving import COLLECTED_BYTES, ERROR_BODY_BYTES, SCRATCH_BYTES, ResponseReceiver
+from tests.stores.s3.http.test_receiving import HEAD, receive
 
 ERROR = b"HTTP/1.1 503 no\r\n"
 ENDLESS = {

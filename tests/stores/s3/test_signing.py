@@ -16,7 +16,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapdir.stores.s3.pool import Pool
+from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.signing import (
     EMPTY_PAYLOAD,
     UNSIGNED_PAYLOAD,

@@ -18,10 +18,10 @@ from snapdir.stores.base import Store
 from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.open import open_store
 from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.s3.boto_transport import BotoTransport
+from snapdir.stores.s3.aws.boto_transport import BotoTransport
 from snapdir.stores.s3.choice import choose_transport, why_not_wire
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import Transport
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy

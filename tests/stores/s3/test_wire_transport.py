@@ -24,14 +24,14 @@ from snapdir.errors import (
 )
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.s3.aws_configuration import Profile
-from snapdir.stores.s3.aws_endpoints import AWSEndpoints
+from snapdir.stores.s3.aws.configuration import Profile
+from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 from snapdir.stores.s3.failures import BodyRefused, Refusal
-from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.http.parsing import Response
+from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.signing import Credentials
-from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import UploadedPart
-from snapdir.stores.s3.wire_session import WireSession
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy
 

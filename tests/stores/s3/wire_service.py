@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.target import S3Target
-from snapdir.stores.s3.wire_session import WireSession
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import StoreSettings
 

@@ -8,11 +8,11 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import InvalidOption
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
-from snapdir.stores.s3.aws_configuration import files_have_a_say
-from snapdir.stores.s3.control import Control
+from snapdir.stores.s3.aws.configuration import files_have_a_say
+from snapdir.stores.s3.aws.control import Control
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.proxies import meets_proxy
-from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import Transport
 from snapdir.stores.settings import StoreSettings
 
@@ -34,7 +34,7 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
     complete = await run_sync(_completed, target, own is not None)
     reason = why_not_wire(complete)
     if reason is None:
-        from snapdir.stores.s3.wire_session import WireSession
+        from snapdir.stores.s3.session import WireSession
         from snapdir.stores.s3.wire_transport import WireTransport
 
         source = own or ChainCredentials(complete)
@@ -42,7 +42,7 @@ async def choose_transport(target: S3Target, settings: StoreSettings) -> tuple[T
         return WireTransport(WireSession(complete, source, settings, max_connections=connections)), complete
     if target.options._replace(sign=True) != NO_BUCKET_OPTIONS:
         raise InvalidOption(f"{target.url}: leave out {OWN_OPTIONS}, which do not work here: {reason}")
-    from snapdir.stores.s3.boto_transport import BotoTransport
+    from snapdir.stores.s3.aws.boto_transport import BotoTransport
 
     control = await Control.open(target, settings)
     return BotoTransport(control), control.target
@@ -63,6 +63,6 @@ def _completed(target: S3Target, keys_are_given: bool) -> S3Target:
     is_simple = keys_are_given and target.endpoint is not None and not target.is_arn
     if is_simple and not files_have_a_say(os.environ, region_is_given=target.region is not None):
         return target.with_profile(endpoint=None, region=None)
-    from snapdir.stores.s3.aws_session import completed_target
+    from snapdir.stores.s3.aws.session import completed_target
 
     return completed_target(target, os.environ)

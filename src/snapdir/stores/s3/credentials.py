@@ -13,11 +13,11 @@ from anyio.to_thread import run_sync
 
 from snapdir.errors import AccessDenied
 from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import ANONYMOUS, Credentials
-from snapdir.stores.s3.target import S3Target
 
 if TYPE_CHECKING:
-    from snapdir.stores.s3.chain_failures import Link
+    from snapdir.stores.s3.aws.chain_failures import Link
 
 __all__ = ["ChainCredentials", "EnvironmentCredentials"]
 
@@ -101,7 +101,7 @@ class ChainCredentials:
         return await self.credentials()
 
     def _frozen(self) -> Credentials:
-        from snapdir.stores.s3.chain_failures import link_errors
+        from snapdir.stores.s3.aws.chain_failures import link_errors
 
         found = self._found = self._found or self._walk()
         with link_errors(found.link):
@@ -110,8 +110,8 @@ class ChainCredentials:
 
     def _walk(self) -> _Found:
         """The first link of the chain that has credentials; they need not have been fetched yet."""
-        from snapdir.stores.s3.aws_session import credential_chain, new_session
-        from snapdir.stores.s3.chain_failures import Link, link_errors, no_credentials, refuse_prompt
+        from snapdir.stores.s3.aws.chain_failures import Link, link_errors, no_credentials, refuse_prompt
+        from snapdir.stores.s3.aws.session import credential_chain, new_session
 
         asked = Asked(self._target, "SIGN")
         session = new_session(region=self._target.region)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from snapdir.model.keys import OBJECTS
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
-from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.location import S3Target
 
 __all__ = ["PAYER", "headers_of_all", "headers_of_new", "what_is_missing"]
 

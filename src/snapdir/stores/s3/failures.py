@@ -21,8 +21,8 @@ from snapdir.errors import (
     TransientStoreError,
 )
 from snapdir.stores.s3.demands import PAYER, what_is_missing
-from snapdir.stores.s3.http_parsing import http_seconds
-from snapdir.stores.s3.target import S3Target, shown_endpoint
+from snapdir.stores.s3.http.parsing import http_seconds
+from snapdir.stores.s3.location import S3Target, shown_endpoint
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
 __all__ = [

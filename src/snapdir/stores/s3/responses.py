@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from snapdir.errors import InvalidResponse, StoreError
-from snapdir.stores.s3 import answers
+from snapdir.stores.s3 import xml
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, refusal_error
-from snapdir.stores.s3.http_parsing import Response, http_seconds
+from snapdir.stores.s3.http.parsing import Response, http_seconds
 from snapdir.stores.s3.ranges import body_length_of
 
 __all__ = [
@@ -58,15 +58,15 @@ def expected_bytes(asked: Asked, start: int, length: int | None, response: Respo
 
 def refusal_from(response: Response, asked: Asked) -> StoreError:
     """Our error for a refusal."""
-    return refusal_error(answers.refusal_of(response.status, response.body, response.headers), asked)
+    return refusal_error(xml.refusal_of(response.status, response.body, response.headers), asked)
 
 
 def check_gone(response: Response, asked: Asked) -> None:
     """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
     if response.status == 200:
-        answers.check_written(response.body, asked)
+        xml.check_written(response.body, asked)
     elif response.status == 404 and response.body:
-        refusal = answers.refusal_of(response.status, response.body, response.headers)
+        refusal = xml.refusal_of(response.status, response.body, response.headers)
         if refusal.code not in ("NoSuchKey", "NoSuchUpload"):
             raise refusal_error(refusal, asked)
 

@@ -18,9 +18,9 @@ from snapdir.stores.s3.checksums import Checksums, compared
 from snapdir.stores.s3.choice import choose_transport
 from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.listing import ListingProgress
-from snapdir.stores.s3.multipart import S3Upload
-from snapdir.stores.s3.target import S3Target
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.transport import Transport, UploadedPart
+from snapdir.stores.s3.upload import S3Upload
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 

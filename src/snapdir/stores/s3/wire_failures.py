@@ -8,9 +8,9 @@ from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
 from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange, StillAtWork
-from snapdir.stores.s3.connecting import out_of_descriptors
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked
-from snapdir.stores.s3.wire_errors import (
+from snapdir.stores.s3.http.connecting import out_of_descriptors
+from snapdir.stores.s3.http.errors import (
     BodyChanged,
     BodyTruncated,
     BodyUnreadable,

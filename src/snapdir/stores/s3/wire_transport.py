@@ -9,11 +9,13 @@ from anyio.to_thread import run_sync
 from snapdir.errors import ConnectionFailed, InvalidResponse, StoreRefused
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
-from snapdir.stores.s3 import answers
+from snapdir.stores.s3 import xml
 from snapdir.stores.s3.checksums import decoded, encoded, is_confirmed
 from snapdir.stores.s3.demands import headers_of_all, headers_of_new
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
-from snapdir.stores.s3.http_parsing import Response
+from snapdir.stores.s3.http.errors import WireError
+from snapdir.stores.s3.http.parsing import Response
+from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.payloads import content_md5
 from snapdir.stores.s3.ranges import range_header, total_length_of
 from snapdir.stores.s3.responses import (
@@ -28,12 +30,10 @@ from snapdir.stores.s3.responses import (
     refusal_from,
     seconds_of,
 )
+from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.signing import encode_path, encode_query
-from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.transport import MAX_READ_BYTES, WORK_SECONDS, ListPage, UploadedPart
-from snapdir.stores.s3.wire_errors import WireError
 from snapdir.stores.s3.wire_failures import wire_failure
-from snapdir.stores.s3.wire_session import WireSession
 
 __all__ = ["WireTransport"]
 
@@ -145,7 +145,7 @@ class WireTransport:
                 return False
             raise refusal_from(response, asked)
         must_be_s3(response, asked)
-        answers.check_written(response.body, asked)
+        xml.check_written(response.body, asked)
         self._note_checksum(asked, crc32c, response)
         return True
 
@@ -158,7 +158,7 @@ class WireTransport:
             body=b"",
             patience_seconds=WORK_SECONDS,
         )
-        answers.copied_etag(response.body, asked, "CopyObjectResult")
+        xml.copied_etag(response.body, asked, "CopyObjectResult")
 
     async def list_page(self, prefix: str, *, start_after: str, token: str | None) -> ListPage:
         asked = Asked(self._target, "LIST")
@@ -168,8 +168,8 @@ class WireTransport:
             query.append(("continuation-token", token))
         elif start_after:
             query.append(("start-after", self._target.full_key(start_after)))
-        response = await self._send(asked, b"GET", query=query, max_body_bytes=answers.PAGE_BYTES)
-        return answers.list_page(response.body, asked, self._target.prefix, full_prefix)
+        response = await self._send(asked, b"GET", query=query, max_body_bytes=xml.PAGE_BYTES)
+        return xml.list_page(response.body, asked, self._target.prefix, full_prefix)
 
     async def delete(self, keys: Sequence[str]) -> None:
         for first in range(0, len(keys), MAX_KEYS):
@@ -181,13 +181,13 @@ class WireTransport:
         if checksums:
             headers = {**headers, b"x-amz-checksum-algorithm": b"CRC32C"}
         response = await self._send(asked, b"POST", query=[("uploads", "")], headers=headers)
-        return answers.upload_id(response.body, asked)
+        return xml.upload_id(response.body, asked)
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Body, *, crc32c: int | None) -> str:
         asked = Asked(self._target, "PUT", key)
         query = [("partNumber", str(number)), ("uploadId", upload_id)]
         response = await self._send_body(asked, body, query=query, headers=_checksum(crc32c))
-        answers.check_written(response.body, asked)
+        xml.check_written(response.body, asked)
         etag = response.header(b"etag")
         if not etag:
             raise InvalidResponse(f"{asked}: the answer to part {number} has no ETag", key=key)
@@ -203,15 +203,15 @@ class WireTransport:
         response = await self._send(
             asked, b"PUT", query=query, headers=headers, body=b"", patience_seconds=WORK_SECONDS
         )
-        etag, crc32c = answers.copied_etag(response.body, asked, "CopyPartResult")
+        etag, crc32c = xml.copied_etag(response.body, asked, "CopyPartResult")
         return UploadedPart(number, etag, length, crc32c)
 
     async def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
         asked = Asked(self._target, "POST", key)
-        body = answers.completion_body(parts)
+        body = xml.completion_body(parts)
         query = [("uploadId", upload_id)]
         response = await self._send(asked, b"POST", query=query, body=body, patience_seconds=WORK_SECONDS)
-        answers.check_completed(response.body, asked)
+        xml.check_completed(response.body, asked)
 
     async def abort_upload(self, key: str, upload_id: str) -> None:
         asked = Asked(self._target, "DELETE", key)
@@ -223,8 +223,8 @@ class WireTransport:
         marker: str | None = ""
         while marker is not None:
             query = [("uploadId", upload_id)] + ([("part-number-marker", marker)] if marker else [])
-            response = await self._send(asked, b"GET", query=query, max_body_bytes=answers.PAGE_BYTES)
-            page, following = answers.part_page(response.body, asked)
+            response = await self._send(asked, b"GET", query=query, max_body_bytes=xml.PAGE_BYTES)
+            page, following = xml.part_page(response.body, asked)
             if following is not None and not _is_ahead(following, marker):
                 raise InvalidResponse(f"{asked}: the listing of parts does not get ahead", key=key)
             yield page
@@ -302,7 +302,7 @@ class WireTransport:
             check_gone(await self._send(asked, b"DELETE", also=404), asked)
             return
         asked = Asked(self._target, "DELETE")
-        body = answers.delete_body([self._target.full_key(key) for key in keys])
+        body = xml.delete_body([self._target.full_key(key) for key in keys])
         headers = {CONTENT_MD5: content_md5(body)}
         try:
             response = await self._send(
@@ -311,7 +311,7 @@ class WireTransport:
                 query=[("delete", "")],
                 headers=headers,
                 body=body,
-                max_body_bytes=answers.PAGE_BYTES,
+                max_body_bytes=xml.PAGE_BYTES,
                 also=204,
             )
         except StoreRefused as error:
@@ -322,7 +322,7 @@ class WireTransport:
             return
         if response.status == 204:
             return
-        for key, code, message in answers.deletion_failures(response.body, asked):
+        for key, code, message in xml.deletion_failures(response.body, asked):
             if code != "NoSuchKey":
                 named = asked._replace(key=key.removeprefix(self._target.prefix))
                 raise refusal_error(Refusal(200, code, message), named)
@@ -336,7 +336,7 @@ class WireTransport:
         headers: Mapping[bytes, bytes] = _NO_HEADERS,
         body: Body | None = None,
         into: memoryview | BlockSink | None = None,
-        max_body_bytes: int = answers.ANSWER_BYTES,
+        max_body_bytes: int = xml.ANSWER_BYTES,
         also: int = 0,
         check: Callable[[Response], None] | None = None,
         patience_seconds: float = 0.0,
@@ -371,7 +371,7 @@ class WireTransport:
                 return response
             if response.status < 300:
                 raise InvalidResponse(f"{asked}: unexpected HTTP {response.status}; {CHECK_ENDPOINT}", key=asked.key)
-            refusal = answers.refusal_of(response.status, response.body, response.headers)
+            refusal = xml.refusal_of(response.status, response.body, response.headers)
             correction = await session.correct(refusal, response, corrected, signature)
             if correction is None:
                 raise refusal_error(refusal, asked)

@@ -1,0 +1,192 @@
+"""snapdir defaults: every setting, its value here and now, and where that comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+
+import click
+
+from snapdir.cli import options
+from snapdir.cli.configuration import CLONEFILE, FSYNC, KEYED_CONTEXT, VERIFY_COPIES, cache_directory
+from snapdir.cli.parameters import Flag, Single, choice, from_variable, settings_of, switch
+from snapdir.cli.tables import write_json_lines
+from snapdir.cli.terminal import printable, write_output
+from snapdir.cli.usage import located
+from snapdir.cli.verb import Verb
+from snapdir.errors import without_secrets
+
+LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
+HIDDEN = "(hidden)"
+_IS_SECRET = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH").search
+
+
+class Given(NamedTuple):
+    """A setting as it was typed, and ``source``: flag, env or default."""
+
+    text: str
+    source: str
+
+
+def _kept(option: Flag) -> Flag:
+    """``option``, checked as ever, but kept as it was typed and with where it was."""
+    if isinstance(option, Single):
+        parse = option.parse
+
+        def keep(value: str, source: str) -> Given:
+            parse(value, source)
+            given = Given(value, "flag" if source.startswith("-") else "env")
+            settings_of(click.get_current_context())[option.name or ""] = given
+            return given
+
+        option.parse = keep
+    return option
+
+
+def _named(name: str, *groups: list[Flag]) -> list[Flag]:
+    return [option for group in groups for option in group if name in option.opts]
+
+
+@click.command(
+    "defaults",
+    cls=Verb,
+    params=[
+        _kept(option)
+        for option in (
+            *options.cache(),
+            *options.store(),
+            *options.pool(),
+            *options.catalog(),
+            *options.engine(),
+            *_named("--walk-jobs", options.walk()),
+            *options.rates(),
+            *options.retries(),
+            *options.bucket(writing=True),
+            *options.output(),
+        )
+    ],
+    needs_config=False,
+    examples=["snapdir defaults", "SNAPDIR_JOBS=8 snapdir defaults --store ./store"],
+)
+@click.pass_context
+def command(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
+    """Print every setting with its value and where that comes from.
+
+    One line a setting: its name, its value, and source=flag, source=env or source=default. Behind them come the other
+    variables that begin with SNAPDIR; the values of those named for a key, secret, token or password are hidden.
+    """
+    with located(ctx):
+        knobs = list(_knobs(ctx))
+    variables = _other_variables(os.environ)
+    if as_json:
+        known = ({"name": knob, "value": without_secrets(given.text), "source": given.source} for knob, given in knobs)
+        others = ({"name": name, "value": value, "source": "other-env"} for name, value in variables.items())
+        write_json_lines(chain(known, others))
+        return
+    lines = [f"{knob} {given.text} source={given.source}" for knob, given in knobs]
+    lines += ["other-env:"] * bool(variables)
+    lines += [f"  {name}={value}{' (legacy)' if name in LEGACY else ''}" for name, value in variables.items()]
+    write_output("".join(f"{printable(without_secrets(line))}\n" for line in lines))
+
+
+def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
+    """In the order of the reference's, then ours."""
+    settings = settings_of(ctx)
+
+    def setting(name: str, unset: str) -> Given:
+        return _given(settings, name) or Given(unset, "default")
+
+    yield "cache-dir", _absolute(settings)
+    yield "store", setting("store", "none")
+    yield "objects-store", setting("objects_store", "none")
+    yield "catalog", _catalog(settings)
+    yield "jobs", _automatic(setting("jobs", "0"))
+    yield "walk-jobs", _automatic(setting("walk_jobs", "0"))
+    yield "limit-rate", setting("limit_rate", "none")
+    yield "adaptive", _fraction(setting("adaptive", "off"))
+    yield "max-jobs", setting("max_jobs", "none")
+    yield "max-retries", setting("max_retries", "5")
+    yield "retry-base-ms", setting("retry_base_ms", "250")
+    yield "retry-max-ms", setting("retry_max_ms", "30000")
+    yield "max-requests", setting("max_requests", "none")
+    yield "no-progress", _switch(ctx, "no_progress")
+    yield "color", Given(settings["color"], "flag") if "color" in settings else Given("auto", "default")
+    yield "fsync", _variable(FSYNC, choice("batch", "off"), "batch")
+    yield "clonefile", _enabled(_variable(CLONEFILE, switch, True))
+    yield "verify-copies", _enabled(_variable(VERIFY_COPIES, switch, False))
+    yield "memory", setting("memory", "128MiB")
+    yield "part-size", setting("part_size", "8MiB")
+    yield "shared-catalog", _enabled(_variable(options.SHARED_CATALOG, switch, True))
+    yield "stall-timeout", setting("stall_timeout", "20")
+    yield "max-manifest-size", setting("max_manifest_size", "4GiB")
+    yield "min-rate", setting("min_rate", "1K")
+    for name in ("sse", "sse_kms_key_id", "acl", "storage_class", "request_payer"):
+        yield name.replace("_", "-"), setting(name, "none")
+    yield "no-sign-request", _switch(ctx, "no_sign_request")
+
+
+def _given(settings: Mapping[str, Any], name: str) -> Given | None:
+    value = settings.get(name)
+    return value if isinstance(value, Given) else None
+
+
+def _absolute(settings: Mapping[str, Any]) -> Given:
+    given = _given(settings, "cache_dir")
+    if given is None:
+        return Given(str(cache_directory({}).absolute()), "default")
+    return Given(os.path.abspath(os.path.expanduser(given.text)), given.source)
+
+
+def _catalog(settings: Mapping[str, Any]) -> Given:
+    from pathlib import Path
+
+    from snapdir.catalog.places import DEFAULT_CATALOG, catalog_file
+
+    given = _given(settings, "catalog")
+    if given is None:
+        # An empty variable, which is no value for other settings, means that nothing is recorded.
+        disabled = os.environ.get("SNAPDIR_CATALOG") == ""
+        given = Given("" if disabled else DEFAULT_CATALOG, "env" if disabled else "default")
+    file = catalog_file(given.text, Path(_absolute(settings).text))
+    return Given("none" if file is None else str(file), given.source)
+
+
+def _automatic(given: Given) -> Given:
+    """0 as the number that the CPUs give."""
+    if int(given.text):
+        return Given(str(int(given.text)), given.source)
+    from snapdir.transfer.engine.limits import Limits
+
+    return Given(str(Limits().hashers), given.source)
+
+
+def _fraction(given: Given) -> Given:
+    return given if given.text == "off" else Given(f"{float(given.text):g}", given.source)
+
+
+def _switch(ctx: click.Context, name: str) -> Given:
+    """Given before or behind the verb, or by its variable."""
+    asked = settings_of(ctx).get(name, False)
+    contexts = filter(None, (ctx, ctx.parent))
+    if any(one.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for one in contexts):
+        return Given("true", "flag")
+    named = from_variable(f"SNAPDIR_{name.upper()}", switch) is not None
+    return Given(str(asked).lower(), "env" if named else "default")
+
+
+def _variable(name: str, parse: Any, unset: Any) -> Given:
+    value = from_variable(name, parse)
+    return Given(unset, "default") if value is None else Given(value, "env")
+
+
+def _enabled(given: Given) -> Given:
+    return Given("enabled" if given.text else "disabled", given.source)
+
+
+def _other_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that begin with SNAPDIR, without the values of secret ones."""
+    names = sorted(name for name in environment if name.startswith("SNAPDIR") and "VERSION" not in name)
+    return {name: HIDDEN if _IS_SECRET(name) else without_secrets(environment[name]) for name in names}

@@ -1,0 +1,223 @@
+"""snapdir diff: what differs between two snapshots, or between two sets of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snapdir.cli import options
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Flag, Positional, Single, choice
+from snapdir.cli.tables import Cell, Size, write_json, write_rows
+from snapdir.cli.terminal import printable, visible_json, write_output
+from snapdir.cli.usage import UsageMistake
+from snapdir.cli.verb import Verb
+from snapdir.errors import SideConflict, SnapdirError
+
+if TYPE_CHECKING:
+    from snapdir.api import DiffEntry
+    from snapdir.transfer.comparing.totals import DiffTotals
+
+LINES_AT_ONCE = 10_000
+REFERENCE = "A store, STORE@ID, a directory or an id; repeat it to unite several."
+
+
+@click.command(
+    "diff",
+    cls=Verb,
+    params=[
+        Positional(
+            "refs",
+            nargs=-1,
+            metavar="[FROM TO]",
+            use="Before and after: each a store, STORE@ID, a directory or an id; default: --from and --to.",
+        ),
+        Flag("--from", "before", metavar="<REF>", multiple=True, section="Sides", help=f"Before. {REFERENCE}"),
+        Flag("--to", "after", metavar="<REF>", multiple=True, section="Sides", help=f"After. {REFERENCE}"),
+        *options.snapshot("Of every store that has it, only this snapshot"),
+        *options.store(),
+        Single(
+            "--on-conflict",
+            metavar="<WHAT>",
+            parse=choice("error", "last-wins"),
+            section="Sides",
+            help="When snapshots of one side disagree about a path: error, the default, or last-wins.",
+        ),
+        Flag("--all", "unchanged", is_flag=True, section="Output", help="List unchanged files too, with =."),
+        Flag(
+            "--renames", is_flag=True, section="Output", help="List a file whose content only moved as one rename, R."
+        ),
+        Flag("--stat", is_flag=True, section="Output", help="Print files and bytes of each kind of difference."),
+        Flag("--name-only", is_flag=True, section="Output", help="Print paths only."),
+        *options.output(),
+        Flag("--exit-code", is_flag=True, section="Output", help="Exit with 1 if anything differs, 2 on errors."),
+        *options.cache(),
+        *options.engine(),
+        *options.rates(),
+        *options.retries(),
+        *options.bucket(),
+    ],
+    examples=[
+        "snapdir diff s3://bucket/sets@$OLD s3://bucket/sets@$NEW",
+        "snapdir diff --stat --renames s3://bucket/sets@$ID ./data",
+        "snapdir diff --exit-code --from ./store-a --to s3://bucket/store-b",
+    ],
+)
+@click.pass_obj
+def command(invocation: Invocation, /, *, exit_code: bool, **asked: Any) -> None:
+    """Say which files were added (A), deleted (D) or modified (M).
+
+    Compares FROM with TO, or what --from and --to name. Only manifests are read, and directories, which are hashed;
+    directories are never listed themselves. STORE@ID is one snapshot of a store; a STORE alone is all its snapshots
+    together. An id is looked for in the cache, then in --store.
+    """
+    try:
+        differs = _diff(invocation, **asked)
+    except SnapdirError as error:
+        if exit_code:
+            error.exit_code = 2
+        raise
+    if exit_code and differs:
+        raise click.exceptions.Exit(1)
+
+
+def _diff(
+    invocation: Invocation,
+    *,
+    refs: tuple[str, ...],
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    snapshot_id: str | None,
+    store: str | None,
+    on_conflict: str | None,
+    unchanged: bool,
+    renames: bool,
+    **output: bool,
+) -> bool:
+    """Print the differences and say whether there are any."""
+    from snapdir import api
+
+    before, after = _sides(refs, before, after)
+    _refuse_two_outputs(**output)
+    stores = [ref for ref in (*before, *after) if "://" in ref and not ref.startswith("file:")]
+    ask = partial(
+        api.diff,
+        api.DiffOptions(before, after),
+        id=snapshot_id,
+        store=store,
+        unchanged=unchanged or output["stat"],
+        renames=renames,
+        on_conflict="last-wins" if on_conflict == "last-wins" else "error",
+        config=invocation.config,
+        counters=invocation.counters,
+    )
+    try:
+        found = invocation.run(ask, store=stores[0] if stores else None)
+    except SideConflict as conflict:
+        raise SnapdirError(
+            f'intra-side conflict on --{conflict.side}: the path "{conflict.path}" has differing content across two '
+            "refs (collision); pass --on-conflict last-wins to let the last ref win, or name one snapshot: STORE@ID"
+        ) from conflict
+    _write(found, invocation, unchanged=unchanged, renames=renames, **output)
+    return any(entry.status != "=" for entry in found)
+
+
+def _sides(
+    refs: tuple[str, ...], before: tuple[str, ...], after: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not refs:
+        return before, after
+    if before or after:
+        raise UsageMistake("the arguments FROM TO cannot be used with '--from <REF>' or '--to <REF>'", _context())
+    if len(refs) != 2:
+        raise UsageMistake(f"expected two refs, FROM and TO, found {len(refs)}", _context())
+    return refs[:1], refs[1:]
+
+
+def _refuse_two_outputs(*, stat: bool, name_only: bool, as_json: bool) -> None:
+    if name_only and (stat or as_json):
+        other = "--stat" if stat else "--json"
+        raise UsageMistake(f"the argument '--name-only' cannot be used with '{other}'", _context())
+
+
+def _context() -> click.Context:
+    return click.get_current_context()
+
+
+def _write(
+    found: list[DiffEntry],
+    invocation: Invocation,
+    *,
+    unchanged: bool,
+    renames: bool,
+    stat: bool,
+    name_only: bool,
+    as_json: bool,
+) -> None:
+    if stat:
+        _write_totals(found, invocation, unchanged=unchanged, renames=renames, as_json=as_json)
+    elif as_json:
+        write_output(visible_json(_json_text(found)))
+    else:
+        _write_lines(entry.path if name_only else _row(entry) for entry in found)
+
+
+def _row(entry: DiffEntry) -> str:
+    """Status and path, as they are: nothing is escaped. A rename has both paths, the old one first."""
+    moved = f"{entry.renamed_from}\t" if entry.renamed_from is not None else ""
+    return f"{entry.status}\t{moved}{entry.path}"
+
+
+def _write_lines(lines: Iterable[str]) -> None:
+    if sys.stdout is not None and sys.stdout.isatty():
+        lines = (printable(line.replace("\t", "  ")) for line in lines)  # a name must not steer the terminal
+    batch: list[str] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == LINES_AT_ONCE:
+            write_output("\n".join([*batch, ""]))
+            batch = []
+    if batch:
+        write_output("\n".join([*batch, ""]))
+
+
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {
+    ord(character): f"\\{letter}" for character, letter in zip('"\\\n\r\t', '"\\nrt', strict=True)
+}
+"""As the reference writes JSON text: short escapes for five characters only."""
+
+
+def _json_text(found: Iterable[DiffEntry]) -> str:
+    return "[" + ",".join(map(_json_object, found)) + "]\n"
+
+
+def _json_object(entry: DiffEntry) -> str:
+    fields = [("status", entry.status), ("path", entry.path)]
+    if entry.renamed_from is not None:
+        fields.append(("from", entry.renamed_from))
+    return "{" + ",".join(f'"{name}":"{text.translate(_ESCAPES)}"' for name, text in fields) + "}"
+
+
+def _write_totals(
+    found: list[DiffEntry], invocation: Invocation, *, unchanged: bool, renames: bool, as_json: bool
+) -> None:
+    from snapdir.transfer.comparing.totals import DiffTotals
+
+    totals = DiffTotals.of(found)
+    shown = ["added", "deleted", "modified", *(["renamed"] if renames else []), *(["unchanged"] if unchanged else [])]
+    if as_json:
+        write_json({word: totals.kinds[word].fields for word in shown} | {"new_content": totals.new_content})
+        return
+    columns = ["change", "files", "bytes_before", "bytes_after"]
+    write_rows(columns, _total_rows(totals, shown), terminal=invocation.terminal)
+
+
+def _total_rows(totals: DiffTotals, shown: Iterable[str]) -> Iterator[tuple[Cell, ...]]:
+    for word in shown:
+        total = totals.kinds[word]
+        yield word, total.files, Size(total.bytes_before), Size(total.bytes_after)
+    yield "new content", totals.new_objects, Size(0), Size(totals.new_bytes)

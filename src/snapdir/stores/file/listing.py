@@ -1,0 +1,80 @@
+"""Keys of a store in a directory, in order, without ever holding more than one directory a level."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Generator, Iterator
+
+from snapdir.stores.base import ObjectInfo
+from snapdir.stores.file.failures import missing_store
+
+__all__ = ["listed"]
+
+
+def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generator[ObjectInfo, None, None]:
+    """Regular files below ``root`` whose key starts with ``prefix`` and lies behind ``start_after``.
+
+    The order is that of the keys' bytes, so what is in ``a/`` comes between ``a-`` and ``a0``: a directory sorts
+    with its slash. A link to a directory is followed directly below the root only (somebody moved ``.objects`` to
+    another disk), so nothing can go round in circles.
+
+    Args:
+        hidden: A name directly below the root that is left out.
+
+    Raises:
+        StoreMissing: there is no directory at ``root``.
+    """
+    if missing := missing_store(root):
+        raise missing
+    folder, slash, beginning = prefix.rpartition("/")
+    if "\0" in prefix or (slash and any(name in ("", ".", "..") for name in folder.split("/"))):
+        return
+    walk = _Walk(root, os.fsencode(start_after), hidden)
+    # A loop over a stack: a directory is listed when its turn comes, and dropped when it is done.
+    pending = [walk.children(folder + slash, beginning)]
+    while pending:
+        for child in pending[-1]:
+            if isinstance(child, ObjectInfo):
+                yield child
+            else:
+                pending.append(walk.children(child, ""))
+                break
+        else:
+            pending.pop()
+
+
+class _Walk:
+    def __init__(self, root: str, start_after: bytes, hidden: str) -> None:
+        self._root = root
+        self._start_after = start_after
+        self._hidden = hidden
+
+    def children(self, folder: str, beginning: str) -> Iterator[ObjectInfo | str]:
+        """What one directory holds, in order: files, and directories as keys that end with a slash."""
+        try:
+            with os.scandir(os.path.join(self._root, folder)) as found:
+                entries = [(self._key(folder, entry), entry) for entry in found if entry.name.startswith(beginning)]
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for key, entry in sorted((os.fsencode(key), entry.path) for key, entry in entries if key):
+            if key.endswith(b"/"):
+                if key > self._start_after or self._start_after.startswith(key):
+                    yield os.fsdecode(key)
+            elif key > self._start_after and (info := _info(os.fsdecode(key), entry)):
+                yield info
+
+    def _key(self, folder: str, entry: os.DirEntry[str]) -> str:
+        if folder:
+            return f"{folder}{entry.name}/" if entry.is_dir(follow_symlinks=False) else folder + entry.name
+        if entry.name == self._hidden:
+            return ""
+        return f"{entry.name}/" if entry.is_dir() else entry.name
+
+
+def _info(key: str, path: str) -> ObjectInfo | None:
+    try:
+        status = os.stat(path)
+    except OSError:  # deleted meanwhile, or a link to nothing
+        return None
+    return ObjectInfo(key, status.st_size, status.st_mtime) if stat.S_ISREG(status.st_mode) else None

@@ -1,0 +1,1 @@
+"""AWS's own rules, by botocore: configuration, credentials, regions and endpoints."""

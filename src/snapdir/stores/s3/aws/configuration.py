@@ -1,0 +1,161 @@
+"""The S3 settings of ``~/.aws`` and AWS's variables, as botocore reads them. Blocking."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snapdir.errors import InvalidOption
+from snapdir.stores.s3.aws.endpoints import AWSEndpoints
+
+__all__ = ["CABundle", "Profile", "files_have_a_say", "ignores_endpoints", "profile_endpoint", "session_variables"]
+
+FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+ALWAYS_COUNT = frozenset({"s3", "ca_bundle", "max_attempts"})
+"""Settings that count although variables give keys, region and endpoint."""
+
+STYLES = ("", "auto", "path", "virtual")
+US_EAST_1 = ("", "regional", "legacy")
+_ATTEMPTS = re.compile(r"[0-9]{1,9}").fullmatch
+_SETTING = re.compile(r"^\s*([A-Za-z0-9_]+)\s*[=:]", re.MULTILINE).findall
+
+
+class CABundle(NamedTuple):
+    """A file of trusted certificates, and what names it."""
+
+    path: str
+    named_by: str
+
+
+class Profile(NamedTuple):
+    """What the AWS configuration says besides credentials, region and endpoint.
+
+    Attributes:
+        ca_bundle: Trusted instead of the system's certificates.
+        max_attempts: Tries of a request in all.
+        signs_payloads: The SHA-256 of a body is part of its signature.
+        endpoints: Rules for hosts; None: the bucket is in the path below the endpoint.
+    """
+
+    ca_bundle: CABundle | None = None
+    max_attempts: int | None = None
+    signs_payloads: bool = False
+    endpoints: AWSEndpoints | None = None
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str]) -> Profile:
+        """What variables alone say; an empty one is unset.
+
+        Raises:
+            InvalidOption: AWS_MAX_ATTEMPTS is not a number of attempts.
+        """
+        bundle = environment.get("AWS_CA_BUNDLE")
+        attempts = environment.get("AWS_MAX_ATTEMPTS")
+        return cls(
+            CABundle(bundle, "AWS_CA_BUNDLE") if bundle else None,
+            _attempts(attempts, "AWS_MAX_ATTEMPTS") if attempts else None,
+        )
+
+    def completed_by(self, session: Any, *, is_aws_store: bool) -> Profile:
+        """With the files of a botocore session; variables come first.
+
+        Args:
+            is_aws_store: False for ``b2://``: acceleration is AWS's alone.
+
+        Raises:
+            InvalidOption: a setting has a bad value.
+        """
+        files, s3 = session.get_scoped_config(), session.get_config_variable("s3") or {}
+        bundle, attempts = files.get("ca_bundle"), files.get("max_attempts")
+        of_files = Profile(
+            CABundle(os.path.expanduser(bundle), "ca_bundle of the AWS profile") if bundle else None,
+            _attempts(attempts, "max_attempts of the AWS profile") if attempts else None,
+        )
+        return Profile(
+            self.ca_bundle or of_files.ca_bundle,
+            self.max_attempts or of_files.max_attempts,
+            bool(s3.get("payload_signing_enabled")),
+            _endpoints(session, s3, accelerate=is_aws_store and bool(s3.get("use_accelerate_endpoint"))),
+        )
+
+
+def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -> bool:
+    """Whether AWS's files may hold a setting that counts although variables give keys and endpoint.
+
+    Loading botocore takes 0.15 s, so this only looks for the names of settings.
+    """
+    if environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE"):
+        return True  # the profile may not exist
+    names = ALWAYS_COUNT if region_is_given else ALWAYS_COUNT | {"region"}
+    return any(not names.isdisjoint(map(str.lower, _SETTING(text))) for text in map(_text, _files(environment)))
+
+
+def session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """botocore's table of variables without the empty ones, which botocore would use as they are."""
+    from botocore.session import Session  # type: ignore[import-untyped]
+
+    changed = {}
+    for name, (setting, variables, default, convert) in Session.SESSION_VARIABLES.items():
+        names = [variables] if isinstance(variables, str) else list(variables or ())
+        kept = [variable for variable in names if environment.get(variable) != ""]
+        if kept != names:
+            changed[name] = (setting, kept or None, default, convert)
+    return changed
+
+
+def ignores_endpoints(session: Any) -> bool:
+    """Whether ``ignore_configured_endpoint_urls`` in the profile switches its endpoint settings off."""
+    return bool(session.get_config_variable("ignore_configured_endpoint_urls"))
+
+
+def profile_endpoint(session: Any) -> str | None:
+    """``endpoint_url`` of the profile's S3 service, else of the profile."""
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    of_s3 = services.get("s3", {}) if isinstance(services, dict) else {}
+    url: str | None = (of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None) or profile.get("endpoint_url")
+    return url
+
+
+def _endpoints(session: Any, s3: Mapping[str, Any], *, accelerate: bool) -> AWSEndpoints:
+    dual_stack = s3.get("use_dualstack_endpoint")
+    if dual_stack is None:
+        dual_stack = session.get_config_variable("use_dualstack_endpoint")
+    style = _one_of(STYLES, s3.get("addressing_style"), "addressing_style")
+    in_us_east_1 = _one_of(US_EAST_1, s3.get("us_east_1_regional_endpoint"), "us_east_1_regional_endpoint")
+    return AWSEndpoints(
+        session.get_component("data_loader"),
+        addressing_style=style,
+        dual_stack=bool(dual_stack),
+        fips=bool(session.get_config_variable("use_fips_endpoint")),
+        accelerate=accelerate,
+        global_in_us_east_1=in_us_east_1 == "legacy",
+        region_of_arn=s3.get("use_arn_region") is not False,
+    )
+
+
+def _one_of(known: tuple[str, ...], value: object, name: str) -> str:
+    text = str(value or "").strip().lower()
+    if text not in known:
+        raise InvalidOption(f"invalid {name} of the AWS configuration: {text[:80]!r}; write {' or '.join(known[1:])}")
+    return text
+
+
+def _attempts(text: str, name: str) -> int:
+    if not _ATTEMPTS(text.strip()) or not int(text):
+        raise InvalidOption(f"invalid {name}: {text[:80]!r} is not a number of attempts, such as 5")
+    return int(text)
+
+
+def _files(environment: Mapping[str, str]) -> list[Path]:
+    return [Path(environment.get(name) or usual).expanduser() for name, usual in FILES.items()]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError:  # botocore goes on without it too
+        return ""

@@ -1,0 +1,75 @@
+"""botocore's sessions, which read the configuration of AWS's tools. Blocking; loading botocore takes 0.15 s."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ProfileNotFound  # type: ignore[import-untyped]
+from botocore.session import Session  # type: ignore[import-untyped]
+
+from snapdir.errors import InvalidOption
+from snapdir.stores.s3.aws.configuration import ignores_endpoints, profile_endpoint, session_variables
+from snapdir.stores.s3.failures import cleaned
+from snapdir.stores.s3.location import S3Target, ignores_configured_endpoints
+
+__all__ = ["completed_by_session", "completed_target", "configuration_error", "credential_chain", "new_session"]
+
+
+def completed_target(target: S3Target, environment: Mapping[str, str] = os.environ) -> S3Target:
+    """``target`` with everything the configuration says, and an address.
+
+    Raises:
+        InvalidOption: a profile that does not exist, a file that cannot be parsed, settings with bad values.
+        InvalidStore: the URL names neither a bucket nor an access point.
+    """
+    complete = completed_by_session(target, new_session(environment), environment)
+    _ = complete.address
+    return complete
+
+
+def completed_by_session(target: S3Target, session: Any, environment: Mapping[str, str]) -> S3Target:
+    """Likewise, but the address is not checked."""
+    with _configuration_errors():
+        configured = session.get_scoped_config()
+        ignored = ignores_configured_endpoints(environment) or ignores_endpoints(session)
+        profile = target.profile.completed_by(session, is_aws_store=target.url.startswith("s3:"))
+        complete = target.with_profile(
+            endpoint=None if ignored else profile_endpoint(session), region=configured.get("region")
+        )
+    return complete._replace(profile=profile)
+
+
+def new_session(environment: Mapping[str, str] = os.environ, region: str | None = None) -> Session:
+    """A session that has read nothing yet. Services that give credentials are asked in ``region``."""
+    session = Session(session_vars=session_variables(environment))
+    session.set_config_variable("region", region)
+    return session
+
+
+def credential_chain(session: Session) -> Any:
+    """botocore's chain, whose ``providers`` are its links in order.
+
+    Raises:
+        InvalidOption: the configuration of a link has a bad value.
+    """
+    with _configuration_errors():
+        return session.get_component("credential_provider")
+
+
+def configuration_error(error: Exception) -> InvalidOption:
+    """Our error for a profile or configuration file that cannot be used."""
+    if isinstance(error, ProfileNotFound):
+        profile = cleaned(str(error.kwargs.get("profile")), 80)
+        return InvalidOption(f"no AWS profile {profile!r} in ~/.aws/config or ~/.aws/credentials: check AWS_PROFILE")
+    return InvalidOption(f"the AWS configuration cannot be used: {cleaned(str(error))}")
+
+
+@contextmanager
+def _configuration_errors() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ValueError, AttributeError) as error:  # the latter: a section where a value belongs
+        raise configuration_error(error) from error

@@ -1,0 +1,92 @@
+"""Which servers are trusted, and handshakes that go on from an earlier one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from contextlib import suppress
+from typing import Any
+
+from snapdir.errors import InvalidOption
+from snapdir.stores.s3.aws.configuration import CABundle
+
+__all__ = ["ResumingContext", "TLSObject", "trusted_context"]
+
+
+class TLSObject(ssl.SSLObject):
+    """What speaks TLS for one connection. Somebody else may use it while both transports of that do not read.
+
+    Attributes:
+        incoming: Where bytes that came from the peer are put.
+        tcp_transport: What receives them.
+    """
+
+    incoming: ssl.MemoryBIO
+    tcp_transport: asyncio.Transport
+
+
+class ResumingContext(ssl.SSLContext):
+    """For connections to one server: each offers the session of an earlier one, which spares it the certificates.
+
+    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one, and
+    be a ``TLSObject``.
+
+    Attributes:
+        session: What the next connection offers; None for a full handshake. A server is free not to take it.
+    """
+
+    session: ssl.SSLSession | None = None
+
+    sslobject_class = TLSObject
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, *arguments: Any, **options: Any) -> TLSObject:
+        tls = super().wrap_bio(incoming, *arguments, **{"session": self.session, **options})
+        assert isinstance(tls, TLSObject)  # noqa: S101 - that is what sslobject_class is for
+        tls.incoming = incoming
+        return tls
+
+
+def trusted_context(bundle: CABundle | None = None) -> ResumingContext:
+    """The system's trust, or a bundle's. Certificates are always verified. Blocking: about 20 ms.
+
+    Raises:
+        InvalidOption: the bundle cannot be read, or the system has no trusted certificates.
+    """
+    context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a thread that decrypts a body would not send the answer
+    try:
+        if bundle is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(bundle.path)
+    except (OSError, ssl.SSLError) as error:
+        named_by, path = (bundle.named_by, bundle.path) if bundle else ("SSL_CERT_FILE", "the system's certificates")
+        raise InvalidOption(f"invalid {named_by}: {path}: {error.strerror or error}") from error
+    if bundle is None and not context.cert_store_stats()["x509_ca"] and not _has_a_folder():
+        raise InvalidOption(_no_certificates())
+    return context
+
+
+def _has_a_folder() -> bool:
+    """Whether OpenSSL has a directory of certificates, each of which it loads when it is needed."""
+    folder = ssl.get_default_verify_paths().capath
+    with suppress(OSError):
+        return folder is not None and bool(os.listdir(folder))
+    return False
+
+
+def _no_certificates() -> str:
+    paths = ssl.get_default_verify_paths()
+    looked = " and ".join(
+        os.environ.get(name) or usual
+        for name, usual in (
+            (paths.openssl_cafile_env, paths.openssl_cafile),
+            (paths.openssl_capath_env, paths.openssl_capath),
+        )
+    )
+    return (
+        f"this machine has no trusted certificates ({looked} hold none), so no server can be verified: install the "
+        "package ca-certificates, correct SSL_CERT_FILE, or name a bundle in AWS_CA_BUNDLE"
+    )

@@ -1,0 +1,1 @@
+"""A directory that exists, beside the snapshot it is to hold."""

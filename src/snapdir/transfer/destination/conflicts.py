@@ -1,0 +1,65 @@
+"""What a checkout must not replace, and what it removes before it writes. Blocking."""
+
+from __future__ import annotations
+
+from snapdir.disk.destination import Destination
+from snapdir.disk.pruning import Protection, find_all, is_empty_directory, remove_extra, what_holds
+from snapdir.errors import DestinationConflict
+from snapdir.transfer.destination.survey import Survey
+from snapdir.transfer.engine.events import Counters
+
+__all__ = ["clear_the_way", "refuse_conflicts"]
+
+DIFFERENT = "{} path(s) differ and --no-overwrite was given; nothing was written"
+PROTECTED = (
+    "{} path(s) are protected by --exclude, or mounted, where the snapshot has something else; nothing was written"
+)
+IN_THE_WAY = (
+    "{} path(s) are in the way (a directory where the snapshot has a file, or something else where it has a "
+    "directory); nothing was written. Move them away, or check out the whole snapshot with --delete, which removes them"
+)
+
+
+def refuse_conflicts(
+    found: Survey, destination: Destination, *, overwrite: bool, delete: bool, protected: Protection | None
+) -> None:
+    """Make sure that nothing goes that has to stay. Nothing is changed.
+
+    A file, or a link, that stands in the place of a file may be replaced, and an empty directory may go; everything
+    else goes only with ``delete``, unless it is ``protected`` or a filesystem is mounted there.
+
+    Raises:
+        DestinationConflict: something has to stay.
+    """
+    directories = destination.directories
+    in_the_way = [extra.path for extra in found.in_the_way]
+    if not overwrite:
+        _refuse(destination, DIFFERENT, [*found.differing, *in_the_way])
+    if delete:
+        held = [path for extra in found.in_the_way for path in what_holds(directories, extra, is_protected=protected)]
+        _refuse(destination, PROTECTED, held)
+    else:
+        full = [extra.path for extra in found.in_the_way if not is_empty_directory(directories, extra)]
+        _refuse(destination, IN_THE_WAY, full)
+
+
+def clear_the_way(
+    found: Survey, destination: Destination, *, delete: bool, protected: Protection | None, counters: Counters
+) -> None:
+    """Remove what is in the way, which ``refuse_conflicts`` has let pass.
+
+    Raises:
+        DestinationConflict: something was put into it meanwhile; that stays.
+        LocalError: the system refused.
+    """
+    directories = destination.directories
+    for top in found.in_the_way:
+        for extra in find_all(directories, top, is_protected=protected) if delete else [top]:
+            if not remove_extra(directories, extra):
+                raise DestinationConflict(destination.path_of(extra.names), "something keeps being put into it")
+            counters.pruned.append(extra.path)
+
+
+def _refuse(destination: Destination, reason: str, paths: list[str]) -> None:
+    if paths:
+        raise DestinationConflict(destination.path_of(()), reason.format(len(paths)), paths=paths)

@@ -1,0 +1,1 @@
+"""Objects on their way out of a store, verified."""

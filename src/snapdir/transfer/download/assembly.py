@@ -1,0 +1,182 @@
+"""One large object on its way into a temporary: its segments come in any order, and are hashed in theirs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from snapdir.disk.sparse import write_at
+from snapdir.model.sizes import MIB
+from snapdir.transfer.engine.plan import Wanted
+
+__all__ = ["Assembly", "Segment"]
+
+MISSING, TAKEN, WRITTEN = range(3)
+HASH_BLOCK_BYTES = MIB
+PART_SIZE_BYTES = 8
+"""Bytes of the journal that say how large a part is; then comes a byte a part, 1 for those that are written."""
+
+
+class Segment(NamedTuple):
+    """Parts ``first`` to ``end`` (not included), which one request brings: ``length`` bytes from ``offset``.
+
+    Attributes:
+        hashed_live: They are hashed as they come: everything before them is hashed.
+    """
+
+    first: int
+    end: int
+    offset: int
+    length: int
+    hashed_live: bool
+
+
+class Assembly:
+    """The temporary of one object of ``size`` bytes, and what is known of its parts.
+
+    Segments are taken and finished in one thread. Their bytes are written by any, one thread a segment; what was not
+    hashed when it came is read again from the file when everything before it has been. Behind the object's bytes the
+    file holds a journal of the parts that are complete: a later run goes on with those, and cuts it off at the end.
+    Nothing of it is believed: the hash of the whole decides.
+
+    Attributes:
+        part_bytes: Length of every part but the last.
+        streams: Segments that are under way.
+    """
+
+    def __init__(self, one: Wanted, size: int, descriptor: int, part_bytes: int) -> None:
+        """Blocking: reads the journal of an earlier run, or begins one."""
+        self.one = one
+        self.size = size
+        self.descriptor = descriptor
+        self.streams = 0
+        self._abandoned_for = ""
+        self.part_bytes = part_bytes
+        self._parts = bytearray(-(-size // part_bytes))
+        self._hasher = blake3()
+        self._hashed_bytes = 0
+        self._hashing = False
+        self._next = 0
+        self._resume()
+
+    def _resume(self) -> None:
+        written = os.pread(self.descriptor, PART_SIZE_BYTES + len(self._parts), self.size)
+        if int.from_bytes(written[:PART_SIZE_BYTES], "little") == self.part_bytes:
+            for number, state in enumerate(written[PART_SIZE_BYTES:]):
+                self._parts[number] = WRITTEN if state == 1 else MISSING
+            return
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, self.part_bytes.to_bytes(PART_SIZE_BYTES, "little"), self.size)
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether there is a segment to take."""
+        return not self._abandoned_for and self._parts.find(MISSING, self._next) >= 0
+
+    @property
+    def is_hashed(self) -> bool:
+        return self._hashed_bytes == self.size
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether ``actual`` is known, and nobody works on it any more."""
+        return not (self.streams or self._hashing) and (self.is_hashed or bool(self._abandoned_for))
+
+    @property
+    def actual(self) -> str:
+        """The hash of the whole, or what is wrong with it."""
+        return self._abandoned_for or self._hasher.hexdigest()
+
+    @property
+    def written_bytes(self) -> int:
+        """Bytes of the parts that are complete: before any segment is taken, those that an earlier run has left."""
+        return sum(self._length(number, number + 1) for number, state in enumerate(self._parts) if state == WRITTEN)
+
+    def take(self, most_parts: int) -> Segment:
+        """The first missing parts, at most so many in a row."""
+        first = end = self._parts.index(MISSING, self._next)
+        while end < len(self._parts) and end - first < most_parts and self._parts[end] == MISSING:
+            self._parts[end] = TAKEN
+            end += 1
+        self._next = end
+        self.streams += 1
+        offset = first * self.part_bytes
+        live = offset == self._hashed_bytes and not self._hashing
+        self._hashing = self._hashing or live
+        return Segment(first, end, offset, self._length(first, end), live)
+
+    def write(self, segment: Segment, data: memoryview, done: int) -> None:
+        """Put the segment's bytes behind the first ``done`` of it where they belong. Blocking."""
+        if segment.hashed_live:
+            self._hasher.update(data)
+        start = segment.offset + done
+        write_at(self.descriptor, data, start)
+        end = start + len(data)
+        last = end // self.part_bytes if end < self.size else len(self._parts)
+        first = start // self.part_bytes
+        if last > first:
+            os.pwrite(self.descriptor, b"\1" * (last - first), self.size + PART_SIZE_BYTES + first)
+
+    def rest_of(self, segment: Segment, done: int) -> Segment:
+        """What is behind the first ``done`` bytes of a segment, for a second request that may overtake the first."""
+        return segment._replace(offset=segment.offset + done, length=segment.length - done, hashed_live=False)
+
+    def finish(self, segment: Segment, own_bytes: int) -> None:
+        """All of a segment is written, the first ``own_bytes`` by its own request and the rest by one for it."""
+        self.streams -= 1
+        self._parts[segment.first : segment.end] = bytes([WRITTEN]) * (segment.end - segment.first)
+        if segment.hashed_live:
+            self._hashing = False
+            self._hashed_bytes = segment.offset + own_bytes
+
+    def abandon(self, segment: Segment, reason: str) -> None:
+        """A segment cannot be had: no others are wanted."""
+        self.streams -= 1
+        self._hashing = self._hashing and not segment.hashed_live
+        self._abandoned_for = reason
+
+    def begin_hashing(self) -> bool:
+        """Whether parts wait to be hashed and nobody is at it; then the caller calls ``hash_written``."""
+        idle = not (self._hashing or self._abandoned_for or self.is_hashed)
+        waiting = idle and self._parts[self._hashed_bytes // self.part_bytes] == WRITTEN
+        self._hashing = self._hashing or waiting
+        return waiting
+
+    def hash_written(self, between: Callable[[], None]) -> None:
+        """Hash, from the file, the parts that wait. Blocking; in any thread, after ``begin_hashing``.
+
+        Args:
+            between: Called before every block; what it raises ends the hashing.
+        """
+        block = memoryview(bytearray(min(HASH_BLOCK_BYTES, self.size)))
+        while not self.is_hashed and self._parts[(number := self._hashed_bytes // self.part_bytes)] == WRITTEN:
+            end = min((number + 1) * self.part_bytes, self.size)
+            while (wanted := end - self._hashed_bytes) and (
+                read := os.preadv(self.descriptor, [block[:wanted]], self._hashed_bytes)
+            ):
+                between()
+                self._hasher.update(block[:read])
+                self._hashed_bytes += read
+            # Somebody has cut the file: the hash will tell.
+            self._hashed_bytes = end
+        self._hashing = False
+
+    def noted_bytes(self) -> int:
+        """Bytes of the parts that the journal tells the next run of. Blocking."""
+        noted = os.pread(self.descriptor, len(self._parts), self.size + PART_SIZE_BYTES)
+        return sum(self._length(number, number + 1) for number, state in enumerate(noted) if state == 1)
+
+    def cut_journal(self) -> None:
+        """Leave the object's bytes alone in the file. Blocking."""
+        os.ftruncate(self.descriptor, self.size)
+
+    def restore_journal(self) -> None:
+        """Say again that all parts are there. Blocking."""
+        journal = self.part_bytes.to_bytes(PART_SIZE_BYTES, "little") + b"\1" * len(self._parts)
+        os.pwrite(self.descriptor, journal, self.size)
+
+    def _length(self, first: int, end: int) -> int:
+        return min(end * self.part_bytes, self.size) - first * self.part_bytes

@@ -1,0 +1,207 @@
+"""Where downloaded objects land: verified bytes in, files under their final names out. Blocking."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+from snapdir.disk.clone import copy_contents
+from snapdir.disk.destination import Destination
+from snapdir.disk.modes import RefusedModes, set_mode
+from snapdir.disk.run_folder import CLAIMED, PARTIAL_NAME
+from snapdir.errors import LocalError, local_errors
+from snapdir.model.keys import OBJECT_MODE
+from snapdir.model.paths import Names
+from snapdir.stores.base import Buffer
+from snapdir.stores.file.batch import FileBatch
+from snapdir.stores.file.writing import FileWriter, remove
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.plan import Wanted
+
+__all__ = ["Landing", "StoreLanding", "TreeLanding"]
+
+
+class Landing(Protocol):
+    """Places verified objects, each at all of its targets. Safe for several threads with different objects."""
+
+    @property
+    def temporaries(self) -> str:
+        """The directory where unfinished objects are, for messages."""
+
+    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+        """Write a small object's verified bytes to every target."""
+
+    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+        """The same on the event loop; False where it would take more than to write and rename files: nothing is placed
+        then, or not at every target.
+        """
+
+    def open_temporary(self, wanted: Wanted) -> int:
+        """A descriptor for a large object's bytes; the caller closes it after ``place_temporary`` or ``drop``.
+
+        What a killed run had written of this object is in it, with that run's journal behind it (see ``Assembly``).
+        """
+
+    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+        """Give the temporary, whose bytes the caller has verified, its names."""
+
+    def drop(self, wanted: Wanted) -> None:
+        """Remove an object's temporaries, unless they are to be kept. None there is fine."""
+
+    def leave(self, wanted: Wanted) -> bool:
+        """Let a large object's temporary stay; False where no later run would find it."""
+
+
+class TreeLanding:
+    """Lands objects as the files of a directory.
+
+    Temporaries are named by digest and by landing, so that two pulls into one directory cannot touch each other's; a
+    large one by its digest alone, and locked.
+
+    Args:
+        clone: Try a reflink for second copies.
+        keep: Leave what was received of a large object for the next run when this one fails.
+    """
+
+    def __init__(self, destination: Destination, *, clone: bool = True, keep: bool = False) -> None:
+        self._destination = destination
+        self._staging = destination.staging
+        self._clone = clone
+        self._keep = keep
+        self._token = os.urandom(4).hex()
+        self._claimed: set[str] = set()
+
+    @property
+    def temporaries(self) -> str:
+        return self._staging.path
+
+    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+        temporary = self._name(wanted)
+        for target in wanted.targets:
+            self._destination.make_directory(target.names[:-1])
+            self._staging.write(temporary, data)
+            self._destination.publish(temporary, target.names, target.mode)
+
+    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+        if not self._staging.is_open:
+            return False  # to open it may have to wait for another process
+        temporary = self._name(wanted)
+        for target in wanted.targets:
+            self._destination.make_directory(target.names[:-1])
+            has_mode = self._staging.write(temporary, data, mode=target.mode)
+            if not self._destination.publish_at_once(temporary, target.names):
+                return False
+            if not has_mode:
+                self._destination.note_refusal(target.names)
+        return True
+
+    def open_temporary(self, wanted: Wanted) -> int:
+        try:
+            descriptor = self._staging.claim(wanted.digest + CLAIMED)
+        except LocalError:
+            return self._staging.create(self._name(wanted))
+        self._claimed.add(wanted.digest)
+        return descriptor
+
+    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+        first, *others = wanted.targets
+        for target in others:
+            self._place_copy(wanted, descriptor, target.names, target.mode)
+        self._destination.make_directory(first.names[:-1])
+        self._destination.publish(self._large_name(wanted), first.names, first.mode)
+        self._claimed.discard(wanted.digest)
+
+    def drop(self, wanted: Wanted) -> None:
+        if self._keep and wanted.digest in self._claimed:
+            return
+        self._staging.discard(self._large_name(wanted))
+        self._claimed.discard(wanted.digest)
+        self._staging.discard(self._name(wanted, "-copy"))
+
+    def leave(self, wanted: Wanted) -> bool:
+        self._staging.discard(self._name(wanted, "-copy"))
+        return wanted.digest in self._claimed
+
+    def _place_copy(self, wanted: Wanted, descriptor: int, names: Names, mode: int) -> None:
+        temporary = self._name(wanted, "-copy")
+        copy = self._staging.create(temporary)
+        try:
+            with local_errors(self._destination.path_of(names)):
+                size = os.fstat(descriptor).st_size
+                copy_contents(descriptor, copy, size, clone=self._clone, between=check_cancelled)
+        finally:
+            os.close(copy)
+        self._destination.make_directory(names[:-1])
+        self._destination.publish(temporary, names, mode)
+
+    def _large_name(self, wanted: Wanted) -> str:
+        return wanted.digest + CLAIMED if wanted.digest in self._claimed else self._name(wanted)
+
+    def _name(self, wanted: Wanted, suffix: str = "") -> str:
+        return f"{wanted.digest}.{self._token}{suffix}"
+
+
+class StoreLanding:
+    """Lands objects as the objects of a store on this host: the cache.
+
+    Attributes:
+        batch: Small objects that have landed; they have names once it is published.
+        refused_modes: Objects that are there with another mode than objects have.
+    """
+
+    def __init__(self, root: str, writer: FileWriter) -> None:
+        self.batch = FileBatch(root, writer)
+        self.refused_modes = RefusedModes()
+        self._root = root
+        self._writer = writer
+        self._paths: dict[str, str] = {}
+
+    @property
+    def temporaries(self) -> str:
+        return os.path.join(self._root, PARTIAL_NAME)
+
+    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+        self.batch.put(_key(wanted), data, replace=True)
+
+    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+        if self._writer.verifies or self.batch.is_full:
+            return False
+        self.batch.add(_key(wanted), data)
+        return True
+
+    def open_temporary(self, wanted: Wanted) -> int:
+        with local_errors(self._root):
+            try:
+                self._paths[wanted.digest], descriptor = self._writer.claim(wanted.digest + CLAIMED)
+            except OSError:
+                self._paths[wanted.digest], descriptor = self._writer.create(OBJECT_MODE)
+        return descriptor
+
+    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+        with local_errors(self._path(wanted)):
+            if not set_mode(descriptor, self._writer.mode_of_new(OBJECT_MODE)):
+                self.refused_modes.add(self._path(wanted))
+            self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
+
+    def drop(self, wanted: Wanted) -> None:
+        path = self._paths.pop(wanted.digest, None)
+        if path is not None:
+            with local_errors(self._root):
+                remove(path)
+
+    def leave(self, wanted: Wanted) -> bool:
+        claimed = self._paths.get(wanted.digest, "").endswith(CLAIMED)
+        if claimed:
+            del self._paths[wanted.digest]
+        return claimed
+
+    def close(self) -> None:
+        """Remove the folder of temporaries."""
+        self._writer.close()
+
+    def _path(self, wanted: Wanted) -> str:
+        return os.path.join(self._root, _key(wanted))
+
+
+def _key(wanted: Wanted) -> str:
+    return "/".join(wanted.targets[0].names)

@@ -1,0 +1,303 @@
+"""Objects read like files: whole and verified, verified on the way, or in ranges as they come."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Literal, Protocol
+
+import anyio
+import anyio.to_thread
+from blake3 import blake3
+
+from snapdir.disk.sparse import write_at
+from snapdir.errors import CorruptObject, local_errors, ungrouped
+from snapdir.hashing.files import hash_descriptor
+from snapdir.model.digest import EMPTY_DIGEST, Digest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.parts import Part, parts_of
+from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.ranges import RangeReader
+from snapdir.transfer.engine.stages import Budget, run_workers
+from snapdir.transfer.engine.true_size import with_true_size
+
+__all__ = ["Content", "ObjectReader", "Verify"]
+
+Verify = Literal["before", "after", "never"]
+"""When the bytes of an object are known to be right.
+
+``before``: Nothing is returned until the whole object has hashed right.
+``after``: Bytes are returned in their order as they come; what reaches the end is returned only if all of them, from
+    the first one, have hashed right. Nothing goes through the disk, and there is no way back.
+``never``: Any range, by requests for just its bytes. A part of an object cannot be verified: only its length is.
+"""
+
+RANGES_AT_ONCE = 4
+"""Requests side by side for what one call reads."""
+
+
+class Content(Protocol):
+    """The bytes of one object. For one task at a time.
+
+    Attributes:
+        size: How many there are; until the first read what a manifest says, which only the hash proves.
+    """
+
+    size: int
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        """Up to ``length`` bytes from ``offset`` (None: to the end); fewer only at the end."""
+
+    def close(self) -> None:
+        """Give back memory and descriptors; nothing waits. Safe to repeat."""
+
+
+class ObjectReader:
+    """Opens the objects of one repository. Bytes on their way share ``limits.memory_bytes``.
+
+    Args:
+        spool: Where large objects are put, in files without a name, until they have hashed right. Made when needed.
+    """
+
+    def __init__(self, source: Repository, limits: Limits, *, spool: Path) -> None:
+        self._source = source
+        self._limits = limits
+        self._spool = spool
+        self._memory = Budget(limits.memory_bytes)
+        self._ranges = RangeReader(source, limits, Counters(), memory=self._memory)
+
+    async def open(self, one: Wanted, verify: Verify) -> Content:
+        """Open an object.
+
+        Raises:
+            ObjectNotFound: the store has no such object, where it has to be asked for the size.
+        Cost: one request where the size is not certain, or not verified before; none otherwise.
+        """
+        if one.digest == EMPTY_DIGEST:
+            return _Whole(b"")
+        if verify == "before" and one.size is not None:
+            return _Verified(self, one, one.size)
+        size = await self._source.object_size(one.digest)
+        if size is None:
+            raise self._source.lacks(one.digest, one.path)
+        if verify == "never":
+            return _Ranges(self, one.digest, size)
+        if verify == "after" and size > self._limits.large_bytes:
+            return _Stream(self, one.digest, size)
+        return _Verified(self, Wanted(one.digest, size, one.path), size)
+
+    async def verified(self, one: Wanted) -> Content:
+        """The whole of an object, verified: a small one in memory, a large one in a file.
+
+        Raises:
+            ObjectNotFound, CorruptObject: it is absent, or hashes to something else.
+            LocalError: there is no room for a large one.
+        """
+        return await with_true_size(self._source, one, lambda size: self._verified(one.digest, size))
+
+    async def _verified(self, digest: Digest, size: int) -> Content:
+        if size <= self._limits.large_bytes:
+            async with self._memory.share(size):
+                return _Whole(await self._source.read_object(digest, size))
+        local = self._source.local_object(digest)
+        if local is not None:
+            return await anyio.to_thread.run_sync(self._verified_in_place, digest, size, local)
+        return await self._spooled(digest, size)
+
+    def _verified_in_place(self, digest: Digest, size: int, path: Path) -> Content:
+        """The object's own file, opened and then hashed: what is read later is what was hashed."""
+        with local_errors(path), ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("rb", buffering=0))
+            except FileNotFoundError as error:
+                raise self._source.lacks(digest) from error
+            hashed, length = hash_descriptor(file.fileno(), between=check_cancelled)
+            if length != size or hashed != digest:
+                actual = hashed if length == size else f"an object of {length} bytes"
+                raise self._source.damaged(digest, actual)
+            stack.pop_all()
+        return _File(file, size, path)
+
+    async def _spooled(self, digest: Digest, size: int) -> Content:
+        file = await anyio.to_thread.run_sync(self._open_spool)
+
+        async def write(part: Part, data: memoryview) -> None:
+            with local_errors(self._spool):
+                await anyio.to_thread.run_sync(write_at, file.fileno(), data, part.offset)
+
+        try:
+            with ungrouped(f"read {digest}"):
+                await self._ranges.read_verified(digest, size, write)
+        except BaseException:
+            file.close()
+            raise
+        return _File(file, size, self._spool)
+
+    def _open_spool(self) -> IO[bytes]:
+        with local_errors(self._spool):
+            self._spool.mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryFile(dir=self._spool, buffering=0)
+
+    async def ranges(self, digest: Digest, buffer: memoryview, start: int, *, is_last: bool = False) -> None:
+        """Fill ``buffer`` from ``start`` by several requests side by side, when there is room for it. Not verified.
+
+        Args:
+            is_last: As for ``Repository.read_range_into``.
+        """
+        end = start + len(buffer) - is_last
+
+        async def read(part: Part) -> None:
+            within = part.offset - start
+            ends = is_last and part.offset + part.length == end
+            view = buffer[within : within + part.length + ends]
+            await self._source.read_range_into(digest, view, start=part.offset, is_last=ends)
+
+        parts = list(parts_of(end, self._limits.part_bytes, start=start))
+        with ungrouped(f"read {digest}"):
+            async with self._memory.share(len(buffer)):
+                await run_workers(parts, read, workers=min(RANGES_AT_ONCE, len(parts)))
+
+    @property
+    def stretch_bytes(self) -> int:
+        """What a stream holds at once."""
+        return min(RANGES_AT_ONCE * self._limits.part_bytes, self._limits.memory_bytes)
+
+    def damaged(self, digest: Digest, actual: str) -> CorruptObject:
+        return self._source.damaged(digest, actual)
+
+
+class _Whole:
+    """Bytes that are in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        return self._data[offset : offset + _within(self, offset, length)]
+
+    def close(self) -> None:
+        self._data = b""
+
+
+class _File:
+    """Bytes of an open file, read in threads."""
+
+    def __init__(self, file: IO[bytes], size: int, path: Path) -> None:
+        self._file = file
+        self._path = path
+        self.size = size
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        return await anyio.to_thread.run_sync(self._read, offset, _within(self, offset, length))
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with local_errors(self._path):
+            pieces = []
+            while length and (piece := os.pread(self._file.fileno(), length, offset)):
+                pieces.append(piece)
+                offset, length = offset + len(piece), length - len(piece)
+            return b"".join(pieces)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Verified:
+    """An object that is fetched and hashed when it is first read."""
+
+    def __init__(self, reader: ObjectReader, one: Wanted, size: int) -> None:
+        self._reader = reader
+        self._one = one
+        self._content: Content | None = None
+        self.size = size
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        if self._content is None:
+            self._content = await self._reader.verified(self._one)
+            self.size = self._content.size
+        return await self._content.read_at(offset, length)
+
+    def close(self) -> None:
+        if self._content is not None:
+            self._content.close()
+
+
+class _Ranges:
+    """Bytes asked for when they are read, and not verified."""
+
+    def __init__(self, reader: ObjectReader, digest: Digest, size: int) -> None:
+        self._reader = reader
+        self._digest = digest
+        self.size = size
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        wanted = _within(self, offset, length)
+        collected = bytearray()
+        while wanted:
+            # Room for what comes next, not for all that the size promises.
+            stretch = memoryview(bytearray(min(self._reader.stretch_bytes, wanted)))
+            await self._reader.ranges(self._digest, stretch, offset)
+            collected += stretch
+            offset, wanted = offset + len(stretch), wanted - len(stretch)
+        return bytes(collected)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Stream:
+    """An object from its start to its end, hashed on the way, one stretch of it in memory."""
+
+    def __init__(self, reader: ObjectReader, digest: Digest, size: int) -> None:
+        self._reader = reader
+        self._digest = digest
+        self._hasher = blake3()
+        self._stretch = memoryview(b"")
+        self._start = 0
+        self.size = size
+
+    async def read_at(self, offset: int, length: int | None = None) -> bytes:
+        wanted = _within(self, offset, length)
+        pieces = []
+        while wanted:
+            piece = await self._next(offset, wanted)
+            pieces.append(piece)
+            offset, wanted = offset + len(piece), wanted - len(piece)
+        return b"".join(pieces)
+
+    async def _next(self, offset: int, length: int) -> bytes:
+        """Up to ``length`` bytes of the stretch that is here or the one behind it."""
+        if offset == self._start + len(self._stretch):
+            await self._advance(offset)
+        within = offset - self._start
+        if not 0 <= within < len(self._stretch):
+            raise ValueError("what is verified after reading is read from its start to its end, without a way back")
+        return bytes(self._stretch[within : within + length])
+
+    async def _advance(self, start: int) -> None:
+        """Fetch and hash the next stretch. The last one is kept only if all of the object is right."""
+        self._start, self._stretch = start, memoryview(b"")
+        length = min(self._reader.stretch_bytes, self.size - start)
+        is_last = start + length == self.size
+        buffer = memoryview(bytearray(length + is_last))
+        await self._reader.ranges(self._digest, buffer, start, is_last=is_last)
+        stretch = buffer[:length]
+        await anyio.to_thread.run_sync(self._hasher.update, stretch)
+        if start + len(stretch) == self.size and (actual := self._hasher.hexdigest()) != self._digest:
+            raise self._reader.damaged(self._digest, actual)
+        self._stretch = stretch
+
+    def close(self) -> None:
+        self._stretch = memoryview(b"")
+
+
+def _within(content: Content, offset: int, length: int | None) -> int:
+    """How many of ``length`` bytes from ``offset`` there are."""
+    rest = max(0, content.size - offset)
+    return rest if length is None else min(length, rest)

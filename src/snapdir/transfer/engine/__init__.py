@@ -1,0 +1,1 @@
+"""What every transfer is built from: plans, bounds, queues, events and reports."""

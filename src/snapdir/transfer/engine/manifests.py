@@ -1,0 +1,51 @@
+"""Reading many manifests of one store: side by side, and never more of them at once than memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import anyio
+import anyio.to_thread
+
+from snapdir.errors import ungrouped
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Published, Repository
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.stages import Budget, run_workers
+
+__all__ = ["each_manifest", "published_by_date"]
+
+PARSED_FACTOR = 5
+"""Bytes of a parsed manifest for each byte of its text: a line of about 110 is a tuple of five."""
+
+
+async def published_by_date(source: Repository) -> list[Published]:
+    """All snapshots of a store, the oldest first; those of one second, or of a store without dates, by their ids."""
+    found = [one async for one in source.list_published()]
+    return sorted(found, key=lambda one: (one.stored_seconds or 0.0, one.snapshot_id))
+
+
+async def each_manifest(
+    source: Repository,
+    published: Sequence[Published],
+    use: Callable[[Published, Manifest], None],
+    *,
+    limits: Limits,
+) -> None:
+    """Read every manifest and call ``use`` with it, in a thread, one at a time, in whatever order they arrive.
+
+    Raises:
+        ManifestNotFound, InvalidManifest, CorruptManifest, StoreError: one cannot be read.
+    Cost: a request each. Memory: ``limits.memory_bytes`` or one manifest, and what ``use`` keeps.
+    """
+    budget = Budget(limits.memory_bytes)
+    one_at_a_time = anyio.CapacityLimiter(1)
+
+    async def read(one: Published) -> None:
+        async with budget.share(PARSED_FACTOR * one.manifest_bytes):
+            manifest = await source.read_manifest(one.snapshot_id)
+            await anyio.to_thread.run_sync(use, one, manifest, limiter=one_at_a_time)
+
+    workers = limits.workers(source.store.capabilities.max_concurrency, len(published))
+    with ungrouped(f"read the manifests of {source.url}"):
+        await run_workers(published, read, workers=workers)

@@ -1,0 +1,86 @@
+"""Which part of a snapshot somebody wants. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snapdir.errors import NothingSelected
+from snapdir.model.globs import globs
+from snapdir.model.manifest import Manifest
+from snapdir.model.paths import with_parents
+from snapdir.model.sharding import Shard
+from snapdir.transfer.engine.events import Counters
+
+__all__ = ["EVERYTHING", "Selection"]
+
+ROOT = "./"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Files by their paths, then one shard of them.
+
+    Attributes:
+        include: Globs (see ``model.globs``) of what is wanted; none means everything.
+        exclude: Globs of what is left out of that.
+        shard: The part of those files; every shard has all their directories.
+
+    Raises:
+        InvalidOption: a bad glob.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    shard: Shard | None = None
+
+    def __post_init__(self) -> None:
+        globs((*self.include, *self.exclude))
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.include or self.exclude or self.shard)
+
+    def of(self, manifest: Manifest) -> Manifest:
+        """The entries that are wanted and the directories above them; ``manifest`` itself where all are.
+
+        Raises:
+            NothingSelected: no path of the manifest fits the globs.
+        Cost: about 2 µs a path, and the sort of the files for a shard.
+        """
+        if not self.is_partial:
+            return manifest
+        fits = self.covering()
+        entries = [entry for entry in manifest.entries if fits(entry.path)]
+        if len(manifest.entries) > 1 and all(entry.path == ROOT for entry in entries):
+            raise NothingSelected(str(self))
+        if self.shard is not None:
+            directories = [entry for entry in entries if not entry.is_file]
+            entries = directories + self.shard.of(entry for entry in entries if entry.is_file)
+        needed = with_parents(entry.path for entry in entries)
+        files = [entry for entry in entries if entry.is_file]
+        return Manifest([entry for entry in manifest.directories if entry.path in needed] + files)
+
+    def counted(self, manifest: Manifest, counters: Counters) -> Manifest:
+        """``of``, with the files counted for whoever watches."""
+        if not self.is_partial:
+            return manifest
+        selected = self.of(manifest)
+        counters.files_known = sum(1 for _ in manifest.files)
+        counters.files_selected = sum(1 for _ in selected.files)
+        return selected
+
+    def covering(self) -> Callable[[str], bool]:
+        """Whether a path fits the globs, whatever shard it is in."""
+        wanted, unwanted = globs(self.include), globs(self.exclude)
+        if not self.include:
+            return lambda path: not unwanted(path)
+        return lambda path: wanted(path) and not unwanted(path)
+
+    def __str__(self) -> str:
+        """The options that say the same."""
+        options = [f"--include {glob}" for glob in self.include] + [f"--exclude {glob}" for glob in self.exclude]
+        return " ".join([*options, *([f"--shard {self.shard}"] if self.shard else [])])
+
+
+EVERYTHING = Selection()

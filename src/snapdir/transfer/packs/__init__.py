@@ -1,0 +1,1 @@
+"""Objects and a manifest as one stream."""

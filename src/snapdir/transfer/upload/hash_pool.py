@@ -1,0 +1,63 @@
+"""Threads that hash large files side by side, and stop when the result is not wanted any more. Blocking."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from snapdir.transfer.engine.interruption import check_cancelled
+
+__all__ = ["HashPool"]
+
+LOOK_SECONDS = 0.05
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class HashPool:
+    """Works for one thread of ``anyio.to_thread``, which submits the files and waits for them.
+
+    Cancellation of that thread's caller is looked for while it waits; then the block ends, and every hash that calls
+    ``look`` ends at its next block.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="snapdir-hash")
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> HashPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stopped.set()
+        self._pool.shutdown(cancel_futures=error is not None)
+
+    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have one of the threads do ``work``, or this one where no thread can start: while Python ends, say."""
+        try:
+            return self._pool.submit(work, *args, **kwargs)
+        except RuntimeError:
+            done: Future[T] = Future()
+            try:
+                done.set_result(work(*args, **kwargs))
+            except Exception as error:
+                done.set_exception(error)
+            return done
+
+    def result(self, working: Future[T]) -> T:
+        """What the work returned, or raised."""
+        while not wait((working,), timeout=LOOK_SECONDS).done:
+            check_cancelled()
+        return working.result()
+
+    def look(self) -> None:
+        """End a work whose result is not wanted any more."""
+        if self._stopped.is_set():
+            raise CancelledError

@@ -1,0 +1,170 @@
+"""Copy objects from one repository to another, without a stop on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snapdir.model.digest import Digest
+from snapdir.model.keys import object_key
+from snapdir.repository.presence import Answer, Presence
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import Upload
+from snapdir.stores.batches import published, put_small
+from snapdir.transfer.engine.absence import require_present
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.parts import Part, held_part_size
+from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.ranges import RangeReader, Sink
+from snapdir.transfer.engine.stages import Budget, run_workers
+from snapdir.transfer.engine.true_size import with_true_size
+from snapdir.transfer.upload.journal import UploadJournal
+from snapdir.transfer.upload.noted_uploads import NotedUploads
+from snapdir.transfer.upload.server_copy import ServerCopy
+
+__all__ = ["ObjectCopier"]
+
+
+class ObjectCopier:
+    """Copies what ``target`` lacks. What it has found or copied once it does not look for again.
+
+    Args:
+        recheck: Trust nothing ``target`` says it has: every object is sent again.
+        journal: Where uploads under way are written down, for the next run to drop what a killed one left.
+        server_copy: Where one service holds both, let it copy, unless ``recheck``. What it copies is not hashed.
+    """
+
+    def __init__(
+        self,
+        source: Repository,
+        target: Repository,
+        limits: Limits,
+        counters: Counters,
+        *,
+        recheck: bool = False,
+        server_copy: bool = True,
+        journal: UploadJournal | None = None,
+    ) -> None:
+        concurrency = min(source.objects.capabilities.max_concurrency, target.objects.capabilities.max_concurrency)
+        self._workers = limits.workers(concurrency)
+        self._memory = Budget(limits.memory_bytes)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
+        self._source = source
+        self._target = target
+        self._limits = limits
+        self._counters = counters
+        self._recheck = recheck
+        self._uploads = NotedUploads(target, journal, counters, resumable=False)
+        self._server_copy = ServerCopy(source, target, self._uploads, counters) if server_copy and not recheck else None
+        self._presence = Presence(target)
+        self._batch = target.objects.batch_writer()
+        self._settled: set[Digest] = set()
+
+    async def copy_all(self, objects: Sequence[Wanted]) -> None:
+        """Copy every one of ``objects`` that is not there, several at a time, each verified on its way.
+
+        Raises:
+            ObjectNotFound, CorruptObject: the source cannot give it.
+        """
+        await self._learn(len(objects))
+        async with published(self._batch):
+            await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
+        await self._uploads.sweep(one.digest for one in objects)
+
+    async def count_missing(self, objects: Sequence[Wanted]) -> int:
+        """How many of ``objects`` a copy would have to send; those count as settled from then on.
+
+        Raises:
+            ObjectNotFound: the source does not have one of those.
+        """
+        await self._learn(len(objects))
+        missing: list[Wanted] = []
+
+        async def look(one: Wanted) -> None:
+            present = one.digest in self._settled or await self._has_any_length(one)
+            self._settled.add(one.digest)
+            if not present:
+                missing.append(one)
+
+        await run_workers(objects, look, workers=min(self._workers, len(objects)))
+        await require_present(missing, self._source, limits=self._limits)
+        return len(missing)
+
+    async def _learn(self, count: int) -> None:
+        """List the target where that takes fewer requests than asking for ``count`` objects one by one."""
+        presence = self._presence
+        capabilities = self._target.objects.capabilities
+        if self._recheck or not capabilities.remote or presence.listed_all or count < capabilities.list_page_keys // 8:
+            return
+        if presence.stored_objects is None:
+            await presence.learn(None)
+        if presence.should_list(count):
+            await presence.list_all()
+
+    async def _copy(self, one: Wanted) -> None:
+        listed_size = one.size
+
+        async def copy_sized(size: int) -> None:
+            if await self._is_present(one.digest, size):
+                self._counters.objects_skipped += 1
+            elif size == listed_size and await self._copied_by_service(one.digest, size):
+                self._counters.bytes_done += size
+                self._count_sent(size)
+            elif size <= self._limits.large_bytes:
+                await self._copy_whole(one.digest, size)
+            else:
+                await self._copy_parts(one.digest, size)
+
+        if one.digest in self._settled or (one.size is None and await self._is_as_long(one.digest)):
+            self._counters.objects_skipped += 1
+        else:
+            await with_true_size(self._source, one, copy_sized)
+        self._settled.add(one.digest)
+        self._counters.files_done += 1
+
+    async def _is_present(self, digest: Digest, size: int) -> bool:
+        if self._recheck:
+            return False
+        answer = self._presence.answer(digest, size)
+        if answer is Answer.UNKNOWN:
+            return await self._target.object_size(digest) == size
+        return answer is Answer.PRESENT
+
+    async def _is_as_long(self, digest: Digest) -> bool:
+        """Whether the target has an object whose length no manifest tells, as long as the source's if that has it."""
+        held = None if self._recheck else await self._target.object_size(digest)
+        return held is not None and await self._source.object_size(digest) in (None, held)
+
+    async def _has_any_length(self, one: Wanted) -> bool:
+        if one.size is not None:
+            return await self._is_present(one.digest, one.size)
+        return await self._target.object_size(one.digest) is not None
+
+    async def _copied_by_service(self, digest: Digest, size: int) -> bool:
+        # Only of the length that the manifest says: with the store's own word for it nothing would be compared at all.
+        return self._server_copy is not None and await self._server_copy.copy(digest, size)
+
+    async def _copy_whole(self, digest: Digest, size: int) -> None:
+        async with self._memory.share(size):
+            data = await self._source.read_object(digest, size)
+            await put_small(self._target.objects, self._batch, object_key(digest), data)
+        self._counters.bytes_done += size
+        self._count_sent(size)
+
+    async def _copy_parts(self, digest: Digest, size: int) -> None:
+        """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
+        part_bytes = held_part_size(size, self._limits, self._target.objects.capabilities)
+        async with self._uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
+            await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)
+        self._count_sent(size)
+
+    def _count_sent(self, size: int) -> None:
+        self._counters.objects_sent += 1
+        self._counters.bytes_sent += size
+
+
+def _part_writer(upload: Upload) -> Sink:
+    async def write(part: Part, data: memoryview) -> None:
+        await upload.write_part(part.number, data)
+
+    return write

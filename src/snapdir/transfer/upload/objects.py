@@ -1,0 +1,255 @@
+"""Send one object: look it up, then write it whole or in parts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from snapdir.disk.filesystems import memory_devices
+from snapdir.disk.long_paths import open_file
+from snapdir.errors import InFluxError, source_error
+from snapdir.hashing.crc32c import crc32c
+from snapdir.hashing.files import hash_large_file
+from snapdir.model.digest import Digest
+from snapdir.model.entry import Entry
+from snapdir.model.keys import object_key
+from snapdir.model.sizes import MIB
+from snapdir.model.source import HashedFile, SourceFile, identity_of
+from snapdir.repository.presence import Answer, Presence
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import BatchWriter, FileRange, Upload
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.parts import Part, part_size, parts_of
+from snapdir.transfer.engine.stages import Budget
+from snapdir.transfer.upload.commit import ABORT_SECONDS
+from snapdir.transfer.upload.journal import UploadJournal
+from snapdir.transfer.upload.noted_uploads import NotedUploads
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
+
+__all__ = ["Uploader"]
+
+IN_FLIGHT_BYTES = MIB
+"""What a part of a file on its way holds of the memory: sendfile copies nothing, TLS a few blocks of 112 KiB."""
+
+
+class Uploader:
+    """Sends objects to one repository within one transfer's bounds.
+
+    Attributes:
+        memory: Bytes of bodies held; whoever hands in kept data has taken its share, and it is given back here.
+        workers: Tasks that keep the store busy.
+        batch: Where the store is on this host: what takes small objects, and has to be published.
+        uploads: Those in parts.
+    """
+
+    def __init__(
+        self,
+        to: Repository,
+        limits: Limits,
+        counters: Counters,
+        presence: Presence,
+        *,
+        recheck: bool = False,
+        journal: UploadJournal | None = None,
+    ) -> None:
+        self._to = to
+        self._limits = limits
+        self._counters = counters
+        self._presence = presence
+        self._recheck = recheck
+        self._listing = False
+        self.uploads = NotedUploads(to, journal, counters)
+        self._capabilities = to.objects.capabilities
+        self.batch = to.objects.batch_writer()
+        self.memory = Budget(limits.memory_bytes)
+        self._memory_devices: frozenset[int] | None = None
+        self._hashing = anyio.CapacityLimiter(limits.hashers)
+        self.workers = limits.workers(self._capabilities.max_concurrency)
+
+    def batch_storer(self, seen: set[str]) -> Callable[[list[HashedFile]], None] | None:
+        """Where the store is on this host: stores files whose content was kept at once, in the thread that calls it.
+
+        Args:
+            seen: Checksums already handled; those that are stored are added. They have names once ``batch`` does.
+        """
+        return None if self.batch is None else partial(self._store_batch, self.batch, seen)
+
+    def _store_batch(self, batch: BatchWriter, seen: set[str], hashed: list[HashedFile]) -> None:
+        for file in hashed:
+            if file.checksum not in seen:
+                seen.add(file.checksum)
+                data = file.data or b""
+                if batch.put(object_key(Digest(file.checksum)), data, replace=self._recheck):
+                    self._count_sent(len(data))
+                else:
+                    self._counters.objects_skipped += 1
+
+    async def push_small(self, hashed: HashedFile) -> None:
+        """Send a file whose content was kept, unless the store has it."""
+        data = hashed.data or b""
+        try:
+            await self._send_small(Digest(hashed.checksum), data)
+        except Exception as error:
+            error.add_note(f"while uploading {hashed.source.file}")
+            raise
+        finally:
+            self.memory.release(len(data))
+
+    async def _send_small(self, digest: Digest, data: bytes) -> None:
+        # One request settles it: the store takes the object, or says that it has it, or gets the same bytes again.
+        answer = self._answer(digest, len(data))
+        is_new = answer is Answer.PROBABLY_ABSENT
+        if not is_new and await self._is_present(digest, len(data), answer):
+            return
+        self._counters.bytes_to_send += len(data)
+        conditional = is_new and self._capabilities.conditional_write
+        is_sent = await self._to.write_object(digest, data, if_absent=conditional)
+        self._counters.bytes_taken += len(data)
+        if is_sent:
+            self._count_sent(len(data))
+        else:
+            self._counters.objects_skipped += 1
+
+    def list_if_it_pays(self, group: TaskGroup, files_left: int) -> None:
+        """Start to list the whole store, once, where that takes fewer requests than asking for what is left."""
+        if not (self._listing or self._recheck) and self._presence.should_list(files_left):
+            self._listing = True
+            group.start_soon(self._presence.list_all)
+
+    async def push_large(self, source: SourceFile, seen: set[str]) -> Entry:
+        """Hash a file block by block, then send it unless the store has it; it is read from the page cache again.
+
+        Args:
+            seen: Checksums already handled; this one is added.
+
+        Raises:
+            InFluxError: the file vanished or changed between its listing and the end of its upload; no object stays.
+            LocalError: it cannot be read.
+        """
+        try:
+            descriptor = open_file(source.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise source_error(error, source.file) from error
+        try:
+            part_bytes = self.part_bytes(source.content_bytes)
+            body = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
+            if body.hashed.checksum not in seen:
+                seen.add(body.hashed.checksum)
+                await self._send_large(body, part_bytes)
+        except Exception as error:
+            error.add_note(f"while uploading {source.file}")
+            raise
+        finally:
+            os.close(descriptor)
+        return body.hashed.entry
+
+    def part_bytes(self, size: int) -> int:
+        """Bytes of a part; the whole of an object that goes in one piece."""
+        if size <= self._limits.large_bytes or not self._capabilities.remote:
+            return max(size, 1)
+        return part_size(size, self._limits.part_bytes, self._capabilities)
+
+    def _hash(self, source: SourceFile, descriptor: int, part_bytes: int) -> _FileBody:
+        def count(length: int) -> None:
+            check_cancelled()
+            self._counters.bytes_done += length
+
+        checksum = crc32c if self._capabilities.remote else None
+        hashed = hash_large_file(source, part_bytes=part_bytes, crc32c=checksum, on_bytes=count, descriptor=descriptor)
+        self._counters.files_done += 1
+        return _FileBody(hashed, descriptor, in_memory=self._capabilities.remote and self._is_in_memory(descriptor))
+
+    def _is_in_memory(self, descriptor: int) -> bool:
+        if self._memory_devices is None:
+            self._memory_devices = memory_devices()
+        return os.fstat(descriptor).st_dev in self._memory_devices
+
+    async def _send_large(self, body: _FileBody, part_bytes: int) -> None:
+        digest = Digest(body.hashed.checksum)
+        size = body.hashed.source.content_bytes
+        if await self._is_present(digest, size, self._answer(digest, size)):
+            return
+        self._counters.bytes_to_send += size
+        if part_bytes >= size:
+            await self._write_range(digest, body, Part(1, 0, size))
+        else:
+            await self._write_parts(digest, body, size, part_bytes)
+        await self._confirm(digest, body)
+        self._count_sent(size)
+
+    async def _is_present(self, digest: Digest, size: int, answer: Answer) -> bool:
+        if answer is Answer.ABSENT:
+            return False
+        # A wrong length is a torn or truncated object: it is written again.
+        present = answer is Answer.PRESENT or await self._to.object_size(digest) == size
+        self._counters.objects_skipped += present
+        return present
+
+    def _answer(self, digest: Digest, size: int) -> Answer:
+        return Answer.ABSENT if self._recheck else self._presence.answer(digest, size)
+
+    async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
+        async with self.memory.share(min(part.length, IN_FLIGHT_BYTES)):
+            await self._to.write_object(digest, body.range_of(part))
+        self._counters.bytes_taken += part.length
+
+    async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
+        async with self.uploads.begin(digest, size=size, part_bytes=part_bytes, source=body.hashed.source) as upload:
+            async with anyio.create_task_group() as group:
+                for part in parts_of(size, part_bytes):
+                    await self._start_part(group, upload, body, part)
+            body.check()
+
+    async def _start_part(self, group: TaskGroup, upload: Upload, body: _FileBody, part: Part) -> None:
+        """Wait for room, then send the part in a task: no more tasks exist than parts are in flight."""
+        await self.memory.acquire(min(part.length, IN_FLIGHT_BYTES))
+        group.start_soon(self._send_part, upload, body.range_of(part), part)
+
+    async def _send_part(self, upload: Upload, body: FileRange, part: Part) -> None:
+        try:
+            await upload.write_part(part.number, body)
+            self._counters.bytes_taken += part.length
+        finally:
+            self.memory.release(min(part.length, IN_FLIGHT_BYTES))
+
+    async def _confirm(self, digest: Digest, body: _FileBody) -> None:
+        """Take the object back if the file moved while it was being sent."""
+        try:
+            body.check()
+        except InFluxError:
+            with anyio.move_on_after(ABORT_SECONDS, shield=True):
+                await self._to.delete_object(digest)
+            raise
+
+    def _count_sent(self, size: int) -> None:
+        self._counters.objects_sent += 1
+        self._counters.bytes_sent += size
+
+
+class _FileBody:
+    """An open file that was hashed, as ranges."""
+
+    def __init__(self, hashed: HashedFile, descriptor: int, *, in_memory: bool) -> None:
+        self.hashed = hashed
+        self._descriptor = descriptor
+        self._in_memory = in_memory
+
+    def range_of(self, part: Part) -> FileRange:
+        crcs = self.hashed.part_crc32c
+        crc = crcs[part.number - 1] if crcs else None
+        digest = self.hashed.checksum if part.length == self.hashed.source.content_bytes else None
+        return FileRange(self._descriptor, part.offset, part.length, crc, self.check, self._in_memory, digest)
+
+    def check(self) -> None:
+        """Raise InFluxError if the file is no longer the one that was hashed."""
+        if identity_of(os.fstat(self._descriptor)) != self.hashed.source.identity:
+            raise InFluxError(self.hashed.source.file)

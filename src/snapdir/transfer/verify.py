@@ -1,0 +1,187 @@
+"""Prove that a repository holds what its manifests name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence, Set
+from functools import partial
+from typing import NamedTuple
+
+import anyio
+import anyio.to_thread
+
+from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, ungrouped
+from snapdir.model.digest import ID_DIGITS, Digest
+from snapdir.model.keys import OBJECTS, digest_of_key, incomplete_key, manifest_key, object_key
+from snapdir.repository.incomplete import find_incomplete
+from snapdir.repository.repository import Repository
+from snapdir.transfer.download.cached import held_manifest
+from snapdir.transfer.download.local_objects import find_unsound
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.engine.parts import Part
+from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.ranges import RangeReader
+from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport
+from snapdir.transfer.engine.stages import Budget, run_workers
+from snapdir.transfer.engine.true_size import with_true_size
+
+__all__ = ["check_cache", "check_snapshot", "find_damage"]
+
+LARGE_OBJECTS_AT_ONCE = 4
+
+
+async def check_snapshot(
+    snapshot_id: Digest, source: Repository, *, limits: Limits, counters: Counters
+) -> SnapshotReport:
+    """Read and hash every object of a snapshot; nothing is written anywhere.
+
+    Raises:
+        ManifestNotFound, CorruptManifest, InvalidManifest: the manifest itself.
+        StoreError: the store cannot answer at all.
+    Cost: as a pull, without the writes.
+    """
+    manifest = await source.read_manifest(snapshot_id)
+    objects = plan_objects(manifest)
+    found = await find_damage(objects, source, limits=limits, counters=counters)
+    damage = tuple(Damage(one.digest, one.path, error) for one, error in found)
+    return SnapshotReport(snapshot_id, source.url, len(objects), counters.bytes_done, damage)
+
+
+async def find_damage(
+    objects: Sequence[Wanted], source: Repository, *, limits: Limits, counters: Counters
+) -> list[tuple[Wanted, SnapdirError]]:
+    """Read and hash ``objects``; those that are missing or wrong, with the reason, in the order given.
+
+    Raises:
+        StoreError: the store cannot answer at all, which proves nothing about an object.
+    """
+    counters.begin("verify", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
+    found: dict[Digest, SnapdirError] = {}
+    check = _ObjectCheck(source, limits, counters, found)
+    small = [one for one in objects if one.size is not None and one.size <= limits.large_bytes]
+    other = [one for one in objects if one.size is None or one.size > limits.large_bytes]
+    with ungrouped(f"verify {source.url}"):
+        async with anyio.create_task_group() as group:
+            workers = limits.workers(source.objects.capabilities.max_concurrency, len(small))
+            group.start_soon(partial(run_workers, small, check.run, workers=workers))
+            group.start_soon(partial(run_workers, other, check.run, workers=min(LARGE_OBJECTS_AT_ONCE, len(other))))
+    return [(one, found[one.digest]) for one in objects if one.digest in found]
+
+
+class _ObjectCheck:
+    def __init__(
+        self, source: Repository, limits: Limits, counters: Counters, found: dict[Digest, SnapdirError]
+    ) -> None:
+        self._memory = Budget(limits.memory_bytes)
+        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
+        self._source = source
+        self._large_bytes = limits.large_bytes
+        self._counters = counters
+        self._found = found
+
+    async def run(self, one: Wanted) -> None:
+        try:
+            await self._read(one)
+        except (ObjectNotFound, CorruptObject) as error:
+            error.add_note(f"needed by {one.path}")
+            self._found[one.digest] = error
+        self._counters.files_done += 1
+
+    async def _read(self, one: Wanted) -> None:
+        async def read(size: int) -> None:
+            if size > self._large_bytes:
+                await self._ranges.read_verified(one.digest, size, _ignore)
+            else:
+                async with self._memory.share(size):
+                    await self._source.read_object(one.digest, size)
+                self._counters.bytes_done += size
+
+        await with_true_size(self._source, one, read)
+
+
+async def _ignore(part: Part, data: memoryview) -> None:
+    """Nothing to keep: the hash is all that is wanted."""
+
+
+class _Need(NamedTuple):
+    """Why a cache needs an object: a path, and the snapshot that has it."""
+
+    path: str
+    snapshot_id: Digest
+
+
+async def check_cache(
+    cache: Repository, snapshot_id: Digest | None, *, purge: bool, limits: Limits, counters: Counters
+) -> CacheReport:
+    """Hash every cached object, and look for those that cached manifests name (or the one of ``snapshot_id``).
+
+    Args:
+        purge: Remove what is corrupt. It does not count as missing then.
+
+    Raises:
+        ManifestNotFound: ``snapshot_id`` is not cached.
+    Cost: 20 µs a small object, 0.3 s a GiB and hashing thread.
+    """
+    named: dict[Digest, _Need] = {}
+    damaged: dict[Digest, str] = {}  # snapshots, and the keys of their manifests
+    for identifier in await _cached_snapshots(cache) if snapshot_id is None else [snapshot_id]:
+        held = await held_manifest(identifier, cache)
+        if held.damage is not None:
+            damaged[identifier] = manifest_key(identifier)
+            continue
+        for one in plan_objects(held.require(identifier)):
+            named.setdefault(one.digest, _Need(one.path, identifier))
+    for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
+        if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
+            damaged.setdefault(identifier, incomplete_key(identifier))
+    stored = {digest: size async for digest, size in _objects(cache)}
+    whole = [
+        Wanted(digest, size, named[digest].path if digest in named else "no cached snapshot")
+        for digest, size in sorted(stored.items())
+    ]
+    corrupt = tuple(one.digest for one, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
+    if purge:
+        await cache.store.delete([*map(object_key, corrupt), *damaged.values()])
+    missing = tuple((digest, need.path) for digest, need in sorted(named.items()) if digest not in stored)
+    if not purge:
+        return CacheReport(corrupt, missing, (), tuple(damaged))
+    if snapshot_id is not None:
+        named = await _needs(set(corrupt) - named.keys(), cache) | named
+    needed = tuple((digest, *named[digest]) for digest in corrupt if digest in named)
+    return CacheReport(corrupt, missing, (*corrupt, *damaged), tuple(damaged), needed)
+
+
+async def _needs(digests: Set[Digest], cache: Repository) -> dict[Digest, _Need]:
+    """For those of ``digests`` that cached snapshots name, one that does and the path."""
+    found: dict[Digest, _Need] = {}
+    for identifier in await _cached_snapshots(cache) if digests else []:
+        manifest = (await held_manifest(identifier, cache)).manifest
+        for one in [] if manifest is None else plan_objects(manifest):
+            if one.digest in digests:
+                found.setdefault(one.digest, _Need(one.path, identifier))
+    return found
+
+
+async def _cached_snapshots(cache: Repository) -> list[Digest]:
+    try:
+        return sorted([identifier async for identifier in cache.list_snapshots()])
+    except StoreMissing:
+        return []  # a cache that was never made holds nothing
+
+
+async def _incomplete_snapshots(cache: Repository) -> list[Digest]:
+    try:
+        return [Digest(name) for name in await find_incomplete("", cache) if len(name) == ID_DIGITS]
+    except StoreMissing:
+        return []
+
+
+async def _objects(cache: Repository) -> AsyncIterator[tuple[Digest, int]]:
+    try:
+        async for page in cache.objects.list(OBJECTS):
+            for info in page:
+                digest = digest_of_key(info.key, OBJECTS)
+                if digest is not None:
+                    yield digest, info.size
+    except StoreMissing:
+        return  # a cache that was never made holds nothing
