@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,9 @@ class TestS3StoreOnOurOwnConnections(StoreContract):
 
     def get_behind(self, key: str) -> bytes | None:
         file = self.file(key)
-        return file.read_bytes() if file.is_file() else None
+        with suppress(FileNotFoundError):  # also where the server replaces it at this moment
+            return file.read_bytes()
+        return None
 
     def file(self, key: str) -> Path:
         return self.bucket_folder / self.prefix.removeprefix("/") / key
