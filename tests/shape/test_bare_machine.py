@@ -12,7 +12,8 @@ import pytest
 from tests.needed import needed
 
 PROJECT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/conformance/test_surf.py", "-k", "SURF-11"]
+TESTS = "tests/conformance/test_surface.py"
+COMMAND = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", TESTS, "-k", "SURF-11"]
 
 
 def bare(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
