@@ -53,7 +53,7 @@ def free_loop() -> Iterator[None]:
     """
     with blockbuster_ctx("snapdir", excluded_modules=["snapdir.testing"]) as watch:
         for function in watch.functions.values():
-            function.can_block_in("snapdir/transfer/download/objects.py", "_placed_here")
+            function.can_block_in("snapdir/transfer/download/objects.py", "_written_here")
             function.can_block_in("snapdir/transfer/upload/hashed_batches.py", "_hash_here")
         yield
 

@@ -163,7 +163,7 @@ class Config:
         return changed if catalog is None else changed._recorded_in(os.fspath(catalog))
 
     def _recorded_in(self, catalog: str) -> Config:
-        from snapdir.catalog.places import catalog_file
+        from snapdir.catalog.locations import catalog_file
 
         return replace(self, catalog=catalog_file(catalog, self.cache_dir))
 

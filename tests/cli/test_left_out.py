@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.catalog.places import catalog_file
+from snapdir.catalog.locations import catalog_file
 from snapdir.disk.destination import Destination
 from snapdir.model.paths import STAGING_NAME
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.catalog.places import store_location
+from snapdir.catalog.locations import store_location
 from snapdir.errors import AccessDenied, InvalidStore, without_secrets
 from snapdir.stores.open import open_store
 from snapdir.stores.urls import StoreURL

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.disk.protected import ProtectedPlace, refuse_protected
+from snapdir.disk.protected import ProtectedDirectory, refuse_protected
 from snapdir.errors import DestinationConflict
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> list[ProtectedPlace]:
+def places(tmp_path: Path) -> list[ProtectedDirectory]:
     for name in ("users/me/data", "stores/cache/inner", "elsewhere"):
         (tmp_path / name).mkdir(parents=True)
     return [
-        ProtectedPlace("/", "the root of the filesystem", closed=False),
-        ProtectedPlace(str(tmp_path / "users/me"), "a home", closed=False),
-        ProtectedPlace(str(tmp_path / "stores/cache"), "the cache", closed=True),
-        ProtectedPlace(str(tmp_path / "not/there/yet"), "a store", closed=True),
+        ProtectedDirectory("/", "the root of the filesystem", closed=False),
+        ProtectedDirectory(str(tmp_path / "users/me"), "a home", closed=False),
+        ProtectedDirectory(str(tmp_path / "stores/cache"), "the cache", closed=True),
+        ProtectedDirectory(str(tmp_path / "not/there/yet"), "a store", closed=True),
     ]
 
 
@@ -42,23 +42,23 @@ def places(tmp_path: Path) -> list[ProtectedPlace]:
     ],
 )
 def test_a_protected_place_what_holds_it_and_what_lies_in_it_are_refused(
-    destination: str, relation: str, tmp_path: Path, places: list[ProtectedPlace]
+    destination: str, relation: str, tmp_path: Path, places: list[ProtectedDirectory]
 ) -> None:
     with pytest.raises(DestinationConflict, match=f"refusing to mirror-delete it: {relation}"):
         refuse_protected(os.path.join(tmp_path, destination), places)
 
 
 @pytest.mark.parametrize("destination", ["users/me/data", "elsewhere", "elsewhere/new", "users/me2", "stores/cache2"])
-def test_other_places_pass(destination: str, tmp_path: Path, places: list[ProtectedPlace]) -> None:
+def test_other_places_pass(destination: str, tmp_path: Path, places: list[ProtectedDirectory]) -> None:
     refuse_protected(tmp_path / destination, places)
 
 
-def test_links_on_either_side_change_nothing(tmp_path: Path, places: list[ProtectedPlace]) -> None:
+def test_links_on_either_side_change_nothing(tmp_path: Path, places: list[ProtectedDirectory]) -> None:
     (tmp_path / "alias").symlink_to("users")
     (tmp_path / "other-alias").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DestinationConflict, match="it is a home"):
         refuse_protected(tmp_path / "alias" / "me", places)
     with pytest.raises(DestinationConflict, match="it is the store"):
         refuse_protected(
-            tmp_path / "elsewhere", [ProtectedPlace(str(tmp_path / "other-alias"), "the store", closed=True)]
+            tmp_path / "elsewhere", [ProtectedDirectory(str(tmp_path / "other-alias"), "the store", closed=True)]
         )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from snapdir.errors import AmbiguousId, StoreMissing, UnknownId
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import manifest_key, manifest_prefix, object_key
-from snapdir.repository.naming import Place, find_snapshot
+from snapdir.repository.naming import IdSource, find_snapshot
 from snapdir.repository.repository import Repository
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
@@ -38,7 +38,7 @@ def test_a_manifests_key_starts_with_the_prefix_of_its_first_digits(snapshot_id:
 @given(st.lists(ids, min_size=1, unique=True), st.integers(8, 64))
 def test_the_one_id_with_these_digits_is_found_wherever_it_is_known(known: list[str], count: int) -> None:
     wanted = known[0]
-    places = [Place("a", knowing(*known[::2])), Place("b", knowing(*known[1::2])), Place("c", knowing(wanted))]
+    places = [IdSource("a", knowing(*known[::2])), IdSource("b", knowing(*known[1::2])), IdSource("c", knowing(wanted))]
     others = [other for other in known[1:] if other.startswith(wanted[:count])]
 
     async def find() -> SnapshotId:
@@ -55,13 +55,13 @@ def test_the_one_id_with_these_digits_is_found_wherever_it_is_known(known: list[
 async def test_two_places_that_know_different_ids_are_ambiguous() -> None:
     first, second = "ab" * 8 + "0" * 48, "ab" * 8 + "1" * 48
     with pytest.raises(AmbiguousId, match=f"{first}, {second}; give more") as failed:
-        await find_snapshot("ab" * 8, [Place("a", knowing(first)), Place("b", knowing(second))])
+        await find_snapshot("ab" * 8, [IdSource("a", knowing(first)), IdSource("b", knowing(second))])
     assert failed.value.code == "INVALID_ID"
 
 
 async def test_unknown_digits_are_told_with_the_places() -> None:
     with pytest.raises(UnknownId, match="no id in the cache or s3://b starts with 'abababab'") as failed:
-        await find_snapshot("ab" * 4, [Place("the cache", knowing()), Place("s3://b", knowing())])
+        await find_snapshot("ab" * 4, [IdSource("the cache", knowing()), IdSource("s3://b", knowing())])
     assert (failed.value.code, failed.value.places) == ("STORE_ERROR", ("the cache", "s3://b"))
 
 

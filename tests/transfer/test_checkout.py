@@ -27,8 +27,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 
 @pytest.fixture

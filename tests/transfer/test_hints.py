@@ -29,8 +29,8 @@ from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
 from snapdir.transfer.upload.object_copy import ObjectCopier
 from snapdir.transfer.verify import check_snapshot
+from tests.transfer.conftest import RecordingStore
 
-from .conftest import RecordingStore
 from .test_push import fill_pages
 
 ALPHA = object_key(digest_of(b"alpha"))

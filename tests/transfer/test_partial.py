@@ -22,8 +22,7 @@ from snapdir.transfer.engine.selection import EVERYTHING, Selection
 from snapdir.transfer.fetch import fetch, require_cached
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 SETTINGS = StoreSettings(fsync=False)
 HUNDRED = Selection(include=("00[0-9][0-9]-9.bin",))

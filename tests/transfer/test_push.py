@@ -28,8 +28,7 @@ from snapdir.transfer.engine.stages import Budget
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 from snapdir.transfer.upload import objects
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 DISTINCT = 5  # alpha, nothing, large, two-parts, script
 

@@ -24,7 +24,7 @@ from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.download.reading import ObjectReader
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
@@ -32,8 +32,7 @@ from snapdir.transfer.sync import StoreSync
 from snapdir.transfer.upload.object_copy import ObjectCopier
 from snapdir.transfer.verify import check_snapshot
 from tests.rclone_server import RcloneServer, s3_server
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 __all__ = ["s3_server"]
 
@@ -135,7 +134,7 @@ async def test_a_file_that_is_opened_gives_the_same_answer(
 ) -> None:
     _, source = await pushed_with_more(root, content, store_of(kind, tmp_path / "store"), limits)
     reader = ObjectReader(source, limits, spool=tmp_path / "spool")
-    wanted = Wanted(Digest(digest_of(content)), len(content), "./file")
+    wanted = PlannedObject(Digest(digest_of(content)), len(content), "./file")
 
     async def read() -> None:
         await (await reader.open(wanted, verify)).read_at(0)

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from snapdir.api.merging import merge, opened_catalog
 from snapdir.api.opening import PathLike, holds_store, local_path, opened, opened_cache
-from snapdir.catalog.places import directory_location, locations_meant, store_location
+from snapdir.catalog.locations import directory_location, locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.errors import (

@@ -147,7 +147,7 @@ async def size(
         id_store: Where to look for a bare id that is not in the cache.
     """
     from snapdir.transfer.comparing.compare import Measure
-    from snapdir.transfer.engine.manifests import each_manifest
+    from snapdir.transfer.comparing.manifests import each_manifest
 
     config, counters = config or Config(), counters or Counters()
     ref = await anyio.to_thread.run_sync(parse_ref, store)

@@ -16,7 +16,7 @@ from snapdir.api.naming import full_id, resolve_id
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
-from snapdir.catalog.places import locations_meant, store_location
+from snapdir.catalog.locations import locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.errors import CatalogError

@@ -24,7 +24,7 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
     import anyio.to_thread
 
     from snapdir.transfer.comparing.compare import summarise
-    from snapdir.transfer.engine.manifests import each_manifest, published_by_date
+    from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
 
     config = config or Config()
     ref = await anyio.to_thread.run_sync(parse_ref, store)

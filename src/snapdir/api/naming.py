@@ -42,14 +42,14 @@ async def full_id(snapshot_id: str, config: Config, *sources: Repository | None)
     if len(snapshot_id) == ID_DIGITS:
         return SnapshotId(snapshot_id)
     digits = id_prefix(snapshot_id)
-    from snapdir.repository.naming import Place, find_snapshot
+    from snapdir.repository.naming import IdSource, find_snapshot
 
     async with opened_cache(config) as cache:
         find_cached = partial(_find_cached, cache, needed=not any(sources))
-        places = [Place(f"the cache at {config.cache_dir}", find_cached)]
+        places = [IdSource(f"the cache at {config.cache_dir}", find_cached)]
         if config.catalog is not None and await anyio.to_thread.run_sync(os.path.isfile, config.catalog):
-            places.append(Place(f"the catalog {config.catalog}", partial(_find_recorded, config.catalog)))
-        places += [Place(source.url, source.find_snapshots) for source in sources if source is not None]
+            places.append(IdSource(f"the catalog {config.catalog}", partial(_find_recorded, config.catalog)))
+        places += [IdSource(source.url, source.find_snapshots) for source in sources if source is not None]
         return await find_snapshot(digits, places)
 
 

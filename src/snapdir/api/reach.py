@@ -15,12 +15,12 @@ from snapdir.errors import InvalidOption, SnapdirError
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
-    from snapdir.disk.own_places import OwnPlace
-    from snapdir.disk.protected import ProtectedPlace
+    from snapdir.disk.own_locations import OwnLocation
+    from snapdir.disk.protected import ProtectedDirectory
     from snapdir.transfer.checkout import CheckoutOptions
     from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["own_places", "refuse_reach"]
+__all__ = ["own_locations", "refuse_reach"]
 
 
 async def refuse_reach(
@@ -62,31 +62,33 @@ def _refuse_links(store: str | None, objects_store: str | None, *, use_cache: bo
             )
 
 
-def _places(config: Config, store: str | None, objects_store: str | None) -> Iterator[ProtectedPlace]:
-    from snapdir.disk.protected import ProtectedPlace
+def _places(config: Config, store: str | None, objects_store: str | None) -> Iterator[ProtectedDirectory]:
+    from snapdir.disk.protected import ProtectedDirectory
 
-    yield ProtectedPlace("/", "the root of the filesystem", closed=False)
+    yield ProtectedDirectory("/", "the root of the filesystem", closed=False)
     for home in _homes():
-        yield ProtectedPlace(home, "a home directory", closed=False)
-    yield ProtectedPlace(str(config.cache_dir.expanduser()), "the local cache", closed=True)
+        yield ProtectedDirectory(home, "a home directory", closed=False)
+    yield ProtectedDirectory(str(config.cache_dir.expanduser()), "the local cache", closed=True)
     usual = _usual_cache()
     if usual is not None:
-        yield ProtectedPlace(usual, "the default cache", closed=True)
+        yield ProtectedDirectory(usual, "the default cache", closed=True)
     for path, what in _file_stores(store, objects_store):
-        yield ProtectedPlace(path, what, closed=True)
+        yield ProtectedDirectory(path, what, closed=True)
 
 
-def own_places(config: Config, store: str | None = None, objects_store: str | None = None) -> tuple[OwnPlace, ...]:
+def own_locations(
+    config: Config, store: str | None = None, objects_store: str | None = None
+) -> tuple[OwnLocation, ...]:
     """Where this run writes, and the cache of other runs. Inside a tree they become part of its snapshot."""
-    from snapdir.disk.own_places import OwnPlace
+    from snapdir.disk.own_locations import OwnLocation
 
-    places = [OwnPlace(str(config.cache_dir.expanduser()), "the cache")]
+    places = [OwnLocation(str(config.cache_dir.expanduser()), "the cache")]
     if config.catalog is not None:
-        places.append(OwnPlace(str(config.catalog), "the catalog", beside="(-journal|-shm|-wal)?"))
-    places += [OwnPlace(path, what) for path, what in _file_stores(store, objects_store)]
+        places.append(OwnLocation(str(config.catalog), "the catalog", beside="(-journal|-shm|-wal)?"))
+    places += [OwnLocation(path, what) for path, what in _file_stores(store, objects_store)]
     usual = _usual_cache()
     if usual is not None:
-        places.append(OwnPlace(usual, "the default cache", foreign=True))
+        places.append(OwnLocation(usual, "the default cache", foreign=True))
     return tuple(places)
 
 

@@ -162,7 +162,7 @@ async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counter
 
 
 async def _all_of(store: str, config: Config) -> list[Manifest]:
-    from snapdir.transfer.engine.manifests import each_manifest, published_by_date
+    from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
 
     async with opened(store, config) as source:
         published = await published_by_date(source)

@@ -45,7 +45,7 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.transfer.checkout import CheckoutOptions
     from snapdir.transfer.download.objects import Mend
-    from snapdir.transfer.engine.plan import Wanted
+    from snapdir.transfer.engine.plan import PlannedObject
     from snapdir.transfer.engine.selection import Selection
 
 __all__ = ["checkout", "fetch", "pull"]
@@ -278,7 +278,7 @@ async def _check_out_cached(order: _Order) -> None:
         await _check_out(manifest, cache, order, mend=None if order.store is None else partial(_mend, order, cache))
 
 
-async def _mend(order: _Order, cache: Repository, unsound: Sequence[Wanted]) -> None:
+async def _mend(order: _Order, cache: Repository, unsound: Sequence[PlannedObject]) -> None:
     """Fetch objects again that the cache does not hold right. Until they have come it keeps what it holds."""
     from snapdir.transfer.download.cached import set_aside
 

@@ -107,12 +107,12 @@ class Snapshot:
             ObjectNotFound: the store has lost it. (Otherwise that is found out by the first read.)
         Cost: one request where the size is not certain or ``verify`` is not ``before``; none otherwise.
         """
-        from snapdir.transfer.engine.plan import Wanted
+        from snapdir.transfer.engine.plan import PlannedObject
 
         entry = self.files.get(path)
         if entry is None:
             raise PathNotFound(path, self.id)
-        wanted = Wanted(entry.digest, entry.certain_size, entry.path)
+        wanted = PlannedObject(entry.digest, entry.certain_size, entry.path)
         return SnapshotFile(entry, await self._reader.open(wanted, verify))
 
     async def read(self, path: str) -> bytes:

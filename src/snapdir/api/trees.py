@@ -21,9 +21,9 @@ from snapdir.api.opening import (
     require_usable,
     require_usable_cache,
 )
-from snapdir.api.reach import own_places
+from snapdir.api.reach import own_locations
 from snapdir.api.recording import Publication, provenance_of
-from snapdir.catalog.places import directory_location, store_location
+from snapdir.catalog.locations import directory_location, store_location
 from snapdir.config import Config
 from snapdir.errors import IncompleteCache
 from snapdir.hashing.hasher import hasher_factory
@@ -124,7 +124,7 @@ def _named_options(
         new_hasher=hasher_factory(checksum_bin, config.keyed_context),
         object_roots=_object_roots(config) if trust_links else (),
         trust_links=not config.stores.verify_copies,
-        own_places=own_places(config),
+        own_locations=own_locations(config),
     )
 
 
@@ -156,7 +156,7 @@ async def stage(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config),
-        own_places=own_places(config),
+        own_locations=own_locations(config),
     )
     provenance = await provenance_of(derived_from, note, labels, config, store_keeps=False)
     publication = Publication(config, counters, announce, provenance)
@@ -215,7 +215,7 @@ async def push(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
         object_roots=_object_roots(config, store, objects_store),
-        own_places=own_places(config, store, objects_store),
+        own_locations=own_locations(config, store, objects_store),
     )
     provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
     publication = Publication(config, counters, announce, provenance)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from snapdir.errors import DestinationConflict
 
-__all__ = ["ProtectedPlace", "refuse_protected"]
+__all__ = ["ProtectedDirectory", "refuse_protected"]
 
 
-class ProtectedPlace(NamedTuple):
+class ProtectedDirectory(NamedTuple):
     """A directory that need not exist, and its name in the message.
 
     Attributes:
@@ -23,7 +23,7 @@ class ProtectedPlace(NamedTuple):
     closed: bool
 
 
-def refuse_protected(destination: str | os.PathLike[str], places: Iterable[ProtectedPlace]) -> None:
+def refuse_protected(destination: str | os.PathLike[str], places: Iterable[ProtectedDirectory]) -> None:
     """Refuse a destination that is one of ``places``, holds one, or lies in a closed one.
 
     Links are resolved, and directories are told apart by device and inode too, so that no other spelling or mount of

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, LINK, OWN_TEMPORARY, LeftOut, special_file
 from snapdir.disk.linked_objects import LinkedObjects, link_text
 from snapdir.disk.long_paths import FarEntry, far_entries, status_of
-from snapdir.disk.own_places import OwnPlaces
+from snapdir.disk.own_locations import OwnLocations
 from snapdir.errors import InFluxError, LocalError, SnapdirError, UnsafeName, WalkFailed, local_error, source_error
 from snapdir.model.names import NAMES_ARE_UTF8, name_in_utf8, name_on_system
 from snapdir.model.paths import STAGING_NAME, flaw_of_length, flaw_of_name, is_temporary_beside
@@ -92,7 +92,7 @@ class Walk:
         absolute: bool = False,
         excluded: Exclusion | None = None,
         linked: LinkedObjects | None = None,
-        own_places: OwnPlaces | None = None,
+        own_locations: OwnLocations | None = None,
     ) -> None:
         self.root = clean_path(root)
         self.directory_modes: dict[str, str] = {}
@@ -102,7 +102,7 @@ class Walk:
         self._follow = follow
         self._excluded = excluded
         self._linked = linked
-        self._own_places = own_places or OwnPlaces(())
+        self._own_locations = own_locations or OwnLocations(())
         self._manifest_root = name_in_utf8(self.root).rstrip("/") + "/" if absolute else "./"
         self._failures: list[tuple[str, str]] = []
         self._cycle_entries = 0
@@ -117,7 +117,7 @@ class Walk:
         self._pending = [_Directory(self.root, self._manifest_root, (here,), "")]
         while self._pending:
             directory = self._pending.pop()
-            self._own_places.enter(
+            self._own_locations.enter(
                 directory.parents[-1], directory.file, self._relative(directory.path), self._excluded
             )
             yield from self._files_of(directory)

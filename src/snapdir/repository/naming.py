@@ -8,17 +8,17 @@ from typing import NamedTuple
 from snapdir.errors import AmbiguousId, UnknownId
 from snapdir.model.digest import SnapshotId
 
-__all__ = ["Place", "find_snapshot"]
+__all__ = ["IdSource", "find_snapshot"]
 
 
-class Place(NamedTuple):
+class IdSource(NamedTuple):
     """Somewhere ids are known: how a message calls it, and how it is asked for those that start with some digits."""
 
     name: str
     find: Callable[[str], Awaitable[Iterable[str]]]
 
 
-async def find_snapshot(digits: str, places: Sequence[Place]) -> SnapshotId:
+async def find_snapshot(digits: str, places: Sequence[IdSource]) -> SnapshotId:
     """The one id that starts with ``digits``, among all that ``places`` know.
 
     All of them are asked: that the first place knows one match does not make it the one that was meant.

@@ -19,12 +19,12 @@ from snapdir.transfer.destination.linked import link_tree, survey_links
 from snapdir.transfer.destination.mirror import leftovers, prune
 from snapdir.transfer.destination.survey import Survey, is_empty, survey
 from snapdir.transfer.download.cached import require_sound
-from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import Mend, download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import TreePlan, Wanted, plan_tree
+from snapdir.transfer.engine.plan import PlannedObject, TreePlan, plan_tree
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
 __all__ = ["CheckoutOptions", "checkout"]
@@ -127,8 +127,8 @@ async def _fill(
         await anyio.to_thread.run_sync(_link, plan, source, destination, options, counters)
     else:
         wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
-        landing = TreeLanding(destination, clone=options.clone, keep=options.keep)
-        await download(source, wanted, landing, limits=limits, counters=counters, mend=mend)
+        sink = DirectorySink(destination, clone=options.clone, keep=options.keep)
+        await download(source, wanted, sink, limits=limits, counters=counters, mend=mend)
     if options.delete:
         # While directories are still writable: their modes come last.
         await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)
@@ -143,7 +143,9 @@ def _link(
     link_tree(plan, cache, destination, counters, missing)
 
 
-def _prepare(plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters) -> list[Wanted]:
+def _prepare(
+    plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters
+) -> list[PlannedObject]:
     """Find out what is missing and make the directories. Nothing is written before the survey is done."""
     bytes_ = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
     counters.begin("checkout", files=plan.count_files(), bytes_=bytes_)

@@ -24,7 +24,7 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.download.cached import held_manifest, require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 from snapdir.transfer.fetch import cache_root, fetch, missing_objects, require_cached
 
@@ -96,7 +96,7 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
 
 @asynccontextmanager
 async def staged(
-    snapshot_id: Digest, manifest: Manifest, wanted: Sequence[Wanted], store: ExternalStore, cache_dir: Path
+    snapshot_id: Digest, manifest: Manifest, wanted: Sequence[PlannedObject], store: ExternalStore, cache_dir: Path
 ) -> AsyncIterator[Repository]:
     """What the program brings of a snapshot, as a repository of its own that is gone after the block.
 
@@ -124,13 +124,13 @@ def _remove(own: RunFolder, folder: Path) -> None:
     own.close()
 
 
-def _text_for(manifest: Manifest, wanted: Iterable[Wanted]) -> bytes:
+def _text_for(manifest: Manifest, wanted: Iterable[PlannedObject]) -> bytes:
     """The manifest's text with the files of ``wanted`` only: who has the rest must not be sent it again."""
     digests = {str(one.digest) for one in wanted}
     return Manifest(e for e in manifest.entries if not e.is_file or e.checksum in digests).stored
 
 
-def _require_files(source: Repository, wanted: Iterable[Wanted], store: ExternalStore) -> None:
+def _require_files(source: Repository, wanted: Iterable[PlannedObject], store: ExternalStore) -> None:
     """
     Raises:
         ObjectNotFound: the program has not brought an object, or something else (a pipe, say) in its place.

@@ -21,12 +21,12 @@ from snapdir.stores.batches import published
 from snapdir.stores.file.writing import FileWriter
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.download.cached import held_manifest, keep_manifest
-from snapdir.transfer.download.landing import StoreLanding
+from snapdir.transfer.download.object_sink import CacheSink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
 __all__ = ["NO_STORE", "cache_root", "fetch", "missing_objects", "require_cached"]
@@ -78,15 +78,15 @@ async def fetch(
         await require_present(missing, source, limits=limits)
         return manifest
     counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
-    landing = _landing(cache, settings)
+    sink = _cache_sink(cache, settings)
     with ungrouped(f"fetch {snapshot_id}"):
         try:
-            async with published(landing.batch):
-                await download(source, missing, landing, limits=limits, counters=counters)
+            async with published(sink.batch):
+                await download(source, missing, sink, limits=limits, counters=counters)
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(landing.close)
-    counters.warnings += landing.refused_modes.warnings()
+                await anyio.to_thread.run_sync(sink.close)
+    counters.warnings += sink.refused_modes.warnings()
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:
@@ -94,12 +94,14 @@ async def fetch(
     return manifest
 
 
-async def _missing(manifest: Manifest, selection: Selection, cache: Repository, counters: Counters) -> list[Wanted]:
+async def _missing(
+    manifest: Manifest, selection: Selection, cache: Repository, counters: Counters
+) -> list[PlannedObject]:
     selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
     return await anyio.to_thread.run_sync(missing_objects, selected, cache)
 
 
-def missing_objects(manifest: Manifest, cache: Repository) -> list[Wanted]:
+def missing_objects(manifest: Manifest, cache: Repository) -> list[PlannedObject]:
     """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 10 µs an object."""
     return [one for one in plan_objects(manifest) if not _is_cached(one, cache.local_object(one.digest))]
 
@@ -115,7 +117,7 @@ def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -
         raise IncompleteCache(snapshot_id, missing[0].digest, missing[0].path, len(missing))
 
 
-def _is_cached(one: Wanted, path: Path | None) -> bool:
+def _is_cached(one: PlannedObject, path: Path | None) -> bool:
     try:
         status = os.stat(path) if path is not None else None
     except OSError:
@@ -138,6 +140,6 @@ def cache_root(cache: Repository) -> Path:
     return root
 
 
-def _landing(cache: Repository, settings: StoreSettings) -> StoreLanding:
+def _cache_sink(cache: Repository, settings: StoreSettings) -> CacheSink:
     root = str(cache_root(cache))
-    return StoreLanding(root, FileWriter(root, settings))
+    return CacheSink(root, FileWriter(root, settings))

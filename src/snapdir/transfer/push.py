@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 
-from snapdir.disk.own_places import OwnPlace
+from snapdir.disk.own_locations import OwnLocation
 from snapdir.errors import LocalError, ungrouped
 from snapdir.hashing.tree import snapshot_id
 from snapdir.model.digest import SnapshotId
@@ -111,8 +111,8 @@ async def push(
 def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
     """``options`` with the directories of ``to`` among the own places."""
     roots = [side.local_path("") for side in (to.store, to.objects)]
-    stores = [OwnPlace(str(root), "the store") for root in roots if root is not None]
-    return replace(options, own_places=(*options.own_places, *stores))
+    stores = [OwnLocation(str(root), "the store") for root in roots if root is not None]
+    return replace(options, own_locations=(*options.own_locations, *stores))
 
 
 def _add(again: Counters, counters: Counters) -> None:

@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from snapdir.disk.linked_objects import LinkedObjects
 from snapdir.disk.long_paths import open_file
-from snapdir.disk.own_places import OwnPlace, OwnPlaces
+from snapdir.disk.own_locations import OwnLocation, OwnLocations
 from snapdir.disk.walk import Walk
 from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
@@ -24,8 +24,8 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.hash_pool import HashPool
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.upload.hash_pool import HashPool
 
 __all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
 
@@ -47,7 +47,7 @@ class TreeOptions:
         object_roots: Stores of this host. The name of an object there says what a link to it leads to, where
             ``new_hasher`` is the one that objects are named by.
         trust_links: Believe that without reading the object; otherwise it is hashed, and has to agree.
-        own_places: What snapdir writes to: a warning names those that lie in the tree.
+        own_locations: What snapdir writes to: a warning names those that lie in the tree.
     """
 
     follow: bool = True
@@ -56,7 +56,7 @@ class TreeOptions:
     new_hasher: HasherFactory = blake3
     object_roots: tuple[str, ...] = ()
     trust_links: bool = False
-    own_places: tuple[OwnPlace, ...] = ()
+    own_locations: tuple[OwnLocation, ...] = ()
 
 
 class TreeReader:
@@ -71,14 +71,14 @@ class TreeReader:
         self.options = options
         named_alike = options.new_hasher is blake3
         self._linked = LinkedObjects(options.object_roots if named_alike else (), trusted=options.trust_links)
-        self._own_places = OwnPlaces(options.own_places)
+        self._own_locations = OwnLocations(options.own_locations)
         self._walk = Walk(
             root,
             follow=options.follow,
             absolute=options.absolute,
             excluded=options.excluded,
             linked=self._linked if named_alike and options.object_roots else None,
-            own_places=self._own_places,
+            own_locations=self._own_locations,
         )
         self._counters = counters
         self._failures: list[tuple[str, str]] = []
@@ -179,7 +179,7 @@ class TreeReader:
         counters.left_out += left_out.entries
         if left_out.entries:
             counters.warnings.append(left_out.sentence(self.root))
-        counters.warnings += self._own_places.warnings(self.root)
+        counters.warnings += self._own_locations.warnings(self.root)
 
 
 def snapshot_tree(

@@ -20,10 +20,10 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names
 from snapdir.transfer.destination.mirror import leftovers
 from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.hash_pool import HashPool
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import Target, TreePlan, Wanted, plan_tree
+from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan, plan_tree
 from snapdir.transfer.engine.selection import Selection
-from snapdir.transfer.upload.hash_pool import HashPool
 
 __all__ = ["Differences", "directory_differences"]
 
@@ -40,7 +40,7 @@ class Differences:
 class _File(NamedTuple):
     """A file that has to be hashed to know."""
 
-    wanted: Wanted
+    wanted: PlannedObject
     target: Target
     is_link: bool
     size: int
@@ -93,7 +93,7 @@ def _to_hash(plan: TreePlan, destination: Destination, found: Differences) -> It
                 found.modified.append(path)
 
 
-def _looks_right(status: os.stat_result, wanted: Wanted, target: Target) -> bool:
+def _looks_right(status: os.stat_result, wanted: PlannedObject, target: Target) -> bool:
     return (
         stat.S_ISREG(status.st_mode) and status.st_mode & 0o777 == target.mode and wanted.size in (None, status.st_size)
     )
@@ -131,7 +131,9 @@ def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) ->
     return _hash_and_close(descriptor, destination.path_of(file.target.names), look)
 
 
-def _hash_of_link(names: Names, destination: Destination, wanted: Wanted, look: Callable[[], None]) -> str | None:
+def _hash_of_link(
+    names: Names, destination: Destination, wanted: PlannedObject, look: Callable[[], None]
+) -> str | None:
     try:
         text = read_link(destination.directories, names)
         if text is None or not text.endswith("/" + object_key(wanted.digest)):

@@ -19,7 +19,7 @@ from snapdir.transfer.download.local_objects import find_unsound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part
-from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport
 from snapdir.transfer.engine.stages import Budget, run_workers
@@ -48,8 +48,8 @@ async def check_snapshot(
 
 
 async def find_damage(
-    objects: Sequence[Wanted], source: Repository, *, limits: Limits, counters: Counters
-) -> list[tuple[Wanted, SnapdirError]]:
+    objects: Sequence[PlannedObject], source: Repository, *, limits: Limits, counters: Counters
+) -> list[tuple[PlannedObject, SnapdirError]]:
     """Read and hash ``objects``; those that are missing or wrong, with the reason, in the order given.
 
     Raises:
@@ -79,7 +79,7 @@ class _ObjectCheck:
         self._counters = counters
         self._found = found
 
-    async def run(self, one: Wanted) -> None:
+    async def run(self, one: PlannedObject) -> None:
         try:
             await self._read(one)
         except (ObjectNotFound, CorruptObject) as error:
@@ -87,7 +87,7 @@ class _ObjectCheck:
             self._found[one.digest] = error
         self._counters.files_done += 1
 
-    async def _read(self, one: Wanted) -> None:
+    async def _read(self, one: PlannedObject) -> None:
         async def read(size: int) -> None:
             if size > self._large_bytes:
                 await self._ranges.read_verified(one.digest, size, _ignore)
@@ -136,7 +136,7 @@ async def check_cache(
             damaged.setdefault(identifier, incomplete_key(identifier))
     stored = {digest: size async for digest, size in _objects(cache)}
     whole = [
-        Wanted(digest, size, named[digest].path if digest in named else "no cached snapshot")
+        PlannedObject(digest, size, named[digest].path if digest in named else "no cached snapshot")
         for digest, size in sorted(stored.items())
     ]
     corrupt = tuple(one.digest for one, _ in await find_unsound(whole, cache, limits=limits, counters=counters))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB
 from snapdir.transfer.download.assembly import Assembly, Segment
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 
 CONTENT = random.Random(7).randbytes(6 * MIB)
 
@@ -30,7 +30,7 @@ def temporary() -> Iterator[int]:
 
 def begin(descriptor: int, size: int, part_bytes: int) -> Assembly:
     digest = Digest(blake3(CONTENT[:size]).hexdigest())
-    return Assembly(Wanted(digest, size, "./large"), size, descriptor, part_bytes)
+    return Assembly(PlannedObject(digest, size, "./large"), size, descriptor, part_bytes)
 
 
 @dataclass

@@ -21,7 +21,7 @@ from snapdir.transfer.download.cached import HeldManifest, held_manifest, keep_m
 from snapdir.transfer.download.local_objects import find_unsound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted, plan_objects
+from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
 
@@ -42,7 +42,7 @@ async def manifest(kept: SnapshotId, cache: Repository) -> Manifest:
 
 
 @pytest.fixture
-def objects(manifest: Manifest) -> list[Wanted]:
+def objects(manifest: Manifest) -> list[PlannedObject]:
     return plan_objects(manifest)
 
 
@@ -96,7 +96,7 @@ async def test_a_manifest_that_cannot_be_replaced_is_a_warning(
 
 
 async def test_unsound_objects_come_in_order_with_what_needs_them(
-    objects: list[Wanted], cache: Repository, counters: Counters
+    objects: list[PlannedObject], cache: Repository, counters: Counters
 ) -> None:
     assert await find_unsound(objects, cache, limits=Limits(), counters=counters) == []
     assert counters.files_done == counters.files_total == len(objects)
@@ -113,7 +113,9 @@ async def test_unsound_objects_come_in_order_with_what_needs_them(
 
 
 @pytest.mark.parametrize("count", [1, 2])
-async def test_without_a_way_to_mend_all_are_errors(count: int, objects: list[Wanted], cache: Repository) -> None:
+async def test_without_a_way_to_mend_all_are_errors(
+    count: int, objects: list[PlannedObject], cache: Repository
+) -> None:
     wrong = [one for one in objects if one.size][:count]
     for one in wrong:
         flip(cache, object_key(one.digest))
@@ -123,12 +125,12 @@ async def test_without_a_way_to_mend_all_are_errors(count: int, objects: list[Wa
         assert one.digest in str(caught.value)
 
 
-async def test_what_is_not_right_is_mended_and_looked_at_again(objects: list[Wanted], cache: Repository) -> None:
+async def test_what_is_not_right_is_mended_and_looked_at_again(objects: list[PlannedObject], cache: Repository) -> None:
     wrong = [one for one in objects if one.size][:2]
     right = {one.digest: await cache.read_object(one.digest, one.size or 0) for one in wrong}
     asked: list[str] = []
 
-    async def mend(unsound: Sequence[Wanted]) -> None:
+    async def mend(unsound: Sequence[PlannedObject]) -> None:
         asked.extend(one.digest for one in unsound)
         await cache.write_object(wrong[0].digest, right[wrong[0].digest])
 
@@ -142,7 +144,7 @@ async def test_what_is_not_right_is_mended_and_looked_at_again(objects: list[Wan
 
 
 async def test_a_process_that_can_open_no_more_finds_nothing_wrong_with_an_object(
-    cache: Repository, objects: list[Wanted]
+    cache: Repository, objects: list[PlannedObject]
 ) -> None:
     await find_unsound(objects, cache, limits=Limits(hash_threads=1), counters=Counters())  # every thread has started
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

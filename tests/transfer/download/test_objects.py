@@ -18,11 +18,11 @@ from snapdir.model.sizes import KIB
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
 from snapdir.stores.memory import MemoryStore
 from snapdir.testing.faults import FaultyStore
-from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Target, Wanted
+from snapdir.transfer.engine.plan import PlannedObject, Target
 
 PART = 256 * KIB
 CONTENT = os.urandom(PART)
@@ -31,9 +31,9 @@ LIMITS = Limits(large_bytes=KIB, part_bytes=PART, jobs=1)
 
 
 async def bring(store: FaultyStore, root: Path) -> None:
-    wanted = [Wanted(DIGEST, len(CONTENT), "./large", [Target(("large",), 0o644)])]
+    wanted = [PlannedObject(DIGEST, len(CONTENT), "./large", [Target(("large",), 0o644)])]
     with await anyio.to_thread.run_sync(Destination.open, root) as destination, ungrouped("download"):
-        await download(Repository(store), wanted, TreeLanding(destination), limits=LIMITS, counters=Counters())
+        await download(Repository(store), wanted, DirectorySink(destination), limits=LIMITS, counters=Counters())
 
 
 def damaging(words: str) -> FaultyStore:

@@ -21,7 +21,7 @@ from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.download.reading import Content, ObjectReader, Verify
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from tests.transfer.conftest import RecordingStore
 
 LIMITS = dataclasses.replace(Limits(), large_bytes=256 * KIB, part_bytes=64 * KIB, memory_bytes=256 * KIB)
@@ -29,8 +29,8 @@ LARGE = os.urandom(MIB + 7)
 SMALL = os.urandom(1000)
 
 
-def wanted(data: bytes, size: int | None = -1) -> Wanted:
-    return Wanted(Digest(digest_of(data)), len(data) if size == -1 else size, "./file")
+def wanted(data: bytes, size: int | None = -1) -> PlannedObject:
+    return PlannedObject(Digest(digest_of(data)), len(data) if size == -1 else size, "./file")
 
 
 async def put(store: MemoryStore | FileStore, data: bytes, *, under: bytes | None = None) -> None:
@@ -157,7 +157,7 @@ async def test_a_range_asks_for_its_bytes_only_and_an_open_for_nothing(spool: Pa
     assert store.kinds() == {"write": 2, "stat": 1, "read_into": 1}
     assert await content.read_at(5, 10) + await content.read_at(90, 3) == SMALL[5:15] + SMALL[90:93]
     assert store.kinds() == {"write": 2, "stat": 1, "read_into": 1, "read": 1}
-    assert await whole(await files.open(Wanted(EMPTY_DIGEST, 0, "./empty"), "never")) == b""
+    assert await whole(await files.open(PlannedObject(EMPTY_DIGEST, 0, "./empty"), "never")) == b""
 
 
 @pytest.mark.parametrize("told", [5, len(LARGE) - 1, len(LARGE) + 1])

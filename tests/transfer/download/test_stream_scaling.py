@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.transfer.download.stream_scaling import GROWTH_FACTOR, SLOW_STREAM_BYTES_PER_SECOND, Moment, Pace
+from snapdir.transfer.download.stream_scaling import GROWTH_FACTOR, SLOW_STREAM_BYTES_PER_SECOND, Moment, StreamScaling
 
 CPUS = 2
 STREAMS = 4
@@ -16,13 +16,15 @@ ALL_FAST = SLOW_STREAM_BYTES_PER_SECOND * STREAMS
 def seen(rates: list[float], *, worked_share: float = 0.1, looped_share: float = 0.05) -> list[bool]:
     """What is said at each look, where bytes came at these rates."""
     clock, received = 100.0, 0.0
-    pace = Pace(STREAMS, CPUS, Moment(clock, 0.0, 0.0, 0))
+    scaling = StreamScaling(STREAMS, CPUS, Moment(clock, 0.0, 0.0, 0))
     said = []
     for rate in rates:
         clock += LOOK_SECONDS
         received += rate * LOOK_SECONDS
         seconds = clock - 100.0
-        said.append(pace.observe(Moment(clock, seconds * worked_share * CPUS, seconds * looped_share, int(received))))
+        said.append(
+            scaling.observe(Moment(clock, seconds * worked_share * CPUS, seconds * looped_share, int(received)))
+        )
     return said
 
 
@@ -65,7 +67,7 @@ def test_the_time_of_all_processors_counts() -> None:
 
 def test_moments_that_coincide_say_nothing() -> None:
     start = Moment(1.0, 0.0, 0.0, 0)
-    pace = Pace(STREAMS, CPUS, start)
-    assert not pace.observe(start)
-    assert not pace.observe(start)
-    assert not pace.observe(start)
+    scaling = StreamScaling(STREAMS, CPUS, start)
+    assert not scaling.observe(start)
+    assert not scaling.observe(start)
+    assert not scaling.observe(start)

@@ -22,12 +22,12 @@ from snapdir.model.source import HashedFile, SourceFile
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Buffer
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.download.landing import TreeLanding
-from snapdir.transfer.download.objects import LOOP_BYTES, LOOP_COPIES, PLACE_SECONDS, download
+from snapdir.transfer.download.object_sink import DirectorySink
+from snapdir.transfer.download.objects import LOOP_BYTES, LOOP_COPIES, WRITE_SECONDS, download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.loop_budget import DEBT_SECONDS, PIECES_AWAY, LoopTime
-from snapdir.transfer.engine.plan import Target, Wanted
+from snapdir.transfer.engine.loop_budget import DEBT_SECONDS, PIECES_AWAY, LoopBudget
+from snapdir.transfer.engine.plan import PlannedObject, Target
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
 from snapdir.transfer.upload.hashed_batches import LOOP_FILE_BYTES, LOOP_FILES, READ_SECONDS, HashedBatches
 
@@ -37,7 +37,7 @@ ALLOWED_SECONDS = 1e-4
 
 @given(st.lists(st.floats(min_value=0.0, max_value=ALLOWED_SECONDS), max_size=200))
 def test_quick_work_stays(pieces: list[float]) -> None:
-    time = LoopTime(ALLOWED_SECONDS)
+    time = LoopBudget(ALLOWED_SECONDS)
     for seconds in pieces:
         assert time.admits()
         time.took(seconds)
@@ -48,7 +48,7 @@ def test_quick_work_stays(pieces: list[float]) -> None:
 @example([0.0, DEBT_SECONDS + 2 * ALLOWED_SECONDS, 0.0])
 def test_no_run_of_pieces_holds_the_loop_up_for_long(pieces: list[float]) -> None:
     """Work goes away when the pieces of some run took a debt more than is allowed them, and no sooner."""
-    time = LoopTime(ALLOWED_SECONDS)
+    time = LoopBudget(ALLOWED_SECONDS)
     for number, seconds in enumerate(pieces, 1):
         time.took(seconds)
         beyond = max(sum(pieces[first:number]) - (number - first) * ALLOWED_SECONDS for first in range(number))
@@ -62,7 +62,7 @@ def test_no_run_of_pieces_holds_the_loop_up_for_long(pieces: list[float]) -> Non
 
 @given(st.integers(1, 2 * PIECES_AWAY))
 def test_pieces_are_counted_where_they_come_together(pieces: int) -> None:
-    time = LoopTime(ALLOWED_SECONDS)
+    time = LoopBudget(ALLOWED_SECONDS)
     time.took(pieces * ALLOWED_SECONDS + 0.9 * DEBT_SECONDS, pieces)
     assert time.admits(pieces)
     time.took(pieces * ALLOWED_SECONDS + 0.2 * DEBT_SECONDS, pieces)
@@ -73,7 +73,7 @@ def test_pieces_are_counted_where_they_come_together(pieces: int) -> None:
 
 
 def test_one_hiccup_is_forgiven_once_it_is_paid_back() -> None:
-    time = LoopTime(ALLOWED_SECONDS)
+    time = LoopBudget(ALLOWED_SECONDS)
     for _ in range(20):
         time.took(0.9 * DEBT_SECONDS)
         for _ in range(round(DEBT_SECONDS / ALLOWED_SECONDS)):
@@ -81,7 +81,7 @@ def test_one_hiccup_is_forgiven_once_it_is_paid_back() -> None:
             time.took(0.0)
 
 
-class Disk(TreeLanding):
+class Disk(DirectorySink):
     """Takes ``seconds`` for each object, by its own clock, and notes which threads write."""
 
     def __init__(self, destination: Destination, seconds: float) -> None:
@@ -93,16 +93,16 @@ class Disk(TreeLanding):
     def clock(self) -> float:
         return self._now
 
-    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
         assert threading.current_thread() is LOOP_THREAD
-        placed = super().place_quickly(wanted, data)
+        placed = super().write_quickly(wanted, data)
         self._now += self._seconds
         self.on_loop += placed
         return placed
 
-    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+    def write(self, wanted: PlannedObject, data: Buffer) -> None:
         assert threading.current_thread() is not LOOP_THREAD
-        super().place_bytes(wanted, data)
+        super().write(wanted, data)
         self.in_threads += 1
 
 
@@ -148,7 +148,7 @@ async def pulled(
         await store.write(object_key(digest), content)
         names = [f"{number}-{copy}" for copy in range(copies)]
         files |= dict.fromkeys(names, content)
-        wanted.append(Wanted(digest, len(content), f"./{number}", [Target((name,), 0o640) for name in names]))
+        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((name,), 0o640) for name in names]))
     if damaged:
         store.damaged = {object_key(one.digest) for one in wanted}
     counters = Counters()
@@ -170,7 +170,7 @@ def numbered(count: int) -> list[bytes]:
 
 
 async def test_a_quick_disk_is_written_on_the_loop(tmp_path: Path) -> None:
-    disk = await pulled(tmp_path, numbered(500), seconds=PLACE_SECONDS / 2)
+    disk = await pulled(tmp_path, numbered(500), seconds=WRITE_SECONDS / 2)
     assert (disk.on_loop, disk.in_threads) == (500, 0)
 
 
@@ -215,10 +215,12 @@ async def test_what_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     store = MemoryStore()
     digest = digest_of(b"content")
     await store.write(object_key(digest), b"content")
-    wanted = Wanted(digest, 7, "./a", [Target(("a" * 300,), 0o640)])
+    wanted = PlannedObject(digest, 7, "./a", [Target(("a" * 300,), 0o640)])
     with pytest.raises(ExceptionGroup) as raised:
         async with opened(tmp_path) as destination:
-            await download(Repository(store), [wanted], TreeLanding(destination), limits=Limits(), counters=Counters())
+            await download(
+                Repository(store), [wanted], DirectorySink(destination), limits=Limits(), counters=Counters()
+            )
     (error,) = raised.value.exceptions
     while isinstance(error, ExceptionGroup):
         (error,) = error.exceptions

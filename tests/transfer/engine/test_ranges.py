@@ -25,7 +25,7 @@ from snapdir.transfer.download.reading import ObjectReader
 from snapdir.transfer.engine import ranges
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.upload.object_copy import ObjectCopier
 from snapdir.transfer.verify import find_damage
@@ -34,7 +34,7 @@ from tests.transfer.conftest import RecordingStore
 PART = 1000
 CONTENT = os.urandom(5 * PART + 7)
 LIMITS = Limits(large_bytes=PART, part_bytes=PART, memory_bytes=100 * PART)
-OBJECT = Wanted(Digest(digest_of(CONTENT)), len(CONTENT), "./large")
+OBJECT = PlannedObject(Digest(digest_of(CONTENT)), len(CONTENT), "./large")
 HANG_SECONDS = 30
 
 # What would hang is a thread that waits for the loop: only the end of the whole process is its end.
@@ -154,7 +154,7 @@ async def test_more_copies_than_threads_end(tmp_path: Path) -> None:
         source.objects[object_key(digest_of(data))] = data
     source.capabilities = source.capabilities._replace(max_concurrency=len(contents))
     target = FileStore(tmp_path)
-    wanted = [Wanted(Digest(digest_of(data)), len(data), "./file") for data in contents]
+    wanted = [PlannedObject(Digest(digest_of(data)), len(data), "./file") for data in contents]
     limits = Limits(large_bytes=PART, part_bytes=PART, jobs=len(contents))
     await ObjectCopier(Repository(source), Repository(target), limits, Counters()).copy_all(wanted)
     for data in contents:
@@ -172,13 +172,13 @@ async def unwrapped(work: Awaitable[object]) -> None:
         raise leaf from None
 
 
-def cut_objects(count: int) -> tuple[RecordingStore, list[Wanted]]:
+def cut_objects(count: int) -> tuple[RecordingStore, list[PlannedObject]]:
     """Large objects that end early, and a sound one behind them."""
     store = RecordingStore()
     wanted = []
     for number in range(count + 1):
         content = bytes([number]) * 50 * PART
-        one = Wanted(Digest(digest_of(content)), len(content), f"./{number}")
+        one = PlannedObject(Digest(digest_of(content)), len(content), f"./{number}")
         wanted.append(one)
         store.objects[object_key(one.digest)] = content if number == count else content[: 3 * PART + 1]
     return store, wanted
@@ -219,5 +219,5 @@ async def test_parts_that_no_memory_holds_are_refused_before_any_is_made() -> No
     source.stat = stat  # type: ignore[method-assign]
     copier = ObjectCopier(Repository(source), Repository(target), Limits(), Counters())
     with pytest.raises(StoreRefused, match="--memory"), ungrouped("copy"):
-        await copier.copy_all([Wanted(OBJECT.digest, vast, "./vast")])
+        await copier.copy_all([PlannedObject(OBJECT.digest, vast, "./vast")])
     assert not target.objects

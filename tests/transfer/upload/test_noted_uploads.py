@@ -22,8 +22,7 @@ from snapdir.transfer.sync import StoreSync
 from snapdir.transfer.upload.journal import JournalEntry, UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 from snapdir.transfer.upload.object_copy import ObjectCopier
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 
 class NotingJournal(UploadJournal):

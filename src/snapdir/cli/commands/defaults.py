@@ -143,7 +143,7 @@ def _absolute(settings: Mapping[str, Any]) -> Given:
 def _catalog(settings: Mapping[str, Any]) -> Given:
     from pathlib import Path
 
-    from snapdir.catalog.places import DEFAULT_CATALOG, catalog_file
+    from snapdir.catalog.locations import DEFAULT_CATALOG, catalog_file
 
     given = _given(settings, "catalog")
     if given is None:

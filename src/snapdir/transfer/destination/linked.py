@@ -14,7 +14,7 @@ from snapdir.model.keys import OBJECT_MODE
 from snapdir.repository.repository import Repository
 from snapdir.transfer.destination.survey import Survey, misplaced
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.engine.plan import Target, TreePlan, Wanted
+from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan
 
 __all__ = ["Missing", "link_tree", "survey_links"]
 
@@ -70,14 +70,14 @@ def survey_links(
     return missing, found
 
 
-def _object_path(one: Wanted, cache: Repository) -> str:
+def _object_path(one: PlannedObject, cache: Repository) -> str:
     path = cache.local_object(one.digest)
     if path is None:
         raise cache.lacks(one.digest, one.path)
     return str(path)
 
 
-def _write_protect(one: Wanted, cache: Repository) -> bool:
+def _write_protect(one: PlannedObject, cache: Repository) -> bool:
     """Take every write permission off an object: a write through a link would change it for all. False if refused."""
     path = _object_path(one, cache)
     with local_errors(path):

@@ -14,7 +14,7 @@ from snapdir.transfer.destination.linked import survey_links
 from snapdir.transfer.destination.mirror import leftovers, would_go
 from snapdir.transfer.destination.survey import is_empty, survey
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.engine.plan import Wanted, plan_tree
+from snapdir.transfer.engine.plan import PlannedObject, plan_tree
 from snapdir.transfer.engine.selection import Selection
 
 __all__ = ["rehearse"]
@@ -28,7 +28,7 @@ def rehearse(
     selection: Selection,
     options: CheckoutOptions,
     counters: Counters,
-) -> list[Wanted]:
+) -> list[PlannedObject]:
     """List in ``counters`` what a checkout would replace, remove and leave over, and fail where it would fail.
 
     Returns the objects that it would read.

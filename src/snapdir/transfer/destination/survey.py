@@ -12,7 +12,7 @@ from snapdir.errors import LocalError
 from snapdir.hashing.files import hash_descriptor
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import Target, TreePlan, Wanted
+from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan
 
 __all__ = ["Survey", "is_empty", "misplaced", "survey"]
 
@@ -30,7 +30,7 @@ class Survey:
         in_the_way: What is of another kind: a directory in a file's place, or anything else in a directory's.
     """
 
-    missing: list[Wanted] = field(default_factory=list)
+    missing: list[PlannedObject] = field(default_factory=list)
     wrong_modes: list[Target] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     in_the_way: list[Extra] = field(default_factory=list)
@@ -50,7 +50,7 @@ def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Surv
         counters.files_done += kept
         counters.bytes_done += kept * (wanted.size or 0)
         if targets:
-            found.missing.append(Wanted(wanted.digest, wanted.size, wanted.path, targets))
+            found.missing.append(PlannedObject(wanted.digest, wanted.size, wanted.path, targets))
     return found
 
 
@@ -70,7 +70,7 @@ def is_empty(destination: Destination) -> bool:
         return all(entry.path == destination.staging.path for entry in entries)
 
 
-def _is_in_place(wanted: Wanted, target: Target, destination: Destination, found: Survey) -> bool:
+def _is_in_place(wanted: PlannedObject, target: Target, destination: Destination, found: Survey) -> bool:
     status = destination.stat(target.names)
     if status is None:
         return False

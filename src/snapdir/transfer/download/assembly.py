@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from snapdir.disk.sparse import write_at
 from snapdir.model.sizes import MIB
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 
 __all__ = ["Assembly", "Segment"]
 
@@ -47,7 +47,7 @@ class Assembly:
         streams: Segments that are under way.
     """
 
-    def __init__(self, one: Wanted, size: int, descriptor: int, part_bytes: int) -> None:
+    def __init__(self, one: PlannedObject, size: int, descriptor: int, part_bytes: int) -> None:
         """Blocking: reads the journal of an earlier run, or begins one."""
         self.one = one
         self.size = size

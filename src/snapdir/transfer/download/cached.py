@@ -31,7 +31,7 @@ from snapdir.transfer.download.local_objects import find_unsound
 from snapdir.transfer.download.objects import Mend
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 
 __all__ = ["HeldManifest", "held_manifest", "keep_manifest", "mend_manifest", "require_sound", "set_aside"]
 
@@ -105,7 +105,7 @@ async def mend_manifest(
 
 
 @asynccontextmanager
-async def set_aside(wanted: Sequence[Wanted], cache: Repository) -> AsyncIterator[None]:
+async def set_aside(wanted: Sequence[PlannedObject], cache: Repository) -> AsyncIterator[None]:
     """Take objects of a cache out of their places while the block puts others there.
 
     They are removed when it ends well. When it fails, those whose places are still empty are put back: an object that
@@ -150,7 +150,7 @@ def _remove(aside: Iterable[Path]) -> None:
 
 
 async def require_sound(
-    wanted: Sequence[Wanted], cache: Repository, mend: Mend | None, *, limits: Limits, counters: Counters
+    wanted: Sequence[PlannedObject], cache: Repository, mend: Mend | None, *, limits: Limits, counters: Counters
 ) -> None:
     """Hash every object of ``wanted``, and have ``mend`` fetch damaged and absent ones again.
 

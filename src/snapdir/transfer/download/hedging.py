@@ -11,7 +11,7 @@ import anyio
 
 from snapdir.transfer.download.assembly import Assembly, Segment
 
-__all__ = ["Flight", "Flights"]
+__all__ = ["HedgedRequest", "RequestsInFlight"]
 
 LATE_SECONDS = 2.0
 LATE_FACTOR = 4
@@ -19,7 +19,7 @@ LATE_FACTOR = 4
 LATE_LOOK_SECONDS = 0.2
 
 
-class Flight:
+class HedgedRequest:
     """A request under way for a segment, and the one that may overtake it.
 
     Attributes:
@@ -69,33 +69,33 @@ class Flight:
             await self._second_ended.wait()
 
 
-class Flights:
+class RequestsInFlight:
     """The requests under way, and how long they usually take. For one event loop."""
 
     def __init__(self) -> None:
-        self._under_way: list[Flight] = []
+        self._under_way: list[HedgedRequest] = []
         self._landed = anyio.Event()
         self._flown_bytes = 0
         self._flown_seconds = 0.0
 
-    def begin(self, assembly: Assembly, segment: Segment) -> Flight:
+    def begin(self, assembly: Assembly, segment: Segment) -> HedgedRequest:
         """A request that is made now; ``end`` it, whatever becomes of it."""
-        flight = Flight(assembly, segment)
+        flight = HedgedRequest(assembly, segment)
         self._under_way.append(flight)
         return flight
 
-    def arrived(self, flight: Flight) -> None:
+    def arrived(self, flight: HedgedRequest) -> None:
         """A request has brought all of its segment."""
         self._flown_bytes += flight.segment.length
         self._flown_seconds += flight.seconds
 
-    def end(self, flight: Flight) -> None:
+    def end(self, flight: HedgedRequest) -> None:
         """A request is over."""
         self._under_way.remove(flight)
         self._landed.set()
         self._landed = anyio.Event()
 
-    async def late(self) -> Flight | None:
+    async def late(self) -> HedgedRequest | None:
         """Wait for a request to be late that no second one was made for; None when there is none left."""
         while waiting := [flight for flight in self._under_way if flight.second is None]:
             longest = max(waiting, key=lambda flight: flight.seconds)
@@ -105,6 +105,6 @@ class Flights:
                 await self._landed.wait()
         return None
 
-    def _is_late(self, flight: Flight) -> bool:
+    def _is_late(self, flight: HedgedRequest) -> bool:
         usual_seconds = self._flown_seconds * flight.segment.length / self._flown_bytes if self._flown_bytes else 0.0
         return usual_seconds > 0 and flight.seconds > max(LATE_SECONDS, LATE_FACTOR * usual_seconds)

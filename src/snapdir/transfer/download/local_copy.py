@@ -9,7 +9,6 @@ from snapdir.errors import SnapdirError, local_error
 from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.repository.repository import Repository
-from snapdir.transfer.download.landing import Landing
 from snapdir.transfer.download.local_objects import (
     SMALL_OBJECT_BYTES,
     ObjectFile,
@@ -18,17 +17,18 @@ from snapdir.transfer.download.local_objects import (
     open_object,
     require_digest,
 )
+from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 
-__all__ = ["place_local_objects"]
+__all__ = ["copy_local_objects"]
 
 
-def place_local_objects(
+def copy_local_objects(
     source: Repository,
-    batch: list[Wanted],
-    landing: Landing,
+    batch: list[PlannedObject],
+    sink: ObjectSink,
     counters: Counters,
     unsound: list[Unsound] | None = None,
 ) -> None:
@@ -45,7 +45,7 @@ def place_local_objects(
     for one in batch:
         check_cancelled()
         try:
-            size = _place(source, one, landing)
+            size = _place(source, one, sink)
         except SnapdirError as error:
             error.add_note(f"while copying {one.path}")
             if unsound is None or not is_unsound(error, source, one):
@@ -56,16 +56,16 @@ def place_local_objects(
         counters.bytes_done += size * len(one.targets)
 
 
-def _place(source: Repository, one: Wanted, landing: Landing) -> int:
+def _place(source: Repository, one: PlannedObject, sink: ObjectSink) -> int:
     """Bytes of the object that was placed."""
     file = open_object(source, one)
     try:
         if file.size <= SMALL_OBJECT_BYTES:
             data = _read(file)
             require_digest(digest_of(data), source, one)
-            landing.place_bytes(one, data)
+            sink.write(one, data)
         else:
-            _place_large(source, one, landing, file.descriptor, file.size)
+            _place_large(source, one, sink, file.descriptor, file.size)
     finally:
         os.close(file.descriptor)
     return file.size
@@ -78,19 +78,19 @@ def _read(file: ObjectFile) -> bytes:
         raise local_error(error, file.path) from error
 
 
-def _place_large(source: Repository, one: Wanted, landing: Landing, descriptor: int, size: int) -> None:
-    temporary = landing.open_temporary(one)
+def _place_large(source: Repository, one: PlannedObject, sink: ObjectSink, descriptor: int, size: int) -> None:
+    temporary = sink.open_temporary(one)
     try:
         os.ftruncate(temporary, 0)
         copy_contents(descriptor, temporary, size, between=check_cancelled)
         # What landed is hashed, not what was read: that proves the copy too, and one read serves both.
         require_digest(hash_descriptor(temporary, between=check_cancelled)[0], source, one)
-        landing.place_temporary(one, temporary)
+        sink.publish_temporary(one, temporary)
     except OSError as error:
-        landing.drop(one)
-        raise local_error(error, landing.temporaries) from error
+        sink.drop(one)
+        raise local_error(error, sink.temporaries) from error
     except BaseException:
-        landing.drop(one)
+        sink.drop(one)
         raise
     finally:
         os.close(temporary)

@@ -19,7 +19,7 @@ from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import batches, run_workers
 
 __all__ = ["SMALL_OBJECT_BYTES", "ObjectFile", "Unsound", "find_unsound", "is_unsound", "open_object", "require_digest"]
@@ -36,7 +36,7 @@ READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 class Unsound(NamedTuple):
     """An object that is absent, cannot be read or hashes to something else, and the error that says so."""
 
-    one: Wanted
+    one: PlannedObject
     error: SnapdirError
 
 
@@ -48,7 +48,7 @@ class ObjectFile(NamedTuple):
     size: int
 
 
-def open_object(source: Repository, one: Wanted) -> ObjectFile:
+def open_object(source: Repository, one: PlannedObject) -> ObjectFile:
     """The file of an object; the caller closes its descriptor. (A context manager would cost 3 µs, of 20 an object.)
 
     Raises:
@@ -71,7 +71,7 @@ def open_object(source: Repository, one: Wanted) -> ObjectFile:
     return ObjectFile(text, descriptor, status.st_size)
 
 
-def require_digest(actual: str, source: Repository, one: Wanted) -> None:
+def require_digest(actual: str, source: Repository, one: PlannedObject) -> None:
     """Accept an object's bytes by their hash.
 
     Raises:
@@ -81,7 +81,7 @@ def require_digest(actual: str, source: Repository, one: Wanted) -> None:
         raise source.damaged(one.digest, actual)
 
 
-def is_unsound(error: SnapdirError, source: Repository, one: Wanted) -> bool:
+def is_unsound(error: SnapdirError, source: Repository, one: PlannedObject) -> bool:
     """Whether an error is about the object itself: not about the place it was to be put in, nor about this process."""
     if isinstance(error, LocalError):
         return error.path == str(source.local_object(one.digest)) and error.errno not in OUT_OF_MEANS
@@ -89,7 +89,7 @@ def is_unsound(error: SnapdirError, source: Repository, one: Wanted) -> bool:
 
 
 async def find_unsound(
-    wanted: Sequence[Wanted], source: Repository, *, limits: Limits, counters: Counters
+    wanted: Sequence[PlannedObject], source: Repository, *, limits: Limits, counters: Counters
 ) -> list[Unsound]:
     """Hash every object of a store on this host; those that are absent or damaged, in the order given.
 
@@ -103,7 +103,7 @@ async def find_unsound(
     large = [[one] for one in wanted if one.size is None or one.size > SMALL_OBJECT_BYTES]
     found: list[Unsound] = []
 
-    async def check(batch: list[Wanted]) -> None:
+    async def check(batch: list[PlannedObject]) -> None:
         found.extend(await anyio.to_thread.run_sync(partial(_unsound, batch, source, counters)))
 
     with ungrouped(f"read the objects of {source.url}"):
@@ -112,7 +112,7 @@ async def find_unsound(
     return sorted(found, key=lambda unsound: place[unsound.one.digest])
 
 
-def _unsound(batch: list[Wanted], source: Repository, counters: Counters) -> list[Unsound]:
+def _unsound(batch: list[PlannedObject], source: Repository, counters: Counters) -> list[Unsound]:
     found = []
     for one in batch:
         try:
@@ -127,7 +127,7 @@ def _unsound(batch: list[Wanted], source: Repository, counters: Counters) -> lis
     return found
 
 
-def _require_sound(source: Repository, one: Wanted) -> int:
+def _require_sound(source: Repository, one: PlannedObject) -> int:
     """Bytes of an object, which hash right."""
     file = open_object(source, one)
     try:

@@ -1,4 +1,4 @@
-"""Bring objects from a repository to a landing, verified on the way."""
+"""Bring objects from a repository to a sink, verified on the way."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.sizes import KIB
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
-from snapdir.transfer.download.landing import Landing
-from snapdir.transfer.download.local_copy import place_local_objects
+from snapdir.transfer.download.local_copy import copy_local_objects
 from snapdir.transfer.download.local_objects import Unsound
+from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.download.streams import LargeObjects
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.loop_budget import LoopTime
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.loop_budget import LoopBudget
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
-__all__ = ["LOOP_BYTES", "LOOP_COPIES", "PLACE_SECONDS", "Mend", "download"]
+__all__ = ["LOOP_BYTES", "LOOP_COPIES", "WRITE_SECONDS", "Mend", "download"]
 
-Mend = Callable[[Sequence[Wanted]], Awaitable[None]]
+Mend = Callable[[Sequence[PlannedObject]], Awaitable[None]]
 """Fetches objects of a cache again, whatever it holds in their places."""
 
 LOOP_BYTES = 128 * KIB
@@ -36,11 +36,11 @@ LOOP_COPIES = 8
 """More to write than this is never done on the loop: 128 KiB take 32 µs to hash, and 62 (tmpfs) or 107 (ext4) to
 write."""
 
-PLACE_SECONDS = 250e-6
+WRITE_SECONDS = 250e-6
 """What an object may take on the loop. To hash and write 16 KiB takes 28 µs (tmpfs) or 73 (ext4); in a thread,
 which has to be given the interpreter lock again after each of the five system calls, it costs 60 more."""
 
-LANDING_TASKS = 2
+WRITING_TASKS = 2
 """Batches of small objects being written in threads at once: more only contend for the interpreter lock."""
 
 AGAIN_TASKS = 4
@@ -57,15 +57,15 @@ Clock = Callable[[], float]
 class Arrival(NamedTuple):
     """A small object that has come, not verified yet; ``size`` bytes of the budget are held for it."""
 
-    one: Wanted
+    one: PlannedObject
     size: int
     data: bytes
 
 
 async def download(
     source: Repository,
-    wanted: Sequence[Wanted],
-    landing: Landing,
+    wanted: Sequence[PlannedObject],
+    sink: ObjectSink,
     *,
     limits: Limits,
     counters: Counters,
@@ -88,17 +88,17 @@ async def download(
     empty = [Arrival(one, 0, b"") for one in wanted if one.digest == EMPTY_DIGEST]
     rest = [one for one in wanted if one.digest != EMPTY_DIGEST]
     if empty:
-        await anyio.to_thread.run_sync(_place_batch, empty, landing, counters)
+        await anyio.to_thread.run_sync(_write_batch, empty, sink, counters)
     if rest and source.local_object(rest[0].digest) is not None:
-        await _copy_local(source, rest, landing, counters, limits, mend=mend)
+        await _copy_local(source, rest, sink, counters, limits, mend=mend)
     elif rest:
-        await _Download(source, landing, limits, counters, clock=clock).run(rest)
+        await _Download(source, sink, limits, counters, clock=clock).run(rest)
 
 
 async def _copy_local(
     source: Repository,
-    wanted: list[Wanted],
-    landing: Landing,
+    wanted: list[PlannedObject],
+    sink: ObjectSink,
     counters: Counters,
     limits: Limits,
     *,
@@ -106,46 +106,46 @@ async def _copy_local(
 ) -> None:
     unsound: list[Unsound] | None = None if mend is None else []
 
-    async def copy(batch: list[Wanted]) -> None:
-        await anyio.to_thread.run_sync(place_local_objects, source, batch, landing, counters, unsound)
+    async def copy(batch: list[PlannedObject]) -> None:
+        await anyio.to_thread.run_sync(copy_local_objects, source, batch, sink, counters, unsound)
 
     await run_workers(batches(wanted, limits.batch_files), copy, workers=LOCAL_COPY_THREADS)
     if mend is not None and unsound:
         again = [one for one, _ in unsound]
         await mend(again)
-        await _copy_local(source, again, landing, counters, limits)
+        await _copy_local(source, again, sink, counters, limits)
 
 
 class _Download:
     """One download across a network: small objects whole, large ones by streams, all within one budget."""
 
     def __init__(
-        self, source: Repository, landing: Landing, limits: Limits, counters: Counters, *, clock: Clock
+        self, source: Repository, sink: ObjectSink, limits: Limits, counters: Counters, *, clock: Clock
     ) -> None:
         self._source = source
-        self._landing = landing
+        self._sink = sink
         self._limits = limits
         self._counters = counters
         self._memory = Budget(limits.memory_bytes)
-        self._loop_time = LoopTime(PLACE_SECONDS)
+        self._loop_budget = LoopBudget(WRITE_SECONDS)
         self._clock = clock
 
-    async def run(self, wanted: list[Wanted]) -> None:
+    async def run(self, wanted: list[PlannedObject]) -> None:
         limit = self._limits.large_bytes
         largest = self._source.objects.capabilities.max_object_bytes
         large = [one for one in wanted if one.size is not None and limit < one.size <= largest]
         small = [one for one in wanted if one.size is None or not limit < one.size <= largest]
         arrivals = Channel[Arrival](2 * self._limits.batch_files)
-        damaged = Channel[Wanted](len(wanted))  # never full: see ``_place_arrivals``
+        damaged = Channel[PlannedObject](len(wanted))  # never full: see ``_write_arrivals``
 
-        async def receive(one: Wanted) -> None:
+        async def receive(one: PlannedObject) -> None:
             await self._receive(one, arrivals)
 
         async with anyio.create_task_group() as again:
             start_workers(again, damaged, self._receive_verified, workers=AGAIN_TASKS)
-            async with anyio.create_task_group() as landing:
-                for _ in range(LANDING_TASKS):
-                    landing.start_soon(self._place_arrivals, arrivals, damaged)
+            async with anyio.create_task_group() as placing:
+                for _ in range(WRITING_TASKS):
+                    placing.start_soon(self._write_arrivals, arrivals, damaged)
                 async with anyio.create_task_group() as receiving:
                     workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
                     receiving.start_soon(self._receive_large, large, bool(small))
@@ -153,29 +153,29 @@ class _Download:
                 arrivals.close()
             damaged.close()
 
-    async def _receive_large(self, large: list[Wanted], beside_small: bool) -> None:
+    async def _receive_large(self, large: list[PlannedObject], beside_small: bool) -> None:
         for one, _ in await self._large_objects(beside_small).receive(large):
             await self._receive_verified(one)
 
     def _large_objects(self, beside_small: bool) -> LargeObjects:
         return LargeObjects(
-            self._source, self._landing, self._limits, self._counters, memory=self._memory, beside_small=beside_small
+            self._source, self._sink, self._limits, self._counters, memory=self._memory, beside_small=beside_small
         )
 
-    async def _receive(self, one: Wanted, arrivals: Channel[Arrival]) -> None:
+    async def _receive(self, one: PlannedObject, arrivals: Channel[Arrival]) -> None:
         if one.size is None or one.size > self._limits.large_bytes:
             await self._receive_verified(one)
         else:
             await self._receive_small(one, one.size, arrivals)
 
-    async def _receive_small(self, one: Wanted, size: int, arrivals: Channel[Arrival]) -> None:
+    async def _receive_small(self, one: PlannedObject, size: int, arrivals: Channel[Arrival]) -> None:
         """Fetch an object, and hash and write it here while that is quick, otherwise in a thread, among others."""
         await self._memory.acquire(size)
         try:
             with _while_fetching(one):
                 arrival = Arrival(one, size, await self._source.read_unverified(one.digest, size))
             self._counters.bytes_received += size
-            if not self._placed_here(arrival):
+            if not self._written_here(arrival):
                 await arrivals.put(arrival)
                 return
         except BaseException:
@@ -184,19 +184,19 @@ class _Download:
         self._memory.release(size)
         self._counters.objects_received += 1
 
-    def _placed_here(self, arrival: Arrival) -> bool:
+    def _written_here(self, arrival: Arrival) -> bool:
         """Hash and write an object on the loop; False for one that needs a thread, or has come damaged."""
-        if _is_long_work(arrival) or not self._loop_time.admits():
+        if _is_long_work(arrival) or not self._loop_budget.admits():
             return False
         began = self._clock()
         is_right = digest_of(arrival.data) == arrival.one.digest
-        placed = is_right and self._landing.place_quickly(arrival.one, arrival.data)
-        self._loop_time.took(self._clock() - began)
+        placed = is_right and self._sink.write_quickly(arrival.one, arrival.data)
+        self._loop_budget.took(self._clock() - began)
         if placed:
-            _count_placed(arrival, self._counters)
+            _count_written(arrival, self._counters)
         return placed
 
-    async def _place_arrivals(self, arrivals: Channel[Arrival], damaged: Channel[Wanted]) -> None:
+    async def _write_arrivals(self, arrivals: Channel[Arrival], damaged: Channel[PlannedObject]) -> None:
         """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64.
 
         What came damaged is fetched again by others: that waits for memory, which arrivals that nobody places may hold.
@@ -206,29 +206,29 @@ class _Download:
             await anyio.sleep(LINGER_SECONDS)
             batch = [first, *arrivals.take_ready(self._limits.batch_files - 1)]
             try:
-                wrong = await anyio.to_thread.run_sync(_place_batch, batch, self._landing, self._counters)
+                wrong = await anyio.to_thread.run_sync(_write_batch, batch, self._sink, self._counters)
             finally:
                 self._memory.release(sum(arrival.size for arrival in batch))
             self._counters.objects_received += len(batch) - len(wrong)
             for one in wrong:
                 await damaged.put(one)
 
-    async def _receive_verified(self, one: Wanted) -> None:
+    async def _receive_verified(self, one: PlannedObject) -> None:
         """Fetch one object on its own: a large one, one of unknown size, or one that came damaged."""
 
         async def receive(size: int) -> None:
             if size > self._limits.large_bytes:
-                await self._receive_alone(Wanted(one.digest, size, one.path, one.targets))
+                await self._receive_alone(PlannedObject(one.digest, size, one.path, one.targets))
                 return
             async with self._memory.share(size):
                 arrival = Arrival(one, size, await self._source.read_object(one.digest, size))
-                await anyio.to_thread.run_sync(_place_batch, [arrival], self._landing, self._counters)
+                await anyio.to_thread.run_sync(_write_batch, [arrival], self._sink, self._counters)
             self._counters.objects_received += 1
 
         with _while_fetching(one):
             await with_true_size(self._source, one, receive)
 
-    async def _receive_alone(self, one: Wanted) -> None:
+    async def _receive_alone(self, one: PlannedObject) -> None:
         """A large object, again while it comes damaged."""
         for _ in range(READ_ATTEMPTS - 1):
             damaged = await self._large_objects(beside_small=True).receive([one])
@@ -242,26 +242,26 @@ def _is_long_work(arrival: Arrival) -> bool:
     return copies > LOOP_COPIES or arrival.size * copies > LOOP_BYTES
 
 
-def _place_batch(batch: list[Arrival], landing: Landing, counters: Counters) -> list[Wanted]:
+def _write_batch(batch: list[Arrival], sink: ObjectSink, counters: Counters) -> list[PlannedObject]:
     """Hash every arrival and place it; those whose bytes are wrong are not placed but returned."""
     damaged = []
     for arrival in batch:
         if digest_of(arrival.data) == arrival.one.digest:
-            landing.place_bytes(arrival.one, arrival.data)
-            _count_placed(arrival, counters)
+            sink.write(arrival.one, arrival.data)
+            _count_written(arrival, counters)
         else:
             damaged.append(arrival.one)
     return damaged
 
 
-def _count_placed(arrival: Arrival, counters: Counters) -> None:
+def _count_written(arrival: Arrival, counters: Counters) -> None:
     copies = len(arrival.one.targets)
     counters.files_done += copies
     counters.bytes_done += len(arrival.data) * copies
 
 
 @contextmanager
-def _while_fetching(one: Wanted) -> Iterator[None]:
+def _while_fetching(one: PlannedObject) -> Iterator[None]:
     try:
         yield
     except SnapdirError as error:

@@ -21,7 +21,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, parts_of
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.stages import Budget, run_workers
 from snapdir.transfer.engine.true_size import with_true_size
@@ -71,7 +71,7 @@ class ObjectReader:
         self._memory = Budget(limits.memory_bytes)
         self._ranges = RangeReader(source, limits, Counters(), memory=self._memory)
 
-    async def open(self, one: Wanted, verify: Verify) -> Content:
+    async def open(self, one: PlannedObject, verify: Verify) -> Content:
         """Open an object.
 
         Raises:
@@ -89,9 +89,9 @@ class ObjectReader:
             return _Ranges(self, one.digest, size)
         if verify == "after" and size > self._limits.large_bytes:
             return _Stream(self, one.digest, size)
-        return _Verified(self, Wanted(one.digest, size, one.path), size)
+        return _Verified(self, PlannedObject(one.digest, size, one.path), size)
 
-    async def verified(self, one: Wanted) -> Content:
+    async def verified(self, one: PlannedObject) -> Content:
         """The whole of an object, verified: a small one in memory, a large one in a file.
 
         Raises:
@@ -211,7 +211,7 @@ class _File:
 class _Verified:
     """An object that is fetched and hashed when it is first read."""
 
-    def __init__(self, reader: ObjectReader, one: Wanted, size: int) -> None:
+    def __init__(self, reader: ObjectReader, one: PlannedObject, size: int) -> None:
         self._reader = reader
         self._one = one
         self._content: Content | None = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from snapdir.model.sizes import MIB
 
-__all__ = ["Moment", "Pace"]
+__all__ = ["Moment", "StreamScaling"]
 
 IDLE_SHARE = 0.5
 """While so much of the processors' time is left, something else is waited for."""
@@ -45,7 +45,7 @@ class Moment(NamedTuple):
         return (self.received_bytes - before.received_bytes) / seconds if seconds > 0 else 0.0
 
 
-class Pace:
+class StreamScaling:
     """Of a number of streams, from ``start`` on; ``cpus`` are there for them."""
 
     def __init__(self, streams: int, cpus: int, start: Moment) -> None:

@@ -1,4 +1,4 @@
-"""Bring large objects to a landing: a number of streams, spread over the objects, and never a whole part in memory.
+"""Bring large objects to a sink: a number of streams, spread over the objects, and never a whole part in memory.
 
 A stream receives a block, hashes and writes it while it is in the processor's cache, and goes on. Each object has one
 stream, which brings it from its beginning, while there are objects enough; else more streams bring later parts of it.
@@ -21,14 +21,14 @@ from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
 from snapdir.transfer.download.assembly import Assembly, Segment
-from snapdir.transfer.download.hedging import Flight, Flights
-from snapdir.transfer.download.landing import Landing
-from snapdir.transfer.download.stream_scaling import Moment, Pace
+from snapdir.transfer.download.hedging import HedgedRequest, RequestsInFlight
+from snapdir.transfer.download.object_sink import ObjectSink
+from snapdir.transfer.download.stream_scaling import Moment, StreamScaling
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled, is_interruption
 from snapdir.transfer.engine.limits import Limits, usable_cpus
 from snapdir.transfer.engine.parts import part_size
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import Budget
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ LONE_SEGMENT_BYTES = 32 * MIB
 class Damaged(NamedTuple):
     """An object that was not placed: its bytes hash to ``actual``, or that says what is wrong with them."""
 
-    one: Wanted
+    one: PlannedObject
     actual: str
 
 
@@ -68,7 +68,7 @@ class LargeObjects:
     def __init__(
         self,
         source: Repository,
-        landing: Landing,
+        sink: ObjectSink,
         limits: Limits,
         counters: Counters,
         *,
@@ -76,7 +76,7 @@ class LargeObjects:
         beside_small: bool = False,
     ) -> None:
         self._source = source
-        self._landing = landing
+        self._sink = sink
         self._limits = limits
         self._counters = counters
         self._memory = memory
@@ -84,16 +84,16 @@ class LargeObjects:
         share = BESIDE_SMALL_SHARE if beside_small else 1
         self._most_streams = max(1, min(streams, int(share * limits.memory_bytes) // STREAM_BYTES))
         self._encrypted = source.objects.capabilities.encrypted
-        self._waiting: deque[Wanted] = deque()
+        self._waiting: deque[PlannedObject] = deque()
         self._open: list[Assembly] = []
         self._opening = 0
         self._opened = anyio.Event()
         self._all_taken = anyio.Event()
         self._damaged: list[Damaged] = []
-        self._flights = Flights()
+        self._flights = RequestsInFlight()
         self._watched = False
 
-    async def receive(self, wanted: Iterable[Wanted]) -> Sequence[Damaged]:
+    async def receive(self, wanted: Iterable[PlannedObject]) -> Sequence[Damaged]:
         """Place every object of ``wanted``, and return those whose bytes are wrong, or too few: they are not placed.
 
         Raises:
@@ -136,11 +136,11 @@ class LargeObjects:
 
     async def _wait_for_slow(self, streams: int) -> None:
         """Return once so many streams are slow, or there is nothing more to take."""
-        pace = Pace(streams, usable_cpus(), Moment.now(self._counters.bytes_received))
+        scaling = StreamScaling(streams, usable_cpus(), Moment.now(self._counters.bytes_received))
         while not self._all_taken.is_set():
             with anyio.move_on_after(LOOK_SECONDS):
                 await self._all_taken.wait()
-            if not self._all_taken.is_set() and pace.observe(Moment.now(self._counters.bytes_received)):
+            if not self._all_taken.is_set() and scaling.observe(Moment.now(self._counters.bytes_received)):
                 return
 
     async def _stream(self) -> None:
@@ -173,7 +173,7 @@ class LargeObjects:
                 return None
             await self._opened.wait()
 
-    async def _begin(self, one: Wanted) -> Assembly | None:
+    async def _begin(self, one: PlannedObject) -> Assembly | None:
         """Make ready for an object; None for one whose size is not what was said, and could not be."""
         self._opening += 1
         try:
@@ -192,17 +192,17 @@ class LargeObjects:
         self._counters.bytes_done += assembly.written_bytes
         return assembly
 
-    def _open_assembly(self, one: Wanted) -> Assembly:
+    def _open_assembly(self, one: PlannedObject) -> Assembly:
         size = one.size or 0
         part_bytes = part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
-        descriptor = self._landing.open_temporary(one)
+        descriptor = self._sink.open_temporary(one)
         try:
-            with local_errors(self._landing.temporaries):
+            with local_errors(self._sink.temporaries):
                 require_room(descriptor, size)
                 return Assembly(one, size, descriptor, part_bytes)
         except BaseException:
             os.close(descriptor)
-            self._landing.drop(one)
+            self._sink.drop(one)
             raise
 
     async def _bring(self, assembly: Assembly, block: memoryview) -> None:
@@ -210,10 +210,10 @@ class LargeObjects:
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))
         flight = self._flights.begin(assembly, segment)
-        sink = BlockSink(block, lambda data: self._write(flight, data))
+        block_sink = BlockSink(block, lambda data: self._write(flight, data))
         try:
             with flight.scope:
-                await self._request(assembly, segment, sink)
+                await self._request(assembly, segment, block_sink)
                 self._flights.arrived(flight)
         except CorruptObject as error:
             await flight.stop_second()
@@ -226,11 +226,11 @@ class LargeObjects:
         finally:
             self._flights.end(flight)
 
-    async def _request(self, assembly: Assembly, segment: Segment, sink: BlockSink) -> None:
+    async def _request(self, assembly: Assembly, segment: Segment, block_sink: BlockSink) -> None:
         try:
             await self._source.read_range_through(
                 assembly.one.digest,
-                sink,
+                block_sink,
                 start=segment.offset,
                 length=segment.length,
                 is_last=segment.offset + segment.length == assembly.one.size,
@@ -244,21 +244,21 @@ class LargeObjects:
         while late := await self._flights.late():
             await self._overtake(late, block)
 
-    async def _overtake(self, late: Flight, block: memoryview) -> None:
+    async def _overtake(self, late: HedgedRequest, block: memoryview) -> None:
         """Whoever is first cancels the other. An error of the second request is not one of the transfer."""
         rest = late.assembly.rest_of(late.segment, late.written)
 
         def write(data: memoryview) -> None:
-            late.write_second(rest, data, sink.consumed)
+            late.write_second(rest, data, block_sink.consumed)
             self._counters.bytes_received += len(data)
 
-        sink = BlockSink(block, write)
+        block_sink = BlockSink(block, write)
         with late.overtaking(), suppress(SnapdirError, OSError):
-            await self._request(late.assembly, rest, sink)
+            await self._request(late.assembly, rest, block_sink)
             late.scope.cancel()
 
-    def _write(self, flight: Flight, data: memoryview) -> None:
-        with local_errors(self._landing.temporaries):
+    def _write(self, flight: HedgedRequest, data: memoryview) -> None:
+        with local_errors(self._sink.temporaries):
             flight.write(data)
         self._counters.bytes_received += len(data)
         self._counters.bytes_done += len(data)
@@ -287,14 +287,14 @@ class LargeObjects:
             os.close(assembly.descriptor)
 
     def _hash(self, assembly: Assembly) -> None:
-        with local_errors(self._landing.temporaries):
+        with local_errors(self._sink.temporaries):
             assembly.hash_written(check_cancelled)
 
     def _place(self, assembly: Assembly) -> None:
         try:
-            with local_errors(self._landing.temporaries):
+            with local_errors(self._sink.temporaries):
                 assembly.cut_journal()
-            self._landing.place_temporary(assembly.one, assembly.descriptor)
+            self._sink.publish_temporary(assembly.one, assembly.descriptor)
         except BaseException as error:
             if is_interruption(error):
                 self._leave(assembly, is_cut=True)
@@ -304,20 +304,20 @@ class LargeObjects:
 
     def _forget(self, assembly: Assembly) -> None:
         """Remove wrong bytes, or at least let no later run go on with them."""
-        with local_errors(self._landing.temporaries):
+        with local_errors(self._sink.temporaries):
             os.ftruncate(assembly.descriptor, 0)
         self._drop(assembly)
 
     def _leave(self, assembly: Assembly, *, is_cut: bool = False) -> None:
         """Let the next run go on with what has come, if that is anything."""
-        with local_errors(self._landing.temporaries):
+        with local_errors(self._sink.temporaries):
             if is_cut:
                 assembly.restore_journal()
             noted_bytes = assembly.noted_bytes()
-        if noted_bytes and self._landing.leave(assembly.one):
-            self._counters.keep(noted_bytes, self._landing.temporaries)
+        if noted_bytes and self._sink.leave(assembly.one):
+            self._counters.keep(noted_bytes, self._sink.temporaries)
         else:
             self._drop(assembly)
 
     def _drop(self, assembly: Assembly) -> None:
-        self._landing.drop(assembly.one)
+        self._sink.drop(assembly.one)

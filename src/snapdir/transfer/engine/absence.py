@@ -11,7 +11,7 @@ from snapdir.model.digest import Digest
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import run_workers
 
 __all__ = ["absent_objects", "require_present"]
@@ -34,7 +34,7 @@ async def absent_objects(digests: Sequence[Digest], repository: Repository, *, l
     return await _asked_for(digests, repository, limits)
 
 
-async def require_present(wanted: Sequence[Wanted], repository: Repository, *, limits: Limits) -> None:
+async def require_present(wanted: Sequence[PlannedObject], repository: Repository, *, limits: Limits) -> None:
     """Make sure, as a dry run does, that a repository could give every object of ``wanted``. No byte is read.
 
     Raises:

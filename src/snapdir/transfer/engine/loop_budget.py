@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DEBT_SECONDS", "PIECES_AWAY", "LoopTime"]
+__all__ = ["DEBT_SECONDS", "PIECES_AWAY", "LoopBudget"]
 
 DEBT_SECONDS = 0.05
 """How much longer than allowed all pieces together may take: one hiccup of a disk, or 60 files at 1 ms."""
@@ -11,7 +11,7 @@ PIECES_AWAY = 1_000
 """Pieces that go elsewhere when that is used up: where each takes 1 ms, the loop then stands still for 6 % of it."""
 
 
-class LoopTime:
+class LoopBudget:
     """Lets work onto the loop while it is quick (a disk's cache), and keeps it off for a while when it is not.
 
     Time beyond what is allowed makes a debt, which quicker pieces pay back; DEBT_SECONDS of it send the next

@@ -12,7 +12,7 @@ from snapdir.model.keys import OBJECT_MODE, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names, check_materialisable, path_components
 
-__all__ = ["Target", "TreePlan", "Wanted", "plan_objects", "plan_tree"]
+__all__ = ["PlannedObject", "Target", "TreePlan", "plan_objects", "plan_tree"]
 
 PERMISSION_BITS = 0o777
 
@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
 
 @dataclass(slots=True)
-class Wanted:
+class PlannedObject:
     """One distinct object.
 
     Attributes:
@@ -49,7 +49,7 @@ class TreePlan:
         special_modes: Files and directories whose set-user-id, set-group-id or sticky bit is left off.
     """
 
-    wanted: list[Wanted]
+    wanted: list[PlannedObject]
     directories: list[Target]
     special_modes: int
 
@@ -68,7 +68,7 @@ class TreePlan:
         return directories
 
 
-def plan_objects(manifest: Manifest) -> list[Wanted]:
+def plan_objects(manifest: Manifest) -> list[PlannedObject]:
     """Every distinct object, with its place in a store's layout as the target.
 
     Raises:
@@ -101,12 +101,12 @@ def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
     return TreePlan(list(wanted.values()), directories, special)
 
 
-def _distinct(files: Iterable[Entry]) -> dict[str, Wanted]:
-    wanted: dict[str, Wanted] = {}
+def _distinct(files: Iterable[Entry]) -> dict[str, PlannedObject]:
+    wanted: dict[str, PlannedObject] = {}
     for entry in files:
         known = wanted.get(entry.checksum)
         if known is None:
-            wanted[entry.checksum] = Wanted(entry.digest, entry.certain_size, entry.path)
+            wanted[entry.checksum] = PlannedObject(entry.digest, entry.certain_size, entry.path)
         elif known.size is None:
             known.size = entry.certain_size
     return wanted

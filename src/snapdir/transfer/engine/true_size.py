@@ -8,7 +8,7 @@ from typing import TypeVar
 from snapdir.errors import CorruptObject
 from snapdir.model.sizes import GIB
 from snapdir.repository.repository import Repository
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 
 __all__ = ["with_true_size"]
 
@@ -18,7 +18,7 @@ BELIEVED_BYTES = GIB
 Result = TypeVar("Result")
 
 
-async def with_true_size(source: Repository, one: Wanted, read: Callable[[int], Awaitable[Result]]) -> Result:
+async def with_true_size(source: Repository, one: PlannedObject, read: Callable[[int], Awaitable[Result]]) -> Result:
     """``read(size)`` with the manifest's size, or with the store's where there is none or the bytes do not fit it.
 
     Raises:
@@ -39,7 +39,7 @@ async def with_true_size(source: Repository, one: Wanted, read: Callable[[int], 
     return await read(one.size)
 
 
-async def _stored_size(source: Repository, one: Wanted) -> int:
+async def _stored_size(source: Repository, one: PlannedObject) -> int:
     size = await source.object_size(one.digest)
     if size is None:
         raise source.lacks(one.digest, one.path)

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from snapdir.model.sizes import KIB, MIB
 from snapdir.model.source import HashedFile, SourceFile
-from snapdir.transfer.engine.loop_budget import LoopTime
+from snapdir.transfer.engine.loop_budget import LoopBudget
 from snapdir.transfer.snapshot import TreeReader
 
 __all__ = ["BATCH_BYTES", "LOOP_FILES", "LOOP_FILE_BYTES", "READ_SECONDS", "HashedBatches"]
@@ -64,7 +64,7 @@ class HashedBatches:
         self._found = reader.batches(batch_files, BATCH_BYTES)
         self._store = store
         self._clock = clock
-        self._loop_time = LoopTime(READ_SECONDS)
+        self._loop_budget = LoopBudget(READ_SECONDS)
 
     def __aiter__(self) -> HashedBatches:
         return self
@@ -94,7 +94,7 @@ class HashedBatches:
     async def _hash_quickly(self, small: list[SourceFile]) -> list[HashedFile]:
         hashed: list[HashedFile] = []
         for first in range(0, len(small), LOOP_FILES):
-            if not self._loop_time.admits(len(small) - first):
+            if not self._loop_budget.admits(len(small) - first):
                 return hashed + await anyio.to_thread.run_sync(self._hash, small[first:])
             hashed += self._hash_here(small[first : first + LOOP_FILES])
         return hashed
@@ -102,7 +102,7 @@ class HashedBatches:
     def _hash_here(self, small: list[SourceFile]) -> list[HashedFile]:
         began = self._clock()
         hashed = self._hash(small)
-        self._loop_time.took(self._clock() - began, len(small))
+        self._loop_budget.took(self._clock() - began, len(small))
         return hashed
 
     def _hash(self, small: list[SourceFile]) -> list[HashedFile]:

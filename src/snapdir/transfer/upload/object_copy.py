@@ -14,7 +14,7 @@ from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, held_part_size
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader, Sink
 from snapdir.transfer.engine.stages import Budget, run_workers
 from snapdir.transfer.engine.true_size import with_true_size
@@ -60,7 +60,7 @@ class ObjectCopier:
         self._batch = target.objects.batch_writer()
         self._settled: set[Digest] = set()
 
-    async def copy_all(self, objects: Sequence[Wanted]) -> None:
+    async def copy_all(self, objects: Sequence[PlannedObject]) -> None:
         """Copy every one of ``objects`` that is not there, several at a time, each verified on its way.
 
         Raises:
@@ -71,16 +71,16 @@ class ObjectCopier:
             await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
         await self._uploads.sweep(one.digest for one in objects)
 
-    async def count_missing(self, objects: Sequence[Wanted]) -> int:
+    async def count_missing(self, objects: Sequence[PlannedObject]) -> int:
         """How many of ``objects`` a copy would have to send; those count as settled from then on.
 
         Raises:
             ObjectNotFound: the source does not have one of those.
         """
         await self._learn(len(objects))
-        missing: list[Wanted] = []
+        missing: list[PlannedObject] = []
 
-        async def look(one: Wanted) -> None:
+        async def look(one: PlannedObject) -> None:
             present = one.digest in self._settled or await self._has_any_length(one)
             self._settled.add(one.digest)
             if not present:
@@ -101,7 +101,7 @@ class ObjectCopier:
         if presence.should_list(count):
             await presence.list_all()
 
-    async def _copy(self, one: Wanted) -> None:
+    async def _copy(self, one: PlannedObject) -> None:
         listed_size = one.size
 
         async def copy_sized(size: int) -> None:
@@ -135,7 +135,7 @@ class ObjectCopier:
         held = None if self._recheck else await self._target.object_size(digest)
         return held is not None and await self._source.object_size(digest) in (None, held)
 
-    async def _has_any_length(self, one: Wanted) -> bool:
+    async def _has_any_length(self, one: PlannedObject) -> bool:
         if one.size is not None:
             return await self._is_present(one.digest, one.size)
         return await self._target.object_size(one.digest) is not None

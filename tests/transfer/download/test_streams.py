@@ -14,13 +14,12 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
-from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Target, Wanted
-
-from .conftest import RecordingStore
+from snapdir.transfer.engine.plan import PlannedObject, Target
+from tests.transfer.conftest import RecordingStore
 
 CPUS = 3
 PART = 256 * KIB
@@ -67,9 +66,9 @@ async def test_over_tls_fewer_streams_with_smaller_blocks(
         content = bytes([number]) * (2 * PART)
         digest = digest_of(content)
         await store.write(object_key(digest), content)
-        wanted.append(Wanted(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
+        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
     with await anyio.to_thread.run_sync(Destination.open, tmp_path / "out") as destination:
         with anyio.fail_after(20):
             limits = Limits(part_bytes=PART, large_bytes=PART)
-            await download(Repository(store), wanted, TreeLanding(destination), limits=limits, counters=Counters())
+            await download(Repository(store), wanted, DirectorySink(destination), limits=limits, counters=Counters())
     assert (store.most, store.block_bytes) == (streams, {block_bytes})

@@ -19,15 +19,14 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
 from snapdir.transfer.download import hedging
 from snapdir.transfer.download.assembly import Assembly
-from snapdir.transfer.download.hedging import Flight
-from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.hedging import HedgedRequest
+from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.streams import Damaged, LargeObjects
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Target, Wanted
+from snapdir.transfer.engine.plan import PlannedObject, Target
 from snapdir.transfer.engine.stages import Budget
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 PART = 256 * KIB
 CONTENTS = [bytes([number]) * (3 * PART) + b"end" for number in range(3)]
@@ -123,9 +122,9 @@ async def test_a_second_request_changes_nothing_of_what_the_first_has_brought(
 async def test_the_second_request_writes_only_behind_what_the_first_has(tmp_path: Path, done: int) -> None:
     """The first has bytes 0 to 8; the second, which began at byte 4, brings two at a time."""
     descriptor = os.open(tmp_path / "temporary", os.O_RDWR | os.O_CREAT)
-    assembly = Assembly(Wanted(digest_of(b""), 16, "./x", []), 16, descriptor, 16)
+    assembly = Assembly(PlannedObject(digest_of(b""), 16, "./x", []), 16, descriptor, 16)
     segment = assembly.take(1)
-    flight = Flight(assembly, segment)
+    flight = HedgedRequest(assembly, segment)
     flight.write(memoryview(b"firstone"))
     rest = segment._replace(offset=4, length=12, hashed_live=False)
     flight.write_second(rest, memoryview(b"22"), done)
@@ -158,10 +157,10 @@ async def receive_all(
     for number, content in enumerate(CONTENTS):
         digest = digest_of(content)
         await store.write(object_key(digest), content)
-        wanted.append(Wanted(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
+        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
     limits = dataclasses.replace(Limits(), jobs=jobs, part_bytes=PART, large_bytes=PART)
     with await anyio.to_thread.run_sync(Destination.open, out) as destination:
-        landing = TreeLanding(destination)
-        objects = LargeObjects(Repository(store), landing, limits, Counters(), memory=Budget(limits.memory_bytes))
+        sink = DirectorySink(destination)
+        objects = LargeObjects(Repository(store), sink, limits, Counters(), memory=Budget(limits.memory_bytes))
         with anyio.fail_after(30):
             return await objects.receive(wanted)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from snapdir.disk.own_places import OwnPlace, OwnPlaces
+from snapdir.disk.own_locations import OwnLocation, OwnLocations
 
 
-def met(root: Path, *places: OwnPlace, excluded: object = None) -> list[str]:
+def met(root: Path, *places: OwnLocation, excluded: object = None) -> list[str]:
     """The warnings of a walk that goes into every directory below ``root``, through links too."""
-    own = OwnPlaces(places)
+    own = OwnLocations(places)
     for folder, _, _ in os.walk(root, followlinks=True):
         status = os.stat(folder)
         path = "./" + "".join(f"{name}/" for name in Path(folder).relative_to(root).parts)
@@ -20,7 +20,7 @@ def met(root: Path, *places: OwnPlace, excluded: object = None) -> list[str]:
 
 def test_a_place_that_exists_is_named_with_the_pattern_that_leaves_it_out(tmp_path: Path) -> None:
     (tmp_path / "a/store").mkdir(parents=True)
-    (warning,) = met(tmp_path, OwnPlace(str(tmp_path / "a/store"), "the store"))
+    (warning,) = met(tmp_path, OwnLocation(str(tmp_path / "a/store"), "the store"))
     assert warning == (
         f"the store {tmp_path}/a/store lies within {tmp_path}, at ./a/store: each run that writes there changes the"
         " id; keep it elsewhere, or leave it out with --exclude './a/store$'"
@@ -29,34 +29,37 @@ def test_a_place_that_exists_is_named_with_the_pattern_that_leaves_it_out(tmp_pa
 
 def test_a_place_that_is_still_to_be_made_is_met_at_the_nearest_directory(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (warning,) = met(tmp_path, OwnPlace(str(tmp_path / "a/b/c/store"), "the store"))
+    (warning,) = met(tmp_path, OwnLocation(str(tmp_path / "a/b/c/store"), "the store"))
     assert "at ./a/b/c/store:" in warning
-    assert met(tmp_path, OwnPlace(str(tmp_path / "a/b/store"), "the default cache", foreign=True)) == []
+    assert met(tmp_path, OwnLocation(str(tmp_path / "a/b/store"), "the default cache", foreign=True)) == []
 
 
 def test_a_place_is_met_through_a_link_and_by_another_spelling(tmp_path: Path) -> None:
     (tmp_path / "outside/store").mkdir(parents=True)
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/link").symlink_to(tmp_path / "outside")
-    (warning,) = met(tmp_path / "tree", OwnPlace(f"{tmp_path}/tree/../outside/./store", "the store"))
+    (warning,) = met(tmp_path / "tree", OwnLocation(f"{tmp_path}/tree/../outside/./store", "the store"))
     assert "at ./link/store:" in warning
 
 
 def test_the_tree_itself_cannot_be_left_out(tmp_path: Path) -> None:
-    (warning,) = met(tmp_path, OwnPlace(str(tmp_path), "the cache"))
+    (warning,) = met(tmp_path, OwnLocation(str(tmp_path), "the cache"))
     assert warning.endswith("is the tree itself: each run that writes there changes the id; keep it elsewhere")
 
 
 def test_of_places_inside_each_other_the_outer_one_is_named_and_a_place_twice_once(tmp_path: Path) -> None:
     (tmp_path / "cache/store").mkdir(parents=True)
-    cache, store = OwnPlace(str(tmp_path / "cache"), "the cache"), OwnPlace(str(tmp_path / "cache/store"), "the store")
+    cache, store = (
+        OwnLocation(str(tmp_path / "cache"), "the cache"),
+        OwnLocation(str(tmp_path / "cache/store"), "the store"),
+    )
     assert [line.split(" /")[0] for line in met(tmp_path, store, cache, cache)] == ["the cache"]
 
 
 def test_a_place_that_is_excluded_or_elsewhere_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "store").mkdir()
-    assert met(tmp_path / "tree", OwnPlace(str(tmp_path / "store"), "the store")) == []
-    inside = OwnPlace(str(tmp_path / "tree/a/store"), "the store")
+    assert met(tmp_path / "tree", OwnLocation(str(tmp_path / "store"), "the store")) == []
+    inside = OwnLocation(str(tmp_path / "tree/a/store"), "the store")
     assert met(tmp_path / "tree", inside, excluded=lambda file, path: path == "./a") == []
     assert len(met(tmp_path / "tree", inside, excluded=lambda file, path: path == "./b")) == 1

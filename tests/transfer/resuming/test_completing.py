@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import anyio
@@ -21,21 +20,7 @@ from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
 from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
 from snapdir.transfer.upload.object_copy import ObjectCopier
-
-from .resumable import CONTENT, KEY, PART, PARTS, ResumableStore, ResumableUpload, push_tree
-
-
-@pytest.fixture
-def limits() -> Limits:
-    return dataclasses.replace(Limits(), large_bytes=PART, part_bytes=PART)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    (root / "large").write_bytes(CONTENT)
-    return root
+from tests.transfer.resuming.resumable import CONTENT, KEY, PARTS, ResumableStore, ResumableUpload, push_tree
 
 
 class Run:

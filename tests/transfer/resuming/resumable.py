@@ -20,8 +20,7 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import push
 from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.upload.journal import UploadJournal
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 __all__ = ["CONTENT", "DIGEST", "KEY", "PART", "PARTS", "ResumableStore", "ResumableUpload", "cancel_push", "push_tree"]
 

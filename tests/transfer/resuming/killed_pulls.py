@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from blake3 import blake3
-
 from snapdir.disk.run_folder import CLAIMED
 from snapdir.disk.staging import STAGING_NAME
-from snapdir.model.digest import Digest
-from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
-from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
+from tests.transfer.conftest import RecordingStore
+from tests.transfer.resuming.resumable import CONTENT, DIGEST, PART, PARTS
 
-from .conftest import RecordingStore
-
-PART = 256 * KIB
-CONTENT = bytes(range(256)) * (8 * MIB // 256 // 4) + b"the end"
-PARTS = -(-len(CONTENT) // PART)
-DIGEST = Digest(blake3(CONTENT).hexdigest())
-KEY = object_key(DIGEST)
 ALL = range(PARTS)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from snapdir.model.patterns import Exclusion, exactly
 
-__all__ = ["OwnPlace", "OwnPlaces"]
+__all__ = ["OwnLocation", "OwnLocations"]
 
 DirectoryKey = tuple[int, int]
 """Device and inode."""
@@ -18,7 +18,7 @@ SHOWN = 5
 """A place that many links lead to is named by this many of its paths."""
 
 
-class OwnPlace(NamedTuple):
+class OwnLocation(NamedTuple):
     """A directory or file that need not exist yet.
 
     Attributes:
@@ -34,19 +34,19 @@ class OwnPlace(NamedTuple):
 
 
 class _Met(NamedTuple):
-    place: OwnPlace
+    place: OwnLocation
     real: str
     paths: list[str]
 
 
-class OwnPlaces:
+class OwnLocations:
     """Which of ``places`` lie in the tree that a walk goes through, whatever links lead there.
 
     A directory is known by its device and inode. A place that does not exist is looked for at its nearest parent that
     does, because a push makes it while the walk goes on.
     """
 
-    def __init__(self, places: Iterable[OwnPlace]) -> None:
+    def __init__(self, places: Iterable[OwnLocation]) -> None:
         self._expected: dict[DirectoryKey, list[tuple[_Met, tuple[str, ...]]]] = {}
         self._met: list[_Met] = []
         known: set[str] = set()

@@ -35,8 +35,7 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.packs.receive import ReceivedPack, receive_pack
 from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.packs.streams import PackOutput, pack_blocks
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 # Everything above 64 bytes is large and goes in parts of 32: small packs take every path.
 LIMITS = Limits(large_bytes=64, part_bytes=32, memory_bytes=256, jobs=3)

@@ -17,13 +17,12 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Buffer
 from snapdir.stores.blocks import BlockSink
-from snapdir.transfer.download.landing import TreeLanding
+from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import Target, Wanted
-
-from .conftest import RecordingStore
+from snapdir.transfer.engine.plan import PlannedObject, Target
+from tests.transfer.conftest import RecordingStore
 
 SMALL_FILES = 300
 LARGE_FILES = 8
@@ -48,7 +47,7 @@ class PatientStore(RecordingStore):
         await super().read_through(key, sink, start=start, length=length)
 
 
-class CountingLanding(TreeLanding):
+class CountingSink(DirectorySink):
     """Lets the large objects come when all of the small ones are placed."""
 
     def __init__(self, destination: Destination, store: PatientStore) -> None:
@@ -58,12 +57,12 @@ class CountingLanding(TreeLanding):
         self._placed = 0
         self._lock = threading.Lock()
 
-    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
-        super().place_bytes(wanted, data)
+    def write(self, wanted: PlannedObject, data: Buffer) -> None:
+        super().write(wanted, data)
         self._count()
 
-    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
-        placed = super().place_quickly(wanted, data)
+    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
+        placed = super().write_quickly(wanted, data)
         if placed:
             self._count()
         return placed
@@ -84,10 +83,10 @@ async def test_large_objects_leave_room_for_small_ones(tmp_path: Path, memory_by
     for number, content in enumerate(contents):
         digest = digest_of(content)
         await store.write(object_key(digest), content)
-        wanted.append(Wanted(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
+        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
     limits = Limits(jobs=16, part_bytes=PART, large_bytes=PART, memory_bytes=memory_bytes)
     with await anyio.to_thread.run_sync(Destination.open, tmp_path / "out") as destination:
         with anyio.fail_after(20):
-            landing = CountingLanding(destination, store)
-            await download(Repository(store), wanted, landing, limits=limits, counters=Counters())
+            sink = CountingSink(destination, store)
+            await download(Repository(store), wanted, sink, limits=limits, counters=Counters())
     assert [(tmp_path / "out" / str(number)).read_bytes() for number in range(len(contents))] == contents

@@ -16,46 +16,46 @@ from snapdir.stores.base import Buffer
 from snapdir.stores.file.batch import FileBatch
 from snapdir.stores.file.writing import FileWriter, remove
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import Wanted
+from snapdir.transfer.engine.plan import PlannedObject
 
-__all__ = ["Landing", "StoreLanding", "TreeLanding"]
+__all__ = ["CacheSink", "DirectorySink", "ObjectSink"]
 
 
-class Landing(Protocol):
+class ObjectSink(Protocol):
     """Places verified objects, each at all of its targets. Safe for several threads with different objects."""
 
     @property
     def temporaries(self) -> str:
         """The directory where unfinished objects are, for messages."""
 
-    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+    def write(self, wanted: PlannedObject, data: Buffer) -> None:
         """Write a small object's verified bytes to every target."""
 
-    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
         """The same on the event loop; False where it would take more than to write and rename files: nothing is placed
         then, or not at every target.
         """
 
-    def open_temporary(self, wanted: Wanted) -> int:
-        """A descriptor for a large object's bytes; the caller closes it after ``place_temporary`` or ``drop``.
+    def open_temporary(self, wanted: PlannedObject) -> int:
+        """A descriptor for a large object's bytes; the caller closes it after ``publish_temporary`` or ``drop``.
 
         What a killed run had written of this object is in it, with that run's journal behind it (see ``Assembly``).
         """
 
-    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+    def publish_temporary(self, wanted: PlannedObject, descriptor: int) -> None:
         """Give the temporary, whose bytes the caller has verified, its names."""
 
-    def drop(self, wanted: Wanted) -> None:
+    def drop(self, wanted: PlannedObject) -> None:
         """Remove an object's temporaries, unless they are to be kept. None there is fine."""
 
-    def leave(self, wanted: Wanted) -> bool:
+    def leave(self, wanted: PlannedObject) -> bool:
         """Let a large object's temporary stay; False where no later run would find it."""
 
 
-class TreeLanding:
+class DirectorySink:
     """Lands objects as the files of a directory.
 
-    Temporaries are named by digest and by landing, so that two pulls into one directory cannot touch each other's; a
+    Temporaries are named by digest and by sink, so that two pulls into one directory cannot touch each other's; a
     large one by its digest alone, and locked.
 
     Args:
@@ -75,14 +75,14 @@ class TreeLanding:
     def temporaries(self) -> str:
         return self._staging.path
 
-    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+    def write(self, wanted: PlannedObject, data: Buffer) -> None:
         temporary = self._name(wanted)
         for target in wanted.targets:
             self._destination.make_directory(target.names[:-1])
             self._staging.write(temporary, data)
             self._destination.publish(temporary, target.names, target.mode)
 
-    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
         if not self._staging.is_open:
             return False  # to open it may have to wait for another process
         temporary = self._name(wanted)
@@ -95,7 +95,7 @@ class TreeLanding:
                 self._destination.note_refusal(target.names)
         return True
 
-    def open_temporary(self, wanted: Wanted) -> int:
+    def open_temporary(self, wanted: PlannedObject) -> int:
         try:
             descriptor = self._staging.claim(wanted.digest + CLAIMED)
         except LocalError:
@@ -103,7 +103,7 @@ class TreeLanding:
         self._claimed.add(wanted.digest)
         return descriptor
 
-    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+    def publish_temporary(self, wanted: PlannedObject, descriptor: int) -> None:
         first, *others = wanted.targets
         for target in others:
             self._place_copy(wanted, descriptor, target.names, target.mode)
@@ -111,18 +111,18 @@ class TreeLanding:
         self._destination.publish(self._large_name(wanted), first.names, first.mode)
         self._claimed.discard(wanted.digest)
 
-    def drop(self, wanted: Wanted) -> None:
+    def drop(self, wanted: PlannedObject) -> None:
         if self._keep and wanted.digest in self._claimed:
             return
         self._staging.discard(self._large_name(wanted))
         self._claimed.discard(wanted.digest)
         self._staging.discard(self._name(wanted, "-copy"))
 
-    def leave(self, wanted: Wanted) -> bool:
+    def leave(self, wanted: PlannedObject) -> bool:
         self._staging.discard(self._name(wanted, "-copy"))
         return wanted.digest in self._claimed
 
-    def _place_copy(self, wanted: Wanted, descriptor: int, names: Names, mode: int) -> None:
+    def _place_copy(self, wanted: PlannedObject, descriptor: int, names: Names, mode: int) -> None:
         temporary = self._name(wanted, "-copy")
         copy = self._staging.create(temporary)
         try:
@@ -134,14 +134,14 @@ class TreeLanding:
         self._destination.make_directory(names[:-1])
         self._destination.publish(temporary, names, mode)
 
-    def _large_name(self, wanted: Wanted) -> str:
+    def _large_name(self, wanted: PlannedObject) -> str:
         return wanted.digest + CLAIMED if wanted.digest in self._claimed else self._name(wanted)
 
-    def _name(self, wanted: Wanted, suffix: str = "") -> str:
+    def _name(self, wanted: PlannedObject, suffix: str = "") -> str:
         return f"{wanted.digest}.{self._token}{suffix}"
 
 
-class StoreLanding:
+class CacheSink:
     """Lands objects as the objects of a store on this host: the cache.
 
     Attributes:
@@ -160,16 +160,16 @@ class StoreLanding:
     def temporaries(self) -> str:
         return os.path.join(self._root, PARTIAL_NAME)
 
-    def place_bytes(self, wanted: Wanted, data: Buffer) -> None:
+    def write(self, wanted: PlannedObject, data: Buffer) -> None:
         self.batch.put(_key(wanted), data, replace=True)
 
-    def place_quickly(self, wanted: Wanted, data: Buffer) -> bool:
+    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
         if self._writer.verifies or self.batch.is_full:
             return False
         self.batch.add(_key(wanted), data)
         return True
 
-    def open_temporary(self, wanted: Wanted) -> int:
+    def open_temporary(self, wanted: PlannedObject) -> int:
         with local_errors(self._root):
             try:
                 self._paths[wanted.digest], descriptor = self._writer.claim(wanted.digest + CLAIMED)
@@ -177,19 +177,19 @@ class StoreLanding:
                 self._paths[wanted.digest], descriptor = self._writer.create(OBJECT_MODE)
         return descriptor
 
-    def place_temporary(self, wanted: Wanted, descriptor: int) -> None:
+    def publish_temporary(self, wanted: PlannedObject, descriptor: int) -> None:
         with local_errors(self._path(wanted)):
             if not set_mode(descriptor, self._writer.mode_of_new(OBJECT_MODE)):
                 self.refused_modes.add(self._path(wanted))
             self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
 
-    def drop(self, wanted: Wanted) -> None:
+    def drop(self, wanted: PlannedObject) -> None:
         path = self._paths.pop(wanted.digest, None)
         if path is not None:
             with local_errors(self._root):
                 remove(path)
 
-    def leave(self, wanted: Wanted) -> bool:
+    def leave(self, wanted: PlannedObject) -> bool:
         claimed = self._paths.get(wanted.digest, "").endswith(CLAIMED)
         if claimed:
             del self._paths[wanted.digest]
@@ -199,9 +199,9 @@ class StoreLanding:
         """Remove the folder of temporaries."""
         self._writer.close()
 
-    def _path(self, wanted: Wanted) -> str:
+    def _path(self, wanted: PlannedObject) -> str:
         return os.path.join(self._root, _key(wanted))
 
 
-def _key(wanted: Wanted) -> str:
+def _key(wanted: PlannedObject) -> str:
     return "/".join(wanted.targets[0].names)

@@ -25,32 +25,7 @@ from snapdir.transfer.snapshot import TreeOptions
 from snapdir.transfer.sync import StoreSync
 from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
 from snapdir.transfer.upload.object_copy import ObjectCopier
-
-from .resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_tree
-
-
-@pytest.fixture
-def store() -> ResumableStore:
-    return ResumableStore()
-
-
-@pytest.fixture
-def limits() -> Limits:
-    return dataclasses.replace(Limits(), large_bytes=PART, part_bytes=PART)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    (root / "large").write_bytes(CONTENT)
-    (root / "large").chmod(0o644)
-    return root
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
+from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_tree
 
 
 async def leave_killed_push(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Collection
 from functools import partial
@@ -28,38 +27,9 @@ from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.fetch import fetch
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
-
-from .conftest import RecordingStore, nothing
-from .killed_pulls import ALL, CONTENT, DIGEST, KEY, PART, PARTS, leave_killed_pull, left, parts_read, pull
-
-
-@pytest.fixture
-def limits() -> Limits:
-    return dataclasses.replace(Limits(), large_bytes=PART, part_bytes=PART)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    (root / "large").write_bytes(CONTENT)
-    (root / "large").chmod(0o644)
-    return root
-
-
-@pytest.fixture
-async def manifest(tree: Path, store: RecordingStore, limits: Limits) -> Manifest:
-    await push(tree, Repository(store), options=TreeOptions(), limits=limits, counters=Counters())
-    store.calls.clear()
-    return await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
-
+from tests.transfer.conftest import RecordingStore, nothing
+from tests.transfer.resuming.killed_pulls import ALL, leave_killed_pull, left, parts_read, pull
+from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS
 
 SUBSETS: list[Collection[int]] = [(), (0,), range(5), (3,), (1, 4, 7), (PARTS - 1,), range(1, PARTS), ALL]
 

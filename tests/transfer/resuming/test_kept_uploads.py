@@ -13,32 +13,13 @@ from snapdir.cli import render
 from snapdir.errors import ConnectionFailed
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-
-from .resumable import CONTENT, PART, ResumableStore, cancel_push, push_tree
-
-
-@pytest.fixture
-def store() -> ResumableStore:
-    return ResumableStore()
+from tests.transfer.resuming.resumable import CONTENT, PART, ResumableStore, cancel_push, push_tree
 
 
 @pytest.fixture
 def limits() -> Limits:
     """Two parts in flight, so that a stopped push has not sent all of them."""
     return dataclasses.replace(Limits(), large_bytes=PART, part_bytes=PART, memory_bytes=2 * PART)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    root = tmp_path / "tree"
-    root.mkdir()
-    (root / "large").write_bytes(CONTENT)
-    return root
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "cache"
 
 
 async def cancel_at(point: str, tree: Path, store: ResumableStore, limits: Limits, cache: Path) -> Counters:

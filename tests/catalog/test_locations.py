@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.catalog.places import catalog_file, directory_location, locations_meant, store_location
+from snapdir.catalog.locations import catalog_file, directory_location, locations_meant, store_location
 
 CACHE = Path("/cache")
 

@@ -17,10 +17,9 @@ from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Published, Repository
+from snapdir.transfer.comparing.manifests import PARSED_FACTOR, each_manifest, published_by_date
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.manifests import PARSED_FACTOR, each_manifest, published_by_date
-
-from .conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore
 
 
 class Watched(RecordingStore):

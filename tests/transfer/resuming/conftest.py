@@ -1,0 +1,54 @@
+"""A tree of one large file, and a store whose uploads another run can go on with."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from snapdir.model.manifest import Manifest
+from snapdir.repository.repository import Repository
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.push import push
+from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from tests.transfer.resuming.resumable import CONTENT, PART, ResumableStore
+
+
+@pytest.fixture
+def store() -> ResumableStore:
+    return ResumableStore()
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return dataclasses.replace(Limits(), large_bytes=PART, part_bytes=PART)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "large").write_bytes(CONTENT)
+    (root / "large").chmod(0o644)
+    return root
+
+
+@pytest.fixture
+async def manifest(tree: Path, store: ResumableStore, limits: Limits) -> Manifest:
+    """The manifest of ``tree``, which is in ``store``."""
+    await push(tree, Repository(store), options=TreeOptions(), limits=limits, counters=Counters())
+    store.calls.clear()
+    return await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
