@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+PAGES = [
+    PROJECT / "README.md",
+    PROJECT / "CONTRIBUTING.md",
+    PROJECT / "CHANGELOG.md",
+    *sorted((PROJECT / "docs").rglob("*.md")),
+]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 # `tests/disk/test_walk.py`, `src/snapdir`, ...: a path from the project's root, in code quotes, without a placeholder.
 QUOTED = re.compile(r"`((?:tests|src|scripts|docs|benchmarks)/[a-z0-9_./-]+|\.ci/run)")
@@ -40,3 +45,9 @@ def test_every_guarantee_names_its_test() -> None:
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = [int(file.name[:4]) for file in sorted((PROJECT / "docs/decisions").glob("*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_pre_commit_runs_what_check_runs() -> None:
+    hooks = re.findall(r"entry: \.venv/bin/(.*)", (PROJECT / ".pre-commit-config.yaml").read_text())
+    commands = re.findall(r"^(?:ruff|mypy|python)\b[^|\n]*", (PROJECT / "scripts/check").read_text(), re.MULTILINE)
+    assert hooks == [command.strip() for command in commands]
