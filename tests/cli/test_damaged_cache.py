@@ -168,7 +168,7 @@ def test_what_the_store_does_not_give_either_is_an_error(cache: Path, store: str
     flipped(object_of(Path(store), SMALL))
     said = failed("pull", "--store", store, "--id", snapshot, "out")
     assert f"{store}/.objects" in said
-    assert "the store holds damaged bytes: push again" in said
+    assert "the store holds damaged data: push again" in said
     assert not Path("out", SMALL).exists()
 
 

@@ -87,7 +87,7 @@ def test_a_part_is_laid_beside_what_is_there(pushed: tuple[str, str], isolated: 
 @pytest.mark.parametrize(
     ("options", "said", "code"),
     [
-        (["--include", "*.jpg"], "nothing in the snapshot fits --include *.jpg; nothing was written", 1),
+        (["--include", "*.jpg"], "no path in the snapshot matches --include *.jpg; nothing was written", 1),
         (["--include", "[a"], "invalid glob '[a': a [ has no ] that closes it", 2),
         (["--include", "!a"], "invalid glob '!a': it negates nothing here; use --exclude", 2),
         (["--shard", "0/3"], "invalid --shard '0/3': expected I/N with I from 1 to N, e.g. 1/8", 2),

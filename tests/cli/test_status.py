@@ -131,7 +131,7 @@ def test_an_id_is_compared_with_whatever_was_checked_out(isolated: Path, store: 
     assert status(tree, "--id", wanted, "--store", store) == (1, ["extra\t./new"])
     assert status(tree, "--id", wanted[:10], "--store", store) == (1, ["extra\t./new"])
     for options, said in (
-        ([], f"nothing is known of a checkout into {tree}: name the snapshot with --id, and --store"),
+        ([], f"no checkout into {tree} is recorded: name the snapshot with --id and --store"),
         (["--id", ID, "--store", store], f"manifest not found: {ID}"),
         (["--id", wanted], f"manifest not found: {wanted}"),
     ):
@@ -179,7 +179,7 @@ def test_a_damaged_note_is_no_note(damage: bytes, out: Path, isolated: Path) -> 
     note.write_bytes(damage)
     run = cli("status", str(out))
     assert (run.code, run.stdout) == (2, "")
-    assert "nothing is known of a checkout" in run.stderr
+    assert "no checkout into " in run.stderr
 
 
 def test_a_directory_that_is_not_there_is_an_error(out: Path, isolated: Path) -> None:

@@ -4,19 +4,19 @@
 
     SnapdirError                      code IO_ERROR, exit 1: the root; catch this
     ├── LocalError                    a local path cannot be read or written
-    │   ├── WalkFailed                entries of a tree cannot be read; up to 20 are named
-    │   ├── UnsafeName                a file name no manifest line can carry (newline, trailing CR, not UTF-8)
-    │   ├── DestinationConflict       what stands at the destination must not be replaced
-    │   ├── NotCheckedOut             the cache knows of no checkout into a directory
+    │   ├── WalkFailed                entries of a tree cannot be read
+    │   ├── UnsafeName                a name that a manifest cannot represent (newline, trailing CR, not UTF-8)
+    │   ├── DestinationConflict       paths at the destination must not be replaced
+    │   ├── NotCheckedOut             no checkout into a directory is recorded
     │   └── NoSpace                   the filesystem (or a quota) is full
     ├── InvalidOption                 an option or variable has a bad value; exit 2
-    ├── InvalidId                     not 64 hex digits, nor enough of them               INVALID_ID
-    │   └── AmbiguousId               the first digits of several snapshots
-    ├── InvalidStore                  not a store URL that can be opened                  INVALID_STORE
-    ├── InvalidPack                   a stream that is no complete SNAPPACK
-    ├── Conflict                      two sources claim one path                          CONFLICT
-    │   └── SideConflict              two snapshots of one side of a comparison do
-    ├── NothingSelected               no path of a snapshot fits the globs of a partial transfer
+    ├── InvalidId                     not 64 hexadecimal digits, or too few               INVALID_ID
+    │   └── AmbiguousId               the digits match several snapshots
+    ├── InvalidStore                  a store URL that cannot be opened                   INVALID_STORE
+    ├── InvalidPack                   a stream is not a complete SNAPPACK
+    ├── Conflict                      two sources differ about a path                     CONFLICT
+    │   └── SideConflict              two snapshots on one side of a comparison do
+    ├── NothingSelected               no path matches the globs of a partial transfer
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── PathNotFound                  a snapshot has no file at a path
     ├── InFluxError                   a file changed or vanished while read               IN_FLUX
@@ -24,22 +24,22 @@
     ├── HashMismatchError             bytes do not hash to their name                     HASH_MISMATCH
     │   ├── CorruptObject             an object in a store
     │   └── CorruptManifest           a manifest in a store
-    └── StoreError                    the store failed or answered nonsense               STORE_ERROR
-        ├── ObjectNotFound            no bytes at this key
-        │   └── IncompleteCache       a cached snapshot lacks objects
+    └── StoreError                    the store failed or sent an invalid response        STORE_ERROR
+        ├── ObjectNotFound            the store has no object at this key
+        │   └── IncompleteCache       the cache lacks objects of a snapshot
         ├── ManifestNotFound          no snapshot with this id
-        │   └── UnknownId             no snapshot whose id starts like this
-        ├── InvalidManifest           stored text that does not parse
-        │   └── ManifestTooLarge      longer than it may be
+        │   └── UnknownId             no snapshot whose id starts with these digits
+        ├── InvalidManifest           the stored text is not a manifest
+        │   └── ManifestTooLarge      larger than allowed
         ├── StoreMissing              the directory or bucket does not exist
-        ├── StoreProgramFailed        a program that is a store cannot be run, or failed
-        ├── AccessDenied              credentials are missing, wrong or not allowed
+        ├── StoreProgramFailed        a store program cannot be run, or failed
+        ├── AccessDenied              credentials are missing, wrong or insufficient
         ├── StoreRefused              any other final refusal (status and code are attributes)
-        └── TransientStoreError       may succeed when asked again: the only family ever retried
-            ├── Throttled             the store asks to slow down
-            ├── ConnectionFailed      refused, reset, DNS, timeouts, early end of a body
-            └── InvalidResponse       a 200 whose content makes no sense
-    TransferFailed                    several things failed; ``.exceptions`` holds one SnapdirError per item
+        └── TransientStoreError       may succeed on a retry; nothing else is retried
+            ├── Throttled             the store limits the rate of requests
+            ├── ConnectionFailed      refused, reset, DNS, timeout, early end of a body
+            └── InvalidResponse       an invalid response
+    TransferFailed                    several items failed; ``exceptions`` holds one error for each
 """
 
 from snapdir.errors.base import (

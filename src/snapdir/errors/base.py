@@ -1,4 +1,4 @@
-"""The root, and what is wrong with what was given or found."""
+"""The root of the tree, and errors about input, snapshots and hashes."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ __all__ = [
 
 MAX_NAMED_OFFENDERS = 20
 
-STORE_ADVICE = "the store holds damaged bytes: push again from a good copy with --recheck"
+STORE_ADVICE = "the store holds damaged data: push again from a good copy with --recheck"
 CACHE_ADVICE = (
-    "the cache holds damaged bytes: remove them with `snapdir verify-cache --purge`, then fetch the snapshot again"
+    "the cache holds damaged data: remove it with `snapdir verify-cache --purge`, then fetch the snapshot again"
 )
 
 
 class SnapdirError(Exception):
     """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with.
 
-    Neither ``str()`` nor ``repr()`` nor a note shows the credentials of a URL. Every error can be pickled and copied,
-    with its attributes, its notes, and a cause that is a SnapdirError or a plain OSError (others may not be picklable).
+    ``str()``, ``repr()`` and notes hide the credentials of URLs. Every error can be pickled and copied, with its
+    attributes, notes, and its cause if that is a SnapdirError or a plain OSError (others may not be picklable).
     """
 
     code = "IO_ERROR"
@@ -58,7 +58,7 @@ class SnapdirError(Exception):
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
-        if "__str__" in cls.__dict__:  # a sentence of its own
+        if "__str__" in cls.__dict__:  # it has its own sentence
             cls.__str__ = _hiding(cls.__str__)  # type: ignore[method-assign]
 
     def add_note(self, note: str) -> None:
@@ -80,7 +80,7 @@ def _hiding(sentence: Callable[[SnapdirError], str]) -> Callable[[SnapdirError],
 
 
 def _restored(kind: type[SnapdirError], args: tuple[Any, ...]) -> SnapdirError:
-    """An error without its state, which follows. ``__init__`` is not called: it may need more than ``args``."""
+    """An error without its state, which pickle adds. ``__init__`` is not called: it may need more than ``args``."""
     error = kind.__new__(kind, *args)
     error.args = args
     return error
@@ -93,7 +93,7 @@ class InvalidOption(SnapdirError):
 
 
 class InvalidId(SnapdirError):
-    """A snapshot id or object digest that is not 64 hexadecimal digits."""
+    """A snapshot id or object digest that does not have 64 hexadecimal digits."""
 
     code = "INVALID_ID"
 
@@ -108,39 +108,39 @@ class InvalidId(SnapdirError):
 
 
 class AmbiguousId(InvalidId):
-    """The first digits of an id that several snapshots share. ``matches`` holds their ids."""
+    """The digits match several snapshots. ``matches`` holds their ids."""
 
     def __init__(self, prefix: str, matches: Sequence[str]) -> None:
-        super().__init__(prefix, f"could be any of {len(matches)} snapshots")
+        super().__init__(prefix, f"matches {len(matches)} snapshots")
         self.matches = tuple(matches)
 
     def __str__(self) -> str:
         shown = ", ".join(self.matches[:MAX_NAMED_OFFENDERS])
-        return f"ambiguous snapshot id: {self.text!r} {self.reason}: {shown}; give more of its digits"
+        return f"ambiguous snapshot id: {self.text!r} {self.reason}: {shown}; give more digits"
 
 
 class InvalidStore(SnapdirError):
-    """A store URL that cannot be opened. The message holds the right spelling."""
+    """A store URL that cannot be opened. The message shows the right spelling."""
 
     code = "INVALID_STORE"
     prefix = "invalid store URI: "
 
 
 class InvalidPack(SnapdirError):
-    """A stream that is no complete SNAPPACK. No manifest of it was published."""
+    """A stream is not a complete SNAPPACK. Its manifest was not published."""
 
     prefix = "invalid pack: "
 
 
 class Conflict(SnapdirError):
-    """Two sources claim one path with different content."""
+    """Two sources have different content for the same path."""
 
     code = "CONFLICT"
     prefix = "conflict: "
 
 
 class SideConflict(Conflict):
-    """Two snapshots of one side of a comparison disagree about a path. ``side`` is ``from`` or ``to``."""
+    """Two snapshots on one side of a comparison have different content for a path. ``side`` is ``from`` or ``to``."""
 
     def __init__(self, side: str, path: str) -> None:
         super().__init__(side, path)
@@ -154,7 +154,7 @@ class SideConflict(Conflict):
 
 
 class NothingSelected(SnapdirError):
-    """No path of a snapshot fits the globs of a partial transfer. ``options`` says them as options."""
+    """No path of a snapshot matches the globs of a partial transfer. ``options`` holds the options."""
 
     def __init__(self, options: str) -> None:
         super().__init__(options)
@@ -162,13 +162,13 @@ class NothingSelected(SnapdirError):
 
     def __str__(self) -> str:
         return (
-            f"nothing in the snapshot fits {self.options}; nothing was written"
+            f"no path in the snapshot matches {self.options}; nothing was written"
             " (`snapdir ls -R STORE@ID` lists its paths)"
         )
 
 
 class UnsafePath(SnapdirError):
-    """A manifest path that could leave the destination, or that a filesystem could not tell from another one."""
+    """A manifest path could leave the destination, or a filesystem could confuse it with another path."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, reason)
@@ -176,7 +176,7 @@ class UnsafePath(SnapdirError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"unsafe path {self.path[:200]!r} in the manifest: {self.reason}; nothing was written for it"
+        return f"unsafe path {self.path[:200]!r} in the manifest: {self.reason}; it was not written"
 
 
 class PathNotFound(SnapdirError):
@@ -188,7 +188,7 @@ class PathNotFound(SnapdirError):
         self.snapshot_id = snapshot_id
 
     def __str__(self) -> str:
-        return f"snapshot {self.snapshot_id} has no file {self.path[:200]!r}; its manifest lists those it has"
+        return f"snapshot {self.snapshot_id} has no file {self.path[:200]!r} (`snapdir ls -R STORE@ID` lists its paths)"
 
 
 class InFluxError(SnapdirError):
@@ -202,10 +202,10 @@ class InFluxError(SnapdirError):
         self.what = what
 
     def __str__(self) -> str:
-        sentence = f"file {self.what} while it was read: {self.path}; run again when nothing writes to the tree"
+        sentence = f"file {self.what} while it was read: {self.path}; run again when no program writes to the tree"
         if self.what != "vanished":
             return sentence
-        return f"{sentence}; if it is a temporary file of a running writer, leave it out with --exclude"
+        return f"{sentence}; leave out temporary files of a running program with --exclude"
 
 
 class CatalogError(SnapdirError):
@@ -215,7 +215,7 @@ class CatalogError(SnapdirError):
 
 
 class HashMismatchError(SnapdirError):
-    """Bytes at ``where`` that do not hash to their name: ``expected`` and ``actual`` are hex digests."""
+    """Bytes at ``where`` do not hash to their name. ``expected`` and ``actual`` are hexadecimal digests."""
 
     code = "HASH_MISMATCH"
 
@@ -228,9 +228,9 @@ class HashMismatchError(SnapdirError):
 
 
 class CorruptObject(HashMismatchError):
-    """An object whose bytes (or length) are not what its key says. Nothing of it stays under a final name.
+    """An object has wrong bytes or a wrong length. None of it was given a final name.
 
-    ``advice`` says where the damage is, and the way out.
+    ``advice`` names the damaged place and the remedy.
     """
 
     def __init__(self, where: str, *, expected: str, actual: str, advice: str = STORE_ADVICE) -> None:
@@ -242,4 +242,4 @@ class CorruptObject(HashMismatchError):
 
 
 class CorruptManifest(HashMismatchError):
-    """A manifest whose text does not hash to its id."""
+    """The text of a manifest does not hash to its id."""

@@ -1,4 +1,4 @@
-"""A path of this machine that cannot be read or written."""
+"""Errors about local paths."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ FULL_DISK_ERRNOS = frozenset({errno_names.ENOSPC, errno_names.EDQUOT})
 
 _IN_FLUX = {
     errno_names.ENOENT: "vanished",
-    errno_names.ENOTDIR: "vanished",  # a directory above it is a file now
+    errno_names.ENOTDIR: "vanished",  # a directory above it became a file
     errno_names.ESTALE: "vanished",  # removed on another host of the network filesystem
     errno_names.EISDIR: "changed",
     errno_names.ELOOP: "changed",
-    errno_names.ENXIO: "changed",  # it is a socket now
-    errno_names.ESPIPE: "changed",  # it is a FIFO now
+    errno_names.ENXIO: "changed",  # it became a socket
+    errno_names.ESPIPE: "changed",  # it became a FIFO
 }
 
 
 class LocalError(SnapdirError):
-    """A local path cannot be read or written. ``path`` names it; ``errno`` is the system's number or None."""
+    """A local path cannot be read or written. ``errno`` is the system's error number or None."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str, *, errno: int | None = None) -> None:
         super().__init__(path, reason)
@@ -55,7 +55,7 @@ class LocalError(SnapdirError):
 
 
 class WalkFailed(LocalError):
-    """Entries of a tree cannot be read. ``failures`` holds (path, reason), all that were met; 20 are shown."""
+    """Entries of a tree cannot be read. ``failures`` holds (path, reason) of all; the message shows 20."""
 
     def __init__(self, failures: Sequence[tuple[str, str]]) -> None:
         super().__init__(*failures[0])
@@ -65,11 +65,11 @@ class WalkFailed(LocalError):
         if len(self.failures) == 1:
             return super().__str__()
         shown = "; ".join(f"{path}: {reason}" for path, reason in self.failures[:MAX_NAMED_OFFENDERS])
-        return f"I/O error: {len(self.failures)} entries cannot be read, the first of them: {shown}"
+        return f"I/O error: {len(self.failures)} entries cannot be read: {shown}"
 
 
 class UnsafeName(LocalError):
-    """A file name that no manifest line can carry, or no checkout write."""
+    """A manifest cannot represent a file name, or a checkout cannot write it."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, f"{reason}; rename it or leave it out with --exclude")
@@ -79,7 +79,7 @@ class UnsafeName(LocalError):
 
 
 class DestinationConflict(LocalError):
-    """What stands at the destination must not be replaced. ``paths`` lists what is in the way."""
+    """Paths at the destination must not be replaced. ``paths`` lists them."""
 
     def __init__(self, path: str | os.PathLike[str], reason: str, *, paths: Sequence[str] = ()) -> None:
         super().__init__(path, reason)
@@ -91,13 +91,13 @@ class DestinationConflict(LocalError):
 
 
 class NotCheckedOut(LocalError):
-    """The cache knows of no checkout into the directory ``path``."""
+    """The cache has no record of a checkout into the directory ``path``."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, "nothing is known of a checkout into it")
+        super().__init__(path, "no checkout into it is recorded")
 
     def __str__(self) -> str:
-        return f"nothing is known of a checkout into {self.path}: name the snapshot with --id, and --store"
+        return f"no checkout into {self.path} is recorded: name the snapshot with --id and --store"
 
 
 class NoSpace(LocalError):
@@ -105,12 +105,12 @@ class NoSpace(LocalError):
 
     def __str__(self) -> str:
         return (
-            f"no space left on the filesystem of {self.path}: free some space or choose another place, then run again"
+            f"no space left on the filesystem of {self.path}: free some space or use another filesystem, then run again"
         )
 
 
 def local_error(error: OSError, path: str | os.PathLike[str]) -> LocalError:
-    """Our error for a system error met at ``path``."""
+    """The error for a system error at ``path``."""
     if error.errno in FULL_DISK_ERRNOS:
         return NoSpace(path, os.strerror(error.errno or 0), errno=error.errno)
     reason = f"{os.strerror(error.errno)} (os error {error.errno})" if error.errno else str(error)
@@ -120,7 +120,7 @@ def local_error(error: OSError, path: str | os.PathLike[str]) -> LocalError:
 
 
 def source_error(error: OSError, path: str | os.PathLike[str]) -> SnapdirError:
-    """Our error for a system error met at a file or directory that a listing has shown: in flux if it is gone."""
+    """The error for a system error at a listed file or directory: InFluxError if it vanished or changed its type."""
     what = _IN_FLUX.get(error.errno or 0)
     return local_error(error, path) if what is None else InFluxError(path, what)
 

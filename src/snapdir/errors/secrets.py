@@ -1,4 +1,4 @@
-"""What must not be shown of a URL, wherever one gets into a message or a record: the one place that knows."""
+"""Hiding credentials of URLs in messages and records."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ __all__ = ["HIDDEN", "secrets_of", "without_secrets"]
 
 HIDDEN = "…"
 _NAMES = "token|signature|secret|password|passwd|pwd|credential|key|auth|session|sas|sig"
-# A secret key may hold slashes, so the userinfo goes up to the @ where a colon in the first name says that there is
-# one; without a colon it ends before the first slash.
+# A secret key may contain slashes. If the first component contains a colon, the userinfo extends to the @; otherwise it
+# ends before the first slash.
 _USERINFO = re.compile(r"""(?<=://)(?!arn:)(?:[^\s/@:'"]*:[^\s@'"]*|[^\s/@?'"]+)@""")
 _PARAMETER = re.compile(rf"""(?i)([?&#][a-z0-9_-]*(?:{_NAMES})[a-z0-9_-]*=)[^\s&'"]+""")
-# Only in the URL of a program is what follows a question mark a query, whatever it is called: here it is part of keys.
+# In the URL of a store program, everything after a question mark is a query; in other store URLs it is part of a key.
 _OUTSIDE = re.compile(r"""(?<![a-z0-9])(?!(?:file|s3|b2|gs|ssh|sftp|https?)://)[a-z0-9]+://[^\s'"?]*\?[^\s'"]*""")
 _PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
 _VALUE = re.compile(r"([?&](?:[^=&]*=)?)[^&]+")
 
 
 def without_secrets(text: str) -> str:
-    """``text`` with the credentials of every URL in it hidden: userinfo, and what a query names so.
+    """``text`` with the credentials of its URLs hidden: userinfo, and query parameters with the name of a secret.
 
-    The URL of a store that is a program loses every value of its query.
+    In the URL of a store program, all query values are hidden.
     """
     if "://" not in text:
         return text
@@ -30,7 +30,7 @@ def without_secrets(text: str) -> str:
 
 
 def secrets_of(url: str) -> list[str]:
-    """The texts that ``without_secrets`` hides of a URL, longest first: a program may print them alone or decoded."""
+    """The texts that ``without_secrets`` hides in ``url``, plain and decoded, longest first."""
     found = [text for match in _USERINFO.finditer(url) for text in (match[0][:-1], match[0][:-1].partition(":")[2])]
     for hiding in (_PARAMETER, _OUTSIDE):
         for match in hiding.finditer(url):
@@ -40,5 +40,5 @@ def secrets_of(url: str) -> list[str]:
 
 
 def _decoded(text: str) -> str:
-    """``text`` without its percent signs, as a program understands it."""
+    """``text`` with its percent escapes decoded."""
     return _PERCENT.sub(lambda found: bytes.fromhex(found[1].decode()), text.encode()).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Several failures at once, and one that leaves a task group."""
+"""Several failures at once, and the failure of a task group."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_NAMED_FAILURES = 10
 
 
 class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
-    """Several items failed. ``exceptions`` holds one error per item.
+    """Several items failed. ``exceptions`` holds one error for each item.
 
-    Made from a message alone, as the data loader of torch does with the error of a worker, it holds that as its one
-    error.
+    Created with a message alone, as torch's data loader does for the error of a worker, it holds that message as its
+    only error.
     """
 
     def __new__(cls, message: str, exceptions: Sequence[SnapdirError] = ()) -> TransferFailed:
@@ -39,7 +39,7 @@ class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
         return self.listed(str)
 
     def listed(self, sentence: Callable[[BaseException], str]) -> str:
-        """The message, ten failures in the words of ``sentence``, and how many more there are."""
+        """The message, ten failures formatted by ``sentence``, and the number of others."""
         shown = "; ".join(map(sentence, self.exceptions[:MAX_NAMED_FAILURES]))
         hidden = len(self.exceptions) - MAX_NAMED_FAILURES
         more = f"; and {hidden:,} more" if hidden > 0 else ""
@@ -48,9 +48,9 @@ class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
 
 @contextmanager
 def ungrouped(what: str) -> Iterator[None]:
-    """Let one failure inside a task group leave as itself, several as one TransferFailed named ``what``.
+    """Raise a single failure of a task group as itself, and several as one TransferFailed named ``what``.
 
-    What is not ours (a bug, a KeyboardInterrupt) leaves as itself, before ours.
+    Other exceptions (a bug, a KeyboardInterrupt) are raised as themselves and take precedence.
     """
     try:
         yield
@@ -69,7 +69,7 @@ def ungrouped(what: str) -> Iterator[None]:
 
 
 def _cause_of_all(errors: Sequence[SnapdirError]) -> SnapdirError | None:
-    """One that the others follow from: a full disk, no store at all, or credentials that it refuses every time."""
+    """The error that explains the others: a full disk, a missing store, or credentials refused every time."""
     roots = [error for error in errors if isinstance(error, NoSpace | StoreMissing)]
     if not roots and all(isinstance(error, AccessDenied) for error in errors):
         return errors[0]

@@ -1,4 +1,4 @@
-"""What a store did or did not do."""
+"""Errors of stores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 class StoreError(SnapdirError):
-    """The store failed or answered nonsense. ``key`` names what was asked for, when one thing was."""
+    """The store failed or sent an invalid response. ``key`` is the key of the operation, if it has one."""
 
     code = "STORE_ERROR"
     prefix = "store error: "
@@ -37,14 +37,14 @@ class StoreError(SnapdirError):
 
 
 class ObjectNotFound(StoreError):
-    """No bytes at ``key``."""
+    """The store has no object at ``key``."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"object not found: {key}", key=key)
 
 
 class IncompleteCache(ObjectNotFound):
-    """A cached snapshot lacks ``count`` objects; ``digest`` and ``path`` are those of the first."""
+    """The cache lacks ``count`` objects of a snapshot; ``digest`` and ``path`` are those of the first."""
 
     def __init__(self, snapshot_id: str, digest: str, path: str, count: int) -> None:
         super().__init__(digest)
@@ -58,7 +58,7 @@ class IncompleteCache(ObjectNotFound):
 
 
 class ManifestNotFound(StoreError):
-    """No snapshot with this id in ``store``."""
+    """``store`` has no snapshot with this id."""
 
     def __init__(self, snapshot_id: str, store: str = "") -> None:
         where = f" in {store}" if store else ""
@@ -68,7 +68,7 @@ class ManifestNotFound(StoreError):
 
 
 class UnknownId(ManifestNotFound):
-    """No snapshot whose id starts with ``prefix`` in any of ``places``."""
+    """None of ``places`` has a snapshot whose id starts with these digits."""
 
     def __init__(self, prefix: str, places: Sequence[str]) -> None:
         super().__init__(prefix, " or ".join(places))
@@ -78,12 +78,12 @@ class UnknownId(ManifestNotFound):
     def __str__(self) -> str:
         return (
             f"snapshot not found: no id in {self.store} starts with {self.prefix_digits!r}; "
-            "give all 64 digits, or name the store that has it"
+            "give all 64 digits, or the store of the snapshot"
         )
 
 
 class InvalidManifest(StoreError):
-    """Stored text that does not parse as a manifest."""
+    """The stored text is not a manifest."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"failed to parse manifest: {reason}")
@@ -91,7 +91,7 @@ class InvalidManifest(StoreError):
 
 
 class ManifestTooLarge(InvalidManifest):
-    """A manifest, named ``where``, of ``size`` bytes, more than ``allowed``."""
+    """The manifest ``where`` has ``size`` bytes, more than ``allowed``."""
 
     def __init__(self, where: str, size: int, allowed: int) -> None:
         super().__init__(f"{size} bytes; --max-manifest-size allows {allowed}")
@@ -106,7 +106,7 @@ class StoreMissing(StoreError):
 
 
 class StoreProgramFailed(StoreError):
-    """A program that is a store, ``snapdir-NAME-store``, cannot be run or failed. ``program`` is its name."""
+    """The store program ``snapdir-NAME-store`` cannot be run, or failed. ``program`` is its name."""
 
     def __init__(self, program: str, reason: str) -> None:
         super().__init__(reason)
@@ -114,13 +114,13 @@ class StoreProgramFailed(StoreError):
 
 
 class AccessDenied(StoreError):
-    """Credentials are missing, wrong or not allowed to do this. ``path``: what a store in a directory may not touch."""
+    """Credentials are missing, wrong or insufficient. ``path`` is set if a local directory denies access."""
 
     path: str | None = None
 
 
 class StoreRefused(StoreError):
-    """A final refusal. ``status`` is the HTTP status or None; ``error_code`` the store's own word."""
+    """The store refused a request for good. ``status`` is the HTTP status or None; ``error_code`` the store's code."""
 
     def __init__(
         self, message: str, *, key: str | None = None, status: int | None = None, error_code: str | None = None
@@ -131,7 +131,7 @@ class StoreRefused(StoreError):
 
 
 class TransientStoreError(StoreError):
-    """May succeed when asked again. ``attempts`` is set by the retrying layer when it gives up."""
+    """May succeed on a retry. ``attempts`` is the number of attempts when retries were given up."""
 
     attempts: int = 1
 
@@ -140,7 +140,7 @@ class TransientStoreError(StoreError):
 
 
 class Throttled(TransientStoreError):
-    """The store asks to slow down. ``retry_after_seconds`` is its wish, None when it gave none."""
+    """The store limits the rate of requests. ``retry_after_seconds`` is its Retry-After, or None."""
 
     def __init__(self, message: str, *, key: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, key=key)
@@ -148,8 +148,8 @@ class Throttled(TransientStoreError):
 
 
 class ConnectionFailed(TransientStoreError):
-    """No complete answer: refused, reset, unknown host, a timeout, or a body that ended early."""
+    """No complete response: connection refused or reset, unknown host, timeout, or a body that ended early."""
 
 
 class InvalidResponse(TransientStoreError):
-    """An answer that makes no sense: a 200 with an error inside, a wrong length, a page of something else."""
+    """An invalid response: a 200 that contains an error, a wrong length, or the page of another server."""
