@@ -224,7 +224,9 @@ def test_a_file_that_vanished_before_it_was_opened_is_in_flux_and_names_the_way_
     (tmp_path / "sub").mkdir()
     source = written(tmp_path / "sub" / "writer.tmp", 10)
     vanish(tmp_path / "sub" / "writer.tmp")
-    with pytest.raises(InFluxError, match=r"vanished while it was read: .*writer\.tmp;.*temporary files .* with --exclude"):
+    with pytest.raises(
+        InFluxError, match=r"vanished while it was read: .*writer\.tmp;.*temporary files .* with --exclude"
+    ):
         hash_file(source)
 
 
