@@ -26,7 +26,7 @@ from pathlib import Path
 
 from s3sim import Server, add_option, binary_of, leading_to, running
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.stores.settings import StoreSettings
@@ -107,13 +107,13 @@ class Soak:
             (self.tree / "large" / f"{number}.bin").write_bytes(made.randbytes(large_mib * MIB))
 
     async def push(self) -> str:
-        return await api.push(self.tree, STORE, config=self._config())
+        return await snapdir.push(self.tree, STORE, config=self._config())
 
     async def pull(self) -> str:
         """The id of what arrived."""
         shutil.rmtree(self.out, ignore_errors=True)
-        await api.pull(self.id, STORE, self.out, config=self._config())
-        return await api.id(self.out)
+        await snapdir.pull(self.id, STORE, self.out, config=self._config())
+        return await snapdir.id(self.out)
 
     def _config(self) -> Config:
         shutil.rmtree(self.cache, ignore_errors=True)
@@ -227,7 +227,7 @@ async def damaging(server_port: int, is_time: Callable[[], bool]) -> AsyncIterat
 
 
 async def soak(work: Soak, faults: list[Fault], seeds: int) -> bool:
-    work.id = await api.id(work.tree)
+    work.id = await snapdir.id(work.tree)
     good = True
     print(f"| fault at {work.probability:.0%} | met | push s (median, most) | pull s (median, most) | right |")
     print("|---|---:|---:|---:|---:|")

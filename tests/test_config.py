@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import InvalidOption, ManifestTooLarge
 from snapdir.model.sizes import GIB, MIB
@@ -43,9 +43,9 @@ async def test_manifests_of_any_length_are_taken_where_the_bound_is_zero(tmp_pat
         (tmp_path / "tree").mkdir(exist_ok=True)
         if fails:
             with pytest.raises(ManifestTooLarge):
-                await api.push(tmp_path / "tree", f"file://{tmp_path}/store{bound}", config=config)
+                await snapdir.push(tmp_path / "tree", f"file://{tmp_path}/store{bound}", config=config)
         else:
-            assert await api.push(tmp_path / "tree", f"file://{tmp_path}/store{bound}", config=config)
+            assert await snapdir.push(tmp_path / "tree", f"file://{tmp_path}/store{bound}", config=config)
 
 
 def test_what_is_not_given_stays(tmp_path: Path) -> None:

@@ -9,222 +9,43 @@
     assert await snapdir.id("elsewhere") == snapshot_id
 
 ``snapdir.blocking`` has the same functions for programs without an event loop.
+
+Each function opens what it needs, runs one verb, and closes it again. Paths are ``str`` or ``os.PathLike``, with ``~``
+expanded; a store is a URL, a bare path or a StoreUri; an id is a str or a SnapshotId, whole or the first 8 or more of
+its digits (see ``resolve_id``). ``config`` says how to run (see Config); ``counters`` are running totals that a display
+may read meanwhile. All raise SnapdirError subclasses, and nothing else that a user can cause.
 """
 
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from snapdir.api import (
-        BenchReport,
-        CacheReport,
-        Counters,
-        Damage,
-        DiffEntry,
-        DiffOptions,
-        Files,
-        Lineage,
-        Manifest,
-        ManifestEntry,
-        PathType,
-        Progress,
-        Record,
-        Relation,
-        Revision,
-        Running,
-        SizeStats,
-        Snapshot,
-        SnapshotFile,
-        SnapshotId,
-        SnapshotReport,
-        SnapshotSummary,
-        StatusReport,
-        StoreUri,
-        SyncReport,
-        ancestors,
-        bench,
-        checkout,
-        descendants,
-        diff,
-        examine,
-        fetch,
-        flush_cache,
-        id,
-        id_from_manifest,
-        lineage,
-        list_snapshots,
-        locations,
-        log,
-        manifest,
-        manifest_of,
-        manifest_size,
-        open_snapshot,
-        pull,
-        push,
-        push_cached,
-        resolve_id,
-        revisions,
-        running,
-        size,
-        stage,
-        status,
-        sync,
-        sync_all,
-        verify,
-        verify_cache,
-        version,
-    )
-    from snapdir.config import Config
-    from snapdir.errors import (
-        AccessDenied,
-        AmbiguousId,
-        CatalogError,
-        Conflict,
-        ConnectionFailed,
-        CorruptManifest,
-        CorruptObject,
-        DestinationConflict,
-        HashMismatchError,
-        InFluxError,
-        InvalidId,
-        InvalidManifest,
-        InvalidOption,
-        InvalidPack,
-        InvalidResponse,
-        InvalidStore,
-        LocalError,
-        ManifestNotFound,
-        ManifestTooLarge,
-        NoSpace,
-        NotCheckedOut,
-        NothingSelected,
-        ObjectNotFound,
-        PathNotFound,
-        SideConflict,
-        SnapdirError,
-        StoreError,
-        StoreMissing,
-        StoreProgramFailed,
-        StoreRefused,
-        Throttled,
-        TransferFailed,
-        TransientStoreError,
-        UnknownId,
-        UnsafeName,
-        UnsafePath,
-        WalkFailed,
-    )
 
-__all__ = [
-    "AccessDenied",
-    "AmbiguousId",
-    "BenchReport",
-    "CacheReport",
-    "CatalogError",
-    "Config",
-    "Conflict",
-    "ConnectionFailed",
-    "CorruptManifest",
-    "CorruptObject",
-    "Counters",
-    "Damage",
-    "DestinationConflict",
-    "DiffEntry",
-    "DiffOptions",
-    "Files",
-    "HashMismatchError",
-    "InFluxError",
-    "InvalidId",
-    "InvalidManifest",
-    "InvalidOption",
-    "InvalidPack",
-    "InvalidResponse",
-    "InvalidStore",
-    "Lineage",
-    "LocalError",
-    "Manifest",
-    "ManifestEntry",
-    "ManifestNotFound",
-    "ManifestTooLarge",
-    "NoSpace",
-    "NotCheckedOut",
-    "NothingSelected",
-    "ObjectNotFound",
-    "PathNotFound",
-    "PathType",
-    "Progress",
-    "Record",
-    "Relation",
-    "Revision",
-    "Running",
-    "SideConflict",
-    "SizeStats",
-    "SnapdirError",
-    "Snapshot",
-    "SnapshotFile",
-    "SnapshotId",
-    "SnapshotReport",
-    "SnapshotSummary",
-    "StatusReport",
-    "StoreError",
-    "StoreMissing",
-    "StoreProgramFailed",
-    "StoreRefused",
-    "StoreUri",
-    "SyncReport",
-    "Throttled",
-    "TransferFailed",
-    "TransientStoreError",
-    "UnknownId",
-    "UnsafeName",
-    "UnsafePath",
-    "WalkFailed",
-    "ancestors",
-    "bench",
-    "checkout",
-    "descendants",
-    "diff",
-    "examine",
-    "fetch",
-    "flush_cache",
-    "id",
-    "id_from_manifest",
-    "lineage",
-    "list_snapshots",
-    "locations",
-    "log",
-    "manifest",
-    "manifest_of",
-    "manifest_size",
-    "open_snapshot",
-    "pull",
-    "push",
-    "push_cached",
-    "resolve_id",
-    "revisions",
-    "running",
-    "size",
-    "stage",
-    "status",
-    "sync",
-    "sync_all",
-    "verify",
-    "verify_cache",
-    "version",
-]
+def version() -> str:
+    """The version of this package."""
+    from importlib.metadata import version as installed_version
 
-_HOMES = ("snapdir.errors", "snapdir.config", "snapdir.api")
+    return installed_version("snapdir")
+
+
+@cache
+def _homes() -> dict[str, str]:
+    """The module of each public name, read from ``__init__.pyi``: the one list for type checkers and for Python."""
+    import re
+    from pathlib import Path
+
+    stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    return {name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", stub, re.MULTILINE)}
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first used: all of them take 80 ms, which the command line need not pay."""
-    if name in __all__:
-        for home in map(import_module, _HOMES):
-            if name in home.__all__:
-                globals()[name] = value = getattr(home, name)
-                return value
-    raise AttributeError(f"module 'snapdir' has no attribute {name!r}")
+    """Load a public name when it is first used: all of them take 80 ms, and a command needs only some."""
+    if name == "__all__":
+        return sorted([*_homes(), "version"])
+    if name.startswith("_") or name not in _homes():
+        raise AttributeError(f"module 'snapdir' has no attribute {name!r}")
+    globals()[name] = value = getattr(import_module(_homes()[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*_homes(), "version"])

@@ -9,7 +9,7 @@ import crc32c  # noqa: F401  # it reads its own version from a file when first i
 import pytest
 
 import snapdir
-from snapdir.api import Counters, Progress
+from snapdir import Counters, Progress
 
 
 class Slow:

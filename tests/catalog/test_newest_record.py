@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.catalog.record import Record, timestamp
 from snapdir.catalog.shared import SharedHistory
 from snapdir.config import Config
@@ -138,10 +138,10 @@ async def test_a_push_asks_no_more_for_the_pushes_of_the_last_day(
             config = Config(cache_dir=tmp_path / f"cache-{count}").with_options(catalog="default")
             if machine == "the same":
                 (tmp_path / "tree" / "file").write_bytes(b"before")
-                await api.push(tmp_path / "tree", HERE, config=config)
+                await snapdir.push(tmp_path / "tree", HERE, config=config)
             (tmp_path / "tree" / "file").write_bytes(b"after")
             before = bucket.server.requests.total()
-            await api.push(tmp_path / "tree", HERE, config=config)
+            await snapdir.push(tmp_path / "tree", HERE, config=config)
             requests.append(bucket.server.requests.total() - before)
     few, many = requests
     assert many - few <= (1 if machine == "the same" else 5)

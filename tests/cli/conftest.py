@@ -19,7 +19,7 @@ import crc32c  # noqa: F401  # its import reads files; verbs import it in their 
 import pytest
 from click.testing import CliRunner
 
-import snapdir.api
+import snapdir
 from snapdir.cli.main import root
 from snapdir.model.sizes import MIB
 
@@ -175,8 +175,8 @@ COROUTINES: Sequence[str] = (
 def verbs(monkeypatch: pytest.MonkeyPatch) -> FakeVerbs:
     fake = FakeVerbs(answers={"id": ID, "stage": ID, "push": ID, "push_cached": ID, "verify": True})
     for name in COROUTINES:
-        monkeypatch.setattr(snapdir.api, name, fake.function(name))
-    monkeypatch.setattr(snapdir.api, "version", lambda: "1.2.3")
+        monkeypatch.setattr(snapdir, name, fake.function(name))
+    monkeypatch.setattr(snapdir, "version", lambda: "1.2.3")
     return fake
 
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-import snapdir.api
-from snapdir.bench.report import Advice, BenchReport, HostRates, Limit, Measurement
+import snapdir
 from snapdir.cli import bench_output
 from snapdir.cli.terminal import printable
 from snapdir.errors import AccessDenied, LocalError
+from snapdir.measurement.report import Advice, BenchReport, HostRates, Limit, Measurement
 from snapdir.model.sizes import GIB, MIB
 
 from .conftest import FakeVerbs, cli, command_line, program
@@ -41,7 +41,7 @@ REPORT = BenchReport(
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> FakeVerbs:
     fake = FakeVerbs(answers={"bench": REPORT})
-    monkeypatch.setattr(snapdir.api, "bench", fake.function("bench"))
+    monkeypatch.setattr(snapdir, "bench", fake.function("bench"))
     return fake
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import snapdir
-from snapdir.api import push_cached
+from snapdir import push_cached
 from snapdir.config import Config
 from snapdir.errors import CorruptManifest, IncompleteCache, ManifestNotFound, ObjectNotFound
 from tests.cli.conftest import ID, Run, cli

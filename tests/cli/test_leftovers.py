@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import snapdir
-from snapdir.api import Counters
+from snapdir import Counters
 from snapdir.config import Config
 from snapdir.errors import DestinationConflict
 from tests.cli.conftest import Run, cli

@@ -14,7 +14,7 @@ import pytest
 from .conftest import ID, command_line, on_terminal, program
 
 CLEANS_UP = f"""
-import anyio, snapdir.api
+import anyio, snapdir
 async def id(*args, **options):
     try:
         open("started", "x").close()
@@ -24,7 +24,7 @@ async def id(*args, **options):
             await anyio.sleep(0.05)
         open("cleaned-up", "x").close()
     return "{ID}"
-snapdir.api.id = id
+snapdir.id = id
 """
 NEVER_FOR_ID = ("rich", "uvloop", "aiobotocore", "botocore", "aiohttp", "aiofiles", "re2", "concurrent.futures.process")
 
@@ -135,7 +135,7 @@ def test_a_signal_lets_the_verb_clean_up_and_says_nothing(number: signal.Signals
 @pytest.mark.parametrize("store", ["./store", "s3://bucket"])  # a loop of asyncio, and one of uvloop
 def test_a_second_signal_ends_a_verb_that_waits_for_a_thread(store: str, number: signal.Signals) -> None:
     cleans_up_for_ever = """
-import anyio, anyio.to_thread, threading, snapdir.api
+import anyio, anyio.to_thread, threading, snapdir
 async def verify(*args, **options):
     try:
         open("started", "x").close()
@@ -144,7 +144,7 @@ async def verify(*args, **options):
         open("cleaning-up", "x").close()
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(threading.Event().wait)
-snapdir.api.examine = snapdir.api.verify = verify
+snapdir.examine = snapdir.verify = verify
 """
     command = command_line("verify", "--store", store, "--id", ID, patch=cleans_up_for_ever)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -222,10 +222,10 @@ def test_id_imports_nothing_it_does_not_need(ten_files: Path) -> None:
 
 def test_only_a_store_across_a_network_gets_uvloop() -> None:
     which = """
-import asyncio, snapdir.api
+import asyncio, snapdir
 async def push(*args, **options):
     options["announce"](type(asyncio.get_running_loop()).__module__)
-snapdir.api.push = push
+snapdir.push = push
 """
     assert program("push", "--store", "./s", "x", patch=which).stdout.startswith("asyncio.")
     assert program("push", "--store", "s3://bucket", "x", patch=which).stdout == "uvloop\n"

@@ -18,7 +18,7 @@ UTF8 = Glyphs.of("utf-8")
 ASCII = Glyphs.of("ANSI_X3.4-1968")
 
 SLOW = f"""
-import anyio, snapdir.api
+import anyio, snapdir
 async def busy(*args, counters, **options):
     counters.phase = "discovering"
     for _ in range(5):
@@ -37,15 +37,15 @@ async def busy(*args, counters, **options):
     if "announce" in options:
         await anyio.to_thread.run_sync(options["announce"], "{ID}")
     return "{ID}"
-snapdir.api.push = snapdir.api.id = busy
+snapdir.push = snapdir.id = busy
 """
 QUICK = f"""
-import snapdir.api
+import snapdir
 async def quick(*args, counters, announce, **options):
     counters.files_total = counters.files_done = counters.objects_sent = 1
     announce("{ID}")
     return "{ID}"
-snapdir.api.push = quick
+snapdir.push = quick
 """
 PUSH = ("push", "--store", "./s", "x")
 DRAWS = re.compile("[\x1b\r](?!\n)")

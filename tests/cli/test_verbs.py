@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.api import CacheReport
+from snapdir import CacheReport
 from snapdir.errors import (
     ManifestNotFound,
     ObjectNotFound,

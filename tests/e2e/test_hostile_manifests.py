@@ -10,7 +10,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.cli.render import error_line
 from snapdir.disk import destination as destination_module
 from snapdir.errors import DestinationConflict, InvalidManifest, SnapdirError, UnsafePath
@@ -73,7 +73,7 @@ def arena(tmp_path: Path) -> Arena:
 
 
 async def pull(arena: Arena, identifier: str) -> None:
-    await api.pull(identifier, f"file://{arena.store}", arena.dest)
+    await snapdir.pull(identifier, f"file://{arena.store}", arena.dest)
 
 
 REFUSED = {
@@ -116,7 +116,7 @@ async def test_a_part_of_it_takes_no_time_or_memory_for_a_path_that_cannot_be(
     """What is above a path of 100,000 names would take 10 GB."""
     identifier = arena.publish(ROOT + file_line("./" + "d/" * 100_000 + "f"))
     with pytest.raises(UnsafePath):
-        await api.pull(identifier, f"file://{arena.store}", arena.dest, **selection)
+        await snapdir.pull(identifier, f"file://{arena.store}", arena.dest, **selection)
     assert os.listdir(arena.dest) == []
 
 
@@ -135,7 +135,7 @@ async def test_a_link_in_the_place_of_a_directory_is_never_followed(arena: Arena
     with pytest.raises(DestinationConflict, match=f"./{where}"):
         await pull(arena, identifier)
     assert os.readlink(link) == str(arena.outside)
-    await api.pull(identifier, f"file://{arena.store}", arena.dest, delete=True)
+    await snapdir.pull(identifier, f"file://{arena.store}", arena.dest, delete=True)
     assert (arena.outside / "x").read_text() == "precious"
     assert (arena.dest / where / "x").read_bytes() == PAYLOAD
     assert not link.is_symlink()

@@ -26,7 +26,7 @@ if shutil.which("localedef") is None:
 PULL = """
 import os, sys
 from snapdir import blocking
-from snapdir.api import Counters
+from snapdir import Counters
 expected, store, tree, out = sys.argv[1:]
 assert blocking.id(tree) == blocking.push(tree, store) == expected
 blocking.pull(expected, store, out)

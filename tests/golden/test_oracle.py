@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.model.manifest import Manifest
@@ -59,14 +59,14 @@ def test_a_tree_has_the_manifest_and_id_that_the_reference_gives_it(
 ) -> None:
     options = {"no_follow": no_follow, "absolute": absolute, "exclude": exclude}
     with built(tree) as root:
-        assert asyncio.run(api.id(root)) == reference.id(root)
+        assert asyncio.run(snapdir.id(root)) == reference.id(root)
         expected = reference.manifest(root, **options)
         if "\n" not in expected and exclude and "F " in reference.manifest(root, no_follow=no_follow):
             # The one difference that is meant: excludes that leave nothing of a tree with files are an error.
             with pytest.raises(SnapdirError, match="nothing is left of"):
-                asyncio.run(api.manifest(root, **options))
+                asyncio.run(snapdir.manifest(root, **options))
         else:
-            assert asyncio.run(api.manifest(root, **options)).raw == expected
+            assert asyncio.run(snapdir.manifest(root, **options)).raw == expected
 
 
 @given(tree=trees())
@@ -115,7 +115,7 @@ def test_the_reference_takes_no_notice_of_the_history_in_a_store(reference: Refe
     tree.mkdir()
     (tree / "file").write_text("content")
     recording = replace(config, catalog=tmp_path / "catalog.sqlite3")
-    pushed = asyncio.run(api.push(tree, store, derived_from=["ab" * 32], note="first", config=recording))
+    pushed = asyncio.run(snapdir.push(tree, store, derived_from=["ab" * 32], note="first", config=recording))
     records = [*(tmp_path / "store/.catalog").rglob("*.json")]
     assert len(records) == 1
     assert reference.verify(pushed, store)
@@ -126,7 +126,7 @@ def test_the_reference_takes_no_notice_of_the_history_in_a_store(reference: Refe
 
 
 def ours_to_theirs(reference: Reference, root: Path, store: str) -> None:
-    pushed = asyncio.run(api.push(root, store, config=own_config(root)))
+    pushed = asyncio.run(snapdir.push(root, store, config=own_config(root)))
     assert pushed == reference.id(root)
     assert reference.verify(pushed, store)
     if has_name_too_long_for_the_reference(root):
@@ -137,15 +137,15 @@ def ours_to_theirs(reference: Reference, root: Path, store: str) -> None:
 
 def theirs_to_ours(reference: Reference, root: Path, store: str) -> None:
     pushed = reference.push(root, store)
-    assert asyncio.run(api.verify(pushed, store, config=own_config(root))) is True
+    assert asyncio.run(snapdir.verify(pushed, store, config=own_config(root))) is True
     destination = root.parent / "pulled"
-    asyncio.run(api.pull(pushed, store, destination, preserve_special_modes=True, config=own_config(root)))
+    asyncio.run(snapdir.pull(pushed, store, destination, preserve_special_modes=True, config=own_config(root)))
     same_tree(root, destination)
 
 
 def has_name_too_long_for_the_reference(root: Path) -> bool:
     """Its temporaries stand beside the file, and their names are up to 20 bytes longer than the file's."""
-    files = asyncio.run(api.manifest(root)).files
+    files = asyncio.run(snapdir.manifest(root)).files
     return any(len(file.path.rpartition("/")[2].encode()) > 235 for file in files)
 
 
@@ -160,7 +160,7 @@ def same_tree(pushed: Path, pulled: Path) -> None:
     Sizes may differ, by the format's own rule: a link to a file is listed with the length of the link's text, and
     comes back as a file.
     """
-    before, after = (asyncio.run(api.manifest(root)) for root in (pushed, pulled))
+    before, after = (asyncio.run(snapdir.manifest(root)) for root in (pushed, pulled))
     assert without_sizes(after) == without_sizes(before)
     if not any(entry.is_file and entry.mode == "777" for entry in before.entries):
         assert after.raw == before.raw

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import Conflict
 from snapdir.stores.settings import StoreSettings
@@ -70,7 +70,7 @@ def test_diff_and_size_agree(reference: Reference, states: list[Tree]) -> None:
             root = place / f"tree-{number}"
             build_tree(tree, root)
             # The first state, then all later ones: the second store holds one or two snapshots.
-            pushed = asyncio.run(api.push(root, stores[min(number, 1)], config=config))
+            pushed = asyncio.run(snapdir.push(root, stores[min(number, 1)], config=config))
             assert our_size(stores[min(number, 1)], config, id=pushed) == reference.size(
                 stores[min(number, 1)], id=pushed
             )
@@ -81,13 +81,13 @@ def test_diff_and_size_agree(reference: Reference, states: list[Tree]) -> None:
 
 
 def our_size(store: str, config: Config, **pinned: str) -> list[int]:
-    found = asyncio.run(api.size(store, config=config, **pinned))
+    found = asyncio.run(snapdir.size(store, config=config, **pinned))
     return [found.logical_bytes, found.physical_bytes, found.files, found.objects]
 
 
 def our_diff(before: list[str], after: list[str], config: Config) -> Any:
     try:
-        found = asyncio.run(api.diff(api.DiffOptions.from_refs(before, after), config=config))
+        found = asyncio.run(snapdir.diff(snapdir.DiffOptions.from_refs(before, after), config=config))
     except Conflict as conflict:
         return conflict.code
     return [(entry.status, entry.path) for entry in found]

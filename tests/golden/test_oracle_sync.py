@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.model.digest import EMPTY_DIGEST
@@ -94,10 +94,10 @@ def test_sync_and_verify_agree(
         build_tree(tree, place / "tree")
         build_tree(other, place / "other")
         snapshot = reference.push(place / "tree", f"file://{source}")
-        run(api.push(place / "other", str(targets["ours"]), config=config))
-        digests = sorted({entry.checksum for entry in run(api.manifest(place / "tree")).files})
+        run(snapdir.push(place / "other", str(targets["ours"]), config=config))
+        digests = sorted({entry.checksum for entry in run(snapdir.manifest(place / "tree")).files})
         if published:
-            run(api.sync(snapshot, str(source), str(targets["ours"]), config=config))
+            run(snapdir.sync(snapshot, str(source), str(targets["ours"]), config=config))
         for number, digest in enumerate(digests):
             if number in there:
                 copied = targets["ours"] / object_key(digest)
@@ -109,12 +109,12 @@ def test_sync_and_verify_agree(
             damage(kind, changeable[which % len(changeable)], source, targets["ours"])
         shutil.copytree(targets["ours"], targets["theirs"])
 
-        ours = outcome(lambda: run(api.sync(snapshot, str(source), str(targets["ours"]), config=config)))
+        ours = outcome(lambda: run(snapdir.sync(snapshot, str(source), str(targets["ours"]), config=config)))
         theirs = outcome(lambda: reference.sync(snapshot, f"file://{source}", f"file://{targets['theirs']}"))
         event(ours)
         assert ours == theirs
         if ours == "done":
             assert kept(targets["ours"]) == kept(targets["theirs"])
         for store in (source, *targets.values()):
-            verified = outcome(lambda store=store: run(api.verify(snapshot, str(store), config=config)))  # type: ignore[misc]
+            verified = outcome(lambda store=store: run(snapdir.verify(snapshot, str(store), config=config)))  # type: ignore[misc]
             assert verified == outcome(lambda store=store: reference.verify(snapshot, f"file://{store}"))  # type: ignore[misc]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from blake3 import blake3
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import SnapdirError, UnsafeName
 from snapdir.model.keys import manifest_key, object_key
@@ -99,11 +99,11 @@ def options(vector: dict[str, Any], root: Path) -> dict[str, Any]:
 def test_a_tree_has_its_manifest_and_id(name: str, tmp_path: Path) -> None:
     vector = TREES[name]
     root = build(vector, tmp_path)
-    manifest = asyncio.run(api.manifest(root, **options(vector, root)))
+    manifest = asyncio.run(snapdir.manifest(root, **options(vector, root)))
     assert manifest.raw == vector["expected_manifest"].replace("${ROOT}", str(root))
-    assert asyncio.run(api.id(root, **options(vector, root))) == api.id_from_manifest(manifest)
+    assert asyncio.run(snapdir.id(root, **options(vector, root))) == snapdir.id_from_manifest(manifest)
     if vector["expected_id"] is not None:
-        assert api.id_from_manifest(manifest) == vector["expected_id"]
+        assert snapdir.id_from_manifest(manifest) == vector["expected_id"]
 
 
 ROUND_TRIPS = sorted(name for name, v in TREES.items() if v["push_pull_roundtrip"] and name not in REFUSED_NAMES)
@@ -113,18 +113,18 @@ ROUND_TRIPS = sorted(name for name, v in TREES.items() if v["push_pull_roundtrip
 def test_a_pushed_tree_lies_where_the_format_says_and_comes_back(name: str, tmp_path: Path) -> None:
     vector = TREES[name]
     root, store, config = build(vector, tmp_path), tmp_path / "store", Config(cache_dir=tmp_path / "cache")
-    pushed = asyncio.run(api.push(root, f"file://{store}", config=config))
+    pushed = asyncio.run(snapdir.push(root, f"file://{store}", config=config))
     assert pushed == vector["expected_id"]
     assert (store / vector["manifest_store_path"]).read_text() == vector["expected_manifest"] + "\n"
-    asyncio.run(api.pull(pushed, f"file://{store}", tmp_path / "back", config=config))
-    same = asyncio.run(api.id(tmp_path / "back")) == pushed
+    asyncio.run(snapdir.pull(pushed, f"file://{store}", tmp_path / "back", config=config))
+    same = asyncio.run(snapdir.id(tmp_path / "back")) == pushed
     assert same == (vector["push_pull_roundtrip"] == "same-id")
 
 
 def test_an_exclude_that_leaves_nothing_of_a_tree_with_files_is_refused(tmp_path: Path) -> None:
     root = build(TREES[NOTHING_LEFT], tmp_path)
     with pytest.raises(SnapdirError, match="fits the path of the tree itself"):
-        asyncio.run(api.manifest(root, **options(TREES[NOTHING_LEFT], root)))
+        asyncio.run(snapdir.manifest(root, **options(TREES[NOTHING_LEFT], root)))
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED_NAMES))
@@ -142,10 +142,10 @@ def test_a_name_that_ends_in_a_carriage_return_is_refused_while_walking(tmp_path
 
 def refuse(root: Path, name: str, store: Path) -> None:
     with pytest.raises(UnsafeName) as refused:
-        asyncio.run(api.manifest(root))
+        asyncio.run(snapdir.manifest(root))
     assert repr(name)[1:-1] in str(refused.value)
     with pytest.raises(UnsafeName):
-        asyncio.run(api.push(root, f"file://{store}"))
+        asyncio.run(snapdir.push(root, f"file://{store}"))
     assert not list(store.rglob(".manifests/*"))
 
 
@@ -154,9 +154,9 @@ def test_a_tree_has_its_manifest_with_other_checksums(name: str, tmp_path: Path)
     vector = OTHER_CHECKSUMS[name]
     kind, _, context = vector["options"]["checksum"].partition(":")
     chosen: dict[str, Any] = {"config": Config(keyed_context=context)} if context else {"checksum_bin": f"{kind}sum"}
-    manifest = asyncio.run(api.manifest(build(vector, tmp_path), **chosen))
+    manifest = asyncio.run(snapdir.manifest(build(vector, tmp_path), **chosen))
     assert manifest.raw == vector["expected_manifest"]
-    assert api.id_from_manifest(manifest) == vector["expected_id_of_text"]
+    assert snapdir.id_from_manifest(manifest) == vector["expected_id_of_text"]
 
 
 def store_with(vector: dict[str, Any], folder: Path) -> str:
@@ -174,8 +174,8 @@ def store_with(vector: dict[str, Any], folder: Path) -> str:
 def test_a_stored_text_is_accepted(name: str, tmp_path: Path) -> None:
     vector = TEXTS[name]
     store = store_with(vector, tmp_path / "store")
-    asyncio.run(api.size(store, vector["id"]))
-    assert asyncio.run(api.verify(vector["id"], store)) is True
+    asyncio.run(snapdir.size(store, vector["id"]))
+    assert asyncio.run(snapdir.verify(vector["id"], store)) is True
 
 
 @pytest.mark.parametrize("name", sorted(name for name, vector in TEXTS.items() if vector["result"] == "error"))
@@ -185,10 +185,10 @@ def test_a_stored_text_is_refused(name: str, verb: str, tmp_path: Path) -> None:
     store = store_with(vector, tmp_path / "store")
     config = Config(cache_dir=tmp_path / "cache")
     calls = {
-        "verify": lambda: api.verify(vector["id"], store, config=config),
-        "fetch": lambda: api.fetch(vector["id"], store, config=config),
-        "pull": lambda: api.pull(vector["id"], store, tmp_path / "destination", config=config),
-        "size": lambda: api.size(store, vector["id"]),
+        "verify": lambda: snapdir.verify(vector["id"], store, config=config),
+        "fetch": lambda: snapdir.fetch(vector["id"], store, config=config),
+        "pull": lambda: snapdir.pull(vector["id"], store, tmp_path / "destination", config=config),
+        "size": lambda: snapdir.size(store, vector["id"]),
     }
     with pytest.raises(SnapdirError) as refused:
         asyncio.run(calls[verb]())

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import snapdir
+
 PROJECT = Path(__file__).parents[2]
 SOURCE = PROJECT / "src" / "snapdir"
 MAX_MODULE_LINES = 400
@@ -17,6 +19,8 @@ MAX_MEDIAN_LINES = 8
 MAX_P90_LINES = 25
 
 MODULES = sorted(SOURCE.rglob("*.py"))
+LISTED_BY_STUB = SOURCE / "__init__.py"
+"""Its names stand in ``__init__.pyi``, where type checkers see them too."""
 PYTHON = sorted(
     file for folder in ("src", "scripts", "tests", "benchmarks") for file in (PROJECT / folder).rglob("*.py")
 )
@@ -39,7 +43,7 @@ def isort_order(name: str) -> tuple[int, str]:
     return (0 if name.isupper() else 1 if name[:1].isupper() else 2, name)
 
 
-@pytest.mark.parametrize("file", MODULES, ids=named)
+@pytest.mark.parametrize("file", [file for file in MODULES if file != LISTED_BY_STUB], ids=named)
 def test_all_is_sorted_and_defined(file: Path) -> None:
     tree = ast.parse(file.read_bytes())
     names = public_names(tree)
@@ -53,6 +57,15 @@ def test_all_is_sorted_and_defined(file: Path) -> None:
     assert names == sorted(names, key=isort_order)
     bound = set(_bound_names(tree))
     assert set(names) <= bound, f"{named(file)}: {set(names) - bound} listed but not defined"
+
+
+def test_every_public_name_is_found_where_the_stub_says() -> None:
+    lines = LISTED_BY_STUB.with_suffix(".pyi").read_text().splitlines()
+    imports = [line for line in lines if "import" in line]
+    assert imports == sorted(imports)
+    assert len(snapdir.__all__) == len(imports) + 1  # and version()
+    for name in snapdir.__all__:
+        assert getattr(snapdir, name) is not None
 
 
 def _bound_names(tree: ast.Module) -> Iterator[str]:

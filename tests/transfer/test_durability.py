@@ -13,8 +13,8 @@ import anyio.to_thread
 import pytest
 from blake3 import blake3
 
-from snapdir import api
-from snapdir.api import plumbing, trees
+import snapdir
+from snapdir.api import packs
 from snapdir.catalog.record import new_record
 from snapdir.catalog.shared import copy_records, write_record
 from snapdir.config import Config
@@ -44,11 +44,11 @@ class Places:
     async def made(cls, folder: Path) -> Places:
         places = cls(folder, fsync=False)
         await anyio.to_thread.run_sync(places.make_tree)
-        places.snapshot_id = await api.push(places.tree, str(places.source), config=places.config)
-        await api.fetch(places.snapshot_id, str(places.source), config=places.config)
+        places.snapshot_id = await snapdir.push(places.tree, str(places.source), config=places.config)
+        await snapdir.fetch(places.snapshot_id, str(places.source), config=places.config)
         pack = io.BytesIO()
-        digests = [one.checksum for one in (await api.manifest(places.tree, config=places.config)).files]
-        await plumbing.send_pack(
+        digests = [one.checksum for one in (await snapdir.manifest(places.tree, config=places.config)).files]
+        await packs.send_pack(
             digests, str(places.source), pack.write, manifest_id=places.snapshot_id, config=places.config
         )
         places.pack = pack.getvalue()
@@ -71,48 +71,48 @@ class Places:
 
 
 async def push(places: Places) -> None:
-    await api.push(places.tree, str(places.target), config=places.config)
+    await snapdir.push(places.tree, str(places.target), config=places.config)
 
 
 async def push_cached(places: Places) -> None:
-    await trees.push_cached(places.snapshot_id, str(places.target), recheck=True, config=places.config)
+    await snapdir.push_cached(places.snapshot_id, str(places.target), recheck=True, config=places.config)
 
 
 async def stage(places: Places) -> None:
-    await api.stage(places.tree, config=places.into_target)
+    await snapdir.stage(places.tree, config=places.into_target)
 
 
 async def sync(places: Places) -> None:
-    await api.sync(places.snapshot_id, str(places.source), str(places.target), recheck=True, config=places.config)
+    await snapdir.sync(places.snapshot_id, str(places.source), str(places.target), recheck=True, config=places.config)
 
 
 async def sync_all(places: Places) -> None:
-    await api.sync_all(str(places.source), str(places.target), recheck=True, config=places.config)
+    await snapdir.sync_all(str(places.source), str(places.target), recheck=True, config=places.config)
 
 
 async def fetch(places: Places) -> None:
-    await api.fetch(places.snapshot_id, str(places.source), config=places.into_target)
+    await snapdir.fetch(places.snapshot_id, str(places.source), config=places.into_target)
 
 
 async def receive_pack(places: Places) -> None:
-    await plumbing.receive_pack(io.BytesIO(places.pack).read, str(places.target), config=places.config)
+    await packs.receive_pack(io.BytesIO(places.pack).read, str(places.target), config=places.config)
 
 
 async def repair(places: Places) -> None:
-    await api.verify(places.snapshot_id, str(places.target), repair_from=places.tree, config=places.config)
+    await snapdir.verify(places.snapshot_id, str(places.target), repair_from=places.tree, config=places.config)
 
 
 async def sync_again(places: Places) -> None:
-    await api.sync(places.snapshot_id, str(places.source), str(places.target), config=places.config)
+    await snapdir.sync(places.snapshot_id, str(places.source), str(places.target), config=places.config)
 
 
 async def sync_all_again(places: Places) -> None:
     config = replace(places.config, shared_catalog=False)  # copying the history flushes too
-    await api.sync_all(str(places.source), str(places.target), config=config)
+    await snapdir.sync_all(str(places.source), str(places.target), config=config)
 
 
 async def push_cached_again(places: Places) -> None:
-    await trees.push_cached(places.snapshot_id, str(places.target), config=places.config)
+    await snapdir.push_cached(places.snapshot_id, str(places.target), config=places.config)
 
 
 async def repair_again(places: Places) -> None:
@@ -194,7 +194,7 @@ async def test_a_push_that_fails_keeps_what_it_has_written(places: Places, monke
     assert flushes == [set()], "its bytes first, and then its name"
     counters = Counters()
     monkeypatch.undo()
-    await api.push(places.tree, str(places.target), config=places.config, counters=counters)
+    await snapdir.push(places.tree, str(places.target), config=places.config, counters=counters)
     assert (counters.objects_skipped, counters.objects_sent) == (1, 1)
 
 

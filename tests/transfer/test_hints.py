@@ -10,7 +10,7 @@ from random import Random
 import anyio.to_thread
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import Digest
@@ -199,22 +199,22 @@ async def test_every_verb_that_publishes_mends_a_manifest(
     tmp_path: Path, tree: Path, config: Config, verb: str
 ) -> None:
     store, other = str(tmp_path / "store"), str(tmp_path / "other")
-    staged = await api.stage(tree, config=config)
-    await api.push(tree, store, config=config)
-    await api.push(tree, other, config=config)
+    staged = await snapdir.stage(tree, config=config)
+    await snapdir.push(tree, store, config=config)
+    await snapdir.push(tree, other, config=config)
     place = tmp_path / ("cache" if verb == "stage" else "store")
     file = place / manifest_key(staged)
     sound = await anyio.to_thread.run_sync(file.read_bytes)
     await anyio.to_thread.run_sync(damage, place, staged)
     counters = Counters()
     if verb == "push":
-        await api.push(tree, store, config=config, counters=counters)
+        await snapdir.push(tree, store, config=config, counters=counters)
     elif verb == "stage":
-        await api.stage(tree, config=config, counters=counters)
+        await snapdir.stage(tree, config=config, counters=counters)
     elif verb == "push --id":
-        await api.push_cached(staged, store, config=config, counters=counters)
+        await snapdir.push_cached(staged, store, config=config, counters=counters)
     else:
-        await api.sync(staged, other, store, config=config, counters=counters)
+        await snapdir.sync(staged, other, store, config=config, counters=counters)
     assert await anyio.to_thread.run_sync(file.read_bytes) == sound
     assert ["was damaged" in warning for warning in counters.warnings] == [True]
 

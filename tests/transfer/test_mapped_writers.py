@@ -17,7 +17,7 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.disk import clone
 from snapdir.errors import InFluxError, SnapdirError
@@ -149,9 +149,9 @@ async def test_a_store_in_a_directory_hashes_its_copy(
     if way == "verified":
         config = config.with_options(verify_copies=True)
     with written_after(monkeypatch, tree / "weights"):
-        await refused(lambda: api.push(tree, str(tmp_path / "store"), config=config))
+        await refused(lambda: snapdir.push(tree, str(tmp_path / "store"), config=config))
     assert await files(tmp_path / "store") == []
-    await api.verify(await api.push(tree, str(tmp_path / "store"), config=config), str(tmp_path / "store"))
+    await snapdir.verify(await snapdir.push(tree, str(tmp_path / "store"), config=config), str(tmp_path / "store"))
 
 
 def copied_at_once(source_fd: int, target_fd: int) -> bool:
@@ -165,7 +165,7 @@ async def test_the_cache_hashes_its_copy(
     tmp_path: Path, tree: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with written_after(monkeypatch, tree / "weights"):
-        await refused(lambda: api.stage(tree, config=config))
+        await refused(lambda: snapdir.stage(tree, config=config))
     assert await files(tmp_path / "cache") == []
 
 
@@ -174,7 +174,7 @@ async def test_a_pool_hashes_its_copy(
 ) -> None:
     pool = str(tmp_path / "pool")
     with written_after(monkeypatch, tree / "weights"):
-        await refused(lambda: api.push(tree, str(tmp_path / "store"), objects_store=pool, config=config))
+        await refused(lambda: snapdir.push(tree, str(tmp_path / "store"), objects_store=pool, config=config))
     assert await files(tmp_path / "store") == await files(tmp_path / "pool") == []
 
 
@@ -200,9 +200,9 @@ async def test_s3_stores_what_was_hashed_whatever_it_makes_of_checksums(
     with ScriptedS3(checksums=checksums) as server:
         monkeypatch.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", server.endpoint)
         with written_after(monkeypatch, tree / "weights"):
-            await refused(lambda: api.push(tree, "s3://bucket/prefix", config=config))
+            await refused(lambda: snapdir.push(tree, "s3://bucket/prefix", config=config))
         assert server.objects == {}
-        await api.verify(await api.push(tree, "s3://bucket/prefix", config=config), "s3://bucket/prefix")
+        await snapdir.verify(await snapdir.push(tree, "s3://bucket/prefix", config=config), "s3://bucket/prefix")
 
 
 async def test_a_real_service_without_checksums_stores_what_was_hashed(
@@ -212,8 +212,8 @@ async def test_a_real_service_without_checksums_stores_what_was_hashed(
         monkeypatch.setenv(name, value)
     url = "s3://bucket/mapped-writers"
     with written_after(monkeypatch, tree / "weights"):
-        await refused(lambda: api.push(tree, url, config=config))
-    await api.verify(await api.push(tree, url, config=config), url)
+        await refused(lambda: snapdir.push(tree, url, config=config))
+    await snapdir.verify(await snapdir.push(tree, url, config=config), url)
 
 
 async def test_a_small_file_is_read_once(
@@ -224,8 +224,8 @@ async def test_a_small_file_is_read_once(
     await anyio.to_thread.run_sync((tree / "weights").write_bytes, small)
     with written_after(monkeypatch, tree / "weights", snapshot, "hash_small_files"):
         hashed = small[: CHANGED_AT % MIB] + b"\1" + small[CHANGED_AT % MIB + 1 :]
-        pushed = await api.push(tree, str(tmp_path / "store"), config=config)
-    await api.verify(pushed, str(tmp_path / "store"))
+        pushed = await snapdir.push(tree, str(tmp_path / "store"), config=config)
+    await snapdir.verify(pushed, str(tmp_path / "store"))
     assert await anyio.to_thread.run_sync((tmp_path / "store" / object_key(digest_of(hashed))).read_bytes) == hashed
 
 
@@ -236,7 +236,7 @@ async def test_a_repair_sends_what_it_looked_for(
     url = str(tmp_path / "store")
     real = repair.hash_large_file
     with MappedWriter(tree / "weights") as writer:
-        pushed = await api.push(tree, url, config=config)
+        pushed = await snapdir.push(tree, url, config=config)
         for path in await files(tmp_path / "store" / ".objects"):
             await anyio.to_thread.run_sync(path.unlink)
 
@@ -246,6 +246,6 @@ async def test_a_repair_sends_what_it_looked_for(
             return found
 
         monkeypatch.setattr(repair, "hash_large_file", find_then_write)
-        await refused(lambda: api.verify(pushed, url, repair_from=tree, config=config))
+        await refused(lambda: snapdir.verify(pushed, url, repair_from=tree, config=config))
     with pytest.raises(SnapdirError, match="not found"):
-        await api.verify(pushed, url, config=config)
+        await snapdir.verify(pushed, url, config=config)

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import CorruptObject, LocalError, ObjectNotFound, StoreRefused
 from snapdir.hashing.tree import digest_of
@@ -84,16 +84,16 @@ async def test_verify_of_a_real_service_reads_to_the_true_end(
         monkeypatch.setenv(name, value)
     url = f"s3://bucket/true-end-{size}"
     await anyio.to_thread.run_sync((root / "file").write_bytes, bytes(size))
-    pushed = await api.push(root, url, config=config)
-    assert await api.verify(pushed, url, config=config)
+    pushed = await snapdir.push(root, url, config=config)
+    assert await snapdir.verify(pushed, url, config=config)
     file = s3_server.folder / "bucket" / f"true-end-{size}" / object_key(digest_of(bytes(size)))
     await anyio.to_thread.run_sync(append, file)
     with pytest.raises(CorruptObject):
-        await api.verify(pushed, url, config=config)
+        await snapdir.verify(pushed, url, config=config)
     with pytest.raises(CorruptObject):
-        await api.pull(pushed, url, root.parent / "out", config=config)
-    assert await api.verify(pushed, url, repair_from=root, config=config)
-    assert await api.verify(pushed, url, config=config)
+        await snapdir.pull(pushed, url, root.parent / "out", config=config)
+    assert await snapdir.verify(pushed, url, repair_from=root, config=config)
+    assert await snapdir.verify(pushed, url, config=config)
 
 
 def append(file: Path) -> None:
@@ -171,14 +171,14 @@ async def test_verify_names_what_lies_in_the_place_of_an_object(
     await anyio.to_thread.run_sync((root / "file").write_bytes, b"alpha")
     await anyio.to_thread.run_sync((root / "other").write_bytes, b"beta")
     url = str(tmp_path / "store")
-    pushed = await api.push(root, url, config=config)
+    pushed = await snapdir.push(root, url, config=config)
     path = tmp_path / "store" / object_key(digest_of(b"alpha"))
     await anyio.to_thread.run_sync(put_in_place, path, kind)
-    report = await api.examine(pushed, url, config=config)
+    report = await snapdir.examine(pushed, url, config=config)
     assert [(one.path, report.sound_bytes) for one in report.missing] == [("./file", 4)]
     assert any(str(path) in note for note in report.missing[0].error.__notes__)
     with pytest.raises((ObjectNotFound, CorruptObject, LocalError), match=digest_of(b"alpha")[-20:]):
-        await api.pull(pushed, url, tmp_path / "out", config=config)
+        await snapdir.pull(pushed, url, tmp_path / "out", config=config)
 
 
 @pytest.mark.parametrize("recheck", [False, True])
@@ -190,16 +190,16 @@ async def test_a_push_heals_an_object_where_nothing_of_others_is_lost(
     """4096: what a directory says of its own length; 0: what a pipe says."""
     await anyio.to_thread.run_sync((root / "file").write_bytes, bytes(size))
     url = str(tmp_path / "store")
-    pushed = await api.push(root, url, config=config)
+    pushed = await snapdir.push(root, url, config=config)
     path = tmp_path / "store" / object_key(digest_of(bytes(size)))
     await anyio.to_thread.run_sync(put_in_place, path, kind)
     if kind == "full directory":
         with pytest.raises(StoreRefused, match=f"{path}: a directory with something in it"):
-            await api.push(root, url, recheck=recheck, config=config)
+            await snapdir.push(root, url, recheck=recheck, config=config)
         assert await anyio.to_thread.run_sync((path / "file").read_bytes) == b"mine"
     else:
-        await api.push(root, url, recheck=recheck, config=config)
-        assert await api.verify(pushed, url, config=config)
+        await snapdir.push(root, url, recheck=recheck, config=config)
+        assert await snapdir.verify(pushed, url, config=config)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,18 +208,18 @@ async def test_a_manifest_is_healed_or_what_lies_there_is_named(
 ) -> None:
     await anyio.to_thread.run_sync((root / "file").write_bytes, b"alpha")
     url = str(tmp_path / "store")
-    pushed = await api.push(root, url, config=config)
+    pushed = await snapdir.push(root, url, config=config)
     path = tmp_path / "store" / manifest_key(pushed)
     await anyio.to_thread.run_sync(put_in_place, path, kind)
     with pytest.raises(Exception, match="manifest not found") as caught:
-        await api.verify(pushed, url, config=config)
+        await snapdir.verify(pushed, url, config=config)
     assert any(str(path) in note for note in caught.value.__notes__)
     if kind == "full directory":
         with pytest.raises(StoreRefused, match=f"{path}: a directory with something in it"):
-            await api.push(root, url, config=config)
+            await snapdir.push(root, url, config=config)
     else:
-        await api.push(root, url, config=config)
-        assert await api.verify(pushed, url, config=config)
+        await snapdir.push(root, url, config=config)
+        assert await snapdir.verify(pushed, url, config=config)
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "socket"])

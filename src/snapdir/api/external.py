@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.opening import IN_PROCESS, opened_cache, refuse_external
+from snapdir.api.stores import IN_PROCESS, opened_cache, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.opening import opened
+from snapdir.api.stores import opened
 from snapdir.catalog.locations import store_location
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed

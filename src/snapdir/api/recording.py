@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio.to_thread
 
-from snapdir.api.naming import full_id
+from snapdir.api.resolve import full_id
 from snapdir.config import Config
 from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError
 from snapdir.stores.base import Store

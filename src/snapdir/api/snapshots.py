@@ -8,8 +8,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-from snapdir.api.naming import full_id
-from snapdir.api.opening import opened, opened_cache, refuse_external
+from snapdir.api.resolve import full_id
+from snapdir.api.stores import opened, opened_cache, refuse_external
 from snapdir.config import Config
 from snapdir.errors import PathNotFound
 from snapdir.model.digest import SnapshotId

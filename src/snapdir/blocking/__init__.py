@@ -10,128 +10,69 @@ The event loop behind them runs in one thread of its own, started by the first c
 also work where a loop runs already (a notebook), from several threads at once, and again in a forked child. An
 exception that reaches the caller while it waits (Ctrl-C) cancels the call and waits until it has cleaned up.
 
-Nothing here is written twice: each function is the one of ``snapdir.api``, wrapped, and keeps its signature. What is
+Nothing here is written twice: each function is the one of ``snapdir``, wrapped, and keeps its signature. What is
 open (a snapshot, its files, a running verb) is wrapped likewise; an open file is one that Python's libraries take.
 """
 
 from __future__ import annotations
 
-from snapdir import api
-from snapdir.api import (
-    BenchReport,
-    CacheReport,
-    Counters,
-    Damage,
-    DiffEntry,
-    DiffOptions,
-    Files,
-    Lineage,
-    Manifest,
-    ManifestEntry,
-    PathType,
-    Progress,
-    Record,
-    Relation,
-    Revision,
-    SizeStats,
-    SnapshotId,
-    SnapshotReport,
-    SnapshotSummary,
-    StatusReport,
-    StoreUri,
-    SyncReport,
-    id_from_manifest,
-    manifest_size,
-    version,
-)
+import snapdir
+from snapdir import BenchReport as BenchReport
+from snapdir import CacheReport as CacheReport
+from snapdir import Counters as Counters
+from snapdir import Damage as Damage
+from snapdir import DiffEntry as DiffEntry
+from snapdir import DiffOptions as DiffOptions
+from snapdir import Files as Files
+from snapdir import Lineage as Lineage
+from snapdir import Manifest as Manifest
+from snapdir import ManifestEntry as ManifestEntry
+from snapdir import PathType as PathType
+from snapdir import Progress as Progress
+from snapdir import Record as Record
+from snapdir import Relation as Relation
+from snapdir import Revision as Revision
+from snapdir import SizeStats as SizeStats
+from snapdir import SnapshotId as SnapshotId
+from snapdir import SnapshotReport as SnapshotReport
+from snapdir import SnapshotSummary as SnapshotSummary
+from snapdir import StatusReport as StatusReport
+from snapdir import StoreUri as StoreUri
+from snapdir import SyncReport as SyncReport
+from snapdir import id_from_manifest as id_from_manifest
+from snapdir import manifest_size as manifest_size
+from snapdir import version as version
 from snapdir.blocking.portal import as_blocking
-from snapdir.blocking.progress import Running, running
-from snapdir.blocking.snapshots import Snapshot, SnapshotFile, open_snapshot
+from snapdir.blocking.progress import Running as Running
+from snapdir.blocking.progress import running as running
+from snapdir.blocking.snapshots import Snapshot as Snapshot
+from snapdir.blocking.snapshots import SnapshotFile as SnapshotFile
+from snapdir.blocking.snapshots import open_snapshot as open_snapshot
 
-__all__ = [
-    "BenchReport",
-    "CacheReport",
-    "Counters",
-    "Damage",
-    "DiffEntry",
-    "DiffOptions",
-    "Files",
-    "Lineage",
-    "Manifest",
-    "ManifestEntry",
-    "PathType",
-    "Progress",
-    "Record",
-    "Relation",
-    "Revision",
-    "Running",
-    "SizeStats",
-    "Snapshot",
-    "SnapshotFile",
-    "SnapshotId",
-    "SnapshotReport",
-    "SnapshotSummary",
-    "StatusReport",
-    "StoreUri",
-    "SyncReport",
-    "ancestors",
-    "bench",
-    "checkout",
-    "descendants",
-    "diff",
-    "examine",
-    "fetch",
-    "flush_cache",
-    "id",
-    "id_from_manifest",
-    "lineage",
-    "list_snapshots",
-    "locations",
-    "log",
-    "manifest",
-    "manifest_of",
-    "manifest_size",
-    "open_snapshot",
-    "pull",
-    "push",
-    "push_cached",
-    "resolve_id",
-    "revisions",
-    "running",
-    "size",
-    "stage",
-    "status",
-    "sync",
-    "sync_all",
-    "verify",
-    "verify_cache",
-    "version",
-]
-
-ancestors = as_blocking(api.ancestors)
-bench = as_blocking(api.bench)
-checkout = as_blocking(api.checkout)
-descendants = as_blocking(api.descendants)
-diff = as_blocking(api.diff)
-examine = as_blocking(api.examine)
-fetch = as_blocking(api.fetch)
-flush_cache = as_blocking(api.flush_cache)
-id = as_blocking(api.id)
-lineage = as_blocking(api.lineage)
-locations = as_blocking(api.locations)
-log = as_blocking(api.log)
-list_snapshots = as_blocking(api.list_snapshots)
-manifest = as_blocking(api.manifest)
-manifest_of = as_blocking(api.manifest_of)
-pull = as_blocking(api.pull)
-push = as_blocking(api.push)
-push_cached = as_blocking(api.push_cached)
-resolve_id = as_blocking(api.resolve_id)
-revisions = as_blocking(api.revisions)
-size = as_blocking(api.size)
-stage = as_blocking(api.stage)
-status = as_blocking(api.status)
-sync = as_blocking(api.sync)
-sync_all = as_blocking(api.sync_all)
-verify = as_blocking(api.verify)
-verify_cache = as_blocking(api.verify_cache)
+ancestors = as_blocking(snapdir.ancestors)
+bench = as_blocking(snapdir.bench)
+checkout = as_blocking(snapdir.checkout)
+descendants = as_blocking(snapdir.descendants)
+diff = as_blocking(snapdir.diff)
+examine = as_blocking(snapdir.examine)
+fetch = as_blocking(snapdir.fetch)
+flush_cache = as_blocking(snapdir.flush_cache)
+id = as_blocking(snapdir.id)
+lineage = as_blocking(snapdir.lineage)
+list_snapshots = as_blocking(snapdir.list_snapshots)
+locations = as_blocking(snapdir.locations)
+log = as_blocking(snapdir.log)
+manifest = as_blocking(snapdir.manifest)
+manifest_of = as_blocking(snapdir.manifest_of)
+pull = as_blocking(snapdir.pull)
+push = as_blocking(snapdir.push)
+push_cached = as_blocking(snapdir.push_cached)
+resolve_id = as_blocking(snapdir.resolve_id)
+revisions = as_blocking(snapdir.revisions)
+size = as_blocking(snapdir.size)
+stage = as_blocking(snapdir.stage)
+status = as_blocking(snapdir.status)
+sync = as_blocking(snapdir.sync)
+sync_all = as_blocking(snapdir.sync_all)
+verify = as_blocking(snapdir.verify)
+verify_cache = as_blocking(snapdir.verify_cache)

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic, ParamSpec, TypeVar
 
-from snapdir import api
-from snapdir.api import Progress
+import snapdir
 from snapdir.blocking.portal import own_portal
 
 __all__ = ["Running", "running"]
@@ -20,7 +19,7 @@ T = TypeVar("T")
 class Running(Generic[T]):
     """``snapdir.Running`` without a loop: a ``for`` gives a Progress ten times a second."""
 
-    def __init__(self, current: api.Running[T]) -> None:
+    def __init__(self, current: snapdir.Running[T]) -> None:
         self._current = current
 
     @property
@@ -28,7 +27,7 @@ class Running(Generic[T]):
         """What the verb has returned; RuntimeError before that."""
         return self._current.result
 
-    def progress(self) -> Progress:
+    def progress(self) -> snapdir.Progress:
         """The state of this moment."""
         return self._current.progress()
 
@@ -40,11 +39,11 @@ class Running(Generic[T]):
 
         own_portal.run(cancel)
 
-    def __iter__(self) -> Iterator[Progress]:
+    def __iter__(self) -> Iterator[snapdir.Progress]:
         while (progress := own_portal.run(self._next)) is not None:
             yield progress
 
-    async def _next(self) -> Progress | None:
+    async def _next(self) -> snapdir.Progress | None:
         return await anext(self._current, None)
 
 
@@ -59,5 +58,5 @@ def running(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Iterator
                 print(progress.phase, progress.bytes_done, progress.bytes_total)
         print(pushing.result)
     """
-    with own_portal.managed(api.running(inspect.unwrap(verb), *args, **kwargs)) as current:
+    with own_portal.managed(snapdir.running(inspect.unwrap(verb), *args, **kwargs)) as current:
         yield Running(current)

@@ -7,8 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
-from snapdir import api
-from snapdir.api import Files
+import snapdir
 from snapdir.api.snapshots import refuse_pickling
 from snapdir.blocking.portal import own_portal
 
@@ -28,20 +27,20 @@ def open_snapshot(
     snapshot_id: str, store: str | None = None, *, objects_store: str | None = None, config: Config | None = None
 ) -> Snapshot:
     """``snapdir.open_snapshot``: open a snapshot for reading; close it, or use it in a ``with``."""
-    opening = partial(api.open_snapshot, snapshot_id, store, objects_store=objects_store, config=config)
+    opening = partial(snapdir.open_snapshot, snapshot_id, store, objects_store=objects_store, config=config)
     return Snapshot(own_portal.run(opening))
 
 
 class Snapshot:
     """``snapdir.Snapshot`` without a loop. Any number of threads may read from it."""
 
-    def __init__(self, snapshot: api.Snapshot) -> None:
+    def __init__(self, snapshot: snapdir.Snapshot) -> None:
         self._snapshot = snapshot
         self.id = snapshot.id
         self.manifest = snapshot.manifest
 
     @property
-    def files(self) -> Files:
+    def files(self) -> snapdir.Files:
         """Entries of all files by path."""
         return self._snapshot.files
 
@@ -76,7 +75,7 @@ class Snapshot:
 class SnapshotFile(io.RawIOBase):
     """``snapdir.SnapshotFile`` as a raw file of Python's; ``Snapshot.open`` puts a buffer before it."""
 
-    def __init__(self, file: api.SnapshotFile) -> None:
+    def __init__(self, file: snapdir.SnapshotFile) -> None:
         self._file = file
 
     def readable(self) -> bool:

@@ -13,7 +13,7 @@ from snapdir.errors import SnapdirError, local_errors
 from snapdir.model.sizes import MIB, format_size
 
 if TYPE_CHECKING:
-    from snapdir.bench.report import BenchReport, Measurement
+    from snapdir.measurement.report import BenchReport, Measurement
 
 __all__ = ["JSON_VERSION", "as_json", "as_tables", "draw", "require_plotting"]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+import snapdir
 from snapdir.cli import render
 from snapdir.cli.targets import adaptive_ceiling, concurrency, is_remote, required_id
 from snapdir.cli.terminal import Terminal, write_output
@@ -97,9 +98,7 @@ class Invocation:
         ``path`` is what was given for a directory; it may be an id without its --id.
         """
         if snapshot_id is not None and is_hexadecimal(snapshot_id) and len(snapshot_id) != ID_DIGITS:
-            from snapdir import api
-
-            find = partial(api.resolve_id, snapshot_id, store, config=self.config)
+            find = partial(snapdir.resolve_id, snapshot_id, store, config=self.config)
             return Digest(self.run(find, store=store))
         return required_id(snapshot_id, path)
 

@@ -11,7 +11,7 @@ from snapdir.cli.parameters import Flag, Single, choice, text, whole_number
 from snapdir.cli.tables import Cell, ShortId, write_json_lines, write_rows
 
 if TYPE_CHECKING:
-    from snapdir.api.history import Lineage
+    from snapdir.api.lineage import Lineage
     from snapdir.catalog.lineage import Relation
     from snapdir.catalog.record import Record
 

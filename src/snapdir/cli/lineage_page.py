@@ -12,7 +12,7 @@ from snapdir.cli.parameters import Flag, Single, text
 from snapdir.errors import local_errors
 
 if TYPE_CHECKING:
-    from snapdir.api.history import Lineage
+    from snapdir.api.lineage import Lineage
 
 __all__ = ["page", "write_page"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import snapdir
 from snapdir.cli.configuration import VARIABLES, config_from
 from snapdir.cli.options import universal
 from snapdir.cli.parameters import BareSetting, Flag, Positional, settings_of
@@ -136,9 +137,7 @@ def _show_help(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
-        from snapdir.api import version
-
-        write_output(f"{ctx.command_path.replace(' ', '-')} {version()}\n")
+        write_output(f"{ctx.command_path.replace(' ', '-')} {snapdir.version()}\n")
         ctx.exit()
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from snapdir.errors import InvalidId, LocalError
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 
-__all__ = ["DIRECTORY", "FILE", "Entry", "PathType", "permission_bits"]
+__all__ = ["DIRECTORY", "FILE", "Entry", "ManifestEntry", "PathType", "permission_bits"]
 
 FILE = "F"
 DIRECTORY = "D"
@@ -91,6 +91,10 @@ class Entry(NamedTuple):
     @property
     def line(self) -> str:
         return f"{self.kind} {self.mode} {self.checksum} {self.size} {self.path}"
+
+
+ManifestEntry = Entry
+"""The public name."""
 
 
 def permission_bits(mode: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from snapdir import api
+import snapdir
 from snapdir.config import Config
 from snapdir.errors import AccessDenied, ConnectionFailed, CorruptObject, TransferFailed
 from snapdir.hashing.tree import snapshot_id
@@ -115,14 +115,14 @@ async def test_reading_one_large_file_stops(
     tree: Path, store: str, config: Config, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     verbs: dict[str, Callable[[], Awaitable[object]]] = {
-        "id": partial(api.id, tree, config=config),
-        "manifest": partial(api.manifest, tree, config=config),
-        "push to a file store": partial(api.push, tree, store, config=config),
+        "id": partial(snapdir.id, tree, config=config),
+        "manifest": partial(snapdir.manifest, tree, config=config),
+        "push to a file store": partial(snapdir.push, tree, store, config=config),
         "push across a network": partial(
             push, tree, Repository(MemoryStore()), options=TreeOptions(), limits=Limits(), counters=Counters()
         ),
-        "stage": partial(api.stage, tree, config=config),
-        "status": partial(api.status, tree, id=ID, store=store, config=config),
+        "stage": partial(snapdir.stage, tree, config=config),
+        "status": partial(snapdir.status, tree, id=ID, store=store, config=config),
     }
     pooled = verb in ("id", "manifest", "status")
     blocks = await calls_after_cancelling(monkeypatch, "preadv", verbs[verb])
@@ -141,7 +141,7 @@ async def test_the_look_for_what_mends_a_store_stops(tree: Path, monkeypatch: py
 async def test_a_large_file_at_a_destination_stops(
     tree: Path, store: str, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pull = partial(api.pull, ID, store, tree, config=config)
+    pull = partial(snapdir.pull, ID, store, tree, config=config)
     assert await calls_after_cancelling(monkeypatch, "preadv", pull) <= NEXT_BLOCK
     assert os.listdir(tree) == ["large"]
 
@@ -151,7 +151,7 @@ async def test_a_copy_from_a_store_on_this_host_stops(
 ) -> None:
     sparse(tmp_path / "store" / object_key(DIGEST))
     monkeypatch.setattr("snapdir.disk.clone.has_holes", lambda _: False)  # as if it were all data
-    pull = partial(api.pull, ID, store, tmp_path / "out", config=config)
+    pull = partial(snapdir.pull, ID, store, tmp_path / "out", config=config)
     assert await calls_after_cancelling(monkeypatch, "copy_file_range", pull) <= NEXT_BLOCK
     assert os.listdir(tmp_path / "out") == []
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import bench_output, options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.loop import run_to_end
@@ -78,14 +79,12 @@ def command(
     Request rates and throughput against requests in flight, hashing and the disk; says what bounds transfers, and which
     --jobs and --part-size suit. Writes below .bench/ in the store, at most 300 MiB at a time, and removes it again.
     """
-    from snapdir import api
-
     url = required_store(target if target is not None else store)
     if plot is not None:
         bench_output.require_plotting()
     report = run_to_end(
         partial(
-            api.bench,
+            snapdir.bench,
             url,
             seconds=seconds or DEFAULT_SECONDS,
             directory=directory,

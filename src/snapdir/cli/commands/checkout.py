@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
@@ -58,15 +59,13 @@ def command(
     Files that differ are replaced; what is not in the snapshot stays, and is named in a warning. No store is needed.
     With --include, --exclude or --shard the cache needs no other files.
     """
-    from snapdir import api
-
     left_out, protected = protections(exclude, delete=delete)
     wanted = invocation.full_id(snapshot_id, path=path)
     target = destination(path, force=force)
     try:
         invocation.transfer(
             partial(
-                api.checkout,
+                snapdir.checkout,
                 wanted,
                 target,
                 include=include,

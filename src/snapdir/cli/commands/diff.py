@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional, Single, choice
@@ -19,7 +20,6 @@ from snapdir.cli.verb import Verb
 from snapdir.errors import SideConflict, SnapdirError
 
 if TYPE_CHECKING:
-    from snapdir.api import DiffEntry
     from snapdir.transfer.comparing.totals import DiffTotals
 
 LINES_AT_ONCE = 10_000
@@ -99,14 +99,12 @@ def _diff(
     **output: bool,
 ) -> bool:
     """Print the differences and say whether there are any."""
-    from snapdir import api
-
     before, after = _sides(refs, before, after)
     _refuse_two_outputs(**output)
     stores = [ref for ref in (*before, *after) if "://" in ref and not ref.startswith("file:")]
     ask = partial(
-        api.diff,
-        api.DiffOptions(before, after),
+        snapdir.diff,
+        snapdir.DiffOptions(before, after),
         id=snapshot_id,
         store=store,
         unchanged=unchanged or output["stat"],
@@ -149,7 +147,7 @@ def _context() -> click.Context:
 
 
 def _write(
-    found: list[DiffEntry],
+    found: list[snapdir.DiffEntry],
     invocation: Invocation,
     *,
     unchanged: bool,
@@ -166,7 +164,7 @@ def _write(
         _write_lines(entry.path if name_only else _row(entry) for entry in found)
 
 
-def _row(entry: DiffEntry) -> str:
+def _row(entry: snapdir.DiffEntry) -> str:
     """Status and path, as they are: nothing is escaped. A rename has both paths, the old one first."""
     moved = f"{entry.renamed_from}\t" if entry.renamed_from is not None else ""
     return f"{entry.status}\t{moved}{entry.path}"
@@ -191,11 +189,11 @@ _ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | {
 """As the reference writes JSON text: short escapes for five characters only."""
 
 
-def _json_text(found: Iterable[DiffEntry]) -> str:
+def _json_text(found: Iterable[snapdir.DiffEntry]) -> str:
     return "[" + ",".join(map(_json_object, found)) + "]\n"
 
 
-def _json_object(entry: DiffEntry) -> str:
+def _json_object(entry: snapdir.DiffEntry) -> str:
     fields = [("status", entry.status), ("path", entry.path)]
     if entry.renamed_from is not None:
         fields.append(("from", entry.renamed_from))
@@ -203,7 +201,7 @@ def _json_object(entry: DiffEntry) -> str:
 
 
 def _write_totals(
-    found: list[DiffEntry], invocation: Invocation, *, unchanged: bool, renames: bool, as_json: bool
+    found: list[snapdir.DiffEntry], invocation: Invocation, *, unchanged: bool, renames: bool, as_json: bool
 ) -> None:
     from snapdir.transfer.comparing.totals import DiffTotals
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
@@ -54,13 +55,11 @@ def command(
     length, and `snapdir verify-cache` hashes them.
     With --include, --exclude or --shard the cache holds the snapshot in part, which is enough to check that part out.
     """
-    from snapdir import api
-
     url = source_of(store, snapshot_id)
     wanted = invocation.full_id(snapshot_id, store=url)
     invocation.transfer(
         partial(
-            api.fetch,
+            snapdir.fetch,
             wanted,
             url,
             objects_store=pool_of(objects_store),

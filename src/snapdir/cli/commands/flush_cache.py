@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options, render
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.terminal import print_error
@@ -25,8 +26,6 @@ def command(invocation: Invocation, *, dryrun: bool) -> None:
     Stores and checked-out directories stay as they are; links made with --linked lead nowhere until the snapshot is
     pulled again. A directory that does not look like a cache is refused.
     """
-    from snapdir import api
-
-    invocation.run(partial(api.flush_cache, dry_run=dryrun, config=invocation.config))
+    invocation.run(partial(snapdir.flush_cache, dry_run=dryrun, config=invocation.config))
     if dryrun:
         print_error(render.dry_run(f"flush the cache at {invocation.config.cache_dir}"))

@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import KEYED_CONTEXT, VERIFY_COPIES
 from snapdir.cli.invocation import Invocation
@@ -47,12 +48,10 @@ def command(
 
 
 def _id_of_directory(invocation: Invocation, path: str, exclude: tuple[str, ...], no_follow: bool) -> str:
-    from snapdir import api
-
     patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
     return invocation.run(
         partial(
-            api.id,
+            snapdir.id,
             path,
             no_follow=no_follow,
             exclude=patterns,
@@ -64,13 +63,12 @@ def _id_of_directory(invocation: Invocation, path: str, exclude: tuple[str, ...]
 
 
 def _id_of_input() -> str:
-    from snapdir.api import id_from_manifest
     from snapdir.model.manifest import Manifest
 
     if sys.stdin is None or sys.stdin.isatty():
         raise SnapdirError(NOTHING_GIVEN)
     try:
-        return id_from_manifest(Manifest.parse(sys.stdin.buffer.read()))
+        return snapdir.id_from_manifest(Manifest.parse(sys.stdin.buffer.read()))
     except InvalidManifest as error:
         raise SnapdirError(f"no valid manifest on stdin: {error.reason}") from error
     except OSError as error:

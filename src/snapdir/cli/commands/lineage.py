@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.lineage_output import (
@@ -56,13 +57,11 @@ def show_lineage(
     """
     if catalog_missing(invocation, store):
         return
-    from snapdir import api
-
     if snapshot_id is None:
         raise SnapdirError(NO_ID)
     found = invocation.run(
         partial(
-            api.lineage,
+            snapdir.lineage,
             snapshot_id,
             backward=backward,
             depth=depth,

@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.lineage_output import catalog_missing, formats, history, place, write_locations
@@ -41,7 +42,5 @@ def command(
     """
     if catalog_missing(invocation):
         return
-    from snapdir import api
-
-    ask = partial(api.locations, location=location, snapshot_id=snapshot_id, store=store, config=invocation.config)
+    ask = partial(snapdir.locations, location=location, snapshot_id=snapshot_id, store=store, config=invocation.config)
     write_locations(invocation, invocation.run(ask), "json" if as_json else shape)

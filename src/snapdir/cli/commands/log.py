@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional, Single, whole_number
@@ -15,7 +16,7 @@ from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from snapdir.api.changelog import Revision
+    from snapdir.api.log import Revision
 
 DEFAULT_LIMIT = 20
 COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note", "labels")
@@ -51,7 +52,6 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
     A store's revisions are those of its pushes, by this machine and by every other one; a directory's are those it was
     staged with. Changes are counted in files: added, removed, modified.
     """
-    from snapdir import api
     from snapdir.cli.tables import write_json_lines, write_rows
 
     shown = place or store
@@ -59,7 +59,7 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
         raise UsageMistake("a store or a directory is required, or --store <URI>", click.get_current_context())
     limit = DEFAULT_LIMIT if limit is None else limit
     # One more than is shown, to know whether there is more.
-    asked = partial(api.log, shown, limit=limit + 1 if limit else None)
+    asked = partial(snapdir.log, shown, limit=limit + 1 if limit else None)
     found = invocation.run(partial(asked, config=invocation.config, counters=invocation.counters), store=shown)
     revisions = found[:limit] if limit else found
     if as_json:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional
@@ -16,9 +16,6 @@ from snapdir.cli.targets import required_store
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 from snapdir.errors import PathNotFound
-
-if TYPE_CHECKING:
-    from snapdir.api import ManifestEntry, SnapshotSummary
 
 SNAPSHOT_COLUMNS = ("stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes")
 ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
@@ -63,7 +60,7 @@ def command(
     Of a store its snapshots are listed, the oldest first, with the date (UTC) they were stored at; of a snapshot what
     lies in PATH.
     """
-    from snapdir.api.refs import parse_ref
+    from snapdir.api.resolve import parse_ref
 
     if snapshot_id is not None and path is not None:
         raise UsageMistake("the argument '--id <ID>' takes the place of REF", click.get_current_context())
@@ -79,10 +76,8 @@ def command(
 
 
 def _list_snapshots(invocation: Invocation, store: str, *, as_json: bool) -> None:
-    from snapdir import api
-
     found = invocation.run(
-        partial(api.list_snapshots, store, config=invocation.config), store=store if "://" in store else None
+        partial(snapdir.list_snapshots, store, config=invocation.config), store=store if "://" in store else None
     )
     rows = map(_snapshot_row, found)
     if as_json:
@@ -93,7 +88,7 @@ def _list_snapshots(invocation: Invocation, store: str, *, as_json: bool) -> Non
         invocation.terminal.note(f"no snapshots in {store}: check its URL; a push stores the first")
 
 
-def _snapshot_row(one: SnapshotSummary) -> tuple[Cell, ...]:
+def _snapshot_row(one: snapdir.SnapshotSummary) -> tuple[Cell, ...]:
     size = one.size
     return (
         _date(one.stored_seconds),
@@ -112,10 +107,8 @@ def _date(seconds: float | None) -> str | None:
 def _list_paths(
     invocation: Invocation, ref: str, path: str | None, *, recursive: bool, store: str | None, as_json: bool
 ) -> None:
-    from snapdir import api
-
     manifest = invocation.run(
-        partial(api.manifest_of, ref, store=store, config=invocation.config, counters=invocation.counters),
+        partial(snapdir.manifest_of, ref, store=store, config=invocation.config, counters=invocation.counters),
         store=ref if "://" in ref else store,
     )
     folder = _folder(path or "")
@@ -128,7 +121,7 @@ def _list_paths(
         write_rows(ENTRY_COLUMNS, map(_entry_row, found), terminal=invocation.terminal)
 
 
-def _entry_row(entry: ManifestEntry) -> tuple[Cell, ...]:
+def _entry_row(entry: snapdir.ManifestEntry) -> tuple[Cell, ...]:
     return entry.kind, entry.mode, Size(entry.size), ShortId(entry.checksum), entry.path
 
 

@@ -7,6 +7,7 @@ from inspect import cleandoc
 
 import click
 
+import snapdir
 from snapdir.cli.configuration import VARIABLES
 from snapdir.cli.parameters import Flag, Positional
 from snapdir.cli.terminal import write_output
@@ -29,10 +30,8 @@ EXIT_CODES = (
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Print the manual page, in roff."""
-    from snapdir.api import version
-
     program = ctx.find_root()
-    write_output("\n".join(_page(program, version())) + "\n")
+    write_output("\n".join(_page(program, snapdir.version())) + "\n")
 
 
 def _page(program: click.Context, version: str) -> Iterator[str]:

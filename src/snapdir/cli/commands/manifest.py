@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import KEYED_CONTEXT, VERIFY_COPIES
 from snapdir.cli.invocation import Invocation
@@ -17,9 +17,6 @@ from snapdir.cli.targets import exclusions
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
-
-if TYPE_CHECKING:
-    from snapdir.api import Manifest
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
 
@@ -56,15 +53,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Print the manifest of a directory: one line per file and directory."""
-    from snapdir import api
-
     checksum = checksum_bin or CHECKSUMS[0]
     if checksum not in CHECKSUMS:
         raise SnapdirError(f"snapdir: unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
     patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
     invocation.run(
         partial(
-            api.manifest,
+            snapdir.manifest,
             path or ".",
             no_follow=no_follow,
             absolute=absolute,
@@ -78,12 +73,12 @@ def command(
     )
 
 
-def write_text(found: Manifest) -> None:
+def write_text(found: snapdir.Manifest) -> None:
     """The manifest's own text, as it is; on a terminal no name may steer it."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     lines = map(printable, found.raw.split("\n")) if on_terminal else [found.raw]
     write_output("\n".join([*lines, ""]))
 
 
-def write_entries(found: Manifest) -> None:
+def write_entries(found: snapdir.Manifest) -> None:
     write_json_lines(entry_fields(entry) for entry in found.entries)

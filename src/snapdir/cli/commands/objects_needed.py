@@ -40,7 +40,7 @@ def command(invocation: Invocation, *, store: str | None, objects_store: str | N
     async def ask() -> list[str]:
         import anyio.to_thread
 
-        from snapdir.api.plumbing import objects_needed
+        from snapdir.api.packs import objects_needed
         from snapdir.model.pack import parse_digests
 
         digests = parse_digests(await anyio.to_thread.run_sync(InputPipe().read_all))

@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import WRITING
 from snapdir.cli.invocation import Invocation
@@ -70,15 +71,13 @@ def command(
     and is named in a warning. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH`
     remembers which.
     """
-    from snapdir import api
-
     left_out, protected = protections(exclude, delete=delete)
     url = source_of(required_store(store) if no_cache else store, snapshot_id)
     wanted = invocation.full_id(snapshot_id, store=url, path=path)
     target = destination(path, force=force)
     invocation.transfer(
         partial(
-            api.pull,
+            snapdir.pull,
             wanted,
             url,
             target,

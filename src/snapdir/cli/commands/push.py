@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options, render
 from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
@@ -98,11 +99,9 @@ def _push_directory(
     recheck: bool,
     dry_run: bool,
 ) -> str:
-    from snapdir import api
-
     return invocation.transfer(
         partial(
-            api.push,
+            snapdir.push,
             path,
             store,
             objects_store=pool,
@@ -131,13 +130,11 @@ def _push_cached(
     recheck: bool,
     dry_run: bool,
 ) -> str:
-    from snapdir import api
-
     snapshot_id = invocation.full_id(given_id)
     try:
         return invocation.transfer(
             partial(
-                api.push_cached,
+                snapdir.push_cached,
                 snapshot_id,
                 store,
                 objects_store=pool,

@@ -43,7 +43,7 @@ def command(
 
     Every object is hashed before it is stored. The manifest is stored last, and only when the pack was complete.
     """
-    from snapdir.api.plumbing import receive_pack
+    from snapdir.api.packs import receive_pack
 
     url, pool = required_store(store), pool_of(objects_store)
     received = invocation.run(

@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.lineage_output import NO_LOCATION, catalog_missing, formats, history, place, write_revisions
@@ -42,11 +43,9 @@ def command(
     """
     if catalog_missing(invocation, store):
         return
-    from snapdir import api
-
     where = store if location is None else location
     if not where:
         raise SnapdirError(NO_LOCATION)
-    ask = partial(api.revisions, where, snapshot_id=snapshot_id, store=store, config=invocation.config)
+    ask = partial(snapdir.revisions, where, snapshot_id=snapshot_id, store=store, config=invocation.config)
     found = invocation.run(partial(ask, counters=invocation.counters), store=store)
     write_revisions(invocation, found, "json" if as_json else shape)

@@ -56,7 +56,7 @@ def command(
     async def send() -> int:
         import anyio.to_thread
 
-        from snapdir.api.plumbing import send_pack
+        from snapdir.api.packs import send_pack
         from snapdir.model.pack import parse_digests
 
         digests = parse_digests(await anyio.to_thread.run_sync(_read_ids, ids))

@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Positional
@@ -61,12 +62,10 @@ def command(
 def _measured(
     invocation: Invocation, refs: tuple[str, ...], store: str | None, snapshot_id: str | None
 ) -> Iterator[tuple[Cell, ...]]:
-    from snapdir import api
-
     for ref in refs:
         found = invocation.run(
             partial(
-                api.size,
+                snapdir.size,
                 ref,
                 snapshot_id,
                 id_store=store,

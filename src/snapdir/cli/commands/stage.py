@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options, render
 from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
 from snapdir.cli.invocation import Invocation
@@ -47,13 +48,11 @@ def command(
 
     The snapshot can then be pushed or checked out by its id.
     """
-    from snapdir import api
-
     said = provenance(derived_from, note, labels)
     patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
     staged = invocation.transfer(
         partial(
-            api.stage,
+            snapdir.stage,
             path or ".",
             no_follow=no_follow,
             exclude=patterns,

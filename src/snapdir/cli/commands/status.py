@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.tables import write_json, write_rows
 from snapdir.cli.verb import Verb
 from snapdir.errors import SnapdirError
-
-if TYPE_CHECKING:
-    from snapdir.api import StatusReport
 
 
 @click.command(
@@ -43,10 +40,8 @@ def command(
     part of it, from where; a partial checkout is compared only with what it was asked for. Lists what is modified,
     missing and extra. Exits with 0 if nothing is, 1 if something is, 2 on errors.
     """
-    from snapdir import api
-
     ask = partial(
-        api.status,
+        snapdir.status,
         path or ".",
         id=snapshot_id,
         store=store if snapshot_id is not None else None,
@@ -63,7 +58,7 @@ def command(
         raise click.exceptions.Exit(1)
 
 
-def _write(report: StatusReport, invocation: Invocation, *, as_json: bool) -> None:
+def _write(report: snapdir.StatusReport, invocation: Invocation, *, as_json: bool) -> None:
     partly = f" ({report.partial})" if report.partial else ""
     if as_json:
         write_json(_fields(report))
@@ -76,7 +71,7 @@ def _write(report: StatusReport, invocation: Invocation, *, as_json: bool) -> No
         write_rows(("state", "path"), rows, terminal=invocation.terminal)
 
 
-def _fields(report: StatusReport) -> dict[str, object]:
+def _fields(report: snapdir.StatusReport) -> dict[str, object]:
     return {
         "directory": report.directory,
         "id": report.id,

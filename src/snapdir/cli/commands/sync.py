@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
@@ -97,8 +98,6 @@ def command(
     What the other store has is not sent again. Objects come first, the manifest last, and nothing is kept on this
     machine.
     """
-    from snapdir import api
-
     if source is None or target is None:
         missing = "--from <URI>" if source is None else "--to <URI>"
         raise UsageMistake(
@@ -109,7 +108,7 @@ def command(
     if snapshot_id is None and not every:
         raise SnapdirError(f"{NO_ID} (or --all)")
     verb: Callable[..., Coroutine[Any, Any, SyncReport]]
-    verb = api.sync_all if every else partial(api.sync, snapshot_id or "")
+    verb = snapdir.sync_all if every else partial(snapdir.sync, snapshot_id or "")
     source, target = _different(source, target)
     report = invocation.transfer(
         partial(

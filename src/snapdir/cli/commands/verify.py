@@ -6,6 +6,7 @@ from functools import partial
 
 import click
 
+import snapdir
 from snapdir.cli import options
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
@@ -86,10 +87,8 @@ def command(
 
 
 def _verify(invocation: Invocation, wanted: str, url: str, pool: str | None, repair_from: str | None) -> None:
-    from snapdir import api
-
     check = partial(
-        api.verify,
+        snapdir.verify,
         wanted,
         url,
         objects_store=pool,
@@ -104,11 +103,9 @@ def _verify(invocation: Invocation, wanted: str, url: str, pool: str | None, rep
 
 
 def _examine(invocation: Invocation, wanted: str, url: str, pool: str | None) -> None:
-    from snapdir import api
-
     config, counters = invocation.config, invocation.counters
     report = invocation.run(
-        partial(api.examine, wanted, url, objects_store=pool, config=config, counters=counters), store=url
+        partial(snapdir.examine, wanted, url, objects_store=pool, config=config, counters=counters), store=url
     )
     write_json(
         {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+import snapdir
 from snapdir.cli import options, render
 from snapdir.cli.configuration import FSYNC
 from snapdir.cli.invocation import Invocation
@@ -17,7 +18,6 @@ from snapdir.cli.verb import Verb
 from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing
 
 if TYPE_CHECKING:
-    from snapdir.api import CacheReport
     from snapdir.model.digest import Digest
 
 
@@ -56,20 +56,20 @@ def command(invocation: Invocation, *, snapshot_id: str | None, purge: bool, dry
     _conclude(report, invocation.terminal)
 
 
-def _checked(invocation: Invocation, wanted: Digest | None, *, purge: bool, dry_run: bool) -> CacheReport:
-    from snapdir import api
-
+def _checked(invocation: Invocation, wanted: Digest | None, *, purge: bool, dry_run: bool) -> snapdir.CacheReport:
     config = invocation.config
-    check = partial(api.verify_cache, wanted, purge=purge, dry_run=dry_run, config=config, counters=invocation.counters)
+    check = partial(
+        snapdir.verify_cache, wanted, purge=purge, dry_run=dry_run, config=config, counters=invocation.counters
+    )
     try:
-        return invocation.run(check)
+        return invocation.run(partial(check, counters=invocation.counters))
     except (ManifestNotFound, StoreMissing) as error:
         if wanted is None and isinstance(error, StoreMissing):
-            return api.CacheReport((), (), ())  # a cache that was never filled has nothing wrong
+            return snapdir.CacheReport((), (), ())  # a cache that was never filled has nothing wrong
         raise SnapdirError(f"reading cached manifest {wanted}: not found in the cache at {config.cache_dir}") from error
 
 
-def _fields(report: CacheReport) -> dict[str, object]:
+def _fields(report: snapdir.CacheReport) -> dict[str, object]:
     return {
         "ok": report.is_sound,
         "corrupt": report.corrupt,
@@ -80,7 +80,7 @@ def _fields(report: CacheReport) -> dict[str, object]:
     }
 
 
-def _tell(report: CacheReport, terminal: Terminal) -> None:
+def _tell(report: snapdir.CacheReport, terminal: Terminal) -> None:
     purged = set(report.purged)
     for digest in report.corrupt:
         print_error(f"Checksum mismatch for {digest}")
@@ -101,7 +101,7 @@ def _tell(report: CacheReport, terminal: Terminal) -> None:
             terminal.note(f"removed manifest {snapshot}: `snapdir fetch --id {snapshot}` brings it back")
 
 
-def _conclude(report: CacheReport, terminal: Terminal) -> None:
+def _conclude(report: snapdir.CacheReport, terminal: Terminal) -> None:
     manifests = f" + {len(report.manifests)} damaged manifest(s)" if report.manifests else ""
     if not report.is_sound:
         raise SnapdirError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+import snapdir
 from snapdir.cli.parameters import Flag
 from snapdir.cli.terminal import write_output
 from snapdir.cli.verb import Verb
@@ -21,9 +22,7 @@ CAPABILITIES = ("objects-needed", "send-pack", "receive-pack")
 )
 def command(*, capabilities: bool) -> None:
     """Print the version."""
-    from snapdir.api import version
-
-    write_output(f"snapdir {version()}{_capabilities() if capabilities else ''}\n")
+    write_output(f"snapdir {snapdir.version()}{_capabilities() if capabilities else ''}\n")
 
 
 def _capabilities() -> str:

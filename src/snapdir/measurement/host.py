@@ -11,8 +11,8 @@ import anyio.from_thread
 import anyio.to_thread
 from blake3 import blake3
 
-from snapdir.bench.schedule import Clock
 from snapdir.errors import local_errors
+from snapdir.measurement.schedule import Clock
 from snapdir.model.sizes import GIB, MIB
 
 __all__ = ["disk_write_rate", "hash_rate"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from snapdir.api.opening import opened
-from snapdir.api.refs import parse_ref
+from snapdir.api.resolve import parse_ref
+from snapdir.api.stores import opened
 from snapdir.config import Config
 from snapdir.errors import InvalidStore
 from snapdir.model.manifest import Manifest

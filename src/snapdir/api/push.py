@@ -1,136 +1,42 @@
-"""From a directory to a snapshot: manifest, id, stage, push."""
+"""From a directory or the cache into a store: push, push_cached, stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import anyio.to_thread
 
+from snapdir.api.destination import own_locations
 from snapdir.api.external import external_store, push_outside
-from snapdir.api.naming import full_id
-from snapdir.api.opening import (
+from snapdir.api.manifest import id_from_manifest, read_tree
+from snapdir.api.recording import Publication, provenance_of
+from snapdir.api.resolve import full_id
+from snapdir.api.stores import (
     PathLike,
     cached,
     exclude_patterns,
     journal_of,
     local_path,
+    location_of,
+    object_roots,
     opened,
     opened_cache,
     refuse_keyed,
     require_usable,
     require_usable_cache,
 )
-from snapdir.api.reach import own_locations
-from snapdir.api.recording import Publication, provenance_of
 from snapdir.catalog.locations import directory_location, store_location
 from snapdir.config import Config
 from snapdir.errors import IncompleteCache
-from snapdir.hashing.hasher import hasher_factory
-from snapdir.hashing.tree import snapshot_id as id_of
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
 from snapdir.repository.repository import Repository
-from snapdir.stores.urls import StoreURL
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import TreeOptions
 
-__all__ = ["id", "id_from_manifest", "manifest", "push", "push_cached", "stage"]
-
-
-def id_from_manifest(m: Manifest) -> str:
-    """The id of the snapshot that ``m`` describes."""
-    return str(id_of(m))
-
-
-async def manifest(
-    path: PathLike,
-    *,
-    no_follow: bool = False,
-    absolute: bool = False,
-    exclude: Sequence[str] | None = None,
-    checksum_bin: str = "b3sum",
-    trust_links: bool = False,
-    config: Config | None = None,
-    counters: Counters | None = None,
-    announce: Callable[[Manifest], None] | None = None,
-) -> Manifest:
-    """Walk and hash a directory.
-
-    Args:
-        no_follow: Leave every link out instead of following it.
-        absolute: List absolute paths.
-        exclude: RE2 patterns, searched in absolute paths; one that starts with ``./`` in tree-relative ones.
-        counters: ``left_out`` lists what the manifest does not have, and ``warnings`` says so in one line.
-        checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
-        trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
-            with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
-        announce: As in ``push``. (The manifest is recorded if ``config`` names a catalog.)
-
-    Raises:
-        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
-        SnapdirError: a pattern fits the path of the directory itself, or all patterns leave nothing of its files.
-    Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
-    Cancellation: within one block of the files being hashed.
-    """
-    config = config or Config()
-    counters = counters or Counters()
-    options = _named_options(
-        config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute, checksum_bin=checksum_bin
-    )
-    found = await _read_tree(path, options, config, counters)
-    publication = Publication(config, counters, announce)
-    if config.catalog is None:
-        await publication.tell(found)
-    else:
-        identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
-        await publication.complete(found, "manifest", identifier, await _place(directory_location, local_path(path)))
-    return found
-
-
-async def id(
-    path: PathLike,
-    *,
-    no_follow: bool = False,
-    absolute: bool = False,
-    exclude: Sequence[str] | None = None,
-    trust_links: bool = False,
-    config: Config | None = None,
-    counters: Counters | None = None,
-) -> str:
-    """The id of a directory, as ``manifest`` describes it. Never recorded."""
-    config = config or Config()
-    options = _named_options(config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute)
-    found = await _read_tree(path, options, config, counters or Counters())
-    return await anyio.to_thread.run_sync(id_from_manifest, found)
-
-
-def _named_options(
-    config: Config,
-    exclude: Sequence[str] | None,
-    *,
-    no_follow: bool,
-    trust_links: bool,
-    absolute: bool,
-    checksum_bin: str = "b3sum",
-) -> TreeOptions:
-    """How a tree is read that is named, and not stored."""
-    return TreeOptions(
-        follow=not no_follow,
-        absolute=absolute,
-        excluded=exclusion(exclude_patterns(exclude)),
-        new_hasher=hasher_factory(checksum_bin, config.keyed_context),
-        object_roots=_object_roots(config) if trust_links else (),
-        trust_links=not config.stores.verify_copies,
-        own_locations=own_locations(config),
-    )
-
-
-async def _read_tree(path: PathLike, options: TreeOptions, config: Config, counters: Counters) -> Manifest:
-    read = partial(snapshot_tree, local_path(path), options, counters, hash_threads=config.limits.hashers)
-    return await anyio.to_thread.run_sync(read)
+__all__ = ["push", "push_cached", "stage"]
 
 
 async def stage(
@@ -155,12 +61,12 @@ async def stage(
     options = TreeOptions(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
-        object_roots=_object_roots(config),
+        object_roots=object_roots(config),
         own_locations=own_locations(config),
     )
     provenance = await provenance_of(derived_from, note, labels, config, store_keeps=False)
     publication = Publication(config, counters, announce, provenance)
-    location = await _place(directory_location, local_path(path))
+    location = await location_of(directory_location, local_path(path))
     if dry_run:
         await require_usable_cache(config)
         return await _only_named(path, options, publication)
@@ -214,12 +120,12 @@ async def push(
     options = TreeOptions(
         follow=not no_follow,
         excluded=exclusion(exclude_patterns(exclude)),
-        object_roots=_object_roots(config, store, objects_store),
+        object_roots=object_roots(config, store, objects_store),
         own_locations=own_locations(config, store, objects_store),
     )
     provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
     publication = Publication(config, counters, announce, provenance)
-    location = await _place(store_location, store)
+    location = await location_of(store_location, store)
     if dry_run:
         if program is None:
             await require_usable(store, config, objects_store)
@@ -236,13 +142,8 @@ async def push(
     return pushed
 
 
-async def _place(read: Callable[[str], str], text: str) -> str:
-    """A location, read in a thread: a relative path asks the system where it starts."""
-    return await anyio.to_thread.run_sync(read, text)
-
-
 async def _only_named(path: PathLike, options: TreeOptions, publication: Publication[str]) -> str:
-    found = await _read_tree(path, options, publication.config, publication.counters)
+    found = await read_tree(path, options, publication.config, publication.counters)
     identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
     await publication.tell(identifier)
     return identifier
@@ -332,7 +233,7 @@ async def push_cached(
     program = external_store(store, objects_store)
     provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
     publication = Publication(config, counters, announce, provenance)
-    location = await _place(store_location, store)
+    location = await location_of(store_location, store)
     async with opened_cache(config) as cache:
         manifest = await cached(identifier, cache)
         await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
@@ -380,9 +281,3 @@ async def _rehearse_push(
         async with opened(store, config, pool) as to:
             copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
             await StoreSync(cache, to, copier, counters, recheck=recheck, dry_run=True).copy(identifier)
-
-
-def _object_roots(config: Config, *stores: str | None) -> tuple[str, ...]:
-    """Directories of this host that hold objects: the cache, and those of ``stores`` that are."""
-    urls = [StoreURL.parse(store) for store in stores if store is not None]
-    return (str(config.cache_dir.expanduser()), *(str(url.path) for url in urls if url.scheme == "file"))

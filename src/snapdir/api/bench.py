@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from snapdir.api.opening import PathLike, local_path
-from snapdir.bench.report import BenchReport
+from snapdir.api.stores import PathLike, local_path
 from snapdir.config import Config
+from snapdir.measurement.report import BenchReport
 
 __all__ = ["bench"]
 
@@ -34,7 +34,7 @@ async def bench(
         StoreError: the store fails.
         LocalError: ``directory`` cannot be written.
     """
-    from snapdir.bench.measure import SMALL_CONCURRENCIES, measure_store
+    from snapdir.measurement.measure import SMALL_CONCURRENCIES, measure_store
     from snapdir.stores.open import open_store
 
     if not seconds > 0:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from snapdir.config import Config
 from snapdir.errors import (
@@ -46,6 +47,8 @@ __all__ = [
     "holds_store",
     "journal_of",
     "local_path",
+    "location_of",
+    "object_roots",
     "opened",
     "opened_cache",
     "opened_or_none",
@@ -275,3 +278,14 @@ async def opened_cache(config: Config) -> AsyncIterator[Repository]:
     with cache_hint(config):
         async with open_store(url, _settings(config)) as store:
             yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)
+
+
+async def location_of(read: Callable[[str], str], text: str) -> str:
+    """A location, read in a thread: a relative path asks the system where it starts."""
+    return await anyio.to_thread.run_sync(read, text)
+
+
+def object_roots(config: Config, *stores: str | None) -> tuple[str, ...]:
+    """Directories of this host that hold objects: the cache, and those of ``stores`` that are."""
+    urls = [StoreURL.parse(store) for store in stores if store is not None]
+    return (str(config.cache_dir.expanduser()), *(str(url.path) for url in urls if url.scheme == "file"))

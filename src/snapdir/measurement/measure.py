@@ -14,12 +14,12 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from snapdir.bench.advice import advise
-from snapdir.bench.host import disk_write_rate, hash_rate
-from snapdir.bench.report import BenchReport, HostRates, Measurement, Operation
-from snapdir.bench.schedule import Clock, Kind, Schedule
-from snapdir.bench.scratch import CLEANUP_SECONDS, Scratch, scratch
 from snapdir.errors import InvalidResponse, StoreError, ungrouped
+from snapdir.measurement.advice import advise
+from snapdir.measurement.host import disk_write_rate, hash_rate
+from snapdir.measurement.report import BenchReport, HostRates, Measurement, Operation
+from snapdir.measurement.schedule import Clock, Kind, Schedule
+from snapdir.measurement.scratch import CLEANUP_SECONDS, Scratch, scratch
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Store, Upload, first_page
 from snapdir.transfer.engine.limits import MAX_HASH_THREADS, Limits, usable_cpus

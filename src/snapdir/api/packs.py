@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from snapdir.api.naming import full_id
-from snapdir.api.opening import AS_SYNC, journal_of, opened, refuse_external
+from snapdir.api.resolve import full_id
+from snapdir.api.stores import AS_SYNC, journal_of, opened, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.transfer.engine.events import Counters

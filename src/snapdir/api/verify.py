@@ -8,8 +8,8 @@ from functools import partial
 import anyio.to_thread
 
 from snapdir.api.external import external_store, staged_outside
-from snapdir.api.naming import full_id
-from snapdir.api.opening import (
+from snapdir.api.resolve import full_id
+from snapdir.api.stores import (
     PathLike,
     cache_hint,
     local_path,

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from snapdir.api.naming import full_id
-from snapdir.api.opening import AS_SYNC, journal_of, opened, pool_hint, refuse_external, require_answer
+from snapdir.api.resolve import full_id
+from snapdir.api.stores import AS_SYNC, journal_of, opened, pool_hint, refuse_external, require_answer
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
 from snapdir.stores.urls import StoreURL

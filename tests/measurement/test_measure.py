@@ -14,13 +14,13 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.bench import host, scratch
-from snapdir.bench.advice import GOOD_ENOUGH, LARGEST_PART_BYTES, MAX_JOBS, advise
-from snapdir.bench.measure import LARGE_CONCURRENCIES, SMALL_CONCURRENCIES, measure_store
-from snapdir.bench.report import BenchReport, HostRates, Measurement, Operation
-from snapdir.bench.schedule import Schedule
-from snapdir.bench.scratch import SCRATCH
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, LocalError, StoreError
+from snapdir.measurement import host, scratch
+from snapdir.measurement.advice import GOOD_ENOUGH, LARGEST_PART_BYTES, MAX_JOBS, advise
+from snapdir.measurement.measure import LARGE_CONCURRENCIES, SMALL_CONCURRENCIES, measure_store
+from snapdir.measurement.report import BenchReport, HostRates, Measurement, Operation
+from snapdir.measurement.schedule import Schedule
+from snapdir.measurement.scratch import SCRATCH
 from snapdir.model.sizes import GIB, KIB, MIB
 from snapdir.stores.base import Body, Capabilities, Page
 from snapdir.stores.file.store import FileStore

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from snapdir.api.opening import PathLike, local_path, selection_of
-from snapdir.api.refs import Ref, manifests_of
+from snapdir.api.manifest import manifests_of
+from snapdir.api.resolve import Ref
+from snapdir.api.stores import PathLike, local_path, selection_of
 from snapdir.config import Config
 from snapdir.disk.checkout_record import CheckoutRecord, read_record
 from snapdir.errors import HIDDEN, ManifestNotFound, NotCheckedOut, local_errors

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio.to_thread
 
-from snapdir.api.naming import full_id, resolve_id
+from snapdir.api.resolve import full_id, resolve_id
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from snapdir.api.destination import own_directories, refuse_reach, report_leftovers
 from snapdir.api.external import external_store, fetch_outside, staged_outside
-from snapdir.api.leftovers import own_directories, report_leftovers
-from snapdir.api.naming import full_id, resolve_id
-from snapdir.api.opening import (
+from snapdir.api.resolve import full_id, resolve_id
+from snapdir.api.stores import (
     CACHE_HINT,
     NO_CACHE_HINT,
     PathLike,
@@ -32,7 +32,6 @@ from snapdir.api.opening import (
     required,
     selection_of,
 )
-from snapdir.api.reach import refuse_reach
 from snapdir.config import Config
 from snapdir.errors import SnapdirError, local_error
 from snapdir.model.digest import SnapshotId

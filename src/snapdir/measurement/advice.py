@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from snapdir.bench.report import Advice, Bottleneck, HostRates, Limit, Measurement, Operation
+from snapdir.measurement.report import Advice, Bottleneck, HostRates, Limit, Measurement, Operation
 from snapdir.model.sizes import MIB, format_size
 from snapdir.transfer.engine.limits import Limits
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio.to_thread
 
-from snapdir.api.naming import full_id
-from snapdir.api.opening import opened
-from snapdir.api.refs import Ref, manifests_of, parse_ref
+from snapdir.api.manifest import manifests_of
+from snapdir.api.resolve import Ref, full_id, parse_ref
+from snapdir.api.stores import opened
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, without_secrets
 from snapdir.model.manifest import Manifest

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.opening import PathLike, local_path
+from snapdir.api.stores import PathLike, local_path
 from snapdir.config import Config, default_cache_dir
-from snapdir.errors import InvalidOption, SnapdirError
+from snapdir.errors import DestinationConflict, InvalidOption, InvalidStore, SnapdirError
 from snapdir.stores.urls import StoreURL
+from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.disk.own_locations import OwnLocation
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from snapdir.transfer.checkout import CheckoutOptions
     from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["own_locations", "refuse_reach"]
+__all__ = ["own_directories", "own_locations", "refuse_reach", "report_leftovers"]
 
 
 async def refuse_reach(
@@ -115,3 +117,43 @@ def _homes() -> Iterator[str]:
         yield pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
         return
+
+
+MAX_NAMED = 3
+"""Paths that a warning names."""
+
+
+def own_directories(config: Config, *stores: str | None) -> tuple[str, ...]:
+    """The directories of the cache and of the stores on this host: a checkout leaves none of them over."""
+    return (str(config.cache_dir.expanduser()), *_directories(stores))
+
+
+def _directories(stores: tuple[str | None, ...]) -> Iterator[str]:
+    for store in filter(None, stores):
+        try:
+            url = StoreURL.parse(store)
+        except InvalidStore:
+            continue  # a checkout does not open it
+        if url.scheme == "file":
+            yield str(url.path)
+
+
+def report_leftovers(dest: Path, counters: Counters, *, whole: bool, strict: bool) -> None:
+    """Warn of the paths in ``counters.extra``, if there are any.
+
+    Args:
+        whole: The snapshot was checked out as a whole, so that a mirror of it is possible.
+
+    Raises:
+        DestinationConflict: there are some, and ``strict``.
+    """
+    extra = counters.extra
+    if not extra:
+        return
+    count, are, them = (f"{len(extra):,} paths", "are", "them") if len(extra) > 1 else ("1 path", "is", "it")
+    remedy = f"{'' if whole else 'a checkout of the whole snapshot with '}--delete removes {them}"
+    if strict:
+        raise DestinationConflict(dest, f"{count} {are} not in the snapshot; {remedy}", paths=extra)
+    more = ", …" if len(extra) > MAX_NAMED else ""
+    named = ", ".join(extra[:MAX_NAMED]) + more
+    counters.warnings.append(f"{count} in {dest} {are} not in the snapshot ({named}): {remedy}")

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.api.merging import merge, opened_catalog
-from snapdir.api.opening import PathLike, holds_store, local_path, opened, opened_cache
+from snapdir.api.stores import PathLike, holds_store, local_path, opened, opened_cache
 from snapdir.catalog.locations import directory_location, locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config

@@ -1,0 +1,197 @@
+"""What a directory or a snapshot holds: manifest, id, manifest_of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import anyio.to_thread
+
+from snapdir.api.destination import own_locations
+from snapdir.api.recording import Publication
+from snapdir.api.resolve import Ref, full_id, parse_ref
+from snapdir.api.stores import (
+    PathLike,
+    exclude_patterns,
+    local_path,
+    location_of,
+    object_roots,
+    opened,
+    opened_cache,
+    opened_or_none,
+)
+from snapdir.catalog.locations import directory_location
+from snapdir.config import Config
+from snapdir.errors import ManifestNotFound, SnapdirError
+from snapdir.hashing.hasher import hasher_factory
+from snapdir.hashing.tree import snapshot_id as id_of
+from snapdir.model.manifest import Manifest
+from snapdir.model.patterns import exclusion
+from snapdir.repository.repository import Published
+from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+
+__all__ = ["id", "id_from_manifest", "manifest", "manifest_of", "manifests_of", "read_tree"]
+
+
+def id_from_manifest(m: Manifest) -> str:
+    """The id of the snapshot that ``m`` describes."""
+    return str(id_of(m))
+
+
+async def manifest(
+    path: PathLike,
+    *,
+    no_follow: bool = False,
+    absolute: bool = False,
+    exclude: Sequence[str] | None = None,
+    checksum_bin: str = "b3sum",
+    trust_links: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+    announce: Callable[[Manifest], None] | None = None,
+) -> Manifest:
+    """Walk and hash a directory.
+
+    Args:
+        no_follow: Leave every link out instead of following it.
+        absolute: List absolute paths.
+        exclude: RE2 patterns, searched in absolute paths; one that starts with ``./`` in tree-relative ones.
+        counters: ``left_out`` lists what the manifest does not have, and ``warnings`` says so in one line.
+        checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
+        trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
+            with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
+        announce: As in ``push``. (The manifest is recorded if ``config`` names a catalog.)
+
+    Raises:
+        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
+        SnapdirError: a pattern fits the path of the directory itself, or all patterns leave nothing of its files.
+    Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
+    Cancellation: within one block of the files being hashed.
+    """
+    config = config or Config()
+    counters = counters or Counters()
+    options = _named_options(
+        config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute, checksum_bin=checksum_bin
+    )
+    found = await read_tree(path, options, config, counters)
+    publication = Publication(config, counters, announce)
+    if config.catalog is None:
+        await publication.tell(found)
+    else:
+        identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
+        await publication.complete(
+            found, "manifest", identifier, await location_of(directory_location, local_path(path))
+        )
+    return found
+
+
+async def id(
+    path: PathLike,
+    *,
+    no_follow: bool = False,
+    absolute: bool = False,
+    exclude: Sequence[str] | None = None,
+    trust_links: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> str:
+    """The id of a directory, as ``manifest`` describes it. Never recorded."""
+    config = config or Config()
+    options = _named_options(config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute)
+    found = await read_tree(path, options, config, counters or Counters())
+    return await anyio.to_thread.run_sync(id_from_manifest, found)
+
+
+def _named_options(
+    config: Config,
+    exclude: Sequence[str] | None,
+    *,
+    no_follow: bool,
+    trust_links: bool,
+    absolute: bool,
+    checksum_bin: str = "b3sum",
+) -> TreeOptions:
+    """How a tree is read that is named, and not stored."""
+    return TreeOptions(
+        follow=not no_follow,
+        absolute=absolute,
+        excluded=exclusion(exclude_patterns(exclude)),
+        new_hasher=hasher_factory(checksum_bin, config.keyed_context),
+        object_roots=object_roots(config) if trust_links else (),
+        trust_links=not config.stores.verify_copies,
+        own_locations=own_locations(config),
+    )
+
+
+async def read_tree(path: PathLike, options: TreeOptions, config: Config, counters: Counters) -> Manifest:
+    read = partial(snapshot_tree, local_path(path), options, counters, hash_threads=config.limits.hashers)
+    return await anyio.to_thread.run_sync(read)
+
+
+async def manifest_of(
+    ref: str,
+    *,
+    store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> Manifest:
+    """The manifest of one snapshot: ``STORE@ID``, a directory (which is hashed), or an id.
+
+    Args:
+        store: Where to look for an id that is not in the cache.
+
+    Raises:
+        SnapdirError: the ref is a whole store.
+        ManifestNotFound: there is no such snapshot.
+    """
+    parsed = await anyio.to_thread.run_sync(parse_ref, ref)
+    if parsed.is_whole_store:
+        raise SnapdirError(f"{ref} is a store: name one of its snapshots, {ref}@ID")
+    return (await manifests_of(parsed, store=store, config=config or Config(), counters=counters or Counters()))[0]
+
+
+async def manifests_of(ref: Ref, *, store: str | None, config: Config, counters: Counters) -> list[Manifest]:
+    """All manifests of a ref; those of a whole store by date, the oldest first."""
+    if ref.directory is not None:
+        return [await manifest(ref.directory, config=config, counters=counters)]
+    if ref.is_whole_store:
+        return await _all_of(ref.store or "", config)
+    return [await _one_of(ref, store, config, counters)]
+
+
+async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counters) -> Manifest:
+    """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
+    from snapdir.transfer.download.cached import held_manifest, mend_manifest
+
+    given = ref.snapshot_id or ""
+    if ref.store is not None:
+        async with opened(ref.store, config) as source:
+            return await source.read_manifest(await full_id(given, config, source))
+    async with opened_or_none(store, config) as source, opened_cache(config) as cache:
+        identifier = await full_id(given, config, source)
+        held = await held_manifest(identifier, cache, incomplete=True)
+        if held.manifest is not None:
+            return held.manifest
+        if source is None:
+            error = held.damage or ManifestNotFound(identifier, "the local cache")
+            error.add_note("--store names a store to look in")
+            raise error
+        manifest = await source.read_manifest(identifier)
+        if held.damage is not None:
+            await mend_manifest(manifest, identifier, cache, held, counters)
+        return manifest
+
+
+async def _all_of(store: str, config: Config) -> list[Manifest]:
+    from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
+
+    async with opened(store, config) as source:
+        published = await published_by_date(source)
+        found: dict[str, Manifest] = {}
+
+        def keep(one: Published, manifest: Manifest) -> None:
+            found[one.snapshot_id] = manifest
+
+        await each_manifest(source, published, keep, limits=config.limits)
+    return [found[one.snapshot_id] for one in published]
