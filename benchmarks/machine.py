@@ -13,7 +13,7 @@ from benchmarks.places import PROJECT
 
 __all__ = ["commit", "library_versions", "machine"]
 
-_LIBRARIES = ("aiobotocore", "anyio", "blake3", "click", "crc32c", "uvloop")
+_LIBRARIES = ("anyio", "blake3", "botocore", "click", "crc32c", "uvloop")
 
 
 def machine() -> dict[str, str]:

@@ -34,7 +34,7 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 LOOK_SECONDS = 1.0
 
-_LISTENING = re.compile(r"server on \[?(http://[0-9.]+:[0-9]+)/?").search
+_LISTENING = re.compile(r"server on \[?(https?://[0-9.]+:[0-9]+)/?").search
 
 
 class RcloneServer:
@@ -43,7 +43,7 @@ class RcloneServer:
     It serves the plain files of ``folder``, without a cache of its own: what is put there shows at once.
 
     Args:
-        arguments: More of rclone's own, such as ``--disable-multipart-streaming``.
+        arguments: More of rclone's own, such as ``--disable-multipart-streaming``, or ``--cert`` and ``--key`` for TLS.
 
     Attributes:
         bucket: A bucket that is there.

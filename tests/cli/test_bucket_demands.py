@@ -155,25 +155,6 @@ def test_a_key_needs_the_encryption_that_uses_it() -> None:
         assert "needs sse (--sse, SNAPDIR_SSE): aws:kms or aws:kms:dsse" in run.stderr
 
 
-def test_where_another_library_speaks_to_the_bucket_the_options_are_refused(
-    bucket: Bucket, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SNAPDIR_S3_TRANSPORT", "aiobotocore")
-    assert "--sse" in cli("push", "--store", STORE, "--sse", "AES256", str(tree)).stderr
-    assert not bucket.seen
-
-
-def test_another_library_sends_anonymous_requests_too(
-    bucket: Bucket, tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert cli("push", "--store", STORE, str(tree)).code == 0
-    bucket.seen.clear()
-    monkeypatch.setenv("SNAPDIR_S3_TRANSPORT", "aiobotocore")
-    assert program("ls", "--no-sign-request", STORE).code == 0
-    assert bucket.seen
-    assert not [request for request in bucket.seen if request.is_signed]
-
-
 def test_a_store_of_another_kind_takes_no_notice(tree: Path, tmp_path: Path) -> None:
     run = cli("push", "--store", str(tmp_path / "store"), *as_options(), "--no-sign-request", str(tree))
     assert (run.code, run.stderr) == (0, "")

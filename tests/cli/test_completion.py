@@ -106,7 +106,7 @@ def test_answering_a_shell_loads_nothing_heavy() -> None:
         "from snapdir.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'anyio', 'asyncio', 'aiobotocore', 'blake3', 'crc32c', 're2', 'rich', 'sqlite3'}\n"
+        "heavy = {'anyio', 'asyncio', 'botocore', 'blake3', 'crc32c', 're2', 'rich', 'sqlite3'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     env = {"COMP_WORDS": "snapdir push --store", "COMP_CWORD": "2", "_SNAPDIR_COMPLETE": "bash_complete"}

@@ -26,7 +26,7 @@ async def id(*args, **options):
     return "{ID}"
 snapdir.id = id
 """
-NEVER_FOR_ID = ("rich", "uvloop", "aiobotocore", "botocore", "aiohttp", "aiofiles", "re2", "concurrent.futures.process")
+NEVER_FOR_ID = ("rich", "uvloop", "botocore", "aiofiles", "re2", "concurrent.futures.process")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 # crc32c takes 40 ms (importlib.metadata), aiofiles 45: both only where bytes move.
-LOADED_LATE = ("aiobotocore", "aiofiles", "aiohttp", "botocore", "click", "crc32c", "re2", "rich", "sqlite3", "uvloop")
+LOADED_LATE = ("aiofiles", "botocore", "click", "crc32c", "re2", "rich", "sqlite3", "uvloop")
 
 PROBE = """
 import json, sys, threading
@@ -64,4 +64,4 @@ def test_the_command_line_loads_no_network_library_to_show_its_version() -> None
 def test_our_own_connections_load_no_library_for_the_web() -> None:
     """``http.client`` takes 10 ms, and ``email`` 3 of them; one import of the standard library may bring both."""
     loaded = set(probe("snapdir.stores.s3.wire_transport")["modules"])
-    assert not loaded & {"http", "email", "aiohttp", "botocore"}
+    assert not loaded & {"http", "email", "botocore"}

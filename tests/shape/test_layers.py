@@ -30,9 +30,8 @@ INSIDE_THE_FACADE = {
     "blocking": {"config", "api", "__init__"},
     "__init__": {"api", "config"},
 }
-# Libraries that only one room may know. (A session of aiobotocore is an affair of S3, and of nobody above it.)
+# Libraries that only one room may know.
 KEPT_INSIDE = {
-    "aiobotocore": "stores/s3",
     "botocore": "stores/s3",
     "click": "cli",
     "re2": "model/patterns.py",

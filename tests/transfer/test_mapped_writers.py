@@ -27,9 +27,6 @@ from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Capabilities
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.s3.aws import (
-    boto_transport,  # before the watch for blocking calls begins: its import looks at files
-)
 from snapdir.transfer import repair, snapshot
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
@@ -39,7 +36,7 @@ from snapdir.transfer.upload import objects
 from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer, s3_server
 
-__all__ = ["boto_transport", "s3_server"]
+__all__ = ["s3_server"]
 
 pytestmark = pytest.mark.usefixtures("aws_settings")
 
@@ -191,12 +188,10 @@ async def test_a_store_in_memory_compares_what_it_has_read(
 
 @pytest.mark.parametrize("size", [SIZE, LARGE], ids=["whole", "parts"])
 @pytest.mark.parametrize("checksums", ["ignored", "refused", "kept"])
-@pytest.mark.parametrize("transport", ["wire", "aiobotocore"])
 async def test_s3_stores_what_was_hashed_whatever_it_makes_of_checksums(
-    tree: Path, config: Config, monkeypatch: pytest.MonkeyPatch, checksums: str, transport: str, size: int
+    tree: Path, config: Config, monkeypatch: pytest.MonkeyPatch, checksums: str, size: int
 ) -> None:
     await anyio.to_thread.run_sync((tree / "weights").write_bytes, bytes(size))
-    monkeypatch.setenv("SNAPDIR_S3_TRANSPORT", transport)
     with ScriptedS3(checksums=checksums) as server:
         monkeypatch.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", server.endpoint)
         with written_after(monkeypatch, tree / "weights"):

@@ -9,9 +9,10 @@ import anyio
 import pytest
 
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.http.connecting import Endpoint, open_connection
+from snapdir.stores.s3.http.connecting import open_connection
 from snapdir.stores.s3.http.connection import Connection, Request
 from snapdir.stores.s3.http.dns import AddressBook
+from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import (
     ConnectionLost,
     FirstByteTimeout,
@@ -140,7 +141,7 @@ async def test_a_body_that_drips_is_no_stall(tls: bool) -> None:
 async def test_a_slow_sink_is_no_stall(tls: bool) -> None:
     def make() -> Connection:
         limits = Timeouts(stall_seconds=30, first_byte_seconds=30)
-        return Connection("localhost", 1, limits, bytearray(SCRATCH_BYTES), lambda _: None)
+        return Connection(Endpoint("localhost", 1), limits, bytearray(SCRATCH_BYTES), lambda _: None)
 
     async with serve(answer(ok(CONTENT)), tls=server_tls() if tls else None) as server:
         endpoint = Endpoint("localhost", server.port, client_tls() if tls else None)

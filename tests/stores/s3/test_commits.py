@@ -15,8 +15,6 @@ from snapdir.stores.settings import RetryPolicy
 from tests.stores.s3.canned_server import XML, Answer, CannedServer, Exchange, cut, error, reply
 from tests.stores.s3.conftest import CannedS3
 
-pytestmark = pytest.mark.parametrize("against", ["wire"], indirect=True)
-
 PART = 4
 DATA = b"some bytes"
 PARTS = [DATA[start : start + PART] for start in range(0, len(DATA), PART)]

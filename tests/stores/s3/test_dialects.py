@@ -13,8 +13,6 @@ from tests.stores.s3.canned_server import XML, Answer, error, reply
 from tests.stores.s3.conftest import CannedS3
 from tests.stores.s3.test_listing import listed, page
 
-pytestmark = pytest.mark.parametrize("against", ["wire"], indirect=True)
-
 PART_BYTES = 5 << 20
 BEGUN = f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>"
 DONE = f"{XML}<CompleteMultipartUploadResult><Key>key</Key></CompleteMultipartUploadResult>"

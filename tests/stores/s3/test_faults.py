@@ -20,10 +20,9 @@ from snapdir.errors import (
     Throttled,
     TransientStoreError,
 )
-from snapdir.stores.base import BodyCutShort
 from snapdir.stores.s3.store import S3Store
 from tests.stores.s3.canned_server import XML, Answer, Exchange, cut, error, ignore, reply
-from tests.stores.s3.conftest import AIOBOTOCORE_ONLY, CREDENTIALS, IMPATIENT, QUICK, CannedS3, opened
+from tests.stores.s3.conftest import CREDENTIALS, IMPATIENT, QUICK, CannedS3, opened
 
 HTML = "<html><head><title>Sign in</title></head><body>Welcome to the hotel.</body></html>"
 
@@ -188,18 +187,6 @@ async def test_more_than_the_buffer_holds_is_refused_and_not_written_behind_it(a
     assert backing[4:] == b".."
 
 
-@AIOBOTOCORE_ONLY
-async def test_a_body_cut_short_leaves_what_came_in_the_buffer(against: CannedS3) -> None:
-    head = b"HTTP/1.1 206 OK\r\nETag: x\r\nContent-Range: bytes 4-7/10\r\nContent-Length: 4\r\n\r\n"
-    buffer = bytearray(b"....")
-    async with against(cut(head + b"45")) as (store, _):
-        with pytest.raises(BodyCutShort) as raised:
-            await store.read_into("key", memoryview(buffer), start=4)
-        with pytest.raises(ConnectionFailed):
-            await store.read("key", start=4, length=4)
-    assert (raised.value.received, buffer) == (2, b"45..")
-
-
 @pytest.mark.parametrize("answer", [error("InvalidRange", 416), reply("", status=416)])
 async def test_behind_the_end_there_is_nothing(against: CannedS3, answer: Answer) -> None:
     async with against(answer) as (store, _):
@@ -328,13 +315,14 @@ async def test_a_refused_connection_names_the_endpoint_and_the_reason(monkeypatc
     async with opened("s3://bucket", QUICK) as store:
         with pytest.raises(ConnectionFailed) as raised:
             await store.stat("key")
-    assert f"http://127.0.0.1:{port}/base: Connection refused; check the endpoint" in str(raised.value)
+    said = f"http://127.0.0.1:{port}/base: cannot connect to 127.0.0.1:{port}: Connection refused; check the endpoint"
+    assert said in str(raised.value)
 
 
 async def test_an_unknown_host_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store.invalid:9000")
     async with opened("s3://bucket", QUICK) as store:
-        with pytest.raises(ConnectionFailed, match=r"unknown host store\.invalid|http://store\.invalid:9000"):
+        with pytest.raises(ConnectionFailed, match=r"cannot connect to store\.invalid:9000"):
             await store.stat("key")
 
 

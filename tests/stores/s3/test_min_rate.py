@@ -13,14 +13,11 @@ import pytest
 from snapdir.errors import ConnectionFailed
 from snapdir.stores.base import StillAtWork
 from snapdir.stores.s3 import wire_transport
-from snapdir.stores.s3.aws.boto_rate_floor import BotoRateFloor
-from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.http.draining import Drain, Dripped, EncryptedDrain, RemainingBody
 from snapdir.stores.s3.http.errors import TooSlow
 from snapdir.stores.s3.http.rate_floor import RateFloor
 from snapdir.stores.s3.http.request import Request
 from snapdir.stores.s3.http.timeouts import Timeouts
-from snapdir.stores.s3.location import S3Target
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.canned_server import XML, Answer, ignore, reply
 from tests.stores.s3.conftest import IMPATIENT, QUICK, CannedS3
@@ -134,30 +131,6 @@ def test_without_a_floor_a_thread_takes_any_drip(pair: tuple[socket.socket, sock
     assert len(sink.data) == 200
 
 
-def paced(limits: Timeouts, *seconds: float) -> BotoRateFloor:
-    target = S3Target("s3://bucket", "bucket", "", "http://127.0.0.1:1", "us-east-1")
-    return BotoRateFloor(Asked(target, "GET", "key"), limits, clock=clock_of(*seconds))
-
-
-def test_aiobotocore_gives_a_drip_up() -> None:
-    floor = paced(LIMITS, 1.0)
-    for moved in range(59):
-        floor.require(moved)
-    with pytest.raises(ConnectionFailed, match="--min-rate"):
-        floor.require(60)
-    flowing = paced(LIMITS, 1.0)
-    for moved in range(200):
-        flowing.require(1100 * moved)
-
-
-def test_what_is_done_with_a_block_is_not_the_servers_time() -> None:
-    floor = paced(LIMITS, 0.1, 1000.0)
-    floor.skip()
-    for moved in range(200):
-        floor.require(moved)
-        floor.skip()
-
-
 @pytest.fixture
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Timeouts, "rate_seconds", 1e-9)
@@ -204,7 +177,6 @@ async def test_a_service_may_trickle_while_it_copies(against: CannedS3) -> None:
 
 @pytest.mark.usefixtures("short_windows", "short_work")
 @pytest.mark.parametrize("answer", [TRICKLE, ignore()], ids=["white space", "silence"])
-@pytest.mark.parametrize("against", ["wire"], indirect=True)
 async def test_work_that_takes_a_service_minutes_has_a_limit_of_its_own(against: CannedS3, answer: Answer) -> None:
     begun = reply(f"{XML}<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>")
     absent = reply(status=404)

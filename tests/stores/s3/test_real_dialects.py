@@ -8,8 +8,6 @@ from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused
 from tests.stores.s3.canned_server import XML, Answer, reply
 from tests.stores.s3.conftest import CannedS3
 
-pytestmark = pytest.mark.parametrize("against", ["wire"], indirect=True)
-
 PARTS = (
     f'{XML}<ListPartsResponse xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>b</Bucket><Key>key</Key>'
     "<UploadId>1</UploadId><PartNumberMarker>0</PartNumberMarker><NextPartNumberMarker>1</NextPartNumberMarker>"

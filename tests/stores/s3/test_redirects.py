@@ -32,10 +32,6 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
 }
 
 
-ON_THE_WIRE = pytest.mark.parametrize("against", ["wire"], indirect=True)
-
-
-@ON_THE_WIRE
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("call", CALLS)
 async def test_nothing_is_sent_to_another_host(against: CannedS3, call: str, status: int) -> None:
@@ -50,7 +46,6 @@ async def test_nothing_is_sent_to_another_host(against: CannedS3, call: str, sta
         assert trap.requests == []
 
 
-@ON_THE_WIRE
 @pytest.mark.parametrize(
     ("location", "shown"),
     [
@@ -71,7 +66,6 @@ async def test_the_place_is_shown_without_what_may_be_secret(against: CannedS3, 
         assert len(server.requests) == 1
 
 
-@ON_THE_WIRE
 async def test_a_redirect_to_another_region_signs_for_that_and_stays_at_the_endpoint(against: CannedS3) -> None:
     async with canned(reply(b"x")) as trap:
         away = error("TemporaryRedirect", 307, Location=f"{trap.url}/bucket", x_amz_bucket_region="eu-west-3")
@@ -82,7 +76,6 @@ async def test_a_redirect_to_another_region_signs_for_that_and_stays_at_the_endp
         assert scopes == ["us-east-1", "eu-west-3"]
 
 
-@ON_THE_WIRE
 @pytest.mark.parametrize("region", ["evil.example/", "evil.example", "a b", "-"])
 async def test_what_is_no_region_is_not_followed(against: CannedS3, region: str) -> None:
     async with against(error("PermanentRedirect", 301, x_amz_bucket_region=region)) as (store, server):

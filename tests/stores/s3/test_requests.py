@@ -14,7 +14,7 @@ from snapdir.stores.base import FileRange, Upload
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.transport import UploadedPart
 from tests.stores.s3.canned_server import XML, Answer, Exchange, cut, error, reply
-from tests.stores.s3.conftest import AIOBOTOCORE_ONLY, CannedS3
+from tests.stores.s3.conftest import CannedS3
 
 CRC_HEADER = "x-amz-checksum-crc32c"
 CRC_OF_DIGITS = "4waSgw=="  # of 123456789: the check value of CRC-32C, 0xE3069283
@@ -95,7 +95,6 @@ async def test_a_file_that_is_no_longer_what_was_hashed_is_named(against: Canned
                 await store.write("key", FileRange(fd, 0, 9, crc32c=0xE3069283))
 
 
-@AIOBOTOCORE_ONLY
 async def test_a_file_that_shrinks_while_it_is_sent_is_named(against: CannedS3, tmp_path: Path) -> None:
     with a_file(tmp_path / "shrinking", bytes(1000)) as fd:
         async with against(reply()) as (store, _):
@@ -103,7 +102,6 @@ async def test_a_file_that_shrinks_while_it_is_sent_is_named(against: CannedS3, 
                 await store.write("key", FileRange(fd, 0, 2000))
 
 
-@AIOBOTOCORE_ONLY
 async def test_a_file_that_cannot_be_read_is_named(against: CannedS3, tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)  # reading a folder fails
     async with against(reply()) as (store, _):

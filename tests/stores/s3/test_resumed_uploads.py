@@ -77,7 +77,6 @@ async def test_a_part_of_which_the_service_knows_another_checksum_is_not_taken_o
         upload.keep()
 
 
-@pytest.mark.parametrize("against", ["wire"], indirect=True)
 @pytest.mark.parametrize("markers", [("2", "1"), ("2", "2"), ("0",), ("x",), ("-1",), ("9" * 5000,)])
 async def test_a_list_of_parts_that_goes_back_is_left_at_once(against: CannedS3, markers: tuple[str, ...]) -> None:
     pages = [

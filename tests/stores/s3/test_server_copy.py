@@ -8,28 +8,19 @@ import pytest
 
 from snapdir.errors import InvalidResponse, ObjectNotFound, StoreRefused, TransientStoreError
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.urls import StoreURL
 from tests.rclone_server import RcloneServer
 from tests.stores.s3.canned_server import error, reply
-from tests.stores.s3.conftest import QUICK, CannedS3, opened
+from tests.stores.s3.conftest import CannedS3, opened
 
 ODD_KEYS = ["plain", "with space/and+plus", "per%cent/%41", "ünïcode/日本語", "amp&equals=?question"]
 DATA = b"some bytes" * 1000
 
 
-@pytest.fixture(params=["aiobotocore", "wire"])
-async def real(request: pytest.FixtureRequest, server: RcloneServer) -> AsyncIterator[tuple[S3Store, S3Store]]:
+@pytest.fixture
+async def real(server: RcloneServer) -> AsyncIterator[tuple[S3Store, S3Store]]:
     """Two places in one service."""
-    if request.param == "aiobotocore":
-        async with opened("s3://bucket/copies/from") as one, opened("s3://bucket/copies/to here") as other:
-            yield one, other
-        return
-    one, other = [
-        await S3Store.open(StoreURL.parse(f"s3://bucket/copies/{name}"), QUICK) for name in ("from", "to here")
-    ]
-    yield one, other
-    await one.aclose()
-    await other.aclose()
+    async with opened("s3://bucket/copies/from") as one, opened("s3://bucket/copies/to here") as other:
+        yield one, other
 
 
 async def test_the_service_copies_under_any_key(real: tuple[S3Store, S3Store]) -> None:
@@ -90,7 +81,6 @@ async def test_a_success_with_an_error_inside_is_none(body: bytes, error: type[E
             await store.copy_from("x", "bucket/y")
 
 
-@pytest.mark.parametrize("against", ["wire"], indirect=True)
 async def test_a_copy_refused_for_the_region_of_the_other_bucket_moves_nothing(against: CannedS3) -> None:
     elsewhere = error("PermanentRedirect", 301, x_amz_bucket_region="eu-west-9")
     async with against(elsewhere, reply()) as (store, server):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import anyio
 from anyio.to_thread import run_sync
@@ -19,11 +19,21 @@ from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 if TYPE_CHECKING:
     from snapdir.stores.s3.aws.chain_failures import Link
 
-__all__ = ["ChainCredentials", "EnvironmentCredentials"]
+__all__ = ["ChainCredentials", "CredentialSource", "EnvironmentCredentials"]
 
 LOOK_SECONDS = 0.2
 """After which it is seen that a helper was stopped."""
 STOP_SECONDS = 1.0
+
+
+class CredentialSource(Protocol):
+    """Gives credentials that hold for some minutes at least."""
+
+    async def credentials(self) -> Credentials:
+        """Those in force, renewed before they expire."""
+
+    async def read_again(self) -> Credentials:
+        """Those of now, from where they come from, whatever was found there before."""
 
 
 class EnvironmentCredentials:

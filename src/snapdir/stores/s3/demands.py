@@ -9,7 +9,7 @@ from snapdir.model.keys import OBJECTS
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.s3.location import S3Target
 
-__all__ = ["PAYER", "headers_of_all", "headers_of_new", "what_is_missing"]
+__all__ = ["PAYER", "headers_of_all", "headers_of_new", "headers_of_session", "what_is_missing"]
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
 """Storage classes that cannot be read at once. Manifests and history stay readable: every verb starts with them."""
@@ -34,12 +34,20 @@ def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
     if options == NO_BUCKET_OPTIONS:  # a tenth of the time of the rest, for every object
         return {}
     is_archived = options.storage_class in ARCHIVES
+    return headers_of_session(options) | _headers(
+        {
+            b"x-amz-acl": options.acl,
+            b"x-amz-storage-class": options.storage_class if key.startswith(OBJECTS) or not is_archived else None,
+        }
+    )
+
+
+def headers_of_session(options: BucketOptions) -> dict[bytes, bytes]:
+    """The encryption of new objects. In a directory bucket it is that of the session that writes them."""
     return _headers(
         {
             b"x-amz-server-side-encryption": options.sse,
             b"x-amz-server-side-encryption-aws-kms-key-id": options.sse_kms_key_id,
-            b"x-amz-acl": options.acl,
-            b"x-amz-storage-class": options.storage_class if key.startswith(OBJECTS) or not is_archived else None,
         }
     )
 
@@ -75,5 +83,5 @@ def _not_given_to_write(options: BucketOptions) -> list[str]:
     return lacking
 
 
-def _headers(values: Mapping[bytes, str | None]) -> Mapping[bytes, bytes]:
+def _headers(values: Mapping[bytes, str | None]) -> dict[bytes, bytes]:
     return {name: value.encode() for name, value in values.items() if value is not None}

@@ -28,6 +28,7 @@ from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 __all__ = [
     "CHECK_ENDPOINT",
     "CREDENTIALS",
+    "PROXY_CREDENTIALS",
     "Asked",
     "BodyRefused",
     "Refusal",
@@ -42,6 +43,8 @@ CREDENTIALS = (
     "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
     "or sign in (such as `aws sso login`); a bucket that is open to everyone needs none: --no-sign-request"
 )
+
+PROXY_CREDENTIALS = "the proxy wants credentials: write http://user:password@host:port in HTTPS_PROXY and HTTP_PROXY"
 
 SHOWN_CHARACTERS = 300
 """Of a text that came from a server."""
@@ -71,6 +74,7 @@ class Refusal(NamedTuple):
         server_time: ISO 8601, where a complaint about the clock carries it.
         bucket_region: Where the bucket is, if the answer says so.
         location: Where a redirect leads; it is never followed.
+        proxy: What the request went through, which may have answered itself.
     """
 
     status: int
@@ -81,9 +85,17 @@ class Refusal(NamedTuple):
     server_time: str | None = None
     bucket_region: str | None = None
     location: str | None = None
+    proxy: str = ""
+
+    @property
+    def is_by_proxy(self) -> bool:
+        """Whether nothing shows that the answer came from behind the proxy."""
+        return bool(self.proxy) and not (self.code or self.request_id)
 
     @property
     def what(self) -> str:
+        if self.is_by_proxy:
+            return f"(HTTP {self.status} through the proxy {self.proxy})"
         code = f"{cleaned(self.code, 80)} " if self.code else ""
         request = f", request {cleaned(self.request_id, 80)}" if self.request_id else ""
         message = f": {cleaned(self.message)}" if self.message else ""
@@ -219,7 +231,7 @@ STATUSES: dict[int, tuple[Make, str]] = {
     400: (_refused, "without an explanation; often an expired token or the wrong region (AWS_REGION)"),
     401: (_forbidden, RIGHTS),
     403: (_forbidden, RIGHTS),
-    407: (_denied, "the proxy wants credentials: check HTTPS_PROXY and HTTP_PROXY"),
+    407: (_denied, PROXY_CREDENTIALS),
     408: (_lost, AGAIN),
     409: (_transient, AGAIN),
     429: (_throttled, OVERLOADED),
@@ -233,7 +245,9 @@ STATUSES: dict[int, tuple[Make, str]] = {
 
 def refusal_error(refusal: Refusal, asked: Asked) -> StoreError:
     """Our error for a refusal."""
-    if refusal.code in CODES:
+    if refusal.is_by_proxy and refusal.status in (401, 407):
+        make, advice = _denied, PROXY_CREDENTIALS
+    elif refusal.code in CODES:
         make, advice = CODES[refusal.code]
     elif refusal.status == 404:
         return _nothing_there(refusal, asked)

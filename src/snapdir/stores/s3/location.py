@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
-from snapdir.stores.s3.aws.configuration import Profile
+from snapdir.stores.s3.aws.configuration import Profile, files_have_a_say
 from snapdir.stores.s3.aws.endpoints import Address, AWSEndpoints, split_endpoint
 from snapdir.stores.urls import ARN, StoreURL
 
@@ -28,6 +28,9 @@ REGIONS = {
     "s3": ("AWS_REGION", "AWS_DEFAULT_REGION"),
     "b2": ("SNAPDIR_B2_REGION", "AWS_REGION"),
 }
+
+DIRECTORIES = ("--x-s3", "--xa-s3")
+"""How the names of directory buckets end, and those of access points of such."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:._-]+").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}").fullmatch
@@ -94,6 +97,22 @@ class S3Target(NamedTuple):
             _require_plain_parts(complete)
         return complete
 
+    def completed(self, environment: Mapping[str, str] = os.environ, *, keys_are_given: bool) -> S3Target:
+        """With everything the configuration of AWS says, and an address. Blocking: may read files and load botocore.
+
+        Where keys and an endpoint are given, and nothing in the files counts, botocore is not loaded.
+
+        Raises:
+            InvalidOption: a profile that does not exist, a file that cannot be parsed, settings with bad values.
+            InvalidStore: the URL names neither a bucket nor an access point.
+        """
+        is_simple = keys_are_given and self.endpoint is not None and not self.is_arn and not self.is_directory
+        if is_simple and not files_have_a_say(environment, region_is_given=self.region is not None):
+            return self.with_profile(endpoint=None, region=None)
+        from snapdir.stores.s3.aws.session import completed_target
+
+        return completed_target(self, environment)
+
     @property
     def is_aws(self) -> bool:
         return self.endpoint is None
@@ -109,9 +128,14 @@ class S3Target(NamedTuple):
         return ":s3-outposts:" in self.bucket
 
     @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory bucket (S3 Express), or an access point of one."""
+        return self.bucket.endswith(DIRECTORIES)
+
+    @property
     def lists_in_order(self) -> bool:
         """Whether the service promises to list keys in the order of their bytes: all buckets of AWS but directories."""
-        return self.is_aws and not self.bucket.endswith("--x-s3") and not self.is_outpost
+        return self.is_aws and not self.is_directory and not self.is_outpost
 
     @property
     def address(self) -> Address:
@@ -122,9 +146,9 @@ class S3Target(NamedTuple):
                 has one in every region.
         """
         rules = self.profile.endpoints
-        if self.endpoint is not None and not (rules and rules.apply_to(self)):
-            return split_endpoint(f"{self.endpoint}/{self.bucket}", region=self.region or DEFAULT_REGION)
-        return (rules or AWSEndpoints()).address(self)
+        if self.is_aws or self.is_directory or (rules and rules.apply_to(self)):
+            return (rules or AWSEndpoints()).address(self)
+        return split_endpoint(f"{self.endpoint}/{self.bucket}", region=self.region or DEFAULT_REGION)
 
     def full_key(self, key: str) -> str:
         return self.prefix + key

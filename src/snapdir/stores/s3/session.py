@@ -5,24 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.stores.base import Body
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.failures import Refusal
+from snapdir.stores.s3 import xml
+from snapdir.stores.s3.credentials import CredentialSource
+from snapdir.stores.s3.demands import headers_of_session
+from snapdir.stores.s3.express import DirectorySession
+from snapdir.stores.s3.failures import Asked, Refusal
+from snapdir.stores.s3.http.endpoint import proxy_for
+from snapdir.stores.s3.http.errors import WireError
 from snapdir.stores.s3.http.parsing import Response, http_seconds
 from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import trusted_context
 from snapdir.stores.s3.location import S3Target, is_region
 from snapdir.stores.s3.payloads import payload_hash
+from snapdir.stores.s3.responses import refusal_from
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path
+from snapdir.stores.s3.wire_failures import wire_failure
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["CredentialSource", "Signature", "WireSession"]
+__all__ = ["Signature", "WireSession"]
 
 RENEW_SECONDS = 30.0
 """How often the source is asked whether the credentials still hold; it renews them minutes before they expire."""
@@ -32,16 +40,6 @@ SKEW_SECONDS = 300.0
 
 ELSEWHERE_STATUSES = (301, 307, 400)
 EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
-
-
-class CredentialSource(Protocol):
-    """Gives credentials that hold for some minutes at least."""
-
-    async def credentials(self) -> Credentials:
-        """Those in force, renewed before they expire."""
-
-    async def read_again(self) -> Credentials:
-        """Those of now, from where they come from, whatever was found there before."""
 
 
 class Signature(NamedTuple):
@@ -57,19 +55,25 @@ class WireSession:
 
     Attributes:
         target: Where requests go; another region once the service has said so.
+        proxy: What they go through; None: directly.
+
+    Raises:
+        InvalidOption: the environment names a proxy that cannot be used.
     """
 
     def __init__(
         self, target: S3Target, source: CredentialSource, settings: StoreSettings, *, max_connections: int
     ) -> None:
         self.target = target
-        self._source = source
         self._settings = settings
         self._max_connections = max_connections
         self._pool: Pool | None = None
         self._signer: Signer | None = None
         self._renew_at = 0.0
         self._address = target.address
+        self.proxy = proxy_for(*self._address[:3])
+        by_session = self._address.by_session and target.options.sign
+        self._source = DirectorySession(source, self._create_session) if by_session else source
         self._refused_credentials: Credentials | None = None
         self._preparing = anyio.Lock()
 
@@ -77,6 +81,11 @@ class WireSession:
     def ready(self) -> bool:
         """Whether a request can go out without ``prepare``."""
         return self._pool is not None and time.monotonic() < self._renew_at
+
+    @property
+    def nests_tls(self) -> bool:
+        """Whether TLS is spoken through TLS with a proxy: then no thread can decrypt bodies."""
+        return self.proxy is not None and self.proxy.scheme == self._address.scheme == "https"
 
     @property
     def signature(self) -> Signature:
@@ -90,8 +99,8 @@ class WireSession:
         """Get credentials in force and, the first time, what connections need."""
         async with self._preparing:
             if not self.ready:
-                self._take(await self._source.credentials())
                 self._pool = self._pool or await run_sync(self._make_pool)
+                self._take(await self._source.credentials())
 
     def path_of(self, key: str | None) -> bytes:
         """The path of an object, or of the bucket, as it is signed and sent."""
@@ -122,14 +131,8 @@ class WireSession:
             payload = await payload_hash(body)
         if self._pool is None or self._signer is None:
             raise RuntimeError("prepare() comes first")
-        lines = self._signer.sign(
-            method,
-            path,
-            query,
-            host=self._pool.host_header,
-            headers=headers,
-            payload_hash=payload,
-        )
+        host = self._pool.host_header
+        lines = self._signer.sign(method, path, query, host=host, headers=headers, payload_hash=payload)
         target = path + b"?" + query if query else path
         return await self._pool.request(
             method,
@@ -162,6 +165,25 @@ class WireSession:
         if self._pool is not None:
             await self._pool.aclose()
 
+    async def _create_session(self, credentials: Credentials) -> Credentials:
+        """Begin a session with a directory bucket: those credentials, for SESSION_SECONDS."""
+        operation = Asked(self.target, "CREATE SESSION")
+        if self._pool is None:
+            raise RuntimeError("a session needs connections")
+        path, query = self.path_of(None), b"session="
+        headers = {b"x-amz-create-session-mode": b"ReadWrite", **headers_of_session(self.target.options)}
+        signer = Signer(credentials, self._address.region, self._address.service)
+        lines = signer.sign(
+            b"GET", path, query, host=self._pool.host_header, headers=headers, payload_hash=EMPTY_PAYLOAD
+        )
+        try:
+            response = await self._pool.request(b"GET", path + b"?" + query, lines)
+        except WireError as error:
+            raise wire_failure(error, operation, None) from error
+        if response.status != 200:
+            raise refusal_from(response, operation)
+        return xml.session_credentials(response.body, operation)
+
     async def _renew(self, signature: Signature) -> bool:
         """Whether there are other credentials than those that were refused; their source is read again once."""
         async with self._preparing:
@@ -181,11 +203,14 @@ class WireSession:
     def _make_pool(self) -> Pool:
         """Blocking: reads the trusted certificates, about 20 ms."""
         scheme, host, port, *_ = self._address
-        settings = self._settings
+        settings, bundle = self._settings, self.target.profile.ca_bundle or ()
+        if self.proxy is not None and self.proxy.scheme == "https":
+            self.proxy = self.proxy._replace(ssl_context=trusted_context(*bundle))
         return Pool(
             host,
             port,
-            ssl_context=trusted_context(self.target.profile.ca_bundle) if scheme == "https" else None,
+            ssl_context=trusted_context(*bundle) if scheme == "https" else None,
+            proxy=self.proxy,
             max_connections=self._max_connections,
             timeouts=Timeouts(
                 connect_seconds=settings.connect_timeout_seconds,
@@ -210,6 +235,7 @@ class WireSession:
         self._signer = Signer(self._signer.credentials, self._address.region, self._address.service)
         self._signer.clock_offset_seconds = offset
         if self._address.host != was.host and self._pool is not None:
+            self.proxy = proxy_for(*self._address[:3])
             old, self._pool = self._pool, await run_sync(self._make_pool)
             await old.aclose()
         return True

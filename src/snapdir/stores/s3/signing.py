@@ -42,11 +42,16 @@ def encode_query(parameters: Iterable[tuple[str, str]]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Whose request it is. The secrets stay out of ``repr``."""
+    """Whose request it is. The secrets stay out of ``repr``.
+
+    Attributes:
+        token_header: What carries the session token.
+    """
 
     access_key: str
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+    token_header: bytes = b"x-amz-security-token"
 
 
 ANONYMOUS = Credentials("", "")
@@ -151,7 +156,7 @@ class Signer:
             return made
         fixed = {b"x-amz-date": self._timestamp}
         if self._credentials.session_token is not None:
-            fixed[b"x-amz-security-token"] = self._credentials.session_token.encode()
+            fixed[self._credentials.token_header] = self._credentials.session_token.encode()
         for name in more:
             if _HEADER_NAME.fullmatch(name) is None or name in fixed or name in (b"host", b"x-amz-content-sha256"):
                 raise ValueError(f"not a header that can be added: {name!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -15,12 +16,14 @@ from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.listing_order import shows_order
 from snapdir.stores.s3.checksums import Checksums, compared
-from snapdir.stores.s3.choice import choose_transport
+from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.endpoint_note import EndpointNote
 from snapdir.stores.s3.listing import ListingProgress
 from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.transport import Transport, UploadedPart
 from snapdir.stores.s3.upload import S3Upload
+from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
@@ -77,11 +80,14 @@ class S3Store:
             InvalidOption: a variable or the AWS profile has a bad value.
             AccessDenied: credentials are configured but cannot be had.
         """
-        transport, target = await choose_transport(S3Target.of(url)._replace(options=settings.bucket), settings)
+        keys = EnvironmentCredentials.find(anonymous=not settings.bucket.sign)
+        target = S3Target.of(url)._replace(options=settings.bucket)
+        target = await run_sync(partial(target.completed, keys_are_given=keys is not None))
+        concurrency = settings.requests(DEFAULT_CONCURRENCY)
+        session = WireSession(target, keys or ChainCredentials(target), settings, max_connections=concurrency)
         note = EndpointNote(settings.notes_dir, target.place)
         checksums = Checksums(note, accepted=not await run_sync(lambda: note.refuses_checksums))
-        concurrency = settings.requests(DEFAULT_CONCURRENCY)
-        return cls(transport, target, max_concurrency=concurrency, checksums=checksums)
+        return cls(WireTransport(session), target, max_concurrency=concurrency, checksums=checksums)
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r} at {self._target.place!r})"

@@ -5,10 +5,19 @@ from __future__ import annotations
 import ssl
 
 from snapdir.disk.system import path_of_descriptor
-from snapdir.errors import ConnectionFailed, InFluxError, InvalidResponse, LocalError, SnapdirError, StoreRefused
+from snapdir.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    InFluxError,
+    InvalidResponse,
+    LocalError,
+    SnapdirError,
+    StoreError,
+    StoreRefused,
+)
 from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange, StillAtWork
-from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, PROXY_CREDENTIALS, Asked
 from snapdir.stores.s3.http.connecting import out_of_descriptors
 from snapdir.stores.s3.http.errors import (
     BodyChanged,
@@ -16,6 +25,7 @@ from snapdir.stores.s3.http.errors import (
     BodyUnreadable,
     ConnectFailed,
     ProtocolViolation,
+    ProxyRefused,
     TLSFailed,
     WireError,
     WorkTimeout,
@@ -24,6 +34,8 @@ from snapdir.stores.s3.http.errors import (
 __all__ = ["wire_failure"]
 
 NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
+PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, the endpoint and the network"
+PROXY_RULES = "check that the proxy lets this host and port pass, or except the host by NO_PROXY"
 LATER = "run again in some minutes"
 LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
@@ -34,26 +46,37 @@ PLAIN_ANSWER = "WRONG_VERSION_NUMBER"
 
 def wire_failure(error: WireError, asked: Asked, body: Body | None) -> SnapdirError:
     """Our error for a request that was not carried there and back."""
-    if isinstance(body, FileRange) and isinstance(error, BodyTruncated):
-        return InFluxError(path_of_descriptor(body.fd), "shrank")
-    if isinstance(body, FileRange) and isinstance(error, BodyChanged):
-        return InFluxError(path_of_descriptor(body.fd))
-    if isinstance(body, FileRange) and isinstance(error, BodyUnreadable):
-        return LocalError(path_of_descriptor(body.fd), str(error.__cause__ or error))
-    if isinstance(error, TLSFailed):
-        return StoreRefused(f"{asked}: {error}; {_tls_advice(error.__cause__)}", key=asked.key)
-    if isinstance(error, ProtocolViolation):
-        return InvalidResponse(f"{asked}: {error}; {CHECK_ENDPOINT}", key=asked.key)
-    kind = StillAtWork if isinstance(error, WorkTimeout) else ConnectionFailed
-    return kind(f"{asked}: {error}; {_network_advice(error)}", key=asked.key)
+    if isinstance(body, FileRange) and isinstance(error, BodyTruncated | BodyChanged | BodyUnreadable):
+        return _file_failure(error, path_of_descriptor(body.fd))
+    kind, advice = _kind_and_advice(error)
+    return kind(f"{asked}: {error}; {advice}", key=asked.key)
 
 
-def _network_advice(error: WireError) -> str:
+def _file_failure(error: WireError, path: str) -> SnapdirError:
+    if isinstance(error, BodyUnreadable):
+        return LocalError(path, str(error.__cause__ or error))
+    return InFluxError(path, "shrank") if isinstance(error, BodyTruncated) else InFluxError(path)
+
+
+def _kind_and_advice(error: WireError) -> tuple[type[StoreError], str]:
     if out_of_descriptors(error):
-        return MORE_DESCRIPTORS
-    if isinstance(error, WorkTimeout):
-        return LATER
-    return NETWORK if isinstance(error, ConnectFailed) else LOST
+        return ConnectionFailed, MORE_DESCRIPTORS
+    match error:
+        case TLSFailed():
+            row: tuple[type[StoreError], str] = StoreRefused, _tls_advice(error.__cause__)
+        case ProtocolViolation():
+            row = InvalidResponse, CHECK_ENDPOINT
+        case WorkTimeout():
+            row = StillAtWork, LATER
+        case ProxyRefused(status=401 | 407):  # tinyproxy says 401 to wrong credentials
+            row = AccessDenied, PROXY_CREDENTIALS
+        case ProxyRefused() if error.status < 500:
+            row = StoreRefused, PROXY_RULES
+        case ConnectFailed():
+            row = ConnectionFailed, NETWORK if error.server.proxy is None else PROXY
+        case _:
+            row = ConnectionFailed, LOST
+    return row
 
 
 def _tls_advice(cause: BaseException | None) -> str:

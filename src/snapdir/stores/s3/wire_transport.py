@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from anyio.to_thread import run_sync
 
 from snapdir.errors import ConnectionFailed, InvalidResponse, StoreRefused
+from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, checked_range
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.s3 import xml
@@ -116,6 +117,9 @@ class WireTransport:
     async def get_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
         asked = Asked(self._target, "GET", key)
         begin = sink.consumed
+        if self._session.nests_tls:
+            await read_blocks(lambda view, at: self.get_into(key, view, start=at), sink, start=start, length=length)
+            return
 
         def check(response: Response) -> None:
             check_not_empty(response)
@@ -303,7 +307,8 @@ class WireTransport:
             return
         asked = Asked(self._target, "DELETE")
         body = xml.delete_body([self._target.full_key(key) for key in keys])
-        headers = {CONTENT_MD5: content_md5(body)}
+        # A directory bucket takes no Content-MD5.
+        headers = _checksum(crc32c(body)) if self._target.is_directory else {CONTENT_MD5: content_md5(body)}
         try:
             response = await self._send(
                 asked,
@@ -372,6 +377,8 @@ class WireTransport:
             if response.status < 300:
                 raise InvalidResponse(f"{asked}: unexpected HTTP {response.status}; {CHECK_ENDPOINT}", key=asked.key)
             refusal = xml.refusal_of(response.status, response.body, response.headers)
+            if session.proxy is not None:
+                refusal = refusal._replace(proxy=str(session.proxy))
             correction = await session.correct(refusal, response, corrected, signature)
             if correction is None:
                 raise refusal_error(refusal, asked)

@@ -12,6 +12,7 @@ from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded, encoded
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
+from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "list_page",
     "part_page",
     "refusal_of",
+    "session_credentials",
     "upload_id",
 ]
 
@@ -41,6 +43,8 @@ VERSION_1 = (
     "the service ignored list-type=2 and sent the first page of a version 1 listing; "
     "snapdir needs ListObjectsV2: check that the service and any proxy in front of it support it"
 )
+
+SESSION_TOKEN = b"x-amz-s3session-token"
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
 """Any number of bytes there is; int() refuses a text of thousands of digits."""
@@ -146,6 +150,17 @@ def upload_id(body: bytes, asked: Asked) -> str:
     if not found:
         raise _invalid(asked, "no upload id")
     return found
+
+
+def session_credentials(body: bytes, asked: Asked) -> Credentials:
+    """The credentials of a new session with a directory bucket."""
+    root = _root(body, asked, "CreateSessionResult")
+    for element in root.all("Credentials"):
+        texts = [element.text(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+        if all(texts):
+            access, secret, token = (text or "" for text in texts)
+            return Credentials(access, secret, token, SESSION_TOKEN)
+    raise _invalid(asked, "a session without credentials")
 
 
 def check_completed(body: bytes, asked: Asked) -> None:

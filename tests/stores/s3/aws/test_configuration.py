@@ -23,11 +23,10 @@ from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
-
-from .canned_server import CannedServer, canned, error, reply
-from .conftest import CREDENTIALS, QUICK
-from .scripted_server import CERTIFICATE, server_tls
-from .wire_service import Source
+from tests.stores.s3.canned_server import CannedServer, canned, error, reply
+from tests.stores.s3.conftest import CREDENTIALS, QUICK
+from tests.stores.s3.scripted_server import CERTIFICATE, server_tls
+from tests.stores.s3.wire_service import Source
 
 POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint"
 OUTPOST = "arn:aws:s3-outposts:us-west-2:123456789012:outpost"

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from snapdir.errors import InvalidOption
-from snapdir.stores.s3.aws.configuration import CABundle
 from snapdir.stores.s3.http.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
 from snapdir.stores.s3.http.pool import Pool
@@ -271,8 +270,8 @@ async def test_tls_that_is_cut_off_without_goodbye_ends_no_body(framing: bytes) 
 
 
 async def test_a_later_handshake_goes_on_from_an_earlier_one() -> None:
-    bundle = CABundle(str(CERTIFICATE), "AWS_CA_BUNDLE")
     reused: list[bool] = []
+    context = trusted_context(str(CERTIFICATE))
 
     async def script(peer: Peer) -> None:
         reused.append(peer.session_reused)
@@ -280,7 +279,7 @@ async def test_a_later_handshake_goes_on_from_an_earlier_one() -> None:
 
     async with (
         serve(script, script, script, tls=server_tls()) as server,
-        Pool("localhost", server.port, ssl_context=trusted_context(bundle), resolve=Names("127.0.0.1")) as pool,
+        Pool("localhost", server.port, ssl_context=context, resolve=Names("127.0.0.1")) as pool,
     ):
         for _ in range(3):
             assert (await pool.request(b"GET", b"/")).status == 200
@@ -301,7 +300,7 @@ def test_a_machine_that_trusts_nobody_is_said_to(
     ) as caught:
         trusted_context()
     assert "AWS_CA_BUNDLE" in str(caught.value)
-    assert trusted_context(CABundle(str(CERTIFICATE), "AWS_CA_BUNDLE")).cert_store_stats()["x509_ca"] == 1
+    assert trusted_context(str(CERTIFICATE)).cert_store_stats()["x509_ca"] == 1
 
 
 def test_either_a_file_or_a_folder_of_certificates_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

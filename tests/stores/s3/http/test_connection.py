@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from snapdir.stores.s3.http.connection import Connection
+from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
 from snapdir.stores.s3.http.line import ASSUMED_BYTES_PER_SECOND
 from snapdir.stores.s3.http.pool import Pool
@@ -308,7 +309,7 @@ async def test_the_answer_to_a_long_body_may_take_what_a_slow_line_takes() -> No
 
 async def connect(port: int, limits: Timeouts) -> Connection:
     def make() -> Connection:
-        return Connection("127.0.0.1", port, limits, bytearray(SCRATCH_BYTES), lambda connection: None)
+        return Connection(Endpoint("127.0.0.1", port), limits, bytearray(SCRATCH_BYTES), lambda connection: None)
 
     _, connection = await asyncio.get_running_loop().create_connection(make, "127.0.0.1", port)
     return connection
@@ -344,7 +345,7 @@ async def test_an_expired_limit_is_an_error_of_the_options() -> None:
 
 
 def test_an_error_says_where_and_how_far() -> None:
-    error = ConnectionLost("::1", 443, "reset", response_started=True, bytes_sent=3, bytes_received=4)
+    error = ConnectionLost(Endpoint("::1", 443), "reset", bytes_sent=3, bytes_received=4)
     assert str(error) == ("[::1]:443: the connection was lost within the response: reset (3 bytes sent, 4 received)")
     assert isinstance(error, WireError)
 

@@ -134,6 +134,7 @@ def _endpoints(session: Any, s3: Mapping[str, Any], *, accelerate: bool) -> AWSE
         accelerate=accelerate,
         global_in_us_east_1=in_us_east_1 == "legacy",
         region_of_arn=s3.get("use_arn_region") is not False,
+        sessions=str(session.get_config_variable("s3_disable_express_session_auth")).lower() != "true",
     )
 
 

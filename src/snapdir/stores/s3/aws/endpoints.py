@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AWSEndpoints", "Address", "split_endpoint"]
 
-SIGV4 = "sigv4"
+SIGV4, BY_SESSION = "sigv4", "sigv4-s3express"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -21,6 +21,7 @@ class Address(NamedTuple):
 
     Attributes:
         path: What comes before keys, from the first slash to the last.
+        by_session: Requests are signed by the credentials of a session with the bucket, which is a directory bucket.
     """
 
     scheme: str
@@ -29,6 +30,7 @@ class Address(NamedTuple):
     path: str
     region: str
     service: str = "s3"
+    by_session: bool = False
 
 
 class AWSEndpoints:
@@ -47,6 +49,7 @@ class AWSEndpoints:
         accelerate: bool = False,
         global_in_us_east_1: bool = False,
         region_of_arn: bool = True,
+        sessions: bool = True,
     ) -> None:
         """The options are those of ``~/.aws/config``; ``loader`` is that of a botocore session."""
         from botocore.endpoint_provider import EndpointProvider  # type: ignore[import-untyped]
@@ -60,10 +63,11 @@ class AWSEndpoints:
         self._global_in_us_east_1 = global_in_us_east_1
         self._variants = {"UseDualStack": dual_stack, "UseFIPS": fips}  # of AWS's own endpoints
         self._region_of_arn = region_of_arn
+        self._sessions = sessions
 
     def apply_to(self, target: S3Target) -> bool:
         """Whether the rules decide; otherwise the bucket is in the path below the endpoint."""
-        return target.is_aws or target.is_arn or self._accelerate or self._style == "virtual"
+        return target.is_aws or target.is_arn or target.is_directory or self._accelerate or self._style == "virtual"
 
     def address(self, target: S3Target) -> Address:
         """Where requests for the bucket go.
@@ -81,14 +85,15 @@ class AWSEndpoints:
             words = str(error.kwargs.get("msg") or error)
             raise kind(f"{target.url}: {words}; check the store's URL and the AWS configuration") from error
         schemes = found.properties.get("authSchemes", ())
-        scheme = next((scheme for scheme in schemes if scheme["name"] == SIGV4), None)
+        scheme = next((scheme for scheme in schemes if scheme["name"] in (SIGV4, BY_SESSION)), None)
         if scheme is None:
             raise InvalidStore(
                 f"{target.url}: a multi-Region access point needs SigV4A signatures, which snapdir does not support; "
                 "use the bucket itself, or an access point of one region"
             )
         region = scheme.get("signingRegion") or target.region or ""
-        return split_endpoint(found.url, region=region, service=scheme.get("signingName", "s3"))
+        address = split_endpoint(found.url, region=region, service=scheme.get("signingName", "s3"))
+        return address._replace(by_session=scheme["name"] == BY_SESSION)
 
     def _parameters(self, target: S3Target) -> dict[str, str | bool]:
         asked: dict[str, str | bool] = {
@@ -97,13 +102,14 @@ class AWSEndpoints:
             "UseArnRegion": self._region_of_arn,
             "Accelerate": self._accelerate,
             "ForcePathStyle": self._wants_path(target),
+            "DisableS3ExpressSessionAuth": not self._sessions,
         }
         if target.endpoint is not None:
             return {**asked, "Endpoint": target.endpoint}
         return {**asked, **self._variants, "UseGlobalEndpoint": self._global_in_us_east_1}
 
     def _wants_path(self, target: S3Target) -> bool:
-        if target.is_arn or self._accelerate:
+        if target.is_arn or target.is_directory or self._accelerate:
             return False
         return self._style == "path" if target.is_aws else self._style != "virtual"
 

@@ -15,7 +15,7 @@ from snapdir.stores.s3.aws.configuration import ignores_endpoints, profile_endpo
 from snapdir.stores.s3.failures import cleaned
 from snapdir.stores.s3.location import S3Target, ignores_configured_endpoints
 
-__all__ = ["completed_by_session", "completed_target", "configuration_error", "credential_chain", "new_session"]
+__all__ = ["completed_target", "credential_chain", "new_session"]
 
 
 def completed_target(target: S3Target, environment: Mapping[str, str] = os.environ) -> S3Target:
@@ -25,13 +25,7 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
         InvalidOption: a profile that does not exist, a file that cannot be parsed, settings with bad values.
         InvalidStore: the URL names neither a bucket nor an access point.
     """
-    complete = completed_by_session(target, new_session(environment), environment)
-    _ = complete.address
-    return complete
-
-
-def completed_by_session(target: S3Target, session: Any, environment: Mapping[str, str]) -> S3Target:
-    """Likewise, but the address is not checked."""
+    session = new_session(environment)
     with _configuration_errors():
         configured = session.get_scoped_config()
         ignored = ignores_configured_endpoints(environment) or ignores_endpoints(session)
@@ -39,7 +33,9 @@ def completed_by_session(target: S3Target, session: Any, environment: Mapping[st
         complete = target.with_profile(
             endpoint=None if ignored else profile_endpoint(session), region=configured.get("region")
         )
-    return complete._replace(profile=profile)
+    complete = complete._replace(profile=profile)
+    _ = complete.address
+    return complete
 
 
 def new_session(environment: Mapping[str, str] = os.environ, region: str | None = None) -> Session:
@@ -59,7 +55,7 @@ def credential_chain(session: Session) -> Any:
         return session.get_component("credential_provider")
 
 
-def configuration_error(error: Exception) -> InvalidOption:
+def _configuration_error(error: Exception) -> InvalidOption:
     """Our error for a profile or configuration file that cannot be used."""
     if isinstance(error, ProfileNotFound):
         profile = cleaned(str(error.kwargs.get("profile")), 80)
@@ -72,4 +68,4 @@ def _configuration_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ValueError, AttributeError) as error:  # the latter: a section where a value belongs
-        raise configuration_error(error) from error
+        raise _configuration_error(error) from error

@@ -1,4 +1,4 @@
-"""From an endpoint to an open connection: addresses in turn, TLS, one deadline for all of it."""
+"""From an endpoint to an open connection: addresses in turn, proxies, TLS, one deadline for all of it."""
 
 from __future__ import annotations
 
@@ -7,47 +7,33 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import NamedTuple
 
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.stores.s3.http.connection import Connection
 from snapdir.stores.s3.http.dns import Address, AddressBook
-from snapdir.stores.s3.http.errors import ConnectFailed, ConnectTimeout, TLSFailed
+from snapdir.stores.s3.http.endpoint import Endpoint
+from snapdir.stores.s3.http.errors import ConnectFailed, ConnectTimeout, ProxyRefused, TLSFailed
 from snapdir.stores.s3.http.line import keep_alive
+from snapdir.stores.s3.http.parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, MalformedHTTP, Response
 from snapdir.stores.s3.http.tls import ResumingContext
 
-__all__ = ["Endpoint", "open_connection", "out_of_descriptors"]
+__all__ = ["open_connection", "out_of_descriptors"]
 
 NEVER_FULL_BYTES = 1 << 30
-_DEFAULT_PORTS = {True: 443, False: 80}
-
-
-class Endpoint(NamedTuple):
-    """A server: where it is, and whether and how TLS is spoken with it (``ssl_context``)."""
-
-    host: str
-    port: int
-    ssl_context: ResumingContext | None = None
-
-    @property
-    def host_header(self) -> bytes:
-        """What a request to it says in ``Host``: no port where it is the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = _DEFAULT_PORTS[self.ssl_context is not None]
-        return (host if self.port == default else f"{host}:{self.port}").encode("ascii" if host.isascii() else "idna")
 
 
 async def open_connection(
     endpoint: Endpoint, book: AddressBook, make_connection: Callable[[], Connection], *, connect_seconds: float
 ) -> Connection:
-    """Connect to one of the endpoint's addresses; the next one when one refuses.
+    """Connect to one of the addresses in ``book``, those of the endpoint's first hop; the next one when one refuses.
 
     While there are others, an address has half of the time that is left.
 
     Raises:
         ConnectFailed: no address took the connection, or there is none.
         ConnectTimeout: not within ``connect_seconds``.
-        TLSFailed: the server's certificate or its TLS is not acceptable. No other address is tried.
+        ProxyRefused: the proxy opens no tunnel. No other address is tried.
+        TLSFailed: the certificate or the TLS of the server, or of its proxy, is not acceptable. Likewise.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + connect_seconds
@@ -61,15 +47,17 @@ async def open_connection(
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
             failure = error  # closed within the handshake: that is this address's trouble
         except ssl.SSLError as error:
-            raise TLSFailed(endpoint.host, endpoint.port, _reason(error)) from error
+            raise TLSFailed(endpoint, _reason(error)) from error
+        except MalformedHTTP as error:
+            raise ConnectFailed(endpoint, f"the proxy does not speak HTTP: {error}") from error
         except OSError as error:
             failure = error
             if error.errno in OUT_OF_DESCRIPTORS:
                 break
         book.strike(address)
     if isinstance(failure, TimeoutError) and failure.errno is None:
-        raise ConnectTimeout(endpoint.host, endpoint.port, connect_seconds) from failure
-    raise ConnectFailed(endpoint.host, endpoint.port, _words(failure)) from failure
+        raise ConnectTimeout(endpoint, connect_seconds) from failure
+    raise ConnectFailed(endpoint, _words(failure)) from failure
 
 
 async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, seconds: float) -> list[Address]:
@@ -77,48 +65,109 @@ async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, sec
         async with asyncio.timeout_at(deadline):
             return await book.candidates()
     except socket.gaierror as error:
-        raise ConnectFailed(endpoint.host, endpoint.port, f"no address: {error.strerror}") from error
+        raise ConnectFailed(endpoint, f"no address: {error.strerror}") from error
     except TimeoutError as error:
-        raise ConnectTimeout(endpoint.host, endpoint.port, seconds) from error
+        raise ConnectTimeout(endpoint, seconds) from error
     except OSError as error:
-        raise ConnectFailed(endpoint.host, endpoint.port, str(error)) from error
+        raise ConnectFailed(endpoint, str(error)) from error
 
 
 async def _connect(
     endpoint: Endpoint, address: Address, make_connection: Callable[[], Connection], connect_seconds: float
 ) -> Connection:
-    loop = asyncio.get_running_loop()
+    sock = await _connected_socket(address)
+    # From here on the transport owns the socket, and closes it if a handshake fails or is cancelled.
+    loop, proxy = asyncio.get_running_loop(), endpoint.proxy
+    if endpoint.ssl_context is None and (proxy is None or proxy.ssl_context is None):
+        _, connection = await loop.create_connection(make_connection, sock=sock)
+        return connection
+    tunnel = _Tunnel()
+    transport, _ = await loop.create_connection(lambda: tunnel, sock=sock)
+    try:
+        if proxy is not None and proxy.ssl_context is not None:
+            transport = await _start_tls(transport, tunnel, proxy.ssl_context, proxy.host, connect_seconds)
+        if proxy is not None and endpoint.ssl_context is not None:
+            await tunnel.open(endpoint, transport)
+        if endpoint.ssl_context is not None:
+            transport = await _start_tls(transport, tunnel, endpoint.ssl_context, endpoint.host, connect_seconds)
+    except BaseException:
+        transport.abort()
+        raise
+    connection = make_connection()
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    return connection
+
+
+async def _connected_socket(address: Address) -> socket.socket:
     family, sockaddr = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_alive(sock)
-        await loop.sock_connect(sock, sockaddr)
+        await asyncio.get_running_loop().sock_connect(sock, sockaddr)
     except BaseException:
         sock.close()
         raise
-    # From here on the transport owns the socket, and closes it if the handshake fails or is cancelled.
-    if endpoint.ssl_context is None:
-        _, connection = await loop.create_connection(make_connection, sock=sock)
-        return connection
-    tcp_transport, protocol = await loop.create_connection(asyncio.Protocol, sock=sock)
-    transport = await loop.start_tls(
-        tcp_transport,
-        protocol,
-        endpoint.ssl_context,
-        server_hostname=endpoint.host,
-        ssl_handshake_timeout=connect_seconds,
-    )
+    return sock
+
+
+async def _start_tls(
+    below: asyncio.Transport, protocol: asyncio.Protocol, context: ResumingContext, host: str, seconds: float
+) -> asyncio.Transport:
+    loop = asyncio.get_running_loop()
+    transport = await loop.start_tls(below, protocol, context, server_hostname=host, ssl_handshake_timeout=seconds)
     if transport is None or transport.is_closing():
         raise ConnectionResetError
     # Whoever reads past the transport stops the one below it, which must not go on by itself meanwhile.
     transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]
-    transport.get_extra_info("ssl_object").tcp_transport = tcp_transport
-    connection = make_connection()
-    transport.set_protocol(connection)
-    connection.connection_made(transport)
-    return connection
+    transport.get_extra_info("ssl_object").tcp_transport = below
+    return transport
+
+
+class _Tunnel(asyncio.Protocol):
+    """Receives the answer to CONNECT. In TLS the client speaks first, so nothing follows a 2xx."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._response: asyncio.Future[Response] | None = None
+
+    async def open(self, endpoint: Endpoint, transport: asyncio.Transport) -> None:
+        """Ask the proxy behind ``transport`` for a tunnel to the server.
+
+        Raises:
+            ProxyRefused: it answered with another status than 2xx.
+            ConnectionError, MalformedHTTP: it did not answer, or not in HTTP.
+        """
+        self._response = response = asyncio.get_running_loop().create_future()
+        transport.write(endpoint.connect_request)
+        await asyncio.wait([response])
+        if response.cancelled():
+            raise _ProxyClosed
+        status = response.result().status
+        if not 200 <= status < 300:
+            raise ProxyRefused(endpoint, status)
+
+    def data_received(self, data: bytes) -> None:
+        if self._response is None or self._response.done():
+            return
+        self._received += data
+        end = self._received.find(END_OF_HEAD)
+        if end < 0 and len(self._received) <= HEAD_LIMIT_BYTES:
+            return
+        try:
+            self._response.set_result(Response(bytes(self._received[: max(end, 0)])))
+        except MalformedHTTP as error:
+            self._response.set_exception(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # the shape of every protocol
+        if self._response is not None:
+            self._response.cancel()
+
+
+class _ProxyClosed(ConnectionError):
+    """The proxy closed the connection without an answer."""
 
 
 def out_of_descriptors(error: BaseException) -> bool:
@@ -127,6 +176,8 @@ def out_of_descriptors(error: BaseException) -> bool:
 
 
 def _words(failure: OSError | None) -> str:
+    if isinstance(failure, _ProxyClosed):
+        return "the proxy closed the connection"
     if failure is not None and failure.errno and not isinstance(failure, ssl.SSLError):
         return os.strerror(failure.errno)  # the loops put words of their own there
     return "closed within the TLS handshake"  # for which they have an error without any

@@ -18,6 +18,7 @@ from typing import cast
 from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.draining import Dripped, EndedEarly, Stalled
+from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import (
     BodyChanged,
     BodyTruncated,
@@ -64,8 +65,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        host: str,
-        port: int,
+        server: Endpoint,
         timeouts: Timeouts,
         scratch: bytearray,
         on_lost: Callable[[Connection], None],
@@ -77,7 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         ``line`` is what all connections to the server know of the way there."""
         self._threads = threads
         self._loop = asyncio.get_running_loop()
-        self._host, self._port, self._timeouts = host, port, timeouts
+        self._server, self._timeouts = server, timeouts
         self._receiver = ResponseReceiver(scratch)
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -182,13 +182,13 @@ class Connection(asyncio.BufferedProtocol):
     def body_failed(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
         sent, received = self._progress()
         if isinstance(error, ContentChanged):
-            self._fail(BodyChanged(self._host, self._port, bytes_sent=sent, bytes_received=received))
+            self._fail(BodyChanged(self._server, bytes_sent=sent, bytes_received=received))
             return
         if isinstance(error, UnexpectedEnd):
             promised = self._sender.length if self._sender else 0
-            self._fail(BodyTruncated(self._host, self._port, promised, bytes_sent=sent, bytes_received=received))
+            self._fail(BodyTruncated(self._server, promised, bytes_sent=sent, bytes_received=received))
             return
-        failure = BodyUnreadable(self._host, self._port, str(error), bytes_sent=sent, bytes_received=received)
+        failure = BodyUnreadable(self._server, str(error), bytes_sent=sent, bytes_received=received)
         failure.__cause__ = error
         self._fail(failure)
 
@@ -340,7 +340,7 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close at once; an exchange under way fails with PoolClosed."""
         sent, received = self._progress()
-        self._fail(PoolClosed(self._host, self._port, bytes_sent=sent, bytes_received=received))
+        self._fail(PoolClosed(self._server, bytes_sent=sent, bytes_received=received))
 
     def disown(self) -> None:
         """In a forked child: let go of the parent's connection without a word to the server or to the parent's loop.
@@ -355,14 +355,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _violate(self, reason: str) -> None:
         sent, received = self._progress()
-        self._fail(ProtocolViolation(self._host, self._port, reason, bytes_sent=sent, bytes_received=received))
+        self._fail(ProtocolViolation(self._server, reason, bytes_sent=sent, bytes_received=received))
 
     def _lost(self, reason: str) -> ConnectionLost:
         sent, received = self._progress()
-        started = received > 0
-        return ConnectionLost(
-            self._host, self._port, reason, response_started=started, bytes_sent=sent, bytes_received=received
-        )
+        return ConnectionLost(self._server, reason, bytes_sent=sent, bytes_received=received)
 
     def _progress(self) -> tuple[int, int]:
         return self._sender.sent if self._sender else self._sent_at_once, self._receiver.received
@@ -389,7 +386,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _expiry(self, kind: Expired, seconds: float) -> WireError:
         sent, received = self._progress()
-        return kind(self._host, self._port, seconds, bytes_sent=sent, bytes_received=received)
+        return kind(self._server, seconds, bytes_sent=sent, bytes_received=received)
 
     def unsent_bytes(self) -> int:
         """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""

@@ -2,9 +2,10 @@
 
 ::
 
-    WireError                 host, port, bytes_sent, bytes_received
+    WireError                 server, bytes_sent, bytes_received
     ├── ConnectFailed         no address took the connection, or the name has none
-    │   └── ConnectTimeout    none did in time (seconds)
+    │   ├── ConnectTimeout    none did in time (seconds)
+    │   └── ProxyRefused      the proxy did not connect to the server (status)
     ├── TLSFailed             the server's certificate or the TLS handshake was refused (reason)
     ├── ConnectionLost        the connection ended before the response did (response_started)
     ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
@@ -20,6 +21,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from snapdir.stores.s3.http.endpoint import Endpoint
+
 __all__ = [
     "BodyChanged",
     "BodyTruncated",
@@ -30,6 +36,7 @@ __all__ = [
     "FirstByteTimeout",
     "PoolClosed",
     "ProtocolViolation",
+    "ProxyRefused",
     "StallTimeout",
     "TLSFailed",
     "TooSlow",
@@ -39,25 +46,22 @@ __all__ = [
 
 
 class WireError(Exception):
-    """The root: one request could not be carried to ``host:port`` and back.
+    """The root: one request could not be carried to a server and back.
 
     Attributes:
+        server: What was to be reached, and by which proxy.
         bytes_sent: Bytes of the request's body that left this process.
         bytes_received: Bytes of the response, head included.
     """
 
-    def __init__(self, host: str, port: int, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(host, port)
-        self.host = host
-        self.port = port
+    def __init__(self, server: Endpoint, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(server)
+        self.server = server
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
 
     def __str__(self) -> str:
-        return f"{self._address()}: {self._what()} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
-
-    def _address(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self.server}: {self._what()} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
 
     def _what(self) -> str:
         return "the request failed"
@@ -66,16 +70,16 @@ class WireError(Exception):
 class _Explained(WireError):
     """A failure whose sentence depends on the case."""
 
-    def __init__(self, host: str, port: int, reason: str, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
+    def __init__(self, server: Endpoint, reason: str, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(server, bytes_sent=bytes_sent, bytes_received=bytes_received)
         self.reason = reason
 
 
 class _Expired(WireError):
     """A limit of ``Timeouts`` was reached."""
 
-    def __init__(self, host: str, port: int, seconds: float, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
+    def __init__(self, server: Endpoint, seconds: float, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(server, bytes_sent=bytes_sent, bytes_received=bytes_received)
         self.seconds = seconds
 
 
@@ -83,22 +87,30 @@ class ConnectFailed(_Explained):
     """No address took the connection, or the name has no address."""
 
     def __str__(self) -> str:
-        return f"cannot connect to {self._address()}: {self.reason}"
+        return f"cannot connect to {self.server}: {self.reason}"
 
 
 class ConnectTimeout(ConnectFailed):
     """No connection (name look-up and TLS handshake included) within ``seconds``."""
 
-    def __init__(self, host: str, port: int, seconds: float) -> None:
-        super().__init__(host, port, f"no answer within {seconds:g} s")
+    def __init__(self, server: Endpoint, seconds: float) -> None:
+        super().__init__(server, f"no answer within {seconds:g} s")
         self.seconds = seconds
 
 
+class ProxyRefused(ConnectFailed):
+    """The proxy answered CONNECT with another ``status`` than 2xx: it opens no tunnel to the server."""
+
+    def __init__(self, server: Endpoint, status: int) -> None:
+        super().__init__(server, f"the proxy refused with HTTP {status}")
+        self.status = status
+
+
 class TLSFailed(_Explained):
-    """The certificate or the handshake was refused: asking again will not help."""
+    """The certificate or the handshake was refused: a retry does not help."""
 
     def __str__(self) -> str:
-        return f"TLS with {self._address()} failed: {self.reason}"
+        return f"TLS with {self.server} failed: {self.reason}"
 
 
 class ConnectionLost(_Explained):
@@ -108,18 +120,9 @@ class ConnectionLost(_Explained):
         response_started: Some byte of the response had come. If not, the server may never have seen the request.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        reason: str,
-        *,
-        response_started: bool,
-        bytes_sent: int = 0,
-        bytes_received: int = 0,
-    ) -> None:
-        super().__init__(host, port, reason, bytes_sent=bytes_sent, bytes_received=bytes_received)
-        self.response_started = response_started
+    @property
+    def response_started(self) -> bool:
+        return self.bytes_received > 0
 
     def _what(self) -> str:
         when = "within the response" if self.response_started else "before the response"
@@ -168,8 +171,8 @@ class BodyTruncated(WireError):
         promised: Bytes of the file range, as given.
     """
 
-    def __init__(self, host: str, port: int, promised: int, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(host, port, bytes_sent=bytes_sent, bytes_received=bytes_received)
+    def __init__(self, server: Endpoint, promised: int, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
+        super().__init__(server, bytes_sent=bytes_sent, bytes_received=bytes_received)
         self.promised = promised
 
     def _what(self) -> str:

@@ -17,9 +17,10 @@ import anyio
 
 from snapdir.stores.base import Body, body_length
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.http.connecting import Endpoint, open_connection, out_of_descriptors
+from snapdir.stores.s3.http.connecting import open_connection, out_of_descriptors
 from snapdir.stores.s3.http.connection import Connection
 from snapdir.stores.s3.http.dns import Address, AddressBook, resolve
+from snapdir.stores.s3.http.endpoint import Endpoint, Proxy
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, PoolClosed
 from snapdir.stores.s3.http.line import LineRate
 from snapdir.stores.s3.http.parsing import Response
@@ -60,6 +61,7 @@ class Pool:
         port: int,
         *,
         ssl_context: ResumingContext | None = None,
+        proxy: Proxy | None = None,
         max_connections: int = 64,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
         resolve: Callable[[str, int], Sequence[Address]] = resolve,
@@ -68,13 +70,15 @@ class Pool:
 
         Args:
             ssl_context: Speak TLS, and verify the server by this; None: plain TCP.
-            resolve: Looks up the host's addresses, in a thread.
+            proxy: Reach the server through it.
+            resolve: Looks up addresses, in a thread.
         """
-        self._endpoint = Endpoint(host, port, ssl_context)
+        self._endpoint = Endpoint(host, port, ssl_context, proxy)
         self.host_header = self._endpoint.host_header
+        self._before_path, self._first_lines = self._endpoint.request_lines
         self._timeouts = timeouts
         self._max_connections = max_connections
-        self._book = AddressBook(host, port, lifetime_seconds=timeouts.resolve_seconds, resolve=resolve)
+        self._book = AddressBook(*self._endpoint.first_hop, lifetime_seconds=timeouts.resolve_seconds, resolve=resolve)
         self._scratch = bytearray(SCRATCH_BYTES)
         self._line = LineRate()
         self._closed = False
@@ -183,7 +187,8 @@ class Pool:
             length = b"Content-Length: %d\r\n" % (0 if body is None else body_length(body))
             if expect_continue:
                 length += b"Expect: 100-continue\r\n"
-        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b\r\n" % (method, target, self.host_header, headers, length)
+        parts = (method, self._before_path, target, self._first_lines, headers, length)
+        return b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % parts
 
     # Connections come and go
 
@@ -198,7 +203,7 @@ class Pool:
                 return await self._connect()
             if granted.reusable:
                 return granted
-        raise PoolClosed(self._endpoint.host, self._endpoint.port)
+        raise PoolClosed(self._endpoint)
 
     async def _wait(self, *, first: bool) -> Connection | None:
         """A connection, or None: leave to open one, which is counted already."""
@@ -222,9 +227,14 @@ class Pool:
             self._grant()
 
     async def _connect(self) -> Connection:
-        host, port = self._endpoint.host, self._endpoint.port
         make = partial(
-            Connection, host, port, self._timeouts, self._scratch, self._on_lost, threads=self._threads, line=self._line
+            Connection,
+            self._endpoint,
+            self._timeouts,
+            self._scratch,
+            self._on_lost,
+            threads=self._threads,
+            line=self._line,
         )
         try:
             connection = await open_connection(
@@ -242,10 +252,10 @@ class Pool:
 
     def _admit(self, connection: Connection) -> None:
         if not connection.reusable:
-            raise ConnectFailed(self._endpoint.host, self._endpoint.port, "closed at once")
+            raise ConnectFailed(self._endpoint, "closed at once")
         if self._closed:
             connection.abort()
-            raise PoolClosed(self._endpoint.host, self._endpoint.port)
+            raise PoolClosed(self._endpoint)
         self.opened += 1
         self._connections.add(connection)
         if self._sweeper is None:
@@ -323,7 +333,7 @@ class Pool:
             return
         for waiter in self._waiters:
             if not waiter.done():
-                waiter.set_exception(PoolClosed(self._endpoint.host, self._endpoint.port))
+                waiter.set_exception(PoolClosed(self._endpoint))
         self._waiters.clear()
         self._threads.shutdown(wait=False)
         if self._sweeper is not None:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 
 from snapdir.errors import InvalidOption
-from snapdir.stores.s3.aws.configuration import CABundle
 
 __all__ = ["ResumingContext", "TLSObject", "trusted_context"]
 
@@ -47,8 +46,12 @@ class ResumingContext(ssl.SSLContext):
         return tls
 
 
-def trusted_context(bundle: CABundle | None = None) -> ResumingContext:
+def trusted_context(bundle: str | None = None, named_by: str = "the bundle") -> ResumingContext:
     """The system's trust, or a bundle's. Certificates are always verified. Blocking: about 20 ms.
+
+    Args:
+        bundle: Path of a file of trusted certificates.
+        named_by: The setting that names it, for the error.
 
     Raises:
         InvalidOption: the bundle cannot be read, or the system has no trusted certificates.
@@ -60,9 +63,9 @@ def trusted_context(bundle: CABundle | None = None) -> ResumingContext:
         if bundle is None:
             context.load_default_certs()
         else:
-            context.load_verify_locations(bundle.path)
+            context.load_verify_locations(bundle)
     except (OSError, ssl.SSLError) as error:
-        named_by, path = (bundle.named_by, bundle.path) if bundle else ("SSL_CERT_FILE", "the system's certificates")
+        named_by, path = (named_by, bundle) if bundle else ("SSL_CERT_FILE", "the system's certificates")
         raise InvalidOption(f"invalid {named_by}: {path}: {error.strerror or error}") from error
     if bundle is None and not context.cert_store_stats()["x509_ca"] and not _has_a_folder():
         raise InvalidOption(_no_certificates())
