@@ -72,6 +72,16 @@ def test_a_module_imports_only_from_below(file: Path) -> None:
         assert allowed, f"{place} imports {name}, which is not below it"
 
 
+HTTP = SOURCE / "stores" / "s3" / "http"
+
+
+@pytest.mark.parametrize("file", sorted(HTTP.glob("*.py")), ids=lambda file: file.name)
+def test_the_connections_know_http_and_nothing_of_s3(file: Path) -> None:
+    inside = ("snapdir.stores.s3.http.", "snapdir.stores.base.", "snapdir.stores.blocks.")
+    known = [name for name in imports(file) if name.startswith("snapdir.stores.")]
+    assert [name for name in known if not name.startswith(inside)] == []
+
+
 def test_every_room_has_its_place_in_the_picture() -> None:
     rooms = {path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in MODULES}
     assert rooms <= set().union(*ROWS)
