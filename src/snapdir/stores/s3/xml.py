@@ -123,8 +123,8 @@ def list_page(body: bytes, asked: Asked, own_prefix: str, prefix: str) -> ListPa
     return ListPage(tuple(objects), token)
 
 
-def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None]:
-    """Parts of an upload, and the marker of the next page if there is one."""
+def part_page(body: bytes, asked: Asked, marker: str) -> tuple[list[UploadedPart], str | None]:
+    """The parts behind ``marker`` (empty at the start), and the marker of the next page if there is one."""
     root = _root(body, asked, "ListPartsResult", "ListPartsResponse")  # moto says Response
     try:
         parts = [
@@ -140,7 +140,10 @@ def part_page(body: bytes, asked: Asked) -> tuple[list[UploadedPart], str | None
     except ValueError:
         raise _invalid(asked, "a part without a number or a size") from None
     # rclone does not say whether the list goes on; a part that is missed is only sent again.
-    return parts, root.text("NextPartNumberMarker") if root.flag("IsTruncated") == "true" else None
+    following = root.text("NextPartNumberMarker") if root.flag("IsTruncated") == "true" else None
+    if following is not None and not (_SIZE(following) and int(following) > int(marker or 0)):
+        raise InvalidResponse(f"{asked}: the listing of parts does not get ahead", key=asked.key)
+    return parts, following
 
 
 def upload_id(body: bytes, asked: Asked) -> str:
