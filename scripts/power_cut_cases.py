@@ -26,7 +26,7 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.fetch import fetch
+from snapdir.transfer.fetch import FetchOptions, fetch
 
 
 class FarStore(StoreWrapper):
@@ -125,10 +125,8 @@ def fetch_far(material: Material, point: Path) -> int:
     settings = StoreSettings()
     source = Repository(FarStore(FileStore(material.store, settings)))
     cache = Repository(FileStore(point / "cache", settings))
-    limits = Limits(part_bytes=2 * MIB)
-    counters = Counters()
-    work = partial(fetch, Digest(material.later), source, cache, limits=limits, counters=counters, settings=settings)
-    anyio.run(work)
+    work = partial(fetch, options=FetchOptions(settings), limits=Limits(part_bytes=2 * MIB), counters=Counters())
+    anyio.run(work, Digest(material.later), source, cache)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -24,10 +25,8 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.packs.receive import receive_pack
 from snapdir.transfer.packs.send import send_pack
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync
-from snapdir.transfer.upload.object_copy import ObjectCopier
+from snapdir.transfer.push import PushOptions, push
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot
 from tests.transfer.conftest import RecordingStore
 
@@ -47,13 +46,12 @@ def again(
 ) -> Callable[..., Awaitable[tuple[str, Counters]]]:
     """Push the tree with the hints at hand."""
 
-    async def push_again(**more: object) -> tuple[str, Counters]:
+    async def push_again(*, recheck: bool = False, **more: object) -> tuple[str, Counters]:
         counters = Counters()
-        options = TreeOptions()
-        pushed = await push(
-            tree, repository, options=options, limits=limits, counters=counters, known=known, random=Random(1), **more
-        )
-        return pushed, counters
+        options = PushOptions(recheck=recheck)
+        hints = {"known": known, "random": Random(1), **more}
+        report = await push(tree, repository, options=options, limits=limits, counters=counters, **hints)
+        return report.id, counters
 
     return push_again
 
@@ -152,7 +150,7 @@ async def test_an_object_that_is_looked_up_alone_has_to_have_its_length(
     store.capabilities = store.capabilities._replace(list_page_keys=1)
     large = object_key(digest_of((tree / "sub" / "large").read_bytes()))
     store.objects |= {ALPHA: stored, large: stored}
-    await push(tree, repository, options=TreeOptions(), limits=limits, counters=Counters())
+    await push(tree, repository, options=PushOptions(), limits=limits, counters=Counters())
     assert store.calls["stat", ALPHA] == store.calls["stat", large] == 1
     assert store.objects[ALPHA] == b"alpha"
     assert len(store.objects[large]) == (tree / "sub" / "large").stat().st_size
@@ -244,12 +242,11 @@ async def test_a_mirror_of_all_mends_a_manifest_of_another_length(
 ) -> None:
     pushed, _ = await again()
     target = RecordingStore()
-    copier = ObjectCopier(repository, Repository(target), limits, Counters())
-    await StoreSync(repository, Repository(target), copier, Counters()).copy_all()
+    sync = partial(StoreSync, repository, Repository(target), options=SyncOptions(), limits=limits)
+    await sync(counters=Counters()).copy_all()
     key = manifest_key(pushed)
     sound, target.objects[key] = target.objects[key], target.objects[key][:-cut] if cut else b""
     counters = Counters()
-    copier = ObjectCopier(repository, Repository(target), limits, counters)
-    report = await StoreSync(repository, Repository(target), copier, counters).copy_all()
+    report = await sync(counters=counters).copy_all()
     assert target.objects[key] == sound
     assert (report.copied, len(counters.warnings)) == (0, 1)

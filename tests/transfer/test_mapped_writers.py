@@ -30,8 +30,7 @@ from snapdir.stores.memory import MemoryStore
 from snapdir.transfer import repair, snapshot
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.upload import objects
 from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer, s3_server
@@ -182,7 +181,7 @@ async def test_a_store_in_memory_compares_what_it_has_read(
     store = MemoryStore(capabilities=Capabilities(part_size_range=(1, MIB), remote=remote))
     limits = Limits(large_bytes=MIB, part_bytes=MIB)
     with written_after(monkeypatch, tree / "weights"):
-        await refused(lambda: push(tree, Repository(store), options=TreeOptions(), limits=limits, counters=Counters()))
+        await refused(lambda: push(tree, Repository(store), options=PushOptions(), limits=limits, counters=Counters()))
     assert store.objects == {}
 
 

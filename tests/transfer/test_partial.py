@@ -11,17 +11,15 @@ from snapdir.errors import IncompleteCache, InvalidManifest, ManifestNotFound
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
-from snapdir.repository.incomplete import read_incomplete
+from snapdir.repository.cache import held_manifest, read_incomplete, require_cached
 from snapdir.repository.repository import Repository
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.download.cached import held_manifest
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
-from snapdir.transfer.fetch import fetch, require_cached
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.fetch import FetchOptions, fetch
+from snapdir.transfer.push import PushOptions, push
 from tests.transfer.conftest import RecordingStore
 
 SETTINGS = StoreSettings(fsync=False)
@@ -35,7 +33,7 @@ async def pushed(tmp_path: Path, repository: Repository, store: RecordingStore) 
     tree.mkdir()
     for number in range(5000):
         (tree / f"{number // 10:04}-{number % 10}.bin").write_bytes(b"content %d" % number)
-    identifier = await push(tree, repository, options=TreeOptions(), limits=Limits(), counters=Counters())
+    identifier = (await push(tree, repository, options=PushOptions(), limits=Limits(), counters=Counters())).id
     store.calls.clear()
     return identifier
 
@@ -52,15 +50,9 @@ async def fetch_part(
     cache: Repository,
     counters: Counters | None = None,
 ) -> Manifest:
-    return await fetch(
-        snapshot_id,
-        source,
-        cache,
-        limits=Limits(),
-        counters=counters or Counters(),
-        settings=SETTINGS,
-        selection=selection,
-    )
+    options = FetchOptions(SETTINGS, selection)
+    report = await fetch(snapshot_id, source, cache, options=options, limits=Limits(), counters=counters or Counters())
+    return report.manifest
 
 
 async def test_ten_of_five_thousand_files_take_eleven_requests(

@@ -25,7 +25,7 @@ from snapdir.stores.memory import MemoryUpload
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.stages import Budget
-from snapdir.transfer.push import push
+from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 from snapdir.transfer.upload import objects
 from tests.transfer.conftest import RecordingStore
@@ -33,16 +33,17 @@ from tests.transfer.conftest import RecordingStore
 DISTINCT = 5  # alpha, nothing, large, two-parts, script
 
 
-async def push_tree(tree: Path, to: Repository, limits: Limits, **more: object) -> str:
-    return await push(tree, to, options=TreeOptions(), limits=limits, counters=Counters(), **more)
+async def push_tree(tree: Path, to: Repository, limits: Limits, *, recheck: bool = False, **more: object) -> str:
+    options = PushOptions(recheck=recheck)
+    return (await push(tree, to, options=options, limits=limits, counters=Counters(), **more)).id
 
 
 async def test_what_is_to_be_sent_is_all_taken_in_the_end(tree: Path, repository: Repository, limits: Limits) -> None:
     counters = Counters()
-    await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters)
+    await push(tree, repository, options=PushOptions(), limits=limits, counters=counters)
     assert 0 < counters.bytes_to_send == counters.bytes_taken == counters.bytes_sent
     again = Counters()
-    await push(tree, repository, options=TreeOptions(), limits=limits, counters=again)
+    await push(tree, repository, options=PushOptions(), limits=limits, counters=again)
     assert (again.bytes_to_send, again.bytes_taken) == (0, 0)
 
 
@@ -233,7 +234,7 @@ async def test_uploads_start_before_the_tree_is_hashed(
         return await write(key, body, if_absent=if_absent)
 
     monkeypatch.setattr(store, "write", note)
-    await push(tmp_path, repository, options=TreeOptions(), limits=limits, counters=counters)
+    await push(tmp_path, repository, options=PushOptions(), limits=limits, counters=counters)
     assert hashed_at_first_write[0][0] < counters.files_total
 
 
@@ -329,7 +330,7 @@ async def test_followed_links_are_counted_in_a_warning(tree: Path, repository: R
     (tree / "link").symlink_to("a")
     (tree / "directory").symlink_to("sub/empty")
     counters = Counters()
-    await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters)
+    await push(tree, repository, options=PushOptions(), limits=limits, counters=counters)
     assert "2 followed link" in counters.warnings[0]
 
 
@@ -338,7 +339,7 @@ async def test_what_was_left_out_is_in_the_counters(tree: Path, repository: Repo
     (tree / "broken").symlink_to("nowhere")
     os.mkfifo(tree / "sub" / "pipe")
     counters = Counters()
-    assert await push(tree, repository, options=TreeOptions(), limits=limits, counters=counters) == before
+    assert (await push(tree, repository, options=PushOptions(), limits=limits, counters=counters)).id == before
     assert sorted(counters.left_out) == [("./broken", "broken link"), ("./sub/pipe", "FIFO")]
     assert len(counters.warnings) == 1
 
@@ -346,7 +347,7 @@ async def test_what_was_left_out_is_in_the_counters(tree: Path, repository: Repo
 async def test_a_store_within_the_tree_is_warned_of(tree: Path, limits: Limits) -> None:
     counters = Counters()
     inside = Repository(FileStore(tree / "store"))
-    await push(tree, inside, options=TreeOptions(), limits=limits, counters=counters)
+    await push(tree, inside, options=PushOptions(), limits=limits, counters=counters)
     assert "lies within" in counters.warnings[0]
 
 

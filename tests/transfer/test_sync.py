@@ -15,8 +15,7 @@ from snapdir.stores.memory import MemoryStore
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.sync import StoreSync
-from snapdir.transfer.upload.object_copy import ObjectCopier
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from tests.unsorted import by_hash
 
 COUNT = 20
@@ -48,8 +47,7 @@ def filled(count: int = COUNT) -> MemoryStore:
 
 def mirror(source: MemoryStore | StoreWrapper, target: MemoryStore, *, dry_run: bool = False) -> StoreSync:
     one, other = Repository(source), Repository(target)
-    counters = Counters()
-    return StoreSync(one, other, ObjectCopier(one, other, Limits(), counters), counters, dry_run=dry_run)
+    return StoreSync(one, other, options=SyncOptions(dry_run=dry_run), limits=Limits(), counters=Counters())
 
 
 async def test_every_snapshot_of_a_store_that_lists_by_hash_is_copied_and_none_pruned() -> None:

@@ -26,10 +26,8 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.packs.send import send_pack
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync
-from snapdir.transfer.upload.object_copy import ObjectCopier
+from snapdir.transfer.push import PushOptions, push
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot
 from tests.rclone_server import RcloneServer, s3_server
 from tests.transfer.conftest import RecordingStore
@@ -60,7 +58,7 @@ async def pushed_with_more(root: Path, content: bytes, store: Store, limits: Lim
     """A snapshot of one file, with a byte behind the end of its object."""
     await anyio.to_thread.run_sync((root / "file").write_bytes, content)
     repository = Repository(store)
-    pushed = await push(root, repository, options=TreeOptions(), limits=limits, counters=Counters())
+    pushed = (await push(root, repository, options=PushOptions(), limits=limits, counters=Counters())).id
     assert not (await check_snapshot(pushed, repository, limits=limits, counters=Counters())).damage
     await store.write(object_key(digest_of(content)), content + b"!")
     return pushed, repository
@@ -116,8 +114,8 @@ async def test_every_verb_gives_the_same_answer(
             await checkout(manifest, source, tmp_path / "out", options=options, limits=limits, counters=Counters())
         elif verb == "sync":
             target = Repository(MemoryStore())
-            copier = ObjectCopier(source, target, limits, Counters())
-            await StoreSync(source, target, copier, Counters()).copy(pushed)
+            pair = StoreSync(source, target, options=SyncOptions(), limits=limits, counters=Counters())
+            await pair.copy(pushed)
         else:
             digests = [Digest(digest_of(content))]
             await send_pack(digests, source, lambda _: None, limits=limits, counters=Counters())

@@ -60,18 +60,14 @@ async def fetch_outside(
 ) -> Manifest:
     """Fetch a snapshot into the cache."""
     from snapdir.transfer.external import fetch_external
+    from snapdir.transfer.fetch import FetchOptions
 
+    options = FetchOptions(config.stores, selection, dry_run)
     async with opened_cache(config) as cache:
-        return await fetch_external(
-            snapshot_id,
-            store,
-            cache,
-            limits=config.limits,
-            counters=counters,
-            settings=config.stores,
-            selection=selection,
-            dry_run=dry_run,
+        report = await fetch_external(
+            snapshot_id, store, cache, options=options, limits=config.limits, counters=counters
         )
+    return report.manifest
 
 
 @asynccontextmanager

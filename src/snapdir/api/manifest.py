@@ -162,7 +162,7 @@ async def manifests_of(ref: Ref, *, store: str | None, config: Config, counters:
 
 async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counters) -> Manifest:
     """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
-    from snapdir.transfer.download.cached import held_manifest, mend_manifest
+    from snapdir.repository.cache import held_manifest, mend_manifest
 
     given = ref.snapshot_id or ""
     if ref.store is not None:
@@ -179,7 +179,7 @@ async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counter
             raise error
         manifest = await source.read_manifest(identifier)
         if held.damage is not None:
-            await mend_manifest(manifest, identifier, cache, held, counters)
+            counters.warnings.append(await mend_manifest(manifest, identifier, cache, held))
         return manifest
 
 

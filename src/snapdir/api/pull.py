@@ -43,7 +43,7 @@ from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.transfer.checkout import CheckoutOptions
-    from snapdir.transfer.download.objects import Mend
+    from snapdir.transfer.download.local_objects import Mend
     from snapdir.transfer.engine.plan import PlannedObject
     from snapdir.transfer.engine.selection import Selection
 
@@ -87,6 +87,7 @@ async def _fetch(
     counters: Counters,
     dry_run: bool,
 ) -> Manifest:
+    from snapdir.transfer.fetch import FetchOptions
     from snapdir.transfer.fetch import fetch as fetch_snapshot
 
     if dry_run:
@@ -97,16 +98,15 @@ async def _fetch(
         return await fetch_outside(identifier, program, selection, dry_run=dry_run, config=config, counters=counters)
     async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
         with pool_hint(objects_store):
-            return await fetch_snapshot(
+            report = await fetch_snapshot(
                 await full_id(snapshot_id, config, source),
                 source,
                 cache,
+                options=FetchOptions(config.stores, selection, dry_run),
                 limits=config.limits,
                 counters=counters,
-                settings=config.stores,
-                selection=selection,
-                dry_run=dry_run,
             )
+            return report.manifest
 
 
 async def checkout(
@@ -141,8 +141,10 @@ async def checkout(
         CorruptObject, CorruptManifest, InvalidManifest: the cache is damaged; ``pull`` from a store mends it.
     """
     config = config or Config()
+    selection = selection_of(include, exclude, shard)
     options = _options(
         config,
+        selection,
         delete=delete,
         protect=protect,
         linked=linked,
@@ -151,7 +153,6 @@ async def checkout(
         preserve_special_modes=preserve_special_modes,
         stores=(store, objects_store),
     )
-    selection = selection_of(include, exclude, shard)
     await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store)
     identifier = await full_id(snapshot_id, config)
     order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters or Counters())
@@ -214,8 +215,10 @@ async def pull(
     """
     config = config or Config()
     counters = counters or Counters()
+    selection = selection_of(include, exclude, shard)
     options = _options(
         config,
+        selection,
         delete=delete,
         protect=protect,
         linked=linked,
@@ -224,7 +227,6 @@ async def pull(
         preserve_special_modes=preserve_special_modes,
         stores=(store, objects_store),
     )
-    selection = selection_of(include, exclude, shard)
     await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store, use_cache=use_cache)
     url = store if use_cache else required(store)
     identifier = SnapshotId(await resolve_id(snapshot_id, url, config=config))
@@ -279,11 +281,11 @@ async def _check_out_cached(order: _Order) -> None:
 
 async def _mend(order: _Order, cache: Repository, unsound: Sequence[PlannedObject]) -> None:
     """Fetch objects again that the cache does not hold right. Until they have come it keeps what it holds."""
-    from snapdir.transfer.download.cached import set_aside
+    from snapdir.repository.cache import set_aside
 
     counters = Counters()
     try:
-        async with set_aside(unsound, cache):
+        async with set_aside([planned.digest for planned in unsound], cache):
             await _fetch(
                 order.identifier,
                 order.store,
@@ -312,7 +314,6 @@ async def _check_out(manifest: Manifest, source: Repository, order: _Order, *, m
         manifest,
         source,
         order.dest,
-        selection=order.selection,
         options=order.options,
         limits=order.config.limits,
         counters=order.counters,
@@ -327,11 +328,11 @@ async def _rehearse_cached(order: _Order) -> None:
 
 async def _rehearse(manifest: Manifest, order: _Order, source: Repository | None = None) -> None:
     """List what a checkout would do; fail where it would, and where ``source`` lacks an object that it would read."""
-    from snapdir.transfer.destination.rehearsal import rehearse
+    from snapdir.transfer.checkout import rehearse_checkout
     from snapdir.transfer.engine.absence import require_present
 
     async with opened_cache(order.config) as cache:
-        run = partial(rehearse, selection=order.selection, options=order.options, counters=order.counters)
+        run = partial(rehearse_checkout, options=order.options, counters=order.counters)
         wanted = await anyio.to_thread.run_sync(run, manifest, cache, order.dest)
     if source is not None and external_store(order.store) is None:
         await require_present(wanted, source, limits=order.config.limits)
@@ -366,6 +367,7 @@ def _write_record(order: _Order) -> None:
 
 def _options(
     config: Config,
+    selection: Selection,
     *,
     delete: bool,
     protect: Sequence[str] | None,
@@ -378,6 +380,7 @@ def _options(
     from snapdir.transfer.checkout import CheckoutOptions
 
     return CheckoutOptions(
+        selection=selection,
         delete=delete,
         protected=protection(exclude_patterns(protect)) if delete else None,
         own_directories=own_directories(config, *stores),

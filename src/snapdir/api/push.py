@@ -159,27 +159,27 @@ async def _push_tree(
     recheck: bool = False,
 ) -> str:
     from snapdir.repository.known import KnownSnapshots
+    from snapdir.transfer.push import PushOptions
     from snapdir.transfer.push import push as push_tree
 
     remote = to.objects.capabilities.remote
-    pushed = await push_tree(
+    report = await push_tree(
         local_path(path),
         to,
-        options=options,
+        options=PushOptions(options, recheck),
         limits=config.limits,
         counters=counters,
         known=KnownSnapshots(config.cache_dir, to.place) if remote else None,
         journal=journal_of(to, config),
-        recheck=recheck,
     )
-    return str(pushed)
+    return str(report.id)
 
 
 async def _keep_tree(
     path: PathLike, cache: Repository, options: TreeOptions, config: Config, counters: Counters
 ) -> str:
     """Push a tree into the cache, and replace objects that the cache held already and that are damaged."""
-    from snapdir.transfer.download.cached import set_aside
+    from snapdir.repository.cache import set_aside
     from snapdir.transfer.download.local_objects import find_unsound
     from snapdir.transfer.engine.plan import plan_objects
 
@@ -189,10 +189,11 @@ async def _keep_tree(
     objects = plan_objects(await cached(SnapshotId(kept), cache))
     unsound = await find_unsound(objects, cache, limits=config.limits, counters=Counters())
     if unsound:
-        async with set_aside([one for one, _ in unsound], cache):
+        async with set_aside([planned.digest for planned, _ in unsound], cache):
             kept = await _push_tree(path, cache, options, config, Counters())
+        path = unsound[0].planned.path
         counters.warnings.append(
-            f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {unsound[0].one.path}"
+            f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {path}"
         )
     return kept
 
@@ -224,8 +225,7 @@ async def push_cached(
         ObjectNotFound: the cache and the store both lack an object.
         UnsafePath: no pull would take its manifest.
     """
-    from snapdir.transfer.sync import StoreSync
-    from snapdir.transfer.upload.object_copy import ObjectCopier
+    from snapdir.transfer.sync import StoreSync, SyncOptions
 
     config = config or Config()
     counters = counters or Counters()
@@ -246,8 +246,9 @@ async def push_cached(
         else:
             async with opened(store, config, objects_store) as to:
                 journal = journal_of(to, config)
-                copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck, journal=journal)
-                await StoreSync(cache, to, copier, counters, recheck=recheck).copy(identifier)
+                options = SyncOptions(recheck=recheck)
+                pair = StoreSync(cache, to, options=options, limits=config.limits, counters=counters, journal=journal)
+                await pair.copy(identifier)
                 await publication.complete(str(identifier), "push", identifier, location, store=to.store)
     return str(identifier)
 
@@ -262,9 +263,8 @@ async def _rehearse_push(
     recheck: bool,
 ) -> None:
     """Fail where ``push_cached`` would for want of a store, or of objects in the cache. Nothing is written."""
-    from snapdir.transfer.fetch import require_cached
-    from snapdir.transfer.sync import StoreSync
-    from snapdir.transfer.upload.object_copy import ObjectCopier
+    from snapdir.repository.cache import require_cached
+    from snapdir.transfer.sync import StoreSync, SyncOptions
 
     store, pool = stores
     program = external_store(store, pool)
@@ -277,7 +277,6 @@ async def _rehearse_push(
     except IncompleteCache:
         if program is not None:
             raise
-        counters = Counters()
+        options = SyncOptions(recheck=recheck, dry_run=True)
         async with opened(store, config, pool) as to:
-            copier = ObjectCopier(cache, to, config.limits, counters, recheck=recheck)
-            await StoreSync(cache, to, copier, counters, recheck=recheck, dry_run=True).copy(identifier)
+            await StoreSync(cache, to, options=options, limits=config.limits, counters=Counters()).copy(identifier)

@@ -57,7 +57,7 @@ async def full_id(snapshot_id: str, config: Config, *sources: Repository | None)
 
 
 async def _find_cached(cache: Repository, digits: str, *, needed: bool) -> Iterable[str]:
-    from snapdir.repository.incomplete import find_incomplete
+    from snapdir.repository.cache import find_incomplete
 
     try:
         return {*await cache.find_snapshots(digits), *await find_incomplete(digits, cache)}

@@ -135,7 +135,7 @@ async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool 
         ManifestNotFound: the cache has none.
         CorruptManifest, StoreError: it is damaged, or cannot be read.
     """
-    from snapdir.transfer.download.cached import held_manifest
+    from snapdir.repository.cache import held_manifest
 
     return (await held_manifest(identifier, cache, incomplete=incomplete)).require(identifier)
 
@@ -147,7 +147,7 @@ async def cached_whole(identifier: SnapshotId, cache: Repository, selection: Sel
         ManifestNotFound, CorruptManifest, StoreError: as ``cached``.
         IncompleteCache: an object is missing.
     """
-    from snapdir.transfer.fetch import require_cached
+    from snapdir.repository.cache import require_cached
 
     manifest = await cached(identifier, cache, incomplete=selection.is_partial)
     selected = await anyio.to_thread.run_sync(selection.of, manifest)

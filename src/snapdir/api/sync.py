@@ -133,8 +133,7 @@ async def _opened_pair(
     server_copy: bool,
     dry_run: bool,
 ) -> AsyncIterator[StoreSync]:
-    from snapdir.transfer.sync import StoreSync
-    from snapdir.transfer.upload.object_copy import ObjectCopier
+    from snapdir.transfer.sync import StoreSync, SyncOptions
 
     refuse_external(AS_SYNC, *src, *dst)
     if delete and (dst[1] is not None or StoreURL.parse(dst[0]).scheme != "file"):
@@ -145,13 +144,11 @@ async def _opened_pair(
         async with opened(src[0], config, src[1]) as source, opened(dst[0], config, dst[1]) as target:
             if dry_run:
                 await require_answer(target)
-            copier = ObjectCopier(
+            yield StoreSync(
                 source,
                 target,
-                config.limits,
-                counters,
-                recheck=recheck,
-                server_copy=server_copy,
+                options=SyncOptions(recheck, server_copy, dry_run),
+                limits=config.limits,
+                counters=counters,
                 journal=journal_of(target, config),
             )
-            yield StoreSync(source, target, copier, counters, recheck=recheck, dry_run=dry_run)

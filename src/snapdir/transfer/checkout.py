@@ -1,4 +1,4 @@
-"""Make a directory equal to a snapshot."""
+"""Make a directory equal to a snapshot, or say what that would change."""
 
 from __future__ import annotations
 
@@ -11,41 +11,43 @@ import anyio.to_thread
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.pruning import Protection
-from snapdir.errors import ungrouped
+from snapdir.errors import DestinationConflict, LocalError, ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.destination.conflicts import clear_the_way, refuse_conflicts
-from snapdir.transfer.destination.linked import link_tree, survey_links
-from snapdir.transfer.destination.mirror import leftovers, prune
-from snapdir.transfer.destination.survey import Survey, is_empty, survey
-from snapdir.transfer.download.cached import require_sound
+from snapdir.transfer.destination.linked import link_tree
+from snapdir.transfer.destination.mirror import leftovers, prune, would_go
+from snapdir.transfer.destination.survey import Survey, is_empty, survey_files, survey_links
+from snapdir.transfer.download.local_objects import Mend, require_sound
 from snapdir.transfer.download.object_sink import DirectorySink
-from snapdir.transfer.download.objects import Mend, download
+from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, TreePlan, plan_tree
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
-__all__ = ["CheckoutOptions", "checkout"]
+__all__ = ["CheckoutOptions", "CheckoutReport", "checkout", "rehearse_checkout"]
 
 
 class CheckoutOptions(NamedTuple):
     """How a checkout treats its destination.
 
     Attributes:
+        selection: The part of the snapshot to check out.
         linked: Make links to the objects of a cache on this host instead of files.
-        delete: Remove what is not in the snapshot: what is in its way before anything is written, and the rest when
-            all of the snapshot is there.
-        protected: What ``delete`` leaves alone.
-        own_directories: Directories of ours, of which one inside the destination is not taken for something left over.
-        overwrite: Replace what differs; otherwise stop before anything is written if something does.
+        delete: Remove paths that are not in the snapshot: those in its way before anything is written, and the rest
+            when all of the snapshot is there.
+        protected: Paths that ``delete`` leaves alone.
+        own_directories: Directories of snapdir. If one lies in the destination, it is not reported as left over.
+        overwrite: Replace files that differ; otherwise fail before anything is written.
         keep: Leave the temporaries of a failed run where they are.
         preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
         fsync: Flush the filesystem before success is reported.
         clone: Try reflinks for second copies of a content.
     """
 
+    selection: Selection = EVERYTHING
     linked: bool = False
     delete: bool = False
     protected: Protection | None = None
@@ -57,26 +59,40 @@ class CheckoutOptions(NamedTuple):
     clone: bool = True
 
 
+class CheckoutReport(NamedTuple):
+    """What a checkout did, or in a rehearsal would do.
+
+    Attributes:
+        files: Files of the selection.
+        replaced: Files whose different content was replaced.
+        pruned: Paths that were removed, in that order.
+        extra: Paths that are not in the snapshot and stay; a directory only if it is empty.
+    """
+
+    files: int
+    replaced: int = 0
+    pruned: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
 async def checkout(
     manifest: Manifest,
     source: Repository,
     into: Path,
     *,
-    selection: Selection = EVERYTHING,
     options: CheckoutOptions,
     limits: Limits,
     counters: Counters,
     mend: Mend | None = None,
-) -> None:
-    """Make ``into`` hold every file and directory of a selection of ``manifest``, with its modes.
+) -> CheckoutReport:
+    """Make ``into`` hold every selected file and directory of ``manifest``, with its modes.
 
-    What else is there stays, unless ``options.delete``; ``counters.extra`` lists it.
-
-    Files that are right already are not touched. A file appears under its name complete and verified, or not at all. A
-    link is made when its object has hashed right, also where the link is there already.
+    Other paths there stay, unless ``options.delete``. Files that are right already are not touched. A file appears
+    under its name complete and verified, or not at all. Links are made when the objects have hashed right, and links
+    that are there already are checked in the same way.
 
     Args:
-        mend: Where ``source`` is a cache: brings objects that it does not hold right.
+        mend: Where ``source`` is a cache: brings objects that are damaged or absent there.
 
     Raises:
         UnsafePath: the manifest is hostile; nothing was written.
@@ -84,9 +100,9 @@ async def checkout(
             that may not be removed is in the way.
         ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
         LocalError, NoSpace: the destination cannot take it.
-    Cancellation: as ``download``; so does a network that fails. What stays is in the staging directory of ``into``.
+    Cancellation: as ``download``, also when the network fails. The rest stays in the staging directory of ``into``.
     """
-    selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
+    selected = await anyio.to_thread.run_sync(options.selection.counted, manifest, counters)
     plan = await anyio.to_thread.run_sync(
         partial(plan_tree, selected, preserve_special_modes=options.preserve_special_modes)
     )
@@ -102,14 +118,60 @@ async def checkout(
                 is_new = await anyio.to_thread.run_sync(is_empty, destination)
                 await _fill(plan, source, destination, options=options, limits=limits, counters=counters, mend=mend)
                 if not is_new and not options.delete:
-                    find = partial(leftovers, manifest, selection, destination, own_directories=options.own_directories)
-                    counters.extra += await anyio.to_thread.run_sync(partial(find, skip_unreadable=True))
+                    counters.extra += await anyio.to_thread.run_sync(_leftovers, manifest, destination, options)
                 await anyio.to_thread.run_sync(_finish, plan, destination, options)
                 counters.warnings += destination.refused_modes.warnings()
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_leave, destination, options.keep, error)
             raise
+    return CheckoutReport(plan.count_files(), counters.files_replaced, tuple(counters.pruned), tuple(counters.extra))
+
+
+def rehearse_checkout(
+    manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
+) -> list[PlannedObject]:
+    """List in ``counters`` the paths that a checkout would replace, remove and leave over, and fail where it would.
+
+    Blocking; nothing is written.
+
+    Args:
+        cache: Where the links of ``options.linked`` lead.
+
+    Returns:
+        The objects that it would read.
+
+    Raises:
+        UnsafePath, DestinationConflict: as ``checkout``.
+        LocalError: a directory cannot be read.
+    Cost: every file of the snapshot that is there is hashed.
+    """
+    plan = plan_tree(options.selection.of(manifest), preserve_special_modes=options.preserve_special_modes)
+    try:
+        destination = Destination.open(into, create=False)
+    except DestinationConflict:
+        raise  # a file stands in its place or above it
+    except LocalError:
+        if into.exists() or into.is_symlink():
+            raise
+        return plan.objects
+    with destination:
+        if is_empty(destination):
+            return plan.objects
+        if options.linked:
+            survey = survey_links(plan, cache, destination, counters)
+        else:
+            survey = survey_files(plan, destination, counters)
+        _refuse(survey, destination, options)
+        counters.replaced += survey.differing
+        if options.delete:
+            counters.pruned += [extra.path for extra in would_go(plan, destination, options.protected)]
+        else:
+            counters.pruned += [extra.path for extra in survey.in_the_way]
+            removed = set(counters.pruned)
+            left_over = _leftovers(manifest, destination, options)
+            counters.extra += [path for path in left_over if path not in removed]
+    return plan.objects if options.linked else survey.missing
 
 
 async def _fill(
@@ -123,12 +185,12 @@ async def _fill(
     mend: Mend | None,
 ) -> None:
     if options.linked:
-        await require_sound(plan.wanted, source, mend, limits=limits, counters=counters)
+        await require_sound(plan.objects, source, mend, limits=limits, counters=counters)
         await anyio.to_thread.run_sync(_link, plan, source, destination, options, counters)
     else:
-        wanted = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
+        missing = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
         sink = DirectorySink(destination, clone=options.clone, keep=options.keep)
-        await download(source, wanted, sink, limits=limits, counters=counters, mend=mend)
+        await download(source, missing, sink, limits=limits, counters=counters, mend=mend)
     if options.delete:
         # While directories are still writable: their modes come last.
         await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)
@@ -138,32 +200,46 @@ def _link(
     plan: TreePlan, cache: Repository, destination: Destination, options: CheckoutOptions, counters: Counters
 ) -> None:
     counters.begin("checkout", files=plan.count_files(), bytes_=0)
-    missing, found = survey_links(plan, cache, destination, counters)
-    _make_room(found, destination, options, counters)
-    link_tree(plan, cache, destination, counters, missing)
+    survey = survey_links(plan, cache, destination, counters)
+    _make_room(survey, destination, options, counters)
+    link_tree(plan, cache, destination, counters, survey.missing)
 
 
 def _prepare(
     plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters
 ) -> list[PlannedObject]:
-    """Find out what is missing and make the directories. Nothing is written before the survey is done."""
-    bytes_ = sum((one.size or 0) * len(one.targets) for one in plan.wanted)
+    """Find the missing objects and make the directories. Nothing is written before the survey is done."""
+    bytes_ = sum((planned.size or 0) * len(planned.targets) for planned in plan.objects)
     counters.begin("checkout", files=plan.count_files(), bytes_=bytes_)
-    found = survey(plan, destination, counters)
-    _make_room(found, destination, options, counters)
+    survey = survey_files(plan, destination, counters)
+    _make_room(survey, destination, options, counters)
     for directory in plan.directories:
         destination.make_directory(directory.names, directory.mode)
-    for target in found.wrong_modes:
+    for target in survey.wrong_modes:
         destination.set_mode(target.names, target.mode)
-    return found.missing
+    return survey.missing
 
 
-def _make_room(found: Survey, destination: Destination, options: CheckoutOptions, counters: Counters) -> None:
+def _make_room(survey: Survey, destination: Destination, options: CheckoutOptions, counters: Counters) -> None:
+    _refuse(survey, destination, options)
+    counters.files_replaced += len(survey.differing)
+    clear_the_way(survey, destination, delete=options.delete, protected=options.protected, counters=counters)
+
+
+def _refuse(survey: Survey, destination: Destination, options: CheckoutOptions) -> None:
     refuse_conflicts(
-        found, destination, overwrite=options.overwrite, delete=options.delete, protected=options.protected
+        survey, destination, overwrite=options.overwrite, delete=options.delete, protected=options.protected
     )
-    counters.files_replaced += len(found.differing)
-    clear_the_way(found, destination, delete=options.delete, protected=options.protected, counters=counters)
+
+
+def _leftovers(manifest: Manifest, destination: Destination, options: CheckoutOptions) -> list[str]:
+    return leftovers(
+        manifest,
+        options.selection,
+        destination,
+        own_directories=options.own_directories,
+        skip_unreadable=True,
+    )
 
 
 def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) -> None:

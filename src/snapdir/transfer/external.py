@@ -1,4 +1,4 @@
-"""Whole snapshots to and from a store that is a program. Nothing it brings is believed before it was hashed."""
+"""Whole snapshots to and from a store that is a program. Every byte that it brings is hashed before it counts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
 from snapdir.errors import ObjectNotFound, local_errors
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.manifest import Manifest
+from snapdir.repository.cache import cache_root, held_manifest, require_cached
 from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.download.cached import held_manifest, require_sound
+from snapdir.transfer.download.local_objects import require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
-from snapdir.transfer.engine.selection import EVERYTHING, Selection
-from snapdir.transfer.fetch import cache_root, fetch, missing_objects, require_cached
+from snapdir.transfer.fetch import FetchOptions, FetchReport, fetch, missing_objects
 
 __all__ = ["fetch_external", "push_external", "read_manifest", "staged"]
 
@@ -37,7 +37,7 @@ async def push_external(
     """Have the program push a snapshot of the cache, which must be complete.
 
     Args:
-        verified: The objects have hashed right already. A program need not look at what it pushes.
+        verified: The objects have hashed right already. (A program need not check the objects that it pushes.)
 
     Raises:
         CorruptObject, CorruptManifest: the cache is damaged.
@@ -56,30 +56,27 @@ async def fetch_external(
     store: ExternalStore,
     cache: Repository,
     *,
+    options: FetchOptions,
     limits: Limits,
     counters: Counters,
-    settings: StoreSettings,
-    selection: Selection = EVERYTHING,
-    dry_run: bool = False,
-) -> Manifest:
-    """``fetch`` from a program: it fills a directory of its own, and what hashes right goes on into the cache.
+) -> FetchReport:
+    """``fetch`` from a program: it fills a directory of its own, and objects that hash right go on into the cache.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, CorruptManifest: as for any store.
         StoreProgramFailed: the program cannot be run, or failed.
     """
+    selection = options.selection
     held = (await held_manifest(snapshot_id, cache, incomplete=selection.is_partial)).manifest
     manifest = held or await read_manifest(snapshot_id, store)
     missing = await anyio.to_thread.run_sync(lambda: missing_objects(selection.of(manifest), cache))
-    into_cache = partial(
-        fetch, snapshot_id, cache=cache, limits=limits, counters=counters, settings=settings, selection=selection
-    )
+    into_cache = partial(fetch, snapshot_id, cache=cache, options=options, limits=limits, counters=counters)
     if held is not None and not missing:
-        await into_cache(source=None)
-    elif not dry_run:
-        async with staged(snapshot_id, manifest, missing, store, cache_root(cache)) as source:
-            await into_cache(source=source)
-    return manifest
+        return await into_cache(source=None)
+    if options.dry_run:
+        return FetchReport(manifest, len(missing))
+    async with staged(snapshot_id, manifest, missing, store, cache_root(cache)) as source:
+        return await into_cache(source=source)
 
 
 async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
@@ -87,7 +84,7 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
 
     Raises:
         ManifestNotFound: the program has no such snapshot.
-        InvalidManifest, CorruptManifest: what it gave is not this manifest.
+        InvalidManifest, CorruptManifest: its text is not this manifest.
     """
     text = await store.read_manifest(snapshot_id)
     where = f"the manifest that {store.program} gave"
@@ -96,22 +93,22 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
 
 @asynccontextmanager
 async def staged(
-    snapshot_id: Digest, manifest: Manifest, wanted: Sequence[PlannedObject], store: ExternalStore, cache_dir: Path
+    snapshot_id: Digest, manifest: Manifest, objects: Sequence[PlannedObject], store: ExternalStore, cache_dir: Path
 ) -> AsyncIterator[Repository]:
-    """What the program brings of a snapshot, as a repository of its own that is gone after the block.
+    """The objects that the program brings, as a repository of its own that is gone after the block.
 
     Args:
-        wanted: The objects to bring. The program is told of no other file.
+        objects: The objects to bring: the manifest for the program lists no other file.
     """
     own = RunFolder(cache_dir / PARTIAL_NAME)
     with local_errors(own.parent):
         folder = Path(await anyio.to_thread.run_sync(lambda: own.path))
     try:
-        if wanted:
-            text = await anyio.to_thread.run_sync(_text_for, manifest, wanted)
+        if objects:
+            text = await anyio.to_thread.run_sync(_text_for, manifest, objects)
             await store.fetch_objects(snapshot_id, text, folder)
         source = Repository(FileStore(folder, StoreSettings(fsync=False)))
-        await anyio.to_thread.run_sync(_require_files, source, wanted, store)
+        await anyio.to_thread.run_sync(_require_files, source, objects, store)
         await source.write_manifest(manifest, SnapshotId(snapshot_id), replace=True)
         yield source
     finally:
@@ -124,21 +121,21 @@ def _remove(own: RunFolder, folder: Path) -> None:
     own.close()
 
 
-def _text_for(manifest: Manifest, wanted: Iterable[PlannedObject]) -> bytes:
-    """The manifest's text with the files of ``wanted`` only: who has the rest must not be sent it again."""
-    digests = {str(one.digest) for one in wanted}
+def _text_for(manifest: Manifest, objects: Iterable[PlannedObject]) -> bytes:
+    """The manifest's text with the files of ``objects`` only: the program must not send the others again."""
+    digests = {str(planned.digest) for planned in objects}
     return Manifest(e for e in manifest.entries if not e.is_file or e.checksum in digests).stored
 
 
-def _require_files(source: Repository, wanted: Iterable[PlannedObject], store: ExternalStore) -> None:
+def _require_files(source: Repository, objects: Iterable[PlannedObject], store: ExternalStore) -> None:
     """
     Raises:
         ObjectNotFound: the program has not brought an object, or something else (a pipe, say) in its place.
     """
-    for one in wanted:
-        path = source.local_object(one.digest)
+    for planned in objects:
+        path = source.local_object(planned.digest)
         if path is None or not _is_file(path):
-            raise ObjectNotFound(f"{one.digest} (for {one.path}), which {store.program} has not brought")
+            raise ObjectNotFound(f"{planned.digest} (for {planned.path}), which {store.program} has not brought")
 
 
 def _is_file(path: Path) -> bool:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import (
-    IncompleteCache,
-    SnapdirError,
-    ungrouped,
-)
+from snapdir.errors import SnapdirError, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
+from snapdir.repository.cache import cache_root, held_manifest, keep_manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.batches import published
 from snapdir.stores.file.writing import FileWriter
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.download.cached import held_manifest, keep_manifest
 from snapdir.transfer.download.object_sink import CacheSink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.absence import require_present
@@ -29,9 +26,37 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
-__all__ = ["NO_STORE", "cache_root", "fetch", "missing_objects", "require_cached"]
+__all__ = ["NO_STORE", "FetchOptions", "FetchReport", "fetch", "missing_objects"]
 
 NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
+
+
+class FetchOptions(NamedTuple):
+    """How a snapshot comes into the cache.
+
+    Attributes:
+        settings: How the cache writes.
+        selection: Fetch only the objects of these files; the cache then holds the snapshot as incomplete.
+        dry_run: Read the manifest, make sure that the source has the missing objects, and write nothing.
+    """
+
+    settings: StoreSettings
+    selection: Selection = EVERYTHING
+    dry_run: bool = False
+
+
+class FetchReport(NamedTuple):
+    """What a fetch did, or in a dry run would do.
+
+    Attributes:
+        manifest: Of the whole snapshot.
+        objects: Objects that the cache lacked.
+        bytes_received: Bytes that came from the source.
+    """
+
+    manifest: Manifest
+    objects: int = 0
+    bytes_received: int = 0
 
 
 async def fetch(
@@ -39,28 +64,24 @@ async def fetch(
     source: Repository | None,
     cache: Repository,
     *,
+    options: FetchOptions,
     limits: Limits,
     counters: Counters,
-    settings: StoreSettings,
-    selection: Selection = EVERYTHING,
-    dry_run: bool = False,
-) -> Manifest:
-    """Make the cache hold a complete snapshot, and return its manifest.
+) -> FetchReport:
+    """Make the cache hold a complete snapshot.
 
     Objects that the cache has are not fetched; those it lost are. A complete cache needs no store. Cached objects
     are checked by length only: their readers hash them. A damaged manifest is fetched again.
 
     Args:
         source: Where to fetch from; None is enough for a complete cache.
-        settings: How the cache writes.
-        selection: Fetch only the objects of these files; the cache then holds the snapshot as incomplete.
-        dry_run: Read the manifest, make sure that the source has the missing objects, and write nothing.
 
     Raises:
-        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache then holds
-            what has come so far, and no manifest.
+        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache keeps the
+            objects that have come, and gets no manifest.
         CorruptManifest, InvalidManifest: the cache's manifest is damaged, and there is no source.
     """
+    selection = options.selection
     held = await held_manifest(snapshot_id, cache, incomplete=selection.is_partial)
     manifest = held.manifest
     if manifest is not None:
@@ -68,30 +89,44 @@ async def fetch(
         if not missing:
             counters.already_complete = True
             await cache.flush()
-            return manifest
+            return FetchReport(manifest)
     if source is None:
         raise held.damage or SnapdirError(NO_STORE)
     if manifest is None:
         manifest = await source.read_manifest(snapshot_id)
         missing = await _missing(manifest, selection, cache, counters)
-    if dry_run:
+    if options.dry_run:
         await require_present(missing, source, limits=limits)
-        return manifest
-    counters.begin("transfer", files=len(missing), bytes_=sum(one.size or 0 for one in missing))
-    sink = _cache_sink(cache, settings)
+        return FetchReport(manifest, len(missing))
+    received_before = counters.bytes_received
     with ungrouped(f"fetch {snapshot_id}"):
-        try:
-            async with published(sink.batch):
-                await download(source, missing, sink, limits=limits, counters=counters)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(sink.close)
-    counters.warnings += sink.refused_modes.warnings()
+        await _download(missing, source, cache, settings=options.settings, limits=limits, counters=counters)
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:
         counters.warnings.append(f"the manifest of {snapshot_id} in the cache was damaged and has been fetched again")
-    return manifest
+    return FetchReport(manifest, len(missing), counters.bytes_received - received_before)
+
+
+async def _download(
+    objects: list[PlannedObject],
+    source: Repository,
+    cache: Repository,
+    *,
+    settings: StoreSettings,
+    limits: Limits,
+    counters: Counters,
+) -> None:
+    root = str(cache_root(cache))
+    sink = CacheSink(root, FileWriter(root, settings))
+    counters.begin("transfer", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
+    try:
+        async with published(sink.batch):
+            await download(source, objects, sink, limits=limits, counters=counters)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(sink.close)
+    counters.warnings += sink.refused_modes.warnings()
 
 
 async def _missing(
@@ -103,43 +138,13 @@ async def _missing(
 
 def missing_objects(manifest: Manifest, cache: Repository) -> list[PlannedObject]:
     """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 10 µs an object."""
-    return [one for one in plan_objects(manifest) if not _is_cached(one, cache.local_object(one.digest))]
+    objects = plan_objects(manifest)
+    return [planned for planned in objects if not _is_cached(planned, cache.local_object(planned.digest))]
 
 
-def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -> None:
-    """Make sure before anything is written that a checkout will find every object. Blocking.
-
-    Raises:
-        ObjectNotFound: some are absent; the message names the first by its path.
-    """
-    missing = [one for one in plan_objects(manifest) if not _exists(cache.local_object(one.digest))]
-    if missing:
-        raise IncompleteCache(snapshot_id, missing[0].digest, missing[0].path, len(missing))
-
-
-def _is_cached(one: PlannedObject, path: Path | None) -> bool:
+def _is_cached(planned: PlannedObject, path: Path | None) -> bool:
     try:
         status = os.stat(path) if path is not None else None
     except OSError:
         return False
-    return status is not None and stat.S_ISREG(status.st_mode) and one.size in (None, status.st_size)
-
-
-def _exists(path: Path | None) -> bool:
-    return path is not None and path.is_file()
-
-
-def cache_root(cache: Repository) -> Path:
-    """
-    Raises:
-        SnapdirError: it is no directory of this host.
-    """
-    root = cache.objects.local_path("")
-    if root is None:
-        raise SnapdirError(f"the cache must be a directory of this host, not {cache.url}")
-    return root
-
-
-def _cache_sink(cache: Repository, settings: StoreSettings) -> CacheSink:
-    root = str(cache_root(cache))
-    return CacheSink(root, FileWriter(root, settings))
+    return status is not None and stat.S_ISREG(status.st_mode) and planned.size in (None, status.st_size)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -34,34 +34,59 @@ from snapdir.transfer.upload.objects import Uploader
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["push"]
+__all__ = ["PushOptions", "PushReport", "push"]
 
 LARGE_FILES_AT_ONCE = 16
 """Files above 1 MiB that are hashed or sent side by side: each waits for its upload to begin and to be completed."""
+
+
+class PushOptions(NamedTuple):
+    """How a directory goes into a store.
+
+    Attributes:
+        tree: How the directory is read.
+        recheck: Ignore hints and the objects that the store has: send every object again, and the manifest.
+    """
+
+    tree: TreeOptions = TreeOptions()
+    recheck: bool = False
+
+
+class PushReport(NamedTuple):
+    """What a push stored.
+
+    Attributes:
+        files, bytes: Of the snapshot.
+        objects_sent, bytes_sent: Of the objects that the store lacked.
+    """
+
+    id: SnapshotId
+    files: int
+    bytes: int
+    objects_sent: int
+    bytes_sent: int
 
 
 async def push(
     tree: str | os.PathLike[str],
     to: Repository,
     *,
-    options: TreeOptions,
+    options: PushOptions,
     limits: Limits,
     counters: Counters,
     known: KnownSnapshots | None = None,
     journal: UploadJournal | None = None,
-    recheck: bool = False,
     random: Random | None = None,
-) -> SnapshotId:
-    """Store every file of ``tree`` in ``to``, then its manifest, and return the snapshot's id.
+) -> PushReport:
+    """Store every file of ``tree`` in ``to``, then its manifest.
 
     Walking, hashing, look-ups and uploads overlap. Each distinct content is looked up once and sent once. When
     anything fails, no manifest is written; objects already sent stay, and the next push finds them.
 
     Args:
-        journal: Where uploads under way are written down, for the next push to go on with.
-        known: Hints of earlier pushes to this store, believed where the store still shows the manifest they rest on
-            and a sample of the objects. Where it lacks one of those, they are dropped, and all is looked up.
-        recheck: Trust no hint and nothing the store says it has: every object is sent again, and the manifest.
+        journal: Keeps notes about uploads under way, for the next push to resume them.
+        known: Hints of earlier pushes to this store, believed where the store still shows their manifest and a sample
+            of the objects. If it lacks one of those, the hints are dropped, and every object is looked up.
         random: Draws that sample.
 
     Raises:
@@ -71,11 +96,12 @@ async def push(
         an object that is not known to be there (more for parts), 16 at most for a sample of those that are, and two for
         the manifest.
     Cancellation: stops within one part of an upload and one block of a file. Uploads in parts stay, with their notes
-        in ``journal``: the next push goes on with them. Without a journal they are aborted.
+        in ``journal``, and the next push resumes them. Without a journal they are aborted.
     """
     with ungrouped(f"push {os.fspath(tree)}"):
-        reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options, to), counters)
+        reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options.tree, to), counters)
         presence = Presence(to, random=random)
+        recheck = options.recheck
         uploader = Uploader(to, limits, counters, presence, recheck=recheck, journal=journal)
         learns = not recheck and to.objects.capabilities.remote
         learn = partial(presence.learn, known) if learns else checkpoint
@@ -92,11 +118,12 @@ async def push(
             await anyio.to_thread.run_sync(known.forget)
             again = Counters()
             try:
-                return await push(
+                report = await push(
                     tree, to, options=options, limits=limits, counters=again, known=known, journal=journal
                 )
             finally:
                 _add(again, counters)
+            return _report(report.id, counters)
         if identifier != presence.confirmed:
             await publish(to, manifest, identifier, counters, replace=recheck)
         else:
@@ -105,7 +132,11 @@ async def push(
         if known is not None:
             digests = [entry.checksum for entry in entries]
             await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest.stored)
-        return identifier
+        return _report(identifier, counters)
+
+
+def _report(identifier: SnapshotId, counters: Counters) -> PushReport:
+    return PushReport(identifier, counters.files_done, counters.bytes_done, counters.objects_sent, counters.bytes_sent)
 
 
 def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
@@ -116,7 +147,7 @@ def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
 
 
 def _add(again: Counters, counters: Counters) -> None:
-    """Add what a second push had to send; everything else of it has been counted by the first."""
+    """Add the objects that a second push had to send; the first has counted everything else."""
     counters.objects_sent += again.objects_sent
     counters.objects_skipped -= again.objects_sent
     counters.bytes_sent += again.bytes_sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -22,7 +23,14 @@ from snapdir.transfer.engine.plan import plan_objects
 from snapdir.transfer.upload.objects import Uploader
 from snapdir.transfer.verify import find_damage
 
-__all__ = ["repair"]
+__all__ = ["RepairReport", "repair"]
+
+
+class RepairReport(NamedTuple):
+    """Distinct objects of a snapshot, and those of them that were sent again."""
+
+    objects: int
+    mended: int
 
 
 async def repair(
@@ -32,41 +40,39 @@ async def repair(
     *,
     limits: Limits,
     counters: Counters,
-) -> int:
+) -> RepairReport:
     """Verify a snapshot, and send every object that is missing or wrong again from a file of ``directory``.
 
-    Returns:
-        Objects sent.
-
     Raises:
-        TransferFailed: the damage that no file of ``directory`` can mend; what could be mended was.
+        TransferFailed: the damage that no file of ``directory`` can mend; the rest has been mended.
     """
     manifest = await source.read_manifest(snapshot_id)
-    damage = await find_damage(plan_objects(manifest), source, limits=limits, counters=counters)
+    objects = plan_objects(manifest)
+    damage = await find_damage(objects, source, limits=limits, counters=counters)
     if not damage:
-        await source.flush()  # what an earlier run has sent, and was killed
-        return 0
-    wanted = {one.digest for one, _ in damage}
-    files = await anyio.to_thread.run_sync(_find_files, directory, wanted)
+        await source.flush()  # objects that a killed run has sent
+        return RepairReport(len(objects), 0)
+    damaged = {planned.digest for planned, _ in damage}
+    files = await anyio.to_thread.run_sync(_find_files, directory, damaged)
     uploader = Uploader(source, limits, counters, Presence(source), recheck=True)
     for digest, file in files.items():
         if (await uploader.push_large(file, set())).checksum != digest:
             raise InFluxError(file.file)
     await source.flush()
-    unmended = [error for one, error in damage if one.digest not in files]
+    unmended = [error for planned, error in damage if planned.digest not in files]
     if unmended:
         raise TransferFailed(f"no file of {os.fspath(directory)} can mend all of {snapshot_id}", unmended)
-    return len(files)
+    return RepairReport(len(objects), len(files))
 
 
-def _find_files(directory: str | os.PathLike[str], wanted: set[Digest]) -> dict[str, SourceFile]:
-    """A file for each wanted digest that some file of the tree has. Files that cannot be read are passed over."""
-    found: dict[str, SourceFile] = {}
+def _find_files(directory: str | os.PathLike[str], damaged: set[Digest]) -> dict[str, SourceFile]:
+    """A file for each damaged digest that some file of the tree has. Files that cannot be read are passed over."""
+    files: dict[str, SourceFile] = {}
     for file in Walk(directory):
         try:
             checksum = hash_large_file(file, on_bytes=lambda _: check_cancelled(), open_file=open_file).checksum
         except SnapdirError:
             continue
-        if checksum in wanted:
-            found[checksum] = file
-    return found
+        if checksum in damaged:
+            files[checksum] = file
+    return files

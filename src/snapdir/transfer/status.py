@@ -1,4 +1,4 @@
-"""How a directory differs from what was checked out into it. Blocking; reads, never writes."""
+"""How a directory differs from the snapshot that was checked out into it. Blocking; reads, never writes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,28 +27,31 @@ from snapdir.transfer.engine.selection import Selection
 __all__ = ["Differences", "directory_differences"]
 
 
-@dataclass(slots=True)
-class Differences:
-    """Paths, in their order: files with other content or another mode, what is gone, and what is new."""
+class Differences(NamedTuple):
+    """Paths, sorted: files with other content or another mode, missing ones, and those that are not in the snapshot."""
 
-    modified: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
+    modified: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
 
 
 class _File(NamedTuple):
-    """A file that has to be hashed to know."""
+    """A file, or a link to an object, that has to be hashed."""
 
-    wanted: PlannedObject
+    planned: PlannedObject
     target: Target
     is_link: bool
     size: int
+
+    @property
+    def path(self) -> str:
+        return path_of(self.target.names, is_directory=False)
 
 
 def directory_differences(
     manifest: Manifest, selection: Selection, root: Path, counters: Counters, *, hash_threads: int
 ) -> Differences:
-    """Compare ``root`` with the selection of ``manifest``. What was not selected is neither missing nor extra.
+    """Compare ``root`` with the selection of ``manifest``. Paths outside the selection are neither missing nor extra.
 
     A file of another size is not read; any other is hashed, those above 1 MiB in ``hash_threads`` threads. Special
     bits of a mode do not count: a checkout need not have restored them. A link that a linked checkout made counts as
@@ -60,49 +62,45 @@ def directory_differences(
         UnsafePath: the manifest is hostile.
     """
     plan = plan_tree(selection.of(manifest), preserve_special_modes=False)
-    found = Differences()
+    modified: list[str] = []
+    missing: list[str] = []
     with Destination.open(root, create=False) as destination:
-        files = list(_to_hash(plan, destination, found))
+        files = list(_to_hash(plan, destination, modified, missing))
         counters.begin("verify", files=len(files), bytes_=sum(file.size for file in files))
-        found.modified += _changed(files, destination, counters, hash_threads)
-        found.extra = leftovers(manifest, selection, destination)
-    found.modified.sort()
-    found.missing.sort()
-    return found
+        modified += _changed(files, destination, counters, hash_threads)
+        extra = leftovers(manifest, selection, destination)
+    return Differences(tuple(sorted(modified)), tuple(sorted(missing)), tuple(extra))
 
 
-def _to_hash(plan: TreePlan, destination: Destination, found: Differences) -> Iterator[_File]:
-    """Settle what the system knows without reading a file, and leave the rest."""
+def _to_hash(plan: TreePlan, destination: Destination, modified: list[str], missing: list[str]) -> Iterator[_File]:
+    """Compare kinds, modes and sizes; the files that only a hash can tell apart."""
     for directory in plan.directories:
         status = destination.stat(directory.names)
         if status is None:
-            found.missing.append(path_of(directory.names, is_directory=True))
+            missing.append(path_of(directory.names, is_directory=True))
         elif not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o777 != directory.mode:
-            found.modified.append(path_of(directory.names, is_directory=True))
-    for wanted in plan.wanted:
-        for target in wanted.targets:
+            modified.append(path_of(directory.names, is_directory=True))
+    for planned in plan.objects:
+        for target in planned.targets:
             status = destination.stat(target.names)
-            path = path_of(target.names, is_directory=False)
             if status is None:
-                found.missing.append(path)
+                missing.append(path_of(target.names, is_directory=False))
             elif stat.S_ISLNK(status.st_mode):
-                yield _File(wanted, target, True, 0)
-            elif _looks_right(status, wanted, target):
-                yield _File(wanted, target, False, status.st_size)
+                yield _File(planned, target, True, 0)
+            elif (
+                stat.S_ISREG(status.st_mode)
+                and status.st_mode & 0o777 == target.mode
+                and planned.size in (None, status.st_size)
+            ):
+                yield _File(planned, target, False, status.st_size)
             else:
-                found.modified.append(path)
+                modified.append(path_of(target.names, is_directory=False))
 
 
-def _looks_right(status: os.stat_result, wanted: PlannedObject, target: Target) -> bool:
-    return (
-        stat.S_ISREG(status.st_mode) and status.st_mode & 0o777 == target.mode and wanted.size in (None, status.st_size)
-    )
-
-
-def _changed(files: list[_File], destination: Destination, counters: Counters, threads: int) -> Iterator[str]:
+def _changed(files: list[_File], destination: Destination, counters: Counters, threads: int) -> list[str]:
     def is_changed(file: _File, look: Callable[[], None] = check_cancelled) -> bool:
         look()
-        changed = _hash_of(file, destination, look) != file.wanted.digest
+        changed = _hash_of(file, destination, look) != file.planned.digest
         counters.files_done += 1
         counters.bytes_done += file.size
         return changed
@@ -110,16 +108,15 @@ def _changed(files: list[_File], destination: Destination, counters: Counters, t
     # Small files in one thread: a hop to another costs more than their hash.
     large = [file for file in files if file.size > SMALL_FILE_BYTES]
     with HashPool(threads) as pool:
-        answers = [pool.submit(is_changed, file, pool.look) for file in large]
-        small = [file for file in files if file.size <= SMALL_FILE_BYTES and is_changed(file)]
-        changed = [*small, *(file for file, answer in zip(large, answers, strict=True) if pool.result(answer))]
-    return (path_of(file.target.names, is_directory=False) for file in changed)
+        hashing = [pool.submit(is_changed, file, pool.look) for file in large]
+        changed = [file.path for file in files if file.size <= SMALL_FILE_BYTES and is_changed(file)]
+        return changed + [file.path for file, future in zip(large, hashing, strict=True) if pool.result(future)]
 
 
 def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) -> str | None:
     """The hash of a file's content; None for a link that leads elsewhere than to the object."""
     if file.is_link:
-        return _hash_of_link(file.target.names, destination, file.wanted, look)
+        return _hash_of_link(file.target.names, destination, file.planned, look)
     try:
         descriptor = destination.open_file(file.target.names)
     except LocalError as error:
@@ -132,11 +129,11 @@ def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) ->
 
 
 def _hash_of_link(
-    names: Names, destination: Destination, wanted: PlannedObject, look: Callable[[], None]
+    names: Names, destination: Destination, planned: PlannedObject, look: Callable[[], None]
 ) -> str | None:
     try:
         text = read_link(destination.directories, names)
-        if text is None or not text.endswith("/" + object_key(wanted.digest)):
+        if text is None or not text.endswith("/" + object_key(planned.digest)):
             return None
         descriptor = destination.open_behind_link(names)
     except (OSError, LocalError):

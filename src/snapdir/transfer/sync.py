@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from snapdir.errors import (
     CorruptManifest,
@@ -19,52 +20,69 @@ from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import manifest_key
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import plan_objects
 from snapdir.transfer.engine.publishing import publish
 from snapdir.transfer.engine.reports import SyncReport
 from snapdir.transfer.engine.stages import run_workers
+from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.object_copy import ObjectCopier
 
-__all__ = ["StoreSync"]
+__all__ = ["StoreSync", "SyncOptions"]
 
 DAMAGED = (HashMismatchError, InvalidManifest, ManifestNotFound, ObjectNotFound)
-"""What is wrong with one snapshot of a store, and says nothing of the next one."""
+"""Damage of a single snapshot: the next one may be sound."""
 
 LOOKS_AT_ONCE = 32
 
 
+class SyncOptions(NamedTuple):
+    """How snapshots are copied.
+
+    Attributes:
+        recheck: Copy a snapshot although the target has its manifest: send every object again, and the manifest.
+        server_copy: Where one service holds both stores, let it copy, unless ``recheck``. Such copies are not hashed.
+        dry_run: Only count, and make sure that the source has the objects to send; nothing is written.
+    """
+
+    recheck: bool = False
+    server_copy: bool = True
+    dry_run: bool = False
+
+
 class StoreSync:
-    """Copies from ``source`` to ``target`` with one copier.
+    """Copies snapshots from ``source`` to ``target``.
 
     Args:
-        recheck: Copy a snapshot although ``target`` has its manifest, and write that anew.
-        dry_run: Only count, and make sure that ``source`` has what a copy would send; nothing is written.
+        journal: Keeps notes about uploads under way, for the next run to drop those of a killed one.
     """
 
     def __init__(
         self,
         source: Repository,
         target: Repository,
-        copier: ObjectCopier,
-        counters: Counters,
         *,
-        recheck: bool = False,
-        dry_run: bool = False,
+        options: SyncOptions,
+        limits: Limits,
+        counters: Counters,
+        journal: UploadJournal | None = None,
     ) -> None:
         self.source = source
         self.target = target
-        self._copier = copier
+        self._options = options
         self._counters = counters
-        self._recheck = recheck
-        self._dry_run = dry_run
+        server_copy = options.server_copy and not options.recheck
+        self._copier = ObjectCopier(
+            source, target, limits, counters, recheck=options.recheck, server_copy=server_copy, journal=journal
+        )
 
     async def copy(self, snapshot_id: Digest) -> SyncReport:
-        """Copy one snapshot. One that is there already costs one read, and the flush of a target on this host.
+        """Copy one snapshot. A snapshot that is there already costs one read, and the flush of a target on this host.
 
         Raises:
             ManifestNotFound, ObjectNotFound, CorruptObject: the source cannot give it; the target then has no manifest.
         """
-        if not self._recheck and await self._is_published(snapshot_id):
+        if not self._options.recheck and await self._is_published(snapshot_id):
             self._counters.already_complete = True
             await self.target.flush()
             return SyncReport((snapshot_id,))
@@ -73,12 +91,12 @@ class StoreSync:
     async def copy_all(self) -> SyncReport:
         """Copy every snapshot of the source that the target does not list at the same length.
 
-        A damaged one does not keep back the rest.
+        A damaged snapshot does not keep back the rest.
 
         Raises:
             TransferFailed: snapshots that could not be copied, when all others have been.
         """
-        present = {} if self._recheck else await _listed(self.target)
+        present = {} if self._options.recheck else await _listed(self.target)
         reports: list[SyncReport] = []
         failures: list[SnapdirError] = []
         listed = await _listed(self.source, must_exist=True)
@@ -90,7 +108,7 @@ class StoreSync:
             except DAMAGED as error:
                 error.add_note(f"while copying snapshot {snapshot_id}")
                 failures.append(error)
-        if not self._dry_run:
+        if not self._options.dry_run:
             await self.target.flush()
         if failures:
             raise TransferFailed("sync --all", failures) if len(failures) > 1 else failures[0]
@@ -102,9 +120,9 @@ class StoreSync:
         A listing proves nothing: the source is checked for each snapshot before one manifest is removed.
 
         Raises:
-            SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish; or it has one
-                that it does not list, or does not have one that it lists. Nothing is removed.
-            StoreError, LocalError: the source cannot say. Nothing is removed.
+            SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish; or its
+                listing is wrong: it leaves out a snapshot, or shows one that is not there. Nothing is removed.
+            StoreError, LocalError: the source cannot be read. Nothing is removed.
         Cost: a listing of both, and one request for each manifest that goes.
         """
         listed = await _listed(self.source, must_exist=True)
@@ -113,18 +131,18 @@ class StoreSync:
             raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self.target.url}")
         if extra:
             await self._require_absent(extra, listed=min(listed))
-        if not self._dry_run:
+        if not self._options.dry_run:
             await self.target.store.delete([manifest_key(snapshot_id) for snapshot_id in extra])
         return tuple(extra)
 
     async def _require_absent(self, snapshot_ids: Sequence[Digest], *, listed: Digest) -> None:
-        """Make sure that the source has none of these, and can be believed: it has to have one that it lists."""
+        """Make sure that the source has none of these, and does have ``listed``: else its listings prove nothing."""
         if not await self._has(listed):
-            raise self._doubt(f"lists the snapshot {listed} and says that it does not have it")
+            raise self._doubt(f"lists the snapshot {listed} but does not have it")
 
         async def check(snapshot_id: Digest) -> None:
             if await self._has(snapshot_id):
-                raise self._doubt(f"has the snapshot {snapshot_id} and does not list it")
+                raise self._doubt(f"has the snapshot {snapshot_id} but does not list it")
 
         with ungrouped(f"prune {self.target.url}"):
             await run_workers(snapshot_ids, check, workers=min(LOOKS_AT_ONCE, len(snapshot_ids)))
@@ -136,21 +154,21 @@ class StoreSync:
             return False
         return True
 
-    def _doubt(self, what: str) -> SnapdirError:
-        return SnapdirError(f"{self.source.url} {what}; nothing was pruned from {self.target.url}")
+    def _doubt(self, reason: str) -> SnapdirError:
+        return SnapdirError(f"{self.source.url} {reason}; nothing was pruned from {self.target.url}")
 
     async def _copy_new(self, snapshot_id: Digest) -> SyncReport:
         manifest = await self.source.read_manifest(snapshot_id)
         objects = plan_objects(manifest)
         counters = self._counters
-        counters.begin("transfer", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
+        counters.begin("transfer", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
         before = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         with ungrouped(f"sync {snapshot_id}"):
-            if self._dry_run:
+            if self._options.dry_run:
                 missing = await self._copier.count_missing(objects)
                 return SyncReport((snapshot_id,), missing, len(objects) - missing, manifests=1)
             await self._copier.copy_all(objects)
-        await publish(self.target, manifest, SnapshotId(snapshot_id), counters, replace=self._recheck)
+        await publish(self.target, manifest, SnapshotId(snapshot_id), counters, replace=self._options.recheck)
         after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         copied, skipped, copied_bytes = (now - then for now, then in zip(after, before, strict=True))
         return SyncReport((snapshot_id,), copied, skipped, copied_bytes, manifests=1)
@@ -159,23 +177,23 @@ class StoreSync:
         try:
             await self.target.read_manifest(snapshot_id)
         except (ManifestNotFound, StoreMissing, CorruptManifest, InvalidManifest):
-            return False  # absent, or torn: only then is there something to do
+            return False  # absent or torn
         return True
 
 
 async def _listed(repository: Repository, *, must_exist: bool = False) -> dict[Digest, int]:
     """Snapshots, each with the length of its manifest."""
     try:
-        return {one.snapshot_id: one.manifest_bytes async for one in repository.list_published()}
+        return {each.snapshot_id: each.manifest_bytes async for each in repository.list_published()}
     except StoreMissing:
         if must_exist:
             raise
-        return {}  # a store that its first write will make
+        return {}  # its first write makes the store
 
 
 def _sum(reports: list[SyncReport]) -> SyncReport:
     return SyncReport(
-        tuple(one for report in reports for one in report.snapshots),
+        tuple(snapshot_id for report in reports for snapshot_id in report.snapshots),
         copied=sum(report.copied for report in reports),
         skipped=sum(report.skipped for report in reports),
         copied_bytes=sum(report.copied_bytes for report in reports),

@@ -12,9 +12,8 @@ import anyio.to_thread
 from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, ungrouped
 from snapdir.model.digest import ID_DIGITS, Digest
 from snapdir.model.keys import OBJECTS, digest_of_key, incomplete_key, manifest_key, object_key
-from snapdir.repository.incomplete import find_incomplete
+from snapdir.repository.cache import find_incomplete, held_manifest
 from snapdir.repository.repository import Repository
-from snapdir.transfer.download.cached import held_manifest
 from snapdir.transfer.download.local_objects import find_unsound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
@@ -37,13 +36,13 @@ async def check_snapshot(
 
     Raises:
         ManifestNotFound, CorruptManifest, InvalidManifest: the manifest itself.
-        StoreError: the store cannot answer at all.
+        StoreError: the store fails.
     Cost: as a pull, without the writes.
     """
     manifest = await source.read_manifest(snapshot_id)
     objects = plan_objects(manifest)
-    found = await find_damage(objects, source, limits=limits, counters=counters)
-    damage = tuple(Damage(one.digest, one.path, error) for one, error in found)
+    damaged = await find_damage(objects, source, limits=limits, counters=counters)
+    damage = tuple(Damage(planned.digest, planned.path, error) for planned, error in damaged)
     return SnapshotReport(snapshot_id, source.url, len(objects), counters.bytes_done, damage)
 
 
@@ -53,54 +52,54 @@ async def find_damage(
     """Read and hash ``objects``; those that are missing or wrong, with the reason, in the order given.
 
     Raises:
-        StoreError: the store cannot answer at all, which proves nothing about an object.
+        StoreError: the store fails, which proves nothing about an object.
     """
-    counters.begin("verify", files=len(objects), bytes_=sum(one.size or 0 for one in objects))
-    found: dict[Digest, SnapdirError] = {}
-    check = _ObjectCheck(source, limits, counters, found)
-    small = [one for one in objects if one.size is not None and one.size <= limits.large_bytes]
-    other = [one for one in objects if one.size is None or one.size > limits.large_bytes]
+    counters.begin("verify", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
+    errors: dict[Digest, SnapdirError] = {}
+    check = _ObjectCheck(source, limits, counters, errors)
+    small = [planned for planned in objects if planned.size is not None and planned.size <= limits.large_bytes]
+    other = [planned for planned in objects if planned.size is None or planned.size > limits.large_bytes]
     with ungrouped(f"verify {source.url}"):
         async with anyio.create_task_group() as group:
             workers = limits.workers(source.objects.capabilities.max_concurrency, len(small))
             group.start_soon(partial(run_workers, small, check.run, workers=workers))
             group.start_soon(partial(run_workers, other, check.run, workers=min(LARGE_OBJECTS_AT_ONCE, len(other))))
-    return [(one, found[one.digest]) for one in objects if one.digest in found]
+    return [(planned, errors[planned.digest]) for planned in objects if planned.digest in errors]
 
 
 class _ObjectCheck:
     def __init__(
-        self, source: Repository, limits: Limits, counters: Counters, found: dict[Digest, SnapdirError]
+        self, source: Repository, limits: Limits, counters: Counters, errors: dict[Digest, SnapdirError]
     ) -> None:
         self._memory = Budget(limits.memory_bytes)
         self._ranges = RangeReader(source, limits, counters, memory=self._memory)
         self._source = source
         self._large_bytes = limits.large_bytes
         self._counters = counters
-        self._found = found
+        self._errors = errors
 
-    async def run(self, one: PlannedObject) -> None:
+    async def run(self, planned: PlannedObject) -> None:
         try:
-            await self._read(one)
+            await self._read(planned)
         except (ObjectNotFound, CorruptObject) as error:
-            error.add_note(f"needed by {one.path}")
-            self._found[one.digest] = error
+            error.add_note(f"needed by {planned.path}")
+            self._errors[planned.digest] = error
         self._counters.files_done += 1
 
-    async def _read(self, one: PlannedObject) -> None:
+    async def _read(self, planned: PlannedObject) -> None:
         async def read(size: int) -> None:
             if size > self._large_bytes:
-                await self._ranges.read_verified(one.digest, size, _ignore)
+                await self._ranges.read_verified(planned.digest, size, _ignore)
             else:
                 async with self._memory.share(size):
-                    await self._source.read_object(one.digest, size)
+                    await self._source.read_object(planned.digest, size)
                 self._counters.bytes_done += size
 
-        await with_true_size(self._source, one, read)
+        await with_true_size(self._source, planned, read)
 
 
 async def _ignore(part: Part, data: memoryview) -> None:
-    """Nothing to keep: the hash is all that is wanted."""
+    """Keep nothing: only the hash counts."""
 
 
 class _Need(NamedTuple):
@@ -116,7 +115,7 @@ async def check_cache(
     """Hash every cached object, and look for those that cached manifests name (or the one of ``snapshot_id``).
 
     Args:
-        purge: Remove what is corrupt. It does not count as missing then.
+        purge: Remove corrupt objects and manifests. They do not count as missing then.
 
     Raises:
         ManifestNotFound: ``snapshot_id`` is not cached.
@@ -129,8 +128,8 @@ async def check_cache(
         if held.damage is not None:
             damaged[identifier] = manifest_key(identifier)
             continue
-        for one in plan_objects(held.require(identifier)):
-            named.setdefault(one.digest, _Need(one.path, identifier))
+        for planned in plan_objects(held.require(identifier)):
+            named.setdefault(planned.digest, _Need(planned.path, identifier))
     for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
         if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
             damaged.setdefault(identifier, incomplete_key(identifier))
@@ -139,7 +138,7 @@ async def check_cache(
         PlannedObject(digest, size, named[digest].path if digest in named else "no cached snapshot")
         for digest, size in sorted(stored.items())
     ]
-    corrupt = tuple(one.digest for one, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
+    corrupt = tuple(planned.digest for planned, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
     if purge:
         await cache.store.delete([*map(object_key, corrupt), *damaged.values()])
     missing = tuple((digest, need.path) for digest, need in sorted(named.items()) if digest not in stored)
@@ -152,21 +151,21 @@ async def check_cache(
 
 
 async def _needs(digests: Set[Digest], cache: Repository) -> dict[Digest, _Need]:
-    """For those of ``digests`` that cached snapshots name, one that does and the path."""
-    found: dict[Digest, _Need] = {}
+    """Why the cache needs those of ``digests`` that cached snapshots name."""
+    needs: dict[Digest, _Need] = {}
     for identifier in await _cached_snapshots(cache) if digests else []:
         manifest = (await held_manifest(identifier, cache)).manifest
-        for one in [] if manifest is None else plan_objects(manifest):
-            if one.digest in digests:
-                found.setdefault(one.digest, _Need(one.path, identifier))
-    return found
+        for planned in [] if manifest is None else plan_objects(manifest):
+            if planned.digest in digests:
+                needs.setdefault(planned.digest, _Need(planned.path, identifier))
+    return needs
 
 
 async def _cached_snapshots(cache: Repository) -> list[Digest]:
     try:
         return sorted([identifier async for identifier in cache.list_snapshots()])
     except StoreMissing:
-        return []  # a cache that was never made holds nothing
+        return []
 
 
 async def _incomplete_snapshots(cache: Repository) -> list[Digest]:
@@ -184,4 +183,4 @@ async def _objects(cache: Repository) -> AsyncIterator[tuple[Digest, int]]:
                 if digest is not None:
                     yield digest, info.size
     except StoreMissing:
-        return  # a cache that was never made holds nothing
+        return  # the cache was never made

@@ -19,8 +19,7 @@ from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.push import PushOptions, push
 
 LARGE = bytes(range(256)) * 4096 * 3
 FILES = {"model": b"weights", "train/x": b"1", "train/deep/y": b"2", "large": LARGE}
@@ -37,7 +36,7 @@ async def manifest(tmp_path: Path, cache: Repository, limits: Limits) -> Manifes
         (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tree" / name).write_bytes(content)
     tree = tmp_path / "tree"
-    identifier = await push(tree, cache, options=TreeOptions(), limits=limits, counters=Counters())
+    identifier = (await push(tree, cache, options=PushOptions(), limits=limits, counters=Counters())).id
     return await cache.read_manifest(identifier)
 
 
@@ -81,8 +80,8 @@ async def check_out(
     **options: object,
 ) -> Counters:
     counters = Counters()
-    chosen = CheckoutOptions(fsync=False)._replace(**options)
-    await checkout(manifest, cache, out, selection=selection, options=chosen, limits=limits, counters=counters)
+    chosen = CheckoutOptions(selection=selection, fsync=False)._replace(**options)
+    await checkout(manifest, cache, out, options=chosen, limits=limits, counters=counters)
     return counters
 
 
@@ -206,8 +205,7 @@ async def test_at_most_twenty_paths_are_named(tmp_path: Path, cache: Repository,
     for number in range(25):
         (tmp_path / "many" / f"{number:02}").write_text("a file")
         (out / f"{number:02}" / "inside").mkdir(parents=True)
-    options = TreeOptions()
-    identifier = await push(tmp_path / "many", cache, options=options, limits=limits, counters=Counters())
+    identifier = (await push(tmp_path / "many", cache, options=PushOptions(), limits=limits, counters=Counters())).id
     with pytest.raises(DestinationConflict) as raised:
         await check_out(await cache.read_manifest(identifier), cache, out, limits)
     assert len(raised.value.paths) == 25

@@ -122,7 +122,7 @@ class Run:
                 self.write(stream, self.size)
         while not self.assembly.is_settled:
             self.hash()
-        assert self.assembly.actual == self.assembly.one.digest
+        assert self.assembly.actual == self.assembly.planned.digest
         assert self.assembly.written_bytes == self.size
         self.assembly.cut_journal()
         assert os.pread(self.descriptor, self.size + 1, 0) == CONTENT[: self.size]
@@ -189,7 +189,7 @@ def test_what_comes_in_order_is_hashed_as_it_comes(most_parts: int) -> None:
             assembly.finish(stream.segment, stream.done)
             assert not assembly.begin_hashing()
         assert assembly.is_settled
-        assert assembly.actual == assembly.one.digest
+        assert assembly.actual == assembly.planned.digest
 
 
 def test_only_one_of_several_streams_hashes_as_it_comes() -> None:
@@ -228,7 +228,7 @@ def test_bytes_that_are_wrong_or_gone_give_another_hash() -> None:
             spoil(descriptor)
             run.hash()
             assert run.assembly.is_settled
-            assert run.assembly.actual != run.assembly.one.digest
+            assert run.assembly.actual != run.assembly.planned.digest
 
 
 @given(
@@ -249,7 +249,7 @@ def test_whatever_the_file_held_before_the_hash_decides(rest: bytes, part_bytes:
         assert assembly.is_settled
         assembly.cut_journal()
         right = os.pread(descriptor, 99, 0) == CONTENT[:size]
-        assert (assembly.actual == assembly.one.digest) == right
+        assert (assembly.actual == assembly.planned.digest) == right
 
 
 def test_other_parts_begin_anew_and_so_does_another_size() -> None:

@@ -14,6 +14,7 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import KIB, MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import BlockSink
+from snapdir.transfer.download import streams
 from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
@@ -53,16 +54,18 @@ class WaitingStore(RecordingStore):
 
 
 @pytest.mark.parametrize(
-    ("encrypted", "streams", "block_bytes"), [(False, 2 * CPUS, 2 * MIB), (True, CPUS, 512 * KIB)], ids=["plain", "tls"]
+    ("encrypted", "stream_count", "block_bytes"),
+    [(False, 2 * CPUS, 2 * MIB), (True, CPUS, 512 * KIB)],
+    ids=["plain", "tls"],
 )
 async def test_over_tls_fewer_streams_with_smaller_blocks(
-    encrypted: bool, streams: int, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encrypted: bool, stream_count: int, block_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "usable_cpus", lambda: CPUS)
-    monkeypatch.setattr(streams, "LOOK_SECONDS", 60)  # what comes later is the affair of ``pace``
-    store = WaitingStore(streams, encrypted=encrypted)
+    monkeypatch.setattr(streams, "LOOK_SECONDS", 60)  # later streams are the affair of stream_scaling
+    store = WaitingStore(stream_count, encrypted=encrypted)
     wanted = []
-    for number in range(3 * streams):
+    for number in range(3 * stream_count):
         content = bytes([number]) * (2 * PART)
         digest = digest_of(content)
         await store.write(object_key(digest), content)
@@ -71,4 +74,4 @@ async def test_over_tls_fewer_streams_with_smaller_blocks(
         with anyio.fail_after(20):
             limits = Limits(part_bytes=PART, large_bytes=PART)
             await download(Repository(store), wanted, DirectorySink(destination), limits=limits, counters=Counters())
-    assert (store.most, store.block_bytes) == (streams, {block_bytes})
+    assert (store.most, store.block_bytes) == (stream_count, {block_bytes})

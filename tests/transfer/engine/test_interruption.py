@@ -31,9 +31,8 @@ from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import push
+from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.repair import repair
-from snapdir.transfer.snapshot import TreeOptions
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -119,7 +118,7 @@ async def test_reading_one_large_file_stops(
         "manifest": partial(snapdir.manifest, tree, config=config),
         "push to a file store": partial(snapdir.push, tree, store, config=config),
         "push across a network": partial(
-            push, tree, Repository(MemoryStore()), options=TreeOptions(), limits=Limits(), counters=Counters()
+            push, tree, Repository(MemoryStore()), options=PushOptions(), limits=Limits(), counters=Counters()
         ),
         "stage": partial(snapdir.stage, tree, config=config),
         "status": partial(snapdir.status, tree, id=ID, store=store, config=config),

@@ -17,8 +17,7 @@ from snapdir.stores.base import Body, NoServerCopy, Upload, body_length
 from snapdir.stores.memory import MemoryUpload
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.upload.journal import UploadJournal
 from tests.transfer.conftest import RecordingStore
 
@@ -106,9 +105,16 @@ async def push_tree(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, counters: Counters | None = None
 ) -> str:
     journal = UploadJournal(cache, store.url)
-    return await push(
-        tree, Repository(store), options=TreeOptions(), limits=limits, counters=counters or Counters(), journal=journal
-    )
+    return (
+        await push(
+            tree,
+            Repository(store),
+            options=PushOptions(),
+            limits=limits,
+            counters=counters or Counters(),
+            journal=journal,
+        )
+    ).id
 
 
 async def cancel_push(tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, *, parts: int) -> Counters:

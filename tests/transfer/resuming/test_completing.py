@@ -15,11 +15,9 @@ from snapdir.stores.base import StillAtWork
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.push import PushOptions, push
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
-from snapdir.transfer.upload.object_copy import ObjectCopier
 from tests.transfer.resuming.resumable import CONTENT, KEY, PARTS, ResumableStore, ResumableUpload, push_tree
 
 
@@ -40,10 +38,17 @@ class Run:
             await self.sync(self._tree)
 
     async def sync(self, tree: Path) -> None:
-        identifier = await push(tree, self.source, options=TreeOptions(), limits=self._limits, counters=Counters())
+        identifier = (await push(tree, self.source, options=PushOptions(), limits=self._limits, counters=Counters())).id
         journal, target = UploadJournal(self._cache, self.store.url), Repository(self.store)
-        copier = ObjectCopier(self.source, target, self._limits, self.counters, journal=journal)
-        await StoreSync(self.source, target, copier, self.counters).copy(SnapshotId(identifier))
+        pair = StoreSync(
+            self.source,
+            target,
+            options=SyncOptions(),
+            limits=self._limits,
+            counters=self.counters,
+            journal=journal,
+        )
+        await pair.copy(SnapshotId(identifier))
 
     async def ends_while_completing(self, end: str) -> None:
         """Let it run until the store has begun to put the object together, and then stop it."""

@@ -20,11 +20,9 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.packs.receive import receive_pack
 from snapdir.transfer.packs.send import send_pack
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.push import PushOptions, push
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
-from snapdir.transfer.upload.object_copy import ObjectCopier
 from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_tree
 
 
@@ -239,7 +237,7 @@ async def test_an_upload_of_unverified_parts_is_dropped_and_not_gone_on_with(
 ) -> None:
     """Its parts may have been damaged on their way here, which is known only when the last has come."""
     source = Repository(MemoryStore())
-    identifier = await push(tree, source, options=TreeOptions(), limits=limits, counters=Counters())
+    identifier = (await push(tree, source, options=PushOptions(), limits=limits, counters=Counters())).id
     journal = UploadJournal(cache, store.url)
 
     async def run() -> None:
@@ -260,9 +258,15 @@ async def test_an_upload_of_unverified_parts_is_dropped_and_not_gone_on_with(
                 lambda: next(blocks), Repository(store), limits=limits, counters=Counters(), journal=journal
             )
         else:
-            counters = Counters()
-            copier = ObjectCopier(source, Repository(store), limits, counters, journal=journal)
-            await StoreSync(source, Repository(store), copier, counters).copy(identifier)
+            pair = StoreSync(
+                source,
+                Repository(store),
+                options=SyncOptions(),
+                limits=limits,
+                counters=Counters(),
+                journal=journal,
+            )
+            await pair.copy(identifier)
 
     if end == "killed":
         token = await leave_killed_push(store, cache, {1: bytes(PART)}, part_bytes_noted=0)

@@ -26,7 +26,7 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.fetch import fetch
+from snapdir.transfer.fetch import FetchOptions, fetch
 from tests.transfer.conftest import RecordingStore, nothing
 from tests.transfer.resuming.killed_pulls import ALL, leave_killed_pull, left, parts_read, pull
 from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS
@@ -215,7 +215,13 @@ async def test_a_killed_fetch_goes_on_too(
     cache = Repository(FileStore(kept, StoreSettings()))
     identifier = snapshot_id(manifest)
     run = partial(
-        fetch, identifier, Repository(store), cache, limits=limits, counters=Counters(), settings=StoreSettings()
+        fetch,
+        identifier,
+        Repository(store),
+        cache,
+        limits=limits,
+        counters=Counters(),
+        options=FetchOptions(StoreSettings()),
     )
     (kept / ".partial").mkdir(parents=True)
     (kept / ".partial" / (DIGEST + CLAIMED)).write_bytes(left((0, 2, 3, 6)))
@@ -227,10 +233,10 @@ async def test_a_killed_fetch_goes_on_too(
 async def test_a_killed_fetch_whose_journal_tells_of_parts_that_a_power_cut_took_begins_anew(
     manifest: Manifest, store: RecordingStore, tmp_path: Path, limits: Limits
 ) -> None:
-    kept, settings = tmp_path / "kept", StoreSettings()
-    cache = Repository(FileStore(kept, settings))
+    kept, options = tmp_path / "kept", FetchOptions(StoreSettings())
+    cache = Repository(FileStore(kept, options.settings))
     (kept / ".partial").mkdir(parents=True)
     (kept / ".partial" / (DIGEST + CLAIMED)).write_bytes(DAMAGED["holes only"])
-    await fetch(snapshot_id(manifest), Repository(store), cache, limits=limits, counters=Counters(), settings=settings)
+    await fetch(snapshot_id(manifest), Repository(store), cache, options=options, limits=limits, counters=Counters())
     assert sorted(parts_read(store)) == list(ALL)
     assert (kept / KEY).read_bytes() == CONTENT

@@ -25,7 +25,7 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.fetch import fetch
+from snapdir.transfer.fetch import FetchOptions, fetch
 from tests.transfer.conftest import RecordingStore, nothing
 from tests.transfer.resuming.killed_pulls import ALL, leave_killed_pull, left, parts_read, pull
 from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART
@@ -151,7 +151,8 @@ async def test_a_fetch_that_is_cancelled_goes_on_too(
 ) -> None:
     kept, counters = tmp_path / "kept", Counters()
     cache = Repository(FileStore(kept, StoreSettings()))
-    run = partial(fetch, snapshot_id(manifest), Repository(store), cache, limits=limits, settings=StoreSettings())
+    options = FetchOptions(StoreSettings())
+    run = partial(fetch, snapshot_id(manifest), Repository(store), cache, options=options, limits=limits)
     with anyio.CancelScope() as scope:
 
         async def cancel_in_part_three(key: str, start: int) -> None:

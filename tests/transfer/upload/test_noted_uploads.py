@@ -16,12 +16,10 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.push import PushOptions, push
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.upload.journal import JournalEntry, UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
-from snapdir.transfer.upload.object_copy import ObjectCopier
 from tests.transfer.conftest import RecordingStore
 
 
@@ -43,12 +41,12 @@ async def test_only_what_was_hashed_before_it_was_sent_may_be_gone_on_with(
 ) -> None:
     journal, to = NotingJournal(tmp_path / "cache", store.url), Repository(store)
     if verb == "push":
-        await push(tree, to, options=TreeOptions(), limits=limits, counters=Counters(), journal=journal)
+        await push(tree, to, options=PushOptions(), limits=limits, counters=Counters(), journal=journal)
     else:
         source = Repository(MemoryStore())
-        identifier = await push(tree, source, options=TreeOptions(), limits=limits, counters=Counters())
-        copier = ObjectCopier(source, to, limits, Counters(), journal=journal)
-        await StoreSync(source, to, copier, Counters()).copy(identifier)
+        identifier = (await push(tree, source, options=PushOptions(), limits=limits, counters=Counters())).id
+        pair = StoreSync(source, to, options=SyncOptions(), limits=limits, counters=Counters(), journal=journal)
+        await pair.copy(identifier)
     assert journal.noted == {noted}
 
 

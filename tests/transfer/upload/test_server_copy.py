@@ -33,10 +33,8 @@ from snapdir.stores.open import open_store
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync
-from snapdir.transfer.upload.object_copy import ObjectCopier
+from snapdir.transfer.push import PushOptions, push
+from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot
 from tests.rclone_server import RcloneServer, s3_server
 from tests.transfer.conftest import RecordingStore
@@ -100,7 +98,7 @@ class ServedUpload(MemoryUpload):
 
 
 async def pushed(tree: Path, store: Store) -> SnapshotId:
-    return await push(tree, Repository(store), options=TreeOptions(), limits=Limits(), counters=Counters())
+    return (await push(tree, Repository(store), options=PushOptions(), limits=Limits(), counters=Counters())).id
 
 
 async def synced(
@@ -114,8 +112,8 @@ async def synced(
 ) -> Counters:
     counters = Counters()
     there, here = Repository(source), Repository(target)
-    copier = ObjectCopier(there, here, limits, counters, server_copy=server_copy, recheck=recheck)
-    await StoreSync(there, here, copier, counters, recheck=recheck).copy(snapshot)
+    options = SyncOptions(recheck, server_copy)
+    await StoreSync(there, here, options=options, limits=limits, counters=counters).copy(snapshot)
     return counters
 
 
@@ -192,7 +190,7 @@ async def test_what_the_service_copies_is_said_to_be_at_work(tree: Path, limits:
     snapshot = await pushed(tree, source)
     counters = Counters()
     there, here = Repository(source), Repository(target)
-    await StoreSync(there, here, ObjectCopier(there, here, limits, counters), counters).copy(snapshot)
+    await StoreSync(there, here, options=SyncOptions(), limits=limits, counters=counters).copy(snapshot)
     assert (min(at_work) > 0, counters.at_work, counters.warnings) == (True, 0, [])
 
 

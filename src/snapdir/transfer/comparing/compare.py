@@ -129,8 +129,8 @@ class Measure:
         return SizeStats(self._logical, physical, self._files, len(self._objects))
 
 
-def _agree(one: Entry, other: Entry) -> bool:
-    if one.is_file and other.is_file:
-        return one == other
+def _agree(entry: Entry, compared: Entry) -> bool:
+    if entry.is_file and compared.is_file:
+        return entry == compared
     # The checksum of a directory follows from its files, which have lines of their own.
-    return (one.kind, one.mode) == (other.kind, other.mode)
+    return (entry.kind, entry.mode) == (compared.kind, compared.mode)

@@ -21,8 +21,8 @@ PARSED_FACTOR = 5
 
 async def published_by_date(source: Repository) -> list[Published]:
     """All snapshots of a store, the oldest first; those of one second, or of a store without dates, by their ids."""
-    found = [one async for one in source.list_published()]
-    return sorted(found, key=lambda one: (one.stored_seconds or 0.0, one.snapshot_id))
+    found = [published async for published in source.list_published()]
+    return sorted(found, key=lambda published: (published.stored_seconds or 0.0, published.snapshot_id))
 
 
 async def each_manifest(
@@ -41,10 +41,10 @@ async def each_manifest(
     budget = Budget(limits.memory_bytes)
     one_at_a_time = anyio.CapacityLimiter(1)
 
-    async def read(one: Published) -> None:
-        async with budget.share(PARSED_FACTOR * one.manifest_bytes):
-            manifest = await source.read_manifest(one.snapshot_id)
-            await anyio.to_thread.run_sync(use, one, manifest, limiter=one_at_a_time)
+    async def read(published: Published) -> None:
+        async with budget.share(PARSED_FACTOR * published.manifest_bytes):
+            manifest = await source.read_manifest(published.snapshot_id)
+            await anyio.to_thread.run_sync(use, published, manifest, limiter=one_at_a_time)
 
     workers = limits.workers(source.store.capabilities.max_concurrency, len(published))
     with ungrouped(f"read the manifests of {source.url}"):

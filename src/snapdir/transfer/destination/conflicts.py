@@ -1,4 +1,4 @@
-"""What a checkout must not replace, and what it removes before it writes. Blocking."""
+"""Paths that a checkout must not replace, and those that it removes before it writes. Blocking."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ IN_THE_WAY = (
 
 
 def refuse_conflicts(
-    found: Survey, destination: Destination, *, overwrite: bool, delete: bool, protected: Protection | None
+    survey: Survey, destination: Destination, *, overwrite: bool, delete: bool, protected: Protection | None
 ) -> None:
-    """Make sure that nothing goes that has to stay. Nothing is changed.
+    """Refuse a checkout that would remove what has to stay. Nothing is changed.
 
-    A file, or a link, that stands in the place of a file may be replaced, and an empty directory may go; everything
-    else goes only with ``delete``, unless it is ``protected`` or a filesystem is mounted there.
+    A file or link in the place of a file may be replaced, and an empty directory may go; everything else goes only with
+    ``delete``, unless it is ``protected`` or a filesystem is mounted there.
 
     Raises:
         DestinationConflict: something has to stay.
     """
     directories = destination.directories
-    in_the_way = [extra.path for extra in found.in_the_way]
+    in_the_way = [extra.path for extra in survey.in_the_way]
     if not overwrite:
-        _refuse(destination, DIFFERENT, [*found.differing, *in_the_way])
+        _refuse(destination, DIFFERENT, [*survey.differing, *in_the_way])
     if delete:
-        held = [path for extra in found.in_the_way for path in what_holds(directories, extra, is_protected=protected)]
+        held = [path for extra in survey.in_the_way for path in what_holds(directories, extra, is_protected=protected)]
         _refuse(destination, PROTECTED, held)
     else:
-        full = [extra.path for extra in found.in_the_way if not is_empty_directory(directories, extra)]
+        full = [extra.path for extra in survey.in_the_way if not is_empty_directory(directories, extra)]
         _refuse(destination, IN_THE_WAY, full)
 
 
 def clear_the_way(
-    found: Survey, destination: Destination, *, delete: bool, protected: Protection | None, counters: Counters
+    survey: Survey, destination: Destination, *, delete: bool, protected: Protection | None, counters: Counters
 ) -> None:
-    """Remove what is in the way, which ``refuse_conflicts`` has let pass.
+    """Remove what is in the way, after ``refuse_conflicts``.
 
     Raises:
-        DestinationConflict: something was put into it meanwhile; that stays.
+        DestinationConflict: new files came into it meanwhile; they stay.
         LocalError: the system refused.
     """
     directories = destination.directories
-    for top in found.in_the_way:
+    for top in survey.in_the_way:
         for extra in find_all(directories, top, is_protected=protected) if delete else [top]:
             if not remove_extra(directories, extra):
-                raise DestinationConflict(destination.path_of(extra.names), "something keeps being put into it")
+                raise DestinationConflict(destination.path_of(extra.names), "another process keeps writing into it")
             counters.pruned.append(extra.path)
 
 

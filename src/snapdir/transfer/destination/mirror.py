@@ -1,4 +1,4 @@
-"""What stands at a destination and is not in a snapshot: found, and removed by a mirror. Blocking."""
+"""Entries of a destination that are not in a snapshot: found, and removed by a mirror. Blocking."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ def prune(plan: TreePlan, destination: Destination, is_protected: Protection | N
     """Remove everything that ``plan`` does not make, deepest first. Links are removed, never followed.
 
     Raises:
-        LocalError: the system refused; what is left is removed by the next run.
+        LocalError: the system refused; the next run removes the rest.
     """
-    directories = destination.directories
-    found = find_extra(directories, _kept(plan), is_protected=is_protected, ignored=OWN, change_modes=True)
-    for extra in found:
-        if remove_extra(directories, extra):
+    for extra in would_go(plan, destination, is_protected, change_modes=True):
+        if remove_extra(destination.directories, extra):
             counters.pruned.append(extra.path)
 
 
-def would_go(plan: TreePlan, destination: Destination, is_protected: Protection | None) -> list[Extra]:
-    """What a mirror would remove, in that order. Nothing is changed.
+def would_go(
+    plan: TreePlan, destination: Destination, is_protected: Protection | None, *, change_modes: bool = False
+) -> list[Extra]:
+    """The entries that a mirror removes, in that order. Nothing is changed but, on request, modes (see find_extra).
 
     Raises:
         LocalError: a directory cannot be read.
     """
-    return find_extra(destination.directories, _kept(plan), is_protected=is_protected, ignored=OWN)
+    return find_extra(
+        destination.directories, _kept(plan), is_protected=is_protected, ignored=OWN, change_modes=change_modes
+    )
 
 
 def leftovers(
@@ -49,11 +51,11 @@ def leftovers(
     own_directories: Iterable[str] = (),
     skip_unreadable: bool = False,
 ) -> list[str]:
-    """Paths that are not in the snapshot, of those that were asked for; a directory only if nothing is in it.
+    """Paths that fit the selection and are not in the snapshot; a directory only if nothing is in it.
 
     Args:
-        manifest: All of the snapshot: what was not selected is not left over.
-        own_directories: Directories of ours, of which one inside the destination is left out.
+        manifest: All of the snapshot: files that were not selected are not left over.
+        own_directories: Directories of snapdir, which are left out if they lie in the destination.
         skip_unreadable: Take a directory that cannot be read for an empty one.
 
     Raises:
@@ -64,8 +66,8 @@ def leftovers(
     ignored = OWN | _inside(destination.path_of(()), own_directories)
     extra = find_extra(destination.directories, known, ignored=ignored, skip_unreadable=skip_unreadable)
     covered = selection.covering()
-    found = sorted(one.path for one in extra if covered(one.path) and not _is_temporary(one))
-    return [path for path, following in pairwise([*found, ""]) if not _holds(path, following)]
+    paths = sorted(entry.path for entry in extra if covered(entry.path) and not _is_temporary(entry))
+    return [path for path, following in pairwise([*paths, ""]) if not _holds(path, following)]
 
 
 def _is_temporary(extra: Extra) -> bool:
@@ -76,14 +78,14 @@ def _holds(path: str, following: str) -> bool:
     return path.endswith("/") and following.startswith(path)
 
 
-def _inside(root: str, places: Iterable[str]) -> set[Names]:
-    """Where in ``root`` those of ``places`` are that lie in it."""
+def _inside(root: str, directories: Iterable[str]) -> set[Names]:
+    """The names below ``root`` of those directories that lie in it."""
     top = os.path.realpath(root).rstrip("/") + "/"
-    real = [os.path.realpath(place) for place in places]
-    return {tuple(place.removeprefix(top).split("/")) for place in real if place.startswith(top)}
+    real = map(os.path.realpath, directories)
+    return {tuple(path.removeprefix(top).split("/")) for path in real if path.startswith(top)}
 
 
 def _kept(plan: TreePlan) -> set[str]:
     """Every path of the plan, and every directory above one."""
-    kept = {path_of(target.names, is_directory=False) for wanted in plan.wanted for target in wanted.targets}
+    kept = {path_of(target.names, is_directory=False) for planned in plan.objects for target in planned.targets}
     return kept | {path_of(names, is_directory=True) for names in plan.directory_names()}

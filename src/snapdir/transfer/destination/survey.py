@@ -1,20 +1,23 @@
-"""What of a snapshot is in a directory already. Blocking; reads, never writes."""
+"""How a directory differs from the plan of a checkout. Blocking; reads, never writes."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snapdir.disk.destination import Destination
+from snapdir.disk.links import read_link
 from snapdir.disk.pruning import Extra, path_of
 from snapdir.errors import LocalError
 from snapdir.hashing.files import hash_descriptor
+from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan
 
-__all__ = ["Survey", "is_empty", "misplaced", "survey"]
+__all__ = ["Survey", "is_empty", "object_path", "survey_files", "survey_links"]
 
 FILES_BETWEEN_LOOKS = 256
 
@@ -27,7 +30,7 @@ class Survey:
         missing: Objects with the targets that still need them.
         wrong_modes: Files with the right content and another mode.
         differing: Paths of files where another file, a link or the like stands.
-        in_the_way: What is of another kind: a directory in a file's place, or anything else in a directory's.
+        in_the_way: Entries of another kind: a directory in a file's place, or anything else in a directory's.
     """
 
     missing: list[PlannedObject] = field(default_factory=list)
@@ -36,61 +39,90 @@ class Survey:
     in_the_way: list[Extra] = field(default_factory=list)
 
 
-def survey(plan: TreePlan, destination: Destination, counters: Counters) -> Survey:
-    """Compare a destination with a plan: 5 µs a path that is not there, and the hash of every file that is."""
+IsRight = Callable[[PlannedObject, Target, os.stat_result], bool]
+"""Whether a target, which is no directory, holds the object."""
+
+
+def survey_files(plan: TreePlan, destination: Destination, counters: Counters) -> Survey:
+    """Compare a directory with a plan of files: 5 µs a path that is not there, and the hash of every file that is."""
     if is_empty(destination):
-        return Survey(missing=plan.wanted)
-    found = Survey(in_the_way=misplaced(plan, destination))
-    for number, wanted in enumerate(plan.wanted):
-        if not number % FILES_BETWEEN_LOOKS:
-            check_cancelled()
-        targets = [target for target in wanted.targets if not _is_in_place(wanted, target, destination, found)]
-        kept = len(wanted.targets) - len(targets)
-        counters.objects_skipped += not targets
-        counters.files_done += kept
-        counters.bytes_done += kept * (wanted.size or 0)
-        if targets:
-            found.missing.append(PlannedObject(wanted.digest, wanted.size, wanted.path, targets))
-    return found
+        return Survey(missing=plan.objects)
+    wrong_modes = []
+
+    def is_right(planned: PlannedObject, target: Target, status: os.stat_result) -> bool:
+        if not stat.S_ISREG(status.st_mode) or planned.size not in (None, status.st_size):
+            return False
+        if _hash_of(target, destination) != planned.digest:
+            return False
+        counters.bytes_done += planned.size or 0
+        if stat.S_IMODE(status.st_mode) != target.mode:
+            wrong_modes.append(target)
+        return True
+
+    survey = _survey(plan, destination, counters, is_right)
+    survey.wrong_modes = wrong_modes
+    counters.objects_skipped += len(plan.objects) - len(survey.missing)
+    return survey
 
 
-def misplaced(plan: TreePlan, destination: Destination) -> list[Extra]:
-    """Files, links and the like in the place of a directory. (A link to a directory is one of them.)"""
-    found = []
-    for names in sorted(plan.directory_names()):
-        status = destination.stat(names)
-        if status is not None and not stat.S_ISDIR(status.st_mode):
-            found.append(Extra(names, False))
-    return found
+def survey_links(plan: TreePlan, cache: Repository, destination: Destination, counters: Counters) -> Survey:
+    """Compare a directory with a plan of links to the objects of ``cache``."""
+
+    def is_right(planned: PlannedObject, target: Target, status: os.stat_result) -> bool:
+        is_link = stat.S_ISLNK(status.st_mode)
+        return is_link and read_link(destination.directories, target.names) == object_path(planned, cache)
+
+    return _survey(plan, destination, counters, is_right)
+
+
+def object_path(planned: PlannedObject, cache: Repository) -> str:
+    """The path of an object of a cache: the text of a link to it."""
+    path = cache.local_object(planned.digest)
+    if path is None:
+        raise cache.lacks(planned.digest, planned.path)
+    return str(path)
 
 
 def is_empty(destination: Destination) -> bool:
-    """Whether nothing but temporary files of ours is there."""
+    """Whether the directory holds nothing but temporary files of snapdir."""
     with os.scandir(destination.path_of(())) as entries:
         return all(entry.path == destination.staging.path for entry in entries)
 
 
-def _is_in_place(wanted: PlannedObject, target: Target, destination: Destination, found: Survey) -> bool:
+def _survey(plan: TreePlan, destination: Destination, counters: Counters, is_right: IsRight) -> Survey:
+    survey = Survey()
+    for names in sorted(plan.directory_names()):
+        status = destination.stat(names)
+        if status is not None and not stat.S_ISDIR(status.st_mode):  # a link to a directory is in the way too
+            survey.in_the_way.append(Extra(names, False))
+    for number, planned in enumerate(plan.objects):
+        if not number % FILES_BETWEEN_LOOKS:
+            check_cancelled()
+        targets = [target for target in planned.targets if not _is_done(planned, target, destination, survey, is_right)]
+        counters.files_done += len(planned.targets) - len(targets)
+        if targets:
+            survey.missing.append(PlannedObject(planned.digest, planned.size, planned.path, targets))
+    return survey
+
+
+def _is_done(
+    planned: PlannedObject, target: Target, destination: Destination, survey: Survey, is_right: IsRight
+) -> bool:
+    """Whether a target needs no work; the survey notes an entry that is not right."""
     status = destination.stat(target.names)
     if status is None:
         return False
     if stat.S_ISDIR(status.st_mode):
-        found.in_the_way.append(Extra(target.names, True))
+        survey.in_the_way.append(Extra(target.names, True))
         return False
-    if (
-        stat.S_ISREG(status.st_mode)
-        and wanted.size in (None, status.st_size)
-        and _hash_of(target, destination) == wanted.digest
-    ):
-        if stat.S_IMODE(status.st_mode) != target.mode:
-            found.wrong_modes.append(target)
+    if is_right(planned, target, status):
         return True
-    found.differing.append(path_of(target.names, is_directory=False))
+    survey.differing.append(path_of(target.names, is_directory=False))
     return False
 
 
 def _hash_of(target: Target, destination: Destination) -> str | None:
-    """The hash of a file that stands at a target; None if it cannot be read (it will be replaced)."""
+    """The hash of the file at a target; None if it cannot be read (it will be replaced)."""
     try:
         descriptor = destination.open_file(target.names)
     except LocalError:

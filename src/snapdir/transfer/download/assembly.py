@@ -47,9 +47,9 @@ class Assembly:
         streams: Segments that are under way.
     """
 
-    def __init__(self, one: PlannedObject, size: int, descriptor: int, part_bytes: int) -> None:
+    def __init__(self, planned: PlannedObject, size: int, descriptor: int, part_bytes: int) -> None:
         """Blocking: reads the journal of an earlier run, or begins one."""
-        self.one = one
+        self.planned = planned
         self.size = size
         self.descriptor = descriptor
         self.streams = 0

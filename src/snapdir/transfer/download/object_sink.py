@@ -28,27 +28,27 @@ class ObjectSink(Protocol):
     def temporaries(self) -> str:
         """The directory where unfinished objects are, for messages."""
 
-    def write(self, wanted: PlannedObject, data: Buffer) -> None:
+    def write(self, planned: PlannedObject, data: Buffer) -> None:
         """Write a small object's verified bytes to every target."""
 
-    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
+    def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
         """The same on the event loop; False where it would take more than to write and rename files: nothing is placed
         then, or not at every target.
         """
 
-    def open_temporary(self, wanted: PlannedObject) -> int:
+    def open_temporary(self, planned: PlannedObject) -> int:
         """A descriptor for a large object's bytes; the caller closes it after ``publish_temporary`` or ``drop``.
 
         What a killed run had written of this object is in it, with that run's journal behind it (see ``Assembly``).
         """
 
-    def publish_temporary(self, wanted: PlannedObject, descriptor: int) -> None:
+    def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
         """Give the temporary, whose bytes the caller has verified, its names."""
 
-    def drop(self, wanted: PlannedObject) -> None:
+    def drop(self, planned: PlannedObject) -> None:
         """Remove an object's temporaries, unless they are to be kept. None there is fine."""
 
-    def leave(self, wanted: PlannedObject) -> bool:
+    def leave(self, planned: PlannedObject) -> bool:
         """Let a large object's temporary stay; False where no later run would find it."""
 
 
@@ -75,18 +75,18 @@ class DirectorySink:
     def temporaries(self) -> str:
         return self._staging.path
 
-    def write(self, wanted: PlannedObject, data: Buffer) -> None:
-        temporary = self._name(wanted)
-        for target in wanted.targets:
+    def write(self, planned: PlannedObject, data: Buffer) -> None:
+        temporary = self._name(planned)
+        for target in planned.targets:
             self._destination.make_directory(target.names[:-1])
             self._staging.write(temporary, data)
             self._destination.publish(temporary, target.names, target.mode)
 
-    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
+    def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
         if not self._staging.is_open:
             return False  # to open it may have to wait for another process
-        temporary = self._name(wanted)
-        for target in wanted.targets:
+        temporary = self._name(planned)
+        for target in planned.targets:
             self._destination.make_directory(target.names[:-1])
             has_mode = self._staging.write(temporary, data, mode=target.mode)
             if not self._destination.publish_at_once(temporary, target.names):
@@ -95,35 +95,35 @@ class DirectorySink:
                 self._destination.note_refusal(target.names)
         return True
 
-    def open_temporary(self, wanted: PlannedObject) -> int:
+    def open_temporary(self, planned: PlannedObject) -> int:
         try:
-            descriptor = self._staging.claim(wanted.digest + CLAIMED)
+            descriptor = self._staging.claim(planned.digest + CLAIMED)
         except LocalError:
-            return self._staging.create(self._name(wanted))
-        self._claimed.add(wanted.digest)
+            return self._staging.create(self._name(planned))
+        self._claimed.add(planned.digest)
         return descriptor
 
-    def publish_temporary(self, wanted: PlannedObject, descriptor: int) -> None:
-        first, *others = wanted.targets
+    def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
+        first, *others = planned.targets
         for target in others:
-            self._place_copy(wanted, descriptor, target.names, target.mode)
+            self._place_copy(planned, descriptor, target.names, target.mode)
         self._destination.make_directory(first.names[:-1])
-        self._destination.publish(self._large_name(wanted), first.names, first.mode)
-        self._claimed.discard(wanted.digest)
+        self._destination.publish(self._large_name(planned), first.names, first.mode)
+        self._claimed.discard(planned.digest)
 
-    def drop(self, wanted: PlannedObject) -> None:
-        if self._keep and wanted.digest in self._claimed:
+    def drop(self, planned: PlannedObject) -> None:
+        if self._keep and planned.digest in self._claimed:
             return
-        self._staging.discard(self._large_name(wanted))
-        self._claimed.discard(wanted.digest)
-        self._staging.discard(self._name(wanted, "-copy"))
+        self._staging.discard(self._large_name(planned))
+        self._claimed.discard(planned.digest)
+        self._staging.discard(self._name(planned, "-copy"))
 
-    def leave(self, wanted: PlannedObject) -> bool:
-        self._staging.discard(self._name(wanted, "-copy"))
-        return wanted.digest in self._claimed
+    def leave(self, planned: PlannedObject) -> bool:
+        self._staging.discard(self._name(planned, "-copy"))
+        return planned.digest in self._claimed
 
-    def _place_copy(self, wanted: PlannedObject, descriptor: int, names: Names, mode: int) -> None:
-        temporary = self._name(wanted, "-copy")
+    def _place_copy(self, planned: PlannedObject, descriptor: int, names: Names, mode: int) -> None:
+        temporary = self._name(planned, "-copy")
         copy = self._staging.create(temporary)
         try:
             with local_errors(self._destination.path_of(names)):
@@ -134,11 +134,11 @@ class DirectorySink:
         self._destination.make_directory(names[:-1])
         self._destination.publish(temporary, names, mode)
 
-    def _large_name(self, wanted: PlannedObject) -> str:
-        return wanted.digest + CLAIMED if wanted.digest in self._claimed else self._name(wanted)
+    def _large_name(self, planned: PlannedObject) -> str:
+        return planned.digest + CLAIMED if planned.digest in self._claimed else self._name(planned)
 
-    def _name(self, wanted: PlannedObject, suffix: str = "") -> str:
-        return f"{wanted.digest}.{self._token}{suffix}"
+    def _name(self, planned: PlannedObject, suffix: str = "") -> str:
+        return f"{planned.digest}.{self._token}{suffix}"
 
 
 class CacheSink:
@@ -160,48 +160,48 @@ class CacheSink:
     def temporaries(self) -> str:
         return os.path.join(self._root, PARTIAL_NAME)
 
-    def write(self, wanted: PlannedObject, data: Buffer) -> None:
-        self.batch.put(_key(wanted), data, replace=True)
+    def write(self, planned: PlannedObject, data: Buffer) -> None:
+        self.batch.put(_key(planned), data, replace=True)
 
-    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
+    def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
         if self._writer.verifies or self.batch.is_full:
             return False
-        self.batch.add(_key(wanted), data)
+        self.batch.add(_key(planned), data)
         return True
 
-    def open_temporary(self, wanted: PlannedObject) -> int:
+    def open_temporary(self, planned: PlannedObject) -> int:
         with local_errors(self._root):
             try:
-                self._paths[wanted.digest], descriptor = self._writer.claim(wanted.digest + CLAIMED)
+                self._paths[planned.digest], descriptor = self._writer.claim(planned.digest + CLAIMED)
             except OSError:
-                self._paths[wanted.digest], descriptor = self._writer.create(OBJECT_MODE)
+                self._paths[planned.digest], descriptor = self._writer.create(OBJECT_MODE)
         return descriptor
 
-    def publish_temporary(self, wanted: PlannedObject, descriptor: int) -> None:
-        with local_errors(self._path(wanted)):
+    def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
+        with local_errors(self._path(planned)):
             if not set_mode(descriptor, self._writer.mode_of_new(OBJECT_MODE)):
-                self.refused_modes.add(self._path(wanted))
-            self._writer.publish(self._paths.pop(wanted.digest), _key(wanted))
+                self.refused_modes.add(self._path(planned))
+            self._writer.publish(self._paths.pop(planned.digest), _key(planned))
 
-    def drop(self, wanted: PlannedObject) -> None:
-        path = self._paths.pop(wanted.digest, None)
+    def drop(self, planned: PlannedObject) -> None:
+        path = self._paths.pop(planned.digest, None)
         if path is not None:
             with local_errors(self._root):
                 remove(path)
 
-    def leave(self, wanted: PlannedObject) -> bool:
-        claimed = self._paths.get(wanted.digest, "").endswith(CLAIMED)
+    def leave(self, planned: PlannedObject) -> bool:
+        claimed = self._paths.get(planned.digest, "").endswith(CLAIMED)
         if claimed:
-            del self._paths[wanted.digest]
+            del self._paths[planned.digest]
         return claimed
 
     def close(self) -> None:
         """Remove the folder of temporaries."""
         self._writer.close()
 
-    def _path(self, wanted: PlannedObject) -> str:
-        return os.path.join(self._root, _key(wanted))
+    def _path(self, planned: PlannedObject) -> str:
+        return os.path.join(self._root, _key(planned))
 
 
-def _key(wanted: PlannedObject) -> str:
-    return "/".join(wanted.targets[0].names)
+def _key(planned: PlannedObject) -> str:
+    return "/".join(planned.targets[0].names)

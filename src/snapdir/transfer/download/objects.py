@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -15,8 +15,7 @@ from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.sizes import KIB
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
-from snapdir.transfer.download.local_copy import copy_local_objects
-from snapdir.transfer.download.local_objects import Unsound
+from snapdir.transfer.download.local_objects import Mend, Unsound, copy_local_objects
 from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.download.streams import LargeObjects
 from snapdir.transfer.engine.events import Counters
@@ -26,10 +25,7 @@ from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
-__all__ = ["LOOP_BYTES", "LOOP_COPIES", "WRITE_SECONDS", "Mend", "download"]
-
-Mend = Callable[[Sequence[PlannedObject]], Awaitable[None]]
-"""Fetches objects of a cache again, whatever it holds in their places."""
+__all__ = ["LOOP_BYTES", "LOOP_COPIES", "WRITE_SECONDS", "download"]
 
 LOOP_BYTES = 128 * KIB
 LOOP_COPIES = 8
@@ -57,14 +53,14 @@ Clock = Callable[[], float]
 class Arrival(NamedTuple):
     """A small object that has come, not verified yet; ``size`` bytes of the budget are held for it."""
 
-    one: PlannedObject
+    planned: PlannedObject
     size: int
     data: bytes
 
 
 async def download(
     source: Repository,
-    wanted: Sequence[PlannedObject],
+    objects: Sequence[PlannedObject],
     sink: ObjectSink,
     *,
     limits: Limits,
@@ -85,8 +81,8 @@ async def download(
     Cancellation: stops within one block. Of large objects that come across a network the parts that are there stay
         for the next run; other temporaries are removed.
     """
-    empty = [Arrival(one, 0, b"") for one in wanted if one.digest == EMPTY_DIGEST]
-    rest = [one for one in wanted if one.digest != EMPTY_DIGEST]
+    empty = [Arrival(planned, 0, b"") for planned in objects if planned.digest == EMPTY_DIGEST]
+    rest = [planned for planned in objects if planned.digest != EMPTY_DIGEST]
     if empty:
         await anyio.to_thread.run_sync(_write_batch, empty, sink, counters)
     if rest and source.local_object(rest[0].digest) is not None:
@@ -97,7 +93,7 @@ async def download(
 
 async def _copy_local(
     source: Repository,
-    wanted: list[PlannedObject],
+    objects: list[PlannedObject],
     sink: ObjectSink,
     counters: Counters,
     limits: Limits,
@@ -109,9 +105,9 @@ async def _copy_local(
     async def copy(batch: list[PlannedObject]) -> None:
         await anyio.to_thread.run_sync(copy_local_objects, source, batch, sink, counters, unsound)
 
-    await run_workers(batches(wanted, limits.batch_files), copy, workers=LOCAL_COPY_THREADS)
+    await run_workers(batches(objects, limits.batch_files), copy, workers=LOCAL_COPY_THREADS)
     if mend is not None and unsound:
-        again = [one for one, _ in unsound]
+        again = [planned for planned, _ in unsound]
         await mend(again)
         await _copy_local(source, again, sink, counters, limits)
 
@@ -130,16 +126,16 @@ class _Download:
         self._loop_budget = LoopBudget(WRITE_SECONDS)
         self._clock = clock
 
-    async def run(self, wanted: list[PlannedObject]) -> None:
+    async def run(self, objects: list[PlannedObject]) -> None:
         limit = self._limits.large_bytes
         largest = self._source.objects.capabilities.max_object_bytes
-        large = [one for one in wanted if one.size is not None and limit < one.size <= largest]
-        small = [one for one in wanted if one.size is None or not limit < one.size <= largest]
+        large = [planned for planned in objects if planned.size is not None and limit < planned.size <= largest]
+        small = [planned for planned in objects if planned.size is None or not limit < planned.size <= largest]
         arrivals = Channel[Arrival](2 * self._limits.batch_files)
-        damaged = Channel[PlannedObject](len(wanted))  # never full: see ``_write_arrivals``
+        damaged = Channel[PlannedObject](len(objects))  # never full: see ``_write_arrivals``
 
-        async def receive(one: PlannedObject) -> None:
-            await self._receive(one, arrivals)
+        async def receive(planned: PlannedObject) -> None:
+            await self._receive(planned, arrivals)
 
         async with anyio.create_task_group() as again:
             start_workers(again, damaged, self._receive_verified, workers=AGAIN_TASKS)
@@ -154,26 +150,26 @@ class _Download:
             damaged.close()
 
     async def _receive_large(self, large: list[PlannedObject], beside_small: bool) -> None:
-        for one, _ in await self._large_objects(beside_small).receive(large):
-            await self._receive_verified(one)
+        for planned, _ in await self._large_objects(beside_small).receive(large):
+            await self._receive_verified(planned)
 
     def _large_objects(self, beside_small: bool) -> LargeObjects:
         return LargeObjects(
             self._source, self._sink, self._limits, self._counters, memory=self._memory, beside_small=beside_small
         )
 
-    async def _receive(self, one: PlannedObject, arrivals: Channel[Arrival]) -> None:
-        if one.size is None or one.size > self._limits.large_bytes:
-            await self._receive_verified(one)
+    async def _receive(self, planned: PlannedObject, arrivals: Channel[Arrival]) -> None:
+        if planned.size is None or planned.size > self._limits.large_bytes:
+            await self._receive_verified(planned)
         else:
-            await self._receive_small(one, one.size, arrivals)
+            await self._receive_small(planned, planned.size, arrivals)
 
-    async def _receive_small(self, one: PlannedObject, size: int, arrivals: Channel[Arrival]) -> None:
+    async def _receive_small(self, planned: PlannedObject, size: int, arrivals: Channel[Arrival]) -> None:
         """Fetch an object, and hash and write it here while that is quick, otherwise in a thread, among others."""
         await self._memory.acquire(size)
         try:
-            with _while_fetching(one):
-                arrival = Arrival(one, size, await self._source.read_unverified(one.digest, size))
+            with _while_fetching(planned):
+                arrival = Arrival(planned, size, await self._source.read_unverified(planned.digest, size))
             self._counters.bytes_received += size
             if not self._written_here(arrival):
                 await arrivals.put(arrival)
@@ -189,8 +185,8 @@ class _Download:
         if _is_long_work(arrival) or not self._loop_budget.admits():
             return False
         began = self._clock()
-        is_right = digest_of(arrival.data) == arrival.one.digest
-        placed = is_right and self._sink.write_quickly(arrival.one, arrival.data)
+        is_right = digest_of(arrival.data) == arrival.planned.digest
+        placed = is_right and self._sink.write_quickly(arrival.planned, arrival.data)
         self._loop_budget.took(self._clock() - began)
         if placed:
             _count_written(arrival, self._counters)
@@ -210,35 +206,35 @@ class _Download:
             finally:
                 self._memory.release(sum(arrival.size for arrival in batch))
             self._counters.objects_received += len(batch) - len(wrong)
-            for one in wrong:
-                await damaged.put(one)
+            for planned in wrong:
+                await damaged.put(planned)
 
-    async def _receive_verified(self, one: PlannedObject) -> None:
+    async def _receive_verified(self, planned: PlannedObject) -> None:
         """Fetch one object on its own: a large one, one of unknown size, or one that came damaged."""
 
         async def receive(size: int) -> None:
             if size > self._limits.large_bytes:
-                await self._receive_alone(PlannedObject(one.digest, size, one.path, one.targets))
+                await self._receive_alone(PlannedObject(planned.digest, size, planned.path, planned.targets))
                 return
             async with self._memory.share(size):
-                arrival = Arrival(one, size, await self._source.read_object(one.digest, size))
+                arrival = Arrival(planned, size, await self._source.read_object(planned.digest, size))
                 await anyio.to_thread.run_sync(_write_batch, [arrival], self._sink, self._counters)
             self._counters.objects_received += 1
 
-        with _while_fetching(one):
-            await with_true_size(self._source, one, receive)
+        with _while_fetching(planned):
+            await with_true_size(self._source, planned, receive)
 
-    async def _receive_alone(self, one: PlannedObject) -> None:
+    async def _receive_alone(self, planned: PlannedObject) -> None:
         """A large object, again while it comes damaged."""
         for _ in range(READ_ATTEMPTS - 1):
-            damaged = await self._large_objects(beside_small=True).receive([one])
+            damaged = await self._large_objects(beside_small=True).receive([planned])
             if not damaged:
                 return
-        raise self._source.damaged(one.digest, damaged[0].actual)
+        raise self._source.damaged(planned.digest, damaged[0].actual)
 
 
 def _is_long_work(arrival: Arrival) -> bool:
-    copies = len(arrival.one.targets)
+    copies = len(arrival.planned.targets)
     return copies > LOOP_COPIES or arrival.size * copies > LOOP_BYTES
 
 
@@ -246,24 +242,24 @@ def _write_batch(batch: list[Arrival], sink: ObjectSink, counters: Counters) -> 
     """Hash every arrival and place it; those whose bytes are wrong are not placed but returned."""
     damaged = []
     for arrival in batch:
-        if digest_of(arrival.data) == arrival.one.digest:
-            sink.write(arrival.one, arrival.data)
+        if digest_of(arrival.data) == arrival.planned.digest:
+            sink.write(arrival.planned, arrival.data)
             _count_written(arrival, counters)
         else:
-            damaged.append(arrival.one)
+            damaged.append(arrival.planned)
     return damaged
 
 
 def _count_written(arrival: Arrival, counters: Counters) -> None:
-    copies = len(arrival.one.targets)
+    copies = len(arrival.planned.targets)
     counters.files_done += copies
     counters.bytes_done += len(arrival.data) * copies
 
 
 @contextmanager
-def _while_fetching(one: PlannedObject) -> Iterator[None]:
+def _while_fetching(planned: PlannedObject) -> Iterator[None]:
     try:
         yield
     except SnapdirError as error:
-        error.add_note(f"while fetching {one.path}")
+        error.add_note(f"while fetching {planned.path}")
         raise

@@ -71,34 +71,34 @@ class ObjectReader:
         self._memory = Budget(limits.memory_bytes)
         self._ranges = RangeReader(source, limits, Counters(), memory=self._memory)
 
-    async def open(self, one: PlannedObject, verify: Verify) -> Content:
+    async def open(self, planned: PlannedObject, verify: Verify) -> Content:
         """Open an object.
 
         Raises:
             ObjectNotFound: the store has no such object, where it has to be asked for the size.
         Cost: one request where the size is not certain, or not verified before; none otherwise.
         """
-        if one.digest == EMPTY_DIGEST:
+        if planned.digest == EMPTY_DIGEST:
             return _Whole(b"")
-        if verify == "before" and one.size is not None:
-            return _Verified(self, one, one.size)
-        size = await self._source.object_size(one.digest)
+        if verify == "before" and planned.size is not None:
+            return _Verified(self, planned, planned.size)
+        size = await self._source.object_size(planned.digest)
         if size is None:
-            raise self._source.lacks(one.digest, one.path)
+            raise self._source.lacks(planned.digest, planned.path)
         if verify == "never":
-            return _Ranges(self, one.digest, size)
+            return _Ranges(self, planned.digest, size)
         if verify == "after" and size > self._limits.large_bytes:
-            return _Stream(self, one.digest, size)
-        return _Verified(self, PlannedObject(one.digest, size, one.path), size)
+            return _Stream(self, planned.digest, size)
+        return _Verified(self, PlannedObject(planned.digest, size, planned.path), size)
 
-    async def verified(self, one: PlannedObject) -> Content:
+    async def verified(self, planned: PlannedObject) -> Content:
         """The whole of an object, verified: a small one in memory, a large one in a file.
 
         Raises:
             ObjectNotFound, CorruptObject: it is absent, or hashes to something else.
             LocalError: there is no room for a large one.
         """
-        return await with_true_size(self._source, one, lambda size: self._verified(one.digest, size))
+        return await with_true_size(self._source, planned, lambda size: self._verified(planned.digest, size))
 
     async def _verified(self, digest: Digest, size: int) -> Content:
         if size <= self._limits.large_bytes:
@@ -211,9 +211,9 @@ class _File:
 class _Verified:
     """An object that is fetched and hashed when it is first read."""
 
-    def __init__(self, reader: ObjectReader, one: PlannedObject, size: int) -> None:
+    def __init__(self, reader: ObjectReader, planned: PlannedObject, size: int) -> None:
         self._reader = reader
-        self._one = one
+        self._one = planned
         self._content: Content | None = None
         self.size = size
 

@@ -54,7 +54,7 @@ LONE_SEGMENT_BYTES = 32 * MIB
 class Damaged(NamedTuple):
     """An object that was not placed: its bytes hash to ``actual``, or that says what is wrong with them."""
 
-    one: PlannedObject
+    planned: PlannedObject
     actual: str
 
 
@@ -93,7 +93,7 @@ class LargeObjects:
         self._flights = RequestsInFlight()
         self._watched = False
 
-    async def receive(self, wanted: Iterable[PlannedObject]) -> Sequence[Damaged]:
+    async def receive(self, objects: Iterable[PlannedObject]) -> Sequence[Damaged]:
         """Place every object of ``wanted``, and return those whose bytes are wrong, or too few: they are not placed.
 
         Raises:
@@ -101,7 +101,7 @@ class LargeObjects:
         Cost: one request for each LONE_SEGMENT_BYTES or part, ``size`` bytes written and hashed, and read again as
             far as they came out of their order.
         """
-        self._waiting.extend(wanted)
+        self._waiting.extend(objects)
         end = self._drop
         try:
             async with anyio.create_task_group() as group:
@@ -173,16 +173,16 @@ class LargeObjects:
                 return None
             await self._opened.wait()
 
-    async def _begin(self, one: PlannedObject) -> Assembly | None:
+    async def _begin(self, planned: PlannedObject) -> Assembly | None:
         """Make ready for an object; None for one whose size is not what was said, and could not be."""
         self._opening += 1
         try:
-            assembly = await anyio.to_thread.run_sync(self._open_assembly, one)
+            assembly = await anyio.to_thread.run_sync(self._open_assembly, planned)
         except NoSpace:
-            actual = await self._source.object_size(one.digest)
-            if actual == one.size:
+            actual = await self._source.object_size(planned.digest)
+            if actual == planned.size:
                 raise
-            self._damaged.append(Damaged(one, f"an object of {actual} bytes"))
+            self._damaged.append(Damaged(planned, f"an object of {actual} bytes"))
             return None
         finally:
             self._opening -= 1
@@ -192,17 +192,17 @@ class LargeObjects:
         self._counters.bytes_done += assembly.written_bytes
         return assembly
 
-    def _open_assembly(self, one: PlannedObject) -> Assembly:
-        size = one.size or 0
+    def _open_assembly(self, planned: PlannedObject) -> Assembly:
+        size = planned.size or 0
         part_bytes = part_size(size, self._limits.part_bytes, self._source.objects.capabilities)
-        descriptor = self._sink.open_temporary(one)
+        descriptor = self._sink.open_temporary(planned)
         try:
             with local_errors(self._sink.temporaries):
                 require_room(descriptor, size)
-                return Assembly(one, size, descriptor, part_bytes)
+                return Assembly(planned, size, descriptor, part_bytes)
         except BaseException:
             os.close(descriptor)
-            self._sink.drop(one)
+            self._sink.drop(planned)
             raise
 
     async def _bring(self, assembly: Assembly, block: memoryview) -> None:
@@ -229,14 +229,14 @@ class LargeObjects:
     async def _request(self, assembly: Assembly, segment: Segment, block_sink: BlockSink) -> None:
         try:
             await self._source.read_range_through(
-                assembly.one.digest,
+                assembly.planned.digest,
                 block_sink,
                 start=segment.offset,
                 length=segment.length,
-                is_last=segment.offset + segment.length == assembly.one.size,
+                is_last=segment.offset + segment.length == assembly.planned.size,
             )
         except SnapdirError as error:
-            error.add_note(f"while fetching {assembly.one.path}")
+            error.add_note(f"while fetching {assembly.planned.path}")
             raise
 
     async def _overtake_late(self, block: memoryview) -> None:
@@ -269,14 +269,14 @@ class LargeObjects:
             await anyio.to_thread.run_sync(self._hash, assembly)
         if assembly not in self._open or not assembly.is_settled:
             return
-        one = assembly.one
-        if assembly.actual == one.digest:
+        planned = assembly.planned
+        if assembly.actual == planned.digest:
             await self._close(assembly, self._place)
-            self._counters.files_done += len(one.targets)
+            self._counters.files_done += len(planned.targets)
             self._counters.objects_received += 1
         else:
             self._counters.bytes_done -= assembly.written_bytes
-            self._damaged.append(Damaged(one, assembly.actual))
+            self._damaged.append(Damaged(planned, assembly.actual))
             await self._close(assembly, self._forget)
 
     async def _close(self, assembly: Assembly, end: Callable[[Assembly], None]) -> None:
@@ -294,7 +294,7 @@ class LargeObjects:
         try:
             with local_errors(self._sink.temporaries):
                 assembly.cut_journal()
-            self._sink.publish_temporary(assembly.one, assembly.descriptor)
+            self._sink.publish_temporary(assembly.planned, assembly.descriptor)
         except BaseException as error:
             if is_interruption(error):
                 self._leave(assembly, is_cut=True)
@@ -314,10 +314,10 @@ class LargeObjects:
             if is_cut:
                 assembly.restore_journal()
             noted_bytes = assembly.noted_bytes()
-        if noted_bytes and self._sink.leave(assembly.one):
+        if noted_bytes and self._sink.leave(assembly.planned):
             self._counters.keep(noted_bytes, self._sink.temporaries)
         else:
             self._drop(assembly)
 
     def _drop(self, assembly: Assembly) -> None:
-        self._sink.drop(assembly.one)
+        self._sink.drop(assembly.planned)

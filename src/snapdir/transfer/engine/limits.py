@@ -10,21 +10,21 @@ from snapdir.model.sizes import GIB, MIB
 __all__ = ["MAX_HASH_THREADS", "Limits", "usable_cpus"]
 
 MAX_HASH_THREADS = 16
-"""More is a matter of who asks for it (``hash_threads``)."""
+"""``hash_threads`` alone asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one transfer. Zero means: chosen from the machine or the store.
+    """Bounds of one transfer. Zero adapts to the machine or the store.
 
     Attributes:
-        jobs: Requests in flight; 0 leaves it to the store (see ``workers``).
+        jobs: Concurrent requests; 0 adapts to the store (see ``workers``).
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
         memory_bytes: All body bytes held at once; the process needs 35 MiB and up to 2 KiB a file besides.
         part_bytes: Size of a part up and of a range down; grown only where an object would need too many parts.
         large_bytes: Objects above this go in parts and ranges.
-        max_manifest_bytes: A longer manifest is neither read nor written; 0 takes any length. What comes of one is kept
-            until it is whole, so this bounds what a store that never ends can take.
+        max_manifest_bytes: A longer manifest is neither read nor written; 0 takes any length. A manifest is kept in
+            memory until it is whole, so this bounds what an endless response can take.
         batch_files: Files that travel between stages together: a queue hop costs 5.6 µs, shared by 64 it is 0.09.
     """
 
@@ -42,9 +42,9 @@ class Limits:
         return self.hash_threads or min(usable_cpus(), MAX_HASH_THREADS)
 
     def workers(self, max_concurrency: int, items: int | None = None) -> int:
-        """Tasks that keep a store busy which takes ``max_concurrency`` requests; at most one for each of ``items``.
+        """Tasks that keep busy a store of ``max_concurrency`` requests; at most one for each of ``items``.
 
-        A store that was opened with ``jobs`` takes as many, or fewer where not so many files may be open at once.
+        A store that was opened with ``jobs`` takes as many, or fewer where the process may open fewer files.
         """
-        wanted = min(self.jobs or max_concurrency, max_concurrency)
-        return wanted if items is None else min(wanted, items)
+        workers = min(self.jobs or max_concurrency, max_concurrency)
+        return workers if items is None else min(workers, items)

@@ -21,8 +21,8 @@ class Part(NamedTuple):
     length: int
 
 
-def part_size(size: int, wanted_bytes: int, capabilities: Capabilities) -> int:
-    """Bytes of every part but the last: ``wanted_bytes``, or more where the store allows too few parts, in whole MiB.
+def part_size(size: int, preferred_bytes: int, capabilities: Capabilities) -> int:
+    """Bytes of every part but the last: ``preferred_bytes``, or whole MiB more where the store allows too few parts.
 
     Raises:
         StoreRefused: the store cannot hold an object of ``size`` bytes.
@@ -34,9 +34,9 @@ def part_size(size: int, wanted_bytes: int, capabilities: Capabilities) -> int:
             f" ({format_size(capabilities.max_object_bytes)})"
         )
     needed = -(-size // capabilities.max_parts)
-    if needed > wanted_bytes:
-        wanted_bytes = -(-needed // MIB) * MIB
-    return min(max(wanted_bytes, smallest), largest)
+    if needed > preferred_bytes:
+        preferred_bytes = -(-needed // MIB) * MIB
+    return min(max(preferred_bytes, smallest), largest)
 
 
 def held_part_size(size: int, limits: Limits, capabilities: Capabilities) -> int:

@@ -49,17 +49,17 @@ class TreePlan:
         special_modes: Files and directories whose set-user-id, set-group-id or sticky bit is left off.
     """
 
-    wanted: list[PlannedObject]
+    objects: list[PlannedObject]
     directories: list[Target]
     special_modes: int
 
     def count_files(self) -> int:
-        return sum(len(one.targets) for one in self.wanted)
+        return sum(len(planned.targets) for planned in self.objects)
 
     def directory_names(self) -> set[Names]:
         """Every directory: those that the manifest lists, and those that it takes for granted."""
         directories = {directory.names for directory in self.directories}
-        files = [target.names for wanted in self.wanted for target in wanted.targets]
+        files = [target.names for planned in self.objects for target in planned.targets]
         for names in (*files, *directories):
             above = names[:-1]
             while above and above not in directories:
@@ -74,10 +74,10 @@ def plan_objects(manifest: Manifest) -> list[PlannedObject]:
     Raises:
         InvalidId: a file's checksum is no object address (the manifest was made with another hash).
     """
-    wanted = _distinct(manifest.files)
-    for one in wanted.values():
-        one.targets.append(Target(tuple(object_key(one.digest).split("/")), OBJECT_MODE))
-    return list(wanted.values())
+    objects = _distinct(manifest.files)
+    for planned in objects.values():
+        planned.targets.append(Target(tuple(object_key(planned.digest).split("/")), OBJECT_MODE))
+    return list(objects.values())
 
 
 def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
@@ -89,7 +89,7 @@ def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
         LocalError: a mode is not octal.
     """
     check_materialisable(manifest.entries)
-    wanted = _distinct(manifest.files)
+    objects = _distinct(manifest.files)
     directories: list[Target] = []
     special = 0
     allowed = 0o7777 if preserve_special_modes else PERMISSION_BITS
@@ -97,16 +97,16 @@ def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
         mode = entry.permissions
         special += bool(mode & ~allowed)
         target = Target(path_components(entry.path), mode & allowed)
-        (wanted[entry.checksum].targets if entry.is_file else directories).append(target)
-    return TreePlan(list(wanted.values()), directories, special)
+        (objects[entry.checksum].targets if entry.is_file else directories).append(target)
+    return TreePlan(list(objects.values()), directories, special)
 
 
 def _distinct(files: Iterable[Entry]) -> dict[str, PlannedObject]:
-    wanted: dict[str, PlannedObject] = {}
+    objects: dict[str, PlannedObject] = {}
     for entry in files:
-        known = wanted.get(entry.checksum)
+        known = objects.get(entry.checksum)
         if known is None:
-            wanted[entry.checksum] = PlannedObject(entry.digest, entry.certain_size, entry.path)
+            objects[entry.checksum] = PlannedObject(entry.digest, entry.certain_size, entry.path)
         elif known.size is None:
             known.size = entry.certain_size
-    return wanted
+    return objects

@@ -116,16 +116,16 @@ class RangeReader:
             async with anyio.create_task_group() as group:
                 parts = ((part, part.offset + part.length == size) for part in parts_of(size, part_bytes))
                 group.start_soon(self._request_all, group, digest, parts, ranges, held)
-                async for one in ranges:
-                    await one.arrived.wait()
-                    if one.failure is not None:
-                        raise one.failure
-                    with memoryview(one.block)[: one.part.length] as data:
+                async for item in ranges:
+                    await item.arrived.wait()
+                    if item.failure is not None:
+                        raise item.failure
+                    with memoryview(item.block)[: item.part.length] as data:
                         await anyio.to_thread.run_sync(hasher.update, data)
-                        await sink(one.part, data)
-                    self._blocks.append(one.block)
-                    held.release(one.part.length)
-                    self._counters.bytes_done += one.part.length
+                        await sink(item.part, data)
+                    self._blocks.append(item.block)
+                    held.release(item.part.length)
+                    self._counters.bytes_done += item.part.length
         return hasher.hexdigest()
 
     async def _request_all(
@@ -135,9 +135,9 @@ class RangeReader:
         for part, is_last in parts:
             # In order, so that the part which is hashed next always has its share already.
             await held.acquire(part.length)
-            one = _Range(part, self._block(part.length + is_last), is_last)
-            group.start_soon(self._request, digest, one)
-            await ranges.put(one)
+            item = _Range(part, self._block(part.length + is_last), is_last)
+            group.start_soon(self._request, digest, item)
+            await ranges.put(item)
         ranges.close()
 
     def _block(self, length: int) -> bytearray:
@@ -148,11 +148,11 @@ class RangeReader:
                 return block
         return bytearray(length)
 
-    async def _request(self, digest: Digest, one: _Range) -> None:
-        buffer = memoryview(one.block)[: one.part.length + one.is_last]
+    async def _request(self, digest: Digest, item: _Range) -> None:
+        buffer = memoryview(item.block)[: item.part.length + item.is_last]
         try:
-            await self._source.read_range_into(digest, buffer, start=one.part.offset, is_last=one.is_last)
-            self._counters.bytes_received += one.part.length
+            await self._source.read_range_into(digest, buffer, start=item.part.offset, is_last=item.is_last)
+            self._counters.bytes_received += item.part.length
         except CorruptObject as error:
-            one.failure = error  # raised in the order of the parts: the first one says where the object ends
-        one.arrived.set()
+            item.failure = error  # raised in the order of the parts: the first one says where the object ends
+        item.arrived.set()

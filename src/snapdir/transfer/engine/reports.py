@@ -1,4 +1,4 @@
-"""What a verb found out, as values."""
+"""What a verb did or learned, as values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from snapdir.model.digest import Digest
 __all__ = ["CacheReport", "Damage", "SnapshotReport", "SyncReport"]
 
 RESTORE = (
-    "what is missing is sent again by `snapdir push --recheck` of a good copy, or found in a directory by"
-    " `snapdir verify --repair-from DIR`"
+    "`snapdir push --recheck` of a good copy sends missing objects again, and `snapdir verify --repair-from DIR`"
+    " looks for them in a directory"
 )
 
 
@@ -26,7 +26,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReport:
-    """How a snapshot is in a store.
+    """The state of a snapshot in a store.
 
     Attributes:
         store: The URL of the store.
@@ -44,21 +44,21 @@ class SnapshotReport:
     @property
     def corrupt(self) -> tuple[Damage, ...]:
         """Objects whose bytes hash to something else."""
-        return tuple(one for one in self.damage if isinstance(one.error, CorruptObject))
+        return tuple(damage for damage in self.damage if isinstance(damage.error, CorruptObject))
 
     @property
     def missing(self) -> tuple[Damage, ...]:
-        """Objects that are not there."""
-        return tuple(one for one in self.damage if not isinstance(one.error, CorruptObject))
+        """Objects that are not in the store."""
+        return tuple(damage for damage in self.damage if not isinstance(damage.error, CorruptObject))
 
     def require_sound(self) -> None:
         """
         Raises:
-            ObjectNotFound, CorruptObject: the one object that is wrong; TransferFailed for several.
+            ObjectNotFound, CorruptObject: an object is damaged; TransferFailed for several.
         """
         if not self.damage:
             return
-        errors = [one.error for one in self.damage]
+        errors = [damage.error for damage in self.damage]
         error = errors[0] if len(errors) == 1 else TransferFailed(f"verify {self.id}", errors)
         if self.missing:
             error.add_note(RESTORE)
@@ -67,13 +67,13 @@ class SnapshotReport:
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What is wrong with a cache.
+    """The damage in a cache.
 
     Attributes:
         corrupt: Objects whose bytes hash to something else, sorted.
         missing: Objects that a manifest names and the cache lacks, each with one of its paths, sorted; without those
             that this run removed.
-        purged: What was removed: corrupt objects and damaged manifests.
+        purged: Corrupt objects and damaged manifests that were removed.
         manifests: Snapshots whose manifest is damaged, or cannot be read.
         needed: Removed objects that a manifest names, each with one of its paths and a snapshot of that path, sorted:
             a fetch of the snapshot brings the object back.
@@ -87,7 +87,7 @@ class CacheReport:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong, or nothing any more: everything that was has been removed."""
+        """Whether no damage is left: there was none, or all of it was removed."""
         return not self.missing and set(self.purged).issuperset([*self.corrupt, *self.manifests])
 
 
@@ -96,7 +96,7 @@ class SyncReport:
     """What a sync did, or in a dry run would do.
 
     Attributes:
-        snapshots: Ids of the snapshots: the one that was asked for, or all that were new.
+        snapshots: Ids of the requested snapshot, or of all new ones.
         copied, skipped: Distinct objects that were copied, and that the destination had.
         copied_bytes: Bytes of the copied ones; 0 in a dry run.
         pruned: Manifests that the destination had and the source has not.

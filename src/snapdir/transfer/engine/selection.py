@@ -1,4 +1,4 @@
-"""Which part of a snapshot somebody wants. Pure."""
+"""A part of a snapshot. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Selection:
     """Files by their paths, then one shard of them.
 
     Attributes:
-        include: Globs (see ``model.globs``) of what is wanted; none means everything.
-        exclude: Globs of what is left out of that.
+        include: Globs (see ``model.globs``); none means everything.
+        exclude: Globs of paths to leave out of that.
         shard: The part of those files; every shard has all their directories.
 
     Raises:
@@ -42,7 +42,7 @@ class Selection:
         return bool(self.include or self.exclude or self.shard)
 
     def of(self, manifest: Manifest) -> Manifest:
-        """The entries that are wanted and the directories above them; ``manifest`` itself where all are.
+        """The selected entries and the directories above them; ``manifest`` itself where that is everything.
 
         Raises:
             NothingSelected: no path of the manifest fits the globs.
@@ -62,7 +62,7 @@ class Selection:
         return Manifest([entry for entry in manifest.directories if entry.path in needed] + files)
 
     def counted(self, manifest: Manifest, counters: Counters) -> Manifest:
-        """``of``, with the files counted for whoever watches."""
+        """``of``, with the files counted in ``counters``."""
         if not self.is_partial:
             return manifest
         selected = self.of(manifest)
@@ -71,14 +71,14 @@ class Selection:
         return selected
 
     def covering(self) -> Callable[[str], bool]:
-        """Whether a path fits the globs, whatever shard it is in."""
-        wanted, unwanted = globs(self.include), globs(self.exclude)
+        """A test whether a path fits the globs; shards do not matter."""
+        included, excluded = globs(self.include), globs(self.exclude)
         if not self.include:
-            return lambda path: not unwanted(path)
-        return lambda path: wanted(path) and not unwanted(path)
+            return lambda path: not excluded(path)
+        return lambda path: included(path) and not excluded(path)
 
     def __str__(self) -> str:
-        """The options that say the same."""
+        """The command-line options for it."""
         options = [f"--include {glob}" for glob in self.include] + [f"--exclude {glob}" for glob in self.exclude]
         return " ".join([*options, *([f"--shard {self.shard}"] if self.shard else [])])
 

@@ -13,34 +13,36 @@ from snapdir.transfer.engine.plan import PlannedObject
 __all__ = ["with_true_size"]
 
 BELIEVED_BYTES = GIB
-"""A larger size is asked for before anything is made ready for it: one request in what takes many."""
+"""A larger size is looked up before anything is prepared for it: one request among many."""
 
 Result = TypeVar("Result")
 
 
-async def with_true_size(source: Repository, one: PlannedObject, read: Callable[[int], Awaitable[Result]]) -> Result:
+async def with_true_size(
+    source: Repository, planned: PlannedObject, read: Callable[[int], Awaitable[Result]]
+) -> Result:
     """``read(size)`` with the manifest's size, or with the store's where there is none or the bytes do not fit it.
 
     Raises:
         ObjectNotFound: the store has no such object.
-        CorruptObject: the bytes are wrong, and not because of a wrong size in the manifest.
+        CorruptObject: the bytes are wrong, also at the size that the store gives.
     Cost: no request of its own unless the size is unknown, wrong, or more than BELIEVED_BYTES.
     """
-    hint = one.size
+    hint = planned.size
     if hint is not None and hint <= BELIEVED_BYTES:
         try:
             return await read(hint)
         except CorruptObject:
-            one.size = await _stored_size(source, one)
-            if one.size == hint:
+            planned.size = await _stored_size(source, planned)
+            if planned.size == hint:
                 raise
     else:
-        one.size = await _stored_size(source, one)
-    return await read(one.size)
+        planned.size = await _stored_size(source, planned)
+    return await read(planned.size)
 
 
-async def _stored_size(source: Repository, one: PlannedObject) -> int:
-    size = await source.object_size(one.digest)
+async def _stored_size(source: Repository, planned: PlannedObject) -> int:
+    size = await source.object_size(planned.digest)
     if size is None:
-        raise source.lacks(one.digest, one.path)
+        raise source.lacks(planned.digest, planned.path)
     return size

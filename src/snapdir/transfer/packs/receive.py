@@ -93,7 +93,7 @@ async def _items(reader: PackReader) -> AsyncGenerator[PackItem, None]:
 
 
 async def _require_objects(manifest: Manifest, seen: set[Digest], to: Repository, limits: Limits) -> None:
-    wanted = {one.digest: one.path for one in plan_objects(manifest) if one.digest not in seen}
+    wanted = {planned.digest: planned.path for planned in plan_objects(manifest) if planned.digest not in seen}
     absent = await absent_objects(list(wanted), to, limits=limits) if wanted else []
     if absent:
         raise ObjectNotFound(

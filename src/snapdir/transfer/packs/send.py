@@ -103,10 +103,10 @@ class _Sender:
         ordered = Channel[_Ahead](max(1, workers))
         async with anyio.create_task_group() as group:
             group.start_soon(self._fetch_ahead, group, digests, ordered)
-            async for one in ordered:
-                await self._send_one(one)
+            async for item in ordered:
+                await self._send_one(item)
                 self._counters.objects_sent += 1
-                self._counters.bytes_sent += one.size
+                self._counters.bytes_sent += item.size
 
     async def add(self, data: bytes) -> None:
         self._pending += data
@@ -117,16 +117,16 @@ class _Sender:
         pending, self._pending = self._pending, bytearray()
         await anyio.to_thread.run_sync(self._output.write, pending)
 
-    async def _send_one(self, one: _Ahead) -> None:
-        await self.add(record_line(OBJECT, one.digest, one.size))
-        if one.size > self._limits.large_bytes:
+    async def _send_one(self, item: _Ahead) -> None:
+        await self.add(record_line(OBJECT, item.digest, item.size))
+        if item.size > self._limits.large_bytes:
             await self.flush()
             # What was written cannot be taken back: damage ends the pack instead of being read again.
-            await self._ranges.read_verified(one.digest, one.size, self._write_part, attempts=1)
+            await self._ranges.read_verified(item.digest, item.size, self._write_part, attempts=1)
             return
-        await one.arrived.wait()
-        await self.add(one.data)
-        self._memory.release(one.size)
+        await item.arrived.wait()
+        await self.add(item.data)
+        self._memory.release(item.size)
 
     async def _write_part(self, part: Part, data: memoryview) -> None:
         del part
@@ -136,11 +136,11 @@ class _Sender:
         for some in batches(digests, SIZES_AT_ONCE):
             sizes = await _all(self._size, some)
             for digest, size in zip(some, sizes, strict=True):
-                one = _Ahead(digest, size)
+                item = _Ahead(digest, size)
                 if size <= self._limits.large_bytes:
                     await self._memory.acquire(size)
-                    group.start_soon(self._fetch, one)
-                await ordered.put(one)
+                    group.start_soon(self._fetch, item)
+                await ordered.put(item)
         ordered.close()
 
     async def _size(self, digest: Digest) -> int:
@@ -149,9 +149,9 @@ class _Sender:
             raise self._source.lacks(digest)
         return size
 
-    async def _fetch(self, one: _Ahead) -> None:
-        one.data = await self._source.read_object(one.digest, one.size)
-        one.arrived.set()
+    async def _fetch(self, item: _Ahead) -> None:
+        item.data = await self._source.read_object(item.digest, item.size)
+        item.arrived.set()
 
 
 async def _all(ask: Callable[[Digest], Awaitable[int]], digests: Sequence[Digest]) -> list[int]:

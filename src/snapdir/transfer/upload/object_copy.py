@@ -69,7 +69,7 @@ class ObjectCopier:
         await self._learn(len(objects))
         async with published(self._batch):
             await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
-        await self._uploads.sweep(one.digest for one in objects)
+        await self._uploads.sweep(planned.digest for planned in objects)
 
     async def count_missing(self, objects: Sequence[PlannedObject]) -> int:
         """How many of ``objects`` a copy would have to send; those count as settled from then on.
@@ -80,11 +80,11 @@ class ObjectCopier:
         await self._learn(len(objects))
         missing: list[PlannedObject] = []
 
-        async def look(one: PlannedObject) -> None:
-            present = one.digest in self._settled or await self._has_any_length(one)
-            self._settled.add(one.digest)
+        async def look(planned: PlannedObject) -> None:
+            present = planned.digest in self._settled or await self._has_any_length(planned)
+            self._settled.add(planned.digest)
             if not present:
-                missing.append(one)
+                missing.append(planned)
 
         await run_workers(objects, look, workers=min(self._workers, len(objects)))
         await require_present(missing, self._source, limits=self._limits)
@@ -101,25 +101,25 @@ class ObjectCopier:
         if presence.should_list(count):
             await presence.list_all()
 
-    async def _copy(self, one: PlannedObject) -> None:
-        listed_size = one.size
+    async def _copy(self, planned: PlannedObject) -> None:
+        listed_size = planned.size
 
         async def copy_sized(size: int) -> None:
-            if await self._is_present(one.digest, size):
+            if await self._is_present(planned.digest, size):
                 self._counters.objects_skipped += 1
-            elif size == listed_size and await self._copied_by_service(one.digest, size):
+            elif size == listed_size and await self._copied_by_service(planned.digest, size):
                 self._counters.bytes_done += size
                 self._count_sent(size)
             elif size <= self._limits.large_bytes:
-                await self._copy_whole(one.digest, size)
+                await self._copy_whole(planned.digest, size)
             else:
-                await self._copy_parts(one.digest, size)
+                await self._copy_parts(planned.digest, size)
 
-        if one.digest in self._settled or (one.size is None and await self._is_as_long(one.digest)):
+        if planned.digest in self._settled or (planned.size is None and await self._is_as_long(planned.digest)):
             self._counters.objects_skipped += 1
         else:
-            await with_true_size(self._source, one, copy_sized)
-        self._settled.add(one.digest)
+            await with_true_size(self._source, planned, copy_sized)
+        self._settled.add(planned.digest)
         self._counters.files_done += 1
 
     async def _is_present(self, digest: Digest, size: int) -> bool:
@@ -135,10 +135,10 @@ class ObjectCopier:
         held = None if self._recheck else await self._target.object_size(digest)
         return held is not None and await self._source.object_size(digest) in (None, held)
 
-    async def _has_any_length(self, one: PlannedObject) -> bool:
-        if one.size is not None:
-            return await self._is_present(one.digest, one.size)
-        return await self._target.object_size(one.digest) is not None
+    async def _has_any_length(self, planned: PlannedObject) -> bool:
+        if planned.size is not None:
+            return await self._is_present(planned.digest, planned.size)
+        return await self._target.object_size(planned.digest) is not None
 
     async def _copied_by_service(self, digest: Digest, size: int) -> bool:
         # Only of the length that the manifest says: with the store's own word for it nothing would be compared at all.

@@ -1,4 +1,4 @@
-"""What a cache holds of a snapshot: which manifest is believed, and which objects are mended."""
+"""The objects of a cache: which are damaged, and which are mended."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.errors import CorruptManifest, CorruptObject, LocalError, ManifestNotFound, ObjectNotFound, TransferFailed
-from snapdir.model.digest import SnapshotId
-from snapdir.model.keys import incomplete_key, manifest_key, object_key
-from snapdir.model.manifest import Manifest
+from snapdir.errors import CorruptObject, LocalError, ObjectNotFound, TransferFailed
+from snapdir.model.keys import object_key
 from snapdir.repository.repository import Repository
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.download.cached import HeldManifest, held_manifest, keep_manifest, mend_manifest, require_sound
-from snapdir.transfer.download.local_objects import find_unsound
+from snapdir.transfer.download.local_objects import find_unsound, require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
-from snapdir.transfer.push import push
-from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.push import PushOptions, push
 
 
 @pytest.fixture
@@ -32,18 +28,10 @@ def cache(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture
-async def kept(tree: Path, cache: Repository) -> SnapshotId:
-    return await push(tree, cache, options=TreeOptions(), limits=Limits(), counters=Counters())
-
-
-@pytest.fixture
-async def manifest(kept: SnapshotId, cache: Repository) -> Manifest:
-    return await cache.read_manifest(kept)
-
-
-@pytest.fixture
-def objects(manifest: Manifest) -> list[PlannedObject]:
-    return plan_objects(manifest)
+async def objects(tree: Path, cache: Repository) -> list[PlannedObject]:
+    """The objects of ``tree``, which the cache holds."""
+    report = await push(tree, cache, options=PushOptions(), limits=Limits(), counters=Counters())
+    return plan_objects(await cache.read_manifest(report.id))
 
 
 def flip(cache: Repository, key: str) -> None:
@@ -53,46 +41,6 @@ def flip(cache: Repository, key: str) -> None:
     data[-3] ^= 1
     file.chmod(0o644)
     file.write_bytes(data)
-
-
-async def test_the_manifest_proper_is_believed_first(kept: SnapshotId, cache: Repository, manifest: Manifest) -> None:
-    assert await held_manifest(kept, cache) == HeldManifest(manifest, is_complete=True)
-    await cache.store.delete([manifest_key(kept)])
-    assert await held_manifest(kept, cache) == HeldManifest(None)
-    await keep_manifest(manifest, kept, cache, complete=False)
-    assert await held_manifest(kept, cache) == HeldManifest(None)
-    held = await held_manifest(kept, cache, incomplete=True)
-    assert held == HeldManifest(manifest, is_complete=False)
-    assert held.require(kept) == manifest
-
-
-@pytest.mark.parametrize("complete", [True, False])
-async def test_a_damaged_one_is_told_and_mended_as_what_it_was(
-    complete: bool, kept: SnapshotId, cache: Repository, manifest: Manifest, counters: Counters
-) -> None:
-    key = manifest_key(kept) if complete else incomplete_key(kept)
-    await cache.store.delete([manifest_key(kept)])
-    await keep_manifest(manifest, kept, cache, complete=complete)
-    flip(cache, key)
-    held = await held_manifest(kept, cache, incomplete=True)
-    assert (held.manifest, held.is_complete, type(held.damage)) == (None, complete, CorruptManifest)
-    with pytest.raises(CorruptManifest) as caught:
-        held.require(kept)
-    assert any("look into the cache" in note for note in caught.value.__notes__)
-    await mend_manifest(manifest, kept, cache, held, counters)
-    assert await cache.store.read(key) == manifest.stored
-    assert counters.warnings == [f"the manifest of {kept} in the cache was damaged and has been fetched again"]
-
-
-async def test_a_manifest_that_cannot_be_replaced_is_a_warning(
-    kept: SnapshotId, cache: Repository, manifest: Manifest, counters: Counters, tmp_path: Path
-) -> None:
-    held = HeldManifest(None, is_complete=True, damage=ManifestNotFound(kept))
-    (tmp_path / "a file").touch()
-    nowhere = Repository(FileStore(tmp_path / "a file"))
-    await mend_manifest(manifest, kept, nowhere, held, counters)
-    (warning,) = counters.warnings
-    assert "is damaged and cannot be replaced: " in warning
 
 
 async def test_unsound_objects_come_in_order_with_what_needs_them(
