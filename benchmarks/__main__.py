@@ -25,9 +25,9 @@ PAGE = PROJECT / "docs" / "performance.md"
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command and return the exit code."""
     arguments = _parser().parse_args(given)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server and the client are stopped on the way out
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that server and client are stopped
     try:
         code: int = arguments.run(arguments)
     except (Unavailable, LookupError, BlockingIOError) as error:
@@ -43,32 +43,36 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure snapdir against its peers.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="measure, and keep the record")
-    run.add_argument("--peer", action="append", default=[], metavar="NAME", help=f"beside ours: {', '.join(PEERS)}")
-    run.add_argument("--endpoint", default="", metavar="URL", help="of a server that runs already; AWS_* as set")
-    run.add_argument("--bucket", default=BUCKET, help="there (default: %(default)s)")
-    run.add_argument("--short", action="store_true", help="ours alone, in seconds; fails on wrong counts, not on time")
-    run.add_argument("--no-record", action="store_true", help="print the table, keep nothing")
+    run = commands.add_parser("run", help="measure and write a record")
+    run.add_argument("--peer", action="append", default=[], metavar="NAME", help=f"another client: {', '.join(PEERS)}")
+    run.add_argument("--endpoint", default="", metavar="URL", help="use a running server and the AWS_* variables")
+    run.add_argument("--bucket", default=BUCKET, help="its bucket (default: %(default)s)")
+    run.add_argument("--short", action="store_true", help="ours alone, in seconds; fails on wrong counts")
+    run.add_argument("--no-record", action="store_true", help="print the tables and write no record")
     run.set_defaults(run=_run)
 
     report = commands.add_parser("report", help="write docs/performance.md and the charts from the newest records")
     report.set_defaults(run=_report)
 
-    comparison = commands.add_parser("compare", help="two commits of ours; . is the working tree")
+    comparison = commands.add_parser("compare", help="compare two commits of ours; . is the working tree")
     comparison.add_argument("old")
     comparison.add_argument("new")
     comparison.set_defaults(run=_compare)
 
     for command in (run, comparison):
         command.add_argument(
-            "--scenario", action="append", default=[], metavar="NAME", help="name, tree, verb, pattern"
+            "--scenario",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="name, tree or verb, or a pattern",
         )
         command.add_argument("--profile", choices=tuple(PROFILES), default="fast")
         command.add_argument("--rounds", type=_positive, default=3)
 
-    listing = commands.add_parser("list", help="the catalog")
+    listing = commands.add_parser("list", help="list the scenarios")
     listing.set_defaults(run=_list)
-    clean = commands.add_parser("clean", help="remove the trees, which otherwise stay for the next run")
+    clean = commands.add_parser("clean", help="remove the generated trees")
     clean.set_defaults(run=_clean)
     return parser
 
@@ -93,12 +97,9 @@ def _run(arguments: argparse.Namespace) -> int:
         command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
     )
     record = measure(plan)
-    markdown = record_markdown(record)
-    print(markdown)
+    print(record_markdown(record))
     if record.runs and not arguments.no_record:
-        file = results.write(record)
-        file.with_suffix(".md").write_text(markdown)
-        say(f"kept in {file.relative_to(PROJECT)}; python -m benchmarks report makes the page")
+        say(f"wrote {results.write(record).relative_to(PROJECT)}; python -m benchmarks report updates the page")
     return 0
 
 

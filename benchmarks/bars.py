@@ -1,4 +1,4 @@
-"""The numbers to reach, as data, and how a session's summaries stand against them."""
+"""The bars: target numbers as data, and whether the summaries of a session meet them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MiB = 1 << 20
 
 
 class Measure(StrEnum):
-    """What a bar is about."""
+    """The quantity that a bar limits."""
 
     WALL = "wall"
     CPU = "CPU"
@@ -26,7 +26,7 @@ class Measure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """``measure`` of ours is to be at most ``at_most``: seconds, bytes or requests, or times that of ``against``."""
+    """``measure`` of ours must be at most ``at_most`` seconds, bytes or requests, or times the value of ``against``."""
 
     scenario: str
     measure: Measure
@@ -38,11 +38,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where we stand against a bar.
+    """A bar with its measurements.
 
     Attributes:
-        ours, theirs: Medians; None if they were not measured.
-        value: What is compared with ``bar.at_most``.
+        ours, theirs: Medians; None if not measured.
+        value: The number to compare with ``bar.at_most``.
     """
 
     bar: Bar
@@ -51,7 +51,7 @@ class Standing:
 
     @property
     def value(self) -> float | None:
-        """Ours, or ours as a multiple of theirs."""
+        """Ours, or ours divided by theirs."""
         if not self.bar.against or self.ours is None:
             return self.ours
         return self.ours / self.theirs if self.theirs else None
@@ -102,7 +102,7 @@ _READERS: Mapping[Measure, Callable[[Summary], float | None]] = {
 
 
 def standing(bar: Bar, summaries: Mapping[tuple[str, str], Summary]) -> Standing:
-    """Where ours stands, by the summaries of one profile."""
+    """A bar with the measurements of one profile."""
     ours = _measured(bar, OURS, summaries)
     theirs = _measured(bar, bar.against, summaries) if bar.against else None
     return Standing(bar, ours, theirs)

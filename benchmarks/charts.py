@@ -1,4 +1,4 @@
-"""Charts of one profile: a panel a scenario, a bar a client, ours in colour. Needs matplotlib (the extra ``bench``)."""
+"""Charts of a profile: one panel for each scenario, one bar for each client. Needs matplotlib (extra ``bench``)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["CHARTS", "Chart", "available", "clients_of", "draw"]
 
 MiB = 1 << 20
 _OURS_COLOUR, _OTHERS_COLOUR, _TEXT_COLOUR = "#1f6fb4", "#b9bfc6", "#333333"
-# A bar longer than this many times ours is cut, its number kept: one slow client would flatten all others.
+# A bar longer than this many times ours is cut, so that a slow client does not flatten the others.
 _CUT_AT = 6.0
 _PANEL_INCHES = (5.6, 0.36)  # width, and height of one bar
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn: ``read`` takes it from a summary, in the unit of ``axis``."""
+    """One chart; ``read`` takes its values from a summary, in the unit of ``axis``."""
 
     name: str
     title: str
@@ -50,8 +50,8 @@ def available() -> bool:
 
 
 def draw(profile: str, about: str, summaries: Mapping[tuple[str, str], Summary], folder: Path) -> list[Path]:
-    """Write ``PROFILE-wall.png`` and the others; empty if there is nothing to draw."""
-    # Those without a start-up of their own measure it for others, and a HEAD rate has nobody to be compared with.
+    """Write ``PROFILE-wall.png`` and the other charts, and return the files; empty if there is nothing to draw."""
+    # Scenarios that measure start-up, and the HEAD rate of ours alone, are not drawn.
     drawn = [scenario for scenario in SCENARIOS if scenario.startup and not scenario.requests]
     scenarios = [scenario for scenario in drawn if clients_of(summaries, scenario, CHARTS[0])]
     if not scenarios:
@@ -63,7 +63,7 @@ def draw(profile: str, about: str, summaries: Mapping[tuple[str, str], Summary],
 
 
 def clients_of(summaries: Mapping[tuple[str, str], Summary], scenario: Scenario, chart: Chart) -> list[Summary]:
-    """Clients of a scenario with a round that counts; ours first, then from the shortest bar to the longest."""
+    """Clients with a counted round in a scenario: ours first, then by the length of their bars."""
     found = [each for (name, _), each in summaries.items() if name == scenario.name and each.rounds]
     return sorted(found, key=lambda each: (each.peer != "ours", chart.read(each).median))
 

@@ -1,4 +1,4 @@
-"""Two commits of ours against each other, in alternating rounds on one server."""
+"""Compare two commits of ours, in alternating rounds on one server."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ WORKING_TREE = "."
 
 
 def compare(old: str, new: str, *, profile: str, scenarios: Sequence[str], rounds: int) -> str:
-    """The table, with what it was measured on.
+    """The table of medians, with its conditions.
 
     Args:
         old, new: Commits, or ``.`` for the files as they are now.
     Raises:
-        CalledProcessError: git knows no such commit.
-        Unavailable: the profile cannot be had here.
+        CalledProcessError: git does not know a commit.
+        Unavailable: something that the profile needs is not installed.
     """
     peers = [_checked_out(old), _checked_out(new)]
     if peers[0].name == peers[1].name:
-        peers[1].name += " again"  # the same twice shows the noise
+        peers[1].name += " again"  # the same commit twice shows the noise
     chosen = select(scenarios or DEFAULT_SCENARIOS, profile)
     work = work_folder(needed_bytes(chosen))
     with sole_use(work), open_server(PROFILES[profile], work) as server:
@@ -54,7 +54,7 @@ def compare(old: str, new: str, *, profile: str, scenarios: Sequence[str], round
 
 
 def _checked_out(commit: str) -> Ours:
-    """A client that runs a commit's sources, taken out of git beside the checkout, which stays as it is."""
+    """A client that runs the sources of a commit, extracted into the cache."""
     if commit == WORKING_TREE:
         return Ours("working tree")
     name = _git("rev-parse", "--short=12", "--verify", f"{commit}^{{commit}}").decode().strip()

@@ -1,4 +1,4 @@
-"""Clients that pip brings, each in a virtual environment of its own."""
+"""Clients installed by pip, each in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["NotInstallable", "install", "version_of"]
 
 
 class NotInstallable(Exception):
-    """A client cannot be had here; it is left out."""
+    """A client cannot be installed."""
 
 
 def install(name: str, requirement: str) -> Path:
-    """The ``bin`` folder of an environment that holds ``requirement``; made on first use.
+    """The ``bin`` folder of an environment with ``requirement``, created on first use.
 
     Raises:
-        NotInstallable: with the last line of what pip said.
+        NotInstallable: with the last error of pip.
     """
     home = cache_folder() / name
     stamp = home / ".installed"
@@ -39,18 +39,16 @@ def install(name: str, requirement: str) -> Path:
             "--disable-pip-version-check",
             requirement,
         ]
-        said = subprocess.run(pip, capture_output=True, text=True, check=False)
-        if said.returncode:
-            errors = [line for line in said.stderr.splitlines() if line.startswith("ERROR")]
+        done = subprocess.run(pip, capture_output=True, text=True, check=False)
+        if done.returncode:
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
             raise NotInstallable((errors or ["pip failed"])[-1])
         stamp.write_text(wanted)
     return home / "bin"
 
 
 def version_of(bin_folder: Path, package: str) -> str:
-    """The version of a package that an environment holds."""
+    """The version of a package in an environment."""
     code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
-    asked = subprocess.run(
-        [str(bin_folder / "python"), "-c", code, package], capture_output=True, text=True, check=True
-    )
-    return asked.stdout.strip()
+    done = subprocess.run([str(bin_folder / "python"), "-c", code, package], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

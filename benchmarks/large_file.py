@@ -1,7 +1,7 @@
-"""One very large file through a real server, both ways: python -m benchmarks.large_file [--size 5.5GiB] [--sparse]
+"""Push and pull one very large file: python -m benchmarks.large_file [--size 5.5GiB] [--sparse]
 
-The server is `rclone serve s3`. Prints wall time, CPU and peak memory of our process for the push and for the pull, and
-fails if the pulled file has another id or if our process grew above 300 MiB.
+The server is `rclone serve s3`. Prints wall time, CPU and peak memory of both, and fails if the pulled file has another
+id or if memory exceeds 300 MiB.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MiB = 1 << 20
 GiB = 1 << 30
 CEILING_BYTES = 300 * MiB
 SIZE_BYTES = 5 * GiB + GiB // 2
-# rclone hashes the whole file for the ETag of each answer, range or not: a pull in parts would take it hours.
+# Without this, rclone hashes the whole file for each response, and a pull in parts takes hours.
 NO_ETAG_HASH = ("--etag-hash", "")
 _BLOCK_BYTES = MiB
 _SPARSE_EVERY_BYTES = 64 * MiB
@@ -43,13 +43,13 @@ _TIMEOUT_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command and what it took."""
+    """One command and its measurements."""
 
     name: str
     outcome: Outcome
 
     def row(self, size: int) -> list[str]:
-        """For the table."""
+        """A row of the table."""
         outcome = self.outcome
         cpu = outcome.user_seconds + outcome.system_seconds
         speed = f"{size / MiB / outcome.wall_seconds:.0f}"
@@ -58,7 +58,7 @@ class Step:
 
 
 def write_file(file: Path, size: int, *, sparse: bool) -> None:
-    """Bytes that the seed alone decides; ``sparse`` writes a MiB out of 64, and its last byte, and leaves holes."""
+    """Write seeded bytes; with ``sparse``, one MiB out of 64 and the last byte, with holes between."""
     content = blake3(b"one large file")
     with file.open("wb") as handle:
         handle.truncate(size)
@@ -71,7 +71,7 @@ def write_file(file: Path, size: int, *, sparse: bool) -> None:
 
 
 def main() -> int:
-    """Run it; 1 if the file came back different or memory went over the ceiling."""
+    """Run, and return 1 if the pulled file differs or memory exceeds the ceiling."""
     arguments = _parser().parse_args()
     parent = Path(arguments.folder or os.environ.get("SNAPDIR_BENCH_DIR") or tempfile.gettempdir())
     with tempfile.TemporaryDirectory(prefix="snapdir-large.", dir=parent) as folder:
@@ -79,10 +79,10 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="One very large file through rclone serve s3, both ways.")
+    parser = argparse.ArgumentParser(description="Push and pull one very large file through rclone serve s3.")
     parser.add_argument("--size", type=_size, default=SIZE_BYTES, metavar="SIZE", help="default: 5.5GiB")
-    parser.add_argument("--sparse", action="store_true", help="a file of holes, mostly: quicker to make")
-    parser.add_argument("--folder", metavar="DIR", help="room for three times the size (default: the temp dir)")
+    parser.add_argument("--sparse", action="store_true", help="a file that is mostly holes: faster to create")
+    parser.add_argument("--folder", metavar="DIR", help="needs three times the size (default: the temporary directory)")
     return parser
 
 
@@ -112,15 +112,15 @@ def _measure(folder: Path, size: int, *, sparse: bool) -> int:
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """An endpoint with a bucket named ``bench``, and the keys for it."""
-    # Not an import statement: mypy would see the file under two names, scripts being no package.
+    """An endpoint with a bucket ``bench``, and its keys."""
+    # Not an import statement: scripts is not a package, so mypy would see the file under two names.
     serving: Any = importlib.import_module("scripts.serve_s3")
     with serving.RcloneServer(folder, bucket="bench", arguments=NO_ETAG_HASH) as server:
         yield server.endpoint, {name: value for name, value in server.environment.items() if name.startswith("AWS_")}
 
 
 def _both_ways(folder: Path, tree: Path, endpoint: str, keys: dict[str, str]) -> tuple[list[Step], list[str]]:
-    """Push, then pull; what each took, and what is wrong."""
+    """Push, then pull: the measurements, and what went wrong."""
     ours = Ours()
     base = Job(endpoint, "bench", "large", tree, folder / "pulled", folder / "cache")
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ} | keys

@@ -1,4 +1,4 @@
-"""What a number was measured on: hardware, versions, commit. Nothing that names the machine itself."""
+"""Conditions of a measurement: hardware, versions, commit; nothing that identifies the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIBRARIES = ("anyio", "blake3", "botocore", "click", "crc32c", "uvloop")
 
 
 def machine() -> dict[str, str]:
-    """CPU, cores that may be used, memory, kernel."""
+    """CPU, usable cores, memory, kernel."""
     cpu = re.search(r"^model name\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s*(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
     return {
@@ -29,7 +29,7 @@ def machine() -> dict[str, str]:
 
 
 def library_versions() -> dict[str, str]:
-    """Of Python and of what our engine runs on."""
+    """Versions of Python and of the libraries that snapdir uses."""
     versions = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
     for library in _LIBRARIES:
         try:
@@ -40,7 +40,7 @@ def library_versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The checkout's commit, with a ``+`` if the sources differ from it; ``unknown`` outside a checkout."""
+    """The commit of the checkout, followed by ``+`` if the sources differ from it; ``unknown`` outside a checkout."""
     try:
         name = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=normal", "--", "src")
@@ -50,7 +50,7 @@ def commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    # Without the optional locks: it only looks, and others may work in the same checkout.
+    # No optional locks: other programs may be using the checkout.
     command = ["git", "--no-optional-locks", *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -1,9 +1,8 @@
 """The cost of an id: python -m benchmarks.many_files [--files 200000] [--rounds 3]
 
-`snapdir id` against the reference's (by oracle.py, beside s3sim) on many files of 2 KiB, in alternating runs after a
-warm-up of each; then the CPU of `snapdir id` on ten files, which is what starting costs. The reference's time has the
-start of the two Pythons of oracle.py in it, so its own cost on ten files is shown as well. Ours has an empty cache each
-time: every file is read.
+Compares `snapdir id` with the reference (through oracle.py, beside s3sim) on many files of 2 KiB, in alternating runs
+after a warm-up, and then on ten files, which shows the cost of starting. The time of the reference includes the start
+of the two Pythons of oracle.py. The cache is empty each time, so every file is read.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MiB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """The rounds of one command on one tree."""
+    """All rounds of one command on one tree."""
 
     name: str
     outcomes: tuple[Outcome, ...]
@@ -46,7 +45,7 @@ class Series:
         return median(outcome.wall_seconds for outcome in self.outcomes)
 
     def row(self) -> list[str]:
-        """For the table."""
+        """A row of the table."""
         wall = Spread.of([outcome.wall_seconds for outcome in self.outcomes])
         cpu = Spread.of([outcome.user_seconds + outcome.system_seconds for outcome in self.outcomes])
         rss = max(outcome.peak_rss_bytes for outcome in self.outcomes)
@@ -54,8 +53,8 @@ class Series:
 
 
 def main() -> int:
-    """Run it; 1 if the two disagree about an id."""
-    parser = argparse.ArgumentParser(description="snapdir id against the reference on many small files.")
+    """Run, and return 1 if the ids differ."""
+    parser = argparse.ArgumentParser(description="Compare snapdir id with the reference on many small files.")
     parser.add_argument("--files", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
@@ -84,14 +83,14 @@ def _measure(sizes: Sequence[trees.Tree], work: Path, rounds: int) -> int:
 
 
 def _alternate(folder: Path, name: str, rounds: int, work: Path) -> list[Series]:
-    """Ours, and the reference's where the oracle is there; the first run of each warms up and is not counted."""
+    """Runs of ours, and of the reference if the oracle exists; the first run of each is a warm-up."""
     cache = work / "caches" / "many-files"
     commands = {f"{name}: snapdir": Ours().id(folder, cache)}
     oracle = shared_folder() / "oracle.py"
     if oracle.is_file():
         commands[f"{name}: reference"] = Command((sys.executable, str(oracle), "id", str(folder)))
     else:
-        print("no oracle beside the checkout: ours alone", file=sys.stderr)
+        print("no oracle beside the checkout: measuring ours alone", file=sys.stderr)
     environment = {
         variable: os.environ[variable]
         for variable in ("PATH", "HOME", "LANG", "SNAPDIR_ORACLE")

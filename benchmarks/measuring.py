@@ -1,9 +1,9 @@
-"""Run a client and see what it took: wall time, CPU, memory.
+"""Run a client and measure wall time, CPU and memory.
 
 CPU is user + system time of the process and of all children it waited for, from wait4. Peak memory is the kernel's
-figure for the process; where it has children, the largest sum over the whole tree at one time, looked at every
-20 ms, if that is more (pages that processes share count for each of them). The kernel's figure begins with the size
-of the process that starts the client, about 27 MiB, so this one stays small: no chart library, nothing read whole.
+figure for the process or, if larger, the highest sum over its process tree, sampled every 20 ms (shared pages count for
+each process). The kernel's figure starts with the size of the process that starts the client, about 27 MiB, so this
+process stays small: it loads no chart library and no large files.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a process took and said.
+    """The measurements and output of a process.
 
     Attributes:
-        stdout: The first bytes of it.
-        stderr: The last bytes of it.
+        stdout: Its first bytes.
+        stderr: Its last bytes.
     """
 
     returncode: int
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def run(command: Command, environment: Mapping[str, str], *, timeout_seconds: float = TIMEOUT_SECONDS) -> Outcome:
-    """Run a client to its end, in a session of its own; one that takes too long is killed with its children."""
+    """Run a client in its own session; on a timeout it is killed with its children."""
     with TemporaryFile() as stdout, TemporaryFile() as stderr:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -63,7 +63,7 @@ def run(command: Command, environment: Mapping[str, str], *, timeout_seconds: fl
         with _Watch(process.pid, timeout_seconds) as watch:
             try:
                 _, status, usage = os.wait4(process.pid, 0)
-            except BaseException:  # we are told to stop: nothing of ours stays behind
+            except BaseException:  # interrupted: leave no process behind
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
@@ -84,7 +84,7 @@ def run(command: Command, environment: Mapping[str, str], *, timeout_seconds: fl
 
 
 class _Watch:
-    """A thread that looks at a process tree, and ends it when its time is over."""
+    """A thread that samples a process tree, and kills it on a timeout."""
 
     def __init__(self, pid: int, timeout_seconds: float) -> None:
         self.peak_bytes = 0
@@ -108,11 +108,11 @@ class _Watch:
             if time.monotonic() > self._until and not self.timed_out:
                 self.timed_out = True
                 with suppress(ProcessLookupError):
-                    os.killpg(self._pid, signal.SIGKILL)  # it leads its session, so the group is its own
+                    os.killpg(self._pid, signal.SIGKILL)  # it leads its own process group
 
 
 def tree_rss_bytes(pid: int) -> int:
-    """Resident bytes of a process and its descendants; 0 for one that is alone, whose peak the kernel knows better."""
+    """Resident bytes of a process and its descendants; 0 without descendants, since the kernel reports that peak."""
     pids = list(_descendants(pid))
     return sum(map(_rss_bytes, [pid, *pids])) if pids else 0
 
@@ -125,7 +125,7 @@ def _descendants(pid: int) -> Iterator[int]:
                 for child in Path(task.path, "children").read_text().split():
                     yield int(child)
                     yield from _descendants(int(child))
-    except OSError:  # it ended meanwhile
+    except OSError:  # the process has ended
         return
 
 

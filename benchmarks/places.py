@@ -1,4 +1,4 @@
-"""Where the benchmarks keep what they make: trees and destinations in memory if they fit, clients in a cache."""
+"""Folders of the benchmarks: trees and destinations in memory if they fit, clients in a cache."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MEMORY = Path("/dev/shm")
 
 
 def work_folder(needed_bytes: int) -> Path:
-    """``$SNAPDIR_BENCH_DIR``, else this user's folder on /dev/shm if ``needed_bytes`` fit twice, else in the temp dir.
+    """``$SNAPDIR_BENCH_DIR``, else a folder in /dev/shm if ``needed_bytes`` fit twice, else in the temporary directory.
 
-    Twice: a pull makes a copy. The folder stays, so that trees are made once.
+    Twice, because a pull makes a copy. The folder is kept, so that trees are made only once.
     """
     chosen = os.environ.get("SNAPDIR_BENCH_DIR")
     if chosen:
@@ -28,27 +28,27 @@ def work_folder(needed_bytes: int) -> Path:
         return folder
     name = f"snapdir-bench-{os.getuid()}"
     made = _MEMORY / name
-    # What is there already has been paid for.
+    # An existing folder already holds its trees.
     roomy = _MEMORY.is_dir() and (made.is_dir() or shutil.disk_usage(_MEMORY).free > 2 * needed_bytes)
     folder = made if roomy else Path(tempfile.gettempdir()) / name
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else; name another with SNAPDIR_BENCH_DIR")
+        raise PermissionError(f"{folder} belongs to another user; set SNAPDIR_BENCH_DIR to another folder")
     return folder
 
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
-    """Nobody else measures in ``folder`` meanwhile: two sessions would remove each other's files.
+    """Lock ``folder``: two sessions would remove each other's files.
 
     Raises:
-        BlockingIOError: somebody does.
+        BlockingIOError: another session holds the lock.
     """
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BlockingIOError("another session is measuring; let it end, or name a SNAPDIR_BENCH_DIR") from error
+            raise BlockingIOError("another session is measuring; wait for it, or set SNAPDIR_BENCH_DIR") from error
         yield
 
 
@@ -64,12 +64,12 @@ def on_tmpfs(folder: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """``$SNAPDIR_BENCH_CACHE``, default ~/.cache/snapdir-bench: installed clients, the built server."""
+    """``$SNAPDIR_BENCH_CACHE``, default ~/.cache/snapdir-bench: installed clients and the built server."""
     folder = Path(os.environ.get("SNAPDIR_BENCH_CACHE") or Path.home() / ".cache" / "snapdir-bench")
     folder.mkdir(parents=True, exist_ok=True)
     return folder.absolute()
 
 
 def shared_folder() -> Path:
-    """``$SNAPDIR_SHARED``, default beside the checkout: the measuring server's source and the oracle."""
+    """``$SNAPDIR_SHARED``, default beside the checkout: the source of s3sim, and the oracle."""
     return Path(os.environ.get("SNAPDIR_SHARED") or PROJECT.parent / "shared").absolute()

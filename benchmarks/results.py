@@ -1,4 +1,4 @@
-"""What a session measured, as it is kept in benchmarks/results/*.json."""
+"""The records of sessions, in benchmarks/results/*.json."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One client, once.
+    """One run of one client.
 
     Attributes:
-        error: Why the run does not count; empty if it does.
-        peak_rss_bytes: The largest of the process, or of its whole tree at one time.
-        requests: By kind, as the server counted them; empty if it does not.
+        error: Why the run does not count; empty if it counts.
+        peak_rss_bytes: Peak of the process, or of its whole process tree.
+        requests: By kind, as counted by the server; empty if it does not count.
     """
 
     scenario: str
@@ -50,13 +50,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One session: its circumstances and its runs.
+    """One session: its conditions and runs.
 
     Attributes:
-        recorded: Date and time, UTC, ISO 8601.
-        commit: Of this checkout; ``+`` at its end says that files differed from it.
-        peers: How each client was run, in words, by its name.
-        versions: Of Python, our libraries and every client.
+        recorded: Start, UTC, ISO 8601.
+        commit: Commit of this checkout, followed by ``+`` if files differed from it.
+        peers: How each client was run, by name.
+        versions: Versions of Python, libraries and clients.
     """
 
     recorded: str
@@ -72,11 +72,14 @@ class Record:
 
 
 def write(record: Record, folder: Path = RESULTS) -> Path:
-    """Keep a record; the file is named for its date and profile."""
+    """Write a record, one line for each run, to a file named for its date and profile."""
     folder.mkdir(parents=True, exist_ok=True)
     stamp = record.recorded.replace(":", "").replace("-", "")[:15]
     file = folder / f"{stamp}-{record.profile}.json"
-    file.write_text(json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n")
+    fields = asdict(record)
+    runs = ",\n  ".join(json.dumps(run, ensure_ascii=False) for run in fields.pop("runs"))
+    head = json.dumps(fields, indent=1, ensure_ascii=False).removesuffix("\n}")
+    file.write_text(f'{head},\n "runs": [\n  {runs}\n ]\n}}\n')
     return file
 
 
@@ -84,21 +87,21 @@ def read(file: Path) -> Record:
     """Read a record.
 
     Raises:
-        ValueError: not a record of this format.
+        ValueError: the file is not a record of this format.
     """
     data = json.loads(file.read_text())
     if not isinstance(data, dict) or data.get("format") != _FORMAT:
-        raise ValueError(f"{file} is no record of format {_FORMAT}")
+        raise ValueError(f"{file} is not a record of format {_FORMAT}")
     return Record(**{**data, "runs": tuple(Run(**run) for run in data["runs"])})
 
 
 def load_all(folder: Path = RESULTS) -> list[Record]:
-    """Every record of a folder, the oldest first."""
+    """Every record of a folder, oldest first."""
     return sorted((read(file) for file in folder.glob("*-*.json")), key=lambda record: record.recorded)
 
 
 def latest(records: Iterable[Record]) -> dict[str, dict[str, Record]]:
-    """By profile and scenario, the newest record with a run of ours that counts: ratios come from one session."""
+    """By profile and scenario, the newest record in which a run of ours counts."""
     chosen: dict[str, dict[str, Record]] = {}
     for record in sorted(records, key=lambda record: record.recorded):
         for run in record.runs:

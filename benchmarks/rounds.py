@@ -1,4 +1,4 @@
-"""Scenarios against a server: what is prepared, who runs in which order, and whether a run counts."""
+"""Running scenarios against a server: preparation, order, and whether a run counts."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ MiB = 1 << 20
 
 
 class PreparationFailed(Exception):
-    """What a run needs could not be made."""
+    """The preparation of a run failed."""
 
 
 def order(peers: Sequence[Peer], number: int) -> list[Peer]:
-    """Who runs when in a round: forwards and backwards in turn, so that nobody always runs after the same one."""
+    """The order of clients in a round: forwards and backwards in turn, to vary the predecessor of each."""
     return list(peers) if number % 2 == 0 else list(reversed(peers))
 
 
 def run_line(measured: Run) -> str:
-    """One run, for people."""
+    """One run as a line of text."""
     head = f"{measured.scenario:24} round {measured.round + 1}  {measured.peer:12}"
     if measured.error:
         return f"{head} does not count: {measured.error}"
@@ -44,11 +44,11 @@ def run_line(measured: Run) -> str:
 
 @dataclass(slots=True)
 class Bench:
-    """One session: a server, the clients, and a folder to work in.
+    """One session: a server, clients, and a work folder.
 
     Attributes:
-        prefix: Where in the bucket everything goes.
-        tell: Takes each run as it ends.
+        prefix: The prefix of all keys in the bucket.
+        tell: Called with each run at its end.
     """
 
     server: Server
@@ -61,7 +61,7 @@ class Bench:
     _kept: dict[str, Job] = field(default_factory=dict)
 
     def warm_up(self, peers: Sequence[Peer]) -> Iterator[tuple[Peer, str]]:
-        """Let every client push and pull one small file; yields those that cannot, and why."""
+        """Push and pull one small file with every client; yields clients that fail, with the reason."""
         tree = trees.make(ONE, self._trees)
         for peer in peers:
             try:
@@ -72,7 +72,7 @@ class Bench:
         self.server.wipe()
 
     def measure(self, scenario: Scenario, peers: Sequence[Peer], runs: list[Run]) -> None:
-        """All rounds of a scenario; each run is added to ``runs`` as it ends."""
+        """Run all rounds of a scenario; each run is added to ``runs`` when it ends."""
         self._layouts.clear()
         self._kept.clear()
         tree = trees.make(scenario.tree, self._trees)
@@ -95,13 +95,13 @@ class Bench:
         return self.work / "trees"
 
     def _change(self, scenario: Scenario, tree: Path, peers: Sequence[Peer], generation: int) -> None:
-        """Before the first change everybody pushes the tree as it is."""
+        """Change the tree; before the first change, every client pushes the original."""
         for peer in peers:
             if generation == 1:
                 try:
                     self._keep(scenario, peer, tree)
                 except PreparationFailed:
-                    continue  # said again when its turn comes
+                    continue  # reported when its turn comes
         trees.change(scenario.tree, self._trees, generation)
 
     def _one(self, scenario: Scenario, peer: Peer, tree: Path, number: int) -> Run:
@@ -132,7 +132,7 @@ class Bench:
         )
 
     def _prepared(self, scenario: Scenario, peer: Peer, tree: Path, number: int) -> tuple[Command, Job]:
-        """The command of a run and what it works on."""
+        """The command of a run and its job."""
         if scenario.verb is Verb.PUSH:
             self.server.wipe()
             job = self._job(peer, tree, f"{scenario.name}-{number}")
@@ -143,20 +143,20 @@ class Bench:
         if scenario.verb is Verb.HEAD:
             job = self._job(peer, tree, scenario.name)
             if not isinstance(peer, Ours):
-                raise PreparationFailed("only ours has a data plane to ask")
+                raise PreparationFailed("only ours has a driver for HEAD requests")
             return peer.head(job, scenario.requests), job
         job = self._keep(scenario, peer, tree)
         return (peer.repull(job) if scenario.verb is Verb.REPULL else peer.repush(job)), job
 
     def _filled(self, peer: Peer, tree: Path) -> Job:
-        """A job to pull by: pushed once for all clients of one layout, by the first that runs."""
+        """A job for a pull; the first client of each layout pushes the tree."""
         if peer.layout not in self._layouts:
             job = self._job(peer, tree, f"{tree.name}-{peer.layout}")
             self._layouts[peer.layout] = self._pushed(peer, job)
         return self._fresh(peer, self._layouts[peer.layout])
 
     def _keep(self, scenario: Scenario, peer: Peer, tree: Path) -> Job:
-        """A job whose store, destination and cache are what this client left there before."""
+        """A job with the store, destination and cache that this client left before."""
         if peer.name not in self._kept:
             if scenario.verb is Verb.REPULL:
                 job = self._filled(peer, tree)
@@ -179,21 +179,21 @@ class Bench:
     def _must(self, command: Command, job: Job) -> Outcome:
         outcome = run(command, self._environment(job))
         if outcome.returncode or outcome.timed_out:
-            raise PreparationFailed(self._said(outcome))
+            raise PreparationFailed(self._failure(outcome))
         return outcome
 
     def _why_not(self, scenario: Scenario, job: Job, outcome: Outcome, traffic: Traffic) -> str:
-        """Why a run does not count; empty if it does."""
+        """Why a run does not count; empty if it counts."""
         if outcome.returncode or outcome.timed_out:
-            return self._said(outcome)
+            return self._failure(outcome)
         if scenario.verb in (Verb.PULL, Verb.REPULL):
             return first_difference(job.tree, job.destination)
         if scenario.verb is Verb.PUSH and traffic.counts and traffic.objects < scenario.tree.object_count:
             return f"{traffic.objects} objects in the store, {scenario.tree.object_count} expected"
         return ""
 
-    def _said(self, outcome: Outcome) -> str:
-        """How a client failed, without the paths of this machine."""
+    def _failure(self, outcome: Outcome) -> str:
+        """How a client failed, without paths of this machine."""
         last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
         how = "timed out" if outcome.timed_out else f"exit {outcome.returncode}"
         return f"{how}: {last}".replace(str(self.work), "WORK").replace(str(Path.home()), "~")[:300]
@@ -212,7 +212,7 @@ class Bench:
         return self._fresh(peer, job)
 
     def _fresh(self, peer: Peer, job: Job) -> Job:
-        """The same job for a client that starts with an empty destination and an empty cache."""
+        """The same job with an empty destination and an empty cache."""
         fresh = replace(job, destination=self.work / "destinations" / peer.name, cache=self.work / "caches" / peer.name)
         for folder in (fresh.destination, fresh.cache):
             shutil.rmtree(folder, ignore_errors=True)
@@ -220,7 +220,7 @@ class Bench:
         return fresh
 
     def _environment(self, job: Job) -> dict[str, str]:
-        """What clients see: little, and the same for all. The user's own settings count for the user's own endpoint."""
+        """A minimal environment, the same for all clients. The user's settings apply only to the user's endpoint."""
         home = self.work / "home"
         home.mkdir(exist_ok=True)
         environment = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}

@@ -1,4 +1,4 @@
-"""The catalog: what is transferred, how, by whom, and behind which network profile."""
+"""The catalog of scenarios: tree, verb, clients and network profile."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from benchmarks.trees import FileGroup, KiB, MiB, Tree
 __all__ = ["PROFILES", "SCENARIOS", "SHORT", "Profile", "Scenario", "Verb", "select"]
 
 OURS, REFERENCE, S5CMD, RCLONE, OBSTORE = "ours", "reference", "s5cmd", "rclone", "obstore"
-# Those that look at what is there already; the others would send or fetch everything again.
+# Clients that skip existing files; the others send or fetch everything again.
 _INCREMENTAL = (OURS, REFERENCE, S5CMD, RCLONE)
 
 
 class Verb(StrEnum):
-    """What the client does, and what it finds when it starts."""
+    """What the client does, and the state it starts from."""
 
     PUSH = "push"  # an empty store
     PULL = "pull"  # an empty destination
-    REPUSH = "repush"  # a store that has the tree already
-    REPUSH_CHANGED = "repush-1pct"  # a store that has the tree as it was before 1 % of its files changed
-    REPULL = "repull"  # a destination that has the tree already
-    HEAD = "head"  # one object, asked for again and again: only ours, by a driver of its own
+    REPUSH = "repush"  # a store that already has the tree
+    REPUSH_CHANGED = "repush-1pct"  # a store that has the tree before 1 % of its files changed
+    REPULL = "repull"  # a destination that already has the tree
+    HEAD = "head"  # repeated HEAD requests for one object; ours only, by its own driver
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What stands between client and server.
+    """The network between client and server.
 
     Attributes:
-        latency_ms: Before each answer.
-        mbps: Megabytes a second and connection; 0 is as fast as it goes.
-        tls: A TLS 1.3 proxy in front, whose certificate a local authority signed.
-        concurrency: Requests in flight of clients without a default of their own; s5cmd has 256 always.
-        peers: Who runs unless peers are named: the slow ones would take hours behind a latency.
+        latency_ms: Delay before each response.
+        mbps: Megabytes a second for each connection; 0 is unlimited.
+        tls: A TLS 1.3 proxy in front, with a certificate of a local authority.
+        concurrency: Concurrent requests of clients without their own default; s5cmd always has 256.
+        peers: The default clients; slow ones would take hours with latency.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Scenario:
     """One line of the tables.
 
     Attributes:
-        startup: The scenario whose CPU is what the client spends before and after its objects.
-        profiles: Where it runs unless it is named together with another profile.
-        peers: Who runs it unless peers are named; empty is everybody who is able and whom the profile lets.
-        requests: For ``Verb.HEAD``, how many.
+        startup: The scenario that measures the CPU of starting the client.
+        profiles: The default profiles.
+        peers: The default clients; empty means every client that can run it and that the profile allows.
+        requests: The number of requests of ``Verb.HEAD``.
     """
 
     verb: Verb
@@ -73,14 +73,14 @@ class Scenario:
 
     @property
     def able(self) -> tuple[str, ...]:
-        """The clients that the scenario makes sense for; empty: all."""
+        """The clients that can run the scenario; empty means all."""
         if self.verb is Verb.HEAD:
             return (OURS,)
         return () if self.verb in (Verb.PUSH, Verb.PULL) else _INCREMENTAL
 
     @property
     def objects(self) -> int:
-        """What the CPU of a run is divided by for its cost an object."""
+        """The number of objects, for the CPU time of each."""
         return self.requests or self.tree.object_count
 
 
@@ -119,7 +119,7 @@ MIXED = Tree(
 SHORT_TREE = Tree("short", (FileGroup("small", 500, 4 * KiB, 28 * KiB), FileGroup("large", 1, 64 * MiB, 64 * MiB)))
 
 _EVERYWHERE = ("fast", "region", "tls")
-# 50,000 objects take the slower clients a minute a run and show nothing that 5,000 do not.
+# 50,000 objects take slower clients a minute a run and show no more than 5,000.
 _AT_SCALE = (OURS, REFERENCE, S5CMD, OBSTORE)
 
 SCENARIOS = (
@@ -146,11 +146,11 @@ SHORT = (Scenario(Verb.PUSH, SHORT_TREE), Scenario(Verb.REPUSH, SHORT_TREE), Sce
 
 
 def select(patterns: Sequence[str], profile: str, catalog: Sequence[Scenario] = SCENARIOS) -> list[Scenario]:
-    """The scenarios of a run, in the catalog's order, those that measure their start-up included.
+    """The scenarios of a run in catalog order, including those that measure start-up.
 
     Args:
         patterns: Names (``push-small-5k``), names of trees (``small-5k``), verbs (``pull``) or shell patterns of
-            these; none: everything the profile is meant for.
+            these; none means every scenario of the profile.
     Raises:
         LookupError: a pattern matches nothing.
     """

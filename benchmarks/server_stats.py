@@ -1,4 +1,4 @@
-"""What a server counted: requests by kind and bytes, from the text that s3sim answers at /__stats."""
+"""Requests and bytes counted by s3sim, from the text of its /__stats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Traffic", "parse_stats"]
 
-# Lines that describe a request that was counted under its own name already, or no request at all.
+# Lines that describe requests counted under another name, or no requests.
 _NOT_REQUESTS = ("WITH_CHECKSUM", "BYTES_OUT", "FAULT_CORRUPT", "FAULT_TRUNC", "FAULT_COMPLETE200")
 _NOT_REQUEST_SUFFIXES = ("404", "412")
 _STATE = ("conns_now", "conns_peak", "conns_total", "objects")
@@ -19,11 +19,11 @@ class Traffic:
     """Requests and bytes of one run.
 
     Attributes:
-        counts: Requests by kind. Empty if the server does not count.
-        answers: What became of some of them: not found, refused, with a checksum.
-        bytes_in, bytes_out: Of object bodies, up and down.
-        connections: The most at a time.
-        objects: In the server when it was asked.
+        counts: Requests by kind; empty if the server does not count.
+        answers: Some outcomes: not found, refused, with a checksum.
+        bytes_in, bytes_out: Bytes of object bodies, up and down.
+        connections: The most open at one time.
+        objects: Objects in the server.
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -35,15 +35,15 @@ class Traffic:
 
     @property
     def requests(self) -> int:
-        """Of every kind."""
+        """The number of requests of every kind."""
         return sum(self.counts.values())
 
 
 def parse_stats(text: str) -> Traffic:
-    """Read lines of ``NAME COUNT BYTES``.
+    """Parse lines of ``NAME COUNT BYTES``.
 
     Raises:
-        ValueError: a line is something else.
+        ValueError: a line has another form.
     """
     numbers: dict[str, tuple[int, int]] = {}
     for line in text.splitlines():

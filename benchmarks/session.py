@@ -1,4 +1,4 @@
-"""One session of measuring: open the server, run the scenarios with the clients that can be had, keep the record."""
+"""One session: open the server, run the scenarios with the installable clients, and return the record."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["Plan", "choose_peers", "measure", "needed_bytes", "say"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one session is to measure.
+    """The options of a session.
 
     Attributes:
-        scenarios, peers: As given on the command line; empty leaves it to the catalog.
-        endpoint, bucket: Of a server that runs already.
-        command: For the record.
+        scenarios, peers: As given on the command line; empty means the defaults of the catalog.
+        endpoint, bucket: A running server.
+        command: The command line, for the record.
     """
 
     profile: str = "fast"
@@ -40,21 +40,21 @@ class Plan:
 
 
 def say(text: str) -> None:
-    """To people, beside the results."""
+    """Print a message to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def needed_bytes(scenarios: Sequence[Scenario]) -> int:
-    """Of all trees together."""
+    """The bytes of all trees."""
     return sum(tree.size for tree in dict.fromkeys(scenario.tree for scenario in scenarios))
 
 
 def measure(plan: Plan) -> Record:
-    """Run a plan to its end.
+    """Run a session.
 
     Raises:
-        Unavailable: the profile cannot be had here.
-        LookupError: a name that the catalog does not have.
+        Unavailable: something that the profile needs is not installed.
+        LookupError: a name is not in the catalog.
     """
     scenarios = select(plan.scenarios, plan.profile)
     installed = _installed(choose_peers(scenarios, plan))
@@ -71,9 +71,9 @@ def measure(plan: Plan) -> Record:
             for scenario in scenarios:
                 bench.measure(scenario, [peer for peer in peers if _runs(peer.name, scenario, plan)], runs)
         except KeyboardInterrupt:
-            say("interrupted: the record holds what was measured")
+            say("interrupted: the record holds the runs so far")
         if plan.endpoint and not server.control:
-            say(f"objects were left below s3://{plan.bucket}/{prefix}")
+            say(f"objects remain below s3://{plan.bucket}/{prefix}")
         return Record(
             recorded=started.isoformat(timespec="seconds"),
             command=plan.command,
@@ -88,10 +88,10 @@ def measure(plan: Plan) -> Record:
 
 
 def choose_peers(scenarios: Sequence[Scenario], plan: Plan) -> list[str]:
-    """Names of the clients that run at all, ours first.
+    """Names of the clients to run, ours first.
 
     Raises:
-        LookupError: a name that nobody bears.
+        LookupError: a name is not that of a client.
     """
     unknown = [name for name in plan.peers if name not in PEERS]
     if unknown:
@@ -100,7 +100,7 @@ def choose_peers(scenarios: Sequence[Scenario], plan: Plan) -> list[str]:
 
 
 def _runs(peer: str, scenario: Scenario, plan: Plan) -> bool:
-    """Whether a client runs a scenario: named ones do, except where the scenario could not be theirs."""
+    """Whether a client runs a scenario: it can, and it was named or is a default."""
     able = scenario.able
     if able and peer not in able:
         return False
@@ -123,7 +123,7 @@ def _installed(names: Sequence[str]) -> list[Peer]:
 
 
 def _warmed(bench: Bench, peers: Sequence[Peer]) -> list[Peer]:
-    """Those that can push and pull; ours stays, so that its failure is on record."""
+    """The clients that can push and pull, and ours in any case, so that its failure is recorded."""
     failed = dict(bench.warm_up(peers))
     for peer, reason in failed.items():
         say(f"{peer.name} cannot push and pull one file: {reason}")

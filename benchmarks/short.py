@@ -1,4 +1,4 @@
-"""The short run: ours alone, in seconds, for CI. It fails on a wrong count or too much memory, never on a time."""
+"""The short run for CI: ours alone, in seconds. It fails on wrong counts or too much memory, never on time."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from benchmarks.tables import short_table
 __all__ = ["LIMITS", "Limit", "complaints", "short_run"]
 
 MEMORY_CEILING_BYTES = 250 << 20
-# A hedged or repeated request on a crowded machine is no fault.
+# A busy machine may cause some hedged or repeated requests.
 SLACK = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many requests a scenario may take.
+    """The number of requests that a scenario may take.
 
     Attributes:
-        at_most: Of every kind.
-        exactly: Of one kind; more by ``SLACK`` pass.
+        at_most: Requests of every kind.
+        exactly: Requests of some kinds; up to ``SLACK`` more are accepted.
     """
 
     at_most: int
@@ -39,22 +39,22 @@ class Limit:
 
 
 _SMALL, _PARTS = 500, 8  # 64 MiB in parts of 8 MiB
-_CONTENT = _SMALL + _PARTS + 1  # and the manifest
+_CONTENT = _SMALL + _PARTS + 1  # objects, parts and the manifest
 
 LIMITS = {
-    # A look at each object before it is sent would be allowed; create and complete, and a few looks at the manifest.
+    # One HEAD for each object would be allowed; create and complete; a few requests for the manifest.
     "push-short": Limit(_CONTENT + _SMALL + 1 + 20, (("PutObject", _SMALL + 1), ("UploadPart", _PARTS))),
     "repush-short": Limit(2, (("PutObject", 0), ("UploadPart", 0))),
-    # A stream that has the object to itself asks for 32 MiB at once, the others for a part each.
+    # A stream alone on an object requests 32 MiB at once; shared objects are requested by part.
     "pull-short": Limit(_CONTENT + SLACK, (("GetObject", _SMALL + 2 + 1),)),
 }
 
 
 def short_run() -> tuple[str, list[str]]:
-    """The table and what is wrong.
+    """The table, and the complaints.
 
     Raises:
-        Unavailable: there is no server to be had.
+        Unavailable: no server can be started.
     """
     work = work_folder(needed_bytes(SHORT))
     with sole_use(work), open_server(PROFILES["fast"], work) as server:
@@ -68,7 +68,7 @@ def short_run() -> tuple[str, list[str]]:
 
 
 def complaints(runs: Sequence[Run], *, counted: bool) -> list[str]:
-    """What is wrong with the runs; requests only if the server counted them."""
+    """What is wrong with the runs; requests are checked only if the server counted them."""
     found = []
     for run in runs:
         if run.error:

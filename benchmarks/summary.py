@@ -21,22 +21,22 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of at least one value."""
+        """The spread of at least one value."""
         return cls(median(values), min(values), max(values))
 
     def overlaps(self, other: Spread) -> bool:
-        """Whether the two ranges share a value: then the difference of the medians may be noise."""
+        """Whether the ranges overlap: then the difference of the medians may be noise."""
         return self.low <= other.high and other.low <= self.high
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One client in one scenario, over the rounds that count.
+    """One client in one scenario, over its counted rounds.
 
     Attributes:
-        errors: Of the rounds that do not count.
+        errors: Errors of the rounds that do not count.
         requests: None if the server does not count.
-        kinds: Requests by kind, medians.
+        kinds: Median requests by kind.
     """
 
     scenario: str
@@ -51,7 +51,7 @@ class Summary:
 
 
 def summarize(runs: Iterable[Run]) -> dict[tuple[str, str], Summary]:
-    """By (scenario, client), in the order in which they first ran."""
+    """Summaries by (scenario, client), in the order of their first runs."""
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.scenario, run.peer), []).append(run)
@@ -60,7 +60,7 @@ def summarize(runs: Iterable[Run]) -> dict[tuple[str, str], Summary]:
 
 def _summary(runs: Sequence[Run]) -> Summary:
     good = [run for run in runs if not run.error]
-    # A client that never succeeded keeps its line, without numbers.
+    # A client without a success keeps its row, without numbers.
     counted = good or [Run(runs[0].scenario, runs[0].peer, 0)]
     requests = [run.request_count for run in counted if run.request_count is not None]
     kinds = sorted({kind for run in counted for kind in run.requests})

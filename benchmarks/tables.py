@@ -1,4 +1,4 @@
-"""Markdown: what was measured, scenario by scenario, and where it stands against the bars."""
+"""Markdown tables of measurements and bars."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OURS = "ours"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, padded so that its source reads well; the first column left, the others right."""
+    """A padded Markdown table; the first column is aligned left, the others right."""
     lines = [[*heads], *[[*row] for row in rows]]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     rule = ["-" * widths[0], *["-" * (width - 1) + ":" for width in widths[1:]]]
@@ -45,7 +45,7 @@ def seconds(spread: Spread) -> str:
 
 
 def scenario_table(summaries: Mapping[tuple[str, str], Summary], names: Sequence[str]) -> str:
-    """Every client in every scenario; the last column is its time as a multiple of ours."""
+    """A row for each client and scenario; the last column is its time divided by ours."""
     rows = []
     for name in names:
         ours = summaries.get((name, OURS))
@@ -71,7 +71,7 @@ def _scenario_row(summary: Summary, ours: Summary | None) -> list[str]:
 
 
 def bars_table(profiles: Mapping[str, Mapping[tuple[str, str], Summary]], *, only_measured: bool = False) -> str:
-    """Every bar: what was asked for, what was measured, met or short."""
+    """A row for each bar: the limit, the measurement, and whether it is met."""
     standings = [standing(bar, profiles.get(bar.profile, {})) for bar in BARS]
     rows = [_bar_row(where) for where in standings if not only_measured or where.value is not None]
     return table(("scenario", "profile", "bar", "ours", "theirs", "measured", "verdict"), rows)
@@ -105,7 +105,7 @@ def _amount(measure: Measure, value: float) -> str:
 
 
 def circumstances(record: Record) -> str:
-    """What a session was measured on, as a list."""
+    """The conditions of a session, as a list."""
     facts = record.machine
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     lines = [
@@ -118,13 +118,13 @@ def circumstances(record: Record) -> str:
 
 
 def failures(record: Record) -> list[str]:
-    """Runs that do not count, as list items."""
+    """The runs that do not count, as list items."""
     summaries = summarize(record.runs)
     return [f"- {each.peer} in {each.scenario}: {error}" for each in summaries.values() for error in each.errors]
 
 
 def record_markdown(record: Record) -> str:
-    """The page that lies beside a record."""
+    """The tables of one record."""
     summaries = summarize(record.runs)
     names = list(dict.fromkeys(run.scenario for run in record.runs))
     parts = [f"# {record.profile}, {record.recorded[:10]}", circumstances(record), scenario_table(summaries, names)]
@@ -135,7 +135,7 @@ def record_markdown(record: Record) -> str:
 
 
 def short_table(runs: Sequence[Run], limits: Mapping[str, str]) -> str:
-    """The table of a short run: counts, with what was expected, beside times that nothing depends on."""
+    """The table of a short run: times, and counts with their limits."""
     rows = [
         [
             run.scenario,
@@ -151,7 +151,7 @@ def short_table(runs: Sequence[Run], limits: Mapping[str, str]) -> str:
 
 
 def comparison_table(summaries: Mapping[tuple[str, str], Summary], old: str, new: str) -> str:
-    """Two commits: medians, the change in percent, and whether the rounds of the two overlap."""
+    """Medians of two commits, the change in percent, and whether their rounds overlap."""
     rows = []
     for name in dict.fromkeys(scenario for scenario, _ in summaries):
         before, after = summaries.get((name, old)), summaries.get((name, new))

@@ -1,4 +1,4 @@
-"""nginx on loopback, speaking TLS 1.3 with a certificate of a local authority, in front of a plain server."""
+"""nginx on loopback as a TLS 1.3 proxy, with a certificate of a local authority."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Proxy", "tls_proxy"]
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
-# Bodies pass through without being kept, and connections to the server stay open: what remains is TLS.
+# Bodies are not buffered, and connections to the server stay open, so only the cost of TLS remains.
 _CONFIGURATION = """
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -56,7 +56,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A running proxy and the authority to trust."""
+    """A running proxy and its authority."""
 
     endpoint: str
     ca_file: Path
@@ -65,7 +65,7 @@ class Proxy:
 
 @contextmanager
 def tls_proxy(upstream: str, folder: Path, port: int) -> Iterator[Proxy]:
-    """Run nginx in front of ``upstream`` (host:port), stopped at the end.
+    """Run nginx in front of ``upstream`` (host:port).
 
     Raises:
         FileNotFoundError: nginx or openssl is not installed.
@@ -95,7 +95,7 @@ def tls_proxy(upstream: str, folder: Path, port: int) -> Iterator[Proxy]:
 
 
 def _certificates(openssl: str, folder: Path) -> None:
-    """An authority and a certificate of it for loopback, for this run."""
+    """Create an authority and a certificate for loopback."""
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30")
     authority = ("-x509", "-subj", "/CN=snapdir bench authority", "-keyout", "ca.key", "-out", "ca.pem")
     usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")

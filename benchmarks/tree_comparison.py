@@ -1,4 +1,4 @@
-"""Whether a pull brought what was pushed."""
+"""Comparing a pulled tree with the original."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def first_difference(expected: Path, actual: Path) -> str:
-    """The first file that is missing, too many or different, in words; empty if the trees have the same files."""
+    """The first file that is missing, extra or different, in words; empty if the trees are equal."""
     wanted, found = dict(_files(expected)), dict(_files(actual))
     for path in sorted(wanted.keys() | found.keys()):
         if path not in found:

@@ -1,4 +1,4 @@
-"""Directory trees made of seeded bytes that no compressor shrinks: the same bytes on every machine, made once."""
+"""Directory trees of seeded, incompressible bytes: equal on every machine, and generated once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CHANGED_FILES_PER_THOUSAND = 10
 
 @dataclass(frozen=True, slots=True)
 class FileGroup:
-    """``count`` files below ``folder``; sizes are spread evenly over [smallest_bytes, largest_bytes] by the seed.
+    """``count`` files below ``folder``, with seeded sizes in [smallest_bytes, largest_bytes].
 
     Attributes:
-        same_as: Content is that of the group of this name (duplicates), which must not be smaller.
-        depth: Extra directories between the folder and its files.
+        same_as: The group whose content is duplicated; it must not be smaller.
+        depth: Additional directories between the folder and its files.
     """
 
     folder: str
@@ -37,7 +37,7 @@ class FileGroup:
     depth: int = 0
 
     def size(self, index: int) -> int:
-        """Bytes of one file."""
+        """Size of one file."""
         spread = self.largest_bytes - self.smallest_bytes
         if not spread:
             return self.smallest_bytes
@@ -45,14 +45,14 @@ class FileGroup:
         return self.smallest_bytes + drawn % (spread + 1)
 
     def path(self, index: int) -> str:
-        """Where one file is in its tree."""
+        """Path of one file in the tree."""
         levels = [self.folder, *(f"level-{level}" for level in range(self.depth))]
         if self.count > _PER_DIRECTORY:
             levels.append(f"{index // _PER_DIRECTORY:04d}")
         return "/".join([*levels, f"{index:06d}.bin"])
 
     def blocks(self, index: int, *, generation: int = 0) -> Iterator[bytes]:
-        """Content of one file, in blocks. Generation g differs from g - 1 in every byte and is one byte longer."""
+        """Content of one file, in blocks. Each generation differs in every byte and is one byte longer."""
         content = blake3(f"bytes {self.same_as or self.folder} {index} {generation}".encode())
         size = self.size(index) + generation
         for start in range(0, size, _BLOCK_BYTES):
@@ -61,7 +61,7 @@ class FileGroup:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What a scenario transfers."""
+    """The tree of a scenario."""
 
     name: str
     groups: tuple[FileGroup, ...]
@@ -73,7 +73,7 @@ class Tree:
 
     @property
     def object_count(self) -> int:
-        """Distinct contents: what a snapshot stores beside its manifest."""
+        """Distinct contents: the objects of a snapshot."""
         return sum(group.count for group in self.groups if not group.same_as)
 
     @property
@@ -88,7 +88,7 @@ class Tree:
 
 
 def make(tree: Tree, folder: Path) -> Path:
-    """The tree's directory below ``folder``; written unless it is there, complete and unchanged."""
+    """The directory of the tree below ``folder``, generated unless it is complete and unchanged."""
     target, marker = folder / tree.name, folder / f"{tree.name}.json"
     recipe = json.dumps(asdict(tree), sort_keys=True)
     if target.is_dir() and marker.is_file() and marker.read_text() == recipe:
@@ -102,22 +102,22 @@ def make(tree: Tree, folder: Path) -> Path:
 
 
 def change(tree: Tree, folder: Path, generation: int) -> int:
-    """Rewrite 1 % of the files in place, as generation ``generation``; the number of files rewritten.
+    """Rewrite 1 % of the files as ``generation``, and return their number.
 
-    The tree counts as unfinished from here until ``restore``: a run that dies in between makes it again.
+    The tree counts as incomplete until ``restore``, so the next run generates it again if this one dies.
     """
     (folder / f"{tree.name}.json").unlink(missing_ok=True)
     return _rewrite(tree, folder / tree.name, generation)
 
 
 def restore(tree: Tree, folder: Path) -> None:
-    """Undo every ``change``."""
+    """Undo all changes."""
     _rewrite(tree, folder / tree.name, 0)
     (folder / f"{tree.name}.json").write_text(json.dumps(asdict(tree), sort_keys=True))
 
 
 def changed_indices(count: int) -> Sequence[int]:
-    """Which of ``count`` files ``change`` rewrites: every hundredth."""
+    """The files that ``change`` rewrites: every hundredth of ``count``."""
     return range(0, count, 1000 // CHANGED_FILES_PER_THOUSAND)
 
 

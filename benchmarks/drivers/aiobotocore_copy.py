@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
 from aiobotocore.session import get_session  # type: ignore[import-untyped]
+from concurrently import files_below, for_each  # type: ignore[import-not-found]  # beside this driver
 
 CHUNK_BYTES = 1 << 20
-
-
-async def for_each(items: Iterable[str], work: Callable[[str], Awaitable[None]], concurrency: int) -> None:
-    """``concurrency`` tasks take the items in turn."""
-    left = iter(items)
-
-    async def worker() -> None:
-        for item in left:
-            await work(item)
-
-    await asyncio.gather(*[worker() for _ in range(concurrency)])
 
 
 async def listed(client: Any, bucket: str, prefix: str) -> list[str]:
@@ -37,7 +26,7 @@ async def copy(verb: str, folder: str, endpoint: str, bucket: str, prefix: str, 
     config = AioConfig(
         max_pool_connections=int(concurrency),
         s3={"addressing_style": "path"},
-        # Otherwise every body is read twice, for a checksum that the other clients do not send.
+        # Otherwise every body is read twice, for a checksum that other clients do not send.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
@@ -48,17 +37,16 @@ async def copy(verb: str, folder: str, endpoint: str, bucket: str, prefix: str, 
                 await client.put_object(Bucket=bucket, Key=f"{prefix}/{path}", Body=body)
 
         async def pull(path: str) -> None:
-            answer = await client.get_object(Bucket=bucket, Key=f"{prefix}/{path}")
+            response = await client.get_object(Bucket=bucket, Key=f"{prefix}/{path}")
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as file:
-                async with answer["Body"] as body:
+                async with response["Body"] as body:
                     async for chunk in body.iter_chunks(CHUNK_BYTES):
                         file.write(chunk)
 
         if verb == "push":
-            files = [str(file.relative_to(root)) for file in root.rglob("*") if file.is_file()]  # noqa: ASYNC240
-            await for_each(files, push, int(concurrency))
+            await for_each(files_below(root), push, int(concurrency))
         else:
             await for_each(await listed(client, bucket, prefix), pull, int(concurrency))
 

@@ -1,7 +1,7 @@
 """Copy a tree with the S3 client of the AWS Common Runtime: VERB FOLDER ENDPOINT BUCKET PREFIX CONCURRENCY.
 
-A pull needs the list of files, which this library cannot give: it is the list of the tree that was pushed, in
-$SNAPDIR_BENCH_TREE. That saves it a few LIST requests.
+This library cannot list keys, so a pull uses the files of the pushed tree in $SNAPDIR_BENCH_TREE, which saves it a few
+LIST requests.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ io: Any = importlib.import_module("awscrt.io")
 s3: Any = importlib.import_module("awscrt.s3")
 
 THROUGHPUT_GBPS = 10.0
-MEMORY_BYTES = 1 << 30  # the least that the library takes
+MEMORY_BYTES = 1 << 30  # the minimum of the library
 
 
 def open_client(endpoint: str) -> Any:
-    """A client that signs with the credentials of the environment."""
+    """A client with the credentials of the environment."""
     provider = auth.AwsCredentialsProvider.new_environment()
     config = s3.create_default_s3_signing_config(region="us-east-1", credential_provider=provider)
     secure = urlsplit(endpoint).scheme == "https"
@@ -45,22 +45,22 @@ def open_client(endpoint: str) -> Any:
 
 
 def start(client: Any, verb: str, host: str, target: str, file: Path) -> Future[None]:
-    """Begin one transfer."""
+    """Start one transfer."""
     headers = http.HttpHeaders([("host", host)])
     if verb == "pull":
         file.parent.mkdir(parents=True, exist_ok=True)
         request = http.HttpRequest("GET", target, headers)
-        asked = client.make_request(type=s3.S3RequestType.GET_OBJECT, request=request, recv_filepath=str(file))
+        started = client.make_request(type=s3.S3RequestType.GET_OBJECT, request=request, recv_filepath=str(file))
     else:
         headers.add("content-length", str(file.stat().st_size))
         request = http.HttpRequest("PUT", target, headers)
-        asked = client.make_request(type=s3.S3RequestType.PUT_OBJECT, request=request, send_filepath=str(file))
-    finished: Future[None] = asked.finished_future
+        started = client.make_request(type=s3.S3RequestType.PUT_OBJECT, request=request, send_filepath=str(file))
+    finished: Future[None] = started.finished_future
     return finished
 
 
 def copy(verb: str, folder: str, endpoint: str, bucket: str, prefix: str, concurrency: str) -> None:
-    """Run one verb, at most four times ``concurrency`` files at a time: the library queues what it cannot send yet."""
+    """Run one verb, with at most four times ``concurrency`` files queued in the library."""
     client = open_client(endpoint)
     source = Path(folder if verb == "push" else os.environ["SNAPDIR_BENCH_TREE"])
     room = BoundedSemaphore(4 * int(concurrency))

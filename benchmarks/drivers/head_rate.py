@@ -1,4 +1,4 @@
-"""Ask for one object again and again with snapdir's data plane alone: ENDPOINT BUCKET REQUESTS."""
+"""Send HEAD requests for one object with snapdir's S3 transport alone: ENDPOINT BUCKET REQUESTS."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from snapdir.stores.s3.signing import Credentials, Signer, encode_path
 CONNECTIONS = 64
 
 
-async def ask(endpoint: str, bucket: str, requests: int) -> None:
-    """Every request is signed; any answer that S3 gives to a HEAD will do."""
+async def send(endpoint: str, bucket: str, requests: int) -> None:
+    """Send signed requests; 200 and 404 are both accepted."""
     url = urlsplit(endpoint)
     signer = Signer(Credentials(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]), "us-east-1")
     target = encode_path(f"/{bucket}/head")
@@ -28,11 +28,11 @@ async def ask(endpoint: str, bucket: str, requests: int) -> None:
 
         async def worker() -> None:
             for _ in left:
-                answer = await pool.request(b"HEAD", target, signer.sign(b"HEAD", target, host=pool.host_header))
-                if answer.status not in (200, 404):
-                    raise SystemExit(f"HEAD: {answer.status}")
+                response = await pool.request(b"HEAD", target, signer.sign(b"HEAD", target, host=pool.host_header))
+                if response.status not in (200, 404):
+                    raise SystemExit(f"HEAD: {response.status}")
 
         await asyncio.gather(*[worker() for _ in range(min(CONNECTIONS, requests))])
 
 
-uvloop.run(ask(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+uvloop.run(send(sys.argv[1], sys.argv[2], int(sys.argv[3])))

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-# The binding bears the name of our package, and is not in the environment that types are checked in.
+# The binding has the name of this package, and is not installed where types are checked.
 reference: Any = importlib.import_module("snapdir")
 
 
@@ -22,4 +22,4 @@ async def copy(verb: str, url: str, folder: str, snapshot_id: str = "") -> None:
 
 
 asyncio.run(copy(*sys.argv[1:]))
-os._exit(0)  # it can crash while the interpreter shuts down
+os._exit(0)  # it can crash during interpreter shutdown

@@ -1,9 +1,9 @@
-"""What the HTTP data plane costs in client CPU: small requests in µs each, large bodies in seconds a GiB.
+"""CPU of the S3 transport: µs for each small request, seconds for each GiB of large bodies.
 
     python benchmarks/micro/bench_wire.py http://127.0.0.1:9100/bucket [--loop asyncio] [--connections 64]
 
-The server may be anything that speaks S3 (the bucket must exist and be scratch); a cheap one keeps out of the way.
-CPU is user + system time of this process, signing included; each figure is the best of ``--rounds``.
+The server may be any S3 service; the bucket must exist and will be written to. CPU is user + system time of this
+process, including signing; each figure is the best of ``--rounds``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LARGE_BYTES = 1 << 30
 
 
 class Bench:
-    """One endpoint, and what is asked of it."""
+    """The requests to one endpoint."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         url = urlsplit(options.url)
@@ -44,7 +44,7 @@ class Bench:
         self.small = os.urandom(options.size)
         self.workers = options.connections
 
-    async def ask(self, method: bytes, key: str, **options: object) -> None:
+    async def request(self, method: bytes, key: str, **options: object) -> None:
         path = encode_path(f"{self.bucket}/{key}")
         headers = self.signer.sign(method, path, host=self.pool.host_header)
         response = await self.pool.request(method, path, headers, **options)  # type: ignore[arg-type]
@@ -57,18 +57,18 @@ class Bench:
             for number in range(self.options.count // self.workers):
                 key = f"small/{worker}-{number % 16}"
                 if method == b"PUT":
-                    await self.ask(method, key, body=self.small)
+                    await self.request(method, key, body=self.small)
                 elif method == b"GET":
-                    await self.ask(method, key, into=buffer)
+                    await self.request(method, key, into=buffer)
                 else:
-                    await self.ask(method, key)
+                    await self.request(method, key)
 
         await asyncio.gather(*[work(worker) for worker in range(self.workers)])
 
-    async def large_bodies(self, one: Callable[[int, int], Awaitable[None]], streams: int = 16) -> None:
+    async def large_bodies(self, transfer: Callable[[int, int], Awaitable[None]], streams: int = 16) -> None:
         async def work(worker: int) -> None:
             for part in range(worker, LARGE_BYTES // PART_BYTES, streams):
-                await one(worker, part)
+                await transfer(worker, part)
 
         await asyncio.gather(*[work(worker) for worker in range(streams)])
 
@@ -111,13 +111,13 @@ async def measure_large(bench: Bench, rounds: int) -> None:
         os.fsync(file.fileno())
 
         async def put_file(worker: int, part: int) -> None:
-            await bench.ask(b"PUT", f"large/{worker}", body=FileRange(file.fileno(), part * PART_BYTES, PART_BYTES))
+            await bench.request(b"PUT", f"large/{worker}", body=FileRange(file.fileno(), part * PART_BYTES, PART_BYTES))
 
         async def put_memory(worker: int, _: int) -> None:
-            await bench.ask(b"PUT", f"large/{worker}", body=memory)
+            await bench.request(b"PUT", f"large/{worker}", body=memory)
 
         async def get(worker: int, _: int) -> None:
-            await bench.ask(b"GET", f"large/{worker}", into=buffers[worker])
+            await bench.request(b"GET", f"large/{worker}", into=buffers[worker])
 
         for name, one in (("PUT file ranges", put_file), ("PUT from memory", put_memory), ("GET into buffers", get)):
             await measure(f"{name}, 8 MiB", "s/GiB", 1.0, rounds, lambda one=one: bench.large_bodies(one))  # type: ignore[misc]
@@ -132,7 +132,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=16 << 10, help="bytes of a small object")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small-only", action="store_true")
-    parser.add_argument("--folder", help="where the file to send is made")
+    parser.add_argument("--folder", help="folder for the file to send")
     parser.add_argument("--access-key", default="bench")
     parser.add_argument("--secret-key", default="bench-secret")
     parser.add_argument("--region", default="us-east-1")

@@ -20,9 +20,9 @@ def test_a_record_survives_its_file(make_record: MakeRecord, tmp_path: Path) -> 
     assert read(file) == record
 
 
-def test_something_else_is_no_record(tmp_path: Path) -> None:
+def test_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text('{"format": 99}')
-    with pytest.raises(ValueError, match="no record"):
+    with pytest.raises(ValueError, match="not a record"):
         read(tmp_path / "x.json")
 
 

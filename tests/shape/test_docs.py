@@ -12,6 +12,7 @@ PAGES = [
     PROJECT / "README.md",
     PROJECT / "CONTRIBUTING.md",
     PROJECT / "CHANGELOG.md",
+    PROJECT / "benchmarks/README.md",
     *sorted((PROJECT / "docs").rglob("*.md")),
 ]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
