@@ -1,4 +1,4 @@
-"""Opening a page in Debian's headless Chromium: what its console says, and a picture of it."""
+"""Open a page in headless Chromium, check its console, and take a picture."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _CONSOLE = re.compile(r"^\[[^\]]*:CONSOLE[^\]]*\] (.*)$", re.MULTILINE)
 
 
 class Unavailable(Exception):
-    """There is no Chromium here."""
+    """Chromium is not installed."""
 
 
 def opened(page: Path, *, picture: Path | None = None, width: int = 1200, height: int = 900, dark: bool = False) -> str:
-    """Open a page and return its elements as text once it has loaded.
+    """Load a page and return its elements as text.
 
     Args:
-        picture: Where to write a PNG of its upper ``width`` by ``height`` pixels.
+        picture: A file for a PNG of its top ``width`` by ``height`` pixels.
 
     Raises:
         Unavailable: no Chromium is installed.
@@ -35,7 +35,7 @@ def opened(page: Path, *, picture: Path | None = None, width: int = 1200, height
     with tempfile.TemporaryDirectory(prefix="snapdir-chromium-") as profile:
         options = [
             "--headless",
-            "--no-sandbox",  # it refuses to start for root otherwise; the page is our own
+            "--no-sandbox",  # otherwise it does not start for root; the page is trusted
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--hide-scrollbars",
@@ -53,6 +53,6 @@ def opened(page: Path, *, picture: Path | None = None, width: int = 1200, height
 def _run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
-    said = _CONSOLE.findall(done.stderr)
-    assert not said, said
+    messages = _CONSOLE.findall(done.stderr)
+    assert not messages, messages
     return done.stdout

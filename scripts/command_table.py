@@ -1,7 +1,7 @@
-"""Write the table of commands into README.md, from what the command line says of itself.
+"""Write the table of commands into README.md, from the help of the command line.
 
-scripts/command_table.py            writes the table between its two marks
-scripts/command_table.py --check    exits 1 if the table is not what would be written
+scripts/command_table.py            writes the table
+scripts/command_table.py --check    exits 1 if the table is out of date
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ GROUPS = {
     "The local cache": ("stage", "fetch", "checkout", "verify-cache", "flush-cache"),
     "The program": ("bench", "defaults", "autocomplete", "help", "version"),
 }
-"""By what one wants; ``snapdir --help`` keeps the order that scripts know."""
+"""By purpose; ``snapdir --help`` keeps the order that scripts know."""
 
 
 def table() -> str:
-    """Every command, under its group.
+    """Every command, by group.
 
     Raises:
-        SystemExit: a command is in no group, or in two.
+        SystemExit: a command is not in exactly one group.
     """
     ctx = click.Context(root, info_name="snapdir")
     grouped = [name for names in GROUPS.values() for name in names]
@@ -63,7 +63,7 @@ def _purpose(verb: click.Command) -> str:
 
 
 def page(text: str) -> str:
-    """``text`` with the table in its place."""
+    """``text`` with the table."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -1,4 +1,4 @@
-"""A line to a server that counts what is sent up and can come to a halt at a byte: for kills in mid-transfer."""
+"""A proxy that counts the bytes sent to a server, and can halt after a number of bytes: for kills in mid-transfer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class CountedLine:
     """Forwards connections on loopback to ``port``, a context manager.
 
     Attributes:
-        sent: Bytes that went up since ``count_anew``.
-        halted: Set once the line has come to a halt.
+        sent: Bytes sent to the server since ``count_anew``.
+        halted: Set when the limit is reached.
     """
 
     def __init__(self, port: int) -> None:
@@ -34,7 +34,7 @@ class CountedLine:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def count_anew(self, *, halt_after: int | None = None) -> None:
-        """Cut every connection, count from 0, and let ``halt_after`` bytes up (or any number)."""
+        """Close every connection, count from 0, and halt after ``halt_after`` bytes, if given."""
         with self._changed:
             self._cut()
             self.sent, self._most = 0, halt_after

@@ -1,10 +1,10 @@
-"""Push and pull through every fault of s3sim, and show what came of it.
+"""Push and pull through every fault of s3sim, and show the outcomes.
 
     python scripts/fault_soak.py [--s3sim PATH] [--seeds 10] [--probability 0.05] [--stall 0.5] [--only NAME ...]
 
-First each fault at a probability at which it passes: 500 small and 4 large objects, pushed and pulled once a seed, have
-to arrive with the right bytes. Then each fault at every request: the transfer has to fail, soon, with its true cause.
-Ends with 1 if anything is not as it should be.
+First each fault at a probability at which retries succeed: 500 small and 4 large objects, pushed and pulled once for
+each seed, must arrive with the right bytes. Then each fault at every request: the transfer must fail soon and name the
+cause. Exits with 1 if an outcome is wrong.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from snapdir.stores.settings import StoreSettings
 STORE = "s3://soak/in/here"
 MIB = 1 << 20
 HEAD_BYTES = 2048
-"""No head of a request is longer; what comes behind it in one piece is its body."""
+"""Request heads are shorter; anything beyond in the same piece is the body."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong.
+    """One kind of fault.
 
     Attributes:
-        options: Of s3sim, ``P`` standing for the probability.
-        counted: What s3sim counts it as.
-        hits: Which verbs it hits.
-        cause: What the message says when it never passes; by verb where they differ.
-        bodies_flipped: Bodies of PUT are damaged on their way.
+        options: Options of s3sim; ``P`` stands for the probability.
+        counted: The name of its count in s3sim.
+        hits: The verbs it affects.
+        cause: Text of the error if it never passes; alternatives separated by ``|``.
+        bodies_flipped: Whether bodies of PUT are damaged in transit.
     """
 
     name: str
@@ -71,7 +71,7 @@ FAULTS = [
 
 @dataclass
 class Outcome:
-    """What one fault made of all seeds."""
+    """The outcome of one fault over all seeds."""
 
     fault: Fault
     seconds: dict[str, list[float]] = field(default_factory=lambda: {"push": [], "pull": []})
@@ -80,7 +80,7 @@ class Outcome:
 
 
 class Soak:
-    """The tree, the settings and the places of one run."""
+    """The tree, settings and folders of one run."""
 
     def __init__(self, binary: str, folder: Path, options: argparse.Namespace) -> None:
         self.binary = binary
@@ -110,7 +110,7 @@ class Soak:
         return await snapdir.push(self.tree, STORE, config=self._config())
 
     async def pull(self) -> str:
-        """The id of what arrived."""
+        """Pull, and return the id of the result."""
         shutil.rmtree(self.out, ignore_errors=True)
         await snapdir.pull(self.id, STORE, self.out, config=self._config())
         return await snapdir.id(self.out)
@@ -152,7 +152,7 @@ class Soak:
         return outcome
 
     async def lasting(self, fault: Fault, verb: str) -> tuple[float, str, bool]:
-        """Seconds, the first words of the error, and whether it is the right one."""
+        """Seconds, the error, and whether it names the cause."""
         options = Fault(fault.name, ("--rps", "1"), "") if fault.name == "throttling" else fault
         async with self.served(options, 1.0, 1):
             if verb == "pull" and "push" not in fault.hits:
@@ -160,7 +160,7 @@ class Soak:
             return await self._failure(fault, verb)
 
     async def frozen(self, verb: str) -> tuple[float, str, bool]:
-        """The server stops to answer in the middle of everything."""
+        """The server stops responding in mid-transfer."""
         fault = Fault("frozen", ("--mbps", "5"), "", cause="no answer within|nothing moved|cannot connect")
         async with self.served(fault, 0.0, 1) as server:
             if verb == "pull":
@@ -177,7 +177,7 @@ class Soak:
             told = str(error)
             right = any(cause in told for cause in fault.cause.split("|"))
         except TimeoutError:
-            told, right = "still at it", False
+            told, right = "still running", False
         else:
             told, right = "it succeeded", False
         return time.monotonic() - began, told, right
@@ -185,7 +185,7 @@ class Soak:
 
 @asynccontextmanager
 async def damaging(server_port: int, is_time: Callable[[], bool]) -> AsyncIterator[int]:
-    """A port that leads to the server, and turns a bit of some bodies on their way there."""
+    """A port that forwards to the server and flips a bit in some bodies."""
     tasks: set[asyncio.Task[object]] = set()
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, damage: bool) -> None:
@@ -262,7 +262,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--probability", type=float, default=0.05)
     parser.add_argument("--stall", type=float, default=0.5, metavar="SECONDS", help="the stall timeout")
-    parser.add_argument("--bound", type=float, default=60.0, metavar="SECONDS", help="for one push or pull")
+    parser.add_argument("--bound", type=float, default=60.0, metavar="SECONDS", help="limit for one push or pull")
     parser.add_argument("--small", type=int, default=500)
     parser.add_argument("--large", type=int, default=4)
     parser.add_argument("--large-mib", type=int, default=20)
@@ -274,7 +274,7 @@ def main() -> int:
         work.make_tree(options.small, options.large, options.large_mib)
         began = time.monotonic()
         good = asyncio.run(soak(work, faults, options.seeds))
-        print(f"\n{time.monotonic() - began:.0f} s in all: {'all as it should be' if good else 'NOT as it should be'}")
+        print(f"\n{time.monotonic() - began:.0f} s in all: {'all right' if good else 'some outcomes are WRONG'}")
     return 0 if good else 1
 
 

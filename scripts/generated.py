@@ -1,4 +1,4 @@
-"""What the scripts that write a page of the documentation share: write it, or with ``--check`` compare it."""
+"""Shared by the scripts that generate pages: write a page or, with ``--check``, compare it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["write_or_check"]
 
 
 def write_or_check(page: Path, text: str, arguments: Sequence[str], *, problems: Sequence[str] = ()) -> int:
-    """The exit code: 1 if there are problems, which would make the page lie, or ``--check`` finds another page."""
+    """Write or check, and return the exit code: 1 if there are problems or the page is out of date."""
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return 1

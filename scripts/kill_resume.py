@@ -1,12 +1,12 @@
-"""Kill runs, and see what the next run makes of what they left.
+"""Kill runs, and check that the next run uses and removes what they left.
 
     python scripts/kill_resume.py [--s3sim PATH] [--mib 1024] [--mbps 20] [--kills 200] [--seed 1] [--minutes 10]
 
-First kill -9 in the middle of pushing one large object, and of pulling it (``--mib 0`` leaves that out): the second run
-may send at most the parts that were missing and one more a stream; the server's own counts decide. Then kills at random
-moments (SIGKILL, and for two in five SIGINT or SIGTERM) of every verb that writes: after one good run of the same
-command, and one that writes something else to the same place, no temporary is left and the bytes are right. Ends with
-1 if anything is not so, or if the time did not suffice.
+First a push and a pull of one large object are killed with SIGKILL (skipped with ``--mib 0``): by the server's counts,
+the second run may transfer at most the missing parts and one more for each stream. Then every verb that writes is
+killed at random moments (SIGKILL, and in two of five cases SIGINT or SIGTERM): after one complete run of the same
+command, and one that writes something else to the same place, no temporary may be left and the bytes must be right.
+Exits with 1 if a check fails or the time is too short.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ def snapdir(server: Server, cache: Path, *arguments: str) -> subprocess.Popen[st
 
 
 def kill_after(process: subprocess.Popen[str], server: Server, kind: str, count: int) -> None:
-    """Kill -9 once the server has counted so many requests of a kind."""
+    """Kill the process when the server has counted ``count`` requests of a kind."""
     deadline = time.monotonic() + START_SECONDS
     while server.counts().get(kind, 0) < count:
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise SystemExit(f"it ended, or stood still, before {count} requests of kind {kind}")
+            raise SystemExit(f"it ended or stalled before {count} requests of kind {kind}")
         time.sleep(0.02)
     process.kill()
     process.communicate()
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    told, _ = process.communicate()
+    output, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"the second run failed with {process.returncode}")
-    return told.strip()
+    return output.strip()
 
 
 def parts_written(temporary: Path, parts: int) -> int:
-    """What the journal behind the object's bytes says: a byte a part."""
+    """Parts in the journal behind the object's bytes, which has one byte for each part."""
     return temporary.read_bytes()[-parts:].count(1)
 
 
@@ -68,15 +68,15 @@ def checksum(file: Path) -> str:
 
 
 def main() -> int:
-    # A shell starts what runs in the background deaf to SIGINT, and its children with it.
+    # A shell makes background processes and their children ignore SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    parser = argparse.ArgumentParser(description="Kill runs, and see what the next run makes of what they left.")
+    parser = argparse.ArgumentParser(description="Kill runs, and check what the next run does.")
     add_option(parser)
-    parser.add_argument("--mib", type=int, default=1024, help="size of the object whose parts are counted; 0: none")
+    parser.add_argument("--mib", type=int, default=1024, help="size of the large object; 0 skips it")
     parser.add_argument("--mbps", type=int, default=20, help="MB/s of one connection")
     parser.add_argument("--kills", type=int, default=200, help="kills at random moments")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=10, help="when no more of these are begun")
+    parser.add_argument("--minutes", type=float, default=10, help="time limit of the random kills")
     options = parser.parse_args()
     good = not options.mib or count_resumed(options)
     with tempfile.TemporaryDirectory(prefix="snapdir-kills.") as name:
@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def count_resumed(options: argparse.Namespace) -> bool:
-    """Whether a second push, and a second pull, sent no more than what the first had not."""
+    """Whether a second push and pull transferred only the missing parts."""
     parts = -(-options.mib // PART_MIB)
     with tempfile.TemporaryDirectory(prefix="snapdir-kill.") as name:
         folder = Path(name)
@@ -110,7 +110,7 @@ def count_resumed(options: argparse.Namespace) -> bool:
             whole_parts = parts_written(left, parts)
             server.counts(reset=True)
             finished(snapdir(server, cache, *pull))
-            received = server.counts()["GetObject"] - 1  # one is for the manifest
+            received = server.counts()["GetObject"] - 1  # one request is for the manifest
             print(
                 f"pull: {parts} parts; {whole_parts} written when it was killed;"
                 f" {received} requests for the others in the second run"

@@ -1,4 +1,4 @@
-"""Kills at random moments, for ``kill_resume``: nothing of a killed run may be left once the same command has ended."""
+"""Kills at random moments, for ``kill_resume``: a complete run of the same command must leave no temporaries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 120
 
 
 class World:
-    """A tree, its snapshot in a file store, in a bucket and as a pack, and places that each round begins without."""
+    """A tree, its snapshot in a file store, a bucket and a pack, and folders that are empty at the start of a round."""
 
     def __init__(self, folder: Path, server: Server, seed: int) -> None:
         self.folder = folder
@@ -42,8 +42,8 @@ class World:
         (folder / "tree" / "large").write_bytes(numbers.randbytes(LARGE_BYTES))
         self.id = self.done("push", "--store", f"file://{folder}/source", "tree")
         self.done("push", "--store", "s3://kills/source", "tree")
-        wanted = ["send-pack", "--store", "./source", "--ids", "-", "--manifest-id", self.id]
-        pack = self.run(*wanted, stdin=self._objects())
+        arguments = ["send-pack", "--store", "./source", "--ids", "-", "--manifest-id", self.id]
+        pack = self.run(*arguments, stdin=self._objects())
         (folder / "pack").write_bytes(pack)
 
     def start(self, *arguments: str, stdin: str | None = None) -> subprocess.Popen[bytes]:
@@ -65,9 +65,9 @@ class World:
     def run(self, *arguments: str, stdin: bytes) -> bytes:
         (self.folder / "stdin").write_bytes(stdin)
         process = self.start(*arguments, stdin="stdin")
-        out, told = process.communicate(timeout=PATIENCE_SECONDS)
+        out, errors = process.communicate(timeout=PATIENCE_SECONDS)
         if process.returncode:
-            raise SystemExit(f"snapdir {' '.join(arguments)}: {told.decode().strip()}")
+            raise SystemExit(f"snapdir {' '.join(arguments)}: {errors.decode().strip()}")
         return out
 
     def done(self, *arguments: str) -> str:
@@ -83,7 +83,7 @@ class World:
         return f"s3://kills/round-{self.round}"
 
     def leftovers(self) -> list[Path]:
-        """What lies in a directory for temporaries, and such directories of a destination themselves."""
+        """Files in directories for temporaries, and such directories of a destination."""
         found: list[Path] = []
         for name in ("cache", "out", "target"):
             for path in (self.folder / name).rglob("*"):
@@ -99,13 +99,13 @@ class World:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command that is killed.
+    """A command to kill.
 
     Attributes:
         command: Its arguments.
-        sweep: Another run that writes to the same place.
-        verify: What fails where the bytes are wrong; None compares ``out`` with ``tree``.
-        stdin: A file it reads.
+        sweep: Another command that writes to the same place.
+        verify: A command that fails if the bytes are wrong; None compares ``out`` with ``tree``.
+        stdin: The file for its stdin.
     """
 
     name: str
@@ -117,7 +117,7 @@ class Scenario:
 
 @dataclass
 class Outcome:
-    """What the kills of one scenario came to."""
+    """The results of one scenario."""
 
     kills: Counter[str] = field(default_factory=Counter)
     rounds: int = 0
@@ -187,10 +187,10 @@ SCENARIOS = [
 
 
 def random_kills(folder: Path, server: Server, *, count: int, seed: int, seconds: float) -> bool:
-    """Kill ``count`` runs at random moments, in turn of each scenario; whether all was well.
+    """Kill ``count`` runs at random moments, alternating between scenarios; whether all checks passed.
 
     Args:
-        seconds: After so many no new round is begun.
+        seconds: Start no new round after this time.
     """
     world = World(folder, server, seed)
     numbers = random.Random(seed)
@@ -205,11 +205,12 @@ def random_kills(folder: Path, server: Server, *, count: int, seed: int, seconds
                 killed += _round(world, scenario, outcome, durations, numbers, most=count - killed)
     for name, outcome in outcomes.items():
         kills = ", ".join(f"{number} {kind}" for kind, number in sorted(outcome.kills.items())) or "none"
-        left = f"up to {outcome.most_left_bytes / MIB:.1f} MiB left by them"
-        print(f"{name}: {kills}; {left}; {outcome.rounds} good runs; {'; '.join(outcome.wrong) or 'all well'}")
+        left = f"up to {outcome.most_left_bytes / MIB:.1f} MiB left"
+        print(f"{name}: {kills}; {left}; {outcome.rounds} complete runs; {'; '.join(outcome.wrong) or 'ok'}")
     wrong = any(outcome.wrong for outcome in outcomes.values())
     print(
-        f"{killed} kills, seed {seed}: {'WRONG' if wrong else 'nothing is left, and the bytes are right'}", flush=True
+        f"{killed} kills, seed {seed}: {'WRONG' if wrong else 'no temporaries are left, and the bytes are right'}",
+        flush=True,
     )
     return not wrong and killed >= count
 
@@ -223,7 +224,7 @@ def _round(
     *,
     most: int,
 ) -> int:
-    """Some kills, then the command to its end, and a look at what is left; the number of kills."""
+    """Kill the command some times, run it to its end, and check; the number of kills."""
     world.begin_round()
     if scenario.name not in durations:
         began = time.monotonic()
@@ -244,17 +245,17 @@ def _round(
 
 
 def _killed(world: World, scenario: Scenario, number: signal.Signals, after: float, outcome: Outcome) -> bool:
-    """Whether a run was ended by the signal; one that was done before does not count."""
+    """Whether the signal ended the run; a run that finished earlier does not count."""
     process = world.start(*scenario.command(world), stdin=scenario.stdin)
     try:
         process.wait(after)
     except subprocess.TimeoutExpired:
         process.send_signal(number)
-    _, told = process.communicate(timeout=PATIENCE_SECONDS)
-    if b"KeyboardInterrupt" in told and b", in main" not in told:
-        return True  # Python was still on its way to the first line of the program, and says so
-    if process.returncode not in (0, -number, 128 + number) or b"Traceback" in told:
-        outcome.wrong.append(f"{number.name} ended it with {process.returncode}: {told.decode().strip()}")
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    if b"KeyboardInterrupt" in errors and b", in main" not in errors:
+        return True  # Python had not reached the first line of the program
+    if process.returncode not in (0, -number, 128 + number) or b"Traceback" in errors:
+        outcome.wrong.append(f"{number.name} ended it with {process.returncode}: {errors.decode().strip()}")
     return process.returncode != 0
 
 
@@ -270,14 +271,14 @@ def _finish(world: World, scenario: Scenario, outcome: Outcome, durations: dict[
     if scenario.verify is not None:
         _ends_well(world, scenario.verify(world), outcome)
     elif _contents(world.folder / "out") != _contents(world.folder / "tree"):
-        outcome.wrong.append("other bytes in the destination")
+        outcome.wrong.append("wrong bytes in the destination")
 
 
 def _ends_well(world: World, command: list[str], outcome: Outcome, *, stdin: str | None = None) -> bool:
     process = world.start(*command, stdin=stdin)
-    _, told = process.communicate(timeout=PATIENCE_SECONDS)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     if process.returncode:
-        outcome.wrong.append(f"snapdir {' '.join(command)}: {told.decode().strip()}")
+        outcome.wrong.append(f"snapdir {' '.join(command)}: {errors.decode().strip()}")
     return process.returncode == 0
 
 

@@ -1,8 +1,8 @@
-"""Draws ``docs/lineage.png``: the page of ``snapdir ancestors --open-html`` for a made-up model and what it came from.
+"""Draw ``docs/lineage.png``: the page of ``snapdir ancestors --open-html`` for an invented model.
 
     .venv/bin/python scripts/lineage_picture.py [--html FILE]
 
-Needs Debian's chromium. The picture is the same each time as long as the page and the fonts are.
+Needs Chromium. The picture changes only with the page and the fonts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SETS, MODELS, TOKENIZERS = "s3://lab/datasets", "s3://lab/models", "s3://lab/tok
 
 
 def id_of(name: str) -> str:
-    """An id for a made-up snapshot."""
+    """An id for an invented snapshot."""
     return blake3(name.encode()).hexdigest()
 
 

@@ -1,9 +1,9 @@
-"""A sample of mutants of the code, and which of them the tests of their folder notice. Run it by ``scripts/mutate``.
+"""Test a sample of mutants of the code. Run it with ``scripts/mutate``.
 
-A mutant is the code with one operator, number, condition, loop or ``except`` changed, as cosmic-ray makes them. A place
-in the code is drawn first and then one of its changes, so that a place with many possible changes counts once. Left out
-are type annotations, which do not run, decorators of classes, the star before parameters that go by name, and the
-numbers of constants that tune (their names end in a unit): benchmarks judge those.
+A mutant is the code with one operator, number, condition, loop or ``except`` changed by cosmic-ray. A place in the code
+is drawn first, then one of its changes, so that a place with many possible changes counts once. Type annotations,
+decorators of classes, the star before keyword-only parameters, and the numbers of tuning constants (their names end in
+a unit) are left out.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ TUNING = (
 )
 LEFT_OUT = frozenset({"core/NoOp", "core/RemoveDecorator"})
 MEMORY_BYTES = 12 << 30
-"""Address space of one run of tests: a mutant may ask for more and more."""
+"""Address space of one test run: a mutant may allocate without end."""
 SLOWER = 4
-"""A run that takes this many times the seconds of the unchanged code, and START_SECONDS more, hangs."""
+"""A run hangs if it takes this many times the seconds of the unchanged code, plus START_SECONDS."""
 START_SECONDS = 30
 HANGS_SECONDS = 60
-"""A test that takes this long has found something: the longest of these folders takes a tenth of it."""
+"""A test that takes this long has failed; the longest takes a tenth of it."""
 
 Position = tuple[int, int]
 
 
 class Place(NamedTuple):
-    """A place in a module, and the changes that fit it: (operator, index among the places of that operator)."""
+    """A place in a module, and its changes: (operator, index among the places of that operator)."""
 
     module: str
     start: Position
@@ -77,8 +77,8 @@ class Verdict(NamedTuple):
 
 
 def modules_of(folder: str) -> list[str]:
-    found = (PROJECT / "src/snapdir" / folder).glob("*.py")
-    return sorted(str(file.relative_to(PROJECT)) for file in found if file.name != "__init__.py")
+    files = (PROJECT / "src/snapdir" / folder).rglob("*.py")
+    return sorted(str(file.relative_to(PROJECT)) for file in files if file.name != "__init__.py")
 
 
 def folder_of(module: str) -> str:
@@ -105,7 +105,7 @@ def places_of(module: str) -> list[Place]:
 
 
 def _silent_ranges(tree: ast.Module) -> Iterator[tuple[Position, Position]]:
-    """What does not run, how classes are made, and what tunes."""
+    """Annotations, decorators of classes, and tuning constants."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
             yield _range(node.annotation)
@@ -143,7 +143,7 @@ def _mutant(place: Place, operator: str, occurrence: int) -> Mutant:
 
 
 def _compiles(code: str) -> bool:
-    """A star before parameters or arguments counts as an operator; another one there is no Python."""
+    """Whether the code compiles: cosmic-ray also changes the star before parameters or arguments."""
     try:
         ast.parse(code)
     except SyntaxError:
@@ -155,10 +155,10 @@ class Copy:
     """A copy of the project in which one mutant at a time is tested.
 
     Attributes:
-        said: What the last run of tests printed, where it came to its end.
+        output: The output of the last complete test run.
     """
 
-    said = ""
+    output = ""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -166,9 +166,10 @@ class Copy:
         shutil.copytree(PROJECT, folder, ignore=ignored, symlinks=True)
 
     def passes(self, module: str, *, seconds: float | None = None) -> bool:
-        """Whether the tests of a module's folder pass, the module's own first."""
+        """Whether the tests of a module's folder pass; those of the module run first."""
         tests = f"tests/{folder_of(module)}"
-        own = f"{tests}/test_{Path(module).stem}.py"
+        path = Path(module).relative_to("src/snapdir")
+        own = f"tests/{path.parent}/test_{path.stem}.py"
         chosen = [own, tests] if (self.folder / own).exists() else [tests]
         with tempfile.TemporaryDirectory(prefix="mutant.") as temporary:
             options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--timeout={HANGS_SECONDS}"]
@@ -176,7 +177,7 @@ class Copy:
             return self._runs(command, Path(temporary), seconds)
 
     def _runs(self, command: list[str], temporary: Path, seconds: float | None) -> bool:
-        # In namespaces of its own nothing that a test started or mounted outlives it, also when a mutant hangs.
+        # Namespaces end every process and mount of a test with it, even if a mutant hangs.
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"] if os.geteuid() == 0 else []
         limited = ["prlimit", f"--as={MEMORY_BYTES}"]
         environment = {
@@ -200,7 +201,7 @@ class Copy:
             except subprocess.TimeoutExpired:
                 return False
             output.seek(0)
-            self.said = output.read().decode(errors="replace")
+            self.output = output.read().decode(errors="replace")
         return ended.returncode == 0
 
     def judge(self, mutant: Mutant, seconds: float) -> Verdict:
@@ -216,16 +217,16 @@ class Copy:
 
 
 def measured(copy: Copy, folders: Sequence[str]) -> dict[str, float]:
-    """Seconds that the tests of each folder take for the code as it is.
+    """Seconds that the tests of each folder take with the unchanged code.
 
     Raises:
-        SystemExit: they do not pass.
+        SystemExit: they fail.
     """
     seconds = {}
     for folder in folders:
         began = time.monotonic()
         if not copy.passes(f"src/snapdir/{folder}/none.py"):
-            raise SystemExit(f"{copy.said}\ntests/{folder} fails for the code as it is")
+            raise SystemExit(f"{copy.output}\ntests/{folder} fails with the unchanged code")
         seconds[folder] = time.monotonic() - began
         print(f"tests/{folder}: {seconds[folder]:.0f} s", flush=True)
     return seconds
@@ -251,22 +252,22 @@ def judged(mutants: Sequence[Mutant], jobs: int) -> Iterator[Verdict]:
 
 
 def report(verdicts: Sequence[Verdict]) -> None:
-    of = Counter(folder_of(one.mutant.module) for one in verdicts)
-    killed = Counter(folder_of(one.mutant.module) for one in verdicts if one.killed)
+    total = Counter(folder_of(verdict.mutant.module) for verdict in verdicts)
+    killed = Counter(folder_of(verdict.mutant.module) for verdict in verdicts if verdict.killed)
     print("\n| folder | mutants | killed |\n|---|---|---|")
     for folder in FOLDERS:
-        if of[folder]:
-            print(f"| {folder} | {of[folder]} | {killed[folder]} ({killed[folder] / of[folder]:.0%}) |")
+        if total[folder]:
+            print(f"| {folder} | {total[folder]} | {killed[folder]} ({killed[folder] / total[folder]:.0%}) |")
     print(f"| all | {len(verdicts)} | {killed.total()} ({killed.total() / max(1, len(verdicts)):.0%}) |")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Draw mutants and see which of them the tests notice.")
-    parser.add_argument("--sample", type=int, default=150, metavar="N", help="mutants to draw")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="what the draw begins with")
-    parser.add_argument("--jobs", type=int, default=2, metavar="J", help="mutants tested side by side")
-    parser.add_argument("--module", action="append", default=[], help="draw from this module only; may be repeated")
-    parser.add_argument("--list", action="store_true", help="print the mutants and test none")
+    parser = argparse.ArgumentParser(description="Draw mutants and test them.")
+    parser.add_argument("--sample", type=int, default=150, metavar="N", help="number of mutants")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the draw")
+    parser.add_argument("--jobs", type=int, default=2, metavar="J", help="mutants tested at once")
+    parser.add_argument("--module", action="append", default=[], help="draw from this module only; repeatable")
+    parser.add_argument("--list", action="store_true", help="print the mutants without testing them")
     options = parser.parse_args()
     modules = options.module or [module for folder in FOLDERS for module in modules_of(folder)]
     places = [place for module in modules for place in places_of(module)]

@@ -1,4 +1,4 @@
-"""Simulated services for ``scripts/servers``, each unusual in one way: those of the tests, or an s3sim binary."""
+"""Simulated services for ``scripts/servers``, each unusual in one way: from tests/, or an s3sim binary."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.unsorted import by_hash
 __all__ = ["ODD_SERVERS", "Odd", "running_odd"]
 
 SLOW_SECONDS = 45
-"""Longer than a connection may stand still."""
-SLOWLY = ("push", "push again", "push elsewhere", "pull", "verify", "sync", "kill and go on")
+"""Longer than the stall timeout."""
+SLOWLY = ("push", "push again", "push elsewhere", "pull", "verify", "sync", "kill and resume")
 
 
 def slow_complete(handler: BaseHTTPRequestHandler) -> None:
@@ -38,8 +38,8 @@ class Odd:
     Attributes:
         simulator: Options of s3sim.
         scripted: Arguments of ``ScriptedS3``.
-        operations: The operations to try; all of them, if empty.
-        small: Small files in the tree.
+        operations: The operations to run; empty means all.
+        small: The number of small files in the tree.
     """
 
     name: str
@@ -62,7 +62,7 @@ ODD_SERVERS = (
 
 @contextmanager
 def running_odd(kind: Odd, binary: str | None) -> Iterator[int]:
-    """Start the service, with nothing in it, and yield its port."""
+    """Start an empty service and yield its port."""
     if binary:
         with s3sim.running(binary, *kind.simulator) as simulator:
             yield simulator.port

@@ -1,17 +1,17 @@
-"""Cut the power of a disk in the middle of every verb that writes, and look for what is lost or wrong.
+"""Cut the power of a disk during every verb that writes, and look for lost or wrong data.
 
     python scripts/power_cut.py [--moments 20] [--only NAME ...] [--folder DIRECTORY]
 
-The disk is an ext4 image on a loop device, mounted so that names reach it long before the bytes behind them. A verb
-works on it and is stopped right before one of its changes. Then the image is copied as it is, and again after the
-journal was committed, as the fsync of any other program does it at any time. Each copy is mounted, and has to show:
+The disk is an ext4 image on a loop device, mounted so that names reach it long before their bytes. A verb works on it
+and is stopped before one of its changes. The image is copied as it is, and again after a commit of the journal, which
+the fsync
+of another program may cause at any time. Each copy is mounted and checked:
 
-- no object, manifest or record under its name that is not right, and no manifest without its objects;
-- everything that was there before, and if the verb had ended with 0 all that it was to bring;
-- the same after the same command has run again, which has to end with 0.
+- every object, manifest and record with a final name is right, and every manifest has its objects;
+- everything from before is there and, if the verb exited with 0, its result;
+- the same holds after the same command has run again, which must exit with 0.
 
-Ends with 1 if anything is not as it should be. It needs root, loop devices and mkfs.ext4; elsewhere it says so in one
-line and ends with 0.
+Exits with 1 if a check fails. Needs root, loop devices and mkfs.ext4; otherwise it prints one line and exits with 0.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ IMAGE_MIB = 96
 SMALL_FILES = 40
 SMALL_BYTES = 3000
 LARGE_BYTES = (MIB + MIB // 2, 17 * MIB + 1)
-"""Sent in one piece, and in parts."""
+"""One sent whole, one in parts."""
 HARSH = "loop,commit=1,data=writeback,noauto_da_alloc"
 HARSHER = f"{HARSH},nodelalloc"
-"""Blocks are allocated when a file is written: its full length reaches the disk before its bytes."""
+"""Blocks are allocated at the write, so the length of a file reaches the disk before its bytes."""
 CHANGES = frozenset({"os.rename", "os.link", "os.truncate", "os.mkdir", "os.remove"})
 MOST_COPIES = 20
 MEMORY_MIB = 1024
 
 
-# Processes that are stopped, and disks that are copied
+# Stopping processes and copying disks
 
 
 def forked(work: Callable[[], int], output: Path, *, stop_before: int = 0) -> int:
-    """Start ``work`` in a process of its own, which stops itself right before its change ``stop_before``.
+    """Start ``work`` in a child process, which stops itself before its change number ``stop_before``.
 
-    Its cache is a new one, unless it has another. ``output`` gets what it prints, and in its last line how many changes
-    it has made.
+    It has a new cache unless it sets another. ``output`` gets its output and, in the last line, the number of its
+    changes.
     """
     if child := os.fork():
         return child
@@ -78,14 +78,14 @@ def forked(work: Callable[[], int], output: Path, *, stop_before: int = 0) -> in
         sys.addaudithook(count)
         code = work()
         os.write(1, f"\n{changes}".encode())
-    except BaseException as error:  # the parent tells of it
+    except BaseException as error:  # the parent reports it
         os.write(2, f"{type(error).__name__}: {error}".encode())
     finally:
         os._exit(code)
 
 
 def ended(child: int) -> int | None:
-    """The exit code of a process, or None when it has stopped."""
+    """The exit code of a process, or None if it has stopped."""
     _, status = os.waitpid(child, os.WUNTRACED)
     return None if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
 
@@ -106,18 +106,18 @@ def mounted(image: Path, options: str = HARSH) -> Iterator[Path]:
 
 
 def copied(image: Path, copy: Path) -> Path:
-    """A copy of a disk at one moment: nothing may be written to it meanwhile."""
+    """A consistent copy of a disk: copied again if it changed meanwhile."""
     for _ in range(MOST_COPIES):
         before = image.stat().st_mtime_ns
         subprocess.run(["cp", image, copy], check=True)
         again = subprocess.run(["cmp", "--silent", image, copy], check=False).returncode == 0
         if again and image.stat().st_mtime_ns == before:
             return copy
-    raise SystemExit(f"{image} does not come to rest")
+    raise SystemExit(f"{image} keeps changing")
 
 
 def commit_journal(point: Path) -> None:
-    """What the fsync of any other program does: every name is on the disk then, and its bytes may not be."""
+    """Commit the journal, as an fsync of another program does: names are on disk then, bytes may not be."""
     with (point / "another-program").open("w") as file:
         file.write("something")
         file.flush()
@@ -125,7 +125,7 @@ def commit_journal(point: Path) -> None:
 
 
 class PowerCut:
-    """Runs one case, over and over, on copies of one disk."""
+    """Runs one case repeatedly on copies of one disk."""
 
     def __init__(self, case: Case, material: Material, folder: Path) -> None:
         self._case = case
@@ -136,7 +136,7 @@ class PowerCut:
         self.images = 0
 
     def run(self, moments: int) -> list[str]:
-        """Everything that was not as it should be."""
+        """All faults found."""
         self._make_base()
         changes = self._count_changes()
         found = []
@@ -165,7 +165,7 @@ class PowerCut:
             return self._finish(lambda: self._case.command(self._material, point))
 
     def _finish(self, work: Callable[[], int]) -> int:
-        """Run ``work`` to its end, which has to be a good one, and say how many changes it has made."""
+        """Run ``work``, which must succeed, and return the number of its changes."""
         code = ended(forked(work, self._output))
         printed = self._output.read_text()
         if code:
@@ -204,7 +204,7 @@ class PowerCut:
         missing = self._case.missing(material, point) if acknowledged else []
         earlier = manifest_key(material.earlier)
         if self._case.store != "out" and not (point / self._case.store / earlier).exists():
-            missing.append("the manifest of the earlier snapshot is not there")
+            missing.append("the manifest of the earlier snapshot is missing")
         return faults_of(point / self._case.store, complete) + missing
 
 
@@ -234,7 +234,7 @@ def make_material(folder: Path) -> Material:
 
 
 def why_not() -> str:
-    """Why no disk can be made here; empty if one can."""
+    """Why no disk can be created here; empty if it can."""
     if os.geteuid() != 0:
         return "it needs root"
     for program in ("mkfs.ext4", "mount"):
@@ -254,13 +254,13 @@ def why_not() -> str:
 
 
 def roomy_folder() -> Path | None:
-    """In memory, if there is room: copies of disks are quick there."""
-    memory = Path("/dev/shm")  # what lies in it has a name of its own
+    """A folder in memory, if there is space, for fast copies of disks."""
+    memory = Path("/dev/shm")  # a temporary directory is created in it
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > MEMORY_MIB * MIB else None
 
 
 def cut_power(cases: Sequence[Case], moments: int, parent: Path | None = None) -> list[str]:
-    """Run ``cases`` with so many moments each, and print a line for each; what was not as it should be."""
+    """Run ``cases`` with ``moments`` each, print a line for each, and return the faults."""
     found = []
     with tempfile.TemporaryDirectory(prefix="snapdir-power.", dir=parent or roomy_folder()) as name:
         home = Path(name)
@@ -286,13 +286,13 @@ def cut_power(cases: Sequence[Case], moments: int, parent: Path | None = None) -
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Cut the power of a disk in the middle of every verb that writes.")
-    parser.add_argument("--moments", type=int, default=20, help="of each verb; the last one is its end")
+    parser = argparse.ArgumentParser(description="Cut the power of a disk during every verb that writes.")
+    parser.add_argument("--moments", type=int, default=20, help="moments for each verb; the last is its end")
     parser.add_argument("--only", nargs="+", choices=[case.name for case in CASES], help="these verbs")
-    parser.add_argument("--folder", type=Path, help="where the images go; default: in memory, if there is room")
+    parser.add_argument("--folder", type=Path, help="folder for the images; default: in memory, if there is space")
     options = parser.parse_args()
     if reason := why_not():
-        print(f"left out: {reason}")
+        print(f"skipped: {reason}")
         return 0
     cases = [case for case in CASES if not options.only or case.name in options.only]
     return 1 if cut_power(cases, max(1, options.moments), options.folder) else 0

@@ -1,4 +1,4 @@
-"""The verbs that scripts/power_cut.py stops: what is there before, what they bring, and what may never be seen."""
+"""The cases of scripts/power_cut.py: the state before, the verb, and checks of the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from snapdir.transfer.fetch import FetchOptions, fetch
 
 
 class FarStore(StoreWrapper):
-    """A store on this host that is taken for one across a network."""
+    """A store on this host that behaves like a remote one."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -45,7 +45,7 @@ class FarStore(StoreWrapper):
 
 @dataclass(frozen=True)
 class Material:
-    """What the verbs work with, on a disk whose power is not cut."""
+    """Input of the verbs, on a disk whose power is not cut."""
 
     folder: Path
     earlier: str
@@ -57,7 +57,7 @@ class Material:
 
     @property
     def store(self) -> Path:
-        """Holds both snapshots."""
+        """A store with both snapshots."""
         return self.folder / "store"
 
     @property
@@ -70,11 +70,11 @@ class Case:
     """One verb on the disk at ``point``.
 
     Attributes:
-        prepare: Makes what is there before.
-        command: The verb; its exit code.
-        missing: What is wrong, as far as the verb had to bring it.
-        store: Where objects, manifests and records are, below the point.
-        is_broken: Manifests lack objects before the verb has ended.
+        prepare: Creates the state before the verb.
+        command: Runs the verb and returns its exit code.
+        missing: What the result lacks.
+        store: The folder of objects, manifests and records below the point.
+        is_broken: Whether manifests lack objects until the verb has ended.
     """
 
     name: str
@@ -85,11 +85,11 @@ class Case:
     is_broken: bool = False
 
 
-# What the verbs are
+# The verbs
 
 
 def snapdir(*arguments: object, cache: Path | None = None) -> int:
-    """A verb in this process; its exit code."""
+    """Run a verb in this process and return its exit code."""
     if cache is not None:
         os.environ["SNAPDIR_CACHE_DIR"] = str(cache)
     return exit_code([str(argument) for argument in arguments])
@@ -144,7 +144,7 @@ def repair(material: Material, point: Path) -> int:
     return snapdir("verify", "--store", point / "store", "--id", material.later, "--repair-from", material.trees[1])
 
 
-# What is there before, and what has to be there afterwards
+# The state before, and checks of the result
 
 
 def nothing(material: Material, point: Path) -> None:
@@ -160,7 +160,7 @@ def staged(material: Material, point: Path) -> None:
 
 
 def with_gaps(name: str, material: Material, point: Path) -> None:
-    """Both snapshots, and of the later one objects of every kind are gone."""
+    """Both snapshots; some objects of the later one are missing."""
     for tree in material.trees:
         if name == "cache":
             must("stage", tree, cache=point / "cache")
@@ -171,19 +171,19 @@ def with_gaps(name: str, material: Material, point: Path) -> None:
 
 
 def snapshot_missing(name: str, material: Material, point: Path) -> list[str]:
-    there = (point / name / manifest_key(material.later)).exists()
-    return [] if there else ["the manifest of a snapshot that was acknowledged is not there"]
+    exists = (point / name / manifest_key(material.later)).exists()
+    return [] if exists else ["the manifest of an acknowledged snapshot is missing"]
 
 
 def history_missing(material: Material, point: Path) -> list[str]:
     records = b"".join(file.read_bytes() for file in below(point / "store" / ".catalog"))
     missing = snapshot_missing("store", material, point)
-    return missing if material.later.encode() in records else [*missing, "its record is not there"]
+    return missing if material.later.encode() in records else [*missing, "its record is missing"]
 
 
 def tree_missing(material: Material, point: Path) -> list[str]:
     wrong = [
-        f"{file.name} at the destination is not right"
+        f"{file.name} at the destination is wrong"
         for file in material.trees[1].iterdir()
         if not (point / "out" / file.name).is_file() or (point / "out" / file.name).read_bytes() != file.read_bytes()
     ]
@@ -214,10 +214,10 @@ CASES = (
 
 
 def faults_of(root: Path, complete: Sequence[str] | None) -> list[str]:
-    """What is wrong below a store: names without their bytes, and manifests without their objects.
+    """Faults of a store: names without their bytes, and manifests without their objects.
 
     Args:
-        complete: The snapshots that have to have their objects; None for all that are there.
+        complete: Snapshots that must have their objects; None for all.
     """
     found = []
     right = {str(EMPTY_DIGEST)}
@@ -237,10 +237,10 @@ def faults_of(root: Path, complete: Sequence[str] | None) -> list[str]:
             found.append(f"manifest {identifier[:8]}: {error}")
             continue
         if snapshot_id(manifest) != identifier:
-            found.append(f"manifest {identifier[:8]} is another")
+            found.append(f"manifest {identifier[:8]} has another id")
         lost = [entry for entry in manifest.files if entry.checksum not in right]
         if lost and (complete is None or identifier in complete):
-            found.append(f"manifest {identifier[:8]} lacks {len(lost)} objects, {lost[0].path} first")
+            found.append(f"manifest {identifier[:8]} lacks {len(lost)} objects, first {lost[0].path}")
     for file in below(root / ".catalog"):
         try:
             Record.from_json(file.read_bytes())
@@ -254,7 +254,7 @@ def below(folder: Path) -> list[Path]:
 
 
 def make_pack(material: Material) -> int:
-    """A pack of the whole later snapshot."""
+    """Write a pack of the whole later snapshot."""
     checksums = material.folder / "checksums"
     manifest = Manifest.parse((material.store / manifest_key(material.later)).read_bytes())
     checksums.write_text("".join(f"{entry.checksum}\n" for entry in manifest.files))

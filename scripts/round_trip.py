@@ -1,4 +1,4 @@
-"""What ``scripts/servers`` does with each server: snapdir's real command line, in processes of their own."""
+"""The operations of ``scripts/servers`` on each server, with snapdir's command line in separate processes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ MIB = 1 << 20
 LARGE_BYTES = 70 * MIB
 HALT_BYTES = 40 * MIB
 UNSENT_BYTES = 1 * MIB
-"""More than the requests of a push that has nothing to send."""
+"""More than the requests of a push without new content."""
 PATIENCE_SECONDS = 600
 ODD_PREFIXES = ("two words & quote's", "ünï/日本", "a+b~(1)=", "100%/%2F/a%20b")
 
 
 class Failed(Exception):
-    """An operation did not do what it should."""
+    """An operation had a wrong result."""
 
 
 @dataclass
 class Trip:
-    """One server, a tree, and machines, each with a home and a cache of its own.
+    """One server, a tree, and several machines, each with its own home and cache.
 
     Attributes:
-        small: Small files in the tree, beside one of 70 MiB.
+        small: The number of small files in the tree, besides one of 70 MiB.
         id: The snapshot of the tree.
     """
 
@@ -74,16 +74,16 @@ class Trip:
         )
 
     def run(self, machine: str, *arguments: str) -> str:
-        """What a command prints; one that fails is ``Failed``."""
+        """The output of a command. Raises Failed if it fails."""
         process = self.start(machine, *arguments)
         try:
-            out, told = process.communicate(timeout=PATIENCE_SECONDS)
+            out, errors = process.communicate(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise Failed(f"{arguments[0]} had not ended after {PATIENCE_SECONDS} s") from None
+            raise Failed(f"{arguments[0]} did not end within {PATIENCE_SECONDS} s") from None
         if process.returncode:
-            raise Failed(told.strip().splitlines()[-1] if told.strip() else f"exit code {process.returncode}")
+            raise Failed(errors.strip().splitlines()[-1] if errors.strip() else f"exit code {process.returncode}")
         return out.strip()
 
     def make_trees(self) -> None:
@@ -100,19 +100,19 @@ class Trip:
 
 
 def push(trip: Trip) -> None:
-    """300 small files and one of 70 MiB are pushed; the id is that of the directory."""
+    """Push 300 small files and one of 70 MiB; the id is that of the directory."""
     pushed = trip.run("one", "push", "--store", trip.store, str(trip.tree))
     equal(pushed, trip.run("one", "id", str(trip.tree)), "the id")
     trip.id = pushed
 
 
 def push_again(trip: Trip) -> None:
-    """The same push once more sends nothing."""
+    """The same push again sends nothing."""
     _sends_nothing(trip, "one")
 
 
 def push_elsewhere(trip: Trip) -> None:
-    """Nor does it from a machine with another cache and home."""
+    """The same push from a machine with another cache and home sends nothing."""
     _sends_nothing(trip, "two")
 
 
@@ -124,23 +124,23 @@ def _sends_nothing(trip: Trip, machine: str) -> None:
 
 def _nothing_was_sent(trip: Trip) -> None:
     if trip.line.sent > UNSENT_BYTES:
-        raise Failed(f"{trip.line.sent} bytes were sent, of a snapshot that was there")
+        raise Failed(f"{trip.line.sent} bytes were sent for an existing snapshot")
 
 
 def pull(trip: Trip) -> None:
-    """A third machine pulls; its copy has the same id."""
+    """Pull on a third machine; its copy has the same id."""
     out = str(trip.folder / "pulled")
     trip.run("three", "pull", "--store", trip.store, "--id", trip.id, out)
-    equal(trip.run("three", "id", out), trip.id, "the id of what was pulled")
+    equal(trip.run("three", "id", out), trip.id, "the id of the pulled tree")
 
 
 def verify(trip: Trip) -> None:
-    """Every byte is read and hashed."""
+    """Read and hash every byte."""
     trip.run("three", "verify", "--store", trip.store, "--id", trip.id)
 
 
 def ls(trip: Trip) -> None:
-    """The snapshot is listed, and its files are."""
+    """List the snapshot and its files."""
     listed = trip.run("three", "ls", trip.store)
     if trip.id not in listed:
         raise Failed(f"the snapshot is not listed: {listed}")
@@ -149,7 +149,7 @@ def ls(trip: Trip) -> None:
 
 
 def sync(trip: Trip) -> None:
-    """The snapshots are copied to a prefix with a blank, verified there, and a second sync sends nothing."""
+    """Copy the snapshots to a prefix with a blank and verify them there; a second sync sends nothing."""
     copies = f"s3://{trip.bucket}/copies/of sets"
     trip.run("four", "sync", "--from", trip.store, "--to", copies, "--all")
     trip.run("four", "verify", "--store", copies, "--id", trip.id)
@@ -159,19 +159,19 @@ def sync(trip: Trip) -> None:
 
 
 def log(trip: Trip) -> None:
-    """A machine without a history reads that of the store."""
+    """Read the history of the store on a machine without one."""
     if f'"id":"{trip.id}"' not in trip.run("five", "log", "--json", trip.store).replace(" ", ""):
         raise Failed("the push is not in the history")
 
 
 def kill(trip: Trip) -> None:
-    """A push is killed (SIGKILL) in the midst of the parts of 70 MiB; the next one sends the parts that are missing."""
+    """Kill a push (SIGKILL) between the parts of 70 MiB; the next push sends the missing parts."""
     trip.line.count_anew(halt_after=HALT_BYTES)
     arguments = ("push", "--store", trip.store, "--jobs", "1", str(trip.folder / "killed"))
     process = trip.start("one", *arguments)
     while not trip.line.halted.wait(0.1):
         if process.poll() is not None:
-            raise Failed(f"it ended before it was killed: {process.communicate()[1].strip()}")
+            raise Failed(f"it ended before the kill: {process.communicate()[1].strip()}")
     process.kill()
     process.communicate()
     trip.line.count_anew()
@@ -183,7 +183,7 @@ def kill(trip: Trip) -> None:
 
 
 def odd_prefixes(trip: Trip) -> None:
-    """Push, ls, verify, log, sync and pull, where the prefix has blanks, other alphabets, `+`, `%`, `%2F`, quotes."""
+    """Push, ls, verify, log, sync and pull with a prefix that has blanks, other alphabets, `+`, `%`, `%2F`, quotes."""
     failed = []
     for prefix in ODD_PREFIXES:
         try:
@@ -207,9 +207,9 @@ def _odd(trip: Trip, store: str) -> None:
     trip.run("two", "pull", "--store", f"{store}+copy", "--id", identifier, "--no-cache", out)
 
 
-def equal(found: object, wanted: object, name: str) -> None:
-    if found != wanted:
-        raise Failed(f"{name}: {found}, not {wanted}")
+def equal(actual: object, expected: object, name: str) -> None:
+    if actual != expected:
+        raise Failed(f"{name}: {actual}, not {expected}")
 
 
 OPERATIONS: dict[str, Callable[[Trip], None]] = {
@@ -221,8 +221,8 @@ OPERATIONS: dict[str, Callable[[Trip], None]] = {
     "ls": ls,
     "sync": sync,
     "log": log,
-    "kill and go on": kill,
+    "kill and resume": kill,
     "odd prefixes": odd_prefixes,
 }
-"""In their order. All but the first and the last two need the snapshot of the first."""
-NEED_NO_SNAPSHOT = ("push", "kill and go on", "odd prefixes")
+"""In order. All but the first and the last two need the snapshot of the first."""
+NEED_NO_SNAPSHOT = ("push", "kill and resume", "odd prefixes")

