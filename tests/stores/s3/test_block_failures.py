@@ -10,7 +10,7 @@ import pytest
 
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.connecting import open_connection
-from snapdir.stores.s3.http.connection import Connection, Request
+from snapdir.stores.s3.http.connection import Connection
 from snapdir.stores.s3.http.dns import AddressBook
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import (
@@ -20,9 +20,8 @@ from snapdir.stores.s3.http.errors import (
     StallTimeout,
     WireError,
 )
-from snapdir.stores.s3.http.parsing import Response
-from snapdir.stores.s3.http.pool import Pool
-from snapdir.stores.s3.http.receiving import SCRATCH_BYTES
+from snapdir.stores.s3.http.pool import Pool, Request
+from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.block_server import BLOCK, CONTENT, EVERY_WAY, Held, get, talk, unheard
@@ -148,8 +147,8 @@ async def test_a_slow_sink_is_no_stall(tls: bool) -> None:
         book = AddressBook(endpoint.host, endpoint.port)
         connection = await open_connection(endpoint, book, make, connect_seconds=10)
         sink = Held()
-        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, sink, 1 << 30)
-        exchange = connection.exchange(request)
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", into=sink, max_body_bytes=1 << 30)
+        exchange = connection.begin(request).future
         await until(sink.begun.is_set)
         now = asyncio.get_running_loop().time()
         for waited in (0, 29, 31, 10_000):

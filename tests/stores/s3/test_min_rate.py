@@ -13,21 +13,20 @@ import pytest
 from snapdir.errors import ConnectionFailed
 from snapdir.stores.base import StillAtWork
 from snapdir.stores.s3 import wire_transport
-from snapdir.stores.s3.http.draining import Drain, Dripped, EncryptedDrain, RemainingBody
 from snapdir.stores.s3.http.errors import TooSlow
-from snapdir.stores.s3.http.rate_floor import RateFloor
-from snapdir.stores.s3.http.request import Request
+from snapdir.stores.s3.http.pool import Request
+from snapdir.stores.s3.http.threaded_body import BodyBroken, BodyReader, RemainingBody, TLSBodyReader
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.canned_server import XML, Answer, ignore, reply
 from tests.stores.s3.conftest import IMPATIENT, QUICK, CannedS3
+from tests.stores.s3.http.test_body_readers import Speaking
 from tests.stores.s3.http.test_connection import connect
-from tests.stores.s3.http.test_draining import Speaking
 from tests.stores.s3.scripted_server import Peer, serve, until
 
 LIMITS = Timeouts(stall_seconds=20, min_bytes_per_second=1024)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-GET = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 1000)
+GET = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=1000)
 
 
 @pytest.mark.parametrize("whole", [b"", HEAD], ids=["head", "body"])
@@ -45,7 +44,7 @@ async def test_an_answer_that_drips_is_given_up(whole: bytes) -> None:
     more = asyncio.Event()
     async with serve(script) as server:
         connection = await connect(server.port, LIMITS)
-        answer = connection.exchange(GET)
+        answer = connection.begin(GET).future
         began = now = asyncio.get_running_loop().time()
         while not answer.done():
             before = connection.activity
@@ -75,7 +74,8 @@ def remaining(
     left: int, *, bytes_per_second: float = 1024, stall_seconds: float = 0.001
 ) -> tuple[Collecting, RemainingBody]:
     sink = Collecting()
-    return sink, RemainingBody(sink, 0, left, stall_seconds=stall_seconds, floor=RateFloor(bytes_per_second, 60))
+    limits = Timeouts(stall_seconds=stall_seconds, min_bytes_per_second=bytes_per_second)
+    return sink, RemainingBody(sink, 0, left, limits)
 
 
 class Dripping:
@@ -96,8 +96,8 @@ def test_a_thread_gives_a_drip_up(pair: tuple[socket.socket, socket.socket]) -> 
     ours, theirs = pair
     _, body = remaining(10_000_000)
     dripping = Dripping(theirs, itertools.repeat(b"x"), 1.0)
-    with pytest.raises(Dripped):
-        Drain(ours, body, clock=dripping.clock).run()
+    with pytest.raises(BodyBroken, match="TooSlow"):
+        BodyReader(ours, body, clock=dripping.clock).run()
     assert 60 <= dripping.clock() <= 130
 
 
@@ -106,8 +106,8 @@ def test_a_thread_gives_a_drip_over_tls_up(pair: tuple[socket.socket, socket.soc
     speaking = Speaking()
     _, body = remaining(10_000_000, stall_seconds=30)
     dripping = Dripping(theirs, (speaking.record(b"x") for _ in itertools.count()), 1.0)
-    with pytest.raises(Dripped):
-        EncryptedDrain(ours, body, speaking.client, clock=dripping.clock).run()
+    with pytest.raises(BodyBroken, match="TooSlow"):
+        TLSBodyReader(ours, body, speaking.client, clock=dripping.clock).run()
     assert 60 <= dripping.clock() <= 260
 
 
@@ -120,14 +120,14 @@ def test_what_the_sink_takes_is_not_the_servers_time(pair: tuple[socket.socket, 
     sent = theirs.send(data)
     theirs.close()
     body = body._replace(left=sent)
-    Drain(ours, body, clock=clock_of(60.0, 0.01)).run()
+    BodyReader(ours, body, clock=clock_of(60.0, 0.01)).run()
     assert len(sink.data) == sent
 
 
 def test_without_a_floor_a_thread_takes_any_drip(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     sink, body = remaining(200, bytes_per_second=0)
-    Drain(ours, body, clock=Dripping(theirs, itertools.repeat(b"x"), 10.0).clock).run()
+    BodyReader(ours, body, clock=Dripping(theirs, itertools.repeat(b"x"), 10.0).clock).run()
     assert len(sink.data) == 200
 
 

@@ -27,7 +27,7 @@ from snapdir.stores.retrying import RetryingStore
 from snapdir.stores.s3.aws.configuration import Profile
 from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 from snapdir.stores.s3.failures import BodyRefused, Refusal
-from snapdir.stores.s3.http.parsing import Response
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.signing import Credentials

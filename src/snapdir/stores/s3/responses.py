@@ -5,7 +5,8 @@ from __future__ import annotations
 from snapdir.errors import InvalidResponse, StoreError
 from snapdir.stores.s3 import xml
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, refusal_error
-from snapdir.stores.s3.http.parsing import Response, http_seconds
+from snapdir.stores.s3.http.parsing import http_seconds
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.ranges import body_length_of
 
 __all__ = [

@@ -19,8 +19,9 @@ from snapdir.stores.s3.express import DirectorySession
 from snapdir.stores.s3.failures import Asked, Refusal
 from snapdir.stores.s3.http.endpoint import proxy_for
 from snapdir.stores.s3.http.errors import WireError
-from snapdir.stores.s3.http.parsing import Response, http_seconds
+from snapdir.stores.s3.http.parsing import http_seconds
 from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import trusted_context
 from snapdir.stores.s3.location import S3Target, is_region

@@ -15,7 +15,7 @@ from snapdir.stores.s3.checksums import decoded, encoded, is_confirmed
 from snapdir.stores.s3.demands import headers_of_all, headers_of_new
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
 from snapdir.stores.s3.http.errors import WireError
-from snapdir.stores.s3.http.parsing import Response
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.payloads import content_md5
 from snapdir.stores.s3.ranges import range_header, total_length_of

@@ -11,15 +11,13 @@ import pytest
 from snapdir.stores.s3.http.connection import Connection
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
-from snapdir.stores.s3.http.line import ASSUMED_BYTES_PER_SECOND
-from snapdir.stores.s3.http.pool import Pool
-from snapdir.stores.s3.http.receiving import SCRATCH_BYTES
-from snapdir.stores.s3.http.request import Request
-from snapdir.stores.s3.http.timeouts import Timeouts
+from snapdir.stores.s3.http.pool import Pool, Request
+from snapdir.stores.s3.http.responses import SCRATCH_BYTES
+from snapdir.stores.s3.http.timeouts import ASSUMED_BYTES_PER_SECOND, Timeouts
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve, until
 
 SILENT = Timeouts(first_byte_seconds=0.06)
-STALLED = Timeouts(stall_seconds=0.06, continue_seconds=0.03)
+STALLED = Timeouts(stall_seconds=0.06)
 MORE_THAN_BUFFERS_HOLD = 64 << 20
 
 
@@ -137,8 +135,8 @@ async def test_bytes_that_nobody_asked_for_are_never_an_answer() -> None:
     speak = asyncio.Event()
     async with serve(script) as server:
         connection = await connect(server.port, Timeouts(idle_seconds=3600))
-        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 100)
-        assert (await connection.exchange(request)).body == b"one"
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=100)
+        assert (await connection.begin(request).future).body == b"one"
         before = connection.activity
         speak.set()
         await until(lambda: connection.activity != before)
@@ -256,7 +254,7 @@ async def test_time_counts_from_the_last_byte_that_moved() -> None:
     limits = Timeouts(first_byte_seconds=30, stall_seconds=20, idle_seconds=15)
     async with serve(script) as server:
         connection = await connect(server.port, limits)
-        answer = connection.exchange(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 100))
+        answer = connection.begin(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=100)).future
         now = asyncio.get_running_loop().time()
         connection.check(now)
         connection.check(now := now + 29.9)
@@ -277,7 +275,7 @@ async def test_a_first_byte_has_its_own_limit() -> None:
     limits = Timeouts(first_byte_seconds=30, stall_seconds=20)
     async with serve(silent) as server:
         connection = await connect(server.port, limits)
-        answer = connection.exchange(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", None, False, None, 100))
+        answer = connection.begin(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=100)).future
         now = asyncio.get_running_loop().time()
         connection.check(now)
         await until(lambda: not connection.unsent_bytes())
@@ -296,7 +294,7 @@ async def test_the_answer_to_a_long_body_may_take_what_a_slow_line_takes() -> No
     head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
     async with serve(silent) as server:
         connection = await connect(server.port, limits)
-        answer = connection.exchange(Request(head, bytes(size), False, None, 100))
+        answer = connection.begin(Request(head, bytes(size), size, max_body_bytes=100)).future
         await until(lambda: not connection.unsent_bytes())
         now = asyncio.get_running_loop().time()
         for seconds in (0.0, 0.0, 30.0, 45.9):

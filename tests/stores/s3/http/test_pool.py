@@ -199,23 +199,6 @@ async def test_an_idle_connection_expires() -> None:
         assert (pool.opened, pool.repeated) == (2, 0)
 
 
-async def test_the_cap_may_be_changed() -> None:
-    answers = asyncio.Event()
-    scripts = [held_back(answers)] * 2
-    async with serve(*scripts) as server, Pool("127.0.0.1", server.port, max_connections=1) as pool:
-        tasks = [asyncio.create_task(pool.request(b"GET", b"/")) for _ in range(2)]
-        await server.arrived(1)
-        pool.max_connections = 2
-        await server.arrived(2)
-        pool.max_connections = 1
-        answers.set()
-        await asyncio.gather(*tasks)
-        await until(lambda: any(task.done() for task in server.tasks))  # one of them was closed
-        await pool.request(b"GET", b"/")
-        assert pool.opened == 2
-        assert sum(task.done() for task in server.tasks) == 1
-
-
 async def test_closing_fails_what_is_under_way_and_what_waits(open_descriptors: None) -> None:
     never = asyncio.Event()
     async with serve(*[held_back(never)] * 2) as server:

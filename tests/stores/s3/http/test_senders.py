@@ -316,39 +316,6 @@ async def test_cancelling_leaves_no_descriptor_and_no_thread_at_the_file(
         await asyncio.get_running_loop().shutdown_default_executor()
 
 
-@pytest.mark.parametrize("size", [10, 9 * MIB])
-async def test_a_body_is_held_back_until_the_server_asks(tls: bool, size: int) -> None:
-    content = os.urandom(size)
-
-    async def script(peer: Peer) -> None:
-        head = await peer.head()
-        assert b"\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n" % size in head
-        await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        assert await peer.read(size) == content
-        await peer.send(ok())
-        await peer.until_closed()
-
-    async with talk(script, tls=tls, timeouts=Timeouts(continue_seconds=100)) as (_, pool):
-        response = await pool.request(b"PUT", b"/key", body=content, expect_continue=True)
-        assert response.status == 200
-
-
-async def test_a_refusal_instead_of_continue_saves_the_body(tls: bool) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(REFUSED)
-        assert await peer.until_closed() == b""
-
-    async with talk(script, answer(ok()), tls=tls, timeouts=Timeouts(continue_seconds=100)) as (_, pool):
-        assert (await pool.request(b"PUT", b"/key", body=b"body", expect_continue=True)).status == 503
-        assert (await pool.request(b"GET", b"/")).status == 200
-
-
-async def test_a_server_that_knows_no_continue_gets_the_body_anyway() -> None:
-    async with talk(answer(ok()), timeouts=Timeouts(continue_seconds=0.01)) as (_, pool):
-        assert (await pool.request(b"PUT", b"/key", body=b"body", expect_continue=True)).status == 200
-
-
 async def test_errors_count_the_bytes_that_left(tls: bool) -> None:
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -10,7 +10,7 @@ import pytest
 from snapdir.stores.s3.http.errors import (
     ProtocolViolation,
 )
-from snapdir.stores.s3.http.parsing import Response
+from snapdir.stores.s3.http.responses import Response
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.block_server import BLOCK, CONTENT, EVERY_WAY, get, talk, unheard
 from tests.stores.s3.scripted_server import (

@@ -13,13 +13,16 @@ from snapdir.stores.s3.http.connection import Connection
 from snapdir.stores.s3.http.dns import Address, AddressBook
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectTimeout, ProxyRefused, TLSFailed
-from snapdir.stores.s3.http.line import keep_alive
-from snapdir.stores.s3.http.parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, MalformedHTTP, Response
+from snapdir.stores.s3.http.parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, MalformedHTTP
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.http.tls import ResumingContext
 
 __all__ = ["open_connection", "out_of_descriptors"]
 
 NEVER_FULL_BYTES = 1 << 30
+
+IDLE_SECONDS, PROBE_SECONDS, PROBES = 45, 15, 5
+"""A peer that is gone is noticed in two minutes, and a NAT gateway that forgets idle connections sees a packet."""
 
 
 async def open_connection(
@@ -105,12 +108,21 @@ async def _connected_socket(address: Address) -> socket.socket:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(sock)
+        _keep_alive(sock)
         await asyncio.get_running_loop().sock_connect(sock, sockaddr)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Let the system probe a connection that is silent: a service may work for minutes without a word."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    values = {"TCP_KEEPIDLE": IDLE_SECONDS, "TCP_KEEPINTVL": PROBE_SECONDS, "TCP_KEEPCNT": PROBES}
+    for name, value in values.items():
+        if hasattr(socket, name):  # macOS has not all of them
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def _start_tls(

@@ -3,7 +3,7 @@
 Built on ``asyncio.BufferedProtocol``, because then one body of code serves plain TCP and TLS, stock asyncio and uvloop,
 and the loop receives straight into the caller's buffer. (Measured against bare non-blocking sockets: the same for small
 requests and for plain bodies; over TLS 0.72 s of CPU a GiB where an ``SSLSocket`` takes 0.93.) Long bodies, which go to
-a BlockSink, are a thread's: see ``block_passing``.
+a BlockSink, are a thread's: see ``threaded_body``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import os
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
-from snapdir.stores.base import Body, FileRange, body_length
+from snapdir.stores.base import Body, FileRange
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.http.draining import Dripped, EndedEarly, Stalled
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import (
     BodyChanged,
@@ -26,30 +25,95 @@ from snapdir.stores.s3.http.errors import (
     ConnectionLost,
     PoolClosed,
     ProtocolViolation,
-    StallTimeout,
-    TooSlow,
     WireError,
 )
-from snapdir.stores.s3.http.line import LineRate, unsent_in_kernel
-from snapdir.stores.s3.http.parsing import MalformedHTTP, Response
-from snapdir.stores.s3.http.receiving import ResponseReceiver
-from snapdir.stores.s3.http.request import Request
+from snapdir.stores.s3.http.parsing import MalformedHTTP
+from snapdir.stores.s3.http.responses import Response, ResponseReceiver
 from snapdir.stores.s3.http.senders import (
     ContentChanged,
     SocketSender,
     TransportSender,
     UnexpectedEnd,
     read_small,
+    unsent_in_kernel,
 )
-from snapdir.stores.s3.http.threaded_body import BlockPassing
-from snapdir.stores.s3.http.timeouts import Timeouts
+from snapdir.stores.s3.http.threaded_body import BodyBroken, RemainingBody, ThreadedBody
+from snapdir.stores.s3.http.timeouts import TELLING_BYTES, LineRate, Look, Timeouts, Watch
 from snapdir.stores.s3.http.tls import TLSObject
-from snapdir.stores.s3.http.watch import Expired, Look, Watch
 
-__all__ = ["Connection"]
+if TYPE_CHECKING:
+    from snapdir.stores.s3.http.pool import Request
+
+__all__ = ["Connection", "Exchange"]
 
 # Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
 JOINED_BYTES = 64 << 10
+
+
+class Exchange:
+    """A request on its way, and what has come of its response. Made for one request, and dropped whole.
+
+    Attributes:
+        future: Brings the response, or a WireError.
+        sender: Sends the body; None where there is none, or it left together with the head.
+        threaded: A thread that receives the body; None again when it has ended.
+        refusal: The server took no more of the body.
+        deferred: The response is complete, but a thread may still be sending the request.
+    """
+
+    __slots__ = (
+        "_joined_bytes",
+        "began_at",
+        "deferred",
+        "future",
+        "receiver",
+        "refusal",
+        "request",
+        "sender",
+        "threaded",
+    )
+
+    def __init__(self, request: Request, scratch: bytearray, loop: asyncio.AbstractEventLoop) -> None:
+        self.request = request
+        self.future: asyncio.Future[Response] = loop.create_future()
+        self.receiver = ResponseReceiver(
+            scratch,
+            method_is_head=request.method_is_head,
+            into=request.into,
+            max_body_bytes=request.max_body_bytes,
+            check=request.check,
+        )
+        self.sender: SocketSender | TransportSender | None = None
+        self.threaded: ThreadedBody | None = None
+        self.refusal: OSError | None = None
+        self.deferred: Response | None = None
+        self.began_at = loop.time()
+        self._joined_bytes = 0
+
+    def send_joined(self, transport: asyncio.Transport) -> bool:
+        """Send head and body in one piece, if the body is short and at hand."""
+        body = self.request.body
+        if self.request.body_bytes > JOINED_BYTES:
+            return False
+        small = read_small(body) if isinstance(body, FileRange) else body
+        if small is None:
+            return False
+        transport.write(b"".join((self.request.head, small)))
+        self._joined_bytes = self.request.body_bytes
+        return True
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the body that have left this process."""
+        return self._joined_bytes if self.sender is None else self.sender.sent
+
+    def stop(self) -> None:
+        """Send nothing more, let go of every buffer, and let a thread that receives end soon. Safe to repeat."""
+        self.receiver.forget()
+        if self.sender is not None:
+            self.sender.stop()
+        if self.threaded is not None:
+            self.threaded.stop()
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -65,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        server: Endpoint,
+        endpoint: Endpoint,
         timeouts: Timeouts,
         scratch: bytearray,
         on_lost: Callable[[Connection], None],
@@ -75,28 +139,19 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """``threads`` receive, decrypt and consume the bodies that go to a BlockSink; None: the loop's own.
         ``line`` is what all connections to the server know of the way there."""
-        self._threads = threads
         self._loop = asyncio.get_running_loop()
-        self._server, self._timeouts = server, timeouts
-        self._receiver = ResponseReceiver(scratch)
+        self._endpoint, self._timeouts = endpoint, timeouts
+        self._scratch = scratch
         self._on_lost = on_lost
+        self._threads = threads
+        self._line = line or LineRate()
+        self._watch = Watch(timeouts, self._loop.time(), self._line)
         self._transport: asyncio.Transport | None = None
         self._tls: TLSObject | None = None
+        self._exchange: Exchange | None = None
         self.reusable = False
         self.exchanges = 0
-        self._future: asyncio.Future[Response] | None = None
-        self._sender: SocketSender | TransportSender | None = None
-        self._has_body = False
-        self._sent_at_once = 0  # body bytes that left together with their head
-        self._refusal: OSError | None = None
-        self._deferred: Response | None = None  # complete, but a thread may still be sending the request
-        self._passing: BlockPassing | None = None
-        self._continue_timer: asyncio.TimerHandle | None = None
-        self._patience_seconds = 0.0
         self.activity = 0
-        self._line = line or LineRate()
-        self._began_at = 0.0
-        self._watch = Watch(timeouts, self._loop.time(), self._line)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -110,237 +165,188 @@ class Connection(asyncio.BufferedProtocol):
 
     # A request leaves
 
-    def exchange(self, request: Request) -> asyncio.Future[Response]:
-        """Send ``request``; the future brings its response, or a WireError.
+    def begin(self, request: Request) -> Exchange:
+        """Send ``request``; the future of the exchange brings its response.
 
         Cancellation: cancel the future and ``abort()``; after that nothing is sent, nor received into the buffer.
         """
-        self._future = future = self._loop.create_future()
-        self._receiver.begin(
-            method_is_head=request.method_is_head,
-            into=request.into,
-            max_body_bytes=request.max_body_bytes,
-            check=request.check,
-        )
-        self._passing = self._make_passing(request.into) if isinstance(request.into, BlockSink) else None
-        self._patience_seconds = request.patience_seconds
-        self._began_at = self._loop.time()
+        self._exchange = exchange = Exchange(request, self._scratch, self._loop)
         self.exchanges += 1
         self.activity += 1
-        transport, body = self._transport, request.body
-        self._has_body, self._sent_at_once = body is not None, 0
+        transport = self._transport
         if transport is None or not self.reusable:
-            self._fail(self._lost("it was closed before the request began"))
-        elif body is None:
+            self._fail(self._error(ConnectionLost, "it was closed before the request began"))
+        elif request.body is None:
             transport.write(request.head)
-        elif request.expect_continue:
-            self._sender = self._make_sender(transport, body)
-            transport.write(request.head)
-            self._continue_timer = self._loop.call_later(self._timeouts.continue_seconds, self._send_held_body)
-        else:
-            self._send_with_body(transport, request.head, body)
-        return future
-
-    def _send_with_body(self, transport: asyncio.Transport, head: bytes, body: Body) -> None:
-        if body_length(body) <= JOINED_BYTES:
-            small = read_small(body) if isinstance(body, FileRange) else body
-            if small is not None:
-                transport.write(b"".join((head, small)))
-                self._sent_at_once = len(small)
-                return
-        self._sender = self._make_sender(transport, body)
-        self._sender.start(head)
+        elif not exchange.send_joined(transport):
+            exchange.sender = self._make_sender(transport, request.body)
+            exchange.sender.start(request.head)
+        return exchange
 
     def _make_sender(self, transport: asyncio.Transport, body: Body) -> SocketSender | TransportSender:
         is_compared = isinstance(body, FileRange) and body.compare
         kind = SocketSender if self._tls is None and not is_compared else TransportSender
         return kind(self._loop, self, body, transport)
 
-    def _send_held_body(self) -> None:
-        if self._continue_timer is not None:
-            self._continue_timer.cancel()
-            self._continue_timer = None
-            if self._sender is not None:
-                self._sender.start()
-
     def pause_writing(self) -> None:
-        if isinstance(self._sender, TransportSender):
-            self._sender.pause()
+        if self._exchange is not None and isinstance(self._exchange.sender, TransportSender):
+            self._exchange.sender.pause()
 
     def resume_writing(self) -> None:
-        if isinstance(self._sender, TransportSender):
-            self._sender.resume()
+        if self._exchange is not None and isinstance(self._exchange.sender, TransportSender):
+            self._exchange.sender.resume()
 
     def body_moved(self) -> None:
         self.activity += 1
 
     def body_settled(self) -> None:
-        if self._deferred is not None:
-            response, self._deferred = self._deferred, None
-            self._complete(response)
+        exchange = self._exchange
+        if exchange is not None and exchange.deferred is not None:
+            response, exchange.deferred = exchange.deferred, None
+            self._complete(exchange, response)
 
     def body_failed(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
-        sent, received = self._progress()
         if isinstance(error, ContentChanged):
-            self._fail(BodyChanged(self._server, bytes_sent=sent, bytes_received=received))
-            return
-        if isinstance(error, UnexpectedEnd):
-            promised = self._sender.length if self._sender else 0
-            self._fail(BodyTruncated(self._server, promised, bytes_sent=sent, bytes_received=received))
-            return
-        failure = BodyUnreadable(self._server, str(error), bytes_sent=sent, bytes_received=received)
-        failure.__cause__ = error
-        self._fail(failure)
+            self._fail(self._error(BodyChanged))
+        elif isinstance(error, UnexpectedEnd):
+            promised = 0 if self._exchange is None else self._exchange.request.body_bytes
+            self._fail(self._error(BodyTruncated, promised))
+        else:
+            self._fail(self._error(BodyUnreadable, str(error)), error)
 
     def body_refused(self, error: OSError) -> None:
         """The server may have answered before it hung up: reading goes on, and ends the exchange one way or another."""
-        self._refusal = error
+        if self._exchange is not None:
+            self._exchange.refusal = error
         self.body_settled()
 
     # A response comes
 
-    def get_buffer(self, _sizehint: int) -> memoryview:
-        return self._receiver.buffer()
+    def get_buffer(self, _sizehint: int) -> memoryview | bytearray:
+        return self._scratch if self._exchange is None else self._exchange.receiver.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
         self.activity += 1
-        if self._future is None:
+        exchange = self._exchange
+        if exchange is None:
             self.abort()  # nothing was asked, so these bytes can belong to nothing
             return
         try:
-            response = self._receiver.feed(nbytes)
+            response = exchange.receiver.feed(nbytes)
         except MalformedHTTP as error:
-            self._violate(str(error))
+            self._fail(self._error(ProtocolViolation, str(error)))
             return
         except Exception as error:  # the request's own check
             self._fail(error)
             return
         if response is not None:
-            self._complete(response)
-        elif self._passing is not None and self._transport is not None and self._receiver.in_block != (0, 0):
-            self._passing.start(self._transport, self._tls, self._receiver)
-        elif self._continue_timer is not None and self._receiver.continued:
-            self._send_held_body()
+            self._complete(exchange, response)
+        elif isinstance(exchange.request.into, BlockSink):
+            self._receive_in_thread(exchange, exchange.request.into)
 
-    def _make_passing(self, sink: BlockSink) -> BlockPassing:
-        return BlockPassing(sink, self._passed, threads=self._threads, timeouts=self._timeouts)
+    def _receive_in_thread(self, exchange: Exchange, sink: BlockSink) -> None:
+        """Hand the body to a thread, once its head is there."""
+        filled, left = exchange.receiver.in_block
+        if self._transport is None or not (filled or left):
+            return
 
-    @property
-    def _is_passing(self) -> bool:
-        return self._passing is not None and self._passing.busy
+        def done(error: BaseException | None) -> None:
+            self._thread_done(exchange, error)
 
-    def _passed(self, error: BaseException | None, response: Response | None) -> None:
-        """A thread is done with the body."""
+        body = RemainingBody(sink, filled, left, self._timeouts)
+        exchange.threaded = ThreadedBody(body, self._transport, self._tls, done, threads=self._threads)
+
+    def _thread_done(self, exchange: Exchange, error: BaseException | None) -> None:
+        exchange.threaded = None
         self.activity += 1
-        if self._future is None:
+        if self._exchange is not exchange:
             return
         if error is not None:
-            self._fail(self._passing_failure(error))
+            self._fail(self._error(error.kind, error.detail) if isinstance(error, BodyBroken) else error, error)
             return
         if self._transport is not None:
             if self._tls is not None:
                 self._tls.tcp_transport.resume_reading()
             self._transport.resume_reading()
+        response = exchange.receiver.drained()
         if response is not None:
-            self._complete(response)
-
-    def _passing_failure(self, error: BaseException) -> BaseException:
-        """The wire's word for what ended a drain; what the sink raised is left as it is."""
-        if isinstance(error, Stalled):
-            return self._expiry(StallTimeout, self._timeouts.stall_seconds)
-        if isinstance(error, Dripped):
-            return self._expiry(TooSlow, self._timeouts.rate_seconds)
-        if isinstance(error, EndedEarly):
-            failure = self._lost(str(error))
-            failure.__cause__ = error
-            return failure
-        return error
-
-    async def settled(self) -> None:
-        """Wait for the thread that may still have a sink's block, whatever became of the exchange."""
-        if self._passing is not None:
-            await self._passing.settled()
+            self._complete(exchange, response)
 
     def eof_received(self) -> bool:
         # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
         # such a body: over TLS only a length or chunks say where one ends.
-        response = self._receiver.end() if self._future is not None and self._tls is None else None
-        if response is not None:
-            self._complete(response)
+        exchange = self._exchange
+        if exchange is not None and self._tls is None:
+            response = exchange.receiver.end()
+            if response is not None:
+                self._complete(exchange, response)
         return False  # close the transport
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
-            return  # it was told before its transport could be closed, see abort
+            return  # see abort
         self.reusable = False
         self._transport = None
-        if self._future is not None and self._deferred is None and not self._is_passing:
-            cause = exc or self._refusal
-            failure = self._lost("closed by the server" if cause is None else str(cause))
-            failure.__cause__ = cause
-            self._fail(failure)
+        exchange = self._exchange
+        if exchange is not None and exchange.deferred is None and exchange.threaded is None:
+            cause = exc or exchange.refusal
+            reason = "closed by the server" if cause is None else str(cause)
+            self._fail(self._error(ConnectionLost, reason), cause)
         self._on_lost(self)
 
-    def _complete(self, response: Response) -> None:
-        if self._has_body and not self._body_has_left():
-            if self._sender is not None and self._sender.busy:
-                self._deferred = response
-                return
-            if response.status < 300:
-                self._violate(f"{response.status} before the whole body was sent")
-                return
-            response.keep_alive = False
-        elif self._has_body:
-            self._line.answered(self._progress()[0], self._loop.time() - self._began_at)
-        self._settle()
-        future, self._future = self._future, None
+    def _complete(self, exchange: Exchange, response: Response) -> None:
+        if exchange.request.body is not None:
+            if not self._body_has_left(exchange):
+                if exchange.sender is not None and exchange.sender.busy:
+                    exchange.deferred = response
+                    return
+                if response.status < 300:
+                    self._fail(self._error(ProtocolViolation, f"{response.status} before the whole body was sent"))
+                    return
+                response.keep_alive = False
+            elif exchange.sent >= TELLING_BYTES:
+                self._line.answered(exchange.sent, self._loop.time() - exchange.began_at)
+        self._exchange = None
+        exchange.stop()
         if not response.keep_alive:
             self.abort()
-        if future is not None and not future.done():
-            future.set_result(response)
+        if not exchange.future.done():
+            exchange.future.set_result(response)
 
-    def _body_has_left(self) -> bool:
-        if self._sender is not None and not self._sender.done:
+    def _body_has_left(self, exchange: Exchange) -> bool:
+        if exchange.sender is not None and not exchange.sender.done:
             return False
         return self._transport is None or self._transport.get_write_buffer_size() == 0
 
     # An exchange ends
 
     def abort(self) -> None:
-        """Close at once, and let go of every buffer; ``on_lost`` follows."""
+        """Close at once, and drop the exchange with every buffer; ``on_lost`` follows."""
         self.reusable = False
-        self._future = None
-        self._deferred = None
-        self._settle()
-        self._receiver.forget()
-        if self._passing is not None:
-            self._passing.stop()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.stop()
         if self._transport is None:
             return
-        if self._tls is not None and self._passing is not None and self._passing.busy:
-            self._passing.abort_later(self._transport)
-            self._loop.call_soon(self.connection_lost, None)
+        threaded = None if exchange is None else exchange.threaded
+        if self._tls is not None and threaded is not None:
+            threaded.abort_later(self._transport)
+            self._transport = None
+            self._loop.call_soon(self._on_lost, self)
         else:
             self._transport.abort()
 
-    def _settle(self) -> None:
-        if self._sender is not None:
-            self._sender.stop()
-            self._sender = None
-        if self._continue_timer is not None:
-            self._continue_timer.cancel()
-            self._continue_timer = None
-
-    def _fail(self, error: BaseException) -> None:
-        future = self._future
+    def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+        if cause is not None and cause is not error:
+            error.__cause__ = cause
+        exchange = self._exchange
         self.abort()
-        if future is not None and not future.done():
-            future.set_exception(error)
+        if exchange is not None and not exchange.future.done():
+            exchange.future.set_exception(error)
 
     def close(self) -> None:
         """Close at once; an exchange under way fails with PoolClosed."""
-        sent, received = self._progress()
-        self._fail(PoolClosed(self._server, bytes_sent=sent, bytes_received=received))
+        self._fail(self._error(PoolClosed))
 
     def disown(self) -> None:
         """In a forked child: let go of the parent's connection without a word to the server or to the parent's loop.
@@ -353,40 +359,37 @@ class Connection(asyncio.BufferedProtocol):
             os.dup2(null, self._transport.get_extra_info("socket").fileno(), inheritable=False)
             os.close(null)
 
-    def _violate(self, reason: str) -> None:
-        sent, received = self._progress()
-        self._fail(ProtocolViolation(self._server, reason, bytes_sent=sent, bytes_received=received))
-
-    def _lost(self, reason: str) -> ConnectionLost:
-        sent, received = self._progress()
-        return ConnectionLost(self._server, reason, bytes_sent=sent, bytes_received=received)
-
-    def _progress(self) -> tuple[int, int]:
-        return self._sender.sent if self._sender else self._sent_at_once, self._receiver.received
+    def _error(self, kind: Callable[..., WireError], *details: Any) -> WireError:
+        """An error with what has moved in this exchange."""
+        exchange = self._exchange
+        sent, received = (0, 0) if exchange is None else (exchange.sent, exchange.receiver.received)
+        return kind(self._endpoint, *details, bytes_sent=sent, bytes_received=received)
 
     # Time passes
 
     def check(self, now: float) -> None:
         """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
-        if self._is_passing:
-            self._watch.passes(now)
-        elif self._future is None:
+        exchange = self._exchange
+        if exchange is None:
             if self._watch.is_idle_for_long(now, self.activity):
                 self.abort()
-        elif expired := self._watch.expired(now, self._look()):
-            self._fail(self._expiry(*expired))
+        elif exchange.threaded is not None:
+            self._watch.passes(now)
+        elif expired := self._watch.expired(now, self._look(exchange)):
+            self._fail(self._error(*expired))
 
-    def _look(self) -> Look:
-        sent, received = self._progress()
-        unsent, sender = self.unsent_bytes(), self._sender
-        is_sending = unsent > 0 or (sender is not None and not sender.done)
-        reads_disk = sender is not None and sender.reads_disk
-        patience = self._patience_seconds
-        return Look(self.exchanges, self.activity, sent, unsent, is_sending, reads_disk, received, patience)
-
-    def _expiry(self, kind: Expired, seconds: float) -> WireError:
-        sent, received = self._progress()
-        return kind(self._server, seconds, bytes_sent=sent, bytes_received=received)
+    def _look(self, exchange: Exchange) -> Look:
+        unsent, sender = self.unsent_bytes(), exchange.sender
+        return Look(
+            self.exchanges,
+            self.activity,
+            exchange.sent,
+            unsent,
+            is_sending=unsent > 0 or (sender is not None and not sender.done),
+            reads_disk=sender is not None and sender.reads_disk,
+            received=exchange.receiver.received,
+            patience_seconds=exchange.request.patience_seconds,
+        )
 
     def unsent_bytes(self) -> int:
         """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""

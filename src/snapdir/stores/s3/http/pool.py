@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -18,18 +19,15 @@ import anyio
 from snapdir.stores.base import Body, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.connecting import open_connection, out_of_descriptors
-from snapdir.stores.s3.http.connection import Connection
+from snapdir.stores.s3.http.connection import Connection, Exchange
 from snapdir.stores.s3.http.dns import Address, AddressBook, resolve
 from snapdir.stores.s3.http.endpoint import Endpoint, Proxy
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, PoolClosed
-from snapdir.stores.s3.http.line import LineRate
-from snapdir.stores.s3.http.parsing import Response
-from snapdir.stores.s3.http.receiving import SCRATCH_BYTES
-from snapdir.stores.s3.http.request import Request
-from snapdir.stores.s3.http.timeouts import Timeouts
+from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
+from snapdir.stores.s3.http.timeouts import LineRate, Timeouts
 from snapdir.stores.s3.http.tls import ResumingContext
 
-__all__ = ["MAX_BODY_BYTES", "Pool"]
+__all__ = ["MAX_BODY_BYTES", "Pool", "Request"]
 
 MAX_BODY_BYTES = 16 << 20
 
@@ -38,6 +36,31 @@ _WITH_LENGTH = (b"PUT", b"POST")
 # What may be asked twice without harm when the first answer is not known (RFC 9110, 9.2.2).
 _REPEATABLE = (b"GET", b"HEAD", b"PUT", b"DELETE")
 _UNSAFE_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as a connection needs it.
+
+    Attributes:
+        head: Everything up to and including the empty line.
+        body_bytes: Bytes of the body.
+        method_is_head: The response has no body, whatever its headers say.
+        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
+        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
+        check: Sees the head of a 2xx before its body goes anywhere; what it raises is what the exchange fails with.
+        patience_seconds: How long the answer may take, in silence or trickling, to a request that servers work on for
+            minutes; 0 where it has to begin soon, and to move at a rate.
+    """
+
+    head: bytes
+    body: Body | None = None
+    body_bytes: int = 0
+    method_is_head: bool = False
+    into: memoryview | BlockSink | None = None
+    max_body_bytes: int = 0
+    check: Callable[[Response], None] | None = None
+    patience_seconds: float = 0.0
 
 
 class Pool:
@@ -94,22 +117,11 @@ class Pool:
         self._idle: list[Connection] = []
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._count = 0  # connections that are open or being opened
-        self._surplus: set[Connection] = set()  # of those, what is being closed because the cap was lowered
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
         # A thread is started when a body needs one, up to one a connection: each stays with its body to the end.
         self._threads = ThreadPoolExecutor(max(1, self._max_connections), "snapdir-body")
         self._book.forget()
-
-    @property
-    def max_connections(self) -> int:
-        """The most connections at a time. May be changed; surplus ones close when their request is done."""
-        return self._max_connections
-
-    @max_connections.setter
-    def max_connections(self, count: int) -> None:
-        self._max_connections = count
-        self._grant()
 
     async def request(
         self,
@@ -120,7 +132,6 @@ class Pool:
         *,
         into: memoryview | BlockSink | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
-        expect_continue: bool = False,
         check: Callable[[Response], None] | None = None,
         patience_seconds: float = 0.0,
     ) -> Response:
@@ -128,14 +139,13 @@ class Pool:
 
         Args:
             target: Path and query, percent-encoded, sent as it is.
-            headers: Lines, each ended by CRLF (``header_block`` makes them). Host, Content-Length and Expect are added.
+            headers: Lines, each ended by CRLF. Host and Content-Length are added.
             body: Bytes, or a range of an open file, which stays open until the call returns. A file goes out by
                 sendfile over plain TCP, and in blocks over TLS.
             into: A writable buffer of bytes for the body of a 2xx, received there without a copy. It must be as long
                 as the body at least. Bodies of other responses are in ``Response.body``. A BlockSink takes a body of
                 known length block by block; no thread has its block when this returns or raises.
             max_body_bytes: The longest body of a 2xx if ``into`` is no buffer.
-            expect_continue: Send the body only when the server asks for it, or stays silent for a while.
             check: Sees the head of a 2xx before its body goes anywhere; what it raises leaves here.
             patience_seconds: See ``Request``.
 
@@ -148,45 +158,38 @@ class Pool:
             self._adopt_loop()
         if isinstance(into, memoryview) and (into.readonly or into.itemsize != 1 or into.ndim != 1):
             raise ValueError("into must be a flat writable buffer of bytes")
-        head = self._head(method, target, headers, body, expect_continue)
-        request = Request(head, body, method == b"HEAD", into, max_body_bytes, expect_continue, check, patience_seconds)
+        body_bytes = 0 if body is None else body_length(body)
+        head = self._head(method, target, headers, None if body is None else body_bytes)
+        request = Request(head, body, body_bytes, method == b"HEAD", into, max_body_bytes, check, patience_seconds)
         connection = self._idle.pop() if self._idle else await self._acquire()
         try:
-            response = await connection.exchange(request)
+            return await self._exchange(connection, request)
         except ConnectionLost as lost:
             if lost.response_started or connection.exchanges == 1 or method not in _REPEATABLE:
                 raise
-        except BaseException:
-            await _end(connection)
-            raise
-        else:
-            self._release(connection)
-            return response
-        return await self._repeat(request)
-
-    async def _repeat(self, request: Request) -> Response:
         self.repeated += 1
         if self._idle and self._count >= self._max_connections:
             self._idle.pop(0).abort()  # as old as the one that was lost: make room for a new one
-        connection = await self._acquire(first=True)
+        return await self._exchange(await self._acquire(first=True), request)
+
+    async def _exchange(self, connection: Connection, request: Request) -> Response:
+        exchange = connection.begin(request)
         try:
-            response = await connection.exchange(request)
+            response = await exchange.future
         except BaseException:
-            await _end(connection)
+            await _end(connection, exchange)
             raise
         self._release(connection)
         return response
 
-    def _head(self, method: bytes, target: bytes, headers: bytes, body: Body | None, expect_continue: bool) -> bytes:
+    def _head(self, method: bytes, target: bytes, headers: bytes, body_bytes: int | None) -> bytes:
         if not target.startswith(b"/") or _UNSAFE_IN_TARGET.search(target):
             raise ValueError(f"not a request target: {target!r}")
         if headers and (not headers.endswith(b"\r\n") or b"\r\n\r\n" in headers):
             raise ValueError(f"not lines of headers: {headers!r}")
         length = b""
-        if body is not None or method in _WITH_LENGTH:
-            length = b"Content-Length: %d\r\n" % (0 if body is None else body_length(body))
-            if expect_continue:
-                length += b"Expect: 100-continue\r\n"
+        if body_bytes is not None or method in _WITH_LENGTH:
+            length = b"Content-Length: %d\r\n" % (body_bytes or 0)
         parts = (method, self._before_path, target, self._first_lines, headers, length)
         return b"%b %b%b HTTP/1.1\r\n%b%b%b\r\n" % parts
 
@@ -267,10 +270,6 @@ class Pool:
             context.session = connection.tls_session  # the server's tickets come behind the handshake
         if not connection.reusable:
             return  # _on_lost will be called for it, or was
-        if self._count - len(self._surplus) > self._max_connections:
-            self._surplus.add(connection)
-            connection.abort()
-            return
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -282,7 +281,6 @@ class Pool:
         if connection not in self._connections:
             return  # it failed while being opened, or belongs to another life of this pool
         self._connections.remove(connection)
-        self._surplus.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         self._count -= 1
@@ -354,10 +352,13 @@ class Pool:
         await self.aclose()
 
 
-async def _end(connection: Connection) -> None:
+async def _end(connection: Connection, exchange: Exchange) -> None:
     """Close it at once; a thread that still has a block of its response is waited for, cancelled or not."""
     connection.abort()
-    settling = asyncio.ensure_future(connection.settled())
+    threaded = exchange.threaded
+    if threaded is None:
+        return
+    settling = asyncio.ensure_future(threaded.settled())
     # The scope, because anyio cancels a task again at every turn of the loop until it leaves its cancelled scope: a
     # thread that is waited for would cost a second processor. The rest, because Task.cancel() knows of no scopes.
     with anyio.CancelScope(shield=True):

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import socket
+import struct
+import termios
 from contextlib import suppress
 from typing import Protocol
 
@@ -27,6 +30,7 @@ __all__ = [
     "TransportSender",
     "UnexpectedEnd",
     "read_small",
+    "unsent_in_kernel",
 ]
 
 MORE_FOLLOWS = more_follows()
@@ -149,7 +153,7 @@ class SocketSender(Sender):
         self._head = b""
         self._watching = False
 
-    def start(self, head: bytes = b"") -> None:
+    def start(self, head: bytes) -> None:
         """Begin with ``head``; what cannot leave now follows when the socket has room."""
         self._head = head
         self._advance()
@@ -255,9 +259,9 @@ class TransportSender(Sender):
         self._reading = False  # a thread reads the next block
         self._crc = 0
 
-    def start(self, head: bytes = b"") -> None:
+    def start(self, head: bytes) -> None:
         """Begin with ``head``; the rest follows as the transport takes it."""
-        if head and self._transport is not None:
+        if self._transport is not None:
             self._transport.write(head)
         self._schedule()
 
@@ -335,6 +339,15 @@ class TransportSender(Sender):
             return True
         self._crc = crc32c(block, self._crc)
         return self.sent + len(block) < self.length or self._crc == self._file.crc32c
+
+
+def unsent_in_kernel(sock: socket.socket) -> int:
+    """Bytes that the server's host has not acknowledged; 0 where the system cannot tell."""
+    try:
+        (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return 0
+    return int(count)
 
 
 def _read_nowait(file: FileRange, offset: int, block: bytearray) -> bool:

@@ -1,11 +1,26 @@
-"""How long a connection waits for what."""
+"""Time limits of a connection: what they are, and whether one is reached. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-__all__ = ["Timeouts"]
+from snapdir.model.sizes import KIB
+from snapdir.stores.s3.http.errors import FirstByteTimeout, StallTimeout, TooSlow, WorkTimeout
+
+__all__ = ["TELLING_BYTES", "Expired", "LineRate", "Look", "RateFloor", "Timeouts", "Watch"]
+
+ASSUMED_BYTES_PER_SECOND = 64 * KIB
+"""Until answers show more. A slower line needs a longer --stall-timeout, or smaller parts."""
+
+TELLING_BYTES = 256 * KIB
+"""The answer to a shorter body takes a round trip, whatever the rate of the line."""
+
+MARGIN = 4
+"""How much slower the next body may be: more of them may share the line by then."""
+
+Expired = type[StallTimeout | FirstByteTimeout | TooSlow | WorkTimeout]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +33,6 @@ class Timeouts:
             longer after a long body (see ``LineRate``).
         stall_seconds: Without any byte moving, while a request or a response is under way.
         idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
-        continue_seconds: For ``100 Continue``, where it was asked for; then the body is sent anyway.
         resolve_seconds: A name's addresses are looked up again after this.
         min_bytes_per_second: What moves at less than this, on the average of ``rate_seconds``, has come to a halt; 0
             for no such limit.
@@ -28,7 +42,6 @@ class Timeouts:
     first_byte_seconds: float = 30.0
     stall_seconds: float = 20.0
     idle_seconds: float = 15.0
-    continue_seconds: float = 1.0
     resolve_seconds: float = 60.0
     min_bytes_per_second: float = 1024.0
 
@@ -47,3 +60,135 @@ class Timeouts:
     def sweep_seconds(self) -> float:
         """How often connections are looked at."""
         return min(1.0, self.first_byte_seconds / 4, self.stall_seconds / 4, self.idle_seconds / 4)
+
+
+class RateFloor:
+    """Tells a line that drips from one that is slow: fewer bytes a second than this, on the average of a while.
+
+    Args:
+        bytes_per_second: 0 lets anything pass.
+        window_seconds: What the average is taken over. A drip is noticed after one to two of these.
+    """
+
+    def __init__(self, bytes_per_second: float, window_seconds: float) -> None:
+        self.bytes_per_second = bytes_per_second
+        self.window_seconds = window_seconds
+        self._bytes = 0
+        self._seconds = 0.0
+
+    def is_below(self, moved_bytes: int, seconds: float) -> bool:
+        """Whether the rate is too low, after ``moved_bytes`` more in the next ``seconds`` of waiting for them."""
+        self._bytes += moved_bytes
+        self._seconds += seconds
+        if self._seconds < self.window_seconds:
+            return False
+        is_below = self._bytes < self.bytes_per_second * self._seconds
+        self.restart()
+        return is_below
+
+    def restart(self) -> None:
+        """Begin to count anew."""
+        self._bytes = 0
+        self._seconds = 0.0
+
+
+class LineRate:
+    """How long a body may be on its way, beyond the time that the server has for its answer.
+
+    A tunnel or a proxy may take a body at once and pass it on slowly. Seen from here, all of it has left then, and the
+    answer comes only after the slow part.
+    """
+
+    def __init__(self) -> None:
+        self._bytes_per_second: float = ASSUMED_BYTES_PER_SECOND
+
+    def answered(self, body_bytes: int, seconds: float) -> None:
+        """Note that the answer to a body came ``seconds`` after its first byte was sent."""
+        if body_bytes >= TELLING_BYTES:
+            self._bytes_per_second = max(ASSUMED_BYTES_PER_SECOND, body_bytes / max(seconds, 1e-3) / MARGIN)
+
+    def seconds_for(self, body_bytes: int) -> float:
+        """How long a body of that length may be on its way."""
+        return body_bytes / self._bytes_per_second
+
+
+class Look(NamedTuple):
+    """One exchange at one moment.
+
+    Attributes:
+        exchange: Its number on its connection.
+        activity: Changes whenever something moves.
+        sent: Bytes of the body that have left this process, and ``unsent`` those that the server's host has not got.
+        is_sending: The request has not left whole.
+        reads_disk: Nothing can leave before a disk has brought it.
+        received: Bytes of the response.
+        patience_seconds: How long the answer may take where the server works on it for minutes; else 0.
+    """
+
+    exchange: int
+    activity: int
+    sent: int
+    unsent: int
+    is_sending: bool
+    reads_disk: bool
+    received: int
+    patience_seconds: float
+
+    @property
+    def moved(self) -> int:
+        return self.received + self.sent - self.unsent
+
+
+class Watch:
+    """Looks after the time limits of one connection."""
+
+    def __init__(self, timeouts: Timeouts, now: float, line: LineRate) -> None:
+        self._timeouts = timeouts
+        self._line = line
+        self._floor = RateFloor(timeouts.min_bytes_per_second, timeouts.rate_seconds)
+        self._activity = self._unsent = self._moved = 0
+        self._seen_at = self._looked_at = self._began_at = now
+        self._exchange = 0
+
+    def passes(self, now: float) -> None:
+        """A thread has the body, and looks after it: a slow disk is no slow server."""
+        self._seen_at = now
+        self._exchange = 0
+
+    def is_idle_for_long(self, now: float, activity: int) -> bool:
+        """Whether a connection without an exchange is to be closed."""
+        if activity != self._activity:
+            self._activity, self._seen_at = activity, now
+        return now - self._seen_at >= self._timeouts.idle_seconds
+
+    def expired(self, now: float, look: Look) -> tuple[Expired, float] | None:
+        """Which limit an exchange has reached, and its seconds; None while it may go on."""
+        if look.exchange != self._exchange:
+            self._begin(now, look)
+        if look.patience_seconds:
+            if not look.is_sending:
+                is_over = now - self._began_at >= look.patience_seconds
+                return (WorkTimeout, look.patience_seconds) if is_over else None
+        elif self._drips(now, look):
+            return TooSlow, self._floor.window_seconds
+        if (look.activity, look.unsent) != (self._activity, self._unsent):
+            self._activity, self._unsent, self._seen_at = look.activity, look.unsent, now
+            return None
+        limit: tuple[Expired, float] = StallTimeout, self._timeouts.stall_seconds
+        if not look.is_sending and not look.received:
+            on_its_way = self._line.seconds_for(look.sent)  # something in between may have all of the body
+            limit = FirstByteTimeout, self._timeouts.first_byte_seconds + on_its_way
+        return limit if now - self._seen_at >= limit[1] else None
+
+    def _begin(self, now: float, look: Look) -> None:
+        self._exchange, self._began_at = look.exchange, now
+        self._floor.restart()
+        self._moved, self._looked_at = look.moved, now
+
+    def _drips(self, now: float, look: Look) -> bool:
+        """Whether too little moves, while something is due: a server may take its time before it answers."""
+        moved, seconds = max(0, look.moved - self._moved), now - self._looked_at
+        self._moved, self._looked_at = look.moved, now
+        if look.reads_disk or not (look.is_sending or look.received):
+            return False
+        return self._floor.is_below(moved, seconds)

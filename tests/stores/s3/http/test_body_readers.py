@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from snapdir.stores.s3.http.draining import EncryptedDrain, EndedEarly, RemainingBody, Stalled
-from snapdir.stores.s3.http.rate_floor import RateFloor
+from snapdir.stores.s3.http.threaded_body import BodyBroken, RemainingBody, TLSBodyReader
+from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import TLSObject
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.scripted_server import client_tls, server_tls
@@ -47,8 +47,8 @@ def drained(speaking: Speaking, wire: bytes, clock: Callable[[], float] = time.m
     with ours, theirs:
         theirs.sendall(wire)
         theirs.close()
-        body = RemainingBody(sink, filled=0, left=len(BODY), stall_seconds=30, floor=RateFloor(0, 60))
-        EncryptedDrain(ours, body, speaking.client, clock=clock).run()
+        body = RemainingBody(sink, 0, len(BODY), Timeouts(stall_seconds=30, min_bytes_per_second=0))
+        TLSBodyReader(ours, body, speaking.client, clock=clock).run()
     return bytes(sink.data)
 
 
@@ -60,13 +60,13 @@ def test_a_body_is_decrypted_whole() -> None:
 def test_bytes_that_bring_nothing_of_the_body_are_a_stall() -> None:
     speaking = Speaking()
     minutes = itertools.count(0.0, 60.0)
-    with pytest.raises(Stalled):
+    with pytest.raises(BodyBroken, match="StallTimeout"):
         drained(speaking, speaking.record(BODY)[:-1], lambda: next(minutes))
 
 
 def test_bytes_that_bring_nothing_are_waited_for_until_then() -> None:
     speaking = Speaking()
-    with pytest.raises(EndedEarly, match="closed by the server"):
+    with pytest.raises(BodyBroken, match="closed by the server"):
         drained(speaking, speaking.record(BODY)[:-1])
 
 
@@ -74,5 +74,5 @@ def test_a_record_that_was_changed_ends_the_body() -> None:
     speaking = Speaking()
     wire = bytearray(speaking.record(BODY))
     wire[-1] ^= 1
-    with pytest.raises(EndedEarly, match="BAD_RECORD_MAC"):
+    with pytest.raises(BodyBroken, match="BAD_RECORD_MAC"):
         drained(speaking, wire)

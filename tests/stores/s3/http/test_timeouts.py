@@ -6,10 +6,7 @@ import pytest
 
 from snapdir.model.sizes import MIB
 from snapdir.stores.s3.http.errors import FirstByteTimeout, StallTimeout, TooSlow, WorkTimeout
-from snapdir.stores.s3.http.line import ASSUMED_BYTES_PER_SECOND, LineRate
-from snapdir.stores.s3.http.rate_floor import RateFloor
-from snapdir.stores.s3.http.timeouts import Timeouts
-from snapdir.stores.s3.http.watch import Look, Watch
+from snapdir.stores.s3.http.timeouts import ASSUMED_BYTES_PER_SECOND, LineRate, Look, RateFloor, Timeouts, Watch
 
 LIMITS = Timeouts(first_byte_seconds=30, stall_seconds=20, idle_seconds=15, min_bytes_per_second=1000)
 NOTHING = Look(1, 1, 0, 0, False, False, 0, 0.0)

@@ -1,13 +1,20 @@
-"""Turning received bytes into responses: where each byte goes, and when a response is complete. No I/O."""
+"""Responses: what their heads say, and received bytes turned into them, each to its place. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.s3.http.parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, ChunkedDecoder, MalformedHTTP, Response
+from snapdir.stores.s3.http.parsing import (
+    END_OF_HEAD,
+    HEAD_LIMIT_BYTES,
+    ChunkedDecoder,
+    MalformedHTTP,
+    excerpt,
+    is_head,
+)
 
-__all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "ResponseReceiver"]
+__all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "Response", "ResponseReceiver"]
 
 ERROR_BODY_BYTES = 64 << 10
 """What is read of the body of an error; the rest is left to the connection's end. S3 needs about 1 KiB."""
@@ -16,10 +23,107 @@ COLLECTED_BYTES = 1 << 20
 SCRATCH_BYTES = 64 << 10
 INTERIM_LIMIT = 32
 _WITHOUT_BODY = (204, 304)
+_CONTENT_LENGTH = b"\r\ncontent-length:"
+_MINOR_VERSION_1 = ord("1")
+_LENGTH_DIGITS = 19  # anything longer is no size of this world
+
+
+class Response:
+    """The status, the headers and, once it was received, the body of one response.
+
+    Attributes:
+        status: 100 to 599.
+        body: The body; empty if it went into the caller's buffer.
+        received: Bytes of the body, wherever they went.
+        content_length: What the header says (for HEAD: the size of the object), None without one.
+        chunked: The body comes in chunks.
+        keep_alive: The server lets the connection be used again.
+    """
+
+    __slots__ = (
+        "_head",
+        "_headers",
+        "_lowered",
+        "body",
+        "chunked",
+        "content_length",
+        "keep_alive",
+        "received",
+        "status",
+    )
+
+    def __init__(self, head: bytes) -> None:
+        """Parse a head, from the status line to the last header, without the empty line that ends it.
+
+        Raises:
+            MalformedHTTP: it is not one, or it gives no certain length for its body.
+        """
+        if is_head(head) is None:
+            raise MalformedHTTP(f"malformed response head {excerpt(head)}")
+        self._head = head
+        self._lowered = lowered = head.lower()
+        self._headers: dict[bytes, bytes] | None = None
+        self.status = int(head[9:12])
+        self.body = b""
+        self.received = 0
+        # Nearly every response has one Content-Length and neither of the others: only those that do pay for more.
+        self.chunked = lowered.find(b"\r\ntransfer-encoding:") >= 0 and self._is_chunked()
+        self.content_length = self._length(lowered)
+        self.keep_alive = head[7] == _MINOR_VERSION_1 and (lowered.find(b"\r\nconnection:") < 0 or self._stays_open())
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        """Every header by its lower-case name; values that repeat are joined by ``, ``. Parsed on first use."""
+        if self._headers is None:
+            self._headers = _parse_headers(self._head)
+        return self._headers
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of the header ``name`` (lower case), or None: cheaper than ``headers`` for one or two."""
+        start = self._lowered.find(b"\r\n" + name + b":")
+        if start < 0:
+            return None
+        start += len(name) + 3
+        end = self._head.find(b"\r\n", start)
+        return self._head[start : end if end >= 0 else None].strip(b" \t")
+
+    def _length(self, lowered: bytes) -> int | None:
+        start = lowered.find(_CONTENT_LENGTH)
+        if start < 0:
+            return None
+        start += len(_CONTENT_LENGTH)
+        if self.chunked or lowered.find(_CONTENT_LENGTH, start) >= 0:
+            raise MalformedHTTP("more than one statement of the body's length")
+        end = lowered.find(b"\r\n", start)
+        value = lowered[start : end if end >= 0 else None].strip(b" \t")
+        if not value.isdigit() or len(value) > _LENGTH_DIGITS:
+            raise MalformedHTTP(f"malformed Content-Length {excerpt(value)}")
+        return int(value)
+
+    def _is_chunked(self) -> bool:
+        value = self.headers[b"transfer-encoding"]
+        if value.lower() != b"chunked" or self._head[7] != _MINOR_VERSION_1:
+            raise MalformedHTTP(f"unsupported Transfer-Encoding {excerpt(value)}")
+        return True
+
+    def _stays_open(self) -> bool:
+        return b"close" not in [token.strip(b" \t") for token in self.headers[b"connection"].lower().split(b",")]
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}, {self.received} bytes>"
+
+
+def _parse_headers(head: bytes) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
 
 
 class ResponseReceiver:
-    """Receives one response after another.
+    """Receives one response.
 
     ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
     to its destination, except for what came along with its head.
@@ -29,33 +133,48 @@ class ResponseReceiver:
     where. The caller reads the rest and then calls ``drained()``; until then nothing may be fed.
 
     Attributes:
-        received: Bytes of the current response, its head and interim responses included.
-        continued: The server has said ``100 Continue``.
+        received: Bytes so far, head and interim responses included.
     """
 
-    def __init__(self, scratch: bytearray) -> None:
-        """``scratch`` is used only between a ``buffer()`` and its ``feed()``: receivers of one thread may share it."""
-        self._scratch = scratch
-        self._view = memoryview(scratch)
-        self._partial: bytearray | None = None  # a head whose end has not come
-        self._collected = bytearray()  # what has come of a body for ``Response.body``
-        self.begin(method_is_head=False, into=None, max_body_bytes=0)
+    __slots__ = (
+        "_check",
+        "_collected",
+        "_decoder",
+        "_filled",
+        "_interim",
+        "_into",
+        "_is_error",
+        "_limit",
+        "_method_is_head",
+        "_partial",
+        "_response",
+        "_scratch",
+        "_sink",
+        "_target",
+        "_to_come",
+        "_view",
+        "received",
+    )
 
-    def begin(
+    def __init__(
         self,
+        scratch: bytearray,
         *,
-        method_is_head: bool,
-        into: memoryview | BlockSink | None,
-        max_body_bytes: int,
+        method_is_head: bool = False,
+        into: memoryview | BlockSink | None = None,
+        max_body_bytes: int = 0,
         check: Callable[[Response], None] | None = None,
     ) -> None:
         """Expect a response.
 
         Args:
+            scratch: Used only between a ``buffer()`` and its ``feed()``: receivers of one thread may share it.
             into: Where the body of a 2xx goes; None: into ``Response.body``.
             max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
             check: Sees a 2xx before its body does anything; what it raises leaves ``feed()``.
         """
+        self._scratch = scratch
+        self._view = memoryview(scratch)
         self._method_is_head = method_is_head
         self._check = check
         self._sink: BlockSink | None = None
@@ -64,18 +183,15 @@ class ResponseReceiver:
         self._into = into
         self._limit = max_body_bytes
         self._response: Response | None = None
+        self._partial: bytearray | None = None  # a head whose end has not come
         self._target: memoryview | None = None  # where a body of known length goes
+        self._collected: bytearray | None = None  # what has come of a body for ``Response.body``
         self._decoder: ChunkedDecoder | None = None
         self._filled = 0
         self._to_come = 0  # of a body of known length, behind its target
         self._is_error = False
-        self.received = 0
-        self.continued = False
         self._interim = 0
-
-    def forget(self) -> None:
-        """Let go of the caller's buffer and of everything else."""
-        self._target = self._into = self._response = self._partial = self._sink = self._check = None
+        self.received = 0
 
     def buffer(self) -> memoryview:
         """Where to put the next bytes; never empty."""
@@ -98,6 +214,10 @@ class ResponseReceiver:
         self._filled += count
         return self._measured(response) if self._filled == len(self._target) else None
 
+    def forget(self) -> None:
+        """Let go of the caller's buffer: an error may hold this for long, by the frames it passed through."""
+        self._target = self._into = self._sink = None
+
     @property
     def in_block(self) -> tuple[int, int]:
         """Of a body that goes to a BlockSink: bytes that are in the block, and bytes still to come; else zeros."""
@@ -108,10 +228,11 @@ class ResponseReceiver:
     def drained(self) -> Response | None:
         """Somebody else has received and consumed the rest of the body: the response."""
         if self._response is None:
-            return None  # forgotten meanwhile
+            return None
         filled, to_come = self.in_block
         self.received += to_come
         self._filled = filled + to_come
+        self._sink = None
         return self._complete(self._response)
 
     def end(self) -> Response | None:
@@ -141,7 +262,6 @@ class ResponseReceiver:
         self._interim += 1
         if response.status == 101 or self._interim > INTERIM_LIMIT:
             raise MalformedHTTP(f"an interim response {response.status} that was not asked for")
-        self.continued = self.continued or response.status == 100
 
     def _keep_partial(self, part: memoryview) -> None:
         if len(part) > HEAD_LIMIT_BYTES:
@@ -189,7 +309,6 @@ class ResponseReceiver:
             if come == length:  # small responses, all at once: no detour
                 response.body = bytes(rest[:come])
                 response.received = come
-                self.forget()
                 return response
             self._target = memoryview(bytearray(max(come, min(length, COLLECTED_BYTES))))
         else:
@@ -208,10 +327,15 @@ class ResponseReceiver:
             return None
         return self._complete(response)
 
+    def _collect(self, piece: memoryview) -> None:
+        if self._collected is None:
+            self._collected = bytearray()
+        self._collected += piece
+
     def _collect_piece(self) -> None:
         """Put what has come aside, and make room for the next piece."""
         if self._target is not None:
-            self._collected += self._target
+            self._collect(self._target)
             self._target = self._target[: self._to_come]
             self._to_come -= len(self._target)
             self._filled = 0
@@ -237,7 +361,7 @@ class ResponseReceiver:
         if self._response is not None:
             self._check_limit(self._response, filled)
         if self._into is None:
-            self._collected += piece
+            self._collect(piece)
         else:
             self._into[self._filled : filled] = piece
         self._filled = filled
@@ -245,10 +369,9 @@ class ResponseReceiver:
     def _complete(self, response: Response) -> Response:
         response.received = self._filled
         if self._into is None:
-            if self._target is not None:
-                self._collected += self._target
-            response.body = bytes(self._collected)
+            if self._target is not None and self._collected is not None:
+                self._collect(self._target)
+                self._target = None
+            response.body = bytes(self._collected or self._target or b"")
             response.received = len(response.body)
-            self._collected = bytearray()
-        self.forget()
         return response
