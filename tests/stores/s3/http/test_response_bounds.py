@@ -6,9 +6,9 @@ import random
 import tracemalloc
 
 import pytest
-from tests.stores.s3.http.test_responses import HEAD, receive
 
 from snapdir.stores.s3.http.responses import COLLECTED_BYTES, ERROR_BODY_BYTES, SCRATCH_BYTES, ResponseReceiver
+from tests.stores.s3.http.test_responses import HEAD, receive
 
 ERROR = b"HTTP/1.1 503 no\r\n"
 ENDLESS = {
