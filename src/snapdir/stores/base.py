@@ -11,6 +11,7 @@ from snapdir.model.sizes import GIB, MIB, TIB
 from snapdir.stores.blocks import BlockSink
 
 __all__ = [
+    "ABORT_SECONDS",
     "BatchWriter",
     "Body",
     "BodyCutShort",
@@ -29,6 +30,8 @@ __all__ = [
     "first_page",
 ]
 
+ABORT_SECONDS = 10
+"""How long to wait for the store to drop an upload. After that its lifecycle rules have to remove the parts."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -159,7 +162,7 @@ class Upload(Protocol):
         """Publish all parts, in order, as the object."""
 
     async def abort(self) -> None:
-        """Drop every part. Safe to repeat, and after a failed commit.
+        """Drop every part. Safe to repeat, and after a failed commit. The caller waits for ABORT_SECONDS at most.
 
         An upload whose commit is under way, or got no answer, is left as it is: it may be an object by now.
         """

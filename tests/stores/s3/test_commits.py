@@ -195,3 +195,13 @@ async def test_an_answer_that_is_one_asks_for_nothing_more(against: CannedS3) ->
     async with against(*SENT, DONE) as (store, server):
         await (await begun(store)).commit()
         assert asked(server) == ["POST"]
+
+
+async def test_an_upload_that_is_not_aborted_when_its_store_is_closed_is_a_warning(
+    against: CannedS3, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with against(*SENT, DENIED) as (store, _):
+        await begun(store)
+        await store.aclose()
+    assert "upload 1 was not aborted: " in caplog.text
+    assert "its parts stay until a lifecycle rule removes them" in caplog.text

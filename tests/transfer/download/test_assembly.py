@@ -96,7 +96,7 @@ class Run:
         parts = range(stream.segment.first, stream.segment.end)
         self.whole_parts |= {part for part in parts if part * self.part_bytes + self.length(part) <= end}
 
-    def overtake(self, stream: Stream) -> None:
+    def hedge(self, stream: Stream) -> None:
         """A second request brings what the stream lacks, before it."""
         own_bytes = stream.done
         rest = Stream(self.assembly.rest_of(stream.segment, own_bytes))
@@ -132,7 +132,7 @@ events = st.one_of(
     st.tuples(st.just("take"), st.integers(1, 5)),
     st.tuples(st.just("write"), st.integers(0, 9), st.integers(1, 400)),
     st.tuples(st.just("finish"), st.integers(0, 9)),
-    st.tuples(st.just("overtake"), st.integers(0, 9)),
+    st.tuples(st.just("hedge"), st.integers(0, 9)),
     st.just(("hash",)),
     st.just(("kill",)),
     st.just(("look",)),
@@ -152,8 +152,8 @@ def test_any_order_of_events_gives_the_content_its_hash_and_a_true_journal(
             elif kind in ("write", "finish") and run.streams:
                 stream = run.streams[numbers[0] % len(run.streams)]
                 run.write(stream, size if kind == "finish" else numbers[1])
-            elif kind == "overtake" and run.streams:
-                run.overtake(run.streams[numbers[0] % len(run.streams)])
+            elif kind == "hedge" and run.streams:
+                run.hedge(run.streams[numbers[0] % len(run.streams)])
             elif kind == "hash":
                 run.hash()
             elif kind == "kill":

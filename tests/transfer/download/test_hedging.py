@@ -1,4 +1,4 @@
-"""A request that hangs while everything else is done is overtaken by a second one for what it lacks."""
+"""A request that hangs while everything else is done is hedgen by a second one for what it lacks."""
 
 from __future__ import annotations
 
@@ -124,10 +124,10 @@ async def test_the_second_request_writes_only_behind_what_the_first_has(tmp_path
     descriptor = os.open(tmp_path / "temporary", os.O_RDWR | os.O_CREAT)
     assembly = Assembly(PlannedObject(digest_of(b""), 16, "./x", []), 16, descriptor, 16)
     segment = assembly.take(1)
-    flight = HedgedRequest(assembly, segment)
-    flight.write(memoryview(b"firstone"))
+    request = HedgedRequest(assembly, segment)
+    request.write(memoryview(b"firstone"))
     rest = segment._replace(offset=4, length=12, hashed_live=False)
-    flight.write_second(rest, memoryview(b"22"), done)
+    request.write_hedge(rest, memoryview(b"22"), done)
     expected = bytearray(16)
     expected[4 + done : 6 + done] = b"22"
     expected[:8] = b"firstone"
@@ -137,9 +137,7 @@ async def test_the_second_request_writes_only_behind_what_the_first_has(tmp_path
 
 @pytest.mark.parametrize("before", [0, 1, PART, 2 * PART + 5])
 @pytest.mark.parametrize("jobs", [2, 8])
-async def test_what_is_late_is_overtaken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, jobs: int
-) -> None:
+async def test_what_is_late_is_hedgen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, jobs: int) -> None:
     store = HangingStore()
     store.hanging, store.before = object_key(digest_of(CONTENTS[-1])), before
     assert not await receive_all(store, tmp_path / "out", monkeypatch, jobs=jobs)

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from snapdir.errors import ConnectionFailed, StoreError, StoreRefused, Throttled, TransientStoreError
-from snapdir.stores.base import Body, body_length
+from snapdir.errors import StoreError, StoreRefused, Throttled, TransientStoreError
+from snapdir.stores.base import ABORT_SECONDS, Body, body_length
 from snapdir.stores.s3.checksums import Checksums, checksum_of_parts, compared
 from snapdir.stores.s3.transport import Transport, UploadedPart
 
 __all__ = ["S3Upload"]
-
-ABORT_SECONDS = 15.0
 
 log = logging.getLogger(__name__)
 
@@ -123,33 +121,33 @@ class S3Upload:
         self._ended(self)
 
     async def abort(self) -> None:
-        """Drop every part, even while the task is being cancelled; for ABORT_SECONDS at most.
-
-        Raises:
-            ConnectionFailed: the store did not answer in time; parts may stay until its lifecycle rules remove them.
-        """
         if self._is_completing:
             self.keep()
             return
-        with anyio.move_on_after(ABORT_SECONDS, shield=True) as scope:
-            await self._transport.abort_upload(self._key, self._upload_id)
-        if scope.cancelled_caught:
-            raise ConnectionFailed(
-                f"{self._key}: upload {self._upload_id} could not be aborted within {ABORT_SECONDS:g} s; its parts "
-                "stay until a lifecycle rule removes them",
-                key=self._key,
-            )
+        await self._transport.abort_upload(self._key, self._upload_id)
         self._ended(self)
 
     def keep(self) -> None:
         self._ended(self)
 
     async def abandon(self) -> None:
-        """Abort for the sake of order: failing to is worth a warning, not an error."""
-        try:
-            await self.abort()
-        except StoreError as error:
-            log.warning("%s", error)
+        """Abort while the store is being closed, within ABORT_SECONDS. A failure is a warning, not an error."""
+        reason: object = None
+        with anyio.move_on_after(ABORT_SECONDS, shield=True) as scope:
+            try:
+                await self.abort()
+            except StoreError as error:
+                reason = error
+        if scope.cancelled_caught:
+            reason = f"no response within {ABORT_SECONDS} s"
+        if reason is None:
+            return
+        log.warning(
+            "%s: upload %s was not aborted: %s; its parts stay until a lifecycle rule removes them",
+            self._key,
+            self._upload_id,
+            reason,
+        )
 
     async def _is_carried_out(self, error: StoreError, parts: Sequence[UploadedPart], was_completing: bool) -> bool:
         """Whether a commit that failed like this has published the object all the same."""

@@ -35,12 +35,12 @@ class Segment(NamedTuple):
 
 
 class Assembly:
-    """The temporary of one object of ``size`` bytes, and what is known of its parts.
+    """The temporary of one object of ``size`` bytes, and the state of its parts.
 
-    Segments are taken and finished in one thread. Their bytes are written by any, one thread a segment; what was not
-    hashed when it came is read again from the file when everything before it has been. Behind the object's bytes the
-    file holds a journal of the parts that are complete: a later run goes on with those, and cuts it off at the end.
-    Nothing of it is believed: the hash of the whole decides.
+    Segments are taken and finished in one thread, and written by any, one thread a segment. Bytes that were not hashed
+    when they came are read again from the file when everything before them has been hashed. Behind the object's bytes
+    the file holds a journal of the complete parts, with which a later run resumes; it is cut off at the end. The hash
+    of the whole decides, never the journal.
 
     Attributes:
         part_bytes: Length of every part but the last.
@@ -48,7 +48,7 @@ class Assembly:
     """
 
     def __init__(self, planned: PlannedObject, size: int, descriptor: int, part_bytes: int) -> None:
-        """Blocking: reads the journal of an earlier run, or begins one."""
+        """Blocking: reads the journal of an earlier run, or begins a new one."""
         self.planned = planned
         self.size = size
         self.descriptor = descriptor
@@ -82,21 +82,21 @@ class Assembly:
 
     @property
     def is_settled(self) -> bool:
-        """Whether ``actual`` is known, and nobody works on it any more."""
+        """Whether ``actual`` is known, and no request or hashing is under way."""
         return not (self.streams or self._hashing) and (self.is_hashed or bool(self._abandoned_for))
 
     @property
     def actual(self) -> str:
-        """The hash of the whole, or what is wrong with it."""
+        """The hash of the whole, or the reason why it was abandoned."""
         return self._abandoned_for or self._hasher.hexdigest()
 
     @property
     def written_bytes(self) -> int:
-        """Bytes of the parts that are complete: before any segment is taken, those that an earlier run has left."""
+        """Bytes of the complete parts: at first those of an earlier run."""
         return sum(self._length(number, number + 1) for number, state in enumerate(self._parts) if state == WRITTEN)
 
     def take(self, most_parts: int) -> Segment:
-        """The first missing parts, at most so many in a row."""
+        """The first missing parts, at most ``most_parts`` in a row."""
         first = end = self._parts.index(MISSING, self._next)
         while end < len(self._parts) and end - first < most_parts and self._parts[end] == MISSING:
             self._parts[end] = TAKEN
@@ -109,7 +109,7 @@ class Assembly:
         return Segment(first, end, offset, self._length(first, end), live)
 
     def write(self, segment: Segment, data: memoryview, done: int) -> None:
-        """Put the segment's bytes behind the first ``done`` of it where they belong. Blocking."""
+        """Write the bytes of a segment that follow its first ``done``. Blocking."""
         if segment.hashed_live:
             self._hasher.update(data)
         start = segment.offset + done
@@ -121,11 +121,11 @@ class Assembly:
             os.pwrite(self.descriptor, b"\1" * (last - first), self.size + PART_SIZE_BYTES + first)
 
     def rest_of(self, segment: Segment, done: int) -> Segment:
-        """What is behind the first ``done`` bytes of a segment, for a second request that may overtake the first."""
+        """The part of a segment behind its first ``done`` bytes, for a hedged request."""
         return segment._replace(offset=segment.offset + done, length=segment.length - done, hashed_live=False)
 
     def finish(self, segment: Segment, own_bytes: int) -> None:
-        """All of a segment is written, the first ``own_bytes`` by its own request and the rest by one for it."""
+        """All of a segment is written, the first ``own_bytes`` by its own request and the rest by a hedge."""
         self.streams -= 1
         self._parts[segment.first : segment.end] = bytes([WRITTEN]) * (segment.end - segment.first)
         if segment.hashed_live:
@@ -133,13 +133,13 @@ class Assembly:
             self._hashed_bytes = segment.offset + own_bytes
 
     def abandon(self, segment: Segment, reason: str) -> None:
-        """A segment cannot be had: no others are wanted."""
+        """A segment cannot be brought: give up the object."""
         self.streams -= 1
         self._hashing = self._hashing and not segment.hashed_live
         self._abandoned_for = reason
 
     def begin_hashing(self) -> bool:
-        """Whether parts wait to be hashed and nobody is at it; then the caller calls ``hash_written``."""
+        """Whether parts wait to be hashed and no thread hashes; then the caller calls ``hash_written``."""
         idle = not (self._hashing or self._abandoned_for or self.is_hashed)
         waiting = idle and self._parts[self._hashed_bytes // self.part_bytes] == WRITTEN
         self._hashing = self._hashing or waiting
@@ -154,27 +154,27 @@ class Assembly:
         block = memoryview(bytearray(min(HASH_BLOCK_BYTES, self.size)))
         while not self.is_hashed and self._parts[(number := self._hashed_bytes // self.part_bytes)] == WRITTEN:
             end = min((number + 1) * self.part_bytes, self.size)
-            while (wanted := end - self._hashed_bytes) and (
-                read := os.preadv(self.descriptor, [block[:wanted]], self._hashed_bytes)
+            while (rest := end - self._hashed_bytes) and (
+                read := os.preadv(self.descriptor, [block[:rest]], self._hashed_bytes)
             ):
                 between()
                 self._hasher.update(block[:read])
                 self._hashed_bytes += read
-            # Somebody has cut the file: the hash will tell.
+            # If another process has cut the file, the hash will tell.
             self._hashed_bytes = end
         self._hashing = False
 
     def noted_bytes(self) -> int:
-        """Bytes of the parts that the journal tells the next run of. Blocking."""
+        """Bytes of the parts that the journal lists. Blocking."""
         noted = os.pread(self.descriptor, len(self._parts), self.size + PART_SIZE_BYTES)
         return sum(self._length(number, number + 1) for number, state in enumerate(noted) if state == 1)
 
     def cut_journal(self) -> None:
-        """Leave the object's bytes alone in the file. Blocking."""
+        """Remove the journal from the end of the file. Blocking."""
         os.ftruncate(self.descriptor, self.size)
 
     def restore_journal(self) -> None:
-        """Say again that all parts are there. Blocking."""
+        """Write the journal again, of all parts. Blocking."""
         journal = self.part_bytes.to_bytes(PART_SIZE_BYTES, "little") + b"\1" * len(self._parts)
         os.pwrite(self.descriptor, journal, self.size)
 

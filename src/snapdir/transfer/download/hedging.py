@@ -1,4 +1,4 @@
-"""Requests of a large pull under way: which of them are late, and the second one that may overtake a late one."""
+"""Hedged requests: if a request of a large download is late, a second brings the rest, and the first to end wins."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ __all__ = ["HedgedRequest", "RequestsInFlight"]
 
 LATE_SECONDS = 2.0
 LATE_FACTOR = 4
-"""A request is late, and a second one is made for what it lacks, after both: so long, and so many times the usual."""
+"""A request is late after LATE_SECONDS, and after LATE_FACTOR times as long as such a request usually takes."""
 LATE_LOOK_SECONDS = 0.2
 
 
 class HedgedRequest:
-    """A request under way for a segment, and the one that may overtake it.
+    """A request under way for a segment, and its hedge: a second request for the bytes that are still missing.
 
     Attributes:
-        written: Bytes of the segment that its own request has written.
+        written: Bytes of the segment that the first request has written.
+        scope: Cancelled when the hedge ends first.
+        hedge: The scope of the hedge, once there is one.
     """
 
     def __init__(self, assembly: Assembly, segment: Segment) -> None:
@@ -32,8 +34,8 @@ class HedgedRequest:
         self.written = 0
         self.began = time.monotonic()
         self.scope = anyio.CancelScope()
-        self.second: anyio.CancelScope | None = None
-        self._second_ended = anyio.Event()
+        self.hedge: anyio.CancelScope | None = None
+        self._hedge_ended = anyio.Event()
         self._turn = threading.Lock()
 
     @property
@@ -45,28 +47,28 @@ class HedgedRequest:
             self.assembly.write(self.segment, data, self.written)
             self.written += len(data)
 
-    def write_second(self, rest: Segment, data: memoryview, done: int) -> None:
-        """Write what the first request has not written: its bytes may be hashed already, and must stay."""
+    def write_hedge(self, rest: Segment, data: memoryview, done: int) -> None:
+        """Write the bytes that the first request has not written: its own may be hashed already, and must stay."""
         with self._turn:
             stale = max(0, self.segment.offset + self.written - rest.offset - done)
             if stale < len(data):
                 self.assembly.write(rest, data[stale:], done + stale)
 
     @contextmanager
-    def overtaking(self) -> Iterator[None]:
-        """The second request, until the first is done; then the scope is cancelled."""
-        self.second = anyio.CancelScope()
+    def hedging(self) -> Iterator[None]:
+        """The time of the hedge; ``stop_hedge`` cancels the block."""
+        self.hedge = anyio.CancelScope()
         try:
-            with self.second:
+            with self.hedge:
                 yield
         finally:
-            self._second_ended.set()
+            self._hedge_ended.set()
 
-    async def stop_second(self) -> None:
-        """Return when no second request writes any more: only then may the object be placed, or let go."""
-        if self.second is not None:
-            self.second.cancel()
-            await self._second_ended.wait()
+    async def stop_hedge(self) -> None:
+        """Return when no hedge writes any more: only then may the object be published, or dropped."""
+        if self.hedge is not None:
+            self.hedge.cancel()
+            await self._hedge_ended.wait()
 
 
 class RequestsInFlight:
@@ -74,37 +76,38 @@ class RequestsInFlight:
 
     def __init__(self) -> None:
         self._under_way: list[HedgedRequest] = []
-        self._landed = anyio.Event()
-        self._flown_bytes = 0
-        self._flown_seconds = 0.0
+        self._ended = anyio.Event()
+        self._received_bytes = 0
+        self._request_seconds = 0.0
 
     def begin(self, assembly: Assembly, segment: Segment) -> HedgedRequest:
-        """A request that is made now; ``end`` it, whatever becomes of it."""
-        flight = HedgedRequest(assembly, segment)
-        self._under_way.append(flight)
-        return flight
+        """A request that starts now; the caller has to ``end`` it."""
+        request = HedgedRequest(assembly, segment)
+        self._under_way.append(request)
+        return request
 
-    def arrived(self, flight: HedgedRequest) -> None:
-        """A request has brought all of its segment."""
-        self._flown_bytes += flight.segment.length
-        self._flown_seconds += flight.seconds
+    def arrived(self, request: HedgedRequest) -> None:
+        """Count a request that has brought all of its segment."""
+        self._received_bytes += request.segment.length
+        self._request_seconds += request.seconds
 
-    def end(self, flight: HedgedRequest) -> None:
-        """A request is over."""
-        self._under_way.remove(flight)
-        self._landed.set()
-        self._landed = anyio.Event()
+    def end(self, request: HedgedRequest) -> None:
+        self._under_way.remove(request)
+        self._ended.set()
+        self._ended = anyio.Event()
 
-    async def late(self) -> HedgedRequest | None:
-        """Wait for a request to be late that no second one was made for; None when there is none left."""
-        while waiting := [flight for flight in self._under_way if flight.second is None]:
-            longest = max(waiting, key=lambda flight: flight.seconds)
+    async def next_late(self) -> HedgedRequest | None:
+        """Wait until a request without a hedge is late; None when no such request is left."""
+        while unhedged := [request for request in self._under_way if request.hedge is None]:
+            longest = max(unhedged, key=lambda request: request.seconds)
             if self._is_late(longest):
                 return longest
             with anyio.move_on_after(LATE_LOOK_SECONDS):
-                await self._landed.wait()
+                await self._ended.wait()
         return None
 
-    def _is_late(self, flight: HedgedRequest) -> bool:
-        usual_seconds = self._flown_seconds * flight.segment.length / self._flown_bytes if self._flown_bytes else 0.0
-        return usual_seconds > 0 and flight.seconds > max(LATE_SECONDS, LATE_FACTOR * usual_seconds)
+    def _is_late(self, request: HedgedRequest) -> bool:
+        if not self._received_bytes:
+            return False
+        usual_seconds = self._request_seconds * request.segment.length / self._received_bytes
+        return usual_seconds > 0 and request.seconds > max(LATE_SECONDS, LATE_FACTOR * usual_seconds)

@@ -1,4 +1,4 @@
-"""Where downloaded objects land: verified bytes in, files under their final names out. Blocking."""
+"""Where downloaded objects go: verified bytes in, files under their final names out. Blocking."""
 
 from __future__ import annotations
 
@@ -22,45 +22,45 @@ __all__ = ["CacheSink", "DirectorySink", "ObjectSink"]
 
 
 class ObjectSink(Protocol):
-    """Places verified objects, each at all of its targets. Safe for several threads with different objects."""
+    """Writes verified objects, each at all of its targets. Safe for several threads with different objects."""
 
     @property
     def temporaries(self) -> str:
-        """The directory where unfinished objects are, for messages."""
+        """The directory of unfinished objects, for messages."""
 
     def write(self, planned: PlannedObject, data: Buffer) -> None:
         """Write a small object's verified bytes to every target."""
 
     def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
-        """The same on the event loop; False where it would take more than to write and rename files: nothing is placed
-        then, or not at every target.
+        """``write`` on the event loop. False if it takes more than writing and renaming files: targets may be missing
+        then.
         """
 
     def open_temporary(self, planned: PlannedObject) -> int:
         """A descriptor for a large object's bytes; the caller closes it after ``publish_temporary`` or ``drop``.
 
-        What a killed run had written of this object is in it, with that run's journal behind it (see ``Assembly``).
+        It holds the bytes that a killed run had written of this object, and its journal behind them (see ``Assembly``).
         """
 
     def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
         """Give the temporary, whose bytes the caller has verified, its names."""
 
     def drop(self, planned: PlannedObject) -> None:
-        """Remove an object's temporaries, unless they are to be kept. None there is fine."""
+        """Remove an object's temporaries, unless they are to be kept. Safe to repeat."""
 
     def leave(self, planned: PlannedObject) -> bool:
-        """Let a large object's temporary stay; False where no later run would find it."""
+        """Leave a large object's temporary to the next run; False if that could not find it."""
 
 
 class DirectorySink:
-    """Lands objects as the files of a directory.
+    """Writes objects as the files of a directory.
 
-    Temporaries are named by digest and by sink, so that two pulls into one directory cannot touch each other's; a
-    large one by its digest alone, and locked.
+    Temporaries are named by digest and by sink, so that two pulls into one directory cannot touch each other's. Those
+    of large objects are named by the digest alone, and locked.
 
     Args:
         clone: Try a reflink for second copies.
-        keep: Leave what was received of a large object for the next run when this one fails.
+        keep: If the run fails, leave the temporaries of large objects to the next one.
     """
 
     def __init__(self, destination: Destination, *, clone: bool = True, keep: bool = False) -> None:
@@ -84,7 +84,7 @@ class DirectorySink:
 
     def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
         if not self._staging.is_open:
-            return False  # to open it may have to wait for another process
+            return False  # opening it may have to wait for another process
         temporary = self._name(planned)
         for target in planned.targets:
             self._destination.make_directory(target.names[:-1])
@@ -106,7 +106,7 @@ class DirectorySink:
     def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
         first, *others = planned.targets
         for target in others:
-            self._place_copy(planned, descriptor, target.names, target.mode)
+            self._publish_copy(planned, descriptor, target.names, target.mode)
         self._destination.make_directory(first.names[:-1])
         self._destination.publish(self._large_name(planned), first.names, first.mode)
         self._claimed.discard(planned.digest)
@@ -122,7 +122,7 @@ class DirectorySink:
         self._staging.discard(self._name(planned, "-copy"))
         return planned.digest in self._claimed
 
-    def _place_copy(self, planned: PlannedObject, descriptor: int, names: Names, mode: int) -> None:
+    def _publish_copy(self, planned: PlannedObject, descriptor: int, names: Names, mode: int) -> None:
         temporary = self._name(planned, "-copy")
         copy = self._staging.create(temporary)
         try:
@@ -142,11 +142,11 @@ class DirectorySink:
 
 
 class CacheSink:
-    """Lands objects as the objects of a store on this host: the cache.
+    """Writes objects as the objects of a store on this host: the cache.
 
     Attributes:
-        batch: Small objects that have landed; they have names once it is published.
-        refused_modes: Objects that are there with another mode than objects have.
+        batch: Small objects that are written; they get names when it is published.
+        refused_modes: Objects whose mode could not be set.
     """
 
     def __init__(self, root: str, writer: FileWriter) -> None:

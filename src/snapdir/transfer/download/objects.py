@@ -29,7 +29,7 @@ __all__ = ["LOOP_BYTES", "LOOP_COPIES", "WRITE_SECONDS", "download"]
 
 LOOP_BYTES = 128 * KIB
 LOOP_COPIES = 8
-"""More to write than this is never done on the loop: 128 KiB take 32 µs to hash, and 62 (tmpfs) or 107 (ext4) to
+"""Larger or more files are always written in a thread: 128 KiB take 32 µs to hash, and 62 (tmpfs) or 107 (ext4) to
 write."""
 
 WRITE_SECONDS = 250e-6
@@ -51,7 +51,7 @@ Clock = Callable[[], float]
 
 
 class Arrival(NamedTuple):
-    """A small object that has come, not verified yet; ``size`` bytes of the budget are held for it."""
+    """A small object that has arrived, not verified yet; it holds ``size`` bytes of the budget."""
 
     planned: PlannedObject
     size: int
@@ -71,15 +71,15 @@ async def download(
     """Put every object at all of its targets; each is fetched once and no byte gets a final name unverified.
 
     Args:
-        mend: Of a source on this host: brings objects that it does not hold right. They are copied after the others.
-        clock: Tells how long writing keeps the loop.
+        mend: For a source on this host: brings its damaged or absent objects, which are copied after the others.
+        clock: Measures how long writing keeps the loop.
 
     Raises:
         ObjectNotFound, CorruptObject: the source lacks an object or holds other bytes under its name.
         StoreError, LocalError: the source or the destination fails.
     Cost: one request an object up to ``limits.large_bytes``, one a part above.
-    Cancellation: stops within one block. Of large objects that come across a network the parts that are there stay
-        for the next run; other temporaries are removed.
+    Cancellation: stops within one block. The parts of large objects that came across a network stay for the next run;
+        other temporaries are removed.
     """
     empty = [Arrival(planned, 0, b"") for planned in objects if planned.digest == EMPTY_DIGEST]
     rest = [planned for planned in objects if planned.digest != EMPTY_DIGEST]
@@ -139,9 +139,9 @@ class _Download:
 
         async with anyio.create_task_group() as again:
             start_workers(again, damaged, self._receive_verified, workers=AGAIN_TASKS)
-            async with anyio.create_task_group() as placing:
+            async with anyio.create_task_group() as writing:
                 for _ in range(WRITING_TASKS):
-                    placing.start_soon(self._write_arrivals, arrivals, damaged)
+                    writing.start_soon(self._write_arrivals, arrivals, damaged)
                 async with anyio.create_task_group() as receiving:
                     workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
                     receiving.start_soon(self._receive_large, large, bool(small))
@@ -181,24 +181,24 @@ class _Download:
         self._counters.objects_received += 1
 
     def _written_here(self, arrival: Arrival) -> bool:
-        """Hash and write an object on the loop; False for one that needs a thread, or has come damaged."""
+        """Hash and write an object on the loop; False if it needs a thread, or arrived damaged."""
         if _is_long_work(arrival) or not self._loop_budget.admits():
             return False
         began = self._clock()
         is_right = digest_of(arrival.data) == arrival.planned.digest
-        placed = is_right and self._sink.write_quickly(arrival.planned, arrival.data)
+        written = is_right and self._sink.write_quickly(arrival.planned, arrival.data)
         self._loop_budget.took(self._clock() - began)
-        if placed:
+        if written:
             _count_written(arrival, self._counters)
-        return placed
+        return written
 
     async def _write_arrivals(self, arrivals: Channel[Arrival], damaged: Channel[PlannedObject]) -> None:
-        """Write whatever has arrived in one hop to a thread: 113-129 µs for one object, 3 µs each for 64.
+        """Write the arrivals, batch by batch, in a thread: a hop takes 113-129 µs for one object, 3 µs each for 64.
 
-        What came damaged is fetched again by others: that waits for memory, which arrivals that nobody places may hold.
+        Other tasks fetch damaged objects again: that waits for memory, which the arrivals behind them may hold.
         """
         async for first in arrivals:
-            # Without a moment's patience most hops would carry one object.
+            # Without this pause most hops would carry one object.
             await anyio.sleep(LINGER_SECONDS)
             batch = [first, *arrivals.take_ready(self._limits.batch_files - 1)]
             try:
@@ -210,7 +210,7 @@ class _Download:
                 await damaged.put(planned)
 
     async def _receive_verified(self, planned: PlannedObject) -> None:
-        """Fetch one object on its own: a large one, one of unknown size, or one that came damaged."""
+        """Fetch one object on its own: large, of unknown size, or damaged on the way."""
 
         async def receive(size: int) -> None:
             if size > self._limits.large_bytes:
@@ -225,7 +225,7 @@ class _Download:
             await with_true_size(self._source, planned, receive)
 
     async def _receive_alone(self, planned: PlannedObject) -> None:
-        """A large object, again while it comes damaged."""
+        """Fetch a large object, again while it arrives damaged."""
         for _ in range(READ_ATTEMPTS - 1):
             damaged = await self._large_objects(beside_small=True).receive([planned])
             if not damaged:
@@ -239,7 +239,7 @@ def _is_long_work(arrival: Arrival) -> bool:
 
 
 def _write_batch(batch: list[Arrival], sink: ObjectSink, counters: Counters) -> list[PlannedObject]:
-    """Hash every arrival and place it; those whose bytes are wrong are not placed but returned."""
+    """Write every arrival whose hash is right; the others are returned."""
     damaged = []
     for arrival in batch:
         if digest_of(arrival.data) == arrival.planned.digest:

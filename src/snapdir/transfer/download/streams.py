@@ -1,7 +1,7 @@
 """Bring large objects to a sink: a number of streams, spread over the objects, and never a whole part in memory.
 
-A stream receives a block, hashes and writes it while it is in the processor's cache, and goes on. Each object has one
-stream, which brings it from its beginning, while there are objects enough; else more streams bring later parts of it.
+A stream receives a block, and hashes and writes it while it is in the processor's cache. While there are enough objects
+each has one stream, which brings it from its beginning; otherwise more streams bring later parts of it.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
 __all__ = ["Damaged", "LargeObjects"]
 
 MOST_STREAMS = 32
-"""Requests for large objects in flight: 2.5 GB/s where a connection to S3 gives 80 MB/s."""
+"""Requests for large objects in request: 2.5 GB/s where a connection to S3 gives 80 MB/s."""
 
 LOOK_SECONDS = 0.015
 
 STREAM_BYTES = 2 * MIB
-"""What a stream holds at most: one block, or over TLS a smaller one beside what is to be decrypted."""
+"""Memory of a stream: one block, or over TLS a smaller block and the data to decrypt."""
 ENCRYPTED_BLOCK_BYTES = STREAM_BYTES // 4
 """It stays in the processor's cache until it is hashed and written: a tenth less CPU than with 2 MiB."""
 BESIDE_SMALL_SHARE = 0.5
-"""What of the memory they may hold, from their start to their end, while small objects need some as well."""
+"""The share of the memory that streams may hold, from start to end, while small objects are received too."""
 LONE_SEGMENT_BYTES = 32 * MIB
-"""What one request brings of an object that has no other stream; with others it is a part."""
+"""Brought by one request where an object has a single stream; with more streams a request brings one part."""
 
 
 class Damaged(NamedTuple):
-    """An object that was not placed: its bytes hash to ``actual``, or that says what is wrong with them."""
+    """An object that was not published: its bytes hash to ``actual``, or are what ``actual`` says."""
 
     planned: PlannedObject
     actual: str
@@ -90,11 +90,11 @@ class LargeObjects:
         self._opened = anyio.Event()
         self._all_taken = anyio.Event()
         self._damaged: list[Damaged] = []
-        self._flights = RequestsInFlight()
-        self._watched = False
+        self._requests = RequestsInFlight()
+        self._hedging = False
 
     async def receive(self, objects: Iterable[PlannedObject]) -> Sequence[Damaged]:
-        """Place every object of ``wanted``, and return those whose bytes are wrong, or too few: they are not placed.
+        """Publish every one of ``objects`` whose bytes are right, and return the others.
 
         Raises:
             ObjectNotFound, StoreError, LocalError: as ``download``.
@@ -113,12 +113,12 @@ class LargeObjects:
         finally:
             with anyio.CancelScope(shield=True):
                 for assembly in tuple(self._open):
-                    with suppress(LocalError):  # what ended the transfer says more
+                    with suppress(LocalError):  # the error that ended the transfer says more
                         await self._close(assembly, end)
         return self._damaged
 
     async def _start_streams(self, group: TaskGroup) -> None:
-        """Two streams a processor, over TLS one, which is the best where the network is faster; more while it is not.
+        """Start two streams for each processor (over TLS one), which suits a fast network; double them on a slow one.
 
         On two processors 1 GiB over loopback took 2 streams 1.05 and 32 streams 1.2 times as long as 4: they fight for
         the interpreter lock. Over TLS, where a thread takes it for every 16 KiB, 2 streams took 0.91 of the time of 4.
@@ -135,7 +135,7 @@ class LargeObjects:
             await self._wait_for_slow(streams)
 
     async def _wait_for_slow(self, streams: int) -> None:
-        """Return once so many streams are slow, or there is nothing more to take."""
+        """Return when ``streams`` are too few for the network, or every part is taken."""
         scaling = StreamScaling(streams, usable_cpus(), Moment.now(self._counters.bytes_received))
         while not self._all_taken.is_set():
             with anyio.move_on_after(LOOK_SECONDS):
@@ -154,12 +154,13 @@ class LargeObjects:
                     await self._bring(assembly, block)
                 await self._advance(assembly)
                 assembly = await self._next()
-            if not self._watched:
-                self._watched = True
-                await self._overtake_late(block)
+            if not self._hedging:
+                self._hedging = True
+                while late := await self._requests.next_late():
+                    await self._hedge(late, block)
 
     async def _next(self) -> Assembly | None:
-        """The object that is served worst; None where every part is taken."""
+        """The object with the fewest streams; None when every part is taken."""
         while True:
             started = [assembly for assembly in self._open if assembly.has_missing]
             if self._waiting and all(assembly.streams for assembly in started):
@@ -174,7 +175,7 @@ class LargeObjects:
             await self._opened.wait()
 
     async def _begin(self, planned: PlannedObject) -> Assembly | None:
-        """Make ready for an object; None for one whose size is not what was said, and could not be."""
+        """Open an object's temporary; None if there is no room because the manifest's size is wrong."""
         self._opening += 1
         try:
             assembly = await anyio.to_thread.run_sync(self._open_assembly, planned)
@@ -206,25 +207,25 @@ class LargeObjects:
             raise
 
     async def _bring(self, assembly: Assembly, block: memoryview) -> None:
-        """One segment of an object, by one request."""
+        """Bring one segment of an object by one request."""
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))
-        flight = self._flights.begin(assembly, segment)
-        block_sink = BlockSink(block, lambda data: self._write(flight, data))
+        request = self._requests.begin(assembly, segment)
+        block_sink = BlockSink(block, lambda data: self._write(request, data))
         try:
-            with flight.scope:
+            with request.scope:
                 await self._request(assembly, segment, block_sink)
-                self._flights.arrived(flight)
+                self._requests.arrived(request)
         except CorruptObject as error:
-            await flight.stop_second()
-            self._counters.bytes_done -= flight.written
+            await request.stop_hedge()
+            self._counters.bytes_done -= request.written
             assembly.abandon(segment, error.actual)
         else:
-            await flight.stop_second()
-            self._counters.bytes_done += segment.length - flight.written
-            assembly.finish(segment, flight.written)
+            await request.stop_hedge()
+            self._counters.bytes_done += segment.length - request.written
+            assembly.finish(segment, request.written)
         finally:
-            self._flights.end(flight)
+            self._requests.end(request)
 
     async def _request(self, assembly: Assembly, segment: Segment, block_sink: BlockSink) -> None:
         try:
@@ -239,39 +240,37 @@ class LargeObjects:
             error.add_note(f"while fetching {assembly.planned.path}")
             raise
 
-    async def _overtake_late(self, block: memoryview) -> None:
-        """While the last requests are under way: make a second one for what is late, one at a time."""
-        while late := await self._flights.late():
-            await self._overtake(late, block)
+    async def _hedge(self, late: HedgedRequest, block: memoryview) -> None:
+        """Request the rest of a late segment again; the first request to end cancels the other.
 
-    async def _overtake(self, late: HedgedRequest, block: memoryview) -> None:
-        """Whoever is first cancels the other. An error of the second request is not one of the transfer."""
+        An error of the second request does not fail the transfer.
+        """
         rest = late.assembly.rest_of(late.segment, late.written)
 
         def write(data: memoryview) -> None:
-            late.write_second(rest, data, block_sink.consumed)
+            late.write_hedge(rest, data, block_sink.consumed)
             self._counters.bytes_received += len(data)
 
         block_sink = BlockSink(block, write)
-        with late.overtaking(), suppress(SnapdirError, OSError):
+        with late.hedging(), suppress(SnapdirError, OSError):
             await self._request(late.assembly, rest, block_sink)
             late.scope.cancel()
 
-    def _write(self, flight: HedgedRequest, data: memoryview) -> None:
+    def _write(self, request: HedgedRequest, data: memoryview) -> None:
         with local_errors(self._sink.temporaries):
-            flight.write(data)
+            request.write(data)
         self._counters.bytes_received += len(data)
         self._counters.bytes_done += len(data)
 
     async def _advance(self, assembly: Assembly) -> None:
-        """Hash what waits for it, and place the object once all of it has been."""
+        """Hash the parts that wait for it, and publish the object when all of it has been hashed."""
         while assembly.begin_hashing():
             await anyio.to_thread.run_sync(self._hash, assembly)
         if assembly not in self._open or not assembly.is_settled:
             return
         planned = assembly.planned
         if assembly.actual == planned.digest:
-            await self._close(assembly, self._place)
+            await self._close(assembly, self._publish)
             self._counters.files_done += len(planned.targets)
             self._counters.objects_received += 1
         else:
@@ -290,7 +289,7 @@ class LargeObjects:
         with local_errors(self._sink.temporaries):
             assembly.hash_written(check_cancelled)
 
-    def _place(self, assembly: Assembly) -> None:
+    def _publish(self, assembly: Assembly) -> None:
         try:
             with local_errors(self._sink.temporaries):
                 assembly.cut_journal()
@@ -303,13 +302,13 @@ class LargeObjects:
             raise
 
     def _forget(self, assembly: Assembly) -> None:
-        """Remove wrong bytes, or at least let no later run go on with them."""
+        """Remove wrong bytes, or at least keep later runs from resuming with them."""
         with local_errors(self._sink.temporaries):
             os.ftruncate(assembly.descriptor, 0)
         self._drop(assembly)
 
     def _leave(self, assembly: Assembly, *, is_cut: bool = False) -> None:
-        """Let the next run go on with what has come, if that is anything."""
+        """Leave the parts that have come to the next run; without any, remove the temporary."""
         with local_errors(self._sink.temporaries):
             if is_cut:
                 assembly.restore_journal()

@@ -1,4 +1,4 @@
-"""What a transfer tells whoever watches it."""
+"""Running totals of a transfer, for a display."""
 
 from __future__ import annotations
 
@@ -22,24 +22,22 @@ class Counters:
         files_done: Files hashed (id, push, stage) or in place (fetch, pull, checkout, verify).
         bytes_done: Their bytes, counted as they move; taken back where they turn out wrong.
         objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
-        bytes_to_send, bytes_taken: Of a push: content that the store lacks, and what of it the store has taken, counted
-            part by part. Hashing is over long before, where the line is slow.
-        objects_skipped: Found in the store, the cache or the destination already.
+        bytes_to_send, bytes_taken: Of a push: content that the store lacks, and the bytes of it that the store has
+            taken, counted part by part. On a slow line hashing ends long before.
+        objects_skipped: Present in the store, the cache or the destination already.
         files_replaced: Files at a destination whose different content was replaced.
         replaced: In a dry run, the paths of files that would be replaced.
         extra: Paths at a destination that are not in the snapshot; a directory only if nothing is in it. A mirror
             removes them, and lists them in ``pruned`` instead.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
-        kept_objects, kept_bytes: Large objects that are begun when a run stops early, for the next run to go on with,
-            and how much of them is there, also from earlier runs; ``kept_in`` says where. Once something of one is
-            there, those of which nothing is do not count.
-        at_work: Objects that the store itself is putting together, or copying: minutes may pass in which nothing moves.
-        already_complete: A fetch found everything in the cache and asked no store.
+        kept_objects, kept_bytes: Unfinished large objects that a run leaves to the next one when it stops early, and
+            their bytes so far, from all runs; ``kept_in`` says where. Empty ones count only while all are empty.
+        at_work: Objects that the store itself assembles or copies: for minutes nothing may move.
+        already_complete: The cache had everything: a fetch sent no request.
         warnings: Lines for the user that do not stop the verb.
-        left_out: Entries of the directories that were read which their snapshots do not have, as (path, reason): broken
-            links, special files, what an exclude fits. An excluded directory is one entry. At most 100,000 of each
-            directory; a warning counts all of them.
+        left_out: Entries of the tree that are not in its snapshot, as (path, reason): broken links, special files,
+            excluded paths. An excluded directory is one entry. At most 100,000 of each directory; a warning counts all.
     """
 
     phase: Phase = "idle"
@@ -71,20 +69,20 @@ class Counters:
 
     @property
     def is_sending(self) -> bool:
-        """A push has hashed every file, and the store has not taken all of it, or not put it together."""
+        """A push has hashed every file, and the store has not taken or assembled all of it."""
         hashed = self.phase == "hashing" and self.total_is_final and self.files_done >= self.files_total
         return hashed and (self.bytes_taken < self.bytes_to_send or self.at_work > 0)
 
     @property
     def stage(self) -> tuple[Phase, int, int]:
-        """The phase to show, with the bytes done and in all that tell how far it is."""
+        """The phase to show, with the bytes done and in all."""
         if self.is_sending:
             return "transfer", self.bytes_taken, self.bytes_to_send
         return self.phase, self.bytes_done, self.bytes_total
 
     @contextmanager
     def store_at_work(self) -> Iterator[None]:
-        """The block waits for the store to put an object together, or to copy one."""
+        """The block waits for the store to assemble or copy an object."""
         self.at_work += 1
         try:
             yield
@@ -92,13 +90,13 @@ class Counters:
             self.at_work -= 1
 
     def keep(self, bytes_: int, where: str) -> None:
-        """Count what is there of one object that is left for the next run."""
+        """Count an unfinished object that is left to the next run."""
         self.kept_objects += 1
         self.kept_bytes += bytes_
         self.kept_in = where
 
     def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
-        """Start a phase whose totals are known; what an earlier phase of the same verb counted as done is forgotten."""
+        """Start a phase whose totals are known, with nothing done yet."""
         self.phase = phase
         self.files_total, self.bytes_total, self.total_is_final = files, bytes_, True
         self.files_done = self.bytes_done = 0

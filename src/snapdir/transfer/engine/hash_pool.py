@@ -1,4 +1,4 @@
-"""Threads that hash large files side by side, and stop when the result is not wanted any more. Blocking."""
+"""Threads that hash large files side by side, and stop when their caller is cancelled. Blocking."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 
 class HashPool:
-    """Works for one thread of ``anyio.to_thread``, which submits the files and waits for them.
+    """For one thread of ``anyio.to_thread``, which submits the files and waits for them.
 
-    Cancellation of that thread's caller is looked for while it waits; then the block ends, and every hash that calls
-    ``look`` ends at its next block.
+    While it waits, it looks whether its caller was cancelled; then the block ends, and every hash that calls ``look``
+    ends at its next block.
     """
 
     def __init__(self, threads: int) -> None:
@@ -40,7 +40,7 @@ class HashPool:
         self._pool.shutdown(cancel_futures=error is not None)
 
     def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have one of the threads do ``work``, or this one where no thread can start: while Python ends, say."""
+        """Do ``work`` in one of the threads, or in this one if no thread can start (while Python ends)."""
         try:
             return self._pool.submit(work, *args, **kwargs)
         except RuntimeError:
@@ -52,12 +52,12 @@ class HashPool:
             return done
 
     def result(self, working: Future[T]) -> T:
-        """What the work returned, or raised."""
+        """The result of the work."""
         while not wait((working,), timeout=LOOK_SECONDS).done:
             check_cancelled()
         return working.result()
 
     def look(self) -> None:
-        """End a work whose result is not wanted any more."""
+        """Raise CancelledError once the pool is stopped."""
         if self._stopped.is_set():
             raise CancelledError

@@ -1,4 +1,4 @@
-"""Runs that stop before they are done, through no fault of what they were doing."""
+"""Runs that are interrupted, and can be resumed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["check_cancelled", "is_interruption"]
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether a run that ends so can be gone on with: it was cancelled, or the network failed.
+    """Whether a run that ends with ``error`` can be resumed: it was cancelled, or the network failed.
 
-    Damage, a refusal or a full disk is something else: the same command would meet it again.
+    After damage, a refusal or a full disk the same command would fail again.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_interruption, error.exceptions))

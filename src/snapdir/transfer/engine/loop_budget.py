@@ -5,20 +5,20 @@ from __future__ import annotations
 __all__ = ["DEBT_SECONDS", "PIECES_AWAY", "LoopBudget"]
 
 DEBT_SECONDS = 0.05
-"""How much longer than allowed all pieces together may take: one hiccup of a disk, or 60 files at 1 ms."""
+"""The time by which all pieces together may exceed the allowance: one hiccup of a disk, or 60 files at 1 ms."""
 
 PIECES_AWAY = 1_000
-"""Pieces that go elsewhere when that is used up: where each takes 1 ms, the loop then stands still for 6 % of it."""
+"""Pieces that go to a thread when that is used up: if each takes 1 ms, the loop stands still for 6 % of the time."""
 
 
 class LoopBudget:
-    """Lets work onto the loop while it is quick (a disk's cache), and keeps it off for a while when it is not.
+    """Admits work to the loop while it is quick (a disk's cache), and keeps it off for a while when it is not.
 
-    Time beyond what is allowed makes a debt, which quicker pieces pay back; DEBT_SECONDS of it send the next
-    PIECES_AWAY pieces away. One piece is never interrupted, however long it takes. For one event loop.
+    Time beyond the allowance makes a debt, which quicker pieces pay back; a debt of DEBT_SECONDS sends the next
+    PIECES_AWAY pieces to a thread. A piece that has begun is never interrupted. For one event loop.
 
     Args:
-        allowed_seconds: What one piece may take.
+        allowed_seconds: The allowance of one piece.
     """
 
     def __init__(self, allowed_seconds: float) -> None:

@@ -18,7 +18,7 @@ PERMISSION_BITS = 0o777
 
 
 class Target(NamedTuple):
-    """One place for an object: path components below a destination, and the permission bits to get."""
+    """A path for an object: components below a destination, and the permission bits to get."""
 
     names: Names
     mode: int
@@ -29,9 +29,9 @@ class PlannedObject:
     """One distinct object.
 
     Attributes:
-        size: Its length in bytes; None where only the store knows it (see ``Entry.certain_size``).
-        path: A path of the manifest that has this content, for messages.
-        targets: Every place that needs it.
+        size: Its length in bytes; None if the manifest's may be wrong (see ``Entry.certain_size``).
+        path: A path of the manifest with this content, for messages.
+        targets: Every path that needs it.
     """
 
     digest: Digest
@@ -42,10 +42,10 @@ class PlannedObject:
 
 @dataclass(slots=True)
 class TreePlan:
-    """What a checkout makes.
+    """The files and directories of a checkout.
 
     Attributes:
-        directories: In the manifest's order, which has every parent that is listed before its children.
+        directories: In the manifest's order: listed parents come before their children.
         special_modes: Files and directories whose set-user-id, set-group-id or sticky bit is left off.
     """
 
@@ -57,7 +57,7 @@ class TreePlan:
         return sum(len(planned.targets) for planned in self.objects)
 
     def directory_names(self) -> set[Names]:
-        """Every directory: those that the manifest lists, and those that it takes for granted."""
+        """Every directory: those of the manifest, and their parents."""
         directories = {directory.names for directory in self.directories}
         files = [target.names for planned in self.objects for target in planned.targets]
         for names in (*files, *directories):
@@ -69,7 +69,7 @@ class TreePlan:
 
 
 def plan_objects(manifest: Manifest) -> list[PlannedObject]:
-    """Every distinct object, with its place in a store's layout as the target.
+    """Every distinct object, with its path in a store's layout as the target.
 
     Raises:
         InvalidId: a file's checksum is no object address (the manifest was made with another hash).

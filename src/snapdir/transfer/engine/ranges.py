@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RangeReader", "Sink"]
 
 PARTS_AHEAD = 16
-"""Ranges of one object that may be under way, or waiting behind the one that is hashed next."""
+"""Ranges of one object that may be under way, or wait for their turn to be hashed."""
 
 Sink = Callable[[Part, memoryview], Awaitable[None]]
 """Takes each part in order, on the event loop, and keeps nothing of it. Work that blocks goes to a thread.
@@ -49,7 +49,7 @@ class _Range:
 
 
 class _Held:
-    """What one object has of the memory budget; it gives the rest back when its block ends, however it does."""
+    """The share of one object in the memory budget; the end of its block releases the rest."""
 
     def __init__(self, memory: Budget) -> None:
         self._memory = memory
@@ -91,10 +91,10 @@ class RangeReader:
     ) -> None:
         """Pass all of an object to ``sink``, part by part; only when this returns are the bytes known to be right.
 
-        Damage on the way is fetched again from the start, ``attempts`` times in all (1 for a sink without a way back).
+        A damaged object is read again from the start, ``attempts`` times in all (1 if ``sink`` cannot start over).
 
         Args:
-            part_bytes: Bytes of a part; 0 leaves it to the limits.
+            part_bytes: Bytes of a part; 0 is that of the limits.
 
         Raises:
             CorruptObject: the bytes hash to something else every time.
@@ -141,7 +141,7 @@ class RangeReader:
         ranges.close()
 
     def _block(self, length: int) -> bytearray:
-        """A block that was used before, where one is long enough: fresh memory costs a page fault every 4 KiB."""
+        """A block that was used before, if it is long enough: fresh memory costs a page fault every 4 KiB."""
         while self._blocks:
             block = self._blocks.pop()
             if len(block) >= length:

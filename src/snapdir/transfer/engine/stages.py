@@ -1,4 +1,4 @@
-"""What every verb is built from: a bound on bytes in flight, and workers that share a queue."""
+"""The parts of every verb: a bound on bytes in flight, and workers that share a queue."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Item = TypeVar("Item")
 class Budget:
     """At most ``total`` bytes held at once; waiting for a share is the back-pressure of a transfer.
 
-    Shares are given in the order they were asked for. A share larger than the budget is given when nothing else is
-    held, so that nothing can wait for ever. For one event loop.
+    Shares are given in the order of the requests. A share larger than the budget is given when nothing else is held, so
+    that no task waits for ever. For one event loop.
     """
 
     def __init__(self, total: int) -> None:
@@ -71,10 +71,10 @@ class Budget:
 
 
 class Channel(Generic[Item]):
-    """A bounded queue from one stage to the next: any number put, any number take, and it ends when it is closed.
+    """A bounded queue between stages, for any number of tasks that put and take. It ends when it is closed.
 
-    An item costs 0.3 µs where neither side has to wait; a memory stream of anyio costs 5.6, most of it for letting
-    others run, which stages that talk to a store do anyway. For one event loop.
+    An item costs 0.3 µs where neither side has to wait; a memory stream of anyio costs 5.6, most of it for
+    checkpoints, which stages that talk to a store pass anyway. For one event loop.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -96,7 +96,7 @@ class Channel(Generic[Item]):
             self._call_taker()
 
     def close(self) -> None:
-        """No more items come; who takes gets those that are there. Safe to repeat."""
+        """No more items come; those in the queue can still be taken. Safe to repeat."""
         self._closed = True
         while self._takers:
             _wake_one(self._takers)
@@ -109,7 +109,7 @@ class Channel(Generic[Item]):
         return ready
 
     def take_with(self, call_taker: Callable[[], None]) -> None:
-        """``call_taker`` is called for every item that no taker waits for, those that are there already included."""
+        """Call ``call_taker`` for every item that no taker waits for, including those in the queue."""
         self._call_taker = call_taker
         for _ in self._items:
             call_taker()
@@ -127,7 +127,7 @@ class Channel(Generic[Item]):
 
 
 async def _turn(waiting: deque[anyio.Event]) -> None:
-    """Wait in line. A turn that comes too late, to somebody cancelled, goes to the next."""
+    """Wait in line. The turn of a cancelled task goes to the next."""
     turn = anyio.Event()
     waiting.append(turn)
     try:
@@ -166,8 +166,8 @@ def start_workers(
 ) -> None:
     """Run ``work`` on every item of ``source``, up to ``workers`` side by side; the group ends when all are done.
 
-    A task lives for many items: starting one costs about 28 µs, taking the next item from a shared iterator 0.1 µs.
-    On a channel one is started only when an item comes that nobody waits for: 256 idle ones take a small push 6 ms.
+    A worker takes many items: starting a task costs about 28 µs, taking the next item from a shared iterator 0.1 µs. On
+    a channel, workers start when items come that no worker waits for: 256 idle ones would cost a small push 6 ms.
     """
     if isinstance(source, Channel):
         source.take_with(_Crew(group, source, work, workers).call)

@@ -1,8 +1,8 @@
-"""Uploads under way, written down so that a killed push can go on where it stopped. Blocking.
+"""Notes about uploads under way, so that the next push resumes those of a killed one. Blocking.
 
-One file an upload below ``<cache>/.uploads/``, named by store, object and part size; it holds the store's token, how
-much the store holds and which file is sent, and is locked while a process works on it. A journal is never trusted for
-correctness: the store's own list of parts, their sizes and their checksums decide.
+One file for each upload below ``<cache>/.uploads/``, named by store, object and part size. It holds the store's token,
+the bytes that the store holds and the path of the file that is sent, and is locked while a process works on it. The
+store's own list of parts, their sizes and their checksums decide, never the note.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ MAX_TOKEN_BYTES = 4096
 MAX_NOTE_BYTES = 4 * MAX_TOKEN_BYTES
 """A token, the longest path, and a few numbers."""
 HELD_DIGITS = 20
-"""Always as many, so that they can be overwritten in place."""
+"""A fixed width, so that they can be overwritten in place."""
 
 
 class _Note(NamedTuple):
-    """What a note says: the token, then a line each with the bytes that the store holds, the file's state, its path."""
+    """A note: the token, then a line each with the bytes that the store holds, the file's state, and its path."""
 
     token: str
     held_bytes: int
@@ -43,14 +43,14 @@ class _Note(NamedTuple):
 
     @classmethod
     def parse(cls, text: bytes) -> _Note:
-        """Nonsense, which a crash may leave, is a note of nothing."""
+        """Damaged text, which a crash may leave, is an empty note."""
         token, held, identity, file = (*text.split(b"\n", 3), b"", b"", b"")[:4]
         held_bytes = int(held) if held.isdigit() and len(held) == HELD_DIGITS else 0
         known = token[:MAX_TOKEN_BYTES].decode(errors="replace")
         return cls(known, held_bytes, identity.decode(errors="replace"), os.fsdecode(file))
 
     def is_about(self, tree: str) -> bool:
-        """Whether the file is one below ``tree``, and has not changed."""
+        """Whether the file lies below ``tree``, and has not changed."""
         if not self.file.startswith(tree.rstrip("/") + "/"):
             return False
         with suppress(OSError, ValueError):
@@ -67,10 +67,10 @@ def _text(identity: tuple[int, ...]) -> str:
 
 
 class JournalEntry:
-    """The note of one upload, locked for this process; without a descriptor it remembers nothing.
+    """The note of one upload, locked for this process; without a descriptor it stays empty.
 
-    ``close`` takes it away, also after an upload that failed (and so was aborted); ``leave`` leaves it for the next
-    run, as a process that is killed does.
+    ``close`` removes it, also after an upload that failed (and so was aborted); ``leave`` leaves it for the next run,
+    as a process that is killed does.
     """
 
     def __init__(self, path: Path, descriptor: int | None) -> None:
@@ -78,19 +78,18 @@ class JournalEntry:
         self._descriptor = descriptor
 
     def token(self) -> str | None:
-        """The token noted by an earlier run."""
-        if self._descriptor is None:
-            return None
-        return _Note.parse(os.pread(self._descriptor, MAX_NOTE_BYTES, 0)).token or None
+        """The store's name for the upload, as noted; None without one."""
+        return self._read().token or None
 
     def held_bytes(self) -> int:
-        """How much of the upload the store held, as noted by an earlier run."""
-        if self._descriptor is None:
-            return 0
-        return _Note.parse(os.pread(self._descriptor, MAX_NOTE_BYTES, 0)).held_bytes
+        """Bytes of the upload that the store held, as noted."""
+        return self._read().held_bytes
+
+    def _read(self) -> _Note:
+        return _Note.parse(b"" if self._descriptor is None else os.pread(self._descriptor, MAX_NOTE_BYTES, 0))
 
     def note(self, token: str | None, held_bytes: int, source: SourceFile | None = None) -> None:
-        """Write down how to go on. A full disk makes no push fail: a killed one begins this upload anew then."""
+        """Note how to resume the upload. If the disk is full, the push goes on without a note."""
         if self._descriptor is not None and token is not None:
             note = f"{token}\n{held_bytes:0{HELD_DIGITS}}".encode()
             if source is not None:
@@ -100,23 +99,22 @@ class JournalEntry:
                 os.pwrite(self._descriptor, note, 0)
 
     def note_held(self, token: str, held_bytes: int) -> None:
-        """Write down anew how much the store holds; all else stays, also on a full disk."""
+        """Note how much the store holds; the rest of the note stays, also on a full disk."""
         if self._descriptor is not None:
             with suppress(OSError):
                 os.pwrite(self._descriptor, f"{held_bytes:0{HELD_DIGITS}}".encode(), len(token.encode()) + 1)
 
     def leave(self) -> None:
-        """Let go of the note and let it stay. Safe to repeat."""
+        """Unlock the note; it stays. Safe to repeat."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Forget the upload. Safe to repeat."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+        """Remove the note. Safe to repeat."""
+        if self._descriptor is not None:
             self._path.unlink(missing_ok=True)
-            os.close(descriptor)
+        self.leave()
 
 
 class UploadJournal:
@@ -132,7 +130,7 @@ class UploadJournal:
         self._store = blake3(store_url.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def open(self, digest: str, part_bytes: int) -> JournalEntry:
-        """The note of one upload; one that remembers nothing where another process has it, or no disk does."""
+        """The note of one upload; it stays empty where another process has locked it, or the disk refuses."""
         if self._folder is None:
             return JournalEntry(Path(), None)
         path = self._folder / f"{self._store}-{digest}-{part_bytes}"
@@ -143,35 +141,35 @@ class UploadJournal:
             return JournalEntry(path, None)
 
     def abandoned(self, settled: Iterable[str]) -> list[tuple[Digest, JournalEntry]]:
-        """Objects whose uploads no run will go on with, with their notes, which the caller closes.
+        """Objects whose uploads will not be resumed, with their notes, which the caller closes.
 
-        Those of objects that are ``settled``, those that no run has worked on for KEPT_SECONDS, and those that no run
-        may go on with (noted for parts of 0 bytes, with nothing held). Without notes ``settled`` is not looked at.
+        They are those of ``settled`` objects, those untouched for KEPT_SECONDS, and those that may not be resumed
+        (noted for parts of 0 bytes, with nothing held). Without notes ``settled`` is not read.
         """
         notes = [*self._notes()]
         noted = {digest for digest, _, _ in notes}
         present = {digest for digest in settled if digest in noted} if noted else set()
-        found = []
+        abandoned = []
         for digest, part_bytes, path in notes:
-            with suppress(OSError):  # another process is at it
+            with suppress(OSError):  # another process has locked it
                 idle = time.time() - path.stat().st_mtime
                 if digest in present or part_bytes == "0" or idle > KEPT_SECONDS:
                     entry = JournalEntry(path, open_locked(path))
                     if digest in present or idle > KEPT_SECONDS or not entry.held_bytes():
-                        found.append((digest, entry))
-                    else:  # it was being completed
+                        abandoned.append((digest, entry))
+                    else:  # the store was completing it
                         entry.leave()
-        return found
+        return abandoned
 
     def kept(self, tree: str, part_bytes: Callable[[int], int]) -> list[int]:
-        """For each upload that a push of ``tree`` would go on with: how many bytes of it the store holds.
+        """For each upload that a push of ``tree`` would resume: how many bytes of it the store holds.
 
         Args:
             part_bytes: The size of the parts in which that push sends a file of a size.
         """
         held = []
         for _, noted_part_bytes, path in self._notes():
-            with suppress(OSError):  # another process is at it
+            with suppress(OSError):  # another process has locked it
                 with open(open_locked(path), "rb") as file:
                     note = _Note.parse(file.read(MAX_NOTE_BYTES))
                 if note.token and note.is_about(tree) and noted_part_bytes == str(part_bytes(note.file_bytes)):

@@ -1,4 +1,4 @@
-"""Uploads in parts, noted in the cache while they are under way: a later run goes on with them, or drops them."""
+"""Uploads in parts, noted in the cache while they are under way: a later run resumes them, or drops them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import anyio.to_thread
 
-from snapdir.errors import SnapdirError
+from snapdir.errors import SnapdirError, StoreError
 from snapdir.model.digest import Digest
 from snapdir.model.source import SourceFile
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Upload
+from snapdir.stores.base import ABORT_SECONDS, Upload
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
-from snapdir.transfer.upload.commit import ABORT_SECONDS, UploadNote, committed
 from snapdir.transfer.upload.journal import JournalEntry, UploadJournal
 
 __all__ = ["NotedUploads"]
@@ -25,12 +24,12 @@ class NotedUploads:
     """Uploads to one repository.
 
     An upload that is cancelled, or whose network fails, stays at the store with its note, and the next run sends the
-    parts that are missing. One that fails otherwise is dropped. (A store that gives no tokens keeps nothing.)
+    parts that are missing. An upload that fails otherwise is dropped. (A store that gives no tokens keeps nothing.)
 
     Args:
-        resumable: What is sent was hashed before. Otherwise a part at the store may hold bytes that turned out wrong
-            after they were sent: no run goes on with such an upload, and the next one drops it. One that was being
-            completed held right bytes only.
+        resumable: The content was hashed before it is sent. Otherwise a part at the store may hold bytes that turned
+            out wrong after they were sent: such an upload is not resumed, and the next run drops it, unless the store
+            was already completing it: then it held right bytes only.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class NotedUploads:
     async def begin(
         self, digest: Digest, *, size: int, part_bytes: int, source: SourceFile | None = None
     ) -> AsyncIterator[Upload]:
-        """An upload that is committed when the block has ended well.
+        """An upload that is committed when the block ends well. Otherwise it is kept or dropped; a cancellation waits.
 
         Args:
             source: The file that is sent, for ``counting_kept``.
@@ -57,17 +56,24 @@ class NotedUploads:
             if token is not None and not (self._resumable or entry.held_bytes() == size):
                 await self._drop(digest, token)
                 token = None
+            keeps = token is not None  # if the store fails now, the noted upload may still be there
+            upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
+            keeps = False
+            note = _UploadNote(entry, upload, source, resumable=self._resumable)
             try:
-                upload = await self._to.begin_object(digest, size=size, part_bytes=part_bytes, resume=token)
-            except BaseException:
-                keeps = token is not None  # nobody has looked at that upload yet
-                raise
-            note = UploadNote(entry, upload, source, resumable=self._resumable)
-            try:
-                async with committed(upload, note, self._counters):
-                    yield upload
+                yield upload
+                note.completing()
+                with self._counters.store_at_work():
+                    await upload.commit()
             except BaseException as error:
                 keeps = note.keepable and is_interruption(error)
+                if keeps:
+                    upload.keep()
+                    note.update()
+                else:
+                    # If this fails, the store tries again when it is closed; the error of the block says more.
+                    with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(StoreError):
+                        await upload.abort()
                 raise
         finally:
             with anyio.CancelScope(shield=True):
@@ -75,7 +81,7 @@ class NotedUploads:
 
     @asynccontextmanager
     async def counting_kept(self, tree: str, part_bytes: Callable[[int], int]) -> AsyncIterator[None]:
-        """Count what the store keeps for the next push of ``tree`` if the block fails, whichever run has sent it.
+        """If the block fails, count the bytes that the store keeps for the next push of ``tree``, from all runs.
 
         Args:
             part_bytes: The size of the parts in which a file of a size is sent.
@@ -91,7 +97,7 @@ class NotedUploads:
             raise
 
     async def sweep(self, settled: Iterable[str]) -> None:
-        """Drop the uploads of earlier runs that no run will go on with, once a run has ended well.
+        """Once a run has ended well, drop uploads of earlier runs that will not be resumed.
 
         Args:
             settled: Objects that are at the store.
@@ -100,22 +106,43 @@ class NotedUploads:
         abandoned = await anyio.to_thread.run_sync(self._journal.abandoned, settled)
         try:
             for digest, entry in abandoned:
-                await self._drop_noted(digest, entry)
+                try:
+                    if (token := entry.token()) is not None:
+                        await self._drop(digest, token)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(entry.close)
         finally:
             for _, entry in abandoned:
                 entry.leave()  # those that a cancellation has left for the next run
 
-    async def _drop_noted(self, digest: Digest, entry: JournalEntry) -> None:
-        try:
-            token = entry.token()
-            if token is not None:
-                await self._drop(digest, token)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(entry.close)
-
     async def _drop(self, digest: Digest, token: str) -> None:
-        """One that cannot be dropped is left to the lifecycle rules of the store."""
+        """Abort an upload; if that fails, the lifecycle rules of the store remove it."""
         with anyio.move_on_after(ABORT_SECONDS), suppress(SnapdirError):
             upload = await self._to.begin_object(digest, size=0, part_bytes=1, resume=token)
             await upload.abort()
+
+
+class _UploadNote:
+    """The note of one upload for a later run.
+
+    Attributes:
+        keepable: A later run may resume the upload.
+    """
+
+    def __init__(self, entry: JournalEntry, upload: Upload, source: SourceFile | None, *, resumable: bool) -> None:
+        self._entry = entry
+        self._upload = upload
+        entry.note(upload.resume_token, upload.held_bytes if resumable else 0, source)
+        self._is_written = upload.resume_token is not None and upload.resume_token == entry.token()
+        self.keepable = resumable and self._is_written
+
+    def completing(self) -> None:
+        """All parts are at the store, and right: from now on any run may resume it."""
+        self.keepable = self._is_written
+        self.update()
+
+    def update(self) -> None:
+        """Note how much of the upload the store holds."""
+        if self.keepable and self._upload.resume_token is not None:
+            self._entry.note_held(self._upload.resume_token, self._upload.held_bytes)

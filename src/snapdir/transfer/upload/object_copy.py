@@ -26,12 +26,12 @@ __all__ = ["ObjectCopier"]
 
 
 class ObjectCopier:
-    """Copies what ``target`` lacks. What it has found or copied once it does not look for again.
+    """Copies the objects that ``target`` lacks. Each object is looked up once.
 
     Args:
-        recheck: Trust nothing ``target`` says it has: every object is sent again.
-        journal: Where uploads under way are written down, for the next run to drop what a killed one left.
-        server_copy: Where one service holds both, let it copy, unless ``recheck``. What it copies is not hashed.
+        recheck: Ignore the objects that ``target`` has: send every object again.
+        server_copy: Where one service holds both, let it copy, unless ``recheck``. Such copies are not hashed.
+        journal: Keeps notes about uploads under way, for the next run to drop those of a killed one.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class ObjectCopier:
         self._settled: set[Digest] = set()
 
     async def copy_all(self, objects: Sequence[PlannedObject]) -> None:
-        """Copy every one of ``objects`` that is not there, several at a time, each verified on its way.
+        """Copy those of ``objects`` that the target lacks, several at a time, each verified on its way.
 
         Raises:
-            ObjectNotFound, CorruptObject: the source cannot give it.
+            ObjectNotFound, CorruptObject: the source cannot give an object.
         """
         await self._learn(len(objects))
         async with published(self._batch):
@@ -72,10 +72,10 @@ class ObjectCopier:
         await self._uploads.sweep(planned.digest for planned in objects)
 
     async def count_missing(self, objects: Sequence[PlannedObject]) -> int:
-        """How many of ``objects`` a copy would have to send; those count as settled from then on.
+        """How many of ``objects`` a copy would have to send; all count as settled from then on.
 
         Raises:
-            ObjectNotFound: the source does not have one of those.
+            ObjectNotFound: the source lacks an object that would be sent.
         """
         await self._learn(len(objects))
         missing: list[PlannedObject] = []
@@ -91,7 +91,7 @@ class ObjectCopier:
         return len(missing)
 
     async def _learn(self, count: int) -> None:
-        """List the target where that takes fewer requests than asking for ``count`` objects one by one."""
+        """List the target where that takes fewer requests than looking up ``count`` objects."""
         presence = self._presence
         capabilities = self._target.objects.capabilities
         if self._recheck or not capabilities.remote or presence.listed_all or count < capabilities.list_page_keys // 8:
@@ -131,7 +131,7 @@ class ObjectCopier:
         return answer is Answer.PRESENT
 
     async def _is_as_long(self, digest: Digest) -> bool:
-        """Whether the target has an object whose length no manifest tells, as long as the source's if that has it."""
+        """Whether the target has an object of uncertain length: as long as the source's, if that has it too."""
         held = None if self._recheck else await self._target.object_size(digest)
         return held is not None and await self._source.object_size(digest) in (None, held)
 
@@ -141,7 +141,7 @@ class ObjectCopier:
         return await self._target.object_size(planned.digest) is not None
 
     async def _copied_by_service(self, digest: Digest, size: int) -> bool:
-        # Only of the length that the manifest says: with the store's own word for it nothing would be compared at all.
+        # Only at the length in the manifest: a length from the store itself would prove nothing.
         return self._server_copy is not None and await self._server_copy.copy(digest, size)
 
     async def _copy_whole(self, digest: Digest, size: int) -> None:
@@ -152,7 +152,7 @@ class ObjectCopier:
         self._count_sent(size)
 
     async def _copy_parts(self, digest: Digest, size: int) -> None:
-        """Each part is sent on when it arrives; the object is published only when all of it has hashed right."""
+        """Each part is sent when it arrives; the object is published only when all of it has hashed right."""
         part_bytes = held_part_size(size, self._limits, self._target.objects.capabilities)
         async with self._uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
             await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)

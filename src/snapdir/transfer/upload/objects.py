@@ -22,13 +22,12 @@ from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import BatchWriter, FileRange, Upload
+from snapdir.stores.base import ABORT_SECONDS, BatchWriter, FileRange, Upload
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, part_size, parts_of
 from snapdir.transfer.engine.stages import Budget
-from snapdir.transfer.upload.commit import ABORT_SECONDS
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 
@@ -45,10 +44,10 @@ class Uploader:
     """Sends objects to one repository within one transfer's bounds.
 
     Attributes:
-        memory: Bytes of bodies held; whoever hands in kept data has taken its share, and it is given back here.
+        memory: Bytes of bodies held. The caller takes the share of kept data, and ``push_small`` gives it back.
         workers: Tasks that keep the store busy.
-        batch: Where the store is on this host: what takes small objects, and has to be published.
-        uploads: Those in parts.
+        batch: Takes small objects where the store is on this host; it has to be published.
+        uploads: The uploads in parts.
     """
 
     def __init__(
@@ -76,10 +75,10 @@ class Uploader:
         self.workers = limits.workers(self._capabilities.max_concurrency)
 
     def batch_storer(self, seen: set[str]) -> Callable[[list[HashedFile]], None] | None:
-        """Where the store is on this host: stores files whose content was kept at once, in the thread that calls it.
+        """Stores kept files at once, in the thread that calls it; None unless the store is on this host.
 
         Args:
-            seen: Checksums already handled; those that are stored are added. They have names once ``batch`` does.
+            seen: Checksums already handled; new ones are added. They get names when ``batch`` is published.
         """
         return None if self.batch is None else partial(self._store_batch, self.batch, seen)
 
@@ -105,7 +104,7 @@ class Uploader:
             self.memory.release(len(data))
 
     async def _send_small(self, digest: Digest, data: bytes) -> None:
-        # One request settles it: the store takes the object, or says that it has it, or gets the same bytes again.
+        # One request settles it: the store takes the object, or refuses it as present, or gets the same bytes again.
         answer = self._answer(digest, len(data))
         is_new = answer is Answer.PROBABLY_ABSENT
         if not is_new and await self._is_present(digest, len(data), answer):
@@ -120,13 +119,13 @@ class Uploader:
             self._counters.objects_skipped += 1
 
     def list_if_it_pays(self, group: TaskGroup, files_left: int) -> None:
-        """Start to list the whole store, once, where that takes fewer requests than asking for what is left."""
+        """Start to list the whole store, once, where that takes fewer requests than looking up the files left."""
         if not (self._listing or self._recheck) and self._presence.should_list(files_left):
             self._listing = True
             group.start_soon(self._presence.list_all)
 
     async def push_large(self, source: SourceFile, seen: set[str]) -> Entry:
-        """Hash a file block by block, then send it unless the store has it; it is read from the page cache again.
+        """Hash a file block by block, then send it unless the store has it: the second read is from the page cache.
 
         Args:
             seen: Checksums already handled; this one is added.
@@ -250,6 +249,6 @@ class _FileBody:
         return FileRange(self._descriptor, part.offset, part.length, crc, self.check, self._in_memory, digest)
 
     def check(self) -> None:
-        """Raise InFluxError if the file is no longer the one that was hashed."""
+        """Raise InFluxError if the file has changed since it was hashed."""
         if identity_of(os.fstat(self._descriptor)) != self.hashed.source.identity:
             raise InFluxError(self.hashed.source.file)
