@@ -17,6 +17,7 @@ ABOUT_LINUX = (
     " or flushed"  # syncfs
     " or owner_gets_access or without_access"  # O_PATH opens a directory without rights; root needs none
     " or full_disk"  # pretended by names of descriptors where nothing can be mounted
+    " or keeps_the_position"  # a descriptor that can be opened again
     " or changed_is_not_published or long_copy_stops or damaged_copy or not_what_was_hashed"  # names of descriptors
 )
 """Tests of the very things that are taken away, or of what follows from them."""

@@ -197,3 +197,14 @@ def test_an_end_that_the_kernel_only_claims_is_helped_out(
     with opened(source, tmp_path / "target") as (source_fd, target_fd):
         copy_contents(source_fd, target_fd, len(CONTENT), clone=False)
     assert (tmp_path / "target").read_bytes() == CONTENT
+
+
+def test_a_sparse_source_keeps_the_position_that_another_thread_gives_it(tmp_path: Path) -> None:
+    with (tmp_path / "source").open("wb") as file:
+        file.truncate(1 << 20)
+        file.seek(1 << 19)
+        file.write(b"between holes")
+    with opened(tmp_path / "source", tmp_path / "target") as (source_fd, target_fd):
+        copy_contents(source_fd, target_fd, 1 << 20, clone=False, between=lambda: os.lseek(source_fd, 7, os.SEEK_SET))
+        assert os.lseek(source_fd, 0, os.SEEK_CUR) == 7
+    assert (tmp_path / "target").read_bytes() == (tmp_path / "source").read_bytes()

@@ -11,7 +11,6 @@ import pytest
 
 from snapdir.disk import directories, modes
 from snapdir.disk.destination import Destination
-from snapdir.disk.links import place_link
 from snapdir.disk.modes import RefusedModes, change_mode, is_member_of, set_mode
 
 GROUP = 54_321 if os.geteuid() == 0 else os.getgid()
@@ -46,7 +45,7 @@ def fill(root: Path) -> None:
         assert destination.publish_at_once("small", ("sub", "small"))
         destination.staging.write("large", b"large")
         destination.publish("large", ("sub", "deep", "large"), 0o640)
-        place_link(destination.directories, "small", ("sub", "link"))
+        destination.place_link("small", ("sub", "link"))
         for names in (("sub", "deep"), ("sub",), ()):
             destination.set_mode(names, 0o755)
         assert destination.refused_modes.warnings() == []

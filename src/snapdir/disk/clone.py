@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
-from snapdir.disk.system import copy_in_kernel, has_holes, next_data, path_of_descriptor, reflink
+from snapdir.disk.system import copy_in_kernel, has_holes, next_data, open_again, path_of_descriptor, reflink
 from snapdir.errors import InFluxError
 from snapdir.model.sizes import MIB
 
@@ -31,15 +32,16 @@ def copy_contents(
 
     A reflink shares the blocks (constant time, no space); else the kernel copies; else blocks of 1 MiB pass through
     memory. Holes stay holes where the target has no bytes yet. Neither descriptor's position matters, and the source's
-    stays. A target that was empty is exactly ``target_offset + size`` bytes long afterwards.
+    stays: several threads may copy from one descriptor. A target that was empty is exactly ``target_offset + size``
+    bytes long afterwards.
 
     Args:
         clone: Try a reflink first. Only where both offsets are 0; it replaces all of the target.
-        between: Called about every 64 MiB; what it raises stops the copy.
+        between: Called about every 64 MiB; an exception from it stops the copy.
 
     Raises:
         InFluxError: the source ends before ``offset + size``: it shrank since it was measured. It is named as the
-            system knows it. The target holds what there was.
+            system knows it. The target holds the bytes up to there.
         OSError: as the system reports it; only the caller knows which path to name.
     """
     if clone and offset == 0 and target_offset == 0 and reflink(source_fd, target_fd):
@@ -61,6 +63,24 @@ def _nothing() -> None:
     pass
 
 
+@contextmanager
+def _own_position(fd: int) -> Iterator[int]:
+    """The same file with a position of its own; where the system has no way to open it again, ``fd`` itself."""
+    try:
+        own = open_again(fd, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        position = os.lseek(fd, 0, os.SEEK_CUR)
+        try:
+            yield fd
+        finally:
+            os.lseek(fd, position, os.SEEK_SET)
+        return
+    try:
+        yield own
+    finally:
+        os.close(own)
+
+
 class _Copy(NamedTuple):
     source_fd: int
     target_fd: int
@@ -73,16 +93,13 @@ class _Copy(NamedTuple):
             self.through_memory(copied, end)
 
     def around_holes(self, size: int) -> None:
-        position = os.lseek(self.source_fd, 0, os.SEEK_CUR)
-        try:
-            self._around_holes(size)
-        finally:
-            os.lseek(self.source_fd, position, os.SEEK_SET)
+        with _own_position(self.source_fd) as source_fd:
+            self._around_holes(source_fd, size)
 
-    def _around_holes(self, size: int) -> None:
+    def _around_holes(self, source_fd: int, size: int) -> None:
         done = begin = 0
         while done < size:
-            start, end = (at - self.offset for at in next_data(self.source_fd, self.offset + done, self.offset + size))
+            start, end = (at - self.offset for at in next_data(source_fd, self.offset + done, self.offset + size))
             begin = start if start > done and self._is_hole(done, start) else done
             self.data(begin, end)
             done = end

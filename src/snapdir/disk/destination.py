@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from types import TracebackType
 
+from snapdir.disk.clone import copy_contents
 from snapdir.disk.directories import (
     NOT_A_DIRECTORY,
     DirectoryHandle,
@@ -17,14 +18,14 @@ from snapdir.disk.directories import (
 )
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.modes import RefusedModes, change_mode, set_mode
-from snapdir.disk.staging import STAGING_NAME, Staging, checked_temporary
+from snapdir.disk.staging import STAGING_NAME, TEMPORARY_FLAGS, Staging, checked_temporary
 from snapdir.disk.system import HANDLE_FLAGS
-from snapdir.disk.temporaries import READ_FLAGS, copy_across
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
-from snapdir.model.paths import Names
+from snapdir.model.paths import Names, refuse_staging
 
 __all__ = ["Destination"]
 
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 ABSENT = NOT_A_DIRECTORY | {errno.ENOENT}
 NOT_BY_RENAME = frozenset({errno.EISDIR, errno.EXDEV})
 
@@ -34,14 +35,14 @@ class Destination:
 
     Whatever the names and whatever else changes the tree meanwhile, nothing outside is read, written, removed or
     given another mode: every component is opened relative to its parent's descriptor, and no link is followed. Only
-    ``root`` itself may be a link to a directory; it is resolved once. (A directory that somebody moves out of the
-    tree while it is in use takes with it what is written to it.)
+    ``root`` itself may be a link to a directory; it is resolved once. (If another process moves a directory out of the
+    tree meanwhile, the files that are written into it go with it.)
 
     A file appears complete under its final name, or not at all. Errors name the full path.
 
     Attributes:
-        staging: Where files are until then.
-        refused_modes: What has its content, and a mode that the system refused to change.
+        staging: The directory of the files that are not complete.
+        refused_modes: Paths with the right content whose mode the system refused to change.
     """
 
     def __init__(self, root: str, handle: DirectoryHandle) -> None:
@@ -56,7 +57,7 @@ class Destination:
 
         Raises:
             DestinationConflict: a file stands there, or a link that leads nowhere.
-            LocalError: the system refused, or it is missing and not ``create``.
+            LocalError: the system refused, or it is missing and ``create`` is off.
         """
         path = os.fspath(root)
         with local_errors(path):
@@ -79,13 +80,13 @@ class Destination:
         self.close()
 
     def close(self) -> None:
-        """Let go of every open directory. The staging directory stays: see ``Staging.remove``."""
+        """Close every open directory. The staging directory stays: see ``Staging.remove``."""
         self.staging.close()
         self._directories.close()
 
     @property
     def directories(self) -> OpenDirectories:
-        """The directories that are open, for those who look through the tree."""
+        """The open directories, for looking through the tree."""
         return self._directories
 
     def path_of(self, names: Names) -> str:
@@ -102,11 +103,11 @@ class Destination:
         Raises:
             DestinationConflict: a file or link stands there; it stays.
         """
-        self.staging.refuse(names)
+        refuse_staging(names)
         self._directories.make(names, mode)
 
     def stat(self, names: Names) -> os.stat_result | None:
-        """What is there, without following a link; None if it or a real directory above it is missing."""
+        """The status of an entry, without following a link; None if it or a real directory above it is missing."""
         try:
             if not names:
                 return os.fstat(self._directories.root_handle.fd)
@@ -121,7 +122,7 @@ class Destination:
         """A descriptor to read a regular file; the caller closes it.
 
         Raises:
-            LocalError: nothing there (errno ENOENT), or not a regular file.
+            LocalError: there is none (errno ENOENT), or it is not a regular file.
         """
         try:
             fd = os.open(checked_name(names), READ_FLAGS, dir_fd=self._directories.get(names[:-1]).fd)
@@ -135,13 +136,39 @@ class Destination:
         raise self._not_regular(names)
 
     def open_behind_link(self, names: Names) -> int:
-        """A descriptor to read what a link leads to, wherever that is; the caller closes it.
+        """A descriptor to read the target of a link, wherever that is; the caller closes it.
 
         Raises:
-            OSError: it leads nowhere, or what is there cannot be opened.
+            OSError: the link leads nowhere, or its target cannot be opened.
         """
         flags = READ_FLAGS & ~os.O_NOFOLLOW
         return os.open(checked_name(names), flags, dir_fd=self._directories.get(names[:-1]).fd)
+
+    def read_link(self, names: Names) -> str | None:
+        """The text of a link; None if there is no link."""
+        try:
+            return os.readlink(checked_name(names), dir_fd=self._directories.get(names[:-1]).fd)
+        except OSError as error:
+            if error.errno in ABSENT or error.errno == errno.EINVAL:  # EINVAL: an entry of another kind
+                return None
+            raise self._error(error, names) from error
+
+    def place_link(self, text: str, names: Names) -> None:
+        """Make a link with this text, in place of a file, link or empty directory. Atomic, except over a directory.
+
+        The directory above must exist.
+
+        Raises:
+            DestinationConflict: a directory with something in it has that name; it stays.
+        """
+        # Beside its target rather than in the staging directory: a filesystem may be mounted in the tree.
+        beside = _name_beside()
+        try:
+            parent = self._directories.get(names[:-1])
+            os.symlink(text, beside, dir_fd=parent.fd)
+            self._rename_beside(beside, parent, names)
+        except OSError as error:
+            raise self._error(error, names) from error
 
     def publish(self, temporary: str, names: Names, mode: int) -> None:
         """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
@@ -155,7 +182,7 @@ class Destination:
         Raises:
             DestinationConflict: a directory with something in it has that name; it stays, and so does the temporary.
         """
-        self.staging.refuse(names)
+        refuse_staging(names)
         source = checked_temporary(temporary)
         checked_name(names)
         try:
@@ -174,12 +201,11 @@ class Destination:
             raise self._error(error, names) from error
 
     def publish_at_once(self, temporary: str, names: Names) -> bool:
-        """Give a temporary, which has its mode, its final name by a rename; False, and nothing done, if it takes more.
+        """Give a temporary, which has its mode, its final name by a rename. False, and nothing done, if it takes more.
 
-        An empty directory that has the name would have to be removed, another filesystem be copied to, the group of the
-        directory be given: see ``publish``.
+        More means removing an empty directory, copying to another filesystem, or setting a group: see ``publish``.
         """
-        self.staging.refuse(names)
+        refuse_staging(names)
         source, final = checked_temporary(temporary), checked_name(names)
         try:
             parent, staging = self._directories.get(names[:-1]), self.staging.handle
@@ -221,7 +247,7 @@ class Destination:
         self.refused_modes.add("/".join((".", *names)))
 
     def remove(self, names: Names) -> None:
-        """Remove a file, a link, or a directory with all in it. Nothing there is fine."""
+        """Remove a file, a link, or a directory with all in it. Safe to repeat."""
         try:
             name = checked_name(names)
             self._directories.forget(names)
@@ -250,14 +276,21 @@ class Destination:
                 return False
             if error.errno != errno.EISDIR:
                 raise
-            self._replace_directory(source, staging, parent, names)
+            self._directories.remove_empty(names)
+            os.rename(source, checked_name(names), src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
         return True
 
-    def _replace_directory(
-        self, source: str, source_directory: DirectoryHandle, parent: DirectoryHandle, names: Names
-    ) -> None:
-        self._directories.remove_empty(names)
-        os.rename(source, checked_name(names), src_dir_fd=source_directory.fd, dst_dir_fd=parent.fd)
+    def _rename_beside(self, beside: str, parent: DirectoryHandle, names: Names) -> None:
+        """Rename a temporary in the directory of its final name; it is removed if that fails."""
+        try:
+            try:
+                os.rename(beside, checked_name(names), src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+            except IsADirectoryError:
+                self._directories.remove_empty(names)
+                os.rename(beside, checked_name(names), src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+        except BaseException:
+            remove_tree(beside, dir_fd=parent.fd)
+            raise
 
     def _publish_across(
         self,
@@ -268,22 +301,19 @@ class Destination:
         mode: int,
     ) -> bool:
         """Copy beside the target first, for another filesystem or group; False where the mode is refused."""
-        beside = f"{STAGING_NAME}-{os.urandom(8).hex()}"
+        beside = _name_beside()
         try:
-            has_mode = copy_across(source_fd, beside, parent, mode)
-            try:
-                os.rename(beside, checked_name(names), src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
-            except IsADirectoryError:
-                self._replace_directory(beside, parent, parent, names)
+            has_mode = _copy_across(source_fd, beside, parent, mode)
         except BaseException:
             remove_tree(beside, dir_fd=parent.fd)
             raise
+        self._rename_beside(beside, parent, names)
         self._mounted[os.fstat(parent.fd).st_dev] = names[:-1]
         os.unlink(source, dir_fd=self.staging.handle.fd)
         return has_mode
 
     def _has_group(self, fd: int, parent: DirectoryHandle) -> bool:
-        """Whether an open temporary has the group that ``parent`` gives to what is made in it, or gets it now."""
+        """Whether an open temporary has the group that ``parent`` gives to new files, or gets it now."""
         group = parent.group
         if group in (None, self.staging.handle.group) or os.fstat(fd).st_gid == group:
             return True
@@ -303,8 +333,22 @@ class Destination:
         return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)
 
 
+def _name_beside() -> str:
+    return f"{STAGING_NAME}-{os.urandom(8).hex()}"
+
+
+def _copy_across(source_fd: int, target: str, directory: DirectoryHandle, mode: int) -> bool:
+    """Copy an open file to a new name in another directory; False if its mode is refused."""
+    target_fd = os.open(target, TEMPORARY_FLAGS, 0o600, dir_fd=directory.fd)
+    try:
+        copy_contents(source_fd, target_fd, os.fstat(source_fd).st_size)
+        return set_mode(target_fd, mode)
+    finally:
+        os.close(target_fd)
+
+
 def _make_root(path: str) -> None:
-    """Make ``path`` a directory. One that another process makes at the same moment is as good."""
+    """Make ``path`` a directory, unless another process just did."""
     if not os.path.lexists(path):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     try:

@@ -18,17 +18,18 @@ from snapdir.disk.directories import (
 from snapdir.disk.modes import change_mode, set_mode
 from snapdir.disk.run_folder import CLAIMED
 from snapdir.disk.sparse import ZERO_RUN_BYTES, write_at
-from snapdir.disk.temporaries import TEMPORARY_FLAGS, create_anew
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
-from snapdir.model.paths import STAGING_NAME, Names, refuse_staging
+from snapdir.model.paths import STAGING_NAME
 
-__all__ = ["STAGING_NAME", "Staging", "checked_temporary"]
+__all__ = ["STAGING_NAME", "TEMPORARY_FLAGS", "Staging", "checked_temporary"]
+
+TEMPORARY_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Staging:
-    """STAGING_NAME below the root of ``directories``: made (mode 0700) when it is first needed.
+    """STAGING_NAME below the root of ``directories``: made (mode 0700) and locked when it is first needed.
 
-    It is locked while somebody works in it. Several threads may use it at once.
+    Several threads may use it at once.
     """
 
     def __init__(self, directories: OpenDirectories) -> None:
@@ -43,20 +44,13 @@ class Staging:
 
     @property
     def is_open(self) -> bool:
-        """Whether somebody has worked in it already; the first waits for whoever is just removing it."""
+        """Whether it is in use already. Opening it may have to wait for another process that removes it."""
         return self._handle is not None
 
     @property
     def handle(self) -> DirectoryHandle:
         """The open directory, made if need be."""
         return self._handle or self._open()
-
-    def refuse(self, names: Names) -> None:
-        """
-        Raises:
-            UnsafePath: ``names`` lead into it.
-        """
-        refuse_staging(names)
 
     def close(self) -> None:
         """Let go of the directory; it stays: see ``remove``."""
@@ -72,7 +66,7 @@ class Staging:
             raise self._error(error, name) from error
 
     def claim(self, name: str) -> int:
-        """A descriptor for a temporary that a killed run may have begun, its content kept; the caller closes it.
+        """A descriptor for a temporary that a killed run may have begun, with its content; the caller closes it.
 
         Raises:
             LocalError: another process is at work on it, or the filesystem has no locks.
@@ -97,7 +91,7 @@ class Staging:
         staging = self.handle
         checked_temporary(name)
         try:
-            fd = create_anew(name, staging)
+            fd = _created_anew(name, staging)
             try:
                 if len(data) >= ZERO_RUN_BYTES or os.write(fd, data) < len(data):
                     write_at(fd, memoryview(data), 0)
@@ -111,16 +105,16 @@ class Staging:
             raise self._error(error, name) from error
 
     def discard(self, temporary: str) -> None:
-        """Remove a temporary. None there is fine."""
+        """Remove a temporary. Safe to repeat."""
         try:
             remove_tree(checked_temporary(temporary), dir_fd=self.handle.fd)
         except OSError as error:
             raise self._error(error, temporary) from error
 
     def remove(self, *, keep: bool = False) -> bool:
-        """Remove the directory; with ``keep`` only if it is empty. True if none is left of ours.
+        """Remove the directory; with ``keep`` only if it is empty. False if temporaries are left.
 
-        While another process (or another Destination) works in it, it stays: whoever is the last removes it.
+        While another process (or another Destination) works in it, it stays: the last one removes it.
         """
         with self._lock:
             staging, self._handle = self._handle or self._existing(), None
@@ -140,7 +134,7 @@ class Staging:
         return True
 
     def leave(self) -> None:
-        """Remove all but the large objects that the next run goes on with, and the directory if there are none."""
+        """Remove all but the large objects that the next run resumes, and the directory if there are none."""
         with self._lock:
             staging, self._handle = self._handle or self._existing(), None
             if staging is None or not is_held_alone(staging.fd):
@@ -154,12 +148,12 @@ class Staging:
                     os.rmdir(STAGING_NAME, dir_fd=self._directories.root_handle.fd)
 
     def _open(self) -> DirectoryHandle:
-        """The directory, with a lock that says that somebody works in it."""
+        """The directory, with a lock that keeps others from removing it."""
         with self._lock:
             while self._handle is None:
                 handle = self._made()
                 hold_shared(handle.fd)
-                if os.fstat(handle.fd).st_nlink:  # else whoever worked in it before has just removed it
+                if os.fstat(handle.fd).st_nlink:  # else another process has just removed it
                     self._handle = handle
             return self._handle
 
@@ -186,13 +180,22 @@ class Staging:
             return handle
 
     def _refuse_foreign(self, staging: DirectoryHandle) -> None:
-        # The root's owner is accepted too: with root squashed (NFS) what we make belongs to somebody else.
+        # The root's owner is accepted too: with root squashed (NFS) new files belong to another user.
         owner = os.fstat(staging.fd).st_uid
         if owner not in (os.geteuid(), os.fstat(self._directories.root_handle.fd).st_uid):
             raise DestinationConflict(self.path, f"it belongs to another user (uid {owner}): remove it")
 
     def _error(self, error: OSError, name: str) -> LocalError:
         return local_error(error, self._directories.path_of((STAGING_NAME, name)))
+
+
+def _created_anew(name: str, staging: DirectoryHandle) -> int:
+    """A new file to read and write, in place of whatever has that name."""
+    try:
+        return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
+    except FileExistsError:
+        remove_tree(name, dir_fd=staging.fd)
+        return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
 
 
 def checked_temporary(name: str) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.links import read_link
 from snapdir.disk.pruning import path_of
 from snapdir.errors import InFluxError, LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
@@ -132,7 +131,7 @@ def _hash_of_link(
     names: Names, destination: Destination, planned: PlannedObject, look: Callable[[], None]
 ) -> str | None:
     try:
-        text = read_link(destination.directories, names)
+        text = destination.read_link(names)
         if text is None or not text.endswith("/" + object_key(planned.digest)):
             return None
         descriptor = destination.open_behind_link(names)

@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterable
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.links import place_link
 from snapdir.disk.modes import RefusedModes, refusable
 from snapdir.errors import local_errors
 from snapdir.model.keys import OBJECT_MODE
@@ -45,7 +44,7 @@ def link_tree(
         text = object_path(planned, cache)
         for target in planned.targets:
             destination.make_directory(target.names[:-1])
-            place_link(destination.directories, text, target.names)
+            destination.place_link(text, target.names)
             counters.files_done += 1
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.links import read_link
 from snapdir.disk.pruning import Extra, path_of
 from snapdir.errors import LocalError
 from snapdir.hashing.files import hash_descriptor
@@ -70,7 +69,7 @@ def survey_links(plan: TreePlan, cache: Repository, destination: Destination, co
 
     def is_right(planned: PlannedObject, target: Target, status: os.stat_result) -> bool:
         is_link = stat.S_ISLNK(status.st_mode)
-        return is_link and read_link(destination.directories, target.names) == object_path(planned, cache)
+        return is_link and destination.read_link(target.names) == object_path(planned, cache)
 
     return _survey(plan, destination, counters, is_right)
 

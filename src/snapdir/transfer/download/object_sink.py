@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Protocol
 
 from snapdir.disk.clone import copy_contents
@@ -179,9 +180,14 @@ class CacheSink:
 
     def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
         with local_errors(self._path(planned)):
-            if not set_mode(descriptor, self._writer.mode_of_new(OBJECT_MODE)):
+            if not set_mode(descriptor, self._object_mode):
                 self.refused_modes.add(self._path(planned))
             self._writer.publish(self._paths.pop(planned.digest), _key(planned))
+
+    @cached_property
+    def _object_mode(self) -> int:
+        """The mode of a new object. It takes a probe file to learn the umask."""
+        return self._writer.mode_of_new(OBJECT_MODE)
 
     def drop(self, planned: PlannedObject) -> None:
         path = self._paths.pop(planned.digest, None)
