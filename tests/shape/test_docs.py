@@ -19,6 +19,10 @@ LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 # `tests/disk/test_walk.py`, `src/snapdir`, ...: a path from the project's root, in code quotes, without a placeholder.
 QUOTED = re.compile(r"`((?:tests|src|scripts|docs|benchmarks)/[a-z0-9_./-]+|\.ci/run)")
 
+ARCHITECTURE = PROJECT / "docs/architecture.md"
+# `transfer/push.py`, `stores/s3/`, `config.py`: a path below src/snapdir.
+ROOMS = re.compile(r"`([a-z0-9_/]+(?:\.pyi?|/))`")
+
 
 def named(page: Path) -> str:
     return str(page.relative_to(PROJECT))
@@ -34,6 +38,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_files_that_are_named_exist(page: Path) -> None:
     named_files = {found[1].rstrip("./") for found in QUOTED.finditer(page.read_text())}
     assert {file for file in named_files if not (PROJECT / file).exists()} == set()
+
+
+def test_the_architecture_names_modules_that_exist() -> None:
+    paths = {found[1] for found in ROOMS.finditer(ARCHITECTURE.read_text()) if not found[1].startswith("tests/")}
+    assert len(paths) > 50
+    assert {path for path in paths if not (PROJECT / "src/snapdir" / path).exists()} == set()
 
 
 def test_every_guarantee_names_its_test() -> None:
