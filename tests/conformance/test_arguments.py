@@ -37,7 +37,7 @@ def test_a_flag_of_another_verb_is_refused(verb: str, flag: str, value: str, sh:
 
 
 @case("ARG-03")
-def test_defaults_keeps_nothing(sh: Shell) -> None:
+def test_defaults_writes_nothing(sh: Shell) -> None:
     told = sh.refused("defaults", "--keep").err
     assert "--keep" in told
     assert "snapdir defaults" in told
@@ -50,31 +50,33 @@ def test_there_is_no_debug_flag(verb: str, sh: Shell) -> None:
 
 
 @case("ARG-10")
-def test_a_variable_of_a_flag_the_verb_lacks_is_ignored(sh: Shell, src: Path) -> None:
+def test_a_variable_of_a_flag_that_the_verb_does_not_take_is_ignored(sh: Shell, src: Path) -> None:
     assert sh.ok("manifest", src, SNAPDIR_LIMIT_RATE="1M") == sh.ok("manifest", src)
 
 
 @case("ARG-11")
 @pytest.mark.parametrize("flag", [["--quiet"], ["--color", "auto"], ["--no-progress"], ["--verbose"]])
 @pytest.mark.parametrize("verb", ["id", "manifest", "defaults"])
-def test_universal_flags_go_with_every_verb(verb: str, flag: list[str], sh: Shell, src: Path) -> None:
+def test_every_verb_takes_the_universal_flags(verb: str, flag: list[str], sh: Shell, src: Path) -> None:
     sh.ok(verb, *flag, *([] if verb == "defaults" else [src]))
 
 
 @case("ARG-12")
-def test_a_bad_rate_is_told_good_ones_before_any_work(sh: Shell, src: Path, store: str, folder: Path) -> None:
+def test_a_bad_rate_is_refused_with_valid_examples_before_any_work(
+    sh: Shell, src: Path, store: str, folder: Path
+) -> None:
     told = sh.refused("push", "--store", store, "--limit-rate", "bogus", src).err
     assert all(example in told for example in ("10M", "512K", "1G"))
     assert not folder.exists()
 
 
 @case("ARG-13")
-def test_color_takes_three_words(sh: Shell, src: Path) -> None:
+def test_color_takes_three_values(sh: Shell, src: Path) -> None:
     sh.refused("id", "--color", "bogus", src)
 
 
 @case("ARG-14")
-def test_an_id_is_64_digits_and_the_same_each_time(sh: Shell, src: Path) -> None:
+def test_an_id_has_64_digits_and_is_stable(sh: Shell, src: Path) -> None:
     first = sh.ok("id", src)
     assert re.fullmatch(r"[0-9a-f]{64}\n", first.out)
     assert sh.ok("id", src) == first
@@ -98,14 +100,14 @@ def test_id_records_nothing(sh: Shell, src: Path, place: Path) -> None:
 
 
 @case("ARG-17")
-def test_the_plumbing_takes_a_store(sh: Shell, store: str, pushed: str) -> None:
+def test_plumbing_commands_take_a_store(sh: Shell, store: str, pushed: str) -> None:
     for args in (["objects-needed"], ["send-pack", "--ids", "-"], ["receive-pack"]):
         assert sh.program(*args, "--store", store).code != 2
     assert sh.program("objects-needed", SNAPDIR_STORE=store).code == 0
 
 
 @case("ARG-18")
-def test_sync_reads_from_the_store_of_the_surroundings(sh: Shell, store: str, pushed: str, place: Path) -> None:
+def test_sync_takes_its_source_from_the_environment(sh: Shell, store: str, pushed: str, place: Path) -> None:
     copy = f"file://{place}/copy"
     sh.ok("sync", "--id", pushed, "--to", copy, SNAPDIR_STORE=store)
     sh.ok("pull", "--store", copy, "--id", pushed, place / "out")
@@ -113,12 +115,12 @@ def test_sync_reads_from_the_store_of_the_surroundings(sh: Shell, store: str, pu
 
 
 @case("ARG-19")
-def test_sync_says_that_from_is_missing(sh: Shell, store: str) -> None:
+def test_sync_without_a_source_names_the_missing_flag(sh: Shell, store: str) -> None:
     assert "--from" in sh.refused("sync", "--to", store).err
 
 
 @case("ARG-20")
-def test_sync_takes_its_goal_from_no_variable(sh: Shell, store: str) -> None:
+def test_sync_takes_its_target_from_the_command_line_only(sh: Shell, store: str) -> None:
     assert "--to" in sh.refused("sync", "--id", NO_ID, SNAPDIR_STORE=store).err
 
 
@@ -130,7 +132,7 @@ def test_jobs_and_walk_jobs_go_together_and_change_no_id(sh: Shell, src: Path, s
 
 
 @case("ARG-22")
-def test_flags_of_a_verb_follow_it(sh: Shell, words: Path) -> None:
+def test_flags_of_a_verb_come_after_it(sh: Shell, words: Path) -> None:
     sh.refused("--exclude", "alpha", "manifest", words)
     assert "gamma" not in sh.ok("manifest", "--exclude", "gamma", words).out
 
@@ -144,7 +146,7 @@ def test_excludes_may_be_listed_or_repeated(sh: Shell, words: Path) -> None:
 
 
 @case("ARG-24")
-def test_a_macro_and_a_pattern_add_up(sh: Shell, words: Path) -> None:
+def test_macros_and_patterns_can_be_combined(sh: Shell, words: Path) -> None:
     plant(words, {"node_modules/pkg.txt": "pkg"})
     left = sh.ok("manifest", "--exclude", "%common%", "--exclude", "alpha", words).lines
     assert [line.split(" ")[-1] for line in left] == ["./", "./beta.txt", "./gamma.txt", "./keep.txt"]

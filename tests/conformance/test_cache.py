@@ -65,14 +65,14 @@ def test_stage_fills_the_cache(sh: Shell, src: Path, cache: Path) -> None:
 
 
 @case("CAC-02")
-def test_a_sound_cache_is_passed_in_silence(fetched: Fetched) -> None:
+def test_verify_cache_prints_nothing_for_a_sound_cache(fetched: Fetched) -> None:
     for args in ([], ["--id", fetched.id]):
         done = fetched.sh.ok("verify-cache", *args)
         assert (done.out, done.err) == ("", "")
 
 
 @case("CAC-03")
-def test_a_damaged_object_is_told_kept_purged_and_then_missing(sh: Shell, src: Path, cache: Path) -> None:
+def test_a_damaged_object_is_reported_then_kept_or_purged_and_then_missing(sh: Shell, src: Path, cache: Path) -> None:
     sh.ok("stage", src)
     damaged = cache / ".objects" / sharded(HELLO)
     unlock(damaged, "HELLO")
@@ -95,7 +95,7 @@ def test_a_purge_that_removes_all_that_was_wrong_is_a_success(sh: Shell, src: Pa
 
 
 @case("CAC-04")
-def test_flush_cache_may_be_said_twice(sh: Shell, src: Path, cache: Path) -> None:
+def test_flush_cache_can_be_repeated(sh: Shell, src: Path, cache: Path) -> None:
     sh.ok("stage", src)
     for _ in range(2):
         sh.ok("flush-cache")
@@ -104,27 +104,27 @@ def test_flush_cache_may_be_said_twice(sh: Shell, src: Path, cache: Path) -> Non
 
 @case("REC-01")
 @pytest.mark.parametrize("flags", [[], ["--force"]])
-def test_fetch_heals_the_cache(flags: list[str], holed: Fetched) -> None:
+def test_fetch_repairs_the_cache(flags: list[str], holed: Fetched) -> None:
     holed.fetch(*flags)
     assert holed.object(HELLO).read_text() == "hello"
 
 
 @case("REC-02")
-def test_pull_heals_the_cache_and_then_checks_out(holed: Fetched, dest: Path) -> None:
+def test_pull_repairs_the_cache_and_then_checks_out(holed: Fetched, dest: Path) -> None:
     holed.sh.ok("pull", "--store", holed.store, "--id", holed.id, dest)
     assert holed.object(HELLO).read_text() == "hello"
     assert holed.sh.id(dest) == holed.id
 
 
 @case("REC-03")
-def test_a_healed_cache_is_enough(holed: Fetched, folder: Path, dest: Path) -> None:
+def test_a_repaired_cache_is_enough(holed: Fetched, folder: Path, dest: Path) -> None:
     holed.fetch()
     shutil.rmtree(folder)
     holed.sh.ok("checkout", "--id", holed.id, dest)
 
 
 @case("REC-04")
-def test_verify_cache_names_what_is_missing_and_for_which_file(holed: Fetched) -> None:
+def test_verify_cache_names_missing_objects_and_their_files(holed: Fetched) -> None:
     for args in ([], ["--id", holed.id]):
         told = holed.sh.fails("verify-cache", *args).err
         assert f"Missing object {HELLO}" in told
@@ -132,19 +132,19 @@ def test_verify_cache_names_what_is_missing_and_for_which_file(holed: Fetched) -
 
 
 @case("REC-05")
-def test_checkout_from_a_cache_with_a_hole_names_the_file(holed: Fetched, dest: Path) -> None:
+def test_checkout_from_an_incomplete_cache_names_the_file(holed: Fetched, dest: Path) -> None:
     assert "a.txt" in holed.sh.fails("checkout", "--id", holed.id, dest).err
 
 
 @case("REC-06")
-def test_fetch_says_that_all_was_there(fetched: Fetched) -> None:
+def test_fetch_reports_that_nothing_was_missing(fetched: Fetched) -> None:
     told = fetched.sh.ok("fetch", "--verbose", "--store", fetched.store, "--id", fetched.id).err
     assert f"CACHED: {fetched.id}" in told
     assert "SAVED" not in told
 
 
 @case("REC-07")
-def test_several_holes_are_counted_and_healed_at_once(shared: Fetched) -> None:
+def test_several_missing_objects_are_counted_and_restored_at_once(shared: Fetched) -> None:
     for digest in (ONE, SHARED):
         shared.object(digest).unlink()
     assert "2 missing" in shared.sh.fails("verify-cache").err
@@ -162,7 +162,7 @@ def test_a_lost_manifest_is_fetched_again(fetched: Fetched, dest: Path) -> None:
 
 
 @case("REC-09")
-def test_a_shared_object_is_missing_once_and_heals_once(shared: Fetched, dest: Path) -> None:
+def test_a_shared_object_is_reported_once_and_restored_once(shared: Fetched, dest: Path) -> None:
     shared.object(SHARED).unlink()
     told = shared.sh.fails("verify-cache").err
     assert told.count(SHARED) == 1
@@ -173,7 +173,7 @@ def test_a_shared_object_is_missing_once_and_heals_once(shared: Fetched, dest: P
 
 
 @case("REC-10")
-def test_damaged_and_missing_are_told_apart(shared: Fetched) -> None:
+def test_damaged_and_missing_objects_are_distinguished(shared: Fetched) -> None:
     unlock(shared.object(ONE), "damaged!!!")
     shared.object(TWO).unlink()
     told = shared.sh.fails("verify-cache").err

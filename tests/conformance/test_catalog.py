@@ -49,7 +49,7 @@ def test_a_second_push_follows_the_first(sh: Shell, db: Path, src: Path, store: 
 
 
 @case("CAT-01")
-def test_a_store_is_one_location_however_it_is_spelt(sh: Shell, db: Path, src: Path, store: str, folder: Path) -> None:
+def test_a_store_is_one_location_in_every_spelling(sh: Shell, db: Path, src: Path, store: str, folder: Path) -> None:
     for spelling in (f"{store}/", str(folder), f"file:{folder}"):
         sh.push(src, spelling)
         assert [row["location"] for row in rows(sh.ok("locations"))] == [store]
@@ -67,7 +67,7 @@ def test_ancestors_go_all_the_way_back(sh: Shell, db: Path, src: Path, store: st
 
 @case("CAT-03")
 @pytest.mark.parametrize("query", [["revisions", "--location", "/unknown"], ["ancestors", "--id", NO_ID]])
-def test_what_was_never_recorded_has_no_rows(query: list[str], sh: Shell, db: Path) -> None:
+def test_unrecorded_locations_have_no_rows(query: list[str], sh: Shell, db: Path) -> None:
     assert sh.ok(*query).out == ""
 
 
@@ -124,7 +124,7 @@ def test_recording_can_be_turned_off(name: str, sh: Shell, src: Path, store: str
 
 @case("CAT-10")
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_of_no_catalog_says_that_it_is_disabled(query: list[str], sh: Shell, place: Path) -> None:
+def test_a_query_without_a_catalog_says_that_it_is_disabled(query: list[str], sh: Shell, place: Path) -> None:
     disabled = sh.ok(*query, "--catalog", "none")
     assert disabled.out == ""
     assert "disabled" in disabled.err
@@ -132,7 +132,7 @@ def test_a_query_of_no_catalog_says_that_it_is_disabled(query: list[str], sh: Sh
 
 
 @case("CAT-11")
-def test_named_catalogs_are_strangers(sh: Shell, src: Path, store: str, cache: Path) -> None:
+def test_named_catalogs_are_independent(sh: Shell, src: Path, store: str, cache: Path) -> None:
     pushed = sh.ok("push", "--catalog", "foo", "--store", store, src).value
     staged = sh.ok("stage", src)
     assert list(cache.glob("foo-catalog.*"))
@@ -143,7 +143,7 @@ def test_named_catalogs_are_strangers(sh: Shell, src: Path, store: str, cache: P
 
 
 @case("CAT-12")
-def test_a_name_with_a_slash_is_a_file(sh: Shell, src: Path, store: str, place: Path) -> None:
+def test_a_catalog_name_with_a_slash_is_a_file(sh: Shell, src: Path, store: str, place: Path) -> None:
     sh.ok("push", "--catalog", place / "my.redb", "--store", store, src)
     assert (place / "my.redb").is_file()
     assert sh.ok("revisions", "--catalog", place / "my.redb", "--location", store).lines
@@ -151,7 +151,7 @@ def test_a_name_with_a_slash_is_a_file(sh: Shell, src: Path, store: str, place: 
 
 
 @case("CAT-13")
-def test_a_flag_beats_the_surroundings_and_they_the_default(sh: Shell, src: Path, store: str) -> None:
+def test_flags_override_the_environment_and_it_overrides_the_default(sh: Shell, src: Path, store: str) -> None:
     sh.ok("push", "--catalog", "flagcat", "--store", store, src, SNAPDIR_CATALOG="envcat")
     sh.ok("stage", src, SNAPDIR_CATALOG="envcat")
     found = {name: rows(sh.ok("locations", *args)) for name, args in CATALOGS.items()}
@@ -175,7 +175,7 @@ def test_the_default_catalog_is_in_the_cache(sh: Shell, src: Path, store: str, p
 
 
 @case("CAT-15")
-def test_defaults_tells_which_catalog(sh: Shell, cache: Path) -> None:
+def test_defaults_shows_the_catalog(sh: Shell, cache: Path) -> None:
     (line,) = [line for line in sh.ok("defaults").lines if line.startswith("catalog ")]
     assert line.startswith(f"catalog {cache}/default-catalog.")
     assert line.endswith(" source=default")

@@ -28,7 +28,7 @@ def others(sh: Shell, **variables: str | None) -> list[str]:
 
 
 @case("DEF-01")
-def test_every_knob_has_a_line_in_the_order_of_the_reference(sh: Shell) -> None:
+def test_every_setting_has_a_line_in_the_order_of_the_reference(sh: Shell) -> None:
     assert [knob for knob in knobs(sh, SNAPDIR_CACHE_DIR=None) if knob in KNOBS] == KNOBS
 
 
@@ -39,7 +39,7 @@ def test_every_line_has_a_value_and_a_source(sh: Shell) -> None:
 
 
 @case("DEF-03")
-def test_automatic_values_are_shown_as_what_they_come_to(sh: Shell) -> None:
+def test_automatic_values_are_shown_as_their_effective_value(sh: Shell) -> None:
     found = knobs(sh, SNAPDIR_CACHE_DIR=None)
     assert re.fullmatch(r"[1-9]\d* source=default", found["jobs"])
     assert re.fullmatch(r"[1-9]\d* source=default", found["walk-jobs"])
@@ -47,28 +47,28 @@ def test_automatic_values_are_shown_as_what_they_come_to(sh: Shell) -> None:
 
 
 @case("DEF-04")
-def test_flags_beat_the_surroundings(sh: Shell, place: Path) -> None:
+def test_flags_override_the_environment(sh: Shell, place: Path) -> None:
     found = knobs(sh, "--jobs", "3", "--cache-dir", place / "d", SNAPDIR_JOBS="9")
     assert found["jobs"] == "3 source=flag"
     assert found["cache-dir"] == f"{place}/d source=flag"
 
 
 @case("DEF-05")
-def test_the_surroundings_are_a_source(sh: Shell) -> None:
+def test_the_environment_is_shown_as_a_source(sh: Shell) -> None:
     found = knobs(sh, SNAPDIR_JOBS="7", SNAPDIR_STORE="file:///x")
     assert found["jobs"] == "7 source=env"
     assert found["store"] == "file:///x source=env"
 
 
 @case("DEF-06")
-def test_other_variables_of_ours_are_listed(sh: Shell) -> None:
+def test_other_variables_of_snapdir_are_listed(sh: Shell) -> None:
     shown = others(sh, SNAPDIR_FOO="bar", SNAPDIR_MY_VERSION="9", OTHER_FOO="bar")
     assert "  SNAPDIR_FOO=bar" in shown
     assert not [line for line in shown if "VERSION" in line or not line.startswith("  SNAPDIR")]
 
 
 @case("DEF-07")
-def test_old_variables_are_not_knobs(sh: Shell) -> None:
+def test_old_variables_are_not_settings(sh: Shell) -> None:
     assert "SNAPDIR_MANIFEST" not in sh.ok("defaults").out
 
 
@@ -86,7 +86,7 @@ def test_two_runs_show_the_same(sh: Shell) -> None:
 
 
 @case("DEF-10")
-def test_the_switches_of_storage_have_defaults_and_flips(sh: Shell) -> None:
+def test_switches_of_storage_have_defaults_and_can_be_changed(sh: Shell) -> None:
     found = knobs(sh)
     assert found["clonefile"] == "enabled source=default"
     assert found["fsync"] == "batch source=default"
@@ -105,5 +105,5 @@ def test_the_pool_is_shown_with_its_source(sh: Shell) -> None:
 
 @case("DEF-12")
 @pytest.mark.parametrize("knob", ["max-requests", "max-retries", "retry-base-ms", "retry-max-ms"])
-def test_retries_and_requests_come_from_the_surroundings(knob: str, sh: Shell) -> None:
+def test_retries_and_requests_come_from_the_environment(knob: str, sh: Shell) -> None:
     assert knobs(sh, **{f"SNAPDIR_{knob.upper().replace('-', '_')}": "17"})[knob] == "17 source=env"

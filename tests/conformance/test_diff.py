@@ -45,13 +45,13 @@ def test_changes_are_listed_by_path(sides: Sides) -> None:
 
 
 @case("DIF-02")
-def test_all_lists_what_stayed_too(sides: Sides) -> None:
+def test_all_also_lists_unchanged_files(sides: Sides) -> None:
     lines = sides.diff(OLD, NEW, "--all").lines
     assert lines == ["M\t./changed.txt", "D\t./gone.txt", "=\t./keep.txt", "A\t./new.txt"]
 
 
 @case("DIF-03")
-def test_objects_are_not_looked_at(sides: Sides) -> None:
+def test_diff_does_not_read_objects(sides: Sides) -> None:
     refs = ["--from", sides.store("from", OLD), "--to", sides.store("to", NEW)]
     for side in ("from", "to"):
         shutil.rmtree(sides.place / side / ".objects")
@@ -60,7 +60,7 @@ def test_objects_are_not_looked_at(sides: Sides) -> None:
 
 
 @case("DIF-04")
-def test_differences_are_an_exit_code_on_request(sides: Sides) -> None:
+def test_exit_code_reports_differences_on_request(sides: Sides) -> None:
     refs = ["--from", sides.store("from", OLD), "--to", sides.store("to", NEW)]
     done = sides.sh("diff", "--exit-code", *refs)
     assert (done.code, done.out) == (1, CHANGES)
@@ -69,7 +69,7 @@ def test_differences_are_an_exit_code_on_request(sides: Sides) -> None:
 
 
 @case("DIF-04")
-def test_an_error_is_another_exit_code_than_differences(sides: Sides) -> None:
+def test_errors_and_differences_have_different_exit_codes(sides: Sides) -> None:
     refs = ["--from", sides.store("from", OLD), "--to", f"file://{sides.place}/missing"]
     assert sides.sh("diff", "--exit-code", *refs).code == 2
     assert sides.sh("diff", *refs).code == 1
@@ -83,7 +83,7 @@ def test_two_empty_stores_are_equal(sides: Sides) -> None:
 
 
 @case("DIF-06")
-def test_equal_sides_have_no_lines_unless_all_are_asked_for(sides: Sides) -> None:
+def test_equal_sides_print_lines_only_with_all(sides: Sides) -> None:
     assert sides.diff(OLD, OLD).out == ""
     assert sides.diff(OLD, OLD, "--all").lines == ["=\t./changed.txt", "=\t./gone.txt", "=\t./keep.txt"]
 
@@ -107,7 +107,7 @@ def test_json_is_one_array(sides: Sides) -> None:
 
 
 @case("DIF-09")
-def test_the_stores_of_a_side_count_together(sides: Sides) -> None:
+def test_several_stores_on_one_side_are_combined(sides: Sides) -> None:
     first, second = sides.store("f1", {"a": "1", "both": "same"}), sides.store("f2", {"b": "2", "both": "same"})
     to = sides.store("to", {"a": "1", "b": "2", "both": "same", "c": "3"})
     assert sides.sh.ok("diff", "--from", first, "--from", second, "--to", to).out == "A\t./c\n"
@@ -121,7 +121,7 @@ def clash(sides: Sides) -> list[str]:
 
 
 @case("DIF-10")
-def test_a_side_that_contradicts_itself_is_an_error_naming_the_file(sides: Sides, clash: list[str]) -> None:
+def test_a_conflict_within_one_side_is_an_error_that_names_the_file(sides: Sides, clash: list[str]) -> None:
     told = sides.sh.fails("diff", *clash).err
     assert "conflict" in told or "collision" in told
     assert "./d/clash.txt" in told
@@ -136,7 +136,7 @@ def test_the_last_store_wins_on_request(sides: Sides, clash: list[str]) -> None:
 
 
 @case("DIF-12")
-def test_paths_are_exact_and_in_the_order_of_their_bytes(sides: Sides) -> None:
+def test_paths_are_exact_and_in_byte_order(sides: Sides) -> None:
     names = ["Apple.txt", "a file.txt", "café.txt", "naïve dir/é.txt"]
     assert sides.diff({}, dict.fromkeys(names, "x")).lines == [f"A\t./{name}" for name in names]
     shown = sides.diff({}, dict.fromkeys(names, "x"), "--json").out
@@ -144,7 +144,7 @@ def test_paths_are_exact_and_in_the_order_of_their_bytes(sides: Sides) -> None:
 
 
 @case("DIF-13")
-def test_the_other_way_round_added_is_deleted(sides: Sides) -> None:
+def test_with_the_sides_swapped_added_becomes_deleted(sides: Sides) -> None:
     assert sides.diff(NEW, OLD).out == "M\t./changed.txt\nA\t./gone.txt\nD\t./new.txt\n"
 
 
@@ -169,7 +169,7 @@ def test_directories_are_never_listed(flags: list[str], sides: Sides) -> None:
 
 
 @case("DIF-15")
-def test_a_directory_with_another_mode_is_no_change(sides: Sides) -> None:
+def test_a_directory_with_another_mode_is_not_listed(sides: Sides) -> None:
     before = sides.store("from", {"d/f": "x"})
     (sides.place / "from-tree0" / "d").chmod(0o700)
     after = f"file://{sides.place}/to"
@@ -183,13 +183,13 @@ def test_a_file_that_became_a_directory(sides: Sides) -> None:
 
 
 @case("DIF-17")
-def test_a_store_that_is_not_there_is_an_error(sides: Sides) -> None:
+def test_a_missing_store_is_an_error(sides: Sides) -> None:
     missing = f"{sides.place}/missing"
     assert missing in sides.sh.fails("diff", "--from", sides.store("from", T1), "--to", f"file://{missing}").err
 
 
 @case("DIF-18")
-def test_against_an_empty_store_everything_is_gone(sides: Sides) -> None:
+def test_against_an_empty_store_every_file_is_deleted(sides: Sides) -> None:
     refs = ["--from", sides.store("from", T1), "--to", sides.store("empty")]
     assert sides.sh.ok("diff", *refs).out == "D\t./a.txt\nD\t./sub/b.txt\n"
 
@@ -206,7 +206,7 @@ def test_json_without_differences_is_an_empty_array(sh: Shell, pushed: str, stor
 
 
 @case("DER-27")
-def test_an_id_that_no_side_has_is_an_error(sh: Shell, pushed: str, store: str, place: Path) -> None:
+def test_an_unknown_id_is_an_error(sh: Shell, pushed: str, store: str, place: Path) -> None:
     other = f"file://{place}/other"
     sh.push(plant(place / "tb", TB), other)
     assert NO_ID in sh.fails("diff", "--id", NO_ID, "--from", store, "--to", other).err
@@ -214,7 +214,7 @@ def test_an_id_that_no_side_has_is_an_error(sh: Shell, pushed: str, store: str, 
 
 @case("DER-28")
 @pytest.mark.parametrize("url", ["ssh://host/a", "sftp://host/a", "mock://a"])
-def test_diff_reads_no_plugin(url: str, sh: Shell, pushed: str, store: str) -> None:
+def test_diff_refuses_store_programs(url: str, sh: Shell, pushed: str, store: str) -> None:
     told = sh.fails("diff", "--from", url, "--to", store).err
     assert "requires in-process stores (file/s3/b2/gcs)" in told
     assert told.endswith(f"{url}\n")

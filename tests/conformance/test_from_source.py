@@ -33,31 +33,31 @@ def damaged(staged: str, cache: Path) -> Path:
 
 
 @case("DER-01")
-def test_without_a_verb_there_is_help_on_stderr(sh: Shell) -> None:
+def test_without_a_verb_help_goes_to_stderr(sh: Shell) -> None:
     done = sh()
     assert (done.code, done.out) == (2, "")
     assert done.err == sh.ok("--help").out
 
 
 @case("DER-02")
-def test_universal_flags_go_before_and_after_the_verb(sh: Shell, src: Path) -> None:
+def test_universal_flags_may_come_before_or_after_the_verb(sh: Shell, src: Path) -> None:
     for args in (["--quiet", "id", src], ["id", src, "--quiet"], ["id", "-q", src]):
         assert sh.ok(*args).value == sh.id(src)
 
 
 @case("DER-03")
-def test_an_option_with_one_value_is_given_once(sh: Shell, src: Path, store: str) -> None:
+def test_an_option_with_one_value_cannot_be_repeated(sh: Shell, src: Path, store: str) -> None:
     assert "--store" in sh.refused("push", "--store", store, "--store", "file:///other", src).err
 
 
 @case("DER-04")
-def test_an_unknown_checksum_is_told(sh: Shell, src: Path) -> None:
+def test_an_unknown_checksum_is_refused(sh: Shell, src: Path) -> None:
     told = sh.fails("manifest", "--checksum-bin", "sha1sum", src).err
     assert told.startswith("snapdir: unsupported --checksum-bin 'sha1sum'")
 
 
 @case("DER-08")
-def test_a_dry_push_tells_where_it_would_go(sh: Shell, src: Path, store: str) -> None:
+def test_a_dry_push_prints_its_target(sh: Shell, src: Path, store: str) -> None:
     done = sh.ok("push", "--dryrun", "--store", store, src)
     assert done.err == f"dry-run: would push {sh.id(src)} to {store} (no writes performed)\n"
     assert sh.ok("push", "-q", "--dryrun", "--store", store, src).err == ""
@@ -80,7 +80,7 @@ def test_a_dry_push_of_a_cached_snapshot_opens_the_store(sh: Shell, src: Path, s
 
 
 @case("DER-09")
-def test_a_dry_stage_tells(sh: Shell, src: Path) -> None:
+def test_a_dry_stage_prints_its_target(sh: Shell, src: Path) -> None:
     told = sh.ok("stage", "--dryrun", src).err
     assert told == f"dry-run: would stage {sh.id(src)} into the local cache (no writes performed)\n"
     assert sh.ok("stage", "--dryrun", "-q", src).err == ""
@@ -96,7 +96,7 @@ def test_a_dry_fetch_looks_for_the_manifest(sh: Shell, pushed: str, store: str) 
 
 
 @case("DER-11")
-def test_a_dry_checkout_refuses_what_a_checkout_refuses(sh: Shell, staged: str, dest: Path) -> None:
+def test_a_dry_checkout_fails_where_a_checkout_fails(sh: Shell, staged: str, dest: Path) -> None:
     done = sh.ok("checkout", "--dryrun", "--id", staged, dest)
     assert done.err == f"dry-run: would check out {staged} to {dest} (no writes performed)\n"
     assert sh.ok("checkout", "-q", "--dryrun", "--id", staged, dest).err == ""
@@ -104,7 +104,7 @@ def test_a_dry_checkout_refuses_what_a_checkout_refuses(sh: Shell, staged: str, 
 
 
 @case("DER-12")
-def test_a_dry_mirror_from_a_cold_cache_lists_what_would_go(
+def test_a_dry_mirror_from_a_cold_cache_lists_the_paths_it_would_remove(
     sh: Shell, pushed: str, store: str, cache: Path, dest: Path
 ) -> None:
     plant(dest, {"a.txt": "hello", "extra/file": "x"})
@@ -115,14 +115,14 @@ def test_a_dry_mirror_from_a_cold_cache_lists_what_would_go(
 
 
 @case("DER-13")
-def test_fetch_says_what_it_saved(sh: Shell, pushed: str, store: str) -> None:
+def test_fetch_reports_what_it_saved(sh: Shell, pushed: str, store: str) -> None:
     done = sh.ok("fetch", "--verbose", "--store", store, "--id", pushed)
     assert done.out == ""
     assert f"SAVED: {pushed}\n" in done.err
 
 
 @case("DER-14")
-def test_verify_finds_damage_and_holes(sh: Shell, pushed: str, store: str, folder: Path) -> None:
+def test_verify_finds_damaged_and_missing_objects(sh: Shell, pushed: str, store: str, folder: Path) -> None:
     verify = ["verify", "--store", store, "--id", pushed]
     sound = sh.ok(*verify)
     assert (sound.out, sound.err) == ("", "")
@@ -143,7 +143,7 @@ def test_a_dry_purge_keeps_the_object(sh: Shell, damaged: Path) -> None:
 
 
 @case("DER-16")
-def test_what_is_purged_is_told_with_the_way_back(sh: Shell, staged: str, damaged: Path) -> None:
+def test_a_purge_names_the_removed_object_and_how_to_restore_it(sh: Shell, staged: str, damaged: Path) -> None:
     assert sh.ok("verify-cache", "--purge", "--verbose").err.splitlines() == [
         f"Checksum mismatch for {HELLO}",
         f"purged {HELLO}",
@@ -153,13 +153,13 @@ def test_what_is_purged_is_told_with_the_way_back(sh: Shell, staged: str, damage
 
 
 @case("DER-17")
-def test_an_uncached_id_fails_verify_cache(sh: Shell, staged: str) -> None:
+def test_verify_cache_fails_for_an_id_that_is_not_cached(sh: Shell, staged: str) -> None:
     assert sh.fails("verify-cache", "--id", NO_ID).err.startswith(f"reading cached manifest {NO_ID}: ")
 
 
 @case("DER-18")
 @pytest.mark.parametrize("flags", [[], ["-q"]])
-def test_a_dry_flush_tells_even_the_quiet(flags: list[str], sh: Shell, staged: str, cache: Path) -> None:
+def test_a_dry_flush_prints_even_with_quiet(flags: list[str], sh: Shell, staged: str, cache: Path) -> None:
     told = sh.ok("flush-cache", "--dryrun", *flags).err
     assert told == f"dry-run: would flush the cache at {cache} (no writes performed)\n"
 
@@ -187,7 +187,7 @@ def test_ancestors_need_an_id(sh: Shell) -> None:
 
 
 @case("DER-22")
-def test_locations_heed_their_filters(sh: Shell, src: Path, pushed: str, store: str) -> None:
+def test_locations_apply_their_filters(sh: Shell, src: Path, pushed: str, store: str) -> None:
     sh.ok("stage", edited(src))
     found = {
         flags: [json.loads(line)["location"] for line in sh.ok("locations", *flags).lines]
@@ -197,13 +197,13 @@ def test_locations_heed_their_filters(sh: Shell, src: Path, pushed: str, store: 
 
 
 @case("DER-23")
-def test_the_same_tree_again_is_no_new_revision(sh: Shell, src: Path, pushed: str, store: str) -> None:
+def test_pushing_the_same_tree_again_adds_no_revision(sh: Shell, src: Path, pushed: str, store: str) -> None:
     sh.push(src, store)
     assert len(sh.ok("revisions", "--location", store).lines) == 1
 
 
 @case("DER-24")
-def test_a_tree_that_comes_back_is_a_revision(sh: Shell, src: Path, store: str) -> None:
+def test_a_tree_that_returns_after_another_is_a_revision(sh: Shell, src: Path, store: str) -> None:
     first = sh.push(src, store)
     second = sh.push(edited(src), store)
     (src / "a.txt").write_text("hello")
@@ -220,27 +220,27 @@ def test_a_complete_cache_needs_no_store(sh: Shell, staged: str, dest: Path) -> 
 
 
 @case("DER-30")
-def test_a_path_beats_an_id(sh: Shell, src: Path, staged: str, store: str, folder: Path) -> None:
+def test_a_path_takes_precedence_over_an_id(sh: Shell, src: Path, staged: str, store: str, folder: Path) -> None:
     pushed = sh.ok("push", "--store", store, "--id", staged, edited(src)).value
     assert pushed == sh.id(src) != staged
     assert manifests(folder) == {pushed}
 
 
 @case("DER-31")
-def test_a_terminal_is_no_manifest() -> None:
+def test_a_terminal_is_not_read_as_a_manifest() -> None:
     screen = on_terminal("id", stdin=True)
     assert (screen.code, screen.stdout) == (1, b"")
     assert "no directory given and no manifest on stdin; pass a PATH (or `.`), or pipe a manifest" in screen.drawn
 
 
 @case("DER-32")
-def test_an_empty_store_is_no_store(sh: Shell, src: Path) -> None:
+def test_an_empty_store_argument_is_refused(sh: Shell, src: Path) -> None:
     assert "invalid store protocol" in sh.fails("push", "--store", "", src).err
 
 
 @case("DER-33")
 @pytest.mark.parametrize("value", ["1", "0", "true", "false", "yes", "no", ""])
-def test_switches_take_the_usual_words(value: str, sh: Shell) -> None:
+def test_switches_accept_the_usual_words(value: str, sh: Shell) -> None:
     sh.ok("version", SNAPDIR_NO_PROGRESS=value)
 
 
@@ -264,7 +264,7 @@ def test_a_relative_file_url_is_refused_with_the_right_spelling(sh: Shell, src: 
 
 @case("DER-37")
 @pytest.mark.parametrize("variable", ["SNAPDIR_JOBS", "SNAPDIR_MAX_RETRIES"])
-def test_a_bad_variable_is_told_by_name_and_value(variable: str, sh: Shell, src: Path, store: str) -> None:
+def test_an_error_names_a_bad_variable_and_its_value(variable: str, sh: Shell, src: Path, store: str) -> None:
     told = sh.refused("push", "--store", store, src, **{variable: "abc"}).err
     assert variable in told
     assert "abc" in told

@@ -19,7 +19,7 @@ def linked(sh: Shell, src: Path, store: str, pushed: str, dest: Path) -> Path:
 
 
 @case("MAN-16")
-def test_reading_links_by_their_address_is_reading_them(sh: Shell, linked: Path, place: Path) -> None:
+def test_reading_links_by_their_target_gives_the_same_result_as_hashing(sh: Shell, linked: Path, place: Path) -> None:
     (place / "outside").write_text("outside the pool")
     for more in (lambda: None, lambda: plant(linked, {"real.txt": "real"}), lambda: link(linked / "out", "outside")):
         more()
@@ -34,7 +34,7 @@ def link(file: Path, target: str) -> None:
 
 
 @case("MAN-17")
-def test_the_content_behind_a_link_into_the_pool_is_not_read(sh: Shell, linked: Path) -> None:
+def test_content_behind_a_link_into_the_pool_is_not_read(sh: Shell, linked: Path) -> None:
     before = sh.ok("manifest", linked), sh.ok("id", linked)
     unlock((linked / "a.txt").resolve(), "HELLO")
     assert (sh.ok("manifest", linked), sh.ok("id", linked)) == before
@@ -49,7 +49,7 @@ def test_verify_copies_finds_damage_behind_a_link(verb: str, sh: Shell, linked: 
 
 
 @case("MAN-19")
-def test_another_checksum_reads_what_is_behind_a_link(sh: Shell, linked: Path) -> None:
+def test_other_checksums_read_the_content_behind_a_link(sh: Shell, linked: Path) -> None:
     for content in ("hello", "HELLO"):
         unlock((linked / "a.txt").resolve(), content)
         found = {line.split(" ")[4]: line.split(" ")[2] for line in md5_lines(sh, linked)}
@@ -61,7 +61,7 @@ def md5_lines(sh: Shell, tree: Path) -> list[str]:
 
 
 @case("MAN-20")
-def test_keyed_checksums_read_what_is_behind_a_link(sh: Shell, linked: Path) -> None:
+def test_keyed_checksums_read_the_content_behind_a_link(sh: Shell, linked: Path) -> None:
     keyed = sh.ok("id", linked, SNAPDIR_MANIFEST_CONTEXT="k").value
     assert keyed != sh.id(linked)
     unlock((linked / "a.txt").resolve(), "HELLO")
@@ -76,5 +76,5 @@ def test_a_link_whose_object_is_gone_is_an_error(sh: Shell, linked: Path) -> Non
 
 
 @case("MAN-22")
-def test_a_linked_tree_is_not_its_source(sh: Shell, linked: Path, src: Path) -> None:
+def test_a_linked_tree_has_another_id_than_its_source(sh: Shell, linked: Path, src: Path) -> None:
     assert sh.id(linked) != sh.id(src)

@@ -89,7 +89,7 @@ def test_other_checksums(program: str, sh: Shell, tb: Path) -> None:
 
 
 @case("MAN-05")
-def test_what_is_excluded_counts_in_no_directory(sh: Shell, tb: Path) -> None:
+def test_excluded_files_do_not_count_in_directories(sh: Shell, tb: Path) -> None:
     lines = TB_MANIFEST.splitlines()
     assert sh.ok("manifest", "--exclude", "sub", tb).lines == [f"D 755 {TB_WITHOUT_SUB} 5 ./", lines[1], lines[2]]
 
@@ -105,7 +105,7 @@ def test_the_id_of_the_basic_tree(sh: Shell, tb: Path) -> None:
 
 
 @case("MAN-08")
-def test_a_path_may_be_spelt_four_ways(sh: Shell, foo: Path, store: str) -> None:
+def test_four_spellings_of_a_path_give_one_manifest(sh: Shell, foo: Path, store: str) -> None:
     for args in (["id"], ["manifest"], ["manifest", "--absolute"], ["push", "--store", store]):
         runs = {sh.program(*args, spelling).stdout for spelling in SPELLINGS}
         assert len(runs) == 1
@@ -134,7 +134,7 @@ def test_a_piped_manifest_has_the_id_of_its_tree(sh: Shell, src: Path) -> None:
 
 
 @case("MAN-12")
-def test_no_input_is_the_empty_manifest_wherever_one_is(sh: Shell) -> None:
+def test_empty_input_is_the_empty_manifest(sh: Shell) -> None:
     Path("file").write_text("the current directory is not empty")
     assert sh.ok("id", stdin=b"").value == NOTHING_ID
     assert sh.program("id").value == NOTHING_ID
@@ -147,14 +147,14 @@ def test_the_last_newline_of_a_piped_manifest_does_not_matter(sh: Shell, src: Pa
 
 
 @case("MAN-14")
-def test_comments_of_a_piped_manifest_do_not_count(sh: Shell, src: Path) -> None:
+def test_comments_of_a_piped_manifest_are_ignored(sh: Shell, src: Path) -> None:
     first, *others = sh.ok("manifest", src).stdout.splitlines(keepends=True)
     commented = b"".join([b"# one\n", first, b"#two\n", *others, b"# three\n"])
     assert sh.ok("id", stdin=commented) == sh.ok("id", src)
 
 
 @case("MAN-15")
-def test_what_is_no_manifest_has_no_id(sh: Shell) -> None:
+def test_text_that_is_not_a_manifest_has_no_id(sh: Shell) -> None:
     told = sh.fails("id", stdin=b"garbage\n").err
     assert "manifest" in told
     assert "stdin" in told

@@ -38,7 +38,7 @@ def mirror(sh: Shell, snapshot_id: str, dest: Path, *flags: str) -> str:
 
 
 @case("MIR-01")
-def test_what_the_snapshot_does_not_know_is_removed(sh: Shell, pushed: str, pulled: Path) -> None:
+def test_paths_that_are_not_in_the_snapshot_are_removed(sh: Shell, pushed: str, pulled: Path) -> None:
     plant(pulled, {"extra.txt": "x", "sub/extra": "y", "deep/er/file": "z", "hollow/": ""})
     mirror(sh, pushed, pulled)
     assert sh.id(pulled) == pushed
@@ -52,7 +52,7 @@ def test_a_second_mirror_changes_nothing(sh: Shell, pushed: str, pulled: Path) -
 
 
 @case("MIR-03")
-def test_a_dry_run_lists_what_would_go(sh: Shell, pushed: str, pulled: Path) -> None:
+def test_a_dry_run_lists_the_paths_it_would_remove(sh: Shell, pushed: str, pulled: Path) -> None:
     plant(pulled, {"extra.txt": "x", "deep/er/file": "z"})
     before = sh.ok("manifest", pulled)
     assert mirror(sh, pushed, pulled, "--dryrun").splitlines() == [
@@ -65,14 +65,14 @@ def test_a_dry_run_lists_what_would_go(sh: Shell, pushed: str, pulled: Path) -> 
 
 
 @case("MIR-04")
-def test_a_destination_that_is_not_there_is_simply_written(sh: Shell, src: Path, dest: Path) -> None:
+def test_a_missing_destination_is_created(sh: Shell, src: Path, dest: Path) -> None:
     staged = sh.ok("stage", src).value
     mirror(sh, staged, dest)
     assert sh.id(dest) == staged
 
 
 @case("MIR-05")
-def test_what_matches_an_exclude_stays(sh: Shell, pushed: str, pulled: Path) -> None:
+def test_paths_that_match_an_exclude_are_kept(sh: Shell, pushed: str, pulled: Path) -> None:
     plant(pulled, {"a.log": "1", "b.tmp": "2", "alog": "3", "sub/deep.log": "4", "keep/me": "5", "not/keep": "6"})
     mirror(sh, pushed, pulled, "--exclude", r"\.(log|tmp)$", "--exclude", "^./keep/")
     assert files(pulled) == {"a.txt", "sub/b.txt", "a.log", "b.tmp", "sub/deep.log", "keep/me"}
@@ -92,7 +92,7 @@ def test_links_are_removed_and_not_followed(verb: list[str], sh: Shell, pushed: 
 
 
 @case("MIR-07")
-def test_links_in_a_circle_do_not_hold_it_up(sh: Shell, pushed: str, pulled: Path) -> None:
+def test_links_in_a_circle_cause_no_loop(sh: Shell, pushed: str, pulled: Path) -> None:
     (pulled / "a").symlink_to("b")
     (pulled / "b").symlink_to("a")
     (pulled / "sub" / "up").symlink_to("..")
@@ -108,26 +108,26 @@ def refused(sh: Shell, dest: str | Path, *flags: str) -> None:
 
 
 @case("MIR-08")
-def test_home_is_no_mirror(sh: Shell, home: Path) -> None:
+def test_home_is_refused_as_a_mirror(sh: Shell, home: Path) -> None:
     refused(sh, home)
     assert (home / "sentinel").exists()
 
 
 @case("MIR-09")
-def test_the_root_is_no_mirror(sh: Shell) -> None:
+def test_the_root_is_refused_as_a_mirror(sh: Shell) -> None:
     refused(sh, "/")
 
 
 @case("MIR-10")
 @pytest.mark.parametrize("which", ["cache", "xdg/cache/snapdir"])
-def test_a_cache_is_no_mirror(which: str, sh: Shell, place: Path) -> None:
+def test_a_cache_is_refused_as_a_mirror(which: str, sh: Shell, place: Path) -> None:
     plant(place / which, {"sentinel": "precious"})
     refused(sh, place / which)
     assert (place / which / "sentinel").exists()
 
 
 @case("MIR-11")
-def test_a_store_is_no_mirror(sh: Shell, pushed: str, store: str, folder: Path) -> None:
+def test_a_store_is_refused_as_a_mirror(sh: Shell, pushed: str, store: str, folder: Path) -> None:
     for force in ([], ["--force"]):
         told = sh.fails("checkout", "--store", store, "--id", pushed, "--delete", *force, folder).err
         assert "refusing to mirror-delete" in told
@@ -136,7 +136,7 @@ def test_a_store_is_no_mirror(sh: Shell, pushed: str, store: str, folder: Path) 
 
 @case("MIR-12")
 @pytest.mark.parametrize("alias", ["home/", "home/.", "to-home", "to-home/", "current/../home"])
-def test_other_names_of_home_are_no_mirror_either(alias: str, sh: Shell, home: Path, place: Path) -> None:
+def test_other_names_of_home_are_refused_as_a_mirror(alias: str, sh: Shell, home: Path, place: Path) -> None:
     (place / "to-home").symlink_to(home)
     refused(sh, f"{place}/{alias}")
     assert (home / "sentinel").exists()
@@ -158,7 +158,7 @@ def linked(sh: Shell, pushed: str, store: str, dest: Path) -> Path:
 
 
 @case("MIR-14")
-def test_linked_files_are_links_to_objects_nobody_may_write(linked: Path) -> None:
+def test_linked_files_are_links_to_read_only_objects(linked: Path) -> None:
     for name, content in {"a.txt": "hello", "sub/b.txt": "world!!"}.items():
         assert (linked / name).is_symlink()
         target = (linked / name).resolve()
@@ -176,7 +176,7 @@ def test_a_linked_mirror_keeps_its_links(sh: Shell, pushed: str, linked: Path) -
 
 
 @case("MIR-16")
-def test_who_has_a_file_open_goes_on_reading_it(sh: Shell, src: Path, store: str, pulled: Path) -> None:
+def test_an_open_file_stays_readable_after_a_mirror(sh: Shell, src: Path, store: str, pulled: Path) -> None:
     (src / "a.txt").write_text("other")
     second = sh.push(src, store)
     with (pulled / "a.txt").open() as opened:
@@ -196,14 +196,14 @@ def test_a_linked_file_cannot_be_written_through(sh: Shell, pushed: str, store: 
 
 
 @case("MIR-18")
-def test_editing_a_copy_leaves_the_objects(sh: Shell, pushed: str, store: str, pulled: Path) -> None:
+def test_editing_a_copy_does_not_change_objects(sh: Shell, pushed: str, store: str, pulled: Path) -> None:
     (pulled / "a.txt").write_text("edited")
     sh.ok("verify", "--store", store, "--id", pushed)
     sh.ok("verify-cache")
 
 
 @case("MIR-19")
-def test_a_file_that_changes_is_another_file(sh: Shell, src: Path, store: str, pulled: Path) -> None:
+def test_a_changed_file_is_replaced_by_a_new_file(sh: Shell, src: Path, store: str, pulled: Path) -> None:
     before = os.stat(pulled / "a.txt").st_ino, os.stat(pulled / "sub" / "b.txt").st_ino
     (src / "a.txt").write_text("other")
     sh.ok("pull", "--store", store, "--id", sh.push(src, store), pulled)

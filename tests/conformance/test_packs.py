@@ -70,7 +70,7 @@ def test_the_capabilities_are_one_line(sh: Shell) -> None:
 
 
 @case("PLB-02")
-def test_what_is_needed_is_told_once_and_in_order(sh: Shell, pushed: str, store: str) -> None:
+def test_needed_objects_are_listed_once_and_in_order(sh: Shell, pushed: str, store: str) -> None:
     other = digest_of("other")
     asked = "".join(f"{digest}\n" for digest in (other, OBJECTS[0], ABSENT, "", other, OBJECTS[1], ABSENT))
     assert sh.ok("objects-needed", "--store", store, stdin=asked.encode()).lines == [other, ABSENT]
@@ -78,12 +78,12 @@ def test_what_is_needed_is_told_once_and_in_order(sh: Shell, pushed: str, store:
 
 @case("PLB-03")
 @pytest.mark.parametrize("bad", [ABSENT.upper(), ABSENT[1:], "g" * 64])
-def test_a_line_that_is_no_checksum_fails_the_whole(bad: str, sh: Shell, pushed: str, store: str) -> None:
+def test_a_line_that_is_not_a_checksum_fails_the_whole_list(bad: str, sh: Shell, pushed: str, store: str) -> None:
     sh.fails("objects-needed", "--store", store, stdin=f"{ABSENT}\n{bad}\n".encode())
 
 
 @case("PLB-04")
-def test_nothing_needs_nothing(sh: Shell, store: str) -> None:
+def test_an_empty_list_needs_no_objects(sh: Shell, store: str) -> None:
     assert sh.ok("objects-needed", "--store", store, stdin=b"").out == ""
 
 
@@ -98,9 +98,7 @@ def test_a_pack_carries_a_snapshot(sh: Shell, pushed: str, store: str, folder: P
 
 
 @case("PLB-06")
-def test_there_are_two_formats_and_either_is_taken(
-    sh: Shell, pushed: str, store: str, pack: bytes, place: Path
-) -> None:
+def test_both_pack_formats_are_accepted(sh: Shell, pushed: str, store: str, pack: bytes, place: Path) -> None:
     packed = {
         "v1": sent(sh, store, pushed, "--pack-format", "v1").stdout,
         "zstd": sent(sh, store, pushed, "--pack-format", "zstd").stdout,
@@ -115,7 +113,7 @@ def test_there_are_two_formats_and_either_is_taken(
 
 
 @case("PLB-07")
-def test_a_lying_record_files_nothing(sh: Shell, goal: Path) -> None:
+def test_a_record_with_a_wrong_checksum_stores_nothing(sh: Shell, goal: Path) -> None:
     sh.fails(*receive(goal), stdin=record(b"content", ABSENT))
     assert files(goal) == set()
 
@@ -124,14 +122,14 @@ def test_a_lying_record_files_nothing(sh: Shell, goal: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["../../../../etc/passwd", "%2f" * 21 + "x", "/" * 64, "../" * 21 + "a", "." * 64, ABSENT.upper()]
 )
-def test_a_name_that_is_no_checksum_files_nothing(name: str, sh: Shell, goal: Path) -> None:
+def test_a_record_with_an_invalid_name_stores_nothing(name: str, sh: Shell, goal: Path) -> None:
     before = files(goal.parent)
     sh.fails(*receive(goal), stdin=record(b"absent", name))
     assert files(goal.parent) == before
 
 
 @case("PLB-09")
-def test_a_cut_pack_commits_no_manifest_and_a_whole_one_goes_on(
+def test_a_truncated_pack_commits_no_manifest_and_a_complete_one_does(
     sh: Shell, pushed: str, pack: bytes, goal: Path
 ) -> None:
     sh.fails(*receive(goal), stdin=pack.removesuffix(b"end\n"))
@@ -148,7 +146,7 @@ def test_the_manifest_must_be_the_required_one(sh: Shell, pack: bytes, goal: Pat
 
 
 @case("PLB-11")
-def test_a_missing_object_leaves_the_pack_without_its_end(sh: Shell, pushed: str, store: str, place: Path) -> None:
+def test_a_missing_object_truncates_the_pack(sh: Shell, pushed: str, store: str, place: Path) -> None:
     (place / "ids").write_bytes(IDS + f"{ABSENT}\n".encode())
     done = sh("send-pack", "--store", store, "--ids", place / "ids")
     assert done.code == 1
@@ -168,7 +166,7 @@ def test_flushing_may_be_turned_off(fsync: str | None, sh: Shell, goal: Path) ->
 
 
 @case("PLB-14")
-def test_another_way_to_flush_is_refused(sh: Shell, goal: Path) -> None:
+def test_an_unknown_flush_mode_is_refused(sh: Shell, goal: Path) -> None:
     told = sh.refused(*receive(goal), stdin=record(b"absent", ABSENT), SNAPDIR_FSYNC="fsyncall").err
     assert all(word in told for word in ("SNAPDIR_FSYNC", "batch", "off"))
     assert files(goal) == set()

@@ -53,21 +53,25 @@ def test_fetch_fills_the_cache_from_a_pool(sh: Shell, pool: list[str], split: st
 
 
 @case("OBJ-03")
-def test_without_a_pool_a_store_has_both(sh: Shell, tree: Path, store: str, folder: Path, dest: Path) -> None:
+def test_without_a_pool_a_store_has_manifests_and_objects(
+    sh: Shell, tree: Path, store: str, folder: Path, dest: Path
+) -> None:
     pushed = sh.push(tree, store)
     assert (len(objects(folder)), manifests(folder)) == (3, {pushed})
     sh.ok("pull", "--store", store, "--id", pushed, dest)
 
 
 @case("OBJ-04")
-def test_the_pool_may_come_from_the_surroundings(sh: Shell, tree: Path, store: str, folder: Path, place: Path) -> None:
+def test_the_pool_may_come_from_the_environment(sh: Shell, tree: Path, store: str, folder: Path, place: Path) -> None:
     pushed = sh.ok("push", "--store", store, tree, SNAPDIR_OBJECTS_STORE=f"file://{place}/P").value
     assert (objects(folder), manifests(folder)) == (set(), {pushed})
     assert (len(objects(place / "P")), manifests(place / "P")) == (3, set())
 
 
 @case("OBJ-05")
-def test_the_flag_beats_even_a_bad_variable(sh: Shell, tree: Path, store: str, pool: list[str], place: Path) -> None:
+def test_the_flag_overrides_even_an_invalid_variable(
+    sh: Shell, tree: Path, store: str, pool: list[str], place: Path
+) -> None:
     sh.ok("push", "--store", store, *pool, tree, SNAPDIR_OBJECTS_STORE="custom://poison")
     assert len(objects(place / "P")) == 3
 
@@ -85,7 +89,9 @@ def test_a_wrong_pool_fails_and_the_right_one_works(
 
 
 @case("OBJ-07")
-def test_a_plugin_is_no_side_of_a_split_store(sh: Shell, tree: Path, store: str, pool: list[str], place: Path) -> None:
+def test_a_store_program_cannot_be_combined_with_a_pool(
+    sh: Shell, tree: Path, store: str, pool: list[str], place: Path
+) -> None:
     for sides in (["--store", store, "--objects-store", "custom://x"], ["--store", "custom://x", *pool]):
         told = sh.fails("push", *sides, tree).err
         assert "in-process stores (file/s3/b2/gcs)" in told
@@ -95,13 +101,13 @@ def test_a_plugin_is_no_side_of_a_split_store(sh: Shell, tree: Path, store: str,
 
 
 @case("OBJ-08")
-def test_a_pool_is_no_store(sh: Shell, tree: Path, pool: list[str], place: Path) -> None:
+def test_a_pool_alone_is_not_a_store(sh: Shell, tree: Path, pool: list[str], place: Path) -> None:
     assert "--store" in sh.fails("push", *pool, tree).err
     assert files(place / "P") == set()
 
 
 @case("OBJ-09")
-def test_the_catalog_knows_the_store_and_not_the_pool(
+def test_the_catalog_records_the_store_and_not_the_pool(
     sh: Shell, tree: Path, store: str, pool: list[str], place: Path
 ) -> None:
     named = ["--catalog", str(place / "db")]
@@ -111,7 +117,7 @@ def test_the_catalog_knows_the_store_and_not_the_pool(
 
 
 @case("OBJ-10")
-def test_only_what_changed_is_added_to_the_pool(
+def test_only_changed_objects_are_added_to_the_pool(
     sh: Shell, tree: Path, pool: list[str], split: str, place: Path
 ) -> None:
     before = objects(place / "P")
@@ -122,7 +128,7 @@ def test_only_what_changed_is_added_to_the_pool(
 
 @case("OBJ-11")
 @pytest.mark.parametrize("verb", ["fetch", "pull"])
-def test_a_forgotten_pool_is_hinted_at(verb: str, sh: Shell, split: str, place: Path, dest: Path) -> None:
+def test_a_missing_object_suggests_naming_the_pool(verb: str, sh: Shell, split: str, place: Path, dest: Path) -> None:
     target = [dest] if verb == "pull" else []
     told = sh.fails(verb, "--store", f"file://{place}/A", "--id", split, *target).err
     assert "--objects-store" in told
@@ -130,7 +136,7 @@ def test_a_forgotten_pool_is_hinted_at(verb: str, sh: Shell, split: str, place: 
 
 
 @case("OBJ-12")
-def test_a_named_pool_is_not_hinted_at(sh: Shell, split: str, place: Path) -> None:
+def test_with_a_named_pool_there_is_no_such_hint(sh: Shell, split: str, place: Path) -> None:
     (place / "empty").mkdir()
     split_store = ["--store", f"file://{place}/A", "--objects-store", f"file://{place}/empty"]
     told = sh.fails("fetch", *split_store, "--id", split).err

@@ -59,7 +59,7 @@ def test_piped_output_is_data_and_nothing_else(sh: Shell, src: Path, store: str,
 
 @case("PRG-02")
 @pytest.mark.parametrize("flags", [["--no-progress"], ["--quiet"], ["--color", "never"], ["--verbose", "--quiet"]])
-def test_every_flag_keeps_a_pipe_clean(flags: list[str], sh: Shell, src: Path, store: str) -> None:
+def test_no_flag_adds_output_to_a_pipe(flags: list[str], sh: Shell, src: Path, store: str) -> None:
     done = sh.program("push", *flags, "--store", store, src)
     assert done.value == sh.id(src)
     assert "\x1b" not in done.err
@@ -68,13 +68,13 @@ def test_every_flag_keeps_a_pipe_clean(flags: list[str], sh: Shell, src: Path, s
 
 @case("PRG-03")
 @pytest.mark.parametrize("flags", [["--no-progress"], ["-q"], ["--verbose"], ["--color", "always"]])
-def test_flags_of_progress_change_no_data(flags: list[str], sh: Shell, src: Path, store: str) -> None:
+def test_progress_flags_do_not_change_the_data(flags: list[str], sh: Shell, src: Path, store: str) -> None:
     for args in (["id"], ["manifest"], ["push", "--store", store]):
         assert sh.ok(*args, *flags, src).stdout == sh.ok(*args, src).stdout
 
 
 @case("PRG-04")
-def test_a_line_is_drawn_on_a_terminal(src: Path, store: str, sh: Shell) -> None:
+def test_a_progress_line_is_drawn_on_a_terminal(src: Path, store: str, sh: Shell) -> None:
     screen = on_terminal("push", "--store", store, str(src), patch=EVERY_STEP)
     assert screen.code == 0
     assert "\x1b[2K" in screen.drawn
@@ -82,7 +82,7 @@ def test_a_line_is_drawn_on_a_terminal(src: Path, store: str, sh: Shell) -> None
 
 
 @case("PRG-05")
-def test_discovery_is_shown_before_any_share_is(many: Path) -> None:
+def test_discovery_is_shown_before_a_percentage(many: Path) -> None:
     frames = on_terminal("id", str(many), patch=EVERY_STEP).frames
     first = next(number for number, frame in enumerate(frames) if "discovering" in frame)
     shares = [number for number, frame in enumerate(frames) if COUNT.search(frame)]
@@ -101,7 +101,7 @@ def test_hashing_counts_up_to_the_number_of_files(many: Path) -> None:
 
 @case("PRG-06")
 @pytest.mark.parametrize("tree", [{}, {"one": "1"}])
-def test_small_trees_draw_without_trouble(tree: dict[str, str], sh: Shell, place: Path) -> None:
+def test_small_trees_draw_a_progress_line(tree: dict[str, str], sh: Shell, place: Path) -> None:
     planted = plant(place / "small", tree)
     screen = on_terminal("id", str(planted), patch=EVERY_STEP)
     assert screen.code == 0
@@ -110,6 +110,6 @@ def test_small_trees_draw_without_trouble(tree: dict[str, str], sh: Shell, place
 
 @case("PRG-07")
 @pytest.mark.parametrize("flag", ["--no-progress", "--quiet"])
-def test_nothing_is_drawn_unwanted(flag: str, src: Path) -> None:
+def test_nothing_is_drawn_if_progress_is_off(flag: str, src: Path) -> None:
     screen = on_terminal("id", flag, str(src), patch=AT_ONCE)
     assert (screen.code, screen.drawn) == (0, "")

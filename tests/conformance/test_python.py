@@ -56,7 +56,7 @@ async def paths(tree: Path, **options: Any) -> set[str]:
 
 
 @case("PY-01")
-def test_a_call_without_a_loop_waits_to_be_awaited(a: Path) -> None:
+def test_a_call_without_a_loop_is_not_started(a: Path) -> None:
     waiting = snapdir.manifest(a)
     assert inspect.isawaitable(waiting)
     assert not isinstance(waiting, snapdir.Manifest)
@@ -65,18 +65,18 @@ def test_a_call_without_a_loop_waits_to_be_awaited(a: Path) -> None:
 
 @case("PY-02")
 @pytest.mark.parametrize("name", ["push", "fetch", "pull", "checkout", "sync", "diff", "verify"])
-def test_the_verbs_are_callable(name: str) -> None:
+def test_every_verb_is_a_callable(name: str) -> None:
     assert callable(getattr(snapdir, name))
 
 
 @case("PY-03")
-async def test_what_is_awaited_is_a_manifest_and_an_id(a: Path) -> None:
+async def test_awaiting_returns_a_manifest_and_an_id(a: Path) -> None:
     assert isinstance(await snapdir.manifest(a), snapdir.Manifest)
     assert is_id(await snapdir.id(a))
 
 
 @case("PY-04", "PY-25")
-async def test_calls_run_side_by_side(a: Path, b: Path) -> None:
+async def test_calls_run_concurrently(a: Path, b: Path) -> None:
     for _ in range(2):
         calls = snapdir.manifest(a), snapdir.manifest(b), snapdir.id(a), snapdir.id(b)
         first, second, first_id, second_id = await asyncio.gather(*calls)
@@ -85,7 +85,7 @@ async def test_calls_run_side_by_side(a: Path, b: Path) -> None:
 
 
 @case("PY-05")
-async def test_eight_at_once_agree(a: Path) -> None:
+async def test_eight_concurrent_calls_agree(a: Path) -> None:
     found = await asyncio.gather(*[snapdir.manifest(a) for _ in range(8)])
     assert len(found) == 8
     assert len({snapdir.id_from_manifest(manifest) for manifest in found}) == 1
@@ -142,12 +142,12 @@ async def test_both_ways_to_an_id_agree(a: Path) -> None:
 
 
 @case("PY-13")
-async def test_other_trees_have_other_ids(a: Path, b: Path) -> None:
+async def test_different_trees_have_different_ids(a: Path, b: Path) -> None:
     assert await snapdir.id(a) != await snapdir.id(b)
 
 
 @case("PY-14")
-async def test_an_id_stays(a: Path) -> None:
+async def test_an_id_is_stable(a: Path) -> None:
     assert await snapdir.id(a) == await snapdir.id(a)
 
 
@@ -177,14 +177,14 @@ async def test_verify_takes_an_id_as_text_and_the_root_catches_its_error(place: 
 
 
 @case("PY-19")
-def test_what_is_no_id_is_refused() -> None:
+def test_an_invalid_id_is_refused() -> None:
     with pytest.raises(snapdir.SnapdirError) as failed:
         snapdir.SnapshotId("not-hex")
     assert failed.value.code == "INVALID_ID"
 
 
 @case("PY-20")
-def test_the_package_is_somewhere() -> None:
+def test_the_package_can_be_imported() -> None:
     assert snapdir.__file__
 
 
@@ -196,18 +196,18 @@ def test_the_package_has_a_version() -> None:
 
 @case("PY-22")
 @pytest.mark.parametrize("name", NAMES)
-def test_the_names_are_there(name: str) -> None:
+def test_the_public_names_exist(name: str) -> None:
     assert hasattr(snapdir, name)
 
 
 @case("PY-23")
-def test_options_of_diff_come_from_refs() -> None:
+def test_diff_options_are_made_from_refs() -> None:
     assert snapdir.DiffOptions.from_refs([], [])
     assert not hasattr(snapdir.DiffOptions, "from")
 
 
 @case("PY-24")
-async def test_the_loop_goes_on_while_a_tree_is_read(place: Path) -> None:
+async def test_the_loop_keeps_running_while_a_tree_is_read(place: Path) -> None:
     tree = plant(place / "many", {f"{number}": b"x" for number in range(5000)})
     ticks = 0
 
@@ -225,7 +225,7 @@ async def test_the_loop_goes_on_while_a_tree_is_read(place: Path) -> None:
 
 
 @case("PY-26")
-async def test_what_is_pushed_comes_back(a: Path, store: str, dest: Path) -> None:
+async def test_a_pushed_tree_is_pulled_unchanged(a: Path, store: str, dest: Path) -> None:
     pushed = await snapdir.push(a, snapdir.StoreUri(store))
     assert pushed == await snapdir.id(a)
     dest.mkdir(mode=0o700)
@@ -241,7 +241,7 @@ async def test_links_may_be_left_out(links: Path) -> None:
 
 @case("PY-28")
 @pytest.mark.parametrize("options", [{"no_follow": False}, {"exclude": []}, {"exclude": None}, {"absolute": False}])
-async def test_defaults_may_be_written_out(options: dict[str, Any], links: Path) -> None:
+async def test_defaults_may_be_given_explicitly(options: dict[str, Any], links: Path) -> None:
     assert (await snapdir.manifest(links, **options)).raw == (await snapdir.manifest(links)).raw
     assert await snapdir.id(links, **options) == await snapdir.id(links)
 
@@ -256,14 +256,14 @@ async def test_id_and_manifest_agree_whatever_the_options(options: dict[str, Any
 
 
 @case("PY-30")
-async def test_a_link_to_a_directory_is_entered_or_left(links: Path) -> None:
+async def test_a_link_to_a_directory_is_followed_or_left_out(links: Path) -> None:
     followed, left = await paths(links), await paths(links, no_follow=True)
     assert "./link_to_dir/inner.txt" in followed
     assert followed - left == {"./link_to_dir/", "./link_to_dir/inner.txt", "./link_to_file"}
 
 
 @case("PY-31")
-async def test_absolute_is_a_way_to_write_paths(links: Path) -> None:
+async def test_absolute_changes_how_paths_are_written(links: Path) -> None:
     relative, absolute = await snapdir.manifest(links), await snapdir.manifest(links, absolute=True)
     assert str(links) not in relative.raw
     assert (relative.entries[0].path, absolute.entries[0].path) == ("./", f"{links}/")
@@ -280,7 +280,7 @@ async def test_absolute_is_a_way_to_write_paths(links: Path) -> None:
         (["inner"], {"./real/inner.txt", "./link_to_dir/inner.txt"}),
     ],
 )
-async def test_excludes_search_and_add_up(patterns: list[str], gone: set[str], links: Path) -> None:
+async def test_excludes_are_searched_and_can_be_combined(patterns: list[str], gone: set[str], links: Path) -> None:
     assert await paths(links) - await paths(links, exclude=patterns) == gone
     alone = await snapdir.id(links, exclude=["|".join(patterns)])
     assert await snapdir.id(links, exclude=patterns) == alone

@@ -11,13 +11,13 @@ from tests.conformance.harness import Shell, case
 
 @case("DER-05")
 @pytest.mark.parametrize("rate", ["0", "512", "1.5M", "10m", "2KiB", "1gb", " 3M "])
-def test_good_rates(rate: str, sh: Shell, src: Path, store: str) -> None:
+def test_valid_rates_are_accepted(rate: str, sh: Shell, src: Path, store: str) -> None:
     sh.ok("push", "--limit-rate", rate, "--store", store, src)
 
 
 @case("DER-05")
 @pytest.mark.parametrize("rate", ["-1", "10X", "", "1.2.3"])
-def test_bad_rates(rate: str, sh: Shell, src: Path, store: str) -> None:
+def test_invalid_rates_are_refused(rate: str, sh: Shell, src: Path, store: str) -> None:
     sh.refused("push", f"--limit-rate={rate}", "--store", store, src)
 
 
@@ -25,7 +25,7 @@ def test_bad_rates(rate: str, sh: Shell, src: Path, store: str) -> None:
 @pytest.mark.parametrize(
     ("flag", "code"), [("--adaptive", 0), ("--adaptive=0.5", 0), ("--adaptive=0", 2), ("--adaptive=1.1", 2)]
 )
-def test_adaptive_is_bare_or_a_share(flag: str, code: int, sh: Shell, src: Path, store: str) -> None:
+def test_adaptive_takes_an_optional_share(flag: str, code: int, sh: Shell, src: Path, store: str) -> None:
     assert sh("push", flag, "--store", store, src).code == code
 
 
@@ -47,5 +47,5 @@ def test_the_share_needs_an_equals_sign(sh: Shell, src: Path, store: str) -> Non
         ),
     ],
 )
-def test_the_banner_of_adaptive(flags: list[str], banner: str, sh: Shell, src: Path, store: str) -> None:
+def test_verbose_describes_adaptive(flags: list[str], banner: str, sh: Shell, src: Path, store: str) -> None:
     assert banner in sh.ok("push", *flags, "--verbose", "--store", store, src).err

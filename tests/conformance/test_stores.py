@@ -22,7 +22,7 @@ def modes(tree: Path) -> dict[str, int]:
 
 
 @case("STO-01")
-def test_the_store_may_come_from_the_surroundings(sh: Shell, small: Path, store: str, folder: Path, dest: Path) -> None:
+def test_the_store_may_come_from_the_environment(sh: Shell, small: Path, store: str, folder: Path, dest: Path) -> None:
     pushed = sh.ok("push", small, SNAPDIR_STORE=store).value
     assert len(pushed) == 64
     assert (folder / ".manifests" / sharded(pushed)).is_file()
@@ -31,7 +31,7 @@ def test_the_store_may_come_from_the_surroundings(sh: Shell, small: Path, store:
 
 
 @case("STO-02")
-def test_the_flag_beats_the_surroundings(sh: Shell, small: Path, store: str, folder: Path, place: Path) -> None:
+def test_the_flag_overrides_the_environment(sh: Shell, small: Path, store: str, folder: Path, place: Path) -> None:
     pushed = sh.ok("push", "--store", store, small, SNAPDIR_STORE=f"file://{place}/other").value
     assert manifests(folder) == {pushed}
     assert not (place / "other").exists()
@@ -39,14 +39,16 @@ def test_the_flag_beats_the_surroundings(sh: Shell, small: Path, store: str, fol
 
 @case("STO-04")
 @pytest.mark.parametrize("args", [["push", "."], ["fetch", "--id", NO_ID]])
-def test_without_a_store_both_ways_to_name_one_are_told(args: list[str], sh: Shell) -> None:
+def test_without_a_store_the_error_names_the_flag_and_the_variable(args: list[str], sh: Shell) -> None:
     told = sh.fails(*args).err
     assert "--store" in told
     assert "SNAPDIR_STORE" in told
 
 
 @case("STO-05")
-def test_there_and_back_again(sh: Shell, src: Path, store: str, folder: Path, cache: Path, place: Path) -> None:
+def test_a_pulled_tree_has_the_id_of_the_pushed_one(
+    sh: Shell, src: Path, store: str, folder: Path, cache: Path, place: Path
+) -> None:
     pushed = sh.push(src, store)
     assert pushed == sh.id(src)
     for content in T1_CONTENTS:
@@ -77,14 +79,14 @@ def test_a_staged_snapshot_is_pushed_by_its_id(sh: Shell, small: Path, store: st
 
 
 @case("STO-07")
-def test_an_unknown_id_is_not_the_current_directory(sh: Shell, store: str, folder: Path) -> None:
+def test_an_unknown_id_does_not_fall_back_to_the_current_directory(sh: Shell, store: str, folder: Path) -> None:
     Path("file").touch()
     assert "not found in the local cache" in sh.fails("push", "--store", store, "--id", NO_ID).err
     assert manifests(folder) == set()
 
 
 @case("STO-08")
-def test_verify_purges_nothing(sh: Shell, place: Path) -> None:
+def test_verify_has_no_purge(sh: Shell, place: Path) -> None:
     told = sh.fails("verify", "--store", f"file://{place}/none", "--id", NO_ID, "--purge").err
     assert "verify" in told
     assert "--purge" in told
@@ -110,7 +112,7 @@ def test_jobs_and_rates_change_no_result(tree: dict[str, str], sh: Shell, store:
 
 
 @case("STO-11")
-def test_a_complete_cache_asks_the_store_for_no_object(
+def test_a_complete_cache_requests_no_objects_from_the_store(
     sh: Shell, pushed: str, store: str, folder: Path, dest: Path, place: Path
 ) -> None:
     sh.ok("pull", "--store", store, "--id", pushed, dest)
@@ -121,7 +123,7 @@ def test_a_complete_cache_asks_the_store_for_no_object(
 
 
 @case("STO-12")
-def test_checkout_of_an_unknown_id_speaks_of_fetch(sh: Shell, dest: Path) -> None:
+def test_checkout_of_an_unknown_id_suggests_fetch(sh: Shell, dest: Path) -> None:
     assert "fetch" in sh.fails("checkout", "--id", NO_ID, dest).err.lower()
 
 
@@ -143,7 +145,7 @@ def test_a_pull_repairs_a_file_from_the_cache(sh: Shell, pushed: str, store: str
 
 
 @case("STO-15")
-def test_verbose_tells_once_how_many_at_a_time(sh: Shell, src: Path, store: str, dest: Path) -> None:
+def test_verbose_prints_the_concurrency_once(sh: Shell, src: Path, store: str, dest: Path) -> None:
     done = sh.ok("push", "--jobs", "3", "--verbose", "--store", store, src)
     assert done.value == sh.id(src)
     pulled = sh.ok("pull", "--jobs", "3", "--verbose", "--store", store, "--id", done.value, dest)
@@ -154,12 +156,12 @@ def test_verbose_tells_once_how_many_at_a_time(sh: Shell, src: Path, store: str,
 
 
 @case("STO-16")
-def test_verbose_tells_the_rate_as_typed(sh: Shell, src: Path, store: str) -> None:
+def test_verbose_prints_the_rate_as_given(sh: Shell, src: Path, store: str) -> None:
     told = sh.ok("push", "--jobs", "2", "--limit-rate", "1M", "--verbose", "--store", store, src).err
     assert "2 concurrent" in told
     assert "limit 1M" in told
 
 
 @case("STO-17")
-def test_nothing_is_told_unasked(sh: Shell, src: Path, store: str) -> None:
+def test_without_verbose_no_settings_are_printed(sh: Shell, src: Path, store: str) -> None:
     assert sh.ok("push", "--jobs", "3", "--store", store, src).err == ""

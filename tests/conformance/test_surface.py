@@ -62,7 +62,7 @@ def listed_flags(help_text: str) -> set[str]:
 
 
 @case("SURF-01")
-def test_help_lists_the_verbs_in_their_order_and_hides_the_plumbing(sh: Shell) -> None:
+def test_help_lists_the_verbs_in_order_and_hides_the_plumbing(sh: Shell) -> None:
     shown = sh.ok("--help")
     purpose, _, rest = shown.out.partition("\n\n")
     assert "\n" not in purpose
@@ -96,7 +96,7 @@ def test_an_unknown_flag_is_a_usage_error(sh: Shell) -> None:
 
 @case("SURF-05")
 @pytest.mark.parametrize("verb", ["push", "fetch"])
-def test_without_a_store_one_line_says_how_to_name_one(verb: str, sh: Shell) -> None:
+def test_without_a_store_one_line_explains_how_to_name_it(verb: str, sh: Shell) -> None:
     expected = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable\n"
     assert sh.fails(verb).err == expected
 
@@ -121,7 +121,7 @@ def test_the_help_of_a_verb_shows_its_own_flags_and_their_variables(verb: str, s
 
 
 @case("SURF-08")
-def test_help_leaves_out_what_a_verb_does_not_take(sh: Shell) -> None:
+def test_help_omits_flags_that_a_verb_does_not_take(sh: Shell) -> None:
     shown = {verb: sh.ok(verb, "--help").out for verb in ("id", "manifest", "push")}
     assert not listed_flags(shown["id"]) & {"--limit-rate", "--store", "--jobs"}
     assert "--walk-jobs" in shown["id"]
@@ -131,7 +131,7 @@ def test_help_leaves_out_what_a_verb_does_not_take(sh: Shell) -> None:
 
 
 @case("SURF-09")
-def test_verify_speaks_of_stores_not_of_staging(sh: Shell) -> None:
+def test_help_of_verify_mentions_stores_and_not_staging(sh: Shell) -> None:
     shown = sh.ok("verify", "--help").out
     assert "staged" not in shown.lower()
     assert all(word in shown for word in ("store", "--store", "--id"))
@@ -147,7 +147,7 @@ def test_completions_are_scripts_on_stdout(shell: str, sh: Shell) -> None:
 
 @case("SURF-11")
 @pytest.mark.parametrize(("shell", "check"), [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")])
-def test_completion_scripts_are_valid_where_their_shell_is(shell: str, check: str, sh: Shell, place: Path) -> None:
+def test_completion_scripts_are_valid_in_their_shells(shell: str, check: str, sh: Shell, place: Path) -> None:
     script = place / "completions"
     script.write_bytes(sh.ok("autocomplete", shell).stdout)
     if shell == "bash":
@@ -164,12 +164,12 @@ def test_completions_do_not_change_between_runs(shell: str, sh: Shell) -> None:
 
 @case("SURF-13")
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_completions_is_another_name_of_autocomplete(shell: str, sh: Shell) -> None:
+def test_completions_is_an_alias_of_autocomplete(shell: str, sh: Shell) -> None:
     assert sh.ok("completions", shell).stdout == sh.ok("autocomplete", shell).stdout
 
 
 @case("SURF-14")
-def test_an_unknown_shell_is_told_the_known_ones(sh: Shell) -> None:
+def test_an_unknown_shell_is_refused_with_a_list_of_known_ones(sh: Shell) -> None:
     told = sh.refused("autocomplete", "tcsh").err
     assert all(shell in told for shell in SHELLS)
 
@@ -180,13 +180,13 @@ def test_autocomplete_needs_a_shell(sh: Shell) -> None:
 
 
 @case("SURF-16")
-def test_the_name_of_a_shell_in_capitals_ends_cleanly(sh: Shell) -> None:
+def test_the_name_of_a_shell_in_capitals_is_handled_cleanly(sh: Shell) -> None:
     done = sh("autocomplete", "BASH")
     assert "_snapdir" in done.out if done.code == 0 else (done.code == 2 and "bash" in done.err)
 
 
 @case("SURF-17")
-def test_autocomplete_shows_how_to_wire_it(sh: Shell) -> None:
+def test_autocomplete_shows_how_to_install_it(sh: Shell) -> None:
     shown = sh.ok("autocomplete", "--help").out
     for shell in ("bash", "zsh"):
         assert re.search(rf"(eval|source).*snapdir autocomplete {shell}", shown)
@@ -208,7 +208,9 @@ def test_a_bare_path_is_a_file_store_wherever_a_store_is_named(sh: Shell, src: P
 
 @case("SURF-19")
 @pytest.mark.parametrize("site", ["--store", "--objects-store", "--to", "--from"])
-def test_what_is_neither_a_path_nor_a_url_is_told_how_to_write_one(site: str, sh: Shell, src: Path, store: str) -> None:
+def test_text_that_is_neither_a_path_nor_a_url_is_refused_with_an_explanation(
+    site: str, sh: Shell, src: Path, store: str
+) -> None:
     if site == "--store":
         args = ["push", site, "no store", src]
     elif site == "--objects-store":
@@ -221,7 +223,7 @@ def test_what_is_neither_a_path_nor_a_url_is_told_how_to_write_one(site: str, sh
 
 
 @case("SURF-20")
-def test_an_unknown_scheme_names_the_program_it_would_take(sh: Shell, src: Path) -> None:
+def test_an_unknown_scheme_names_the_program_that_would_handle_it(sh: Shell, src: Path) -> None:
     told = sh.fails("push", "--store", "notaproto://x", src).err
     assert "snapdir-notaproto-store" in told
     assert "invalid store protocol" not in told

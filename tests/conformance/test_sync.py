@@ -78,25 +78,25 @@ def counts(run: Run) -> tuple[int, int]:
 
 @case("SYN-01")
 @pytest.mark.parametrize(("source", "goal"), [("mock://a", "file:///tmp/b"), ("file:///tmp/a", "mock://b")])
-def test_a_store_of_a_plugin_is_refused(source: str, goal: str, sh: Shell) -> None:
+def test_a_store_program_is_refused(source: str, goal: str, sh: Shell) -> None:
     told = sh.fails("sync", "--id", NO_ID, "--from", source, "--to", goal).err
     assert "sync requires in-process stores" in told
     assert "not supported" in told
 
 
 @case("SYN-02")
-def test_a_store_is_not_copied_to_itself(sh: Shell, store: str) -> None:
+def test_sync_of_a_store_to_itself_is_refused(sh: Shell, store: str) -> None:
     assert "--from and --to must differ" in sh.fails("sync", "--id", NO_ID, "--from", store, "--to", store).err
 
 
 @case("STO-03")
-def test_not_even_when_the_surroundings_name_it(sh: Shell, store: str) -> None:
+def test_sync_to_itself_is_refused_if_the_environment_names_the_store(sh: Shell, store: str) -> None:
     told = sh.fails("sync", "--id", NO_ID, "--to", store, SNAPDIR_STORE=store).err
     assert "--from and --to must differ" in told
 
 
 @case("SYN-03")
-def test_an_id_is_needed(sh: Shell, store: str, copy: str) -> None:
+def test_sync_needs_an_id(sh: Shell, store: str, copy: str) -> None:
     assert "missing --id option" in sh.fails("sync", "--from", store, "--to", copy).err
 
 
@@ -118,7 +118,7 @@ def test_a_second_sync_copies_nothing(sh: Shell, pushed: str, store: str, copy: 
 
 
 @case("SYN-06")
-def test_a_dry_run_tells_and_writes_nothing(sh: Shell, pushed: str, store: str, copy: str, place: Path) -> None:
+def test_a_dry_run_reports_and_writes_nothing(sh: Shell, pushed: str, store: str, copy: str, place: Path) -> None:
     done = sh.ok("sync", "--dryrun", "--id", pushed, "--from", store, "--to", copy)
     assert done.out == ""
     assert f"dry-run: would copy 2 object(s) for {pushed}" in done.err
@@ -126,7 +126,7 @@ def test_a_dry_run_tells_and_writes_nothing(sh: Shell, pushed: str, store: str, 
 
 
 @case("SYN-07")
-def test_delete_leaves_the_snapshots_of_the_source(
+def test_delete_keeps_the_snapshots_of_the_source(
     sh: Shell, pushed: str, store: str, copy: str, ts: Path, place: Path
 ) -> None:
     sh.push(ts, copy)
@@ -145,7 +145,7 @@ def test_delete_in_a_remote_store_is_refused(sh: Shell, pushed: str, store: str)
 
 
 @case("SYN-09")
-def test_nothing_is_kept_on_the_way(sh: Shell, pushed: str, store: str, copy: str, place: Path) -> None:
+def test_sync_keeps_nothing_in_the_cache(sh: Shell, pushed: str, store: str, copy: str, place: Path) -> None:
     before = files(place / "cache")
     sh.ok("sync", "--id", pushed, "--from", store, "--to", copy)
     assert files(place / "cache") == before
@@ -153,7 +153,7 @@ def test_nothing_is_kept_on_the_way(sh: Shell, pushed: str, store: str, copy: st
 
 
 @case("SYN-10")
-def test_what_is_there_is_skipped(sh: Shell, pushed: str, store: str, copy: str, place: Path) -> None:
+def test_existing_objects_are_skipped(sh: Shell, pushed: str, store: str, copy: str, place: Path) -> None:
     sh.push(plant(place / "part", {"other.txt": "hello"}), copy)
     assert counts(sh.ok("sync", "--id", pushed, "--from", store, "--to", copy)) == (1, 1)
 
@@ -190,7 +190,7 @@ def test_a_full_pool_still_gets_its_manifest(split: Split, ts: Path) -> None:
 
 
 @case("SYN-13")
-def test_a_manifest_that_is_there_ends_the_matter(split: Split) -> None:
+def test_an_existing_manifest_means_nothing_to_copy(split: Split) -> None:
     split.sync()
     sides = [split.place / name for name in ("SM", "SP", "DM", "DP")]
     before = contents(*sides)
@@ -199,7 +199,7 @@ def test_a_manifest_that_is_there_ends_the_matter(split: Split) -> None:
 
 
 @case("SYN-14")
-def test_a_source_with_a_hole_publishes_nothing(split: Split) -> None:
+def test_an_incomplete_source_publishes_nothing(split: Split) -> None:
     (split.place / "SP/.objects" / sharded(digest_of("charlie!!!"))).unlink()
     split.sh.fails(*split.args())
     assert manifests(split.place / "DM") == set()
@@ -207,7 +207,7 @@ def test_a_source_with_a_hole_publishes_nothing(split: Split) -> None:
 
 
 @case("SYN-15")
-def test_the_source_stays_as_it_is(split: Split) -> None:
+def test_the_source_is_not_changed(split: Split) -> None:
     before = contents(split.place / "SM", split.place / "SP")
     split.sync()
     assert contents(split.place / "SM", split.place / "SP") == before
@@ -216,13 +216,13 @@ def test_the_source_stays_as_it_is(split: Split) -> None:
 
 @case("SYN-16")
 @pytest.mark.parametrize("side", ["from", "to"])
-def test_a_pool_of_a_plugin_is_refused(side: str, split: Split) -> None:
+def test_a_pool_that_is_a_store_program_is_refused(side: str, split: Split) -> None:
     told = split.sh.fails(*split.args(f"--{side}-objects", "custom://x", pools=())).err
     assert "in-process" in told
 
 
 @case("SYN-17")
-def test_the_pool_of_the_surroundings_is_not_for_sync(split: Split) -> None:
+def test_sync_ignores_the_pool_of_the_environment(split: Split) -> None:
     other = f"file://{split.place}/other"
     split.sh.ok(*split.args(), SNAPDIR_OBJECTS_STORE=other)
     assert len(objects(split.place / "DP")) == 4
@@ -230,14 +230,14 @@ def test_the_pool_of_the_surroundings_is_not_for_sync(split: Split) -> None:
 
 
 @case("SYN-18")
-def test_a_source_that_is_not_there_publishes_nothing(sh: Shell, copy: str, place: Path) -> None:
+def test_a_missing_source_publishes_nothing(sh: Shell, copy: str, place: Path) -> None:
     sh.fails("sync", "--id", NO_ID, "--from", f"file://{place}/missing", "--to", copy)
     assert manifests(place / "copy") == set()
 
 
 @case("SYN-19")
 @pytest.mark.parametrize(("tree", "distinct"), [(TD, 2), (TZ, 3)])
-def test_objects_are_counted_not_files(
+def test_sync_counts_objects_not_files(
     tree: Tree, distinct: int, sh: Shell, store: str, copy: str, place: Path
 ) -> None:
     pushed = sh.push(plant(place / "twins", tree), store)
