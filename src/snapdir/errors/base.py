@@ -40,7 +40,7 @@ CACHE_ADVICE = (
 
 
 class SnapdirError(Exception):
-    """Root of the tree. ``code`` is stable across releases; ``exit_code`` is what the command line exits with.
+    """Root of the tree. ``code`` is stable across releases; ``exit_code`` is that of the command line.
 
     ``str()``, ``repr()`` and notes hide the credentials of URLs. Every error can be pickled and copied, with its
     attributes, notes, and its cause if that is a SnapdirError or a plain OSError (others may not be picklable).
