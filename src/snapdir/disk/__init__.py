@@ -1,1 +1,1 @@
-"""Local files, synchronous."""
+"""Local files. Blocking."""

@@ -11,19 +11,19 @@ from snapdir.errors import LocalError, local_errors
 __all__ = ["flush"]
 
 CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads", ".endpoints")
-"""What a cache is made of; anything else in its directory (a catalog, say, or notes about checkouts) stays."""
+"""The contents of a cache. Other files in its directory, such as a catalog or notes about checkouts, stay."""
 
 SIGNS = (*CONTENTS, ".checkouts")
 
 CATALOGS = ("-catalog.redb", "-catalog.sqlite3")
-"""What the files of catalogs end in: a directory with one is a cache, be it empty."""
+"""Endings of catalog files: a directory with a catalog is a cache, even an empty one."""
 
 
 def flush(cache_dir: Path, *, dry_run: bool = False) -> None:
     """Remove the cache's contents; a missing or empty directory is fine.
 
     Raises:
-        LocalError: the directory holds things and none of them is a cache's: it is not one.
+        LocalError: the directory is not empty, and nothing in it is from a cache.
     """
     with local_errors(cache_dir):
         if not cache_dir.exists():

@@ -1,6 +1,6 @@
-"""What was checked out where: a small note in the cache for each destination, so that nothing is written into it.
+"""Notes in the cache about the last checkout into each destination. Blocking.
 
-``<cache>/.checkouts/<hash of the destination's real path>.json``. Blocking.
+``<cache>/.checkouts/<hash of the destination's real path>.json``: nothing is written into the destination itself.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["RECORDS_NAME", "CheckoutRecord", "read_record", "write_record"]
 
 RECORDS_NAME = ".checkouts"
 MAX_RECORDS = 2000
-"""Above this the older half goes: directories come and go, and nobody tells the cache."""
+"""Above this the older half goes: the cache does not learn of directories that were removed."""
 MAX_RECORD_BYTES = 16 << 20
-"""A longer file is no record: paths and patterns take a few hundred bytes."""
+"""Longer files are not records: paths and patterns take a few hundred bytes."""
 
 
 class CheckoutRecord(NamedTuple):
@@ -29,10 +29,10 @@ class CheckoutRecord(NamedTuple):
 
     Attributes:
         directory: Its real path.
-        snapshot_id: What was checked out.
-        store: Where that came from, a URL without credentials; None from the cache.
-        objects_store: The pool of its objects, if there was one.
-        include, exclude, shard: The part that was asked for, as typed; all empty for everything.
+        snapshot_id: The snapshot that was checked out.
+        store: Its store, a URL without credentials; None if it came from the cache.
+        objects_store: The pool of its objects, if any.
+        include, exclude, shard: The selected part, as typed; all empty for everything.
         checked_out_at: UTC, ``YYYY-MM-DD HH:MM:SS``.
     """
 
@@ -47,7 +47,7 @@ class CheckoutRecord(NamedTuple):
 
 
 def write_record(cache_dir: Path, record: CheckoutRecord, *, fsync: bool = True) -> None:
-    """Keep a record in the place of an older one for the same directory.
+    """Replace the record of a directory.
 
     Args:
         fsync: Make it survive a power cut.
@@ -61,7 +61,7 @@ def write_record(cache_dir: Path, record: CheckoutRecord, *, fsync: bool = True)
 
 
 def read_record(cache_dir: Path, directory: str) -> CheckoutRecord | None:
-    """The record of a directory, whose real path is looked up; None if there is none that makes sense."""
+    """The record of a directory, by its real path; None without a valid one."""
     real = os.path.realpath(directory)
     try:
         with _file(cache_dir, real).open("rb") as file:

@@ -1,7 +1,7 @@
-"""Files that a killed process leaves for the next one: opened by name, and ours only while we hold their lock.
+"""Files that a killed process leaves to the next one: opened by name, and used only under their lock.
 
-The lock is the kernel's and dies with its holder, so nothing stale can block anybody; where a filesystem has no locks
-there is no claim, and so no resume.
+The kernel drops the lock with the process that holds it, so a stale lock cannot block other processes. On filesystems
+without locks nothing is resumed.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import os
 import stat
 from contextlib import suppress
 
-__all__ = ["hold_shared", "is_held_alone", "is_still_at", "open_locked", "try_lock"]
+__all__ = ["hold_shared", "is_still_at", "open_locked", "try_lock"]
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
 
 
 def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None, mode: int = 0o600) -> int:
-    """A descriptor to read and write ``path``, made if it is missing, that no other process has claimed.
+    """A descriptor to read and write ``path``, made if it is missing, under an exclusive lock.
 
     Raises:
-        OSError: EWOULDBLOCK if another one has it, EINVAL if it is not plainly a file of its own, or the system's.
+        OSError: EWOULDBLOCK if another process holds the lock, EINVAL for anything but a regular file with one name, or
+            an error of the system.
     """
     for _ in range(MAX_TRIES):
         descriptor = os.open(path, FLAGS, mode, dir_fd=directory_fd)
@@ -35,24 +36,19 @@ def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None
         except BaseException:
             os.close(descriptor)
             raise
-        # Its holder has just given it another name, or removed it: what has this name now is another file.
+        # Another process has just renamed or removed it: another file has this name now.
         os.close(descriptor)
     raise OSError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
 
 
 def hold_shared(descriptor: int) -> None:
-    """Say that somebody works in an open directory, for as long as it is open."""
-    with suppress(OSError):  # no locks there: then nobody can tell
+    """Take a shared lock on a directory, for as long as it is open."""
+    with suppress(OSError):  # a filesystem without locks
         fcntl.flock(descriptor, fcntl.LOCK_SH)
 
 
-def is_held_alone(descriptor: int) -> bool:
-    """Whether nobody else works in an open directory. If so, ``hold_shared`` of others waits until it is closed."""
-    return try_lock(descriptor) is not False
-
-
 def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file or directory, for as long as it is open; False if another holder has it, None without locks."""
+    """Lock an open file or directory, for as long as it is open; False if it is locked already, None without locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -14,7 +14,7 @@ from snapdir.model.sizes import MIB
 __all__ = ["copy_contents"]
 
 KERNEL_COPY_BYTES = 64 * MIB
-"""Bytes asked for in one call: 20 to 30 ms, after which ``between`` runs again."""
+"""Copied by one call: 20 to 30 ms, after which ``between`` runs again."""
 BLOCK_BYTES = MIB
 
 
@@ -118,7 +118,7 @@ class _Copy(NamedTuple):
             os.ftruncate(self.target_fd, self.target_offset + size)
 
     def in_kernel(self, done: int, end: int) -> int:
-        """How far the kernel copied; not to ``end`` where it will not go on (also on a false end, as /proc shows)."""
+        """How far the kernel copied: not to ``end`` if it cannot (also for files of /proc, which seem to end early)."""
         while done < end:
             self.between()
             count = min(end - done, KERNEL_COPY_BYTES)

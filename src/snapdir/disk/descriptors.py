@@ -1,4 +1,4 @@
-"""Descriptors of open files: what holds one, and how many this process may still open."""
+"""Descriptors of open files, and how many more this process may open."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from snapdir.errors.local import OUT_OF_DESCRIPTORS
 __all__ = ["Handle", "share_of_descriptors"]
 
 RESERVED = 16
-"""Left to the loop, the catalog, Python's imports and whatever else the process does."""
+"""Left to the loop, the catalog, Python's imports and the rest of the process."""
 
 FEWEST = 2
 
 
 class Handle:
-    """An open file or directory. It closes when its last user lets go, so no thread can meet a reused descriptor."""
+    """An open file or directory. It closes with its last reference, so that no thread meets a reused descriptor."""
 
     __slots__ = ("fd",)
 
@@ -32,7 +32,7 @@ class Handle:
 def share_of_descriptors(most: int) -> int:
     """``most``, or a quarter of the descriptors that this process may still open, if that is less; at least 2.
 
-    One quarter each is for connections, the files they fill or send, directories of a destination, and a second store.
+    The quarters are for connections, the files they fill or send, directories of a destination, and a second store.
     Blocking: about 20 µs.
     """
     import resource  # not on every system

@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
 
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.directories import (
@@ -74,9 +73,7 @@ class Destination:
     def __enter__(self) -> Destination:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ MAX_OPEN_DIRECTORIES = 256
 MAX_OPEN_LEVELS = 16
 NO_GROUP = -1
 MAX_TRIES = 16
-"""Rounds of a race with what removes a directory; threads that make one at the same time need two."""
+"""Rounds of a race with a process that removes a directory; threads that make it at the same time need two."""
 
 
 class DirectoryHandle(Handle):
@@ -44,7 +44,7 @@ class DirectoryHandle(Handle):
 
     @property
     def group(self) -> int | None:
-        """The group that everything made in it gets, by its set-group-id bit; None without that. Looked up once."""
+        """The group of new entries, by the set-group-id bit; None without that. Looked up once."""
         if self._group is None:
             status = os.fstat(self.fd)
             self._group = status.st_gid if status.st_mode & stat.S_ISGID else NO_GROUP
@@ -56,8 +56,8 @@ class OpenDirectories:
 
     Without a ``limit`` there are 256, or fewer where the process may not open as many files.
 
-    Every component is opened relative to its parent's descriptor with O_NOFOLLOW and O_DIRECTORY: a link put in a
-    directory's place at any moment makes the call fail, and what was opened before stays what it was.
+    Every component is opened relative to its parent's descriptor with O_NOFOLLOW and O_DIRECTORY: if a link replaces a
+    directory, the next call fails, and open directories stay what they were.
     """
 
     def __init__(self, root: str, root_handle: DirectoryHandle, *, limit: int | None = None) -> None:
@@ -75,7 +75,7 @@ class OpenDirectories:
         """An existing directory. A cached one costs 0.3 µs and no system call.
 
         Raises:
-            OSError: ENOENT or ENOTDIR if there is none (a link to one is none), or what else the system says.
+            OSError: ENOENT or ENOTDIR without one (a link to a directory does not count), or an error of the system.
         """
         if not names:
             return self.root_handle
@@ -87,14 +87,14 @@ class OpenDirectories:
         return self._descend(names, self._open)
 
     def make(self, names: Names, mode: int = 0o700) -> DirectoryHandle:
-        """The directory, made where it is missing, and with rwx for its owner if that is us.
+        """The directory, made if it is missing, with rwx for its owner if that is this user.
 
         Args:
-            mode: What a new one has in the end. It is 0700 until then, unless a set-group-id bit that it inherits would
-                get lost when this process changes its mode.
+            mode: The final mode of a new one. It is 0700 until then, unless changing it would lose an inherited
+                set-group-id bit.
 
         Raises:
-            DestinationConflict: something that is not a directory stands there.
+            DestinationConflict: an entry of another kind has the name.
             LocalError: the system refused.
         """
         if not names:
@@ -106,10 +106,10 @@ class OpenDirectories:
         return self._descend(names, partial(self._make, mode=mode))
 
     def remove_empty(self, names: Names) -> None:
-        """Remove a directory. One that is already gone is fine.
+        """Remove an empty directory. Safe to repeat.
 
         Raises:
-            DestinationConflict: something is in it; it stays.
+            DestinationConflict: it is not empty.
             OSError: the system refused.
         """
         self.forget(names)
@@ -121,18 +121,18 @@ class OpenDirectories:
             if error.errno not in NOT_EMPTY:
                 raise
             raise DestinationConflict(
-                self.path_of(names), "a file belongs here, but a directory with something in it is in its place"
+                self.path_of(names), "the snapshot has a file here, but there is a directory that is not empty"
             ) from error
 
     def forget(self, names: Names) -> None:
-        """Drop what is cached at and below ``names``, which are about to go away."""
+        """Close the cached directories at and below ``names``, which are about to be removed."""
         length = len(names)
         with self._lock:
             for cached in [cached for cached in self._handles if cached[:length] == names]:
                 del self._handles[cached]
 
     def close(self) -> None:
-        """Let go of every directory; calls under way keep theirs, later ones fail with EBADF."""
+        """Close every directory; calls under way keep theirs, later ones fail with EBADF."""
         with self._lock:
             self._handles.clear()
             self.root_handle = DirectoryHandle(-1)
@@ -164,7 +164,7 @@ class OpenDirectories:
         except OSError as error:
             if error.errno not in OUT_OF_DESCRIPTORS:
                 raise
-        with self._lock:  # the handles kept for later can go
+        with self._lock:  # close the cached ones, and try again
             self._handles.clear()
         return DirectoryHandle(os.open(name, DIRECTORY_FLAGS, dir_fd=parent.fd))
 
@@ -180,17 +180,17 @@ class OpenDirectories:
                 if error.errno not in NOT_A_DIRECTORY:
                     raise local_error(error, self.path_of(names)) from error
                 raise DestinationConflict(
-                    self.path_of(names), "a directory belongs here, but something else is in its place"
+                    self.path_of(names), "the snapshot has a directory here, but there is something else"
                 ) from error
             else:
                 with local_errors(self.path_of(names)):
                     relax(handle.fd)
                 return handle
-        raise DestinationConflict(self.path_of(names), "something keeps removing this directory")
+        raise DestinationConflict(self.path_of(names), "another process keeps removing this directory")
 
 
 def checked_name(names: Names) -> str:
-    """The last name, for the system, if it cannot lead anywhere but into its parent.
+    """The last name, for the system, if it is a plain name in its parent.
 
     Raises:
         UnsafePath: empty, ``.``, ``..``, or with a slash or NUL in it.
@@ -202,10 +202,10 @@ def checked_name(names: Names) -> str:
 
 
 def remove_tree(name: str, *, dir_fd: int) -> None:
-    """Remove ``name``, and all that is below it if it is a directory. Nothing there is fine.
+    """Remove an entry, with all below it if it is a directory. Safe to repeat.
 
-    Links are removed, never followed, whatever is swapped meanwhile; directories without rwx get it first. Depth has
-    no limit, and at most ``MAX_OPEN_LEVELS`` directories are open at once.
+    Links are removed, never followed, whatever other processes do meanwhile; directories without rwx get it first. The
+    depth has no limit, and at most ``MAX_OPEN_LEVELS`` directories are open at once.
     """
     try:
         os.unlink(name, dir_fd=dir_fd)
@@ -218,7 +218,7 @@ def remove_tree(name: str, *, dir_fd: int) -> None:
 
 
 class _Emptied:
-    """An open directory that holds nothing but the directories it names."""
+    """An open directory whose files have been removed, with the names of its subdirectories."""
 
     def __init__(self, name: str, parent_fd: int) -> None:
         self.name = name

@@ -1,8 +1,8 @@
-"""Making what was written survive a power cut.
+"""Making written files survive a power cut.
 
 Content becomes durable in batches: many files are written and renamed, then one ``sync_filesystem`` runs before
-anything that relies on them (a manifest, the exit status 0) becomes visible. One fsync a file would wait for the
-disk once a file.
+anything that relies on them (a manifest, the exit status 0) becomes visible. An fsync for each file would wait for the
+disk each time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def sync_filesystem(where: int | str | os.PathLike[str]) -> None:
     """Flush everything written so far to the filesystem that holds ``where`` (a path, or a descriptor, not O_PATH).
 
     Raises:
-        OSError: the disk refused, now or since the descriptor was opened: what was written may be lost.
-    Cost: as long as the disk takes for all that is dirty on that filesystem, other programs' data included.
+        OSError: the disk refused, now or since the descriptor was opened: written data may be lost.
+    Cost: the time of the disk for all dirty data of that filesystem, also of other programs.
     """
     if isinstance(where, int):
         sync_filesystem_of(where)
@@ -35,7 +35,7 @@ def sync_filesystem(where: int | str | os.PathLike[str]) -> None:
 
 
 def sync_directory(fd: int) -> None:
-    """Flush the names in an open directory, so that a rename in it stays. Filesystems that need none refuse: fine."""
+    """Flush the names in an open directory, so that a rename in it stays. Some filesystems refuse, and need none."""
     try:
         os.fsync(fd)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which filesystem a path or an open file is on. Blocking."""
+"""The filesystem of a path or an open file. Blocking."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Mount(NamedTuple):
 
 
 def is_on_local_filesystem(path: str | os.PathLike[str]) -> bool:
-    """Whether only processes of this host can have ``path`` open; False where that is not known."""
+    """Whether only processes of this host can have ``path`` open; False if that is unknown."""
     return filesystem_of(os.path.realpath(path), _mounts_here()) in LOCAL
 
 
 def memory_devices() -> frozenset[int]:
-    """The devices (``st_dev``) of filesystems in memory, as far as is known. What is there may be swapped out."""
+    """The devices (``st_dev``) of the known filesystems in memory. Their files may be swapped out."""
     return devices_of(IN_MEMORY, _mounts_here())
 
 
@@ -58,7 +58,7 @@ def _mounts_here() -> str:
 
 
 def _parsed(mounts: str) -> Iterator[Mount]:
-    """What can be understood. A name may hold any other end of a line: the kernel escapes only this one."""
+    """The lines in the known format. Only newlines end a line: names may hold the other line breaks."""
     for line in mounts.split("\n"):
         before, _, after = line.partition(" - ")
         try:

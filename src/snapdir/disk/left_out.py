@@ -1,4 +1,4 @@
-"""Entries of a tree that its snapshot does not have, and why."""
+"""Entries of a tree that are not in its snapshot, with the reasons."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LINK = "link not followed"
 OWN_TEMPORARY = "temporary of a pull"
 
 MAX_KEPT = 100_000
-"""Entries listed by path; beyond that they are only counted. About 20 MiB."""
+"""Entries listed by path; further ones are only counted. About 20 MiB."""
 SHOWN = 5
 
 
 class LeftOut:
-    """What a walk left out. An excluded directory counts once: nothing in it is looked at.
+    """The entries that a walk left out. An excluded directory counts once: it is not read.
 
     Attributes:
         entries: (path in the manifest, reason) in the order of the walk, the first MAX_KEPT.

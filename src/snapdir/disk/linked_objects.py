@@ -1,4 +1,4 @@
-"""Links that lead to an object of a local store: their text says what the content hashes to. Blocking."""
+"""Links to the objects of a local store: the text of the link gives the hash of the content. Blocking."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["LinkedObjects", "link_text"]
 
 
 def link_text(link: str) -> str:
-    """What a link that a listing has shown says.
+    """The text of a link that a listing has shown.
 
     Raises:
-        InFluxError: it is gone, or something else has its name.
+        InFluxError: the link is gone, or was replaced.
     """
     try:
         return read_link(link)
@@ -30,14 +30,14 @@ def link_text(link: str) -> str:
 
 
 class LinkedObjects:
-    """What a walk finds of a linked tree.
+    """The links of a tree that lead to objects.
 
     Args:
-        roots: Directories of stores. A link leads into one if its text begins so and goes on as keys do.
-        trusted: Believe the text; the content is not read then. Otherwise it is hashed, and has to agree.
+        roots: Directories of stores. A link leads into one if its text is such a directory and the key of an object.
+        trusted: Believe the text, and do not read the content. Otherwise it is hashed, and has to agree.
 
     Attributes:
-        entries: The files that were believed.
+        entries: The files that were not read.
     """
 
     def __init__(self, roots: Iterable[str], *, trusted: bool) -> None:
@@ -48,7 +48,7 @@ class LinkedObjects:
         self.entries: list[Entry] = []
 
     def digest_of(self, link: str) -> Digest | None:
-        """What the object at the end of a link is called; None for any other link."""
+        """The digest of the object that a link leads to; None for any other link."""
         text = link_text(link)
         for prefix in self._prefixes:
             if text.startswith(prefix):
@@ -56,7 +56,7 @@ class LinkedObjects:
         return None
 
     def take(self, link: str, path: str, mode: str, size: int) -> bool:
-        """Whether nobody needs to read a link to a file: then ``entries`` has it."""
+        """Whether the content behind a link need not be read: then ``entries`` has it."""
         digest = self.digest_of(link)
         if digest is None:
             return False
@@ -67,10 +67,10 @@ class LinkedObjects:
         return self._trusted
 
     def check(self, entries: Iterable[Entry]) -> None:
-        """Compare what was hashed with what the links said.
+        """Compare the hashes of the content with the texts of the links.
 
         Raises:
-            CorruptObject: an object is not what it is called.
+            CorruptObject: an object does not hash to its name.
         """
         if not self._expected:
             return

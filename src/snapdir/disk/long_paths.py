@@ -20,7 +20,7 @@ PIECE_CHARACTERS = 1000
 
 
 class FarEntry(NamedTuple):
-    """Stands in for os.DirEntry where the path is too long. Every answer costs system calls."""
+    """Stands in for os.DirEntry where the path is too long. Each method makes system calls."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""Setting the mode of files and directories, if the filesystem allows it. Blocking."""
+"""The modes of files and directories, where the filesystem allows to set them. Blocking."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMED = 3
 
 
 class RefusedModes:
-    """Paths whose mode could not be set: how many, and the first of them. Safe to use from several threads."""
+    """Paths whose mode could not be set: their number, and the first of them. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,6 @@ class RefusedModes:
         self._first: list[str] = []
 
     def add(self, path: str) -> None:
-        """Note one path."""
         with self._lock:
             self._count += 1
             if self._count <= NAMED:
@@ -57,28 +56,28 @@ def set_mode(fd: int, mode: int) -> bool:
 
 
 def change_mode(fd: int, mode: int, *, keep_group_bit: bool = True) -> bool:
-    """Set the mode of what ``fd`` was opened on, O_PATH included; False where that is refused.
+    """Set the mode of an open file or directory, also with O_PATH; False where that is refused.
 
-    Nothing is written where it has the mode already: a filesystem may be mounted to be read only.
+    Nothing is written if it has the mode already: a filesystem may be mounted read-only.
 
     Args:
-        keep_group_bit: A directory that has a set-group-id bit keeps it. A process outside its group would take it
-            away by any chmod, so that counts as refused.
+        keep_group_bit: A directory keeps its set-group-id bit. A chmod by a process outside its group would remove the
+            bit, so that counts as refused.
     """
     status = os.fstat(fd)
     kept = status.st_mode & S_ISGID if keep_group_bit and S_ISDIR(status.st_mode) else 0
-    wanted = mode | kept
-    if S_IMODE(status.st_mode) == wanted:
+    full_mode = mode | kept
+    if S_IMODE(status.st_mode) == full_mode:
         return True
     if kept and not is_member_of(status.st_gid):
         return False
     with refusable():
-        chmod_descriptor(fd, wanted)
-    return S_IMODE(os.fstat(fd).st_mode) == wanted
+        chmod_descriptor(fd, full_mode)
+    return S_IMODE(os.fstat(fd).st_mode) == full_mode
 
 
 def relax(fd: int) -> None:
-    """Give the owner rwx on an open directory, if we are the owner and it lacks some of it. A refusal is ignored."""
+    """Give the owner rwx on an open directory, if this user is the owner. A refusal is ignored."""
     status = os.fstat(fd)
     mode = S_IMODE(status.st_mode)
     if mode & 0o700 != 0o700 and status.st_uid == os.geteuid():

@@ -1,4 +1,4 @@
-"""What stands in a tree and does not belong there: found and removed without following a link. Blocking."""
+"""Entries that do not belong in a tree: found and removed without following a link. Blocking."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from snapdir.disk.directories import LIST_FLAGS, NOT_EMPTY, DirectoryHandle, OpenDirectories, checked_name
 from snapdir.disk.modes import relax
 from snapdir.errors import local_error
-from snapdir.model.names import name_in_utf8
+from snapdir.model.names import name_for_pattern, name_in_utf8
 from snapdir.model.paths import Names
 
 __all__ = [
@@ -42,7 +42,7 @@ class Extra(NamedTuple):
 
 
 def path_of(names: Names, *, is_directory: bool) -> str:
-    """How a manifest writes what stands at ``names``."""
+    """The path of ``names`` as a manifest writes it."""
     path = "./" + "/".join(names)
     return f"{path}/" if is_directory and names else path
 
@@ -56,14 +56,14 @@ def find_extra(
     change_modes: bool = False,
     skip_unreadable: bool = False,
 ) -> list[Extra]:
-    """What is below a tree's directory and not in ``kept``, in an order in which it can be removed: deepest first.
+    """Entries of a tree that are not in ``kept``, in an order in which they can be removed: deepest first.
 
-    What is protected stays, and the directories above it. So does what another filesystem is mounted on.
+    Protected entries stay, and so do mount points, and the directories above either.
 
     Args:
         kept: Paths of a manifest with every directory above them.
-        ignored: Places to pass over, with all that is below them.
-        change_modes: Give the owner access to extra directories that lack it; what follows is their removal.
+        ignored: Paths to pass over, with everything below them.
+        change_modes: Give the owner access to extra directories that lack it, for their removal.
         skip_unreadable: Take a directory that cannot be read for an empty one.
 
     Raises:
@@ -78,9 +78,7 @@ def find_extra(
 
 
 def find_all(directories: OpenDirectories, top: Extra, *, is_protected: Protection | None) -> list[Extra]:
-    """``top`` and what is below it, in an order in which it can be removed, without what has to stay: see find_extra.
-
-    Directories that lack it get access for their owner.
+    """``top`` and the entries below it, as ``find_extra`` does. Directories that lack it get access for their owner.
 
     Raises:
         LocalError: a directory cannot be read.
@@ -91,7 +89,7 @@ def find_all(directories: OpenDirectories, top: Extra, *, is_protected: Protecti
 
 
 def what_holds(directories: OpenDirectories, top: Extra, *, is_protected: Protection | None) -> list[str]:
-    """The paths at and below ``top`` that are protected, or on which a filesystem is mounted: it cannot be removed.
+    """The protected paths and mount points at and below ``top``, which keep it from being removed.
 
     A directory that cannot be read is taken for an empty one.
     """
@@ -101,7 +99,7 @@ def what_holds(directories: OpenDirectories, top: Extra, *, is_protected: Protec
 
 
 def is_empty_directory(directories: OpenDirectories, extra: Extra) -> bool:
-    """Whether it is a directory, and nothing is in it. One that cannot be read is taken for a full one."""
+    """Whether it is an empty directory. A directory that cannot be read is taken for a full one."""
     try:
         return extra.is_directory and not _entries(directories.get(extra.names))
     except OSError:
@@ -149,14 +147,14 @@ class _Search:
             raise local_error(error, self._directories.path_of(names)) from error
 
     def take(self, names: Names, is_directory: bool) -> list[tuple[Names, bool]]:
-        """Note what an entry is; the directory to look into, if it is one."""
+        """Note what to do with an entry; the directory to look into, if it is one."""
         if names in self._ignored:
             self._keep(names)
             return []
         path = path_of(names, is_directory=is_directory)
         if path in self._kept:
             return [(names, False)] if is_directory else []
-        if self._is_protected is not None and self._is_protected(_text(path)):
+        if self._is_protected is not None and self._is_protected(name_for_pattern(path)):
             self.held.append(path)
             self._keep(names)
         elif is_directory and self._is_mount(names):
@@ -182,7 +180,7 @@ class _Search:
             return device != os.fstat(parent.fd).st_dev
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return False  # gone meanwhile
+                return False
             raise local_error(error, self._directories.path_of(names)) from error
 
 
@@ -190,12 +188,12 @@ def _entries(directory: DirectoryHandle) -> list[tuple[str, bool]]:
     """The names in a directory, and whether each is a directory."""
     opened = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=directory.fd))
     with os.scandir(opened.fd) as entries:
-        # While it is open: what kind an entry is, some filesystems tell only when asked again.
+        # While it is open: on some filesystems is_dir has to look the entry up.
         return [(name_in_utf8(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
 
 
 def remove_extra(directories: OpenDirectories, extra: Extra) -> bool:
-    """Remove one thing that was found; False if it is a directory that has got new content meanwhile.
+    """Remove an entry; False if it is a directory that has new content meanwhile.
 
     Raises:
         LocalError: the system refused.
@@ -221,8 +219,3 @@ def _remove(directories: OpenDirectories, extra: Extra, parent: DirectoryHandle)
         os.rmdir(checked_name(extra.names), dir_fd=parent.fd)
     else:
         os.unlink(checked_name(extra.names), dir_fd=parent.fd)
-
-
-def _text(path: str) -> str:
-    """``path`` as a pattern can read it: bytes of a name that are no UTF-8 are question marks."""
-    return path if path.isascii() else path.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Whether a file can ever fit where it is to be. Blocking."""
+"""Whether a file fits on a filesystem. Blocking."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["require_room"]
 
 
 def require_room(descriptor: int, size: int) -> None:
-    """Refuse to make a file of ``size`` bytes that its whole filesystem could not hold, however empty.
+    """Refuse a file of ``size`` bytes that its filesystem could not hold even if it were empty.
 
-    What is free now says less: a file may share its blocks with another one.
+    The free space says less: a file may share its blocks with another one.
 
     Raises:
         OSError: ENOSPC.

@@ -1,7 +1,7 @@
-"""Temporaries of one run: in a folder of its own, locked while it works. The next run sweeps what a killed one left.
+"""Temporaries of one run: in a folder of its own, locked meanwhile. The next run sweeps the folders of killed ones.
 
-The lock is the kernel's and dies with its holder. On filesystems that other hosts may have open, where a lock proves
-little, a folder counts as left behind only when nothing in it has moved for STALE_SECONDS.
+The kernel drops the lock with its process. On filesystems that other hosts may have open, where a lock proves little,
+a folder counts as left behind when nothing in it has changed for STALE_SECONDS.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PARTIAL_NAME = ".partial"
 PREFIX = "run-"
 
 CLAIMED = ".part"
-"""Ends the name of a large object's temporary that the next run goes on with (see ``claims``)."""
+"""Ends the name of a large object's temporary, which the next run resumes (see ``claims``)."""
 
 STALE_SECONDS = 24 * 3600
-"""What has not changed for this time is left behind, where locks prove little."""
+"""Files that have not changed for this time are left behind, where locks prove little."""
 
 KEPT_SECONDS = 7 * STALE_SECONDS
-"""How long the beginning of a large object waits for a run that goes on with it."""
+"""How long an unfinished large object waits for a run that resumes it."""
 
 SWEPT_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def path(self) -> str:
-        """The folder, which is there. Blocking.
+        """The folder, made if need be. Blocking.
 
         Raises:
             OSError: it cannot be made.
@@ -58,13 +58,13 @@ class RunFolder:
         return self._path or self._made()
 
     def forget(self, path: str) -> None:
-        """``path`` is gone, removed by a flush of the cache for one: the next use makes another."""
+        """``path`` is gone (a flush of the cache removes it): the next use makes another."""
         with self._lock:
             if self._path == path:
                 self._path, self._handle = "", None
 
     def close(self) -> None:
-        """Remove the folder if it is empty, and let go of it. Safe to repeat; it is made again when it is needed."""
+        """Remove the folder if it is empty, and unlock it. Safe to repeat; the next use makes another."""
         with self._lock:
             path, handle = self._path, self._handle
             self._path, self._handle = "", None
@@ -88,10 +88,10 @@ class RunFolder:
 
 
 def sweep(parent: str | os.PathLike[str]) -> None:
-    """Remove from ``parent`` what runs that were killed have left there. Never fails.
+    """Remove the temporaries of killed runs from ``parent``. Never fails.
 
-    Folders of runs go at once, temporaries that a run could go on with after KEPT_SECONDS, and what has any other name
-    after STALE_SECONDS.
+    Folders of runs go at once, temporaries that a run could resume after KEPT_SECONDS, and all others after
+    STALE_SECONDS.
     """
     with suppress(OSError), os.scandir(parent) as entries:
         names = [entry.name for entry in entries]
@@ -105,7 +105,7 @@ def sweep(parent: str | os.PathLike[str]) -> None:
 
 
 def replace_note(cache_dir: Path, file: Path, data: bytes, *, mode: int = 0o666, fsync: bool) -> None:
-    """Write a small file of a cache in the place of an older one. Atomic, and with ``fsync`` durable.
+    """Replace a small file of a cache. Atomic, and with ``fsync`` durable.
 
     Args:
         mode: Of the file, before the umask.
@@ -149,7 +149,7 @@ def _patience(name: str, *, at_once: bool) -> float:
 
 
 def _idle_seconds(fd: int) -> float:
-    """Seconds since the last change of an open file, or of a directory and what is in it."""
+    """Seconds since the last change of an open file, or of a directory and its entries."""
     status = os.fstat(fd)
     latest = status.st_mtime
     with suppress(NotADirectoryError), os.scandir(fd) as entries:

@@ -1,4 +1,4 @@
-"""Writing without the zeros: a run of them becomes a hole, which takes no room and reads the same. Blocking."""
+"""Sparse writing: a run of zeros becomes a hole, which takes no room and reads the same. Blocking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ZERO_RUN_BYTES = 64 * KIB
 
 PAGE_BYTES = 4 * KIB
 PROBE_BYTES = ZERO_RUN_BYTES // 2
-"""Every long run holds at least one of these places. To look at them takes 4 µs for 2 MiB, to write that 170."""
+"""Every long run holds at least one probe. Probing takes 4 µs for 2 MiB; writing that takes 170."""
 ZERO_PAGE = bytes(PAGE_BYTES)
 
 
@@ -45,7 +45,7 @@ def _zero_runs(data: memoryview) -> Iterator[tuple[int, int]]:
     """Start and end of each long run of zero pages, in order."""
     if len(data) < ZERO_RUN_BYTES:
         return
-    # Two bytes at each place: one alone is zero in many arrays of numbers.
+    # Two bytes for each probe: a single byte is zero in many arrays of numbers.
     probes = bytes(map(or_, bytes(data[::PROBE_BYTES]), bytes(data[3::PROBE_BYTES])))
     end, probe = 0, probes.find(0)
     while probe >= 0:
@@ -55,12 +55,12 @@ def _zero_runs(data: memoryview) -> Iterator[tuple[int, int]]:
         probe = probes.find(0, max(probe + 1, -(-end // PROBE_BYTES)))
 
 
-def _pages_around(data: memoryview, place: int, lowest: int) -> tuple[int, int]:
-    """The zero pages from ``place`` on, and those before it down to ``lowest``."""
-    start = end = place
+def _pages_around(data: memoryview, probe: int, lowest: int) -> tuple[int, int]:
+    """The zero pages from ``probe`` on, and those before it down to ``lowest``."""
+    start = end = probe
     while end < len(data) and _is_zero(data[end : end + PAGE_BYTES]):
         end = min(end + PAGE_BYTES, len(data))
-    while end > place and start - PAGE_BYTES >= lowest and _is_zero(data[start - PAGE_BYTES : start]):
+    while end > probe and start - PAGE_BYTES >= lowest and _is_zero(data[start - PAGE_BYTES : start]):
         start -= PAGE_BYTES
     return start, end
 

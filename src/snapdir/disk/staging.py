@@ -1,4 +1,4 @@
-"""Where the files of a destination are until they are complete: one directory directly below its root. Blocking."""
+"""The directory for the unfinished files of a destination, directly below its root. Blocking."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import suppress
 
-from snapdir.disk.claims import hold_shared, is_held_alone, open_locked
+from snapdir.disk.claims import hold_shared, open_locked, try_lock
 from snapdir.disk.directories import (
     LIST_FLAGS,
     DirectoryHandle,
@@ -118,7 +118,7 @@ class Staging:
         """
         with self._lock:
             staging, self._handle = self._handle or self._existing(), None
-            if staging is None or not is_held_alone(staging.fd):
+            if staging is None or try_lock(staging.fd) is False:
                 return True
             try:
                 if keep:
@@ -137,7 +137,7 @@ class Staging:
         """Remove all but the large objects that the next run resumes, and the directory if there are none."""
         with self._lock:
             staging, self._handle = self._handle or self._existing(), None
-            if staging is None or not is_held_alone(staging.fd):
+            if staging is None or try_lock(staging.fd) is False:
                 return
             with local_errors(self.path):
                 listing = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=staging.fd))

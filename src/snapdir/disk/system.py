@@ -1,6 +1,6 @@
-"""Calls that only some systems have, each with a replacement: no other module names such a call.
+"""Calls that only some systems have, each with a replacement. Other modules use these functions only.
 
-Linux has all of it. macOS, other systems, old kernels and sandboxes (one without /proc, for example) lack some.
+Linux has all of them. macOS, other systems, old kernels and sandboxes (for example without /proc) lack some.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 MOUNTS = Path("/proc/self/mountinfo")
-"""The mounts of this process. Where it is missing, no filesystem is known to be local or in memory."""
+"""The mounts of this process. Without it, no filesystem is known to be local or in memory."""
 
 _DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 _HAS_HANDLES = hasattr(os, "O_PATH") and _DESCRIPTORS == "/proc/self/fd"
@@ -57,7 +57,7 @@ _COPIED_BYTES = 256 << 10
 
 
 def reflink(source_fd: int, target_fd: int) -> bool:
-    """Make the target share all blocks of the source; False, and nothing done, where that is not possible."""
+    """Make the target share all blocks of the source; False, and nothing done, if that is not possible."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -70,7 +70,7 @@ def reflink(source_fd: int, target_fd: int) -> bool:
 
 
 def copy_in_kernel(source_fd: int, target_fd: int, count: int, offset: int, target_offset: int) -> int:
-    """Bytes that the kernel copied; 0 where it cannot, or where the source ends."""
+    """Bytes that the kernel copied; 0 if it cannot, or if the source ends."""
     if not hasattr(os, "copy_file_range"):
         return 0
     try:
@@ -82,15 +82,15 @@ def copy_in_kernel(source_fd: int, target_fd: int, count: int, offset: int, targ
 
 
 def has_holes(fd: int) -> bool:
-    """Whether a file may have holes: it takes less room than its length, as it also does where it is compressed."""
+    """Whether a file may have holes: it takes less room than its length, as a compressed file does too."""
     status = os.fstat(fd)
     return status.st_blocks * _BLOCK_BYTES < status.st_size
 
 
 def next_data(fd: int, offset: int, end: int) -> tuple[int, int]:
-    """Start and end of the first data in ``[offset, end)`` of a file; ``(end, end)`` if only a hole is there.
+    """Start and end of the first data in ``[offset, end)`` of a file; ``(end, end)`` if all of that is a hole.
 
-    Where a filesystem does not tell, all of it is data. The position of ``fd`` moves.
+    On filesystems that do not know, all of it is data. The position of ``fd`` moves.
     """
     try:
         start = os.lseek(fd, offset, os.SEEK_DATA)
@@ -115,7 +115,7 @@ def sync_filesystem_of(fd: int) -> None:
 
 
 def chmod_descriptor(fd: int, mode: int) -> None:
-    """Set the mode of what ``fd`` was opened on with HANDLE_FLAGS or any others (fchmod refuses O_PATH)."""
+    """Set the mode of an open file or directory, also with HANDLE_FLAGS (fchmod refuses O_PATH)."""
     if _HAS_HANDLES:
         os.chmod(f"{_DESCRIPTORS}/{fd}", mode)
     else:
@@ -123,7 +123,7 @@ def chmod_descriptor(fd: int, mode: int) -> None:
 
 
 def open_again(fd: int, flags: int) -> int:
-    """A second open file for what ``fd`` was opened on, with flags of its own.
+    """Open the file of ``fd`` again, with flags and a position of its own.
 
     Raises:
         OSError: there is no directory of descriptors; the caller then uses ``fd`` itself.
@@ -132,7 +132,7 @@ def open_again(fd: int, flags: int) -> int:
 
 
 def path_of_descriptor(descriptor: int) -> str:
-    """The path of an open file, for messages. Asks the kernel alone."""
+    """The path of an open file, for messages. No disk access."""
     try:
         return readlink(f"{_DESCRIPTORS}/{descriptor}")
     except OSError:
@@ -140,7 +140,7 @@ def path_of_descriptor(descriptor: int) -> str:
 
 
 def count_descriptors() -> int:
-    """How many descriptors this process has open; 0 where that cannot be known.
+    """How many descriptors this process has open; 0 if that is unknown.
 
     Raises:
         OSError: none is left to count them with.

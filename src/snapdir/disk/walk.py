@@ -1,4 +1,4 @@
-"""Find the files and directories of a tree, in the reference's terms: what is listed, followed, left out."""
+"""Find the files and directories of a tree: which are listed, followed or left out, as in the reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snapdir.disk.linked_objects import LinkedObjects, link_text
 from snapdir.disk.long_paths import FarEntry, far_entries, status_of
 from snapdir.disk.own_locations import OwnLocations
 from snapdir.errors import InFluxError, LocalError, SnapdirError, UnsafeName, WalkFailed, local_error, source_error
-from snapdir.model.names import NAMES_ARE_UTF8, name_in_utf8, name_on_system
+from snapdir.model.names import NAMES_ARE_UTF8, name_for_pattern, name_in_utf8, name_on_system
 from snapdir.model.paths import STAGING_NAME, flaw_of_length, flaw_of_name, is_temporary_beside
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
@@ -31,7 +31,7 @@ NEAR_CHARACTERS = 750
 LOOKS = 10
 """Look-ups of a path before "too many links" is believed."""
 
-_Found = TypeVar("_Found")
+Result = TypeVar("Result")
 _BROKEN_LINK_ERRNOS = (errno.ENOENT, errno.ELOOP)
 
 _SHORT_NAME_CHARACTERS = 63
@@ -71,16 +71,16 @@ class Walk:
     Attributes:
         directory_modes: Octal text by manifest path. As the others, it fills on the way, and is complete when the
             iteration ends.
-        followed_files, followed_directories: How many links to either were followed.
-        left_out: Every entry that is neither in ``directory_modes`` nor among the files. The temporaries of a pull
-            are left out without a look at them: a pull that is under way removes them at any moment.
-        has_long_paths: Some of ``file`` of the files may be too long for one call: see ``long_paths``.
+        followed_files, followed_directories: Numbers of links to either that were followed.
+        left_out: Every other entry. The temporaries of a pull are left out unread: a pull that is under way removes
+            them at any moment.
+        has_long_paths: Some paths of files may be too long for one call: see ``long_paths``.
 
     Raises (when iterated):
         LocalError: the root is missing or no directory.
         SnapdirError: an exclude pattern fits the path of the root.
         WalkFailed: some directories or links cannot be read; raised at the end, naming all of them.
-        UnsafeName: a name that no manifest line can carry, or no checkout write.
+        UnsafeName: a name that does not fit into a manifest line, or that a checkout cannot write.
         InFluxError: an entry vanished, or a cycle of links does not end.
     """
 
@@ -111,7 +111,7 @@ class Walk:
     def __iter__(self) -> Iterator[SourceFile]:
         root_status = self._root_status()
         if self._excluded is not None:
-            self._excluded.require_outside(_readable(name_in_utf8(self.root)))
+            self._excluded.require_outside(name_for_pattern(name_in_utf8(self.root)))
         here = (root_status.st_dev, root_status.st_ino)
         # A stack instead of recursion, which a deep tree would exhaust.
         self._pending = [_Directory(self.root, self._manifest_root, (here,), "")]
@@ -137,7 +137,7 @@ class Walk:
                 raise self._excluded.nothing_left(self.root)
 
     def _has_files(self, path: str) -> bool:
-        """Whether a path of the manifest is a file, or a directory that has one; what cannot be read does not count."""
+        """Whether a path of the manifest is a file, or a directory with a readable file."""
         left_out = f"{self.root.rstrip('/')}/{name_on_system(path.removeprefix(self._manifest_root))}"
         if os.path.islink(left_out) and not self._follow:
             return False
@@ -188,7 +188,7 @@ class Walk:
         return status
 
     def _relative(self, path: str) -> str:
-        """The path inside the tree, also in an absolute manifest: what excludes that start with ./ are matched with."""
+        """The path inside the tree, also in an absolute manifest, for excludes that start with ``./``."""
         return "./" + path.removeprefix(self._manifest_root)
 
     def _listing(self, directory: str) -> Sequence[os.DirEntry[str] | FarEntry]:
@@ -204,7 +204,7 @@ class Walk:
 
     def _is_left_out(self, entry: os.DirEntry[str] | FarEntry, name: str, path: str) -> bool:
         if self._excluded is not None and self._excluded(
-            _readable(name_in_utf8(entry.path)), _readable(self._relative(path))
+            name_for_pattern(name_in_utf8(entry.path)), name_for_pattern(self._relative(path))
         ):
             self.left_out.add(path, EXCLUDED)
             return True
@@ -224,7 +224,7 @@ class Walk:
             return None
 
     def _target_status(self, link: str, path: str) -> os.stat_result | None:
-        """What a link leads to, or None: it leads nowhere, cannot be read, or links are not followed."""
+        """The status behind a link; None if it leads nowhere, cannot be read, or links are not followed."""
         if not self._follow:
             self.left_out.add(path, LINK)
             return None
@@ -234,7 +234,7 @@ class Walk:
             if error.errno not in _BROKEN_LINK_ERRNOS:
                 self._failures.append((link, local_error(error, link).reason))
                 return None
-        link_text(link)  # in flux if the link has vanished, and not only what it leads to
+        link_text(link)  # an InFluxError if the link itself has vanished
         if self._linked is not None and self._linked.digest_of(link) is not None:
             self._failures.append(
                 (link, "it links to an object that is missing from the cache; fetch the snapshot again")
@@ -265,11 +265,11 @@ class Walk:
             )
 
 
-def _steady(look_up: Callable[[str], _Found], path: str) -> _Found:
+def _steady(look_up: Callable[[str], Result], path: str) -> Result:
     """``look_up(path)``, asked again while it gives ELOOP, up to LOOKS times.
 
-    Where a mount elsewhere makes Linux look a path up anew, it counts the links of the first look too, and answers
-    ELOOP before the 40 that a path may have. What is in a tree must not depend on that.
+    If a mount elsewhere makes Linux look a path up anew, it counts the links of the first look too, and gives ELOOP
+    before the 40 that a path may have. The content of a snapshot must not depend on that.
     """
     for _ in range(LOOKS - 1):
         try:
@@ -278,8 +278,3 @@ def _steady(look_up: Callable[[str], _Found], path: str) -> _Found:
             if error.errno != errno.ELOOP:
                 raise
     return look_up(path)
-
-
-def _readable(text: str) -> str:
-    """``text`` as a pattern can read it: bytes of a name that are no UTF-8 are question marks."""
-    return text if text.isascii() else text.encode(errors="replace").decode()

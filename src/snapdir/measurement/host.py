@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 
-import anyio
 import anyio.from_thread
 import anyio.to_thread
 from blake3 import blake3

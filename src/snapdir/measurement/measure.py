@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
-import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
 from snapdir.disk.run_folder import PARTIAL_NAME

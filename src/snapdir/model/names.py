@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["NAMES_ARE_UTF8", "name_in_utf8", "name_on_system"]
+__all__ = ["NAMES_ARE_UTF8", "name_for_pattern", "name_in_utf8", "name_on_system"]
 
 NAMES_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 """Python reads names by the locale. Names are bytes, and manifests hold UTF-8: elsewhere they are translated."""
@@ -19,3 +19,8 @@ def name_in_utf8(name: str) -> str:
 def name_on_system(name: str) -> str:
     """A name from a manifest for the calls of this system."""
     return name if NAMES_ARE_UTF8 else os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def name_for_pattern(name: str) -> str:
+    """A name or path for a pattern: bytes that are not UTF-8 become question marks."""
+    return name if name.isascii() else name.encode(errors="replace").decode()

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import (

@@ -7,7 +7,6 @@ from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound, StoreMissing

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.disk.destination import Destination

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
 from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder

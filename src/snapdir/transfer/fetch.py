@@ -7,7 +7,6 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError, ungrouped

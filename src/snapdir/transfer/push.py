@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint
 

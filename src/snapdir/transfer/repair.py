@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.disk.long_paths import open_file

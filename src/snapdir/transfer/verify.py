@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence, Set
-from functools import partial
+from collections.abc import Sequence, Set
+from contextlib import suppress
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import CorruptObject, ObjectNotFound, SnapdirError, StoreMissing, ungrouped
@@ -21,7 +20,7 @@ from snapdir.transfer.engine.parts import Part
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport
-from snapdir.transfer.engine.stages import Budget, run_workers
+from snapdir.transfer.engine.stages import Budget, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
 __all__ = ["check_cache", "check_snapshot", "find_damage"]
@@ -55,47 +54,34 @@ async def find_damage(
         StoreError: the store fails, which proves nothing about an object.
     """
     counters.begin("verify", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
+    memory = Budget(limits.memory_bytes)
+    ranges = RangeReader(source, limits, counters, memory=memory)
     errors: dict[Digest, SnapdirError] = {}
-    check = _ObjectCheck(source, limits, counters, errors)
-    small = [planned for planned in objects if planned.size is not None and planned.size <= limits.large_bytes]
-    other = [planned for planned in objects if planned.size is None or planned.size > limits.large_bytes]
-    with ungrouped(f"verify {source.url}"):
-        async with anyio.create_task_group() as group:
-            workers = limits.workers(source.objects.capabilities.max_concurrency, len(small))
-            group.start_soon(partial(run_workers, small, check.run, workers=workers))
-            group.start_soon(partial(run_workers, other, check.run, workers=min(LARGE_OBJECTS_AT_ONCE, len(other))))
-    return [(planned, errors[planned.digest]) for planned in objects if planned.digest in errors]
 
+    async def check(planned: PlannedObject) -> None:
+        async def read(size: int) -> None:
+            if size > limits.large_bytes:
+                await ranges.read_verified(planned.digest, size, _ignore)
+            else:
+                async with memory.share(size):
+                    await source.read_object(planned.digest, size)
+                counters.bytes_done += size
 
-class _ObjectCheck:
-    def __init__(
-        self, source: Repository, limits: Limits, counters: Counters, errors: dict[Digest, SnapdirError]
-    ) -> None:
-        self._memory = Budget(limits.memory_bytes)
-        self._ranges = RangeReader(source, limits, counters, memory=self._memory)
-        self._source = source
-        self._large_bytes = limits.large_bytes
-        self._counters = counters
-        self._errors = errors
-
-    async def run(self, planned: PlannedObject) -> None:
         try:
-            await self._read(planned)
+            await with_true_size(source, planned, read)
         except (ObjectNotFound, CorruptObject) as error:
             error.add_note(f"needed by {planned.path}")
-            self._errors[planned.digest] = error
-        self._counters.files_done += 1
+            errors[planned.digest] = error
+        counters.files_done += 1
 
-    async def _read(self, planned: PlannedObject) -> None:
-        async def read(size: int) -> None:
-            if size > self._large_bytes:
-                await self._ranges.read_verified(planned.digest, size, _ignore)
-            else:
-                async with self._memory.share(size):
-                    await self._source.read_object(planned.digest, size)
-                self._counters.bytes_done += size
-
-        await with_true_size(self._source, planned, read)
+    small = [planned for planned in objects if planned.size is not None and planned.size <= limits.large_bytes]
+    other = [planned for planned in objects if planned.size is None or planned.size > limits.large_bytes]
+    workers = limits.workers(source.objects.capabilities.max_concurrency, len(small))
+    with ungrouped(f"verify {source.url}"):
+        async with anyio.create_task_group() as group:
+            start_workers(group, small, check, workers=workers)
+            start_workers(group, other, check, workers=min(LARGE_OBJECTS_AT_ONCE, len(other)))
+    return [(planned, errors[planned.digest]) for planned in objects if planned.digest in errors]
 
 
 async def _ignore(part: Part, data: memoryview) -> None:
@@ -133,12 +119,13 @@ async def check_cache(
     for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
         if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
             damaged.setdefault(identifier, incomplete_key(identifier))
-    stored = {digest: size async for digest, size in _objects(cache)}
-    whole = [
+    stored = await _stored_objects(cache)
+    objects = [
         PlannedObject(digest, size, named[digest].path if digest in named else "no cached snapshot")
         for digest, size in sorted(stored.items())
     ]
-    corrupt = tuple(planned.digest for planned, _ in await find_unsound(whole, cache, limits=limits, counters=counters))
+    unsound = await find_unsound(objects, cache, limits=limits, counters=counters)
+    corrupt = tuple(planned.digest for planned, _ in unsound)
     if purge:
         await cache.store.delete([*map(object_key, corrupt), *damaged.values()])
     missing = tuple((digest, need.path) for digest, need in sorted(named.items()) if digest not in stored)
@@ -161,26 +148,28 @@ async def _needs(digests: Set[Digest], cache: Repository) -> dict[Digest, _Need]
     return needs
 
 
+# A cache that was never made is a StoreMissing, and an empty one.
+
+
 async def _cached_snapshots(cache: Repository) -> list[Digest]:
-    try:
+    with suppress(StoreMissing):
         return sorted([identifier async for identifier in cache.list_snapshots()])
-    except StoreMissing:
-        return []
+    return []
 
 
 async def _incomplete_snapshots(cache: Repository) -> list[Digest]:
-    try:
+    with suppress(StoreMissing):
         return [Digest(name) for name in await find_incomplete("", cache) if len(name) == ID_DIGITS]
-    except StoreMissing:
-        return []
+    return []
 
 
-async def _objects(cache: Repository) -> AsyncIterator[tuple[Digest, int]]:
-    try:
+async def _stored_objects(cache: Repository) -> dict[Digest, int]:
+    """The size of every object of the cache."""
+    sizes: dict[Digest, int] = {}
+    with suppress(StoreMissing):
         async for page in cache.objects.list(OBJECTS):
             for info in page:
                 digest = digest_of_key(info.key, OBJECTS)
                 if digest is not None:
-                    yield digest, info.size
-    except StoreMissing:
-        return  # the cache was never made
+                    sizes[digest] = info.size
+    return sizes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import ungrouped

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError

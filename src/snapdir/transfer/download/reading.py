@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-import anyio
 import anyio.to_thread
 from blake3 import blake3
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.disk.room import require_room

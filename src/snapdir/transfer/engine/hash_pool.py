@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from snapdir.transfer.engine.interruption import check_cancelled
@@ -32,9 +31,7 @@ class HashPool:
     def __enter__(self) -> HashPool:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
         if error is not None:
             self._stopped.set()
         self._pool.shutdown(cancel_futures=error is not None)

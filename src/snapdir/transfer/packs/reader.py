@@ -14,7 +14,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.pack import MANIFEST, PackEvent, PackParser, PayloadBlock, RecordEnd, RecordStart
 from snapdir.transfer.packs.streams import Read, pack_blocks
 
-__all__ = ["LargeBlock", "LargeEnd", "LargeStart", "PackItem", "PackReader", "PackedManifest", "Small"]
+__all__ = ["PackItem", "PackReader", "PackedManifest", "Small"]
 
 
 class Small(NamedTuple):
@@ -24,25 +24,6 @@ class Small(NamedTuple):
     data: bytes
 
 
-class LargeStart(NamedTuple):
-    """An object that comes in blocks."""
-
-    digest: Digest
-    length: int
-
-
-class LargeBlock(NamedTuple):
-    """The next bytes of the large object. Not verified before its end."""
-
-    data: bytes
-
-
-class LargeEnd(NamedTuple):
-    """The large object is complete, and hashes to its name."""
-
-    digest: Digest
-
-
 class PackedManifest(NamedTuple):
     """The manifest, verified. The pack ends behind it."""
 
@@ -50,7 +31,8 @@ class PackedManifest(NamedTuple):
     manifest: Manifest
 
 
-PackItem = Small | LargeStart | LargeBlock | LargeEnd | PackedManifest
+PackItem = Small | RecordStart | bytes | RecordEnd | PackedManifest
+"""A large object comes as its start, blocks of its bytes, which are not verified, and its end, when they hash right."""
 
 
 class PackReader:
@@ -68,7 +50,7 @@ class PackReader:
         self._hasher = blake3()
 
     def next_items(self) -> list[PackItem] | None:
-        """What the next block holds, perhaps nothing; None behind the end of a complete pack.
+        """The items of the next block, perhaps none; None behind the end of a complete pack.
 
         Raises:
             InvalidPack, HashMismatchError: the pack is wrong, or ends early.
@@ -89,7 +71,7 @@ class PackReader:
             for event in self._parser.feed(block):
                 items += self._items(event)
         except (InvalidPack, HashMismatchError) as error:
-            self._failure = error  # raised by the next call: what came before it is right
+            self._failure = error  # raised by the next call: the items before it are right
         return items
 
     def _items(self, event: PackEvent) -> Iterator[PackItem]:
@@ -100,7 +82,7 @@ class PackReader:
         elif isinstance(event, PayloadBlock):
             self._hasher.update(event.data)
             if self._is_large(self._record):
-                yield LargeBlock(bytes(event.data))
+                yield bytes(event.data)
             else:
                 self._kept += event.data
         elif isinstance(event, RecordEnd):
@@ -113,7 +95,7 @@ class PackReader:
         self._hasher = blake3()
         self._kept = bytearray()
         if self._is_large(record):
-            yield LargeStart(record.digest, record.length)
+            yield record
 
     def _is_large(self, record: RecordStart) -> bool:
         return record.kind != MANIFEST and record.length > self._large_bytes
@@ -124,7 +106,7 @@ class PackReader:
             raise HashMismatchError(f"{record.kind} {record.digest} of the pack", expected=record.digest, actual=actual)
         if record.kind == MANIFEST:
             return PackedManifest(record.digest, self._manifest(record.digest))
-        return LargeEnd(record.digest) if self._is_large(record) else Small(record.digest, bytes(self._kept))
+        return RecordEnd() if self._is_large(record) else Small(record.digest, bytes(self._kept))
 
     def _manifest(self, digest: Digest) -> Manifest:
         """The manifest; its text must be the one that its entries are written as."""

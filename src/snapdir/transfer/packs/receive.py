@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import HashMismatchError, InvalidPack, ObjectNotFound, ungrouped
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
+from snapdir.model.pack import RecordEnd, RecordStart
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.stores.batches import published, put_small
@@ -23,7 +23,7 @@ from snapdir.transfer.engine.parts import held_part_size
 from snapdir.transfer.engine.plan import plan_objects
 from snapdir.transfer.engine.publishing import publish
 from snapdir.transfer.engine.stages import Budget, Channel, start_workers
-from snapdir.transfer.packs.reader import LargeBlock, LargeEnd, LargeStart, PackedManifest, PackItem, PackReader, Small
+from snapdir.transfer.packs.reader import PackedManifest, PackItem, PackReader, Small
 from snapdir.transfer.packs.streams import Read
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
@@ -37,7 +37,7 @@ QUEUED = 64
 
 
 class ReceivedPack(NamedTuple):
-    """What a pack brought: objects ``written``, objects ``skipped`` because they were there, and its snapshot."""
+    """Objects of a pack that were ``written``, or ``skipped`` because the store had them, and its snapshot."""
 
     written: int
     skipped: int
@@ -55,18 +55,18 @@ async def receive_pack(
 ) -> ReceivedPack:
     """Store every object of a pack that hashes to its name, then its manifest.
 
-    Anything wrong with the pack ends it: what had been verified before stays, nothing else is left, and no manifest is
-    written. A manifest must be complete: objects it names that the pack does not bring have to be there.
+    If anything in the pack is wrong, only the objects verified before stay, and no manifest is written. The manifest
+    must be complete: its other objects have to be in the store.
 
     Args:
         read: Gives the pack's bytes, in a thread.
         required: The snapshot that the pack must bring.
-        journal: Where uploads under way are written down, for the next run to drop what a killed one left.
+        journal: Keeps notes about uploads under way, for the next run to drop those of a killed one.
 
     Raises:
         InvalidPack: not a pack, cut off, or without the ``required`` snapshot.
-        HashMismatchError: bytes that are not what their record says.
-        ObjectNotFound: the manifest names what is neither here nor in the pack.
+        HashMismatchError: an object or manifest does not hash to its name.
+        ObjectNotFound: the manifest names an object that is neither in the store nor in the pack.
         StoreError: the store fails.
     """
     reader = PackReader(read, required=required, large_bytes=limits.large_bytes)
@@ -93,17 +93,17 @@ async def _items(reader: PackReader) -> AsyncGenerator[PackItem, None]:
 
 
 async def _require_objects(manifest: Manifest, seen: set[Digest], to: Repository, limits: Limits) -> None:
-    wanted = {planned.digest: planned.path for planned in plan_objects(manifest) if planned.digest not in seen}
-    absent = await absent_objects(list(wanted), to, limits=limits) if wanted else []
+    others = {planned.digest: planned.path for planned in plan_objects(manifest) if planned.digest not in seen}
+    absent = await absent_objects(list(others), to, limits=limits) if others else []
     if absent:
         raise ObjectNotFound(
-            f"{absent[0]} (for {wanted[absent[0]]}) and {len(absent) - 1} more of the manifest are neither in the pack"
+            f"{absent[0]} (for {others[absent[0]]}) and {len(absent) - 1} more of the manifest are neither in the pack"
             f" nor in {to.objects.url}"
         )
 
 
 class _Receiver:
-    """Stores what a pack holds. ``seen`` are the objects that are safely there."""
+    """Stores the objects of a pack. ``seen`` are those that are safely in the store."""
 
     def __init__(self, to: Repository, limits: Limits, counters: Counters, uploads: NotedUploads) -> None:
         self.seen: set[Digest] = set()
@@ -123,7 +123,7 @@ class _Receiver:
             try:
                 manifest = await self._take(items, small)
             except (InvalidPack, HashMismatchError) as error:
-                failure = error  # raised when what was right before it is stored, for the next try to find
+                failure = error  # raised when the objects before it are stored, for the next try to find
             small.close()
         if failure is not None:
             raise failure
@@ -135,7 +135,7 @@ class _Receiver:
             if isinstance(item, Small):
                 await self._memory.acquire(len(item.data))
                 await small.put(item)
-            elif isinstance(item, LargeStart):
+            elif isinstance(item, RecordStart):
                 with ungrouped("receive-pack"):
                     await self._store_large(item, items)
             elif isinstance(item, PackedManifest):
@@ -151,10 +151,10 @@ class _Receiver:
         finally:
             self._memory.release(len(item.data))
 
-    async def _store_large(self, start: LargeStart, items: AsyncIterator[PackItem]) -> None:
+    async def _store_large(self, start: RecordStart, items: AsyncIterator[PackItem]) -> None:
         if await self._is_present(start.digest, start.length):
             async for item in items:
-                if isinstance(item, LargeEnd):
+                if isinstance(item, RecordEnd):
                     return
         part_bytes = held_part_size(start.length, self._limits, self._to.objects.capabilities)
         begun = self.uploads.begin(start.digest, size=start.length, part_bytes=part_bytes)
@@ -168,13 +168,13 @@ class _Receiver:
         """Cut the blocks of one object into parts, and send each while the next one is read."""
         number, part = 1, bytearray()
         async for item in items:
-            if isinstance(item, LargeBlock):
-                part += item.data
-            while len(part) >= part_bytes or (part and isinstance(item, LargeEnd)):
+            if isinstance(item, bytes):
+                part += item
+            while len(part) >= part_bytes or (part and isinstance(item, RecordEnd)):
                 await self._memory.acquire(len(part[:part_bytes]))
                 group.start_soon(self._send_part, upload, number, bytes(part[:part_bytes]))
                 number, part = number + 1, part[part_bytes:]
-            if isinstance(item, LargeEnd):
+            if isinstance(item, RecordEnd):
                 return
 
     async def _send_part(self, upload: Upload, number: int, data: bytes) -> None:

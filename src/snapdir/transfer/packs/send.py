@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import InvalidPack, ungrouped
@@ -19,7 +18,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part
 from snapdir.transfer.engine.ranges import RangeReader
-from snapdir.transfer.engine.stages import Budget, Channel, batches
+from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers
 from snapdir.transfer.packs.streams import PackOutput, Write
 
 if TYPE_CHECKING:
@@ -43,19 +42,18 @@ async def send_pack(
     limits: Limits,
     counters: Counters,
 ) -> None:
-    """Write a pack of ``digests``, in their order, each hashed on its way out, and of a manifest behind them.
+    """Write a pack of ``digests``, in their order, each hashed on its way out, and a manifest behind them.
 
-    Objects are fetched ahead while earlier ones are written. The last line, without which a pack counts for nothing,
-    is only written when everything before it was right.
+    Objects are fetched ahead while earlier ones are written. The last line, without which a pack is invalid, is written
+    only when everything before it was right.
 
     Args:
         digests: Without repeats.
-        write: Called with the pack's bytes, in a thread, one call at a time.
+        write: Called with the pack's bytes, in a thread, one call at a time. Its exceptions pass through.
 
     Raises:
         ManifestNotFound: before anything is written.
         ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
-        Whatever ``write`` raises.
     """
     manifest = None if manifest_id is None else await _sendable(manifest_id, source)
     output = PackOutput(write, compressed=compressed)
@@ -121,7 +119,7 @@ class _Sender:
         await self.add(record_line(OBJECT, item.digest, item.size))
         if item.size > self._limits.large_bytes:
             await self.flush()
-            # What was written cannot be taken back: damage ends the pack instead of being read again.
+            # Written bytes cannot be taken back: damage ends the pack instead of being read again.
             await self._ranges.read_verified(item.digest, item.size, self._write_part, attempts=1)
             return
         await item.arrived.wait()
@@ -133,35 +131,24 @@ class _Sender:
         await anyio.to_thread.run_sync(self._output.write, data)
 
     async def _fetch_ahead(self, group: TaskGroup, digests: Sequence[Digest], ordered: Channel[_Ahead]) -> None:
-        for some in batches(digests, SIZES_AT_ONCE):
-            sizes = await _all(self._size, some)
-            for digest, size in zip(some, sizes, strict=True):
-                item = _Ahead(digest, size)
-                if size <= self._limits.large_bytes:
-                    await self._memory.acquire(size)
+        sizes: dict[Digest, int] = {}
+
+        async def look_up(digest: Digest) -> None:
+            size = await self._source.object_size(digest)
+            if size is None:
+                raise self._source.lacks(digest)
+            sizes[digest] = size
+
+        for batch in batches(digests, SIZES_AT_ONCE):
+            await run_workers(batch, look_up, workers=len(batch))
+            for digest in batch:
+                item = _Ahead(digest, sizes.pop(digest))
+                if item.size <= self._limits.large_bytes:
+                    await self._memory.acquire(item.size)
                     group.start_soon(self._fetch, item)
                 await ordered.put(item)
         ordered.close()
 
-    async def _size(self, digest: Digest) -> int:
-        size = await self._source.object_size(digest)
-        if size is None:
-            raise self._source.lacks(digest)
-        return size
-
     async def _fetch(self, item: _Ahead) -> None:
         item.data = await self._source.read_object(item.digest, item.size)
         item.arrived.set()
-
-
-async def _all(ask: Callable[[Digest], Awaitable[int]], digests: Sequence[Digest]) -> list[int]:
-    """The answers for all of ``digests``, asked for side by side."""
-    found: dict[Digest, int] = {}
-
-    async def note(digest: Digest) -> None:
-        found[digest] = await ask(digest)
-
-    async with anyio.create_task_group() as group:
-        for digest in digests:
-            group.start_soon(note, digest)
-    return [found[digest] for digest in digests]

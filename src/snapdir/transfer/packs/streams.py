@@ -15,7 +15,7 @@ from snapdir.stores.base import Buffer
 __all__ = ["PackOutput", "Read", "Write", "has_zstd", "pack_blocks"]
 
 Read = Callable[[], bytes]
-"""Gives the next bytes of a stream, as many as there are up to some MiB; none at its end. Called in a thread."""
+"""Gives the next bytes of a stream, up to some MiB; none at its end. Called in a thread."""
 
 Write = Callable[[Buffer], None]
 """Takes the next bytes of a stream. Called in a thread."""
@@ -24,7 +24,7 @@ BLOCK_BYTES = MIB
 ZSTD_MODULES = ("compression.zstd", "backports.zstd")
 LEVEL = 3
 WINDOW_LOG_MAX = 25
-"""A frame may ask for 32 MiB to look back into; the highest level that writers of packs use asks for 8."""
+"""A frame may look back 32 MiB; the highest level that writers of packs use needs 8."""
 
 
 def has_zstd() -> bool:
@@ -40,7 +40,7 @@ def _found(module: str) -> bool:
 
 
 class PackOutput:
-    """Writes a pack: its first line, then whatever it is given, compressed if that is wanted."""
+    """Writes a pack: its first line, then the rest, which may be compressed."""
 
     def __init__(self, write: Write, *, compressed: bool) -> None:
         self._write = write

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 
-import anyio
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError, StoreError

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 import anyio.to_thread
 
 from snapdir.disk.filesystems import memory_devices
