@@ -9,8 +9,9 @@ import pytest
 
 from snapdir.stores.base import Store
 from snapdir.stores.file.store import FileStore
-from snapdir.stores.limiting import LimitingStore, RequestWindow, TokenBucket
 from snapdir.stores.memory import MemoryStore
+from snapdir.stores.rate import AdaptiveRate, RateLimit
+from snapdir.stores.remote import RemoteStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.testing.contract import StoreContract
 from snapdir.testing.faults import FaultyStore
@@ -50,14 +51,12 @@ class TestFaultyStoreWithoutFaults(InMemory):
         return FaultyStore(MemoryStore(self.objects))
 
 
-class TestLimitingStore(InMemory):
+class TestRemoteStore(InMemory):
     @pytest.fixture
     def store(self) -> Store:
         self.objects = {}
-        window = RequestWindow(8)
-        return LimitingStore(
-            MemoryStore(self.objects), window, bytes_bucket=TokenBucket(1 << 40), requests_bucket=TokenBucket(1e9)
-        )
+        inner = MemoryStore(self.objects, listed_by=by_hash)
+        return RemoteStore(inner, rate=AdaptiveRate(1e9), byte_rate=RateLimit(1 << 40))
 
 
 class InDirectory(StoreContract):

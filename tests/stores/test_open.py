@@ -13,7 +13,7 @@ from snapdir import push
 from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.open import open_store
-from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.remote import RemoteStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
@@ -42,7 +42,7 @@ async def test_a_bucket_is_a_store_that_retries(scheme: str, monkeypatch: pytest
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "word")
     async with open_store(f"{scheme}://bucket/prefix") as store:
-        assert isinstance(store, RetryingStore)
+        assert isinstance(store, RemoteStore)
         assert store.url == f"{scheme}://bucket/prefix"
         assert store.capabilities.part_size_range == (5 << 20, 5 << 30)
         assert store.capabilities.max_parts == 10_000

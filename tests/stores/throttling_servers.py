@@ -1,9 +1,11 @@
-"""Servers that refuse for different reasons, and clients (retries, window, pace) that ask them, in virtual time."""
+"""Servers that throttle for different reasons, and the load of clients with limits and retries, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,12 +13,11 @@ import anyio
 
 from snapdir.errors import Throttled
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.limiting import LimitingStore
+from snapdir.stores.concurrency import ConcurrencyLimit
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.request_pace import RequestPace
-from snapdir.stores.request_window import RequestWindow
-from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.settings import DEFAULT_RETRY
+from snapdir.stores.rate import AdaptiveRate
+from snapdir.stores.remote import RemoteStore
+from snapdir.stores.retry import Retries
 from tests.stores.virtual_time import run_in_virtual_time
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 Refuses = Callable[[float], bool]
-"""Whether a server refuses a request that arrives so many seconds after its start."""
+"""Whether a server refuses a request that arrives this many seconds after its start."""
 
 NEAR_SECONDS = 0.0005
 FAR_SECONDS = 0.03
@@ -43,13 +44,13 @@ LONG = "long"
 
 
 def some(share: float, seed: int) -> Refuses:
-    """A server that refuses so many, however often it is asked."""
+    """A server that refuses this share of all requests at random."""
     drawn = random.Random(seed)
     return lambda _: drawn.random() < share
 
 
 def above(rate: float, *, saved: float) -> Refuses:
-    """A server that takes so many a second, and up to ``saved`` of those that nobody asked for before."""
+    """A server that takes ``rate`` requests a second, and up to ``saved`` more after a pause."""
     tokens, seen = saved, 0.0
 
     def refuses(now: float) -> bool:
@@ -75,7 +76,7 @@ def between(begin: float, end: float, otherwise: Refuses) -> Refuses:
 
 
 def by_the_second(rate: int) -> Refuses:
-    """A server that takes so many from the beginning of each second, and nothing for the rest of it."""
+    """A server that takes the first ``rate`` requests of each second, and refuses the rest."""
     second, left = -1, 0
 
     def refuses(now: float) -> bool:
@@ -98,10 +99,10 @@ class Server(MemoryStore):
         self._refusal_seconds = refusal_seconds
         self._long_seconds = long_seconds
         self._began = asyncio.get_running_loop().time()
-        self.asked = self.throttled = 0
+        self.requests = self.throttled = 0
 
     async def stat(self, key: str) -> ObjectInfo:
-        self.asked += 1
+        self.requests += 1
         await asyncio.sleep(self._refusal_seconds / 2)
         if self._refuses(asyncio.get_running_loop().time() - self._began):
             await asyncio.sleep(self._refusal_seconds / 2)
@@ -114,22 +115,28 @@ class Server(MemoryStore):
 
 @dataclass
 class Outcome:
-    """What many clients got out of one server together."""
+    """What all clients of a server got together."""
 
     passed: int
     per_second: float
     throttled_share: float
     failed: int
+    passed_at: list[float]
+
+    def back_after(self, seconds: float, *, per_second: float) -> float:
+        """Seconds from a moment to the first whole second with at least ``per_second`` requests; infinite if none."""
+        counts = Counter(int(at - seconds) for at in self.passed_at if at >= seconds)
+        return min((second for second, count in counts.items() if count >= per_second), default=math.inf)
 
 
 @dataclass(frozen=True)
 class Load:
-    """So many clients, each with so many requests at a time, for so long. Of 20, ``long`` take ``long_seconds``."""
+    """``clients`` with ``in_flight`` requests each, for ``seconds``. Of 20 requests, ``long`` take ``long_seconds``."""
 
     seconds: float
     clients: int = 1
     in_flight: int = 32
-    answer_seconds: float = FAR_SECONDS
+    response_seconds: float = FAR_SECONDS
     refusal_seconds: float | None = None
     share: float = 1.0
     long: int = 0
@@ -139,30 +146,37 @@ class Load:
         return run_in_virtual_time(self._run(refuses))
 
     async def _run(self, refuses: Refuses) -> Outcome:
-        passed = failed = 0
+        passed_at: list[float] = []
+        failed = 0
 
-        async def ask(store: RetryingStore, drawn: random.Random) -> None:
-            nonlocal passed, failed
+        async def call(store: RemoteStore, drawn: random.Random) -> None:
+            nonlocal failed
             while True:
                 try:
                     await store.stat(LONG if drawn.randrange(20) < self.long else "key")
-                    passed += 1
+                    passed_at.append(clock() - began_at)
                 except Throttled:
                     failed += 1
 
         clock = asyncio.get_running_loop().time
-        server = Server(refuses, self.answer_seconds, self.refusal_seconds or self.answer_seconds, self.long_seconds)
+        began_at = clock()
+        server = Server(
+            refuses, self.response_seconds, self.refusal_seconds or self.response_seconds, self.long_seconds
+        )
         with anyio.move_on_after(self.seconds):
             async with anyio.create_task_group() as group:
                 for number in range(self.clients):
-                    store = client(server, RequestWindow(self.in_flight, share=self.share, clock=clock), seed=number)
+                    store = client(server, ConcurrencyLimit(self.in_flight, share=self.share, clock=clock), seed=number)
                     drawn = random.Random(number)
                     for _ in range(2 * self.in_flight):
-                        group.start_soon(ask, store, drawn)
-        return Outcome(passed, passed / self.seconds, server.throttled / server.asked, failed)
+                        group.start_soon(call, store, drawn)
+        passed = len(passed_at)
+        return Outcome(passed, passed / self.seconds, server.throttled / server.requests, failed, passed_at)
 
 
-def client(server: Server, window: RequestWindow, *, seed: int, pace: RequestPace | None = None) -> RetryingStore:
+def client(
+    server: Server, concurrency: ConcurrencyLimit, *, seed: int, rate: AdaptiveRate | None = None
+) -> RemoteStore:
     clock = asyncio.get_running_loop().time
-    limited = LimitingStore(server, window, pace=pace or RequestPace(clock=clock))
-    return RetryingStore(limited, DEFAULT_RETRY, random=random.Random(seed).random, clock=clock)
+    retries = Retries(clock=clock, random=random.Random(seed).random)
+    return RemoteStore(server, retries, concurrency=concurrency, rate=rate or AdaptiveRate(clock=clock))

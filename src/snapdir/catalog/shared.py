@@ -21,7 +21,7 @@ from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import ObjectInfo, Store, close_pages
 from snapdir.stores.batches import published, put_small
-from snapdir.stores.listing_order import shows_order
+from snapdir.stores.listing import shows_order
 
 __all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
 

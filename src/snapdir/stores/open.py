@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, UNLIMITED, StoreSetti
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
-    from snapdir.stores.request_window import RequestWindow
+    from snapdir.stores.concurrency import ConcurrencyLimit
 
 __all__ = ["open_store"]
 
@@ -52,38 +53,31 @@ async def _store(url: StoreURL, settings: StoreSettings) -> Store:
         from snapdir.stores.file.store import FileStore
 
         return FileStore(url.path, settings)
-    from snapdir.stores.retrying import RetryingStore
+    from snapdir.stores.rate import AdaptiveRate, RateLimit
+    from snapdir.stores.remote import RemoteStore
+    from snapdir.stores.retry import Retries
     from snapdir.stores.s3.store import S3Store
 
     store = await S3Store.open(url, settings)
     settings = settings.with_attempts(store.configured_attempts)
-    # Retries outside: a call that waits to be tried again holds no place among those in flight.
-    return RetryingStore(_limited(store, settings), settings.retry, dead_after_seconds=settings.dead_after_seconds)
-
-
-def _limited(store: Store, settings: StoreSettings) -> Store:
-    from snapdir.stores.limiting import LimitingStore, TokenBucket
-
-    def bucket(rate_per_second: float | None) -> TokenBucket | None:
-        return TokenBucket(rate_per_second) if rate_per_second else None
-
-    return LimitingStore(
+    return RemoteStore(
         store,
-        _window(store, settings),
-        bytes_bucket=bucket(settings.limit_rate_bytes),
-        requests_bucket=bucket(settings.max_requests_per_second),
+        Retries(settings.retry, settings.attempt_seconds),
+        concurrency=_concurrency(store, settings),
+        rate=AdaptiveRate(settings.max_requests_per_second or math.inf),
+        byte_rate=RateLimit(settings.limit_rate_bytes or math.inf),
     )
 
 
-def _window(store: Store, settings: StoreSettings) -> RequestWindow:
-    """A number of requests that was asked for is kept from the start; otherwise it is found."""
-    from snapdir.stores.request_window import RequestWindow
+def _concurrency(store: Store, settings: StoreSettings) -> ConcurrencyLimit:
+    """A number of requests that was chosen holds from the start; otherwise it adapts."""
+    from snapdir.stores.concurrency import ConcurrencyLimit
 
-    most = store.capabilities.max_concurrency
-    wanted = min(settings.max_concurrency, most)
+    maximum = store.capabilities.max_concurrency
+    chosen = min(settings.max_concurrency, maximum)
     if settings.adaptive is not None:
-        return RequestWindow(wanted or min(most, MAX_ADAPTIVE_REQUESTS), share=settings.adaptive)
-    return RequestWindow(wanted, start=wanted) if wanted else RequestWindow(most)
+        return ConcurrencyLimit(chosen or min(maximum, MAX_ADAPTIVE_REQUESTS), share=settings.adaptive)
+    return ConcurrencyLimit(chosen, start=chosen) if chosen else ConcurrencyLimit(maximum)
 
 
 def _why_not(url: StoreURL) -> str:

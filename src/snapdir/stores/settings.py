@@ -24,13 +24,13 @@ MAX_ADAPTIVE_REQUESTS = 64
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a transient failure is tried again: full jitter, a Retry-After as the lower bound.
+    """How often and how soon a request is retried after a failure that may pass.
 
     Attributes:
-        attempts: Tries in all, the first included.
-        more_if_throttled: So many of a call's throttled tries do not count.
-        base_seconds: The delay before retry k (from 0) is drawn from [0, base * 2**k).
-        max_seconds: Upper bound of that draw.
+        attempts: In all, the first included.
+        more_if_throttled: Further attempts of a request, one for each time that it is throttled.
+        base_seconds: The delay before retry k (from 0) is random between 0 and base * 2**k.
+        max_seconds: The longest delay.
     """
 
     attempts: int = 5
@@ -40,21 +40,28 @@ class RetryPolicy:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether the number of attempts is another than the default."""
+        """Whether the number of attempts differs from the default."""
         return (self.attempts, self.more_if_throttled) != (DEFAULT_RETRY.attempts, DEFAULT_RETRY.more_if_throttled)
 
-    def delays_seconds(self, retries: int) -> float:
-        """What the delays before so many retries of one call can add up to."""
-        first = sum(min(self.max_seconds, self.base_seconds * 2.0**k) for k in range(min(retries, 64)))
-        return first + max(0, retries - 64) * min(self.max_seconds, self.base_seconds * 2.0**64)
+    def longest_delay_seconds(self, retries: int) -> float:
+        """The upper bound of the delay after ``retries`` retries."""
+        return min(self.max_seconds, self.base_seconds * 2.0 ** min(retries, MOST_DOUBLINGS))
 
+    def longest_delays_seconds(self, retries: int) -> float:
+        """What the delays before ``retries`` retries of one call can add up to. At once, for any number of them."""
+        doubling = sum(self.longest_delay_seconds(number) for number in range(min(retries, MOST_DOUBLINGS)))
+        return doubling + max(0, retries - MOST_DOUBLINGS) * self.longest_delay_seconds(MOST_DOUBLINGS)
+
+
+MOST_DOUBLINGS = 64
+"""More would overflow a float; any delay is at its bound by then."""
 
 MAX_RETRY_AFTER_SECONDS = 60.0
-"""A store that wants to be left alone for longer is asked again after this, and the error says what it wanted."""
+"""The longest Retry-After that is kept to. An error names a longer one."""
 
 DEFAULT_RETRY = RetryPolicy(more_if_throttled=2)
-"""At a store that refuses a tenth, five attempts fail one call in 100,000 and seven one in ten million; at one that
-refuses everything, seven take 8 s on average, by the draw of their delays."""
+"""When a store refuses a tenth of all requests, five attempts fail one call in 100,000, and seven one in ten million.
+When it refuses every request, seven attempts take 8 s on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,6 @@ class StoreSettings:
         return replace(self, retry=replace(self.retry, attempts=count, more_if_throttled=0))
 
     @property
-    def dead_after_seconds(self) -> float:
-        """How long one call takes at most to find out, by all its attempts, that nobody answers."""
-        timeout = max(self.connect_timeout_seconds, self.first_byte_timeout_seconds, self.stall_timeout_seconds)
-        return self.retry.attempts * timeout + self.retry.delays_seconds(self.retry.attempts - 1)
+    def attempt_seconds(self) -> float:
+        """How long an attempt may take to find out that a connection is lost."""
+        return max(self.connect_timeout_seconds, self.first_byte_timeout_seconds, self.stall_timeout_seconds)

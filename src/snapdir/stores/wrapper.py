@@ -1,4 +1,4 @@
-"""A store that is another one: what every layer around a store begins with."""
+"""A store around another store: the base of `RemoteStore` and of the stores in tests that change single calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["StoreWrapper"]
 
 
 class StoreWrapper:
-    """Passes every call on to ``inner``. A layer overrides what it changes and costs the rest 0.1 µs a call."""
+    """Passes every call on to ``inner``; a subclass overrides what it changes. Other calls cost 0.1 µs more."""
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner

@@ -73,7 +73,7 @@ def test_a_full_batch_is_named_by_the_next_object(
     root: Path, flushes: list[int], monkeypatch: pytest.MonkeyPatch, limit: str, value: float
 ) -> None:
     batch = FileStore(root).batch_writer()
-    monkeypatch.setattr(batch, limit, value)
+    monkeypatch.setattr(f"snapdir.stores.file.batch.{limit}", value)
     for number in range(4):
         batch.put(f".objects/{number}", b"content", replace=False)
     assert len(objects(root)) == 3

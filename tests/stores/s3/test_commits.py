@@ -7,7 +7,8 @@ import pytest
 
 from snapdir.errors import ConnectionFailed, StoreRefused, Throttled, TransientStoreError
 from snapdir.hashing.crc32c import crc32c
-from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.remote import RemoteStore
+from snapdir.stores.retry import Retries
 from snapdir.stores.s3.checksums import encoded
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.s3.upload import S3Upload
@@ -99,7 +100,7 @@ async def test_a_checksum_that_says_nothing_else_is_fine(against: CannedS3, kept
 async def test_the_next_try_meets_what_the_first_has_done(against: CannedS3) -> None:
     """The service was still at it when the connection broke, and the second commit came too late."""
     async with against(*SENT, LOST, ABSENT, GONE, THERE) as (store, server):
-        retrying = RetryingStore(store, RetryPolicy(attempts=2, base_seconds=0.0))
+        retrying = RemoteStore(store, Retries(RetryPolicy(attempts=2, base_seconds=0.0)))
         upload = await retrying.begin_upload("key", size=len(DATA), part_bytes=PART)
         for number, part in enumerate(PARTS, 1):
             await upload.write_part(number, part)
@@ -111,7 +112,7 @@ async def test_where_uploads_are_not_shown_the_next_try_settles_it(against: Cann
     """The object that is there may be a damaged one of the same length, which this push was to heal."""
     failed = error("InternalError", 500)
     async with against(*SENT, failed, THERE, DENIED, DONE) as (store, server):
-        retrying = RetryingStore(store, RetryPolicy(attempts=2, base_seconds=0.0))
+        retrying = RemoteStore(store, Retries(RetryPolicy(attempts=2, base_seconds=0.0)))
         upload = await retrying.begin_upload("key", size=len(DATA), part_bytes=PART)
         for number, part in enumerate(PARTS, 1):
             await upload.write_part(number, part)

@@ -12,9 +12,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from snapdir.stores.base import Store
-from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.remote import RemoteStore
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.urls import StoreURL
 from snapdir.testing.back_doors import KEY
 from snapdir.testing.contract import StoreContract
@@ -43,7 +42,7 @@ class TestS3Store(StoreContract):
         bucket = tmp_path.name.replace("_", "-")
         self.bucket_folder = await anyio.to_thread.run_sync(part_keeping_server.make_bucket, bucket)
         opened = await S3Store.open(StoreURL.parse(f"s3://{bucket}{self.prefix}"), QUICK)
-        yield RetryingStore(opened, RetryPolicy())  # rclone answers 500 now and then while it is busy
+        yield RemoteStore(opened)  # rclone answers 500 now and then while it is busy
         await opened.aclose()
 
     def put_behind(self, key: str, data: bytes) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.listing_order import TELLING_KEYS
+from snapdir.stores.listing import TELLING_KEYS
 from snapdir.stores.s3.listing import MAX_IDLE_PAGES, ListingProgress
 from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.store import S3Store

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from snapdir.errors import InvalidResponse
-from snapdir.stores.limiting import LimitingStore, TokenBucket
-from snapdir.stores.request_window import RequestWindow
-from snapdir.stores.retrying import RetryingStore
-from snapdir.stores.settings import RetryPolicy
+from snapdir.stores.rate import AdaptiveRate, RateLimit
+from snapdir.stores.remote import RemoteStore
 from tests.stores.s3.canned_server import XML, Answer, reply
 from tests.stores.s3.conftest import CannedS3
 from tests.stores.virtual_time import ManualClock
@@ -29,14 +27,12 @@ def holding(*parts: tuple[int, int]) -> Answer:
 async def test_parts_that_the_service_holds_do_not_count_against_a_limit(against: CannedS3) -> None:
     clock = ManualClock()
 
-    def bucket(rate: float) -> TokenBucket:
-        return TokenBucket(rate, clock=clock, sleep=clock.sleep)
-
     async with against(holding((1, PART), (2, PART), (3, PART)), reply(ETag="e")) as (inner, server):
-        limited = LimitingStore(
-            inner, RequestWindow(4), bytes_bucket=bucket(PART / 100), requests_bucket=bucket(1 / 1000)
+        store = RemoteStore(
+            inner,
+            rate=AdaptiveRate(1 / 1000, clock=clock, sleep=clock.sleep),
+            byte_rate=RateLimit(PART / 100, clock=clock, sleep=clock.sleep),
         )
-        store = RetryingStore(limited, RetryPolicy())
         upload = await store.begin_upload("key", size=SIZE, part_bytes=PART, resume="1")
         charged = clock()
         for number in (1, 2, 3):
@@ -51,7 +47,7 @@ async def test_parts_that_the_service_holds_do_not_count_against_a_limit(against
 async def test_the_bytes_that_the_service_holds_are_known_from_its_list(against: CannedS3) -> None:
     listed = holding((1, PART), (2, PART - 1), (5, 1), (6, PART))
     async with against(listed, reply(ETag="e")) as (inner, server):
-        store = RetryingStore(LimitingStore(inner, RequestWindow(4)), RetryPolicy())
+        store = RemoteStore(inner)
         upload = await store.begin_upload("key", size=SIZE, part_bytes=PART, resume="1")
         assert upload.held_bytes == PART + 1  # parts that do not fit are sent again
         assert await upload.adopt_part(1, bytes(PART))

@@ -9,7 +9,8 @@ import pytest
 from snapdir.errors import ConnectionFailed, InvalidResponse, ObjectNotFound, StoreRefused, Throttled
 from snapdir.stores.base import BodyCutShort
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
-from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.remote import RemoteStore
+from snapdir.stores.retry import Retries
 from snapdir.stores.settings import RetryPolicy
 from snapdir.testing.back_doors import Collecting
 
@@ -158,7 +159,7 @@ async def test_after_an_early_end_only_what_is_missing_is_asked_for() -> None:
     ]
     async with playing(*cut) as service:
         sink = Collecting()
-        await RetryingStore(service.store, AT_ONCE).read_through("key", sink, start=START, length=len(WANTED))
+        await RemoteStore(service.store, Retries(AT_ONCE)).read_through("key", sink, start=START, length=len(WANTED))
         assert sink.data == WANTED
         starts = [START, START + BLOCK, START + BLOCK, START + 3 * BLOCK]
         asked = [request.header(b"range") for request in service.requests]

@@ -23,7 +23,8 @@ from snapdir.errors import (
     TransientStoreError,
 )
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
-from snapdir.stores.retrying import RetryingStore
+from snapdir.stores.remote import RemoteStore
+from snapdir.stores.retry import Retries
 from snapdir.stores.s3.aws.configuration import Profile
 from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 from snapdir.stores.s3.failures import BodyRefused, Refusal
@@ -328,7 +329,7 @@ async def test_what_is_read_again_after_an_early_end_is_right() -> None:
     cut_short = cut(6, b"\0\0\0", b"Content-Range: bytes 2-7/8")
     whole = ok(b"cdefgh", b"Content-Range: bytes 2-7/8", status=b"206 Partial")
     async with playing(cut_short, (whole,), cut_short, (whole,)) as service:
-        store = RetryingStore(service.store, AT_ONCE)
+        store = RemoteStore(service.store, Retries(AT_ONCE))
         buffer = bytearray(6)
         assert await store.read_into("key", memoryview(buffer), start=2) == 6
         assert buffer == b"cdefgh"
@@ -339,7 +340,7 @@ async def test_what_is_read_again_after_an_early_end_is_right() -> None:
 async def test_what_never_comes_whole_fails_after_the_attempts_it_was_given() -> None:
     async with playing(*[cut(6, b"abc", status=b"200 OK")] * 5) as service:
         with pytest.raises(ConnectionFailed) as caught:
-            await RetryingStore(service.store, AT_ONCE).read("key")
+            await RemoteStore(service.store, Retries(AT_ONCE)).read("key")
         assert caught.value.attempts == 5
         assert len(service.requests) == 5
 

@@ -14,7 +14,7 @@ from snapdir.model.keys import MANIFESTS
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.listing_order import shows_order
+from snapdir.stores.listing import shows_order
 from snapdir.stores.s3.checksums import Checksums, compared
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.endpoint_note import EndpointNote

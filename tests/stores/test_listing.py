@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.listing_order import TELLING_KEYS, shows_order
+from snapdir.stores.listing import TELLING_KEYS, shows_order
 
 
 def test_few_keys_in_order_show_nothing() -> None:

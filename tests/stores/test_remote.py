@@ -1,22 +1,26 @@
-"""What may pass is tried again, in the right rhythm, and nothing else is."""
+"""Every call of a remote store is limited and retried, and keeps its promises across attempts."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
-import anyio
 import pytest
 
-from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, StoreRefused, Throttled, TransientStoreError
-from snapdir.stores.base import BodyCutShort, ObjectInfo, Page, StillAtWork
+from snapdir.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    Throttled,
+    TransientStoreError,
+)
+from snapdir.stores.base import BodyCutShort, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.memory import MemoryStore
-from snapdir.stores.retrying import RetryingStore, retry
+from snapdir.stores.remote import RemoteStore
+from snapdir.stores.retry import Retries
 from snapdir.stores.settings import RetryPolicy
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.testing.back_doors import Collecting
-from snapdir.testing.contract import StoreContract
 from snapdir.testing.faults import FaultyStore
 from tests.stores.virtual_time import ManualClock
 from tests.unsorted import by_hash
@@ -25,105 +29,14 @@ POLICY = RetryPolicy(attempts=4, base_seconds=1.0, max_seconds=3.0)
 KEYS = ["a", "b", "c", "d", "e"]
 
 
-class Clock:
-    """Sleeps in no time, and remembers for how long."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+def at_once(policy: RetryPolicy) -> Retries:
+    """Retries whose delays take no time."""
+    return Retries(policy, sleep=ManualClock().sleep)
 
 
-def failing(*errors: Exception) -> tuple[Callable[[], Awaitable[str]], list[int]]:
-    """A call that raises these, one after the other, and then succeeds; and the count of its calls."""
-    left = list(errors)
-    calls: list[int] = []
-
-    async def call() -> str:
-        calls.append(1)
-        if left:
-            raise left.pop(0)
-        return "done"
-
-    return call, calls
-
-
-async def test_what_succeeds_is_called_once() -> None:
-    clock = Clock()
-    call, calls = failing()
-    assert await retry(call, POLICY, sleep=clock.sleep) == "done"
-    assert (len(calls), clock.slept) == (1, [])
-
-
-async def test_the_delay_doubles_up_to_its_bound_and_is_drawn_from_all_of_it() -> None:
-    policy = RetryPolicy(attempts=6, base_seconds=1.0, max_seconds=5.0)
-    for drawn in (0.0, 0.5, 0.999):
-        clock = Clock()
-        call, _ = failing(*(ConnectionFailed("no") for _ in range(5)))
-        assert await retry(call, policy, sleep=clock.sleep, random=lambda drawn=drawn: drawn) == "done"
-        assert clock.slept == [drawn * bound for bound in (1, 2, 4, 5, 5)]
-
-
-@pytest.mark.parametrize(
-    ("wish", "slept"), [(None, 0.5), (0.1, 0.5), (7.0, 7.0), (60.0, 60.0), (3600.0, 60.0), (1e9, 60.0)]
-)
-async def test_a_store_that_wants_to_be_left_alone_is_never_asked_sooner(wish: float | None, slept: float) -> None:
-    clock = Clock()
-    call, _ = failing(Throttled("slow down", retry_after_seconds=wish))
-    await retry(call, POLICY, sleep=clock.sleep, random=lambda: 0.5)
-    assert clock.slept == [slept]
-
-
-async def test_the_error_that_leaves_says_how_often_it_was_tried() -> None:
-    errors = [InvalidResponse("nonsense"), ConnectionFailed("reset"), Throttled("slow"), TransientStoreError("last")]
-    call, calls = failing(*errors)
-    with pytest.raises(TransientStoreError) as raised:
-        await retry(call, POLICY, sleep=Clock().sleep)
-    assert raised.value is errors[-1]
-    assert (raised.value.attempts, len(calls)) == (4, 4)
-
-
-@pytest.mark.parametrize("error", [AccessDenied("no"), StoreRefused("no"), ValueError("no")])
-async def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
-    call, calls = failing(error)
-    with pytest.raises(type(error)):
-        await retry(call, POLICY, sleep=Clock().sleep)
-    assert len(calls) == 1
-
-
-async def test_what_a_store_is_still_at_work_on_is_not_begun_anew() -> None:
-    call, calls = failing(StillAtWork("no answer in minutes"))
-    with pytest.raises(StillAtWork) as raised:
-        await retry(call, POLICY, sleep=Clock().sleep)
-    assert (len(calls), raised.value.attempts) == (1, 1)
-
-
-async def test_a_policy_of_one_attempt_retries_nothing() -> None:
-    call, calls = failing(ConnectionFailed("no"))
-    with pytest.raises(ConnectionFailed) as raised:
-        await retry(call, RetryPolicy(attempts=1), sleep=Clock().sleep)
-    assert (raised.value.attempts, len(calls)) == (1, 1)
-
-
-async def test_many_attempts_do_not_overflow() -> None:
-    clock = Clock()
-    call, _ = failing(*(ConnectionFailed("no") for _ in range(1999)))
-    await retry(call, RetryPolicy(attempts=2000), sleep=clock.sleep, random=lambda: 1.0)
-    assert max(clock.slept) == 30
-
-
-async def test_a_cancellation_ends_the_waiting() -> None:
-    call, calls = failing(*(ConnectionFailed("no") for _ in range(9)))
-    with anyio.move_on_after(0.01) as scope:
-        await retry(call, RetryPolicy(base_seconds=1e6, max_seconds=1e6), random=lambda: 1.0)
-    assert scope.cancelled_caught
-    assert len(calls) == 1
-
-
-def store_with(objects: dict[str, bytes], **words: str) -> tuple[RetryingStore, FaultyStore]:
+def store_with(objects: dict[str, bytes], **words: str) -> tuple[RemoteStore, FaultyStore]:
     faulty = FaultyStore(MemoryStore(objects), **words)
-    return RetryingStore(faulty, POLICY, sleep=Clock().sleep), faulty
+    return RemoteStore(faulty, at_once(POLICY)), faulty
 
 
 async def test_every_call_of_a_store_is_retried() -> None:
@@ -157,7 +70,7 @@ async def test_a_call_that_is_throttled_while_others_pass_has_its_attempts(attem
             await store.write("other", b"")
             raise Throttled("slow down", key=key)
 
-    store = RetryingStore(Busy(), RetryPolicy(attempts=attempts), sleep=Clock().sleep)
+    store = RemoteStore(Busy(), at_once(RetryPolicy(attempts=attempts)))
     with pytest.raises(Throttled) as raised:
         await store.stat("key")
     assert raised.value.attempts == attempts
@@ -171,7 +84,7 @@ async def test_some_of_the_attempts_that_are_throttled_do_not_count(fates: str, 
     policy = RetryPolicy(attempts=4, more_if_throttled=2)
     faulty = FaultyStore(MemoryStore({"key": b""}), stat=fates)
     with pytest.raises(TransientStoreError) as raised:
-        await RetryingStore(faulty, policy, sleep=Clock().sleep).stat("key")
+        await RemoteStore(faulty, at_once(policy)).stat("key")
     assert raised.value.attempts == len(faulty.calls) == tried
 
 
@@ -179,7 +92,7 @@ async def test_a_call_that_is_always_throttled_has_all_its_attempts() -> None:
     clock = ManualClock()
     faulty = FaultyStore(MemoryStore({"key": b""}), stat="throttle " * 9)
     policy = RetryPolicy(attempts=4, more_if_throttled=2)
-    store = RetryingStore(faulty, policy, sleep=clock.sleep, clock=clock, random=lambda: 1.0)
+    store = RemoteStore(faulty, Retries(policy, clock=clock, sleep=clock.sleep, random=lambda: 1.0))
     with pytest.raises(Throttled):
         await store.stat("key")
     assert len(faulty.calls) == 6
@@ -189,7 +102,7 @@ async def test_a_call_that_is_always_throttled_has_all_its_attempts() -> None:
 async def test_what_a_store_answers_gives_the_next_call_all_its_attempts(answer: str) -> None:
     policy = RetryPolicy(attempts=3, base_seconds=0.0)  # no delays: six refusals in a row are enough
     faulty = FaultyStore(MemoryStore({"key": b""}), write=f"throttle throttle {answer} " * 3 + "throttle throttle ok")
-    store = RetryingStore(faulty, policy, sleep=Clock().sleep)
+    store = RemoteStore(faulty, at_once(policy))
     for number in range(3):
         with suppress(AccessDenied):
             await store.write(f"{number}", b"")
@@ -264,7 +177,7 @@ class CutStore(StoreWrapper):
 async def test_a_body_that_was_cut_short_goes_on_where_it_ended() -> None:
     inner = CutStore({"key": b"0123456789"})
     buffer = bytearray(9)
-    assert await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_into("key", memoryview(buffer), start=1) == 9
+    assert await RemoteStore(inner, at_once(POLICY)).read_into("key", memoryview(buffer), start=1) == 9
     assert buffer == b"123456789"
     assert inner.asked == [("key", 1), ("key", 4), ("key", 7)]
 
@@ -272,7 +185,7 @@ async def test_a_body_that_was_cut_short_goes_on_where_it_ended() -> None:
 async def test_a_stream_that_was_cut_short_goes_on_behind_what_was_consumed() -> None:
     inner = CutStore({"key": b"0123456789"})
     sink = Collecting()
-    store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
+    store = RemoteStore(inner, at_once(POLICY))
     await store.read_through("key", sink, start=1, length=8)
     assert sink.data == b"12345678"
     assert inner.asked == [("key", 1), ("key", 4), ("key", 7)]
@@ -294,7 +207,7 @@ async def test_a_stream_that_never_comes_whole_gives_up() -> None:
     inner = CutStore({"key": bytes(100)})
     sink = Collecting()
     with pytest.raises(BodyCutShort) as raised:
-        await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_through("key", sink, start=0, length=100)
+        await RemoteStore(inner, at_once(POLICY)).read_through("key", sink, start=0, length=100)
     assert raised.value.attempts == len(inner.asked) == POLICY.attempts
     assert sink.consumed == POLICY.attempts * inner.limit
 
@@ -309,13 +222,13 @@ async def test_what_a_sink_raises_is_not_tried_again() -> None:
 async def test_progress_does_not_buy_more_attempts() -> None:
     inner = CutStore({"key": bytes(100)})
     with pytest.raises(BodyCutShort) as raised:
-        await RetryingStore(inner, POLICY, sleep=Clock().sleep).read_into("key", memoryview(bytearray(100)), start=0)
+        await RemoteStore(inner, at_once(POLICY)).read_into("key", memoryview(bytearray(100)), start=0)
     assert raised.value.attempts == len(inner.asked) == POLICY.attempts
 
 
 async def test_a_listing_goes_on_behind_the_last_page_whatever_its_order() -> None:
     inner = CutStore(dict.fromkeys(KEYS, b""))
-    store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
+    store = RemoteStore(inner, at_once(POLICY))
     assert [info.key async for page in store.list("") for info in page] == sorted(KEYS, key=by_hash) != KEYS
     assert inner.listings == [("", None), ("", "2"), ("", "4")]
     assert inner.closed == 3
@@ -324,7 +237,7 @@ async def test_a_listing_goes_on_behind_the_last_page_whatever_its_order() -> No
 async def test_a_listing_that_cannot_go_on_begins_again_and_shows_each_key_once() -> None:
     inner = CutStore(dict.fromkeys(KEYS, b""))
     inner.resumes, inner.more_each_time = False, 1
-    store = RetryingStore(inner, POLICY, sleep=Clock().sleep)
+    store = RemoteStore(inner, at_once(POLICY))
     assert sorted([info.key async for page in store.list("", start_after="a") for info in page]) == KEYS[1:]
     assert inner.listings == [("a", None)] * len(inner.listings)
     assert len(inner.listings) == len(KEYS) - 2
@@ -334,13 +247,13 @@ async def test_a_listing_that_never_gets_further_gives_up() -> None:
     inner = CutStore(dict.fromkeys(KEYS, b""))
     inner.resumes = False
     with pytest.raises(ConnectionFailed) as raised:
-        [page async for page in RetryingStore(inner, POLICY, sleep=Clock().sleep).list("")]
+        [page async for page in RemoteStore(inner, at_once(POLICY)).list("")]
     assert raised.value.attempts == len(inner.listings) == POLICY.attempts
 
 
 async def test_a_listing_that_is_left_early_is_closed() -> None:
     inner = CutStore(dict.fromkeys(KEYS, b""))
-    pages = RetryingStore(inner, POLICY, sleep=Clock().sleep).list("", start_after="a")
+    pages = RemoteStore(inner, at_once(POLICY)).list("", start_after="a")
     assert len(await anext(pages)) == 1
     await pages.aclose()
     assert inner.closed == 1
@@ -359,18 +272,3 @@ async def test_a_wrapper_passes_everything_on() -> None:
     assert (store.url, store.capabilities) == (inner.url, inner.capabilities)
     assert store.local_path("key") == inner.local_path("key")
     assert repr(inner) in repr(store)
-
-
-class TestRetryingStoreWithoutFaults(StoreContract):
-    objects: dict[str, bytes]
-
-    @pytest.fixture
-    def store(self) -> RetryingStore:
-        self.objects = {}
-        return RetryingStore(MemoryStore(self.objects, listed_by=by_hash), POLICY)
-
-    def put_behind(self, key: str, data: bytes) -> None:
-        self.objects[key] = data
-
-    def get_behind(self, key: str) -> bytes | None:
-        return self.objects.get(key)

@@ -1,0 +1,130 @@
+"""Limits on requests and bytes a second."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import anyio
+
+__all__ = ["AdaptiveRate", "RateLimit"]
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], Awaitable[None]]
+
+PERIOD_SECONDS = 0.5
+"""The rate changes this often, by what became of two periods' requests: many stores count by whole seconds."""
+REFUSED_SHARE = 1 / 5
+"""A store may refuse some requests whatever the rate. Of 30 requests, a tenth is often an eighth by chance, rarely a
+fifth: 8 at a time kept a quarter of their speed with an eighth, and nine tenths with a fifth."""
+SLOWER = 0.9
+"""Times what the store took, so that a store which counts refused requests too can recover."""
+FASTER = 1.15
+"""It takes 20 s from LEAST_PER_SECOND to 1,000 a second, and 30 s with 1.1; with 1.2 a limit fails single calls."""
+LEAST_PER_SECOND = 4.0
+"""Enough to notice the end of an outage; twice as many would use up the attempts of calls while it lasts."""
+
+
+class RateLimit:
+    """A token bucket: ``per_second`` tokens a second; up to one second's worth is saved while none are taken.
+
+    For one event loop.
+
+    Attributes:
+        per_second: ``math.inf`` is no limit.
+    """
+
+    def __init__(self, per_second: float, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
+        self.per_second = per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._gate = anyio.Lock(fast_acquire=True)
+        self._free_at = clock() - 1.0  # full
+        self._has_waited = False
+
+    async def take(self, tokens: float = 1.0) -> None:
+        """Wait until the bucket is out of debt, then take ``tokens``; more than it holds put it into debt.
+
+        First come, first served. A cancelled wait takes nothing.
+        """
+        if self.per_second == math.inf:
+            return
+        async with self._gate:  # only the first one waits for a time: the rate may have changed for the next
+            if (wait_seconds := self._free_at - self._clock()) > 0:
+                self._has_waited = True
+                await self._sleep(wait_seconds)
+            # A timer that is late by less than a second costs nothing: the next tokens come at once.
+            self._free_at = max(self._free_at, self._clock() - 1.0) + tokens / self.per_second
+
+
+@dataclass(slots=True)
+class _Period:
+    began_at: float
+    sent: int = 0
+    refused: int = 0
+
+
+class AdaptiveRate(RateLimit):
+    """Requests a second: no limit until a store throttles, then about what the store takes.
+
+    Every half second, if more than a fifth of the last second's requests were refused, the rate becomes 0.9 of what the
+    store took. Otherwise it becomes 1.15 times what it was, or unlimited if no request had to wait. While there is no
+    limit, a request costs 0.2 µs.
+
+    Args:
+        ceiling: The highest rate.
+    """
+
+    def __init__(self, ceiling: float = math.inf, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:
+        super().__init__(ceiling, clock=clock, sleep=sleep)
+        self._ceiling = ceiling
+        self._sent_at = clock()
+        self._earlier: _Period | None = None
+        self._current = _Period(self._sent_at)
+        self._is_settling = False
+
+    @property
+    def is_lowered(self) -> bool:
+        """Whether requests are held back because the store throttles."""
+        return self.per_second < self._ceiling
+
+    async def take(self, tokens: float = 1.0) -> None:
+        """Wait until a request may go out. First come, first served; a cancelled wait takes nothing."""
+        if self.per_second < math.inf:
+            await super().take(tokens)
+        now = self._clock()
+        if now - self._sent_at >= PERIOD_SECONDS:
+            self._start_over(now)  # after a pause, requests a second tell no speed
+        elif now - self._current.began_at >= PERIOD_SECONDS:
+            self._end_period(now)
+        self._sent_at = now
+        self._current.sent += 1
+
+    def refused(self) -> None:
+        """The store refused a request. One without a response yet counts as taken: refusals are quick."""
+        self._current.refused += 1
+
+    def _start_over(self, now: float, *, is_settling: bool = False) -> None:
+        self._earlier, self._current, self._is_settling = None, _Period(now), is_settling
+
+    def _end_period(self, now: float) -> None:
+        if self._is_settling:
+            self._start_over(now)  # refusals of requests from before the step down came in
+            return
+        first, last = self._earlier or _Period(self._current.began_at), self._current
+        self._earlier, self._current = last, _Period(now)
+        sent, refused = first.sent + last.sent, first.refused + last.refused
+        if refused > REFUSED_SHARE * sent:
+            self._step_down((sent - refused) / (now - first.began_at), now)
+        elif not self._has_waited:
+            self.per_second = self._ceiling
+        else:
+            self.per_second = min(self._ceiling, FASTER * self.per_second)
+        self._has_waited = False
+
+    def _step_down(self, taken_per_second: float, now: float) -> None:
+        self.per_second = min(self.per_second, max(LEAST_PER_SECOND, SLOWER * taken_per_second))
+        self._free_at = max(self._free_at, now)  # what was saved at the old rate is gone
+        self._start_over(now, is_settling=True)
