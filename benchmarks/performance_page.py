@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.bars import BARS, standing
 from benchmarks.charts import CHARTS
 from benchmarks.results import RESULTS, Record, latest
 from benchmarks.scenarios import PROFILES, SCENARIOS
 from benchmarks.summary import Summary, summarize
-from benchmarks.tables import bars_table, circumstances, failures, scenario_table
+from benchmarks.tables import circumstances, failures, scenario_table, targets_table
+from benchmarks.targets import TARGETS, standing
 
 __all__ = ["newest_summaries", "page"]
 
@@ -39,7 +39,7 @@ Clients are installed on first use, each in its own virtual environment below `$
 cannot be installed is left out with a message. Trees are generated once from seeds, below `$SNAPDIR_BENCH_DIR`
 (default: in memory, if they fit). The server is s3sim, an in-memory S3 endpoint that takes little CPU, built from the
 folder `$SNAPDIR_SHARED`; otherwise `rclone serve s3`, which does not count requests. `--endpoint URL` uses a running
-server. The scenarios are in `benchmarks/scenarios.py`, the bars in `benchmarks/bars.py`."""
+server. The scenarios are in `benchmarks/scenarios.py`, the targets in `benchmarks/targets.py`."""
 
 Summaries = Mapping[tuple[str, str], Summary]
 
@@ -59,7 +59,7 @@ def newest_summaries(records: list[Record]) -> dict[str, dict[tuple[str, str], S
 def page(records: list[Record], *, beside: Path) -> str:
     """The page, with links to existing charts that work from the folder ``beside``."""
     summaries = newest_summaries(records)
-    parts = [_HEAD, "## The bars", _verdict(summaries), bars_table(summaries)]
+    parts = [_HEAD, "## Targets", _verdict(summaries), targets_table(summaries)]
     for profile in PROFILES.values():
         if profile.name in summaries:
             parts.append(f"## {profile.name}: {profile.about}")
@@ -70,9 +70,9 @@ def page(records: list[Record], *, beside: Path) -> str:
 
 
 def _verdict(summaries: Mapping[str, Summaries]) -> str:
-    verdicts = [standing(bar, summaries.get(bar.profile, {})).verdict for bar in BARS]
-    counts = [f"{verdicts.count(word)} {word}" for word in ("met", "short", "not measured") if word in verdicts]
-    return f"{len(BARS)} bars: {', '.join(counts)}."
+    verdicts = [standing(target, summaries.get(target.profile, {})).verdict for target in TARGETS]
+    counts = [f"{verdicts.count(word)} {word}" for word in ("met", "missed", "not measured") if word in verdicts]
+    return f"{len(TARGETS)} targets: {', '.join(counts)}."
 
 
 def _charts(profile: str, beside: Path) -> list[str]:

@@ -1,21 +1,21 @@
-"""Markdown tables of measurements and bars."""
+"""Markdown tables of measurements and targets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.bars import BARS, Measure, Standing, standing
 from benchmarks.results import Record, Run
 from benchmarks.summary import Spread, Summary, summarize
+from benchmarks.targets import TARGETS, Measure, Standing, standing
 
 __all__ = [
-    "bars_table",
     "circumstances",
     "comparison_table",
     "record_markdown",
     "scenario_table",
     "short_table",
     "table",
+    "targets_table",
 ]
 
 MiB = 1 << 20
@@ -70,27 +70,27 @@ def _scenario_row(summary: Summary, ours: Summary | None) -> list[str]:
     ]
 
 
-def bars_table(profiles: Mapping[str, Mapping[tuple[str, str], Summary]], *, only_measured: bool = False) -> str:
-    """A row for each bar: the limit, the measurement, and whether it is met."""
-    standings = [standing(bar, profiles.get(bar.profile, {})) for bar in BARS]
-    rows = [_bar_row(where) for where in standings if not only_measured or where.value is not None]
-    return table(("scenario", "profile", "bar", "ours", "theirs", "measured", "verdict"), rows)
+def targets_table(profiles: Mapping[str, Mapping[tuple[str, str], Summary]], *, only_measured: bool = False) -> str:
+    """A row for each target: the limit, the measurement, and whether it is met."""
+    standings = [standing(target, profiles.get(target.profile, {})) for target in TARGETS]
+    rows = [_target_row(where) for where in standings if not only_measured or where.value is not None]
+    return table(("scenario", "profile", "target", "ours", "theirs", "measured", "verdict"), rows)
 
 
-def _bar_row(where: Standing) -> list[str]:
-    bar = where.bar
-    limit = f"{bar.at_most:g} × {bar.against}" if bar.against else _amount(bar.measure, bar.at_most)
-    note = f" ({bar.note})" if bar.note else ""
+def _target_row(where: Standing) -> list[str]:
+    target = where.target
+    limit = f"{target.at_most:g} × {target.against}" if target.against else _amount(target.measure, target.at_most)
+    note = f" ({target.note})" if target.note else ""
     value = where.value
-    measured = "" if value is None else f"{value:.2f} ×" if bar.against else _amount(bar.measure, value)
+    measured = "" if value is None else f"{value:.2f} ×" if target.against else _amount(target.measure, value)
     return [
-        bar.scenario,
-        bar.profile,
-        f"{bar.measure} ≤ {limit}{note}",
-        "" if where.ours is None else _amount(bar.measure, where.ours),
-        "" if where.theirs is None else _amount(bar.measure, where.theirs),
+        target.scenario,
+        target.profile,
+        f"{target.measure} ≤ {limit}{note}",
+        "" if where.ours is None else _amount(target.measure, where.ours),
+        "" if where.theirs is None else _amount(target.measure, where.theirs),
         measured,
-        f"**{where.verdict}**" if where.verdict == "short" else where.verdict,
+        f"**{where.verdict}**" if where.verdict == "missed" else where.verdict,
     ]
 
 
@@ -128,7 +128,7 @@ def record_markdown(record: Record) -> str:
     summaries = summarize(record.runs)
     names = list(dict.fromkeys(run.scenario for run in record.runs))
     parts = [f"# {record.profile}, {record.recorded[:10]}", circumstances(record), scenario_table(summaries, names)]
-    parts.append(bars_table({record.profile: summaries}, only_measured=True))
+    parts.append(targets_table({record.profile: summaries}, only_measured=True))
     if failures(record):
         parts.append("Runs that do not count:\n\n" + "\n".join(failures(record)))
     return "\n\n".join(parts) + "\n"

@@ -57,7 +57,7 @@ def test_the_page_has_every_profile_that_was_measured(make_record: MakeRecord) -
 
 
 def test_the_page_without_records_says_what_is_not_measured() -> None:
-    assert "22 bars: 22 not measured." in page([], beside=PROJECT / "docs")
+    assert "22 targets: 22 not measured." in page([], beside=PROJECT / "docs")
 
 
 def test_the_page_in_docs_is_the_one_of_the_records() -> None:

@@ -1,13 +1,13 @@
-"""The catalog: complete, selectable, and consistent with the bars."""
+"""The catalog: complete, selectable, and consistent with the targets."""
 
 from __future__ import annotations
 
 import pytest
 
-from benchmarks.bars import BARS
 from benchmarks.peers import PEERS
 from benchmarks.scenarios import PROFILES, SCENARIOS, SHORT, Verb, select
 from benchmarks.session import Plan, choose_peers
+from benchmarks.targets import TARGETS
 
 NAMES = {scenario.name for scenario in SCENARIOS}
 
@@ -32,14 +32,14 @@ def test_trees_are_as_large_as_they_say() -> None:
 
 def test_every_bar_is_about_a_scenario_that_runs_in_its_profile() -> None:
     profiles = {scenario.name: scenario.profiles for scenario in SCENARIOS}
-    assert [bar for bar in BARS if bar.profile not in profiles[bar.scenario]] == []
+    assert [target for target in TARGETS if target.profile not in profiles[target.scenario]] == []
 
 
 def test_a_client_that_a_bar_compares_with_runs_there() -> None:
-    for bar in BARS:
-        if bar.against:
-            chosen = [scenario for scenario in select([], bar.profile) if scenario.name == bar.scenario]
-            assert bar.against in choose_peers(chosen, Plan(profile=bar.profile))
+    for target in TARGETS:
+        if target.against:
+            chosen = [scenario for scenario in select([], target.profile) if scenario.name == target.scenario]
+            assert target.against in choose_peers(chosen, Plan(profile=target.profile))
 
 
 def test_startup_scenarios_exist_and_use_the_same_verb() -> None:

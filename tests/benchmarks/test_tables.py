@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.results import Run
 from benchmarks.summary import Spread, summarize
-from benchmarks.tables import bars_table, comparison_table, record_markdown, scenario_table, seconds, table
+from benchmarks.tables import comparison_table, record_markdown, scenario_table, seconds, table, targets_table
 from tests.benchmarks.conftest import MakeRecord, timed
 
 
@@ -50,7 +50,7 @@ def test_a_round_that_failed_is_marked() -> None:
 
 def test_bars_show_what_was_asked_for_and_what_was_measured() -> None:
     runs = timed("push-small-5k", "ours", 0.5) + timed("push-small-5k", "s5cmd", 1.0)
-    line = bars_table({"fast": summarize(runs)}).splitlines()[2]
+    line = targets_table({"fast": summarize(runs)}).splitlines()[2]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         *("push-small-5k", "fast", "wall ≤ 0.7 × s5cmd", "0.50 s", "1.00 s", "0.50 ×", "met")
     ]
@@ -58,13 +58,15 @@ def test_bars_show_what_was_asked_for_and_what_was_measured() -> None:
 
 def test_a_bar_that_is_missed_stands_out() -> None:
     runs = timed("push-shards-1g", "ours", 1.0, cpu=1.0)
-    lines = [line for line in bars_table({"fast": summarize(runs)}, only_measured=True).splitlines() if "CPU" in line]
-    assert [line.rstrip(" |").rsplit("|", 1)[1].strip() for line in lines] == ["**short**"]
+    lines = [
+        line for line in targets_table({"fast": summarize(runs)}, only_measured=True).splitlines() if "CPU" in line
+    ]
+    assert [line.rstrip(" |").rsplit("|", 1)[1].strip() for line in lines] == ["**missed**"]
 
 
 def test_bars_that_were_not_measured_can_be_left_out() -> None:
-    assert len(bars_table({}, only_measured=True).splitlines()) == 2
-    assert "not measured" in bars_table({})
+    assert len(targets_table({}, only_measured=True).splitlines()) == 2
+    assert "not measured" in targets_table({})
 
 
 def test_a_record_shows_its_circumstances_and_what_does_not_count(make_record: MakeRecord) -> None:
