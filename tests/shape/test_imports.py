@@ -63,5 +63,5 @@ def test_the_command_line_loads_no_network_library_to_show_its_version() -> None
 
 def test_our_own_connections_load_no_library_for_the_web() -> None:
     """``http.client`` takes 10 ms, and ``email`` 3 of them; one import of the standard library may bring both."""
-    loaded = set(probe("snapdir.stores.s3.wire_transport")["modules"])
+    loaded = set(probe("snapdir.stores.s3.store")["modules"])
     assert not loaded & {"http", "email", "botocore"}

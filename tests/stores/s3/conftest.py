@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.credentials import EnvironmentCredentials
 from snapdir.stores.s3.location import S3Target
-from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 from tests.rclone_server import RcloneServer, s3_server
@@ -84,7 +83,7 @@ class CannedS3:
         assert source is not None
         environment = {"SNAPDIR_S3_STORE_ENDPOINT_URL": self.server.url}
         target = S3Target.of(StoreURL.parse("s3://bucket/prefix"), environment).with_profile(endpoint=None, region=None)
-        return S3Store(WireTransport(WireSession(target, source, settings, max_connections=8)), target)
+        return S3Store(S3Client(target, source, settings, max_connections=8))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.stores.s3.endpoint_note import LIFETIME_SECONDS, NOTES_NAME, EndpointNote
+from snapdir.stores.s3.checksums import LIFETIME_SECONDS, NOTES_NAME, EndpointNote
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL

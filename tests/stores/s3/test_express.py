@@ -9,14 +9,14 @@ import pytest
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse
 from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.s3.aws.session import completed_target
-from snapdir.stores.s3.express import SESSION_SECONDS, DirectorySession
+from snapdir.stores.s3.credentials import SESSION_SECONDS, DirectorySession
 from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.urls import StoreURL
 
 from .canned_server import XML, CannedServer, canned, cut, error, reply
 from .conftest import CREDENTIALS, QUICK, opened
-from .wire_service import Source
+from .playing_service import Source
 
 BUCKET = "logs--use1-az4--x-s3"
 SESSION = Credentials("SESSIONKEY", "s", "session-token", b"x-amz-s3session-token")

@@ -22,12 +22,12 @@ from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.s3.failures import (
     CODES,
     SHOWN_CHARACTERS,
-    Asked,
     BodyRefused,
-    Refusal,
+    ErrorResponse,
+    Operation,
     cleaned,
-    refusal_error,
     retry_after_seconds,
+    service_error,
 )
 from snapdir.stores.s3.location import S3Target
 
@@ -35,7 +35,7 @@ TARGET = S3Target("s3://bucket/p", "bucket", "p/", "http://host:9000", "us-east-
 
 
 def failed(status: int, code: str = "", verb: str = "GET", key: str | None = "key", **more: str) -> StoreError:
-    return refusal_error(Refusal(status, code, **more), Asked(TARGET, verb, key))
+    return service_error(ErrorResponse(status, code, **more), Operation(TARGET, verb, key))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_aws_denies_without_a_reason_may_be_for_who_pays(
     endpoint: str | None, payer: str | None, is_named: bool
 ) -> None:
     target = TARGET._replace(endpoint=endpoint, options=BucketOptions(request_payer=payer))
-    error = refusal_error(Refusal(403, "AccessDenied", "Access Denied"), Asked(target, "GET", "key"))
+    error = service_error(ErrorResponse(403, "AccessDenied", "Access Denied"), Operation(target, "GET", "key"))
     assert "check that these credentials may read and write there" in str(error)
     assert ("a Requester Pays bucket wants --request-payer requester" in str(error)) == is_named
 

@@ -12,7 +12,8 @@ import pytest
 
 from snapdir.errors import ConnectionFailed
 from snapdir.stores.base import StillAtWork
-from snapdir.stores.s3 import wire_transport
+from snapdir.stores.s3 import store as s3_store
+from snapdir.stores.s3 import upload
 from snapdir.stores.s3.http.errors import TooSlow
 from snapdir.stores.s3.http.pool import Request
 from snapdir.stores.s3.http.threaded_body import BodyBroken, BodyReader, RemainingBody, TLSBodyReader
@@ -158,7 +159,8 @@ TRICKLING = replace(IMPATIENT, min_rate_bytes=1 << 50)
 @pytest.fixture
 def short_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than any other limit of IMPATIENT, and not as long as minutes."""
-    monkeypatch.setattr(wire_transport, "WORK_SECONDS", 1.0)
+    for module in (s3_store, upload):
+        monkeypatch.setattr(module, "WORK_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("short_windows", "short_work")

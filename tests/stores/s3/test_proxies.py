@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snapdir import api
+from snapdir.api.pull import pull
+from snapdir.api.push import push
 from snapdir.config import Config
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidOption, StoreRefused, TransientStoreError
 from snapdir.stores.open import open_store
@@ -66,8 +67,8 @@ def planted(folder: Path) -> Path:
 
 async def push_and_pull(folder: Path, url: str) -> None:
     tree, config = planted(folder / "tree"), Config(cache_dir=folder / "cache")
-    identifier = await api.push(tree, url, config=config)
-    await api.pull(identifier, url, folder / "copy", config=Config(cache_dir=folder / "other cache"))
+    identifier = await push(tree, url, config=config)
+    await pull(identifier, url, folder / "copy", config=Config(cache_dir=folder / "other cache"))
     assert {name: (folder / "copy" / name).read_bytes() for name in TREE} == TREE
 
 

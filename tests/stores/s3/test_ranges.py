@@ -5,23 +5,34 @@ from __future__ import annotations
 import pytest
 
 from snapdir.errors import InvalidResponse
-from snapdir.stores.s3.failures import Asked
+from snapdir.stores.s3.failures import Operation
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.location import S3Target
-from snapdir.stores.s3.ranges import body_length_of, range_header
+from snapdir.stores.s3.reading import check_range, range_headers
 
-ASKED = Asked(S3Target("s3://b", "b", "", None, "us-east-1"), "GET", "key")
+GET = Operation(S3Target("s3://b", "b", "", None, "us-east-1"), "GET", "key")
 
 
 def expected(start: int, length: int | None, content_range: str | None, content_length: int | None) -> int | None:
-    return body_length_of(ASKED, start=start, length=length, content_range=content_range, content_length=content_length)
+    lines = ["HTTP/1.1 200 OK", "ETag: x"]
+    lines += [] if content_range is None else [f"Content-Range: {content_range}"]
+    lines += [] if content_length is None else [f"Content-Length: {content_length}"]
+    return check_range(GET, start, length, Response("\r\n".join(lines).encode()))
 
 
 @pytest.mark.parametrize(
     ("start", "length", "header"),
-    [(0, None, None), (5, None, "bytes=5-"), (0, 10, "bytes=0-9"), (7, 1, "bytes=7-7")],
+    [
+        (0, None, {}),
+        (5, None, {b"range": b"bytes=5-"}),
+        (0, 10, {b"range": b"bytes=0-9"}),
+        (7, 1, {b"range": b"bytes=7-7"}),
+    ],
 )
-def test_a_range_is_asked_for_by_first_and_last_byte(start: int, length: int | None, header: str | None) -> None:
-    assert range_header(start, length) == header
+def test_a_range_is_asked_for_by_first_and_last_byte(
+    start: int, length: int | None, header: dict[bytes, bytes]
+) -> None:
+    assert range_headers(start, length) == header
 
 
 @pytest.mark.parametrize(

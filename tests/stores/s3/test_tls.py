@@ -10,8 +10,8 @@ import pytest
 from snapdir.errors import InvalidOption, StoreRefused
 from snapdir.stores.open import open_store
 
+from .playing_service import SETTINGS, ok
 from .scripted_server import CERTIFICATE, answer, serve, server_tls
-from .wire_service import SETTINGS, ok
 
 
 @pytest.fixture

@@ -1,29 +1,32 @@
-"""Sources of credentials: the environment, which needs no botocore, or AWS's whole chain."""
+"""Sources of credentials: the environment, which needs no botocore, AWS's whole chain, or a session on one of them."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.errors import AccessDenied
-from snapdir.stores.s3.failures import Asked
 from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
     from snapdir.stores.s3.aws.chain_failures import Link
 
-__all__ = ["ChainCredentials", "CredentialSource", "EnvironmentCredentials"]
+__all__ = ["ChainCredentials", "CredentialSource", "DirectorySession", "EnvironmentCredentials"]
 
 LOOK_SECONDS = 0.2
 """After which it is seen that a helper was stopped."""
 STOP_SECONDS = 1.0
+SESSION_SECONDS = 300.0
+"""How long S3 keeps a session."""
+RENEW_AFTER_SECONDS = SESSION_SECONDS - 60
 
 
 class CredentialSource(Protocol):
@@ -123,7 +126,6 @@ class ChainCredentials:
         from snapdir.stores.s3.aws.chain_failures import Link, link_errors, no_credentials, refuse_prompt
         from snapdir.stores.s3.aws.session import credential_chain, new_session
 
-        asked = Asked(self._target, "SIGN")
         session = new_session(region=self._target.region)
         chain = credential_chain(session)
         chain.get_provider("custom-process")._popen = self._start
@@ -131,17 +133,66 @@ class ChainCredentials:
             chain.get_provider("assume-role")._prompter = refuse_prompt
         profile = session.get_config_variable("profile") or "default"
         for provider in chain.providers:
-            link = Link(asked, provider.METHOD, profile, session.full_config)
+            link = Link(self._target.url, provider.METHOD, profile, session.full_config)
             with link_errors(link):
                 if credentials := provider.load():
                     return _Found(credentials, link)
-        raise no_credentials(asked)
+        raise no_credentials(self._target.url)
 
     def _start(self, command: Sequence[str], **options: Any) -> _Helper:
         self._program = _Helper(command, **options)
         if self._cancelled:  # just now, by the other thread
             self._program.stop()
         return self._program
+
+
+class DirectorySession:
+    """A CredentialSource on another one: each session begins with one request (CreateSession), and is renewed in time.
+
+    Args:
+        source: Credentials that may create sessions.
+        create: Creates a session; raises AccessDenied where the credentials have expired, for instance.
+    """
+
+    def __init__(
+        self,
+        source: CredentialSource,
+        create: Callable[[Credentials], Awaitable[Credentials]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._create = create
+        self._clock = clock
+        self._session: Credentials | None = None
+        self._renew_at = 0.0
+
+    async def credentials(self) -> Credentials:
+        """Those of the session, or of a new one a minute before the session ends.
+
+        Raises:
+            StoreError: the session cannot be created.
+        """
+        if self._session is not None and self._clock() < self._renew_at:
+            return self._session
+        credentials = await self._source.credentials()
+        try:
+            return await self._begin(credentials)
+        except AccessDenied:
+            renewed = await self._source.read_again()
+            if renewed == credentials:
+                raise
+            return await self._begin(renewed)
+
+    async def read_again(self) -> Credentials:
+        """Those of a new session."""
+        return await self._begin(await self._source.read_again())
+
+    async def _begin(self, credentials: Credentials) -> Credentials:
+        began = self._clock()
+        self._session = await self._create(credentials)
+        self._renew_at = began + RENEW_AFTER_SECONDS
+        return self._session
 
 
 class _Helper(subprocess.Popen[bytes]):

@@ -1,26 +1,45 @@
-"""What an S3 service's refusals mean for us: its own codes first, then the HTTP status. Knows no HTTP library."""
+"""Errors of S3 in our words: those a service answers with (by its own code, then by status), and lost connections."""
 
 from __future__ import annotations
 
 import math
 import re
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import (
     AccessDenied,
     ConnectionFailed,
+    InFluxError,
     InvalidResponse,
+    LocalError,
     ObjectNotFound,
+    SnapdirError,
     StoreError,
     StoreMissing,
     StoreRefused,
     Throttled,
     TransientStoreError,
 )
+from snapdir.errors.local import MORE_DESCRIPTORS
+from snapdir.stores.base import Body, FileRange, StillAtWork
 from snapdir.stores.s3.demands import PAYER, what_is_missing
+from snapdir.stores.s3.http.connecting import out_of_descriptors
+from snapdir.stores.s3.http.errors import (
+    BodyChanged,
+    BodyTruncated,
+    BodyUnreadable,
+    ConnectFailed,
+    ProtocolViolation,
+    ProxyRefused,
+    TLSFailed,
+    WireError,
+    WorkTimeout,
+)
 from snapdir.stores.s3.http.parsing import http_seconds
 from snapdir.stores.s3.location import S3Target, shown_endpoint
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
@@ -29,12 +48,12 @@ __all__ = [
     "CHECK_ENDPOINT",
     "CREDENTIALS",
     "PROXY_CREDENTIALS",
-    "Asked",
     "BodyRefused",
-    "Refusal",
+    "ErrorResponse",
+    "Operation",
     "cleaned",
-    "refusal_error",
     "retry_after_seconds",
+    "service_error",
 ]
 
 CHECK_ENDPOINT = "check the endpoint and any proxy in between"
@@ -54,7 +73,7 @@ class BodyRefused(TransientStoreError):
     """The bytes that arrived are not the ones that were announced: changed on the way, or changed before they left."""
 
 
-class Asked(NamedTuple):
+class Operation(NamedTuple):
     """A request, as its failure names it: ``verb`` such as GET or LIST, ``key`` as the store has it or None."""
 
     target: S3Target
@@ -65,7 +84,7 @@ class Asked(NamedTuple):
         return f"{self.verb} {self.target.named(self.key)} at {self.target.place}"
 
 
-class Refusal(NamedTuple):
+class ErrorResponse(NamedTuple):
     """What a service answered instead of doing it.
 
     Attributes:
@@ -102,7 +121,7 @@ class Refusal(NamedTuple):
         return f"{code}(HTTP {self.status}{request}){message}"
 
 
-Make = Callable[[Refusal, Asked, str], StoreError]
+Make = Callable[[ErrorResponse, Operation, str], StoreError]
 
 RIGHTS = "check that these credentials may read and write there (AWS_PROFILE or AWS_ACCESS_KEY_ID)"
 UNKNOWN_KEY = "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that the key belongs to this endpoint"
@@ -117,52 +136,62 @@ ARCHIVED = "restore it first (such as `aws s3api restore-object`)"
 KMS_KEY = "check --sse-kms-key-id and the key the bucket encrypts with: it must exist, be enabled and be in this region"
 FULL = "free space there or raise the quota"
 
+NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
+PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, the endpoint and the network"
+PROXY_RULES = "check that the proxy lets this host and port pass, or except the host by NO_PROXY"
+LATER = "run again in some minutes"
+LOST = "check the endpoint and the network, then run again"
+CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
+NO_TLS = "write http:// in the endpoint if that is all it speaks"
+PLAIN_ANSWER = "WRONG_VERSION_NUMBER"
+"""How OpenSSL calls an answer that is no TLS at all."""
+
 
 def _simply(error: type[StoreError]) -> Make:
-    return lambda refusal, asked, advice: error(_sentence(refusal, asked, advice), key=asked.key)
+    return lambda response, operation, advice: error(_sentence(response, operation, advice), key=operation.key)
 
 
-def _refused(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    message = _sentence(refusal, asked, advice)
-    return StoreRefused(message, key=asked.key, status=refusal.status, error_code=refusal.code or None)
+def _refused(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
+    message = _sentence(response, operation, advice)
+    return StoreRefused(message, key=operation.key, status=response.status, error_code=response.code or None)
 
 
-def _not_found(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
+def _not_found(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
     """A listing that is answered with "no such key" is no empty listing; repositories were lost that way."""
-    if asked.key is None:
-        return InvalidResponse(_sentence(refusal, asked, advice))
-    return ObjectNotFound(asked.key)
+    if operation.key is None:
+        return InvalidResponse(_sentence(response, operation, advice))
+    return ObjectNotFound(operation.key)
 
 
-def _forbidden(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    target = asked.target
-    if refusal.code == "AccessDenied" and target.is_aws and target.options.request_payer is None:
+def _forbidden(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
+    target = operation.target
+    if response.code == "AccessDenied" and target.is_aws and target.options.request_payer is None:
         advice += f"; a Requester Pays bucket wants {PAYER}"  # AWS says no more than "Access Denied" there
-    advice = what_is_missing(target, asked.verb, refusal.message) or advice
-    return AccessDenied(_sentence(refusal, asked, advice), key=asked.key)
+    advice = what_is_missing(target, operation.verb, response.message) or advice
+    return AccessDenied(_sentence(response, operation, advice), key=operation.key)
 
 
-def _throttled(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    seconds = retry_after_seconds(refusal.retry_after)
+def _throttled(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
+    seconds = retry_after_seconds(response.retry_after)
     if seconds is not None and seconds > MAX_RETRY_AFTER_SECONDS:
         asks = f"its Retry-After is {seconds:g} s, and snapdir waits at most {MAX_RETRY_AFTER_SECONDS:g} s"
         advice = f"{asks}: {advice}" if advice else asks
-    return Throttled(_sentence(refusal, asked, advice), key=asked.key, retry_after_seconds=seconds)
+    return Throttled(_sentence(response, operation, advice), key=operation.key, retry_after_seconds=seconds)
 
 
-def _skewed(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    return AccessDenied(_sentence(refusal, asked, f"{_clock_difference(refusal)}{advice}"), key=asked.key)
+def _skewed(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
+    return AccessDenied(_sentence(response, operation, f"{_clock_difference(response)}{advice}"), key=operation.key)
 
 
-def _elsewhere(refusal: Refusal, asked: Asked, advice: str) -> StoreError:
-    if refusal.bucket_region:
-        advice = f"the bucket is in {cleaned(refusal.bucket_region, 40)}: {advice}"
-    elif refusal.location:
-        to = _shown_location(refusal.location)
+def _elsewhere(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
+    if response.bucket_region:
+        advice = f"the bucket is in {cleaned(response.bucket_region, 40)}: {advice}"
+    elif response.location:
+        to = _shown_location(response.location)
         advice = (
             f"snapdir does not follow the redirect to {to}: set the endpoint to that host if you trust it, or {advice}"
         )
-    return _refused(refusal, asked, advice)
+    return _refused(response, operation, advice)
 
 
 def _shown_location(location: str) -> str:
@@ -243,44 +272,44 @@ STATUSES: dict[int, tuple[Make, str]] = {
 }
 
 
-def refusal_error(refusal: Refusal, asked: Asked) -> StoreError:
-    """Our error for a refusal."""
-    if refusal.is_by_proxy and refusal.status in (401, 407):
+def service_error(response: ErrorResponse, operation: Operation) -> StoreError:
+    """Our error for a response."""
+    if response.is_by_proxy and response.status in (401, 407):
         make, advice = _denied, PROXY_CREDENTIALS
-    elif refusal.code in CODES:
-        make, advice = CODES[refusal.code]
-    elif refusal.status == 404:
-        return _nothing_there(refusal, asked)
-    elif refusal.status in STATUSES and not (refusal.status == 400 and refusal.code):
-        make, advice = STATUSES[refusal.status]
-    elif 300 <= refusal.status < 400:
+    elif response.code in CODES:
+        make, advice = CODES[response.code]
+    elif response.status == 404:
+        return _nothing_there(response, operation)
+    elif response.status in STATUSES and not (response.status == 400 and response.code):
+        make, advice = STATUSES[response.status]
+    elif 300 <= response.status < 400:
         make, advice = _elsewhere, OTHER_REGION
     else:
-        make, advice = (_transient, AGAIN) if refusal.status >= 500 else (_refused, "")
-    return make(refusal, asked, advice)
+        make, advice = (_transient, AGAIN) if response.status >= 500 else (_refused, "")
+    return make(response, operation, advice)
 
 
-def _nothing_there(refusal: Refusal, asked: Asked) -> StoreError:
+def _nothing_there(response: ErrorResponse, operation: Operation) -> StoreError:
     """A 404 without a known code. A HEAD has no body to say more; anywhere else it need not come from the store.
 
     Taking the 404 of something in between for an absent object would be believing a stranger.
     """
-    if asked.verb == "HEAD" and not refusal.code:
-        return _not_found(refusal, asked, "")
-    if refusal.code:
-        return _refused(refusal, asked, "")
+    if operation.verb == "HEAD" and not response.code:
+        return _not_found(response, operation, "")
+    if response.code:
+        return _refused(response, operation, "")
     advice = f"this does not look like S3: {CHECK_ENDPOINT}"
-    return InvalidResponse(_sentence(refusal, asked, advice), key=asked.key)
+    return InvalidResponse(_sentence(response, operation, advice), key=operation.key)
 
 
-def _sentence(refusal: Refusal, asked: Asked, advice: str) -> str:
-    said = f"{asked}: {refusal.what}"
+def _sentence(response: ErrorResponse, operation: Operation, advice: str) -> str:
+    said = f"{operation}: {response.what}"
     return f"{said.removesuffix('.')}; {advice}" if advice else said
 
 
-def _clock_difference(refusal: Refusal) -> str:
+def _clock_difference(response: ErrorResponse) -> str:
     try:
-        server = datetime.fromisoformat(refusal.server_time or "")
+        server = datetime.fromisoformat(response.server_time or "")
     except ValueError:
         return ""
     seconds = (datetime.now(UTC) - server.replace(tzinfo=server.tzinfo or UTC)).total_seconds()
@@ -299,6 +328,47 @@ def retry_after_seconds(header: str | None) -> float | None:
         return max(0.0, math.ceil(http_seconds(text) - time.time()))
     except ValueError:  # not a date
         return None
+
+
+def connection_error(error: WireError, operation: Operation, body: Body | None) -> SnapdirError:
+    """Our error for a request that was not carried there and back."""
+    if isinstance(body, FileRange) and isinstance(error, BodyTruncated | BodyChanged | BodyUnreadable):
+        return _file_failure(error, path_of_descriptor(body.fd))
+    kind, advice = _kind_and_advice(error)
+    return kind(f"{operation}: {error}; {advice}", key=operation.key)
+
+
+def _file_failure(error: WireError, path: str) -> SnapdirError:
+    if isinstance(error, BodyUnreadable):
+        return LocalError(path, str(error.__cause__ or error))
+    return InFluxError(path, "shrank") if isinstance(error, BodyTruncated) else InFluxError(path)
+
+
+def _kind_and_advice(error: WireError) -> tuple[type[StoreError], str]:
+    if out_of_descriptors(error):
+        return ConnectionFailed, MORE_DESCRIPTORS
+    match error:
+        case TLSFailed():
+            row: tuple[type[StoreError], str] = StoreRefused, _tls_advice(error.__cause__)
+        case ProtocolViolation():
+            row = InvalidResponse, CHECK_ENDPOINT
+        case WorkTimeout():
+            row = StillAtWork, LATER
+        case ProxyRefused(status=401 | 407):  # tinyproxy says 401 to wrong credentials
+            row = AccessDenied, PROXY_CREDENTIALS
+        case ProxyRefused() if error.status < 500:
+            row = StoreRefused, PROXY_RULES
+        case ConnectFailed():
+            row = ConnectionFailed, NETWORK if error.server.proxy is None else PROXY
+        case _:
+            row = ConnectionFailed, LOST
+    return row
+
+
+def _tls_advice(cause: BaseException | None) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return CERTIFICATE
+    return NO_TLS if isinstance(cause, ssl.SSLError) and cause.reason == PLAIN_ANSWER else CHECK_ENDPOINT
 
 
 _SECRETS = r"(?i)\?\S+|\b(?:x-amz-[a-z0-9-]+|signature|awsaccesskeyid)\s*[=:]\s*\S+|\bauthorization\s*[=:].*"

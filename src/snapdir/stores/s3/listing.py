@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
-from snapdir.stores.s3.transport import ListPage
+from snapdir.stores.s3.xml import ListPage
 
 __all__ = ["MAX_IDLE_PAGES", "ListingProgress"]
 

@@ -62,34 +62,28 @@ class Signer:
     """Signs requests to one region with one set of credentials, for one thread.
 
     Attributes:
-        clock_offset_seconds: Added to the clock: what ``correct_clock`` has learned.
+        clock_offset_seconds: Added to the clock, to sign by that of the server.
     """
 
     def __init__(
-        self, credentials: Credentials, region: str, service: str = "s3", *, clock: Callable[[], float] = time.time
+        self,
+        credentials: Credentials,
+        region: str,
+        service: str = "s3",
+        *,
+        clock: Callable[[], float] = time.time,
+        clock_offset_seconds: float = 0.0,
     ) -> None:
-        self._region, self._service = region.encode(), service.encode()
-        self._clock = clock
-        self.clock_offset_seconds = 0.0
         self.credentials = credentials
-
-    @property
-    def credentials(self) -> Credentials:
-        """What is signed with. Others may be set at any time, for instance before these expire."""
-        return self._credentials
-
-    @credentials.setter
-    def credentials(self, credentials: Credentials) -> None:
-        self._credentials = credentials
+        self.region = region
+        self.clock_offset_seconds = clock_offset_seconds
+        self._clock = clock
+        self._region, self._service = region.encode(), service.encode()
         self._day = self._timestamp = self._to_sign = b""
         self._second = -1
         # By the host and the names of the headers: what is hashed after the query, and the lines that are sent.
         self._templates: dict[tuple[bytes, ...], tuple[bytes, bytes]] = {}
         self._inner, self._outer = hashlib.sha256(), hashlib.sha256()
-
-    def correct_clock(self, server_time: float) -> None:
-        """Sign as if it were ``server_time`` (Unix seconds) now, and go on from there."""
-        self.clock_offset_seconds = server_time - self._clock()
 
     def sign(
         self,
@@ -142,7 +136,7 @@ class Signer:
         return b"%b/%b/%b/aws4_request" % (self._day, self._region, self._service)
 
     def _derive_key(self) -> None:
-        key = b"AWS4" + self._credentials.secret_key.encode()
+        key = b"AWS4" + self.credentials.secret_key.encode()
         for part in (self._day, self._region, self._service, b"aws4_request"):
             key = hmac.digest(key, part, "sha256")
         padded = key.ljust(_BLOCK_BYTES, b"\0")
@@ -151,16 +145,16 @@ class Signer:
 
     def _make_templates(self, names: tuple[bytes, ...]) -> tuple[bytes, bytes]:
         host, *more = names
-        if self._credentials is ANONYMOUS:
+        if self.credentials is ANONYMOUS:
             self._templates[names] = made = (b"", b"".join([b"%b: %%(%b)b\r\n" % (name, name) for name in more]))
             return made
         fixed = {b"x-amz-date": self._timestamp}
-        if self._credentials.session_token is not None:
-            fixed[self._credentials.token_header] = self._credentials.session_token.encode()
+        if self.credentials.session_token is not None:
+            fixed[self.credentials.token_header] = self.credentials.session_token.encode()
         for name in more:
             if _HEADER_NAME.fullmatch(name) is None or name in fixed or name in (b"host", b"x-amz-content-sha256"):
                 raise ValueError(f"not a header that can be added: {name!r}")
-        for value in (host, self._credentials.access_key.encode(), *fixed.values()):
+        for value in (host, self.credentials.access_key.encode(), *fixed.values()):
             _check_value(value)
         sent = {name: b"%%(%b)b" % name for name in (*more, b"x-amz-content-sha256")}
         sent |= {name: value.replace(b"%", b"%%") for name, value in fixed.items()}
@@ -168,7 +162,7 @@ class Signer:
         signed_names = b";".join([name for name, _ in signed])
         canonical = b"".join([b"%b:%b\n" % header for header in signed])
         authorization = b"AWS4-HMAC-SHA256 Credential=%b/%b,SignedHeaders=%b,Signature=%%(signature)b" % (
-            self._credentials.access_key.encode().replace(b"%", b"%%"),
+            self.credentials.access_key.encode().replace(b"%", b"%%"),
             self._scope().replace(b"%", b"%%"),
             signed_names,
         )

@@ -9,28 +9,30 @@ from pathlib import Path
 import anyio
 from anyio.to_thread import run_sync
 
-from snapdir.errors import AccessDenied, InvalidResponse, ObjectNotFound, StoreRefused
+from snapdir.errors import ObjectNotFound, StoreRefused
+from snapdir.hashing.crc32c import crc32c
 from snapdir.model.keys import MANIFESTS
 from snapdir.model.sizes import GIB, MIB
-from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
+from snapdir.stores.base import Body, Capabilities, FileRange, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
 from snapdir.stores.listing import shows_order
-from snapdir.stores.s3.checksums import Checksums, compared
+from snapdir.stores.s3 import reading, xml
+from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, EndpointNote, content_md5, encoded
+from snapdir.stores.s3.client import CHECKSUM, CONTENT_MD5, NO_HEADERS, WORK_SECONDS, S3Client
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
-from snapdir.stores.s3.endpoint_note import EndpointNote
+from snapdir.stores.s3.demands import headers_of_new
+from snapdir.stores.s3.failures import ErrorResponse, Operation, service_error
 from snapdir.stores.s3.listing import ListingProgress
 from snapdir.stores.s3.location import S3Target
-from snapdir.stores.s3.session import WireSession
-from snapdir.stores.s3.transport import Transport, UploadedPart
-from snapdir.stores.s3.upload import S3Upload
-from snapdir.stores.s3.wire_transport import WireTransport
+from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, copy_source
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
 __all__ = ["S3Store"]
 
 PART_BYTES = (5 * MIB, 5 * GIB)
-MAX_PARTS = 10_000
+MAX_KEYS = 1000
 DEFAULT_CONCURRENCY = 256
 
 
@@ -46,18 +48,11 @@ class S3Store:
     ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
     """
 
-    def __init__(
-        self,
-        transport: Transport,
-        target: S3Target,
-        *,
-        max_concurrency: int = DEFAULT_CONCURRENCY,
-        checksums: Checksums | None = None,
-    ) -> None:
-        self._transport = transport
-        self._target = target
-        self._checksums = checksums or Checksums()
+    def __init__(self, client: S3Client, *, max_concurrency: int = DEFAULT_CONCURRENCY) -> None:
+        self._client = client
+        self._target = target = client.target
         self._lists_in_order = target.lists_in_order
+        self._has_options = target.options != NO_BUCKET_OPTIONS
         self._uploads: set[S3Upload] = set()
         self._capabilities = Capabilities(
             max_concurrency=max_concurrency,
@@ -68,7 +63,7 @@ class S3Store:
             conditional_write=target.is_aws and not target.is_outpost,
             copy_service="" if target.is_arn else f"s3 at {target.endpoint or 'aws'}",
             copy_place=f"{target.bucket}/{target.prefix}",
-            encrypted=transport.encrypted,
+            encrypted=client.encrypted,
         )
 
     @classmethod
@@ -83,11 +78,12 @@ class S3Store:
         keys = EnvironmentCredentials.find(anonymous=not settings.bucket.sign)
         target = S3Target.of(url)._replace(options=settings.bucket)
         target = await run_sync(partial(target.completed, keys_are_given=keys is not None))
-        concurrency = settings.requests(DEFAULT_CONCURRENCY)
-        session = WireSession(target, keys or ChainCredentials(target), settings, max_connections=concurrency)
         note = EndpointNote(settings.notes_dir, target.place)
         checksums = Checksums(note, accepted=not await run_sync(lambda: note.refuses_checksums))
-        return cls(WireTransport(session), target, max_concurrency=concurrency, checksums=checksums)
+        concurrency = settings.requests(DEFAULT_CONCURRENCY)
+        source = keys or ChainCredentials(target)
+        client = S3Client(target, source, settings, max_connections=concurrency, checksums=checksums)
+        return cls(client, max_concurrency=concurrency)
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r} at {self._target.place!r})"
@@ -106,7 +102,8 @@ class S3Store:
         return self._capabilities
 
     async def stat(self, key: str) -> ObjectInfo:
-        return await self._transport.head(key, checksum=self._checksums.accepted and key.startswith(MANIFESTS))
+        checksum = self._client.checksums.accepted and key.startswith(MANIFESTS)
+        return await reading.stat(self._client, key, checksum=checksum)
 
     async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         if prefix.startswith("/"):  # no key does, but rclone would list them all
@@ -116,7 +113,7 @@ class S3Store:
         asked_after = start_after if self._lists_in_order else ""
         token = resume
         while True:
-            page = await self._transport.list_page(prefix, start_after=asked_after, token=token)
+            page = await self._list_page(prefix, start_after=asked_after, token=token)
             if start_after and not (asked_after or token) and page.next_token and shows_order(page.objects):
                 self._lists_in_order = True
                 asked_after = start_after
@@ -127,23 +124,35 @@ class S3Store:
             if token is None:
                 return
 
+    async def _list_page(self, prefix: str, *, start_after: str, token: str | None) -> xml.ListPage:
+        target = self._client.target
+        operation = Operation(target, "LIST")
+        full_prefix = target.full_key(prefix)
+        query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", full_prefix)]
+        if token:
+            query.append(("continuation-token", token))
+        elif start_after:
+            query.append(("start-after", target.full_key(start_after)))
+        response = await self._client.send(operation, b"GET", query=query, max_body_bytes=xml.PAGE_BYTES)
+        return xml.list_page(response.body, operation, target.prefix, full_prefix)
+
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         if length == 0:
             await self.stat(key)
             return b""
-        return await self._transport.get(key, start=start, length=length)
+        return await reading.read(self._client, key, start=start, length=length)
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         if not len(buffer):
             await self.stat(key)
             return 0
-        return await self._transport.get_into(key, buffer, start=start)
+        return await reading.read_into(self._client, key, buffer, start=start)
 
     async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
         if not length:
             await self.stat(key)
             return
-        await self._transport.get_through(key, sink, start=start, length=length)
+        await reading.read_through(self._client, key, sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         """Store ``body``. Where racing writers cannot be told apart, ``if_absent`` looks first.
@@ -154,60 +163,78 @@ class S3Store:
         conditional = if_absent and self._capabilities.conditional_write
         if if_absent and not conditional and await self._is_there(key):
             return False
-        crc = await self._checksums.of(body)
-
-        async def put(sent_crc: int | None) -> bool:
-            by_service = sent_crc is not None and self._transport.compares
-            sent = compared(body, by_service=by_service)
-            return await self._transport.put(key, sent, crc32c=sent_crc, if_absent=conditional)
-
-        return await self._checksums.send(body, crc, put)
+        client = self._client
+        if isinstance(body, FileRange) or len(body) > INLINE_BYTES:
+            crc = await client.checksums.of(body)
+        else:
+            crc = crc32c(body) if client.checksums.accepted else None
+        headers = headers_of_new(self._target.options, key) if self._has_options else NO_HEADERS
+        if conditional:
+            headers = {**headers, b"if-none-match": b"*"}
+        operation = Operation(client.target, "PUT", key)
+        response, _ = await client.put(operation, body, crc, headers=headers, also=412 if conditional else 0)
+        if response.status == 412:
+            return False
+        if response.header(b"etag") is None:
+            reading.must_be_s3(response, operation)
+        if response.body:
+            xml.check_written(response.body, operation)
+        return True
 
     async def copy_from(self, key: str, source: str) -> None:
-        await self._transport.copy(key, source)
+        operation = Operation(self._client.target, "COPY", key)
+        headers = {**headers_of_new(self._target.options, key), **copy_source(source)}
+        response = await self._client.send(operation, b"PUT", headers=headers, body=b"", patience_seconds=WORK_SECONDS)
+        xml.copied_etag(response.body, operation, "CopyObjectResult")
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> S3Upload:
-        async def create(checksums: bool) -> tuple[str, bool]:
-            return await self._transport.create_upload(key, checksums=checksums), checksums
-
-        stored = await self._stored_parts(key, resume) if resume else None
-        if resume and stored is not None:
-            upload_id, checksummed = resume, self._checksums.accepted
-        else:
-            upload_id, checksummed = await self._checksums.offer(create)
-        upload = S3Upload(
-            self._transport,
-            self._checksums if checksummed else None,
-            key,
-            upload_id,
-            size=size,
-            part_bytes=part_bytes,
-            stored=stored or (),
-            ended=self._uploads.discard,
+        begun = await S3Upload.begin(
+            self._client, key, size=size, part_bytes=part_bytes, resume=resume, ended=self._uploads.discard
         )
-        self._uploads.add(upload)
-        return upload
-
-    async def _stored_parts(self, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
-        """The parts of an upload that was begun earlier; None if it is gone, or may not be looked at."""
-        parts: list[UploadedPart] = []
-        pages = 0
-        try:
-            async for page in self._transport.list_parts(key, upload_id):
-                parts += page
-                pages += 1
-                if max(pages, len(parts)) > MAX_PARTS:
-                    raise InvalidResponse(f"{key}: more parts are listed than an upload can have")
-        except (AccessDenied, StoreRefused, ObjectNotFound):
-            return None
-        return parts
+        self._uploads.add(begun)
+        return begun
 
     async def flush(self) -> None:
         """What a service has taken is its own to keep."""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        if keys:
-            await self._transport.delete(keys)
+        for first in range(0, len(keys), MAX_KEYS):
+            await self._delete_some(keys[first : first + MAX_KEYS])
+
+    async def _delete_some(self, keys: Sequence[str]) -> None:
+        target = self._client.target
+        if len(keys) == 1:
+            operation = Operation(target, "DELETE", keys[0])
+            xml.check_gone(await self._client.send(operation, b"DELETE", also=404), operation)
+            return
+        operation = Operation(target, "DELETE")
+        body = xml.delete_body([target.full_key(key) for key in keys])
+        # A directory bucket takes no Content-MD5.
+        checksum = {CONTENT_MD5: content_md5(body)}
+        if target.is_directory:
+            checksum = {CHECKSUM: encoded(crc32c(body)).encode()}
+        try:
+            response = await self._client.send(
+                operation,
+                b"POST",
+                query=[("delete", "")],
+                headers=checksum,
+                body=body,
+                max_body_bytes=xml.PAGE_BYTES,
+                also=204,
+            )
+        except StoreRefused as error:
+            if error.error_code != "NotImplemented":
+                raise
+            for key in keys:  # some services know no request for many
+                await self._delete_some([key])
+            return
+        if response.status == 204:
+            return
+        for key, code, message in xml.deletion_failures(response.body, operation):
+            if code != "NoSuchKey":
+                named = operation._replace(key=key.removeprefix(target.prefix))
+                raise service_error(ErrorResponse(200, code, message), named)
 
     def local_path(self, key: str) -> Path | None:  # noqa: ARG002  # the shape of every store
         return None
@@ -222,7 +249,7 @@ class S3Store:
                 for upload in uploads:
                     group.start_soon(upload.abandon)
         finally:
-            await self._transport.aclose()
+            await self._client.aclose()
 
     async def _is_there(self, key: str) -> bool:
         try:

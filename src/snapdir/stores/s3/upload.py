@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 
-from snapdir.errors import StoreError, StoreRefused, Throttled, TransientStoreError
+from snapdir.errors import (
+    AccessDenied,
+    ConnectionFailed,
+    InvalidResponse,
+    ObjectNotFound,
+    StoreError,
+    StoreRefused,
+    Throttled,
+    TransientStoreError,
+)
 from snapdir.stores.base import ABORT_SECONDS, Body, body_length
-from snapdir.stores.s3.checksums import Checksums, checksum_of_parts, compared
-from snapdir.stores.s3.transport import Transport, UploadedPart
+from snapdir.stores.s3 import xml
+from snapdir.stores.s3.checksums import checksum_of_parts
+from snapdir.stores.s3.client import CHECKSUM_ALGORITHM, WORK_SECONDS, S3Client
+from snapdir.stores.s3.demands import headers_of_new
+from snapdir.stores.s3.failures import Operation
+from snapdir.stores.s3.reading import size_and_checksum
+from snapdir.stores.s3.signing import encode_path
+from snapdir.stores.s3.xml import UploadedPart
 
-__all__ = ["S3Upload"]
+__all__ = ["MAX_PARTS", "S3Upload", "copy_source", "list_parts"]
+
+MAX_PARTS = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -21,34 +38,61 @@ class S3Upload:
     """See ``Upload``. Parts are numbered from 1 and all but the last have the size the upload was begun with.
 
     Args:
-        checksums: None for an upload whose parts carry none: S3 wants all of them with one, or none.
+        checksummed: The parts carry checksums: S3 wants all of them with one, or none.
         stored: Parts that the service holds already; they are not sent again.
         ended: Told when there is nothing left to abort.
     """
 
     def __init__(
         self,
-        transport: Transport,
-        checksums: Checksums | None,
+        client: S3Client,
         key: str,
         upload_id: str,
         *,
         size: int,
         part_bytes: int,
-        stored: Sequence[UploadedPart] = (),
+        checksummed: bool,
+        stored: Sequence[UploadedPart],
         ended: Callable[[S3Upload], None],
     ) -> None:
-        self._transport = transport
-        self._checksums = checksums
+        self._client = client
         self._key = key
         self._upload_id = self.resume_token = upload_id
         self._size = size
         self._part_bytes = part_bytes
+        self._checksummed = checksummed
         self._ended = ended
         self._stored = {part.number: part for part in stored if part.size == self._expected_length(part.number)}
         self._parts: dict[int, UploadedPart] = {}
         self._is_resumed = bool(stored)
         self._is_completing = False  # the service may be at work on the object, or be done with it
+
+    @classmethod
+    async def begin(
+        cls,
+        client: S3Client,
+        key: str,
+        *,
+        size: int,
+        part_bytes: int,
+        resume: str | None,
+        ended: Callable[[S3Upload], None],
+    ) -> S3Upload:
+        """Create an upload, or go on with ``resume`` if the service still holds it and lets it be looked at."""
+        stored = None if resume is None else await _stored_parts(client, key, resume)
+        checksummed = client.checksums.accepted
+        if resume is None or stored is None:
+            resume, checksummed = await _create(client, key)
+        return cls(
+            client,
+            key,
+            resume,
+            size=size,
+            part_bytes=part_bytes,
+            checksummed=checksummed,
+            stored=stored or (),
+            ended=ended,
+        )
 
     @property
     def held_bytes(self) -> int:
@@ -59,7 +103,7 @@ class S3Upload:
         stored = self._stored.get(number)
         if stored is None or stored.size != length:
             return False
-        crc = None if self._checksums is None else await self._checksums.of(body, required=True)
+        crc = await self._crc_of(body)
         del self._stored[number]
         if None not in (crc, stored.crc32c) and crc != stored.crc32c:
             return False
@@ -71,25 +115,32 @@ class S3Upload:
         self._check_length(number, length)
         if await self.adopt_part(number, body):
             return
-        sent_crc: int | None = None
+        operation = Operation(self._client.target, "PUT", self._key)
+        crc = await self._crc_of(body)
+        response, crc = await self._client.put(operation, body, crc, query=self._part_query(number))
+        if response.body:
+            xml.check_written(response.body, operation)
+        etag = response.header(b"etag")
+        if not etag:
+            raise InvalidResponse(f"{operation}: the answer to part {number} has no ETag", key=self._key)
+        self._parts[number] = UploadedPart(number, etag.decode("latin-1"), length, crc)
 
-        async def put(crc: int | None) -> str:
-            nonlocal sent_crc
-            sent_crc = crc
-            sent = compared(body, by_service=crc is not None and self._transport.compares)
-            return await self._transport.put_part(self._key, self._upload_id, number, sent, crc32c=crc)
+    async def _crc_of(self, body: Body) -> int | None:
+        return await self._client.checksums.of(body, required=True) if self._checksummed else None
 
-        if self._checksums is None:
-            etag = await put(None)
-        else:
-            crc = await self._checksums.of(body, required=True)
-            etag = await self._checksums.send(body, crc, put)
-        self._parts[number] = UploadedPart(number, etag, length, sent_crc)
+    def _part_query(self, number: int) -> list[tuple[str, str]]:
+        return [("partNumber", str(number)), ("uploadId", self._upload_id)]
 
     async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
         self._check_length(number, length)
-        copied = await self._transport.copy_part(self._key, self._upload_id, number, source, start=start, length=length)
-        self._parts[number] = copied
+        operation = Operation(self._client.target, "COPY", self._key)
+        headers = {**copy_source(source), b"x-amz-copy-source-range": b"bytes=%d-%d" % (start, start + length - 1)}
+        query = self._part_query(number)
+        response = await self._client.send(
+            operation, b"PUT", query=query, headers=headers, body=b"", patience_seconds=WORK_SECONDS
+        )
+        etag, crc = xml.copied_etag(response.body, operation, "CopyPartResult")
+        self._parts[number] = UploadedPart(number, etag, length, crc)
 
     def _check_length(self, number: int, length: int) -> None:
         if number < 1 or length != self._expected_length(number):
@@ -114,17 +165,30 @@ class S3Upload:
             raise self._refused(f"only {len(parts)} parts have come")
         was_completing, self._is_completing = self._is_completing, True
         try:
-            await self._transport.complete_upload(self._key, self._upload_id, parts)
+            await self._complete(parts)
         except StoreError as error:
             if not await self._is_carried_out(error, parts, was_completing):
                 raise
         self._ended(self)
 
+    async def _complete(self, parts: Sequence[UploadedPart]) -> None:
+        operation = Operation(self._client.target, "POST", self._key)
+        response = await self._client.send(
+            operation,
+            b"POST",
+            query=[("uploadId", self._upload_id)],
+            body=xml.completion_body(parts),
+            patience_seconds=WORK_SECONDS,
+        )
+        xml.check_completed(response.body, operation)
+
     async def abort(self) -> None:
         if self._is_completing:
             self.keep()
             return
-        await self._transport.abort_upload(self._key, self._upload_id)
+        operation = Operation(self._client.target, "DELETE", self._key)
+        query = [("uploadId", self._upload_id)]
+        xml.check_gone(await self._client.send(operation, b"DELETE", query=query, also=404), operation)
         self._ended(self)
 
     def keep(self) -> None:
@@ -161,7 +225,7 @@ class S3Upload:
 
     async def _is_gone(self) -> bool:
         try:
-            async for _ in self._transport.list_parts(self._key, self._upload_id):
+            async for _ in list_parts(self._client, self._key, self._upload_id):
                 return False
         except StoreRefused as error:
             return error.error_code == "NoSuchUpload"
@@ -172,7 +236,7 @@ class S3Upload:
     async def _is_as_sent(self, parts: Sequence[UploadedPart]) -> bool:
         """Whether the object is as long as it should be, and what the service keeps of its checksums is right."""
         try:
-            size, kept = await self._transport.size_and_checksum(self._key)
+            size, kept = await size_and_checksum(self._client, self._key)
         except StoreError:
             return False
         expected = checksum_of_parts([part.crc32c for part in parts])
@@ -183,3 +247,49 @@ class S3Upload:
         return StoreRefused(
             f"{self._key}: {reason} in an upload of {self._size} bytes in parts of {self._part_bytes}", key=self._key
         )
+
+
+def copy_source(source: str) -> dict[bytes, bytes]:
+    """The header that names what is copied: a bucket, a slash, and the whole key there."""
+    return {b"x-amz-copy-source": encode_path(f"/{source}")}
+
+
+async def _create(client: S3Client, key: str) -> tuple[str, bool]:
+    """The id of a new upload, and whether its parts carry checksums."""
+    operation = Operation(client.target, "POST", key)
+    headers = headers_of_new(client.target.options, key)
+    checksummed = client.checksums.accepted
+    if checksummed:
+        headers = {**headers, CHECKSUM_ALGORITHM: b"CRC32C"}
+    mended: set[str] = set()
+    response = await client.send(operation, b"POST", query=[("uploads", "")], headers=headers, mended=mended)
+    upload_id = xml.upload_id(response.body, operation)
+    if "checksum" in mended:
+        checksummed = False
+        await client.checksums.note_refusal()
+    return upload_id, checksummed
+
+
+async def _stored_parts(client: S3Client, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
+    """The parts of an upload that was begun earlier; None if it is gone, or may not be looked at."""
+    parts: list[UploadedPart] = []
+    pages = 0
+    try:
+        async for page in list_parts(client, key, upload_id):
+            parts += page
+            pages += 1
+            if max(pages, len(parts)) > MAX_PARTS:
+                raise InvalidResponse(f"{key}: more parts are listed than an upload can have")
+    except (AccessDenied, StoreRefused, ObjectNotFound):
+        return None
+    return parts
+
+
+async def list_parts(client: S3Client, key: str, upload_id: str) -> AsyncIterator[Sequence[UploadedPart]]:
+    operation = Operation(client.target, "LIST", key)
+    marker: str | None = ""
+    while marker is not None:
+        query = [("uploadId", upload_id)] + ([("part-number-marker", marker)] if marker else [])
+        response = await client.send(operation, b"GET", query=query, max_body_bytes=xml.PAGE_BYTES)
+        page, marker = xml.part_page(response.body, operation, marker)
+        yield page

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
 from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.checksums import decoded, encoded
-from snapdir.stores.s3.failures import CHECK_ENDPOINT, Asked, Refusal, refusal_error
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, ErrorResponse, Operation, service_error
+from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.signing import Credentials
-from snapdir.stores.s3.transport import ListPage, UploadedPart
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree  # at run time only where XML is read or written: 3.7 ms
@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 __all__ = [
     "ANSWER_BYTES",
     "PAGE_BYTES",
+    "ListPage",
+    "UploadedPart",
     "check_completed",
+    "check_gone",
     "check_written",
     "completion_body",
     "copied_etag",
     "delete_body",
     "deletion_failures",
+    "error_response",
     "list_page",
     "part_page",
-    "refusal_of",
     "session_credentials",
     "upload_id",
 ]
@@ -51,6 +54,22 @@ _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
 _NAMED_ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*;)")
 _XML_ENTITIES = ("amp;", "lt;", "gt;", "quot;", "apos;")
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+class ListPage(NamedTuple):
+    """One answer to a listing. ``next_token`` is None on the last page."""
+
+    objects: tuple[ObjectInfo, ...]
+    next_token: str | None
+
+
+class UploadedPart(NamedTuple):
+    """A part that the service holds; ``crc32c`` if it was sent with one."""
+
+    number: int
+    etag: str
+    size: int
+    crc32c: int | None = None
 
 
 class _Element:
@@ -77,7 +96,7 @@ class _Element:
         return (self.text(name) or "").strip().lower()
 
 
-def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal:
+def error_response(status: int, body: bytes, headers: dict[bytes, bytes]) -> ErrorResponse:
     """What an error answer says; an unreadable body leaves only the status and the headers."""
 
     def header(name: bytes) -> str | None:
@@ -87,7 +106,7 @@ def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal
     root = _parsed(body)
     error = root if root is not None and root.name == "Error" else None
     request_id = header(b"x-amz-request-id") or header(b"x-amzn-requestid")
-    return Refusal(
+    return ErrorResponse(
         status=status,
         code=(error and error.text("Code")) or "",
         message=(error and error.text("Message")) or "",
@@ -99,7 +118,7 @@ def refusal_of(status: int, body: bytes, headers: dict[bytes, bytes]) -> Refusal
     )
 
 
-def list_page(body: bytes, asked: Asked, own_prefix: str, prefix: str) -> ListPage:
+def list_page(body: bytes, operation: Operation, own_prefix: str, prefix: str) -> ListPage:
     """One page of ListObjectsV2; keys lose the store's ``own_prefix``.
 
     Args:
@@ -108,24 +127,24 @@ def list_page(body: bytes, asked: Asked, own_prefix: str, prefix: str) -> ListPa
     Raises:
         InvalidResponse: anything but a page. (Taking nonsense for an empty listing is how repositories get lost.)
     """
-    root = _root(body, asked, "ListBucketResult")
+    root = _root(body, operation, "ListBucketResult")
     url_encoded = root.text("EncodingType") == "url"
     objects = []
     for entry in root.all("Contents"):
         key, size = entry.text("Key"), entry.text("Size")
         if key is None or size is None or not _SIZE(size):
-            raise _invalid(asked, "an entry without a key or a size")
+            raise _invalid(operation, "an entry without a key or a size")
         key = unquote_plus(key) if url_encoded else key  # AWS, MinIO and rclone write a space as "+"
         if not key.startswith(prefix):
-            raise _invalid(asked, "a key that does not begin as asked for")
+            raise _invalid(operation, "a key that does not begin as asked for")
         objects.append(ObjectInfo(key[len(own_prefix) :], int(size), _seconds(entry.text("LastModified"))))
-    token = _token(root, asked, "NextContinuationToken")
+    token = _token(root, operation, "NextContinuationToken")
     return ListPage(tuple(objects), token)
 
 
-def part_page(body: bytes, asked: Asked, marker: str) -> tuple[list[UploadedPart], str | None]:
+def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[UploadedPart], str | None]:
     """The parts behind ``marker`` (empty at the start), and the marker of the next page if there is one."""
-    root = _root(body, asked, "ListPartsResult", "ListPartsResponse")  # moto says Response
+    root = _root(body, operation, "ListPartsResult", "ListPartsResponse")  # moto says Response
     try:
         parts = [
             UploadedPart(
@@ -138,72 +157,82 @@ def part_page(body: bytes, asked: Asked, marker: str) -> tuple[list[UploadedPart
             if (etag := part.text("ETag"))  # without one a part cannot be named in the end: it is sent again
         ]
     except ValueError:
-        raise _invalid(asked, "a part without a number or a size") from None
+        raise _invalid(operation, "a part without a number or a size") from None
     # rclone does not say whether the list goes on; a part that is missed is only sent again.
     following = root.text("NextPartNumberMarker") if root.flag("IsTruncated") == "true" else None
     if following is not None and not (_SIZE(following) and int(following) > int(marker or 0)):
-        raise InvalidResponse(f"{asked}: the listing of parts does not get ahead", key=asked.key)
+        raise InvalidResponse(f"{operation}: the listing of parts does not get ahead", key=operation.key)
     return parts, following
 
 
-def upload_id(body: bytes, asked: Asked) -> str:
+def upload_id(body: bytes, operation: Operation) -> str:
     """The id of a new multipart upload."""
     # rclone leaves the last word of the name out.
-    found = _root(body, asked, "InitiateMultipartUploadResult", "InitiateMultipartUpload").text("UploadId")
+    found = _root(body, operation, "InitiateMultipartUploadResult", "InitiateMultipartUpload").text("UploadId")
     if not found:
-        raise _invalid(asked, "no upload id")
+        raise _invalid(operation, "no upload id")
     return found
 
 
-def session_credentials(body: bytes, asked: Asked) -> Credentials:
+def session_credentials(body: bytes, operation: Operation) -> Credentials:
     """The credentials of a new session with a directory bucket."""
-    root = _root(body, asked, "CreateSessionResult")
+    root = _root(body, operation, "CreateSessionResult")
     for element in root.all("Credentials"):
         texts = [element.text(name) for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
         if all(texts):
             access, secret, token = (text or "" for text in texts)
             return Credentials(access, secret, token, SESSION_TOKEN)
-    raise _invalid(asked, "a session without credentials")
+    raise _invalid(operation, "a session without credentials")
 
 
-def check_completed(body: bytes, asked: Asked) -> None:
+def check_completed(body: bytes, operation: Operation) -> None:
     """Make sure that a 200 to CompleteMultipartUpload means it: S3 sends the status first and may fail afterwards.
 
     Raises:
         StoreError: the error inside; InvalidResponse for anything else.
     """
-    _root(body, asked, "CompleteMultipartUploadResult")
+    _root(body, operation, "CompleteMultipartUploadResult")
 
 
-def check_written(body: bytes, asked: Asked) -> None:
+def check_written(body: bytes, operation: Operation) -> None:
     """Make sure that a 200 to a write or a deletion means it: its body is empty, or at least no error and no web page.
 
     Raises:
         StoreError: the error inside; InvalidResponse: the body is not XML.
     """
     if body.strip():
-        root = _without_error(body, asked)
+        root = _without_error(body, operation)
         if root is None or root.name.lower() == "html":
-            raise _invalid(asked, "an unexpected body in a success; nothing is known to be stored")
+            raise _invalid(operation, "an unexpected body in a success; nothing is known to be stored")
 
 
-def deletion_failures(body: bytes, asked: Asked) -> list[tuple[str, str, str]]:
+def check_gone(response: Response, operation: Operation) -> None:
+    """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
+    if response.status == 200:
+        check_written(response.body, operation)
+    elif response.status == 404 and response.body:
+        answer = error_response(response.status, response.body, response.headers)
+        if answer.code not in ("NoSuchKey", "NoSuchUpload"):
+            raise service_error(answer, operation)
+
+
+def deletion_failures(body: bytes, operation: Operation) -> list[tuple[str, str, str]]:
     """(key, code, message) of what DeleteObjects could not delete."""
-    root = _root(body, asked, "DeleteResult")
+    root = _root(body, operation, "DeleteResult")
     failures = root.all("Error")
     return [(error.text("Key") or "", error.text("Code") or "", error.text("Message") or "") for error in failures]
 
 
-def copied_etag(body: bytes, asked: Asked, name: str) -> tuple[str, int | None]:
+def copied_etag(body: bytes, operation: Operation, name: str) -> tuple[str, int | None]:
     """ETag and, where it is told, CRC32C of what the service copied; ``name`` is the element that says so.
 
     Raises:
         StoreError: the error inside: as for ``check_completed``.
         StoreRefused: no such element. A service that ignores the header takes the request for an empty write.
     """
-    root = _without_error(body, asked)
+    root = _without_error(body, operation)
     if root is None or root.name != name:
-        raise StoreRefused(f"{asked}: this service does not copy", key=asked.key, error_code="NotImplemented")
+        raise StoreRefused(f"{operation}: this service does not copy", key=operation.key, error_code="NotImplemented")
     crc = root.text("ChecksumCRC32C")
     return root.text("ETag") or "", decoded(crc) if crc else None
 
@@ -241,31 +270,31 @@ def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> Ele
     return child
 
 
-def _token(root: _Element, asked: Asked, name: str) -> str | None:
+def _token(root: _Element, operation: Operation, name: str) -> str | None:
     """The token of the next page; None at the end of the listing."""
     truncated = root.flag("IsTruncated")
     if truncated not in ("true", "false"):
-        raise _invalid(asked, "a listing without IsTruncated")
+        raise _invalid(operation, "a listing without IsTruncated")
     token = root.text(name)
     if truncated == "true" and not token:
         if root.text("KeyCount") is None:  # which every listing of version 2 has
-            raise StoreRefused(f"{asked}: {VERSION_1}", error_code="NotImplemented")
-        raise _invalid(asked, "a truncated listing without a NextContinuationToken")
+            raise StoreRefused(f"{operation}: {VERSION_1}", error_code="NotImplemented")
+        raise _invalid(operation, "a truncated listing without a NextContinuationToken")
     return token if truncated == "true" else None
 
 
-def _without_error(body: bytes, asked: Asked) -> _Element | None:
+def _without_error(body: bytes, operation: Operation) -> _Element | None:
     """What a success holds, None for no XML. An error inside is one, whatever the status said before it."""
     root = _parsed(body)
     if root is not None and root.name == "Error":
-        raise refusal_error(refusal_of(500, body, {}), asked)
+        raise service_error(error_response(500, body, {}), operation)
     return root
 
 
-def _root(body: bytes, asked: Asked, *names: str) -> _Element:
-    root = _without_error(body, asked)
+def _root(body: bytes, operation: Operation, *names: str) -> _Element:
+    root = _without_error(body, operation)
     if root is None or root.name not in names:
-        raise InvalidResponse(f"{asked}: expected a {names[0]}; {CHECK_ENDPOINT}", key=asked.key)
+        raise InvalidResponse(f"{operation}: expected a {names[0]}; {CHECK_ENDPOINT}", key=operation.key)
     return root
 
 
@@ -304,5 +333,5 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def _invalid(asked: Asked, what: str) -> InvalidResponse:
-    return InvalidResponse(f"{asked}: the answer holds {what}", key=asked.key)
+def _invalid(operation: Operation, what: str) -> InvalidResponse:
+    return InvalidResponse(f"{operation}: the answer holds {what}", key=operation.key)

@@ -17,16 +17,15 @@ from snapdir.stores.base import FileRange, Store
 from snapdir.stores.open import open_store
 from snapdir.stores.s3.aws.configuration import files_have_a_say
 from snapdir.stores.s3.aws.session import completed_target
+from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.location import S3Target
-from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.wire_transport import WireTransport
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
 from tests.stores.s3.canned_server import CannedServer, canned, error, reply
 from tests.stores.s3.conftest import CREDENTIALS, QUICK
+from tests.stores.s3.playing_service import Source
 from tests.stores.s3.scripted_server import CERTIFICATE, server_tls
-from tests.stores.s3.wire_service import Source
 
 POINT = "arn:aws:s3:us-west-2:123456789012:accesspoint"
 OUTPOST = "arn:aws:s3-outposts:us-west-2:123456789012:outpost"
@@ -269,14 +268,11 @@ def test_what_contradicts_an_endpoint_is_an_error(configure: Write) -> None:
     assert address("b2://bucket", "us-west-004") == "https://s3.us-west-004.backblazeb2.com/bucket/"
 
 
-async def test_an_underscore_in_a_host_is_no_reason_for_another_transport(
-    configure: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_host_may_have_an_underscore(configure: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     configure("region = eu-west-1\nendpoint_url = http://minio_server:9000")
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     store = await S3Store.open(StoreURL.parse("s3://my_bucket/p"), QUICK)
-    assert isinstance(store._transport, WireTransport)
     assert store._target.address.host == "minio_server"
     await store.aclose()
 
@@ -360,7 +356,6 @@ async def test_objects_of_access_points_are_copied_by_sending_them(monkeypatch: 
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     store = await S3Store.open(StoreURL.parse(f"s3://{POINT}/data"), QUICK)
-    assert isinstance(store._transport, WireTransport)
     assert store.capabilities.copy_service == ""
     await store.aclose()
 
@@ -368,12 +363,11 @@ async def test_objects_of_access_points_are_copied_by_sending_them(monkeypatch: 
 async def test_requests_to_an_access_point_are_signed_for_its_service_and_region() -> None:
     url = StoreURL.parse(f"s3://{POINT.replace(':s3:', ':s3-object-lambda:')}/data")
     target = await run_sync(completed_target, S3Target.of(url, {"AWS_REGION": "us-east-1"}))
-    session = WireSession(target, Source(), QUICK, max_connections=1)
-    await session.prepare()
-    assert session.path_of("key") == b"/key"
-    assert session._signer is not None
-    assert b"/us-west-2/s3-object-lambda/aws4_request" in session._signer.sign(b"GET", b"/key", host=b"host")
-    await session.aclose()
+    client = S3Client(target, Source(), QUICK, max_connections=1)
+    signer, _ = await client._prepare()
+    assert client._key_path == b"/"
+    assert b"/us-west-2/s3-object-lambda/aws4_request" in signer.sign(b"GET", b"/key", host=b"host")
+    await client.aclose()
 
 
 def test_a_chosen_number_of_attempts_stays() -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 from botocore import exceptions as boto  # type: ignore[import-untyped]
 
 from snapdir.errors import AccessDenied
-from snapdir.stores.s3.failures import CREDENTIALS, Asked, cleaned
+from snapdir.stores.s3.failures import CREDENTIALS, cleaned
 
 __all__ = ["Link", "link_errors", "no_credentials", "refuse_prompt"]
 
@@ -37,9 +37,9 @@ def refuse_prompt(_prompt: str) -> NoReturn:
 
 
 class Link(NamedTuple):
-    """One way of the chain to get credentials for what is ``asked``, and the profile it starts from."""
+    """One way of the chain to get credentials for a store (its URL), and the profile it starts from."""
 
-    asked: Asked
+    store: str
     method: str
     profile: str
     configuration: Mapping[str, Any]
@@ -58,9 +58,9 @@ class Link(NamedTuple):
         return self.profile
 
 
-def no_credentials(asked: Asked) -> AccessDenied:
+def no_credentials(store: str) -> AccessDenied:
     """The error for a chain in which no link has credentials."""
-    return AccessDenied(f"{asked}: {CREDENTIALS}")
+    return AccessDenied(f"{store}: {CREDENTIALS}")
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def link_errors(link: Link) -> Iterator[None]:
     except Exception as error:
         reason = next(words(error, link) for kinds, words in TABLE if isinstance(error, kinds))
         # The output of a program may hold secrets: keep it out of tracebacks too.
-        raise AccessDenied(f"{link.asked}: no AWS credentials: {reason}") from None
+        raise AccessDenied(f"{link.store}: no AWS credentials: {reason}") from None
 
 
 def _mfa(_: BaseException, link: Link) -> str:

@@ -96,7 +96,7 @@ class AWSEndpoints:
         return address._replace(by_session=scheme["name"] == BY_SESSION)
 
     def _parameters(self, target: S3Target) -> dict[str, str | bool]:
-        asked: dict[str, str | bool] = {
+        parameters: dict[str, str | bool] = {
             "Bucket": target.bucket,
             "Region": target.region or "",
             "UseArnRegion": self._region_of_arn,
@@ -105,8 +105,8 @@ class AWSEndpoints:
             "DisableS3ExpressSessionAuth": not self._sessions,
         }
         if target.endpoint is not None:
-            return {**asked, "Endpoint": target.endpoint}
-        return {**asked, **self._variants, "UseGlobalEndpoint": self._global_in_us_east_1}
+            return {**parameters, "Endpoint": target.endpoint}
+        return {**parameters, **self._variants, "UseGlobalEndpoint": self._global_in_us_east_1}
 
     def _wants_path(self, target: S3Target) -> bool:
         if target.is_arn or target.is_directory or self._accelerate:

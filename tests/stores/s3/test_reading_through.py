@@ -14,8 +14,8 @@ from snapdir.stores.retry import Retries
 from snapdir.stores.settings import RetryPolicy
 from snapdir.testing.back_doors import Collecting
 
+from .playing_service import ok, playing, refused
 from .scripted_server import ok as plain
-from .wire_service import ok, playing, refused
 
 BLOCK = SMALLEST_BLOCK_BYTES
 OBJECT = os.urandom(4 * BLOCK + 9)
@@ -46,7 +46,7 @@ async def test_a_range_passes_and_is_asked_for_once() -> None:
     async with playing((WHOLE, WHOLE)) as service:
         for _ in range(2):
             sink = Collecting()
-            await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+            await service.store.read_through("key", sink, start=START, length=len(WANTED))
             assert sink.data == WANTED
             sink.free_block()
         asked = [request.header(b"range") for request in service.requests]
@@ -57,7 +57,7 @@ async def test_a_range_passes_and_is_asked_for_once() -> None:
 async def test_a_whole_object_passes_where_it_was_asked_for(status: bytes) -> None:
     async with playing(ok(OBJECT, status=status)) as service:
         sink = Collecting()
-        await service.transport.get_through("key", sink, start=0, length=len(OBJECT))
+        await service.store.read_through("key", sink, start=0, length=len(OBJECT))
         assert sink.data == OBJECT
 
 
@@ -65,9 +65,9 @@ async def test_an_object_that_ends_within_the_range_passes_what_there_is() -> No
     behind = refused(b"416 No", "InvalidRange")
     async with playing((ranged(START, len(OBJECT)), behind)) as service:
         sink = Collecting()
-        await service.transport.get_through("key", sink, start=START, length=len(OBJECT))
+        await service.store.read_through("key", sink, start=START, length=len(OBJECT))
         assert sink.data == OBJECT[START:]
-        await service.transport.get_through("key", sink, start=len(OBJECT), length=9)
+        await service.store.read_through("key", sink, start=len(OBJECT), length=9)
         assert sink.data == OBJECT[START:]
 
 
@@ -89,7 +89,7 @@ async def test_another_range_than_the_one_asked_for_is_refused_before_a_byte_pas
     async with playing(answer) as service:
         sink = Collecting()
         with pytest.raises(InvalidResponse):
-            await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+            await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert (sink.consumed, bytes(sink.block)) == (0, bytes(BLOCK))
 
 
@@ -97,7 +97,7 @@ async def test_the_success_of_another_server_is_refused_before_a_byte_passes() -
     async with playing(plain(b"<html>welcome to the hotel wifi</html>")) as service:
         sink = Collecting()
         with pytest.raises(InvalidResponse, match="check the endpoint and any proxy"):
-            await service.transport.get_through("key", sink, start=0, length=len(OBJECT))
+            await service.store.read_through("key", sink, start=0, length=len(OBJECT))
         assert (sink.consumed, bytes(sink.block)) == (0, bytes(BLOCK))
 
 
@@ -113,7 +113,7 @@ async def test_a_body_that_does_not_say_its_length_comes_another_way() -> None:
     ]
     async with playing(chunked(OBJECT, status=b"200 OK"), (answers[0], *ranges[1:])) as service:
         sink = Collecting()
-        await service.transport.get_through("key", sink, start=0, length=len(OBJECT))
+        await service.store.read_through("key", sink, start=0, length=len(OBJECT))
         assert sink.data == OBJECT
         assert service.requests[1].header(b"range") == b"bytes=0-%d" % (BLOCK - 1)
         sink.free_block()
@@ -123,7 +123,7 @@ async def test_a_body_that_says_its_range_and_not_its_length_comes_that_way_too(
     says = b"Content-Range: bytes %d-%d/*" % (START, END - 1)
     async with playing(chunked(WANTED, says), chunked(WANTED, says)) as service:
         sink = Collecting(block_bytes=len(OBJECT))
-        await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+        await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert sink.data == WANTED
 
 
@@ -132,7 +132,7 @@ async def test_a_body_of_which_nothing_was_consumed_is_a_failed_connection(sent:
     async with playing(ranged(START, END, sent=sent)) as service:
         sink = Collecting()
         with pytest.raises(ConnectionFailed, match=r"GET s3://bucket/in/key .*lost within the response") as caught:
-            await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+            await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert not isinstance(caught.value, BodyCutShort)
         assert sink.consumed == 0
 
@@ -140,13 +140,13 @@ async def test_a_body_of_which_nothing_was_consumed_is_a_failed_connection(sent:
 async def test_a_body_that_was_consumed_in_part_was_cut_short() -> None:
     async with playing((WHOLE, ranged(START, END, sent=BLOCK)), ranged(START, END, sent=0)) as service:
         sink = Collecting()
-        await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+        await service.store.read_through("key", sink, start=START, length=len(WANTED))
         with pytest.raises(BodyCutShort, match=r"GET s3://bucket/in/key .*lost within the response"):
-            await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+            await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert sink.data == WANTED + WANTED[:BLOCK]
         # What a sink has consumed before is no sign of life.
         with pytest.raises(ConnectionFailed) as caught:
-            await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+            await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert not isinstance(caught.value, BodyCutShort)
 
 
@@ -180,7 +180,7 @@ async def test_a_refusal_is_named_and_goes_nowhere_near_the_sink(answer: bytes, 
     async with playing(answer) as service:
         sink = Collecting()
         with pytest.raises(kind, match="key"):
-            await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+            await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert (sink.consumed, bytes(sink.block)) == (0, bytes(BLOCK))
 
 
@@ -188,6 +188,6 @@ async def test_a_bucket_elsewhere_is_asked_there_and_its_body_alone_passes() -> 
     moved = refused(b"307 Moved", "TemporaryRedirect", headers=(b"x-amz-bucket-region: eu-west-1",))
     async with playing((moved, WHOLE)) as service:
         sink = Collecting()
-        await service.transport.get_through("key", sink, start=START, length=len(WANTED))
+        await service.store.read_through("key", sink, start=START, length=len(WANTED))
         assert sink.data == WANTED
         assert [asked.region for asked in service.requests] == ["us-east-1", "eu-west-1"]

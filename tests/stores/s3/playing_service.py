@@ -1,4 +1,4 @@
-"""A service that plays exact answers to the requests of a wire transport, and keeps what it was asked."""
+"""A service that plays exact answers to the requests of a store, and keeps what it was asked."""
 
 from __future__ import annotations
 
@@ -7,17 +7,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.location import S3Target
-from snapdir.stores.s3.session import WireSession
 from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.wire_transport import WireTransport
+from snapdir.stores.s3.upload import S3Upload
 from snapdir.stores.settings import StoreSettings
 
 from .scripted_server import Peer, Script, serve
 from .scripted_server import ok as response
 
-__all__ = ["KEYS", "SECRET", "SETTINGS", "TOKEN", "Asked", "Service", "Source", "error", "ok", "playing", "refused"]
+__all__ = [
+    "KEYS",
+    "SECRET",
+    "SETTINGS",
+    "TOKEN",
+    "Asked",
+    "Service",
+    "Source",
+    "begun",
+    "error",
+    "ok",
+    "playing",
+    "refused",
+]
 
 SECRET = "canary-secret-7d1f"
 TOKEN = "canary-token-93ab"
@@ -79,9 +92,15 @@ class Service:
     """What one test talks to and with."""
 
     requests: list[Asked]
-    transport: WireTransport
-    session: WireSession
+    client: S3Client
     store: S3Store
+
+
+def begun(service: Service) -> S3Upload:
+    """An upload of three bytes that the service knows by `id`."""
+    return S3Upload(
+        service.client, "key", "id", size=3, part_bytes=3, checksummed=False, stored=(), ended=lambda _: None
+    )
 
 
 def error(code: str, *more: str, message: str = "words of the service") -> bytes:
@@ -120,9 +139,8 @@ async def playing(
 
     async with serve(*map(script, connections)) as server:
         target = S3Target("s3://bucket/in", "bucket", "in/", f"http://127.0.0.1:{server.port}", "us-east-1")
-        session = WireSession(target, source or Source(), settings, max_connections=max_connections)
-        transport = WireTransport(session)
+        client = S3Client(target, source or Source(), settings, max_connections=max_connections)
         try:
-            yield Service(requests, transport, session, S3Store(transport, target))
+            yield Service(requests, client, S3Store(client))
         finally:
-            await transport.aclose()
+            await client.aclose()

@@ -11,7 +11,7 @@ from snapdir.errors import AccessDenied, InvalidResponse, StoreMissing, StoreRef
 from snapdir.stores.base import FileRange
 from snapdir.stores.s3.store import S3Store
 
-from .wire_service import error, ok, playing, refused
+from .playing_service import begun, error, ok, playing, refused
 
 
 def ranged(body: bytes, content_range: bytes, status: bytes = b"206 Partial Content") -> bytes:
@@ -25,7 +25,7 @@ def ranged(body: bytes, content_range: bytes, status: bytes = b"206 Partial Cont
 async def test_another_range_than_the_one_asked_for_is_no_answer(content_range: bytes) -> None:
     async with playing(ranged(b"abc", content_range)) as service:
         with pytest.raises(InvalidResponse, match=r"Content-(Range|Length)"):
-            await service.transport.get("key", start=3, length=3)
+            await service.store.read("key", start=3, length=3)
         assert service.requests[0].header(b"range") == b"bytes=3-5"
 
 
@@ -33,45 +33,38 @@ async def test_another_range_than_the_one_asked_for_is_no_answer(content_range: 
 async def test_the_whole_object_where_a_range_was_asked_for_is_no_answer(start: int) -> None:
     async with playing(ok(b"abcdefghi")) as service:
         with pytest.raises(InvalidResponse):
-            await service.transport.get("key", start=start, length=3)
+            await service.store.read("key", start=start, length=3)
 
 
 async def test_a_whole_object_is_never_received_into_the_place_of_a_range() -> None:
     async with playing(ok(b"abc")) as service:
         with pytest.raises(InvalidResponse, match="no Range support"):
-            await service.transport.get_into("key", memoryview(bytearray(3)), start=3)
+            await service.store.read_into("key", memoryview(bytearray(3)), start=3)
 
 
 async def test_more_bytes_than_the_buffer_holds_are_no_answer() -> None:
     async with playing(ok(b"abcdef")) as service:
         with pytest.raises(InvalidResponse):
-            await service.transport.get_into("key", memoryview(bytearray(3)), start=0)
+            await service.store.read_into("key", memoryview(bytearray(3)), start=0)
 
 
 async def test_a_range_in_a_200_that_says_so_is_taken() -> None:
     async with playing(ranged(b"def", b"bytes 3-5/9", b"200 OK")) as service:
-        assert await service.transport.get("key", start=3, length=3) == b"def"
+        assert await service.store.read("key", start=3, length=3) == b"def"
 
 
 async def test_an_object_that_ends_within_the_range_gives_what_there_is() -> None:
     async with playing((ranged(b"hi", b"bytes 7-8/9"), refused(b"416 No", "InvalidRange"))) as service:
         buffer = bytearray(4)
-        assert await service.transport.get_into("key", memoryview(buffer), start=7) == 2
-        assert await service.transport.get_into("key", memoryview(buffer), start=9) == 0
+        assert await service.store.read_into("key", memoryview(buffer), start=7) == 2
+        assert await service.store.read_into("key", memoryview(buffer), start=9) == 0
         assert buffer == b"hi\0\0"
-
-
-async def test_a_conditional_write_reports_the_object_that_was_there() -> None:
-    async with playing((refused(b"412 No", "PreconditionFailed"), ok())) as service:
-        assert await service.transport.put("key", b"abc", crc32c=None, if_absent=True) is False
-        assert await service.transport.put("key", b"abc", crc32c=None, if_absent=True) is True
-        assert [asked.header(b"if-none-match") for asked in service.requests] == [b"*", b"*"]
 
 
 async def test_a_412_to_a_write_without_a_condition_is_a_refusal() -> None:
     async with playing(refused(b"412 No", "PreconditionFailed")) as service:
         with pytest.raises(StoreRefused, match="PreconditionFailed"):
-            await service.transport.put("key", b"abc", crc32c=None, if_absent=False)
+            await service.store.write("key", b"abc")
 
 
 async def test_a_checksum_that_the_service_does_not_know_is_not_sent_again() -> None:
@@ -108,21 +101,21 @@ async def test_keys_that_could_not_be_deleted_are_an_error() -> None:
     told = b"<DeleteResult><Error><Key>in/b</Key><Code>AccessDenied</Code></Error></DeleteResult>"
     async with playing(ok(told)) as service:
         with pytest.raises(AccessDenied, match="s3://bucket/in/b at"):
-            await service.transport.delete(["a", "b"])
+            await service.store.delete(["a", "b"])
 
 
 @pytest.mark.parametrize("body", [b"", error("NoSuchKey")], ids=["silent", "NoSuchKey"])
 async def test_what_is_gone_already_is_deleted(body: bytes) -> None:
     async with playing(ok(body, status=b"404 Not Found")) as service:
-        await service.transport.delete(["key"])
+        await service.store.delete(["key"])
 
 
 async def test_nothing_is_deleted_where_the_bucket_is_missing() -> None:
     async with playing((refused(b"404 No", "NoSuchBucket"), ok(b"<html>", status=b"404 Not Found"))) as service:
         with pytest.raises(StoreMissing):
-            await service.transport.delete(["key"])
+            await service.store.delete(["key"])
         with pytest.raises(InvalidResponse):
-            await service.transport.abort_upload("key", "id")
+            await begun(service).abort()
 
 
 async def test_a_page_that_comes_twice_is_an_error_and_no_endless_listing() -> None:

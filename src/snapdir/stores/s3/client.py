@@ -1,0 +1,390 @@
+"""Signed requests to one bucket: over which connections, by whose credentials, and what its service takes."""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import anyio
+from anyio.to_thread import run_sync
+
+from snapdir.errors import InvalidResponse, StoreRefused
+from snapdir.stores.base import Body, FileRange
+from snapdir.stores.blocks import BlockSink
+from snapdir.stores.s3 import xml
+from snapdir.stores.s3.checksums import Checksums, content_md5, is_unsupported, other_bytes, payload_hash, require_same
+from snapdir.stores.s3.credentials import CredentialSource, DirectorySession
+from snapdir.stores.s3.demands import headers_of_all, headers_of_session
+from snapdir.stores.s3.failures import (
+    CHECK_ENDPOINT,
+    BodyRefused,
+    ErrorResponse,
+    Operation,
+    connection_error,
+    service_error,
+)
+from snapdir.stores.s3.http.endpoint import proxy_for
+from snapdir.stores.s3.http.errors import WireError
+from snapdir.stores.s3.http.parsing import http_seconds
+from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.responses import Response
+from snapdir.stores.s3.http.timeouts import Timeouts
+from snapdir.stores.s3.http.tls import trusted_context
+from snapdir.stores.s3.location import S3Target, is_region
+from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path, encode_query
+from snapdir.stores.settings import StoreSettings
+
+__all__ = ["CHECKSUM", "CHECKSUM_ALGORITHM", "CONTENT_MD5", "NO_HEADERS", "WORK_SECONDS", "S3Client"]
+
+WORK_SECONDS = 600.0
+"""A service takes minutes to put 10,000 parts together, or to copy 5 GiB. Some send white space meanwhile."""
+
+RENEW_SECONDS = 30.0
+"""How often the source is asked whether the credentials still hold; it renews them minutes before they expire."""
+
+SKEW_SECONDS = 300.0
+"""A HEAD that is refused has no body to say why; a clock that far off explains it."""
+
+ELSEWHERE_STATUSES = (301, 307, 400)
+EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
+CHECKSUM, CHECKSUM_ALGORITHM = b"x-amz-checksum-crc32c", b"x-amz-checksum-algorithm"
+CHECKSUM_HEADERS = frozenset({CHECKSUM, CHECKSUM_ALGORITHM})
+CONTENT_MD5 = b"content-md5"
+NO_HEADERS: Mapping[bytes, bytes] = {}
+_SUCCESS = {b"GET": (200, 206), b"HEAD": (200, 204), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 202, 204)}
+"""What each method is answered with when the request was carried out; a PUT that is answered 204 stored nothing."""
+
+
+class S3Client:
+    """Sends requests to one bucket. Each is one request, not retried, but for what one correction mends.
+
+    Attributes:
+        target: Where requests go; another region once the service has said so.
+        checksums: Whether the service takes CRC32C.
+        compares: A response has shown that the service sums the bodies that come with a CRC32C.
+        proxy: What requests go through; None: directly.
+
+    Raises:
+        InvalidOption: the environment names a proxy that cannot be used.
+    """
+
+    def __init__(
+        self,
+        target: S3Target,
+        source: CredentialSource,
+        settings: StoreSettings,
+        *,
+        max_connections: int,
+        checksums: Checksums | None = None,
+    ) -> None:
+        self.target = target
+        self.checksums = checksums or Checksums()
+        self.compares = False
+        self._settings = settings
+        self._max_connections = max_connections
+        self._address = target.address
+        self.proxy = proxy_for(*self._address[:3])
+        by_session = self._address.by_session and target.options.sign
+        self._source = DirectorySession(source, self._create_session) if by_session else source
+        self._headers_of_all = headers_of_all(target.options)
+        self._wants_md5 = False
+        self._pool: Pool | None = None
+        self._signer: Signer | None = None
+        self._renew_at = 0.0
+        self._clock_offset_seconds = 0.0
+        self._refused_credentials: Credentials | None = None
+        self._preparing = anyio.Lock()
+        self._set_paths()
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether bodies come over TLS."""
+        return self._address.scheme == "https"
+
+    @property
+    def nests_tls(self) -> bool:
+        """Whether TLS is spoken through TLS with a proxy: then no thread can decrypt bodies."""
+        return self.encrypted and self.proxy is not None and self.proxy.scheme == "https"
+
+    async def send(
+        self,
+        operation: Operation,
+        method: bytes,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[bytes, bytes] = NO_HEADERS,
+        body: Body | None = None,
+        into: memoryview | BlockSink | None = None,
+        max_body_bytes: int = xml.ANSWER_BYTES,
+        also: int = 0,
+        check: Callable[[Response], None] | None = None,
+        patience_seconds: float = 0.0,
+        mended: set[str] | None = None,
+    ) -> Response:
+        """Send one signed request, and once more for each kind of correction.
+
+        Args:
+            also: A status that is a response too, besides those of a success.
+            into, max_body_bytes, check, patience_seconds: As for ``Pool.request``.
+            mended: Kinds of corrections that are not made (again); those that are made are added.
+
+        Raises:
+            StoreError: Names bucket, key and endpoint, and no secret.
+        """
+        mended = set() if mended is None else mended
+        if self._headers_of_all:
+            headers = {**headers, **self._headers_of_all}
+        encoded_query = encode_query(query) if query else b""
+        while True:
+            if self._signer is None or self._pool is None or time.monotonic() >= self._renew_at:
+                signer, pool = await self._prepare()
+            else:
+                signer, pool = self._signer, self._pool
+            path = self._bucket_path if operation.key is None else self._key_path + encode_path(operation.key)
+            payload = EMPTY_PAYLOAD if body is None else UNSIGNED_PAYLOAD
+            if self.target.profile.signs_payloads:
+                payload = await payload_hash(body)
+            lines = signer.sign(
+                method, path, encoded_query, host=pool.host_header, headers=headers, payload_hash=payload
+            )
+            try:
+                response = await pool.request(
+                    method,
+                    path + b"?" + encoded_query if encoded_query else path,
+                    lines,
+                    body,
+                    into=into,
+                    max_body_bytes=max_body_bytes,
+                    check=check,
+                    patience_seconds=patience_seconds,
+                )
+            except WireError as error:
+                raise connection_error(error, operation, body) from error
+            if response.status == also or response.status in _SUCCESS[method]:
+                return response
+            headers = await self._mend(operation, response, signer, headers, body=body, mended=mended)
+            if "checksum" in mended and isinstance(body, FileRange) and body.crc32c is not None:
+                body = body._replace(compare=True)
+
+    async def put(
+        self,
+        operation: Operation,
+        body: Body,
+        crc32c: int | None,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[bytes, bytes] = NO_HEADERS,
+        also: int = 0,
+    ) -> tuple[Response, int | None]:
+        """PUT ``body`` with its CRC32C, so that the service itself refuses other bytes; and the CRC32C that was sent.
+
+        A service that refuses the header gets the request without it. Until a response has shown that the service
+        sums what arrives, a file is summed as it leaves. Content-MD5 goes with it from the first refusal on that
+        demands it (a bucket with Object Lock, say).
+
+        Raises:
+            InFluxError: the file has changed since it was hashed; nothing is written.
+            BodyRefused: other bytes arrived, although the file stands still.
+        """
+        sent = b"" if crc32c is None else b64encode(crc32c.to_bytes(4, "big"))
+        if sent:
+            headers = {**headers, CHECKSUM: sent}
+        if self._wants_md5:
+            headers = {**headers, CONTENT_MD5: await run_sync(content_md5, body)}
+        if isinstance(body, FileRange) and body.crc32c is not None and not (sent and self.compares):
+            body = body._replace(compare=True)
+        mended: set[str] = set()
+        try:
+            response = await self.send(
+                operation, b"PUT", query=query, headers=headers, body=body, also=also, mended=mended
+            )
+            confirmed = response.header(CHECKSUM) if sent else None
+            if confirmed is not None and confirmed != sent:
+                require_same(operation, crc32c, confirmed)
+        except BodyRefused as error:
+            raise await other_bytes(error, body, crc32c) from error
+        if confirmed == sent:
+            self.compares = True
+        if "md5" in mended:
+            self._wants_md5 = True
+        if "checksum" in mended:
+            await self.checksums.note_refusal()
+            return response, None
+        return response, crc32c
+
+    async def aclose(self) -> None:
+        """Close every connection. Safe to repeat."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    # Connections and credentials
+
+    async def _prepare(self) -> tuple[Signer, Pool]:
+        """Get credentials in force and, the first time, what connections need."""
+        async with self._preparing:
+            pool, signer = await self._connections(), self._signer
+            if signer is None or time.monotonic() >= self._renew_at:
+                signer = self._sign_by(await self._source.credentials())
+            return signer, pool
+
+    def _sign_by(self, credentials: Credentials) -> Signer:
+        """Sign by ``credentials`` from now on."""
+        self._renew_at = time.monotonic() + RENEW_SECONDS
+        if self._signer is None or credentials != self._signer.credentials:
+            self._signer = self._new_signer(credentials)
+        return self._signer
+
+    def _new_signer(self, credentials: Credentials) -> Signer:
+        address, offset = self._address, self._clock_offset_seconds
+        return Signer(credentials, address.region, address.service, clock_offset_seconds=offset)
+
+    def _set_paths(self) -> None:
+        path = self._address.path
+        self._bucket_path = encode_path(path.rstrip("/") or "/")
+        self._key_path = encode_path(path + self.target.prefix)
+
+    async def _create_session(self, credentials: Credentials) -> Credentials:
+        """Begin a session with a directory bucket, and return its credentials."""
+        operation = Operation(self.target, "CREATE SESSION")
+        pool = await self._connections()
+        path, query = self._bucket_path, b"session="
+        headers = {b"x-amz-create-session-mode": b"ReadWrite", **headers_of_session(self.target.options)}
+        signer = self._new_signer(credentials)
+        lines = signer.sign(b"GET", path, query, host=pool.host_header, headers=headers, payload_hash=EMPTY_PAYLOAD)
+        try:
+            response = await pool.request(b"GET", path + b"?" + query, lines)
+        except WireError as error:
+            raise connection_error(error, operation, None) from error
+        if response.status != 200:
+            raise service_error(self._error_response(response), operation)
+        return xml.session_credentials(response.body, operation)
+
+    async def _connections(self) -> Pool:
+        if self._pool is None:
+            self._pool = await run_sync(self._make_pool)
+        return self._pool
+
+    def _make_pool(self) -> Pool:
+        """Blocking: reads the trusted certificates, about 20 ms."""
+        scheme, host, port, *_ = self._address
+        settings, bundle = self._settings, self.target.profile.ca_bundle or ()
+        if self.proxy is not None and self.proxy.scheme == "https":
+            self.proxy = self.proxy._replace(ssl_context=trusted_context(*bundle))
+        return Pool(
+            host,
+            port,
+            ssl_context=trusted_context(*bundle) if scheme == "https" else None,
+            proxy=self.proxy,
+            max_connections=self._max_connections,
+            timeouts=Timeouts(
+                connect_seconds=settings.connect_timeout_seconds,
+                first_byte_seconds=settings.first_byte_timeout_seconds,
+                stall_seconds=settings.stall_timeout_seconds,
+                min_bytes_per_second=settings.min_rate_bytes,
+            ),
+        )
+
+    # Corrections
+
+    async def _mend(
+        self,
+        operation: Operation,
+        response: Response,
+        signer: Signer,
+        headers: Mapping[bytes, bytes],
+        *,
+        body: Body | None,
+        mended: set[str],
+    ) -> Mapping[bytes, bytes]:
+        """Mend what a response complains of, each kind once a request; the headers of the next try.
+
+        Args:
+            signer: What the request was signed by. Where another request has mended the same meanwhile, the request is
+                only sent again.
+        """
+        if response.status < 300:
+            raise InvalidResponse(
+                f"{operation}: unexpected HTTP {response.status}; {CHECK_ENDPOINT}", key=operation.key
+            )
+        answer = self._error_response(response)
+        error = service_error(answer, operation)
+        kind = await self._correct(operation, answer, response, signer, mended)
+        if kind is None and isinstance(error, StoreRefused):
+            demands_md5 = answer.status == 400 and CONTENT_MD5.decode() in f"{answer.code} {answer.message}".lower()
+            if demands_md5 and operation.verb == "PUT" and body is not None and CONTENT_MD5 not in headers:
+                headers, kind = {**headers, CONTENT_MD5: await run_sync(content_md5, body)}, "md5"
+            elif is_unsupported(answer.code) and not headers.keys().isdisjoint(CHECKSUM_HEADERS):
+                kept = {name: value for name, value in headers.items() if name not in CHECKSUM_HEADERS}
+                headers, kind = kept, "checksum"
+        if kind is None:
+            raise error
+        mended.add(kind)
+        return headers
+
+    async def _correct(
+        self, operation: Operation, answer: ErrorResponse, response: Response, signer: Signer, mended: set[str]
+    ) -> str | None:
+        # A copy that is refused for a region may speak of the other bucket's.
+        if "region" not in mended and operation.verb != "COPY" and await self._move(answer, signer):
+            return "region"
+        if "clock" not in mended and self._correct_clock(answer, response, signer):
+            return "clock"
+        # AWS refuses a HEAD with an expired token by a bare 400.
+        may_have_expired = answer.code in EXPIRED_CODES or (answer.status == 400 and not answer.code)
+        if "credentials" not in mended and may_have_expired and await self._renew(signer):
+            return "credentials"
+        return None
+
+    def _error_response(self, response: Response) -> ErrorResponse:
+        answer = xml.error_response(response.status, response.body, response.headers)
+        return answer if self.proxy is None else answer._replace(proxy=str(self.proxy))
+
+    async def _renew(self, signer: Signer) -> bool:
+        """Whether there are other credentials than those that were refused; their source is read again once."""
+        async with self._preparing:
+            refused, current = signer.credentials, self._signer or signer
+            if current.credentials == refused != self._refused_credentials:
+                self._refused_credentials = refused
+                current = self._sign_by(await self._source.read_again())
+            return current.credentials != refused
+
+    async def _move(self, answer: ErrorResponse, signer: Signer) -> bool:
+        """Sign for the bucket's own region from now on, and at AWS also ask there."""
+        region = answer.bucket_region
+        if not region or not is_region(region) or region == signer.region or answer.status not in ELSEWHERE_STATUSES:
+            return False
+        if region == self._address.region:
+            return True
+        was, self.target = self._address, self.target._replace(region=region)
+        self._address = self.target.address
+        self._set_paths()
+        self._signer = self._new_signer((self._signer or signer).credentials)
+        if self._address.host != was.host and self._pool is not None:
+            self.proxy = proxy_for(*self._address[:3])
+            old, self._pool = self._pool, await run_sync(self._make_pool)
+            await old.aclose()
+        return True
+
+    def _correct_clock(self, answer: ErrorResponse, response: Response, signer: Signer) -> bool:
+        """Sign by the server's clock from now on, if ours is what it complains of."""
+        server = _server_seconds(answer, response)
+        complaint = answer.code == "RequestTimeTooSkewed" or (answer.status == 403 and not answer.code)
+        if server is None or not complaint or abs(server - time.time() - signer.clock_offset_seconds) < SKEW_SECONDS:
+            return False
+        if self._clock_offset_seconds == signer.clock_offset_seconds:
+            self._clock_offset_seconds = server - time.time()
+            self._signer = self._new_signer((self._signer or signer).credentials)
+        return True
+
+
+def _server_seconds(answer: ErrorResponse, response: Response) -> float | None:
+    try:
+        if answer.server_time:
+            parsed = datetime.fromisoformat(answer.server_time)
+            return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
+        header = response.header(b"date")
+        return http_seconds(header.decode("latin-1")) if header else None
+    except ValueError:
+        return None

@@ -1,0 +1,279 @@
+"""What a service says of an object, and ranges of it: decided from headers, before a byte of a body is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from snapdir.errors import ConnectionFailed, InvalidResponse
+from snapdir.stores.base import BodyCutShort, ObjectInfo, checked_range
+from snapdir.stores.blocks import BlockSink, read_blocks
+from snapdir.stores.s3.checksums import decoded
+from snapdir.stores.s3.client import CHECKSUM, NO_HEADERS, S3Client
+from snapdir.stores.s3.failures import CHECK_ENDPOINT, Operation
+from snapdir.stores.s3.http.parsing import http_seconds
+from snapdir.stores.s3.http.responses import Response
+
+__all__ = [
+    "check_range",
+    "must_be_s3",
+    "range_headers",
+    "read",
+    "read_into",
+    "read_through",
+    "size_and_checksum",
+    "stat",
+]
+
+MAX_READ_BYTES = 1 << 30
+"""The longest body of a ``read`` without a length."""
+
+CHECKSUM_MODE = {b"x-amz-checksum-mode": b"ENABLED"}
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE | re.ASCII).fullmatch
+_TOTAL = re.compile(r"bytes 0-0/(\d{1,19})", re.IGNORECASE | re.ASCII).fullmatch
+
+
+async def stat(client: S3Client, key: str, *, checksum: bool = False) -> ObjectInfo:
+    """What the service says of an object; with ``checksum`` also the CRC32C that it keeps, if it keeps one."""
+    response, size = await _head(client, key, checksum=checksum)
+    return ObjectInfo(key, size, _seconds_of(response.header(b"last-modified")), decoded(_kept_checksum(response)))
+
+
+async def size_and_checksum(client: S3Client, key: str) -> tuple[int, str]:
+    """The length of an object, and the text of the CRC32C that the service keeps; empty where it keeps none."""
+    response, size = await _head(client, key, checksum=True)
+    return size, _kept_checksum(response)
+
+
+async def read(client: S3Client, key: str, *, start: int, length: int | None) -> bytes:
+    """The range, short or empty at the object's end. ``length`` is not 0."""
+    limit = MAX_READ_BYTES if length is None else length
+    response = await _get(client, key, start, length, max_body_bytes=limit)
+    return b"" if response is None else response.body
+
+
+async def read_into(client: S3Client, key: str, buffer: memoryview, *, start: int) -> int:
+    """Fill ``buffer``, which is not empty, straight from the connection; the bytes received.
+
+    Raises:
+        InvalidResponse: another range than the one asked for, or more of it.
+    """
+    response = await _get(client, key, start, len(buffer), into=buffer)
+    return 0 if response is None else checked_range(key, response.received, len(buffer))
+
+
+async def read_through(client: S3Client, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+    """Pass the range to ``sink``, fewer bytes only at the object's end. ``length`` is not 0.
+
+    Raises:
+        BodyCutShort: the body ended early, behind what ``sink`` has consumed.
+        InvalidResponse: another range than the one asked for, or more of it.
+    """
+    operation = Operation(client.target, "GET", key)
+    begin = sink.consumed
+
+    def check(response: Response) -> None:
+        _check_not_empty(response)
+        check_range(operation, start, length, response)
+        if response.content_length is None:
+            raise UnknownLength
+
+    async def fill(view: memoryview, at: int) -> int:
+        return await read_into(client, key, view, start=at)
+
+    if client.nests_tls:
+        await read_blocks(fill, sink, start=start, length=length)
+        return
+    try:
+        await _get(client, key, start, length, into=sink, max_body_bytes=length, check=check)
+    except UnknownLength:
+        await read_blocks(fill, sink, start=start, length=length)
+    except ConnectionFailed as error:
+        if sink.consumed == begin:
+            raise
+        raise BodyCutShort(error.args[0], key=key, received=0) from error
+
+
+def must_be_s3(response: Response, operation: Operation) -> None:
+    """Refuse the success of another server, such as a sign-in page.
+
+    Raises:
+        InvalidResponse: it has none of the headers that S3 sends with an object.
+    """
+    if not _is_s3(response):
+        raise InvalidResponse(
+            f"{operation}: HTTP {response.status} without an ETag or a request id; {CHECK_ENDPOINT}",
+            key=operation.key,
+        )
+
+
+class EmptyObject(Exception):
+    """The head of a response says that the object has no byte, whatever range of it is said to come."""
+
+    size = 0
+
+
+class WholeObject(Exception):
+    """An object of ``size`` bytes (None: unknown) is about to come where its first byte was asked for."""
+
+    def __init__(self, size: int | None) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class UnknownLength(Exception):
+    """A body whose length only its end tells: no service sends an object like that, but some proxy may."""
+
+
+async def _head(client: S3Client, key: str, *, checksum: bool) -> tuple[Response, int]:
+    """The response to HEAD, and the length of the object."""
+    operation = Operation(client.target, "HEAD", key)
+    response = await client.send(operation, b"HEAD", headers=CHECKSUM_MODE if checksum else NO_HEADERS)
+    size = response.content_length
+    if size is None or response.status != 200 or not _is_s3(response):
+        size = await _size_by_range(client, key)
+    return response, size
+
+
+async def _size_by_range(client: S3Client, key: str) -> int:
+    """The length of an object whose HEAD does not give it, from a request for its first byte."""
+    operation = Operation(client.target, "GET", key)
+
+    def check(response: Response) -> None:
+        _check_not_empty(response)
+        if response.status == 200:  # no Range support: the head of the whole object says enough
+            must_be_s3(response, operation)
+            raise WholeObject(response.content_length)
+
+    headers = {b"range": b"bytes=0-0"}
+    try:
+        response = await client.send(operation, b"GET", headers=headers, max_body_bytes=1, also=416, check=check)
+    except (EmptyObject, WholeObject) as answer:
+        size = answer.size
+    else:
+        total = _TOTAL(_content_range(response) or "")
+        size = 0 if response.status == 416 else total and int(total[1])
+    if size is None:
+        raise InvalidResponse(f"{operation}: neither HEAD nor GET says how long the object is", key=key)
+    return size
+
+
+async def _get(
+    client: S3Client,
+    key: str,
+    start: int,
+    length: int | None,
+    *,
+    into: memoryview | BlockSink | None = None,
+    max_body_bytes: int = 0,
+    check: Callable[[Response], None] | None = None,
+) -> Response | None:
+    """The response to a ranged GET, known to hold that range; None where the object ends before it."""
+    operation = Operation(client.target, "GET", key)
+    try:
+        response = await client.send(
+            operation,
+            b"GET",
+            headers=range_headers(start, length),
+            into=into,
+            max_body_bytes=max_body_bytes,
+            also=416,
+            check=check or _check_not_empty,
+        )
+    except EmptyObject:
+        return None
+    if response.status == 416:
+        return None
+    expected = check_range(operation, start, length, response)
+    if expected is not None and response.received != expected:
+        raise ConnectionFailed(f"{operation}: {response.received} of {expected} bytes came", key=key)
+    return response
+
+
+def range_headers(start: int, length: int | None) -> Mapping[bytes, bytes]:
+    """What asks for a range; nothing for the whole object. ``length`` is not 0."""
+    if length is not None:
+        return {b"range": b"bytes=%d-%d" % (start, start + length - 1)}
+    return {b"range": b"bytes=%d-" % start} if start else NO_HEADERS
+
+
+def check_range(operation: Operation, start: int, length: int | None, response: Response) -> int | None:
+    """Bytes that the body of a success must have; None if the response does not say.
+
+    The headers decide, not the status: some services send a range with 200 (``rclone serve s3``), and one that
+    ignores ranges sends the whole object with 200, which would put its first bytes in the place of later ones.
+
+    Raises:
+        InvalidResponse: another range than the one asked for, headers that contradict each other, or another server.
+    """
+    content_range, content_length = _content_range(response), response.content_length
+    if content_range is None:
+        if response.status == 200:
+            must_be_s3(response, operation)
+        return _whole_object(operation, start, length, content_length)
+    received = _range(operation, start, length, content_range)
+    if content_length is not None and content_length != received:
+        raise _invalid(operation, f"Content-Range {content_range!r} does not fit Content-Length {content_length}")
+    return received
+
+
+def _whole_object(operation: Operation, start: int, length: int | None, content_length: int | None) -> int | None:
+    if start:
+        raise _invalid(operation, f"the whole object came where bytes from {start} were asked for: no Range support")
+    if length is not None and content_length is not None and content_length > length:
+        raise _invalid(operation, f"{content_length} bytes came where {length} were asked for: no Range support")
+    return content_length
+
+
+def _range(operation: Operation, start: int, length: int | None, content_range: str) -> int:
+    matched = _CONTENT_RANGE(content_range.strip())
+    if matched is None:
+        raise _invalid(operation, f"unreadable Content-Range {content_range[:80]!r}")
+    first, last = int(matched[1]), int(matched[2])
+    received = last - first + 1
+    if first != start or received < 1 or (length is not None and received > length):
+        wanted = "to the end" if length is None else f"{length} bytes"
+        raise _invalid(operation, f"Content-Range {content_range!r} where {wanted} from {start} were asked for")
+    ends_early = matched[3] != "*" and last + 1 < int(matched[3]) and (length is None or received < length)
+    if ends_early:
+        raise _invalid(operation, f"Content-Range {content_range!r} ends before the object and the range asked for do")
+    return received
+
+
+def _invalid(operation: Operation, reason: str) -> InvalidResponse:
+    return InvalidResponse(f"{operation}: {reason}", key=operation.key)
+
+
+def _content_range(response: Response) -> str | None:
+    header = response.header(b"content-range")
+    return None if header is None else header.decode("latin-1").strip()
+
+
+def _check_not_empty(response: Response) -> None:
+    """Stop at a head that announces a byte of an empty object (s3rver does, and never sends it).
+
+    Raises:
+        EmptyObject: the length of the object is 0.
+    """
+    if (_content_range(response) or "").endswith("/0"):
+        raise EmptyObject
+
+
+def _is_s3(response: Response) -> bool:
+    """Whether a success without a telling body comes from S3: nearly always an ETag shows it."""
+    if response.header(b"etag") is not None or response.header(b"last-modified") is not None:
+        return True
+    return any(name.startswith(b"x-amz") for name in response.headers)
+
+
+def _kept_checksum(response: Response) -> str:
+    return (response.header(CHECKSUM) or b"").decode("latin-1")
+
+
+def _seconds_of(header: bytes | None) -> float | None:
+    """Unix seconds of a date in a header; None for none, or one that makes no sense."""
+    try:
+        return http_seconds(header.decode("latin-1")) if header else None
+    except ValueError:
+        return None
