@@ -9,7 +9,6 @@ import anyio
 
 from snapdir.errors import (
     AccessDenied,
-    ConnectionFailed,
     InvalidResponse,
     ObjectNotFound,
     StoreError,
