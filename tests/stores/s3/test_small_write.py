@@ -35,10 +35,11 @@ async def test_one_small_write_passes_few_modules(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(name, value)
         async with open_store("s3://bucket/prefix", QUICK) as store:
             repository = Repository(store)
-            await repository.write_object(digest_of(DATA), DATA)
+            digest = digest_of(DATA)
+            await repository.write_object(digest, DATA)
             sys.setprofile(record)
             try:
-                await repository.write_object(digest_of(DATA), DATA)
+                await repository.write_object(digest, DATA)
             finally:
                 sys.setprofile(None)
     assert len(server.requests) == 2
