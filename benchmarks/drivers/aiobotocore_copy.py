@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
 
-from aiobotocore.config import AioConfig  # type: ignore[import-untyped]
-from aiobotocore.session import get_session  # type: ignore[import-untyped]
 from concurrently import files_below, for_each  # type: ignore[import-not-found]  # beside this driver
+
+AioConfig: Any = importlib.import_module("aiobotocore.config").AioConfig
+get_session: Any = importlib.import_module("aiobotocore.session").get_session
 
 CHUNK_BYTES = 1 << 20
 

@@ -73,7 +73,7 @@ def test_the_address_of_a_proxy_hides_them(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("REQUEST_METHOD", raising=False)
     run = program("ls", "s3://bucket")
-    assert (run.code, run.stdout) == (1, "")
+    assert (run.code, run.stdout) == (2, "")
     assert "HTTP_PROXY" in run.stderr
     assert "SECRET" not in run.stderr
 

@@ -98,7 +98,7 @@ def test_a_manifest_that_is_only_not_listed_stays_and_is_an_error(
     for more in ([], ["--dryrun"]):
         run = cli("sync", "--all", "--delete", "--from", STORE, "--to", str(target), *more)
         assert run.code == 1
-        assert f"has the snapshot {digits} and does not list it" in run.stderr
+        assert f"has the snapshot {digits} but does not list it" in run.stderr
         assert contents(target) == before
 
 

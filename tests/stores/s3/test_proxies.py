@@ -236,7 +236,7 @@ async def test_a_proxy_that_refuses_the_connection_is_named(variables: pytest.Mo
 async def test_a_proxy_of_another_kind_is_refused_when_the_store_is_opened(variables: pytest.MonkeyPatch) -> None:
     variables.setenv("ALL_PROXY", "socks5://user:canary@127.0.0.1:1080")
     variables.setenv("AWS_ENDPOINT_URL", "https://minio.example:9000")
-    with pytest.raises(InvalidOption, match=r"ALL_PROXY: 'socks5://127\.0\.0\.1:1080'") as raised:
+    with pytest.raises(InvalidOption, match=r"ALL_PROXY is .* \(socks5:// is not supported\)") as raised:
         async with open_store("s3://bucket", QUICK):
             pass
     assert "canary" not in str(raised.value)

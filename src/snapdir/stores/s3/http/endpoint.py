@@ -13,8 +13,6 @@ from snapdir.stores.s3.http.tls import ResumingContext
 
 __all__ = ["Endpoint", "Proxy", "proxy_for"]
 
-EXAMPLE = "write http://host:port or http://user:password@host:port"
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -122,8 +120,6 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
 def _parsed(url: str, name: str) -> Proxy:
     """Read ``http://user:password@host:port``, or less of it, from the variable ``name``."""
     full = url if "://" in url else f"http://{url.removeprefix('//')}"
-    scheme, _, rest = full.partition("://")
-    shown = f"{scheme}://{rest.rpartition('@')[2]}"
     try:
         parts = urlsplit(full)
         default_port = _DEFAULT_PORTS[parts.scheme]
@@ -132,7 +128,10 @@ def _parsed(url: str, name: str) -> Proxy:
     except (ValueError, KeyError):  # a port that is not a number, a bracket that is not closed; another scheme
         host, usable = None, False
     if host is None or not usable:
-        raise InvalidOption(f"invalid {name}: {shown!r} is not the URL of a proxy for HTTP; {EXAMPLE}")
+        # The rest of the text may be a password, wherever it stands.
+        scheme = full.partition("://")[0]
+        kind = "" if scheme in _DEFAULT_PORTS else f" ({scheme}:// is not supported)"
+        raise InvalidOption(f"{name} is not the URL of an HTTP proxy{kind}; write http://host:port")
     authorization = b""
     if parts.username is not None:
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
