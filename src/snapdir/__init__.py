@@ -31,9 +31,9 @@ def version() -> str:
 def _homes() -> dict[str, str]:
     """The module of each public name, read from ``__init__.pyi``: the one list for type checkers and for Python."""
     import re
-    from pathlib import Path
+    from pkgutil import get_data
 
-    stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    stub = (get_data("snapdir", "__init__.pyi") or b"").decode()
     return {name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", stub, re.MULTILINE)}
 
 
