@@ -232,8 +232,8 @@ async def test_a_pool_holds_the_objects_and_the_store_the_manifests(objects: dic
     await repository.write_object(DIGEST, DATA)
     await repository.write_manifest(MANIFEST, ID)
     assert (manifests, pool) == ({manifest_key(ID): MANIFEST.stored}, {object_key(DIGEST): DATA})
-    assert repository.place == f"{repository.store.url} {repository.objects.url}"
-    assert Repository(repository.store).place == repository.url
+    assert repository.location == f"{repository.store.url} {repository.objects.url}"
+    assert Repository(repository.store).location == repository.url
     await repository.delete_object(DIGEST)
     assert pool == {}
 

@@ -169,7 +169,7 @@ async def _push_tree(
         options=PushOptions(options, recheck),
         limits=config.limits,
         counters=counters,
-        known=KnownSnapshots(config.cache_dir, to.place) if remote else None,
+        known=KnownSnapshots(config.cache_dir, to.location) if remote else None,
         journal=journal_of(to, config),
     )
     return str(report.id)

@@ -1,1 +1,1 @@
-"""Where snapshots came from: the local history of what was pushed, staged and listed, and what was made from what."""
+"""The history of snapshots: what was pushed, staged and listed where, and what was derived from what."""

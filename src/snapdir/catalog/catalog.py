@@ -19,10 +19,10 @@ from snapdir.errors.local import DENIED
 __all__ = ["LOCK_SECONDS", "Catalog"]
 
 LOCK_SECONDS = 5.0
-"""How long to wait for another process that writes. A record takes it a few milliseconds."""
+"""How long to wait for another process that writes. Writing a record takes a few milliseconds."""
 
 FUTURE = timedelta(days=1)
-"""A record later than this was made by a clock that is wrong: it is kept, and nothing is chained to it."""
+"""A record later than this comes from a wrong clock: it is kept, and no record follows it."""
 
 _COLUMNS = "record_id, event, id, location, created_at, previous_id, derived_from, note, labels"
 _NEWEST_FIRST = "ORDER BY created_at DESC, sequence DESC"
@@ -42,12 +42,12 @@ _BELOW = """WITH RECURSIVE reached(id) AS (
 class Catalog:
     """An open catalog; close it, or use it in a ``with``. One thread at a time.
 
-    Every method raises CatalogError, and nothing else, when the file cannot be read or written; the message names it.
+    Every method raises CatalogError if the file cannot be read or written; the message names it.
 
     Args:
-        file: Made if it is not there, with its folder. None keeps everything in memory.
+        file: Made if it is missing, with its folder. None keeps everything in memory.
         lock_seconds: How long to wait for another process that writes.
-        reading: A file that is not there and may not be made is an empty one.
+        reading: A missing file that cannot be made counts as empty.
     """
 
     def __init__(self, file: Path | None, *, lock_seconds: float = LOCK_SECONDS, reading: bool = False) -> None:
@@ -70,7 +70,7 @@ class Catalog:
             name = getattr(error, "sqlite_errorname", "SQLITE_READONLY")
             if not self._file.is_file() or not name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
                 raise
-            # It may be read, but there is no place for the log that SQLite keeps beside a file in use.
+            # It can be read, but SQLite cannot make its log beside it.
             return self._prepared(f"{self._file.as_uri()}?mode=ro&immutable=1")
 
     def _prepared(self, place: str) -> sqlite3.Connection:
@@ -82,7 +82,7 @@ class Catalog:
             uri=place.startswith("file:"),
         )
         try:
-            # Of the write-ahead log a power cut may take the last records, and never the file.
+            # A power cut may lose the last records of the write-ahead log, and never the file.
             connection.execute("PRAGMA synchronous = NORMAL")
             prepare(connection)
         except BaseException:
@@ -97,11 +97,11 @@ class Catalog:
         self.close()
 
     def close(self) -> None:
-        """Give the file back. Safe to repeat."""
+        """Close the file. Safe to repeat."""
         self._connection.close()
 
     def move_to_memory(self) -> None:
-        """From now on keep everything in memory, so that the file need not be written."""
+        """Keep everything in memory from now on, and leave the file alone."""
         with self._failures():
             copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
             self._connection.backup(copy)
@@ -119,8 +119,8 @@ class Catalog:
     ) -> Record | None:
         """Note that a snapshot is the latest one at a location, and return the record.
 
-        Nothing is noted, and None returned, where it is the latest one already and ``provenance`` says nothing.
-        The record is never older than the one it follows, whatever the clock says.
+        If it is the latest one already and ``provenance`` is empty, nothing is noted, and the result is None. A record
+        is never older than the record it follows, whatever the clock says.
         """
         moment = now or datetime.now(UTC)
         with self._writing():
@@ -139,15 +139,12 @@ class Catalog:
         return made
 
     def add_foreign(self, records: Iterable[Record]) -> int:
-        """Take over records made elsewhere, and return how many were new. Those that are here already stay as they are.
-
-        ``previous_id`` stays what their maker knew.
-        """
+        """Add records from elsewhere as they are, and return how many were new."""
         with self._writing():
             return sum(self._insert(record) for record in records)
 
     def records(self, locations: Sequence[str] = (), *, snapshot_id: str | None = None) -> list[Record]:
-        """The records at any of ``locations`` and of one snapshot, newest first; those of all where nothing is said."""
+        """The records at any of ``locations`` and of one snapshot, newest first; without arguments all records."""
         conditions, values = _conditions(locations, snapshot_id)
         return self._select(f"SELECT {_COLUMNS} FROM records {conditions} {_NEWEST_FIRST}", values)  # noqa: S608
 
@@ -175,22 +172,22 @@ class Catalog:
         return [latest[location] for location in sorted(latest, key=str.encode)]
 
     def records_above(self, snapshot_id: str) -> list[Record]:
-        """All that ``lineage.ancestors`` needs to know; newest first."""
+        """The records for ``lineage.ancestors``, newest first."""
         return self._reached(_ABOVE, "id IN reached", snapshot_id)
 
     def records_below(self, snapshot_id: str) -> list[Record]:
-        """All that ``lineage.descendants`` needs to know; newest first."""
+        """The records for ``lineage.descendants``, newest first."""
         followers = "previous_id IN reached OR sequence IN (SELECT sequence FROM sources WHERE source IN reached)"
         return self._reached(_BELOW, followers, snapshot_id)
 
     def mark(self, name: str) -> str | None:
-        """What ``set_mark`` kept under ``name``."""
+        """The value that ``set_mark`` kept under ``name``."""
         with self._failures():
             row = self._connection.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])
 
     def set_mark(self, name: str, value: str) -> None:
-        """Keep how far something has been read."""
+        """Keep a position of reading."""
         with self._writing():
             self._connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 
@@ -207,7 +204,7 @@ class Catalog:
             return [_record(row) for row in self._connection.execute(query, values)]
 
     def _insert(self, record: Record) -> bool:
-        """Add a record; False if it is there."""
+        """Add a record; False if the catalog has it."""
         values = (
             *(record.record_id, record.event, record.id, record.location, record.created_at, record.previous_id),
             *(compact_json(record.derived_from), record.note, compact_json(dict(record.labels))),
@@ -225,7 +222,7 @@ class Catalog:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction that nobody else writes in; nothing of it stays after an error."""
+        """One exclusive transaction, which an error rolls back."""
         with self._failures():
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
@@ -246,18 +243,18 @@ class Catalog:
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return f"another process has kept it locked for {self._lock_seconds:g} s; try again later"
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-            return f"it is damaged or no catalog ({error}); move it away, or choose another one with --catalog"
+            return f"it is damaged or not a catalog ({error}); move it away, or choose another one with --catalog"
         return f"{error}; choose another one with --catalog, or `--catalog none`"
 
 
 def _make(file: Path) -> None:
-    """An empty file with the mode that the umask says. SQLite would take no more than 0644, also for its log."""
+    """Make an empty file with the mode of the umask. SQLite would use at most 0644, also for its log."""
     with suppress(FileExistsError, IsADirectoryError):
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
 def _is_absent(file: Path) -> bool:
-    """Whether that is certain: in a directory that may not be entered anything may lie."""
+    """Whether a file certainly does not exist: its directory may be unreadable."""
     try:
         file.lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Between this machine's catalog and the history that travels with a store: both ways."""
+"""Exchange between this machine's catalog and the history of a store, in both directions."""
 
 from __future__ import annotations
 
@@ -38,17 +38,16 @@ async def opened(file: Path | None, *, reading: bool = False) -> AsyncIterator[C
 
 
 async def read_history(catalog: Catalog, store: Store, location: str) -> list[str]:
-    """Take over every new record of a store.
+    """Add every new record of a store to the catalog.
 
     Args:
-        location: What the store is called in the catalog.
+        location: The location of the store in the catalog.
 
     Returns:
-        Keys below ``.catalog/`` that hold no record: they were skipped.
+        Keys below ``.catalog/`` without a valid record: they were skipped.
 
     Raises:
-        StoreError: the store cannot be read.
-        CatalogError: the catalog cannot be.
+        StoreError, CatalogError: the store, or the catalog, fails.
     Cost: see ``SharedHistory.new_records``.
     """
     known = await anyio.to_thread.run_sync(catalog.record_ids, location)
@@ -69,15 +68,15 @@ async def note(
     provenance: Provenance | None = None,
     shared: Store | None = None,
 ) -> None:
-    """Note what was done, here and in the history of the store it was done to.
+    """Note an event in the catalog, and in the history of its store.
 
     Args:
-        shared: The store, whose newest record is looked at first, so that the new one follows it.
+        shared: The store, whose newest record is read first, so that the new one follows it.
 
     Raises:
         StoreError, LocalError: the store's history cannot be written; the catalog has the record all the same.
         CatalogError: the catalog cannot be read or written.
-    Cost: no request where the catalog knows the snapshot as the latest there and ``provenance`` says nothing; else
+    Cost: no request if the snapshot is the latest there in the catalog and ``provenance`` is empty; else
         ``SharedHistory.newest``, and a write.
     """
     if shared is not None:
@@ -98,11 +97,11 @@ async def _learn_newest(catalog: Catalog, store: Store, location: str, latest: R
     try:
         newest = await history.newest(since=latest.created_at if latest else "")
     except (LocalError, StoreError):
-        return  # who may write but not list still adds what is known here
+        return  # without a right to list, the record follows the latest one in the catalog
     if newest is not None:
         await anyio.to_thread.run_sync(catalog.add_foreign, [newest])
 
 
 def _mark(location: str) -> str:
-    """Under which name a catalog keeps how far a store's history has been read."""
+    """The name of the mark for the position in a store's history."""
     return f"shared history of {location}"

@@ -16,11 +16,11 @@ _PLAIN_IN_MERMAID = frozenset(" .,/-_=@+~")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A snapshot and what its records say of it.
+    """A snapshot and the facts of its records.
 
     Attributes:
-        created_at: When it was first recorded; empty for one that is only named by others.
-        locations: Where it was seen, in the order of its records.
+        created_at: When it was first recorded; empty if only other records name it.
+        locations: In the order of its records.
         note: The latest one.
     """
 
@@ -35,11 +35,11 @@ class Node:
         return self.id[:SHORT_ID_DIGITS]
 
     def lines(self) -> list[str]:
-        """What is worth knowing besides the id, one fact a line."""
+        """The facts besides the id, one on each line."""
         more = f" and {len(self.locations) - 1} more" if self.locations[1:] else ""
-        place = "".join(self.locations[:1]) + more
+        location = "".join(self.locations[:1]) + more
         labels = ", ".join(f"{key}={value}" for key, value in self.labels)
-        facts = (self.created_at[:16], place, self.note, labels)
+        facts = (self.created_at[:16], location, self.note, labels)
         return [visible(fact) for fact in facts if fact]
 
 
@@ -54,7 +54,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Snapshots, the asked-for one (``focus``) first, and how they relate."""
+    """Snapshots, ``focus`` first, and their relations."""
 
     focus: str
     nodes: tuple[Node, ...]
@@ -62,31 +62,32 @@ class Graph:
 
     def relations(self) -> dict[tuple[str, str], tuple[str, ...]]:
         """All relations of each pair, (earlier, later)."""
-        found: dict[tuple[str, str], tuple[str, ...]] = {}
+        relations: dict[tuple[str, str], tuple[str, ...]] = {}
         for edge in self.edges:
-            found[edge.earlier, edge.later] = (*found.get((edge.earlier, edge.later), ()), edge.relation)
-        return found
+            pair = (edge.earlier, edge.later)
+            relations[pair] = (*relations.get(pair, ()), edge.relation)
+        return relations
 
 
 def lineage_graph(focus: str, relations: Iterable[Relation], records: Iterable[Record], *, backward: bool) -> Graph:
-    """The graph of what ``ancestors`` (``backward``) or ``descendants`` found for ``focus``."""
+    """The graph of the ``ancestors`` (``backward``) or ``descendants`` of ``focus``."""
     ids: dict[str, None] = {focus: None}
     edges: dict[Edge, None] = {}
-    for found in relations:
-        ids.setdefault(found.of)
-        ids.setdefault(found.id)
-        pair = (found.id, found.of) if backward else (found.of, found.id)
-        edges.setdefault(Edge(*pair, found.relation))
+    for relation in relations:
+        ids.setdefault(relation.of)
+        ids.setdefault(relation.id)
+        pair = (relation.id, relation.of) if backward else (relation.of, relation.id)
+        edges.setdefault(Edge(*pair, relation.relation))
     about = _about(records, ids)
     return Graph(focus, tuple(_node(id_, about.get(id_, ())) for id_ in ids), tuple(edges))
 
 
 def _about(records: Iterable[Record], ids: Collection[str]) -> Mapping[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
+    about: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda record: (record.created_at, record.record_id)):
         if record.id in ids:
-            found.setdefault(record.id, []).append(record)
-    return found
+            about.setdefault(record.id, []).append(record)
+    return about
 
 
 def _node(id_: str, records: Collection[Record]) -> Node:
@@ -131,7 +132,7 @@ def to_mermaid(graph: Graph) -> str:
 
 
 def visible(text: str) -> str:
-    """``text`` without characters that steer a display: controls, line ends, marks that turn its direction."""
+    """``text`` without characters that steer a display: controls, line ends, marks of direction."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 

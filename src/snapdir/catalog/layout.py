@@ -1,4 +1,4 @@
-"""Where the snapshots of a graph stand in a picture: in layers, each below all it came from. Pure.
+"""The positions of the snapshots of a graph in a drawing: in layers, below their ancestors. Pure.
 
 Layers by longest path, order within a layer by the mean of the neighbours, and long edges led through the layers they
 cross, as Sugiyama, Tagawa and Toda describe it.
@@ -24,7 +24,7 @@ MARGIN = 24.0
 WAYPOINT_WIDTH = 8.0
 SWEEPS = 6
 LONGEST_LED = 40
-"""Layers that an edge may cross and still be led around cards; a longer one goes straight behind them."""
+"""Layers that an edge may cross to be led around cards; a longer edge goes straight behind them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Layout:
     routes: tuple[Route, ...]
 
 
-Place = tuple[str, ...]
+Slot = tuple[str, ...]
 """A card, ``(id,)``, or the waypoint of an edge in a layer, ``(earlier, later, number)``."""
 
-Chain = tuple[tuple[Place, int], ...]
-"""The places an edge touches, each with its layer: its ends, and a waypoint in every layer between."""
+Chain = tuple[tuple[Slot, int], ...]
+"""The slots an edge touches, each with its layer: its ends, and a waypoint in every layer between."""
 
 
 def lay_out(graph: Graph) -> Layout:
@@ -67,12 +67,12 @@ def lay_out(graph: Graph) -> Layout:
     pairs = graph.relations()
     layer_of = _layers([node.id for node in graph.nodes], list(pairs))
     chains = {pair: tuple(_chain(pair, layer_of)) for pair in pairs}
-    layers: list[list[Place]] = [[] for _ in range(max(layer_of.values()) + 1)]
+    layers: list[list[Slot]] = [[] for _ in range(max(layer_of.values()) + 1)]
     for id_, layer in layer_of.items():
         layers[layer].append((id_,))
     for earlier, later in chains:
-        for place, layer in chains[earlier, later][1:-1]:
-            layers[layer].append(place)
+        for slot, layer in chains[earlier, later][1:-1]:
+            layers[layer].append(slot)
     neighbours = _neighbours(chains.values())
     _order(layers, neighbours)
     centres = _centres(layers, neighbours)
@@ -80,7 +80,7 @@ def lay_out(graph: Graph) -> Layout:
 
 
 def _layers(ids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """The layer of each snapshot: below all it came from, but for edges that close a circle."""
+    """The layer of each snapshot: below its ancestors, except for edges that close a circle."""
     later_of: dict[str, list[str]] = {id_: [] for id_ in ids}
     for earlier, later in pairs:
         later_of[earlier].append(later)
@@ -114,7 +114,7 @@ def _finished(ids: Sequence[str], later_of: Mapping[str, Sequence[str]]) -> list
     return finished
 
 
-def _chain(pair: tuple[str, str], layer_of: Mapping[str, int]) -> Iterator[tuple[Place, int]]:
+def _chain(pair: tuple[str, str], layer_of: Mapping[str, int]) -> Iterator[tuple[Slot, int]]:
     earlier, later = pair
     first, last = layer_of[earlier], layer_of[later]
     yield (earlier,), first
@@ -124,66 +124,66 @@ def _chain(pair: tuple[str, str], layer_of: Mapping[str, int]) -> Iterator[tuple
     yield (later,), last
 
 
-def _neighbours(chains: Iterable[Chain]) -> dict[Place, list[Place]]:
-    found: dict[Place, list[Place]] = {}
+def _neighbours(chains: Iterable[Chain]) -> dict[Slot, list[Slot]]:
+    neighbours: dict[Slot, list[Slot]] = {}
     for chain in chains:
-        for (one, _), (other, _) in pairwise(chain):
-            found.setdefault(one, []).append(other)
-            found.setdefault(other, []).append(one)
-    return found
+        for (upper, _), (lower, _) in pairwise(chain):
+            neighbours.setdefault(upper, []).append(lower)
+            neighbours.setdefault(lower, []).append(upper)
+    return neighbours
 
 
-def _order(layers: Sequence[list[Place]], neighbours: Mapping[Place, Sequence[Place]]) -> None:
+def _order(layers: Sequence[list[Slot]], neighbours: Mapping[Slot, Sequence[Slot]]) -> None:
     """Sort each layer by the mean position of its neighbours, downwards and upwards in turn: fewer crossings."""
-    position = {place: float(number) for layer in layers for number, place in enumerate(layer)}
+    position = {slot: float(number) for layer in layers for number, slot in enumerate(layer)}
 
-    def wanted(place: Place) -> float:
-        return fmean(position[other] for other in neighbours[place]) if place in neighbours else position[place]
+    def ideal(slot: Slot) -> float:
+        return fmean(position[other] for other in neighbours[slot]) if slot in neighbours else position[slot]
 
     for sweep in range(SWEEPS):
         for layer in layers if sweep % 2 == 0 else reversed(layers):
-            layer.sort(key=wanted)
-            position.update((place, float(number)) for number, place in enumerate(layer))
+            layer.sort(key=ideal)
+            position.update((slot, float(number)) for number, slot in enumerate(layer))
 
 
-def _centres(layers: Sequence[Sequence[Place]], neighbours: Mapping[Place, Sequence[Place]]) -> dict[Place, float]:
-    """Where each place stands from left to right: near its neighbours, in the order of its layer, with no overlap."""
-    centres = {place: offset for layer in layers for place, offset in zip(layer, _packed(layer), strict=True)}
+def _centres(layers: Sequence[Sequence[Slot]], neighbours: Mapping[Slot, Sequence[Slot]]) -> dict[Slot, float]:
+    """The position of each slot from left to right: near its neighbours, in the order of its layer, no overlaps."""
+    centres = {slot: offset for layer in layers for slot, offset in zip(layer, _packed(layer), strict=True)}
     for sweep in range(SWEEPS):
         for layer in layers if sweep % 2 == 0 else reversed(layers):
-            wanted = [fmean([centres[other] for other in neighbours.get(place, (place,))]) for place in layer]
-            centres.update(zip(layer, _spread(layer, wanted), strict=True))
-    leftmost = min(centres[place] - _width(place) / 2 for place in centres)
-    return {place: centre - leftmost + MARGIN for place, centre in centres.items()}
+            ideal = [fmean([centres[other] for other in neighbours.get(slot, (slot,))]) for slot in layer]
+            centres.update(zip(layer, _spread(layer, ideal), strict=True))
+    leftmost = min(centres[slot] - _width(slot) / 2 for slot in centres)
+    return {slot: centre - leftmost + MARGIN for slot, centre in centres.items()}
 
 
-def _packed(layer: Sequence[Place]) -> list[float]:
-    """Centres of places side by side, around 0."""
-    edges = list(accumulate((_width(place) + SIDE_GAP for place in layer), initial=0.0))
+def _packed(layer: Sequence[Slot]) -> list[float]:
+    """Centres of slots side by side, around 0."""
+    edges = list(accumulate((_width(slot) + SIDE_GAP for slot in layer), initial=0.0))
     return [(left + right - edges[-1]) / 2 for left, right in pairwise(edges)]
 
 
-def _spread(layer: Sequence[Place], wanted: Sequence[float]) -> list[float]:
-    """``wanted``, moved apart where places would overlap, and then all together back to the middle of their wishes."""
+def _spread(layer: Sequence[Slot], ideal: Sequence[float]) -> list[float]:
+    """``ideal``, moved apart where slots would overlap, then moved back together to its middle."""
     placed: list[float] = []
-    for place, centre, before in zip(layer, wanted, (None, *layer), strict=False):
-        least = placed[-1] + (_width(before) + _width(place)) / 2 + SIDE_GAP if before else centre
+    for slot, centre, before in zip(layer, ideal, (None, *layer), strict=False):
+        least = placed[-1] + (_width(before) + _width(slot)) / 2 + SIDE_GAP if before else centre
         placed.append(max(centre, least))
-    shift = fmean(wish - got for wish, got in zip(wanted, placed, strict=True)) if placed else 0.0
+    shift = fmean(wish - got for wish, got in zip(ideal, placed, strict=True)) if placed else 0.0
     return [centre + shift for centre in placed]
 
 
-def _width(place: Place) -> float:
-    return CARD_WIDTH if len(place) == 1 else WAYPOINT_WIDTH
+def _width(slot: Slot) -> float:
+    return CARD_WIDTH if len(slot) == 1 else WAYPOINT_WIDTH
 
 
 def _card_height(node: Node) -> float:
     return 2 * CARD_PADDING + LINE_HEIGHT * (len(node.lines()) + 0.75)
 
 
-def _ports(chains: Iterable[Chain], centres: Mapping[Place, float], *, leaving: bool) -> dict[Chain, float]:
-    """Where each edge leaves its upper card (or reaches its lower one): side by side, ordered by where it leads."""
-    fans: dict[Place, list[Chain]] = {}
+def _ports(chains: Iterable[Chain], centres: Mapping[Slot, float], *, leaving: bool) -> dict[Chain, float]:
+    """Where each edge leaves its upper card (or reaches its lower one): side by side, in the order of the targets."""
+    fans: dict[Slot, list[Chain]] = {}
     end, beside = (0, 1) if leaving else (-1, -2)
     for chain in chains:
         fans.setdefault(chain[end][0], []).append(chain)
@@ -199,18 +199,18 @@ def _drawn(
     graph: Graph,
     relations: Mapping[tuple[str, str], tuple[str, ...]],
     chains: Mapping[tuple[str, str], Chain],
-    layers: Sequence[Sequence[Place]],
-    centres: Mapping[Place, float],
+    layers: Sequence[Sequence[Slot]],
+    centres: Mapping[Slot, float],
 ) -> Layout:
     """Everything with its coordinates."""
-    heights: dict[Place, float] = {(node.id,): _card_height(node) for node in graph.nodes}
-    bands = [max(heights.get(place, 0.0) for place in layer) for layer in layers]
+    heights: dict[Slot, float] = {(node.id,): _card_height(node) for node in graph.nodes}
+    bands = [max(heights.get(slot, 0.0) for slot in layer) for layer in layers]
     tops = list(accumulate((band + LAYER_GAP for band in bands), initial=MARGIN))
     cards = {
-        place: Card(place[0], centres[place] - CARD_WIDTH / 2, tops[number], heights[place])
+        slot: Card(slot[0], centres[slot] - CARD_WIDTH / 2, tops[number], heights[slot])
         for number, layer in enumerate(layers)
-        for place in layer
-        if place in heights
+        for slot in layer
+        if slot in heights
     }
     leaves = _ports(chains.values(), centres, leaving=True)
     arrives = _ports(chains.values(), centres, leaving=False)
@@ -218,11 +218,11 @@ def _drawn(
     def points(chain: Chain) -> Iterator[tuple[float, float]]:
         start, end = cards[chain[0][0]], cards[chain[-1][0]]
         yield leaves[chain], start.y + start.height
-        for place, number in chain[1:-1]:
-            yield centres[place], tops[number]
-            yield centres[place], tops[number] + bands[number]
+        for slot, number in chain[1:-1]:
+            yield centres[slot], tops[number]
+            yield centres[slot], tops[number] + bands[number]
         yield arrives[chain], end.y
 
     routes = [Route(*pair, relations[pair], tuple(points(chain))) for pair, chain in chains.items()]
-    width = max(centres[place] + _width(place) / 2 for place in centres) + MARGIN
+    width = max(centres[slot] + _width(slot) / 2 for slot in centres) + MARGIN
     return Layout(width, tops[-1] - LAYER_GAP + MARGIN, tuple(cards.values()), tuple(routes))

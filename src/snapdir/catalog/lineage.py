@@ -1,7 +1,7 @@
-"""Which snapshots a snapshot came from, and which came from it. Pure.
+"""The ancestors and descendants of a snapshot. Pure.
 
 Two relations lead from a snapshot to an earlier one: *history* (it followed the other at a location) and *derived* (its
-maker said what it was made from). Ids are the nodes, so a snapshot that was pushed to two places is one node.
+provenance names the other). Ids are the nodes, so a snapshot that was pushed to two locations is one node.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from snapdir.catalog.cycles import knots
 from snapdir.catalog.record import Record
 
 __all__ = ["Relation", "RelationKind", "ancestors", "descendants"]
@@ -24,11 +23,11 @@ class Relation:
     """One step between two snapshots.
 
     Attributes:
-        id: The snapshot that was found.
-        of: The snapshot it relates to, one step nearer to the one that was asked for.
-        relation: How.
+        id: The ancestor or descendant.
+        of: The snapshot it relates to, one step nearer to the start.
+        relation: The kind.
         location, created_at: Where and when the younger of the two was recorded with this relation.
-        depth: Steps from the snapshot that was asked for, from 1.
+        depth: Steps from the start, from 1.
     """
 
     id: str
@@ -48,11 +47,11 @@ class _Step(NamedTuple):
 
 
 def ancestors(records: Iterable[Record], snapshot_id: str, *, depth: int | None = None) -> list[Relation]:
-    """What ``snapshot_id`` came from: the whole chain, nearest first, at one distance the newest first.
+    """The ancestors of ``snapshot_id``: the whole chain, nearest first, at the same distance the newest first.
 
-    A snapshot is told once for each snapshot it relates to. Where a history returned to an earlier state, the steps
-    that lead back are left out: no cycle is left, and the snapshot that was asked for is not among the answers. A step
-    that was recorded several times at one location is told once, its latest.
+    A snapshot is listed once for each snapshot it relates to. If a history returned to an earlier state, the steps that
+    lead back are left out: the result has no cycle, and does not contain ``snapshot_id``. Of several records of a step
+    at one location the latest counts.
 
     Args:
         depth: Steps to go at most; None goes to the end.
@@ -62,7 +61,7 @@ def ancestors(records: Iterable[Record], snapshot_id: str, *, depth: int | None 
 
 
 def descendants(records: Iterable[Record], snapshot_id: str, *, depth: int | None = None) -> list[Relation]:
-    """What came from ``snapshot_id``; otherwise as ``ancestors``."""
+    """The descendants of ``snapshot_id``; otherwise as ``ancestors``."""
     return _walk(records, snapshot_id, depth, near=lambda step: step.older, far=lambda step: step.younger)
 
 
@@ -76,17 +75,17 @@ def _walk(
 ) -> list[Relation]:
     steps_of = _grouped(records, near)
     distances = _distances(snapshot_id, lambda of: map(far, steps_of.get(of, ())), depth)
-    knot = knots(snapshot_id, lambda of: (far(step) for step in steps_of.get(of, ()) if far(step) in distances))
-    found = [
+    knot = _knots(snapshot_id, lambda of: (far(step) for step in steps_of.get(of, ()) if far(step) in distances))
+    relations = [
         Relation(far(step), of, step.relation, step.location, step.created_at, distance + 1)
         for of, distance in distances.items()
         if depth is None or distance < depth
         for step in steps_of.get(of, ())
         if knot[far(step)] != knot[of] or distances[far(step)] > distance
     ]
-    found.sort(key=lambda relation: relation.created_at, reverse=True)
-    found.sort(key=lambda relation: relation.depth)
-    return found
+    relations.sort(key=lambda relation: relation.created_at, reverse=True)
+    relations.sort(key=lambda relation: relation.depth)
+    return relations
 
 
 def _distances(start: str, follow: Callable[[str], Iterable[str]], depth: int | None) -> dict[str, int]:
@@ -119,3 +118,41 @@ def _steps(record: Record) -> Iterator[_Step]:
     for source in record.derived_from:
         if source != record.id:
             yield _Step(record.id, source, "derived", record.location, record.created_at)
+
+
+def _knots(start: str, follow: Callable[[str], Iterable[str]]) -> dict[str, int]:
+    """The knot of each node within reach of ``start``: two nodes share a knot if each leads to the other.
+
+    (Tarjan's strongly connected components, without recursion: a history can be long.)
+    """
+    found_at: dict[str, int] = {start: 0}
+    lowest: dict[str, int] = {start: 0}
+    knot: dict[str, int] = {}
+    open_nodes: list[str] = [start]
+    path: list[tuple[str, Iterator[str]]] = [(start, iter(follow(start)))]
+    while path:
+        node, rest = path[-1]
+        for other in rest:
+            if other not in found_at:
+                found_at[other] = lowest[other] = len(found_at)
+                open_nodes.append(other)
+                path.append((other, iter(follow(other))))
+                break
+            if other not in knot:
+                lowest[node] = min(lowest[node], found_at[other])
+        else:
+            path.pop()
+            if path:
+                lowest[path[-1][0]] = min(lowest[path[-1][0]], lowest[node])
+            if lowest[node] == found_at[node]:
+                _close_knot(node, open_nodes, knot, number=found_at[node])
+    return knot
+
+
+def _close_knot(node: str, open_nodes: list[str], knot: dict[str, int], *, number: int) -> None:
+    """Close the knot of ``node``: the open nodes that were reached after it."""
+    while True:
+        member = open_nodes.pop()
+        knot[member] = number
+        if member == node:
+            return

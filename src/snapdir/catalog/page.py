@@ -1,7 +1,7 @@
 """A lineage as one HTML page that needs nothing else: the graph drawn as SVG, and a table of every snapshot. Pure.
 
-Locations, notes and labels are anybody's text. Each is escaped where it enters the page, and the page's own policy
-(``default-src 'none'``) lets no script run and nothing be loaded, should one ever get through.
+Locations, notes and labels may hold any text. Each is escaped where it enters the page. Should one get through, the
+page's own policy (``default-src 'none'``) lets no script run and nothing be loaded.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _drawing(graph: Graph, layout: Layout, anchors: dict[str, str]) -> Iterator[
 def _arrow(route: Route) -> str:
     kind = "derived" if "derived" in route.relations else "history"
     (x, y), *_ = route.points
-    curves = "".join(_curve(*one, *other) for one, other in pairwise(route.points))
+    curves = "".join(_curve(*start, *end) for start, end in pairwise(route.points))
     return f'<path class="{kind}" marker-end="url(#{kind})" d="M{x:.1f} {y:.1f}{curves}"/>'
 
 

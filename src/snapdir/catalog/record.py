@@ -1,4 +1,4 @@
-"""One event of the history: this snapshot was here then, came after that one, and was made from those."""
+"""One event of the history: a snapshot, its location and time, its predecessor and its sources."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _TIMESTAMP_SHAPE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What its maker says of a snapshot. Never part of its id.
+    """The origin of a snapshot as its maker describes it. Never part of its id.
 
     Attributes:
-        derived_from: Ids of the snapshots it was made from, up to 1,000.
+        derived_from: Ids of the snapshots it was derived from, up to 1,000.
         note: Free text, up to 4,000 characters.
         labels: Pairs of key and value, each key once; up to 64, of 100 and 1,000 characters.
 
@@ -70,12 +70,11 @@ class Record:
 
     Attributes:
         record_id: Hex digits.
-        event: What was done.
         id: The snapshot.
-        location: Where it was then: a store's URL in its normal form, or an absolute directory.
+        location: A store's URL in its normal form, or an absolute directory.
         created_at: ``YYYY-MM-DD HH:MM:SS.mmm``, UTC.
-        previous_id: The snapshot that was the latest one at ``location`` before; None if there was none. Equal to
-            ``id`` where only the provenance is new.
+        previous_id: The latest snapshot at ``location`` before; None without one. Equal to ``id`` if only the
+            provenance is new.
         derived_from, note, labels: See ``Provenance``.
     """
 
@@ -90,7 +89,7 @@ class Record:
     labels: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> str:
-        """Compact JSON of all fields in their order, one line without its end; what is empty is left out."""
+        """Compact JSON of all fields in their order, on one line; empty ones are left out."""
         fields: dict[str, Any] = {
             "record_id": self.record_id,
             "event": self.event,
@@ -102,16 +101,16 @@ class Record:
         return compact_json(fields | self.provenance_fields())
 
     def provenance_fields(self) -> dict[str, Any]:
-        """``derived_from``, ``note`` and ``labels`` as JSON knows them, where they are given."""
+        """``derived_from``, ``note`` and ``labels`` as JSON values, without empty ones."""
         given = {"derived_from": list(self.derived_from), "note": self.note, "labels": dict(self.labels)}
         return {name: value for name, value in given.items() if value not in (None, [], {})}
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """The record in ``text``, whoever wrote it. Fields that are not known are dropped.
+        """The record in ``text``, which may come from anywhere. Unknown fields are dropped.
 
         Raises:
-            CatalogError: it is not one; nothing in it is believed.
+            CatalogError: not a valid record.
         """
         try:
             return _checked(json.loads(text))
@@ -128,8 +127,8 @@ def new_record(
     provenance: Provenance | None = None,
     created_at: str | None = None,
 ) -> Record:
-    """A record of what happened now, with an id of its own."""
-    said = provenance or Provenance()
+    """A record of an event, with a new id."""
+    provenance = provenance or Provenance()
     return Record(
         record_id=os.urandom(16).hex(),
         event=event,
@@ -137,14 +136,14 @@ def new_record(
         location=location,
         created_at=created_at or timestamp(datetime.now(UTC)),
         previous_id=previous_id,
-        derived_from=tuple(map(str, said.derived_from)),
-        note=said.note,
-        labels=said.labels,
+        derived_from=tuple(map(str, provenance.derived_from)),
+        note=provenance.note,
+        labels=provenance.labels,
     )
 
 
 def timestamp(moment: datetime) -> str:
-    """``moment`` as the history writes it: UTC, milliseconds, sorted like the time."""
+    """``moment`` in the form of the history: UTC, with milliseconds; texts sort like times."""
     return moment.astimezone(UTC).strftime(_TIMESTAMP)[:-3]
 
 
@@ -154,9 +153,9 @@ def compact_json(value: Any) -> str:
 
 
 def _checked(fields: Any) -> Record:
-    """The record of decoded fields, every one of them looked at."""
+    """The record of decoded fields, after every check."""
     if not isinstance(fields, dict):
-        raise CatalogError("it is no JSON object")
+        raise CatalogError("not a JSON object")
     previous = fields.get("previous_id")
     provenance = Provenance(
         derived_from=tuple(_snapshot_id(source) for source in _typed(fields, "derived_from", list, [])),
@@ -195,7 +194,7 @@ def _typed(fields: Mapping[str, Any], name: str, kind: type, default: Any) -> An
 def _matching(fields: Mapping[str, Any], name: str, matches: Any) -> str:
     value: str = _typed(fields, name, str, "")
     if not matches(value):
-        raise CatalogError(f"{name} is not one: {value[:80]!r}")
+        raise CatalogError(f"{name} is invalid: {value[:80]!r}")
     return value
 
 
@@ -220,10 +219,10 @@ def _check_label(key: Any, value: Any) -> None:
     _check_text(f"the label {key!r}", value, MAX_LABEL_VALUE_CHARACTERS)
 
 
-def _check_text(what: str, text: str, max_characters: int) -> None:
+def _check_text(name: str, text: str, max_characters: int) -> None:
     if len(text) > max_characters:
-        raise CatalogError(f"{what} has {len(text):,} characters; {max_characters:,} are allowed")
+        raise CatalogError(f"{name} has {len(text):,} characters; {max_characters:,} are allowed")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise CatalogError(f"{what} is not Unicode text") from error
+        raise CatalogError(f"{name} is not Unicode text") from error

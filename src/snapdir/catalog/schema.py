@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["VERSION", "prepare"]
 
 APPLICATION_ID = 0x736E6462
-"""Marks the file as a catalog, so that no other program's database is written to."""
+"""Marks the file as a catalog: the database of another program is never written to."""
 
 STEPS: tuple[tuple[str, ...], ...] = (
     (
@@ -43,8 +43,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
 )
 """What each version adds to the one before. Steps that have been released never change.
 
-``records.derived_from`` and ``records.labels`` are JSON, in the order they were given; ``sources`` finds records by
-what they are derived from; ``marks`` keeps how far something has been read.
+``records.derived_from`` and ``records.labels`` are JSON, in the given order; ``sources`` finds records by the snapshots
+they are derived from; ``marks`` keeps positions of reading.
 """
 
 VERSION = len(STEPS)
@@ -57,7 +57,7 @@ def prepare(connection: sqlite3.Connection) -> None:
         CatalogError: the file belongs to another program, or to a later version of this one.
         sqlite3.Error: it cannot be read or written.
     """
-    connection.execute("BEGIN")  # what is looked at belongs together, while another process makes the tables
+    connection.execute("BEGIN")  # a consistent view while another process makes the tables
     with connection:
         version = _version(connection)
     if version < VERSION:
@@ -90,11 +90,11 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Let readers go on while somebody writes, where only this host can have the file open.
+    """Use a write-ahead log, with which readers need not wait for a writer, if only this host can have the file open.
 
-    The log is shared through memory: on a network filesystem (a home on NFS, say) two hosts would damage the file. Nor
-    does SQLite wait for others to switch. In both cases the ordinary journal stays, which is as safe and only slower;
-    the next one to open the file tries again.
+    The log is shared through memory: on a network filesystem (such as a home on NFS) two hosts would damage the file.
+    There, or if the file is in use now, the ordinary journal stays, which is as safe and slower; the next process to
+    open the file tries again.
     """
     import sqlite3
 

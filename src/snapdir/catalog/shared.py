@@ -1,8 +1,8 @@
 """The history that travels with a store: one small immutable record for each push, below ``.catalog/``.
 
-A record's key begins with its time, so that a listing from a key on finds what is new. Clocks differ, so that listing
-goes back by ``OVERLAP`` behind the latest key that was seen; what is known already is not read again. Records are
-anybody's bytes: one that is no record, or not the one its key names, is skipped.
+A record's key begins with its time, so that a listing from a key on finds new records. Clocks differ, so that listing
+starts ``OVERLAP`` before the latest known key; known records are not read again. Anyone who can write to the store may
+write below that prefix: invalid records, and those under a wrong key, are skipped.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from snapdir.stores.listing import shows_order
 __all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
 
 MAX_RECORD_BYTES = MIB
-"""Read of one record at most; the longest that ``Record`` allows is smaller."""
+"""More than the longest record that ``Record`` allows."""
 
 OVERLAP = timedelta(days=1)
-"""How far behind the clocks of others a pusher's may be, for its record still to be found by who has read on."""
+"""How far the clock of a pusher may be slow for its record to be found by those who have read later ones."""
 
 READS_AT_ONCE = 32
 RECORDS_A_BATCH = 1000
@@ -38,17 +38,17 @@ RECORDS_A_BATCH = 1000
 async def write_record(store: Store, record: Record) -> None:
     """Add ``record`` to the history of ``store``. One request; each record has a key of its own.
 
-    In a store on this host it then survives a power cut.
+    In a store on this host it survives a power cut.
     """
     await store.write(record_key(record.created_at, record.record_id), f"{record.to_json()}\n".encode())
     await store.flush()
 
 
 async def copy_records(source: Store, target: Store) -> None:
-    """Add every record of ``source`` that ``target`` does not have, as it is. What is no record stays behind.
+    """Copy every valid record of ``source`` that ``target`` lacks.
 
     Raises:
-        StoreError, LocalError: either store fails; what was copied until then stays.
+        StoreError, LocalError: either store fails; records that were copied stay.
     Cost: a listing of both, and a read and a write for each record that is new.
     """
     present: set[str] = set()
@@ -76,7 +76,7 @@ def _may_be_record(info: ObjectInfo) -> bool:
 
 
 async def _for_each(infos: Sequence[ObjectInfo], do: Callable[[ObjectInfo], Awaitable[None]]) -> None:
-    """Some at once; the first error ends all."""
+    """Call ``do`` for several at once; the first error ends all."""
     waiting = iter(infos)
 
     async def work() -> None:
@@ -89,17 +89,17 @@ async def _for_each(infos: Sequence[ObjectInfo], do: Callable[[ObjectInfo], Awai
 
 
 class SharedHistory:
-    """The records of one store, as far as they are new.
+    """The new records of one store.
 
     Args:
-        location: What the store is called here; records say this, whatever their writer called it.
+        location: The location of the store here, which replaces that of the records.
         known: Record ids at ``location`` that need not be read.
         position: The latest key of an earlier reading; empty to read from the beginning.
-        now: UTC. A key of the future never becomes the position: it would hide what comes until then.
+        now: UTC. A key of the future never becomes the position: it would hide all records until then.
 
     Attributes:
         position: For the next reading, once ``new_records`` has ended.
-        skipped: Keys of what is no record.
+        skipped: Keys without a valid record.
     """
 
     def __init__(
@@ -126,8 +126,7 @@ class SharedHistory:
     async def new_records(self) -> AsyncIterator[list[Record]]:
         """Records that are not known, in the order of their keys.
 
-        Where the key at the position is gone, this is not the store that was read before (or was cleaned), and
-        everything is listed.
+        If the key at the position is gone, the store was replaced or cleaned, and everything is listed.
 
         Raises:
             StoreError: the store fails.
@@ -141,22 +140,22 @@ class SharedHistory:
                 yield batch
 
     async def newest(self, *, since: str = "") -> Record | None:
-        """The newest record if it is not known: it alone is read, whatever else is new. Does not move the position.
+        """The newest record unless it is known. Reads no other record, and does not move the position.
 
         Args:
             since: ``created_at`` of a record that should be there: nothing older is listed.
 
-        Cost: a request for 1,000 keys from there on, and one to read it. Where there are more keys, a few requests,
-            about one for each time that their number doubles; in a store that does not list in order, all of them.
+        Cost: a request for 1,000 keys from there on, and one to read it. If there are more keys, about one request for
+            each time that their number doubles; in a store that does not list in order, all of them.
         """
         start = max(self._start, records_since(since) if since else "")
-        found = await self._newest(start)
-        if found is None and start:
-            found = await self._newest("")
-        return await self._read(found) if found is not None and self._is_new(found.key) else None
+        newest = await self._newest(start)
+        if newest is None and start:
+            newest = await self._newest("")
+        return await self._read(newest) if newest is not None and self._is_new(newest.key) else None
 
     async def _newest(self, start_after: str) -> ObjectInfo | None:
-        """The newest record behind a key: while there are more than a page holds, the time in question is halved."""
+        """The newest record behind a key: while there is more than one page, the time is bisected."""
         newest: ObjectInfo | None = None
         key, moment, end = start_after, self._tomorrow, self._tomorrow
         while True:
@@ -171,7 +170,7 @@ class SharedHistory:
             key, moment = self._halfway(start_after, end)
 
     async def _newest_of_page(self, start_after: str) -> tuple[ObjectInfo | None, str | None]:
-        """The newest record of the page behind a key, and where that page ends if newer ones may be behind it."""
+        """The newest record of the page behind a key, and the end of that page if newer ones may follow."""
         newest: ObjectInfo | None = None
         pages = self._store.list(RECORDS, start_after=start_after)
         try:
@@ -185,30 +184,30 @@ class SharedHistory:
             await close_pages(pages)
 
     def _halfway(self, key: str, end: datetime) -> tuple[str, datetime]:
-        """The key and the moment halfway to ``end``; a day ago comes first. ``key`` itself at the end of the search."""
+        """The key and the moment halfway to ``end``, first a day ago; ``key`` itself at the end of the search."""
         parsed = record_of_key(key)
         try:
             begin = datetime.fromisoformat(parsed[0]).replace(tzinfo=UTC) if parsed else end
-        except ValueError:  # a key may have the right shape, and be no time
+        except ValueError:  # a key of the right shape with an invalid time
             begin = end
         middle = self._yesterday if begin < self._yesterday < end else begin + (end - begin) / 2
         return max(key, records_since(timestamp(middle))) if begin < end else key, middle
 
     def _is_past(self, key: str) -> bool:
-        """Whether a record's key is not of a future that no clock's error explains."""
+        """Whether a record's key is not of the future, apart from the errors of clocks."""
         return record_of_key(key) is not None and key < self._soon
 
     async def _batches(self, start_after: str) -> AsyncIterator[list[Record]]:
-        found: list[ObjectInfo] = []
+        new: list[ObjectInfo] = []
         async for page in self._store.list(RECORDS, start_after=start_after):
-            found += [info for info in page if self._note(info.key)]
-        found.sort(key=lambda info: info.key)
-        for first in range(0, len(found), RECORDS_A_BATCH):
-            if batch := await self._read_all(found[first : first + RECORDS_A_BATCH]):
+            new += [info for info in page if self._note(info.key)]
+        new.sort(key=lambda info: info.key)
+        for first in range(0, len(new), RECORDS_A_BATCH):
+            if batch := await self._read_all(new[first : first + RECORDS_A_BATCH]):
                 yield batch
 
     def _note(self, key: str) -> bool:
-        """Move the position, and say whether there is a record to be read at ``key``."""
+        """Move the position; whether the record at ``key`` has to be read."""
         if record_of_key(key) is None:
             return False
         self._found_start = self._found_start or key == self._start
@@ -223,18 +222,18 @@ class SharedHistory:
         return parsed[1] not in self._known and _copied_id(parsed[1], self._location) not in self._known
 
     async def _read_all(self, infos: Sequence[ObjectInfo]) -> list[Record]:
-        found: dict[str, Record] = {}
+        records: dict[str, Record] = {}
 
         async def read(info: ObjectInfo) -> None:
             if record := await self._read(info):
-                found[info.key] = record
+                records[info.key] = record
 
         with ungrouped(f"read the history of {self._location}"):
             await _for_each(infos, read)
-        return [found[info.key] for info in infos if info.key in found]
+        return [records[info.key] for info in infos if info.key in records]
 
     async def _read(self, info: ObjectInfo) -> Record | None:
-        """The record at a key, as one of this location; None for what is none, or gone."""
+        """The record at a key, with this location; None if it is invalid, or gone."""
         if info.size > MAX_RECORD_BYTES:
             self.skipped.append(info.key)
             return None
@@ -247,7 +246,7 @@ class SharedHistory:
             return None
         if record.location == self._location:
             return record
-        # A copied store, or one with two names: its records are as true here, and are no others' when merged.
+        # A copied store, or one with two names: its records get the location and ids of their own.
         return replace(record, location=self._location, record_id=_copied_id(record.record_id, self._location))
 
 
@@ -255,7 +254,7 @@ def _named_by(key: str, stored: bytes) -> Record:
     """The record in ``stored``.
 
     Raises:
-        CatalogError: it is none, or not the one its key names.
+        CatalogError: it is invalid, or another one than its key names.
     """
     record = Record.from_json(stored)
     if record_key(record.created_at, record.record_id) != key:
@@ -264,16 +263,13 @@ def _named_by(key: str, stored: bytes) -> Record:
 
 
 def _overlapping(position: str) -> str:
-    """Where to list from so as not to miss what was written behind ``position`` by a late clock."""
+    """Where to list from so that records of slow clocks, written before ``position``, are found too."""
     parsed = record_of_key(position)
-    return "" if parsed is None else _earlier(parsed[0])
-
-
-def _earlier(created_at: str) -> str:
-    """What is right before the records of ``OVERLAP`` before ``created_at``; empty for what is no time."""
+    if parsed is None:
+        return ""
     try:
-        return records_since(timestamp(datetime.fromisoformat(created_at).replace(tzinfo=UTC) - OVERLAP))
-    except (ValueError, OverflowError):  # a key may have the right shape, and be no time
+        return records_since(timestamp(datetime.fromisoformat(parsed[0]).replace(tzinfo=UTC) - OVERLAP))
+    except (ValueError, OverflowError):  # a key of the right shape with an invalid time
         return ""
 
 

@@ -1,1 +1,1 @@
-"""Hashing: synchronous, CPU-bound."""
+"""Hashing. Blocking, CPU-bound."""

@@ -1,4 +1,4 @@
-"""CRC32C as S3 verifies it: ``crc32c(data, value=0)`` goes on from ``value``; hardware speed, without the lock."""
+"""CRC32C as S3 verifies it: ``crc32c(data, value=0)`` continues ``value``; hardware speed, without the lock."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Checksum = Callable[..., int]
 
 
 def _load() -> Checksum:
-    """The function out of the package's extension alone.
+    """The function of the package's extension.
 
-    The package itself reads its own metadata and brings a command line: 12 of the 120 ms that a small push takes.
+    The package itself reads its metadata and loads a command line: 12 of the 120 ms of a small push.
     """
     package = find_spec("crc32c")
     spec = PathFinder.find_spec("_crc32c", package.submodule_search_locations) if package else None
     if spec is None or spec.loader is None:
         import crc32c as whole_package
 
-        found: Checksum = whole_package.crc32c
-        return found
+        python_function: Checksum = whole_package.crc32c
+        return python_function
     extension = module_from_spec(spec)
     spec.loader.exec_module(extension)
     function: Checksum = extension.crc32c
@@ -38,9 +38,9 @@ crc32c = _load()
 def crc32c_of_range(
     descriptor: int, offset: int, length: int, *, between: Callable[[], None] = lambda: None
 ) -> tuple[int, int]:
-    """CRC32C of a range of an open file, and bytes of it that there are: fewer where the file ends early. Blocking.
+    """CRC32C of a range of an open file, and its bytes: fewer if the file ends early. Blocking.
 
-    ``between`` is called after every block of 1 MiB; what it raises ends it.
+    ``between`` is called after every block of 1 MiB; an exception from it ends the work.
     """
     checksum, position, end = 0, offset, offset + length
     while position < end and (block := os.pread(descriptor, min(BLOCK_BYTES, end - position), position)):

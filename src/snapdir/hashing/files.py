@@ -15,10 +15,10 @@ from snapdir.model.source import HashedFile, SourceFile, identity_of
 __all__ = ["SMALL_FILE_BYTES", "hash_descriptor", "hash_large_file", "hash_small_files"]
 
 SMALL_FILE_BYTES = MIB
-"""A file up to this size is read once, whole, and its bytes can be kept for an upload."""
+"""A file up to this size is read by one call, and its bytes can be kept for an upload."""
 
 BLOCK_BYTES = 2 * MIB
-"""Read and hashed at once: BLAKE3 reaches its speed above 128 KiB, and more than this leaves the L2 cache."""
+"""Read and hashed at once: BLAKE3 is fastest above 128 KiB, and larger blocks do not fit into the L2 cache."""
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a file swapped for a fifo must not block the open
 
@@ -35,7 +35,7 @@ def hash_small_files(
     """Hash every file in one read each. Cost: about 6 µs and the hash of its bytes, a file.
 
     Args:
-        open_file: Used in place of os.open, which takes no long paths.
+        open_file: Replaces os.open, which takes no long paths.
 
     Returns:
         The hashed files, with their bytes if ``keep_data``, and (path, reason) of those that cannot be read.
@@ -79,9 +79,9 @@ def hash_large_file(
 
     Args:
         part_bytes: With ``crc32c``: also the checksum of every part of this many bytes (0: one part).
-        on_bytes: Called with the length of every block; what it raises ends the hashing.
+        on_bytes: Called with the length of every block; an exception from it ends the hashing.
         descriptor: An open file to read from its start instead of opening ``source.file``.
-        open_file: Used in place of os.open, which takes no long paths.
+        open_file: Replaces os.open, which takes no long paths.
 
     Raises:
         InFluxError: the file vanished or changed between its listing and the end of its read.
@@ -107,8 +107,8 @@ def hash_large_file(
 def hash_descriptor(descriptor: int, *, between: Callable[[], None] = lambda: None) -> tuple[str, int]:
     """The BLAKE3 of an open file from its start, and its length in bytes.
 
-    ``between`` is called after every block of 2 MiB; what it raises ends the hashing. The descriptor's position neither
-    matters nor moves. OSError leaves as it is: only the caller knows the path.
+    ``between`` is called after every block of 2 MiB; an exception from it ends the hashing. The descriptor's position
+    neither matters nor moves. OSError passes through: only the caller knows the path.
     """
     hasher = blake3()
     block = memoryview(bytearray(BLOCK_BYTES))
@@ -156,7 +156,7 @@ def _hash_blocks(
 
 
 def _read_rest(descriptor: int, data: bytes, source: SourceFile) -> bytes:
-    """All bytes of a file that gave fewer than asked, or that claims to be empty and is not."""
+    """All bytes of a file after a short read, or of a file that claims to be empty."""
     pieces = [data]
     while pieces[-1]:
         pieces.append(os.read(descriptor, MIB))

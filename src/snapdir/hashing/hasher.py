@@ -1,4 +1,4 @@
-"""Which hash a manifest's checksums use."""
+"""The hash of a manifest's checksums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Hasher", "HasherFactory", "hasher_factory"]
 
 
 class Hasher(Protocol):
-    """The part of hashlib's interface that hashing a stream needs."""
+    """The methods of hashlib's objects that hash a stream."""
 
     def update(self, data: bytes | bytearray | memoryview, /) -> object: ...
 
@@ -34,7 +34,7 @@ def hasher_factory(checksum_bin: str = "b3sum", keyed_context: str = "") -> Hash
     if checksum_bin == "b3sum":
         return _keyed(keyed_context) if keyed_context else blake3
     if checksum_bin in ("md5sum", "sha256sum"):
-        # MD5 only names content here, as the format's oldest manifests do; nothing is addressed by it.
+        # MD5 only names content here, as in the format's oldest manifests; it addresses nothing.
         return hashlib.sha256 if checksum_bin == "sha256sum" else _md5
     raise SnapdirError(f"unsupported --checksum-bin '{checksum_bin}': choose b3sum, md5sum or sha256sum")
 

@@ -15,7 +15,7 @@ __all__ = ["digest_of", "directory_checksum", "snapshot_id", "with_directories"]
 
 
 def snapshot_id(manifest: Manifest) -> SnapshotId:
-    """Plain BLAKE3 of the stored text. About 1.2 ms a MiB, most of it for the text."""
+    """Plain BLAKE3 of the stored text. About 1.2 ms a MiB, mostly to write the text."""
     return SnapshotId(blake3(manifest.stored).hexdigest())
 
 
@@ -32,7 +32,7 @@ def directory_checksum(child_checksums: Iterable[str], new_hasher: HasherFactory
 def with_directories(
     files: Iterable[Entry], directory_modes: dict[str, str], new_hasher: HasherFactory = blake3
 ) -> list[Entry]:
-    """``files`` and one entry for every directory, sums and sizes worked out from the leaves up.
+    """``files`` and one entry for every directory, with checksums and sizes computed from the leaves up.
 
     Args:
         files: File entries whose parent directories are all keys of ``directory_modes``.

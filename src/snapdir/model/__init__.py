@@ -1,1 +1,1 @@
-"""Values: no I/O, no async."""
+"""Values, without I/O."""

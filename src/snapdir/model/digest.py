@@ -1,4 +1,4 @@
-"""The name of some content: 64 lowercase hexadecimal digits of BLAKE3-256."""
+"""Digests: 64 lowercase hexadecimal digits of BLAKE3-256 name some content."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = [
 
 ID_DIGITS = 64
 SHORT_ID_DIGITS = 12
-"""Shown where there is no room for all of them."""
+"""Shown in tables and drawings."""
 
 SHORTEST_PREFIX = 8
-"""Digits that may stand for an id: in one of 8,600 stores of a thousand snapshots two of them share 8 (arithmetic)."""
+"""Enough digits for an id: of 8,600 stores with a thousand snapshots each, one has two that share 8 (arithmetic)."""
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}").fullmatch
 _HEX = re.compile(r"[0-9a-fA-F]+").fullmatch

@@ -17,7 +17,7 @@ MAX_MODE = 0o7777
 
 
 class PathType(Enum):
-    """What a path is. ``str()`` gives the bare word."""
+    """The kind of a path. ``str()`` gives the bare word."""
 
     File = FILE
     Directory = DIRECTORY
@@ -32,9 +32,9 @@ class PathType(Enum):
 class Entry(NamedTuple):
     """One file or directory of a snapshot.
 
-    ``mode`` and ``checksum`` are the manifest's own text, kept verbatim (the format does not check them when it is
-    read); ``permissions`` and ``digest`` are their checked values. ``size`` is in bytes. ``path`` starts with ``./``
-    (or ``/`` in an absolute manifest); a directory's ends with ``/``.
+    ``mode`` and ``checksum`` are the manifest's own text (reading a manifest does not check them); ``permissions`` and
+    ``digest`` are their checked values. ``size`` is in bytes. ``path`` starts with ``./`` (or ``/`` in an absolute
+    manifest); a directory's ends with ``/``.
     """
 
     kind: str
@@ -79,10 +79,10 @@ class Entry(NamedTuple):
 
     @property
     def certain_size(self) -> int | None:
-        """The object's size in bytes, or None where a manifest's size may differ from the content's.
+        """The object's size in bytes; None if the manifest's size may differ from the content's.
 
-        A followed link is listed with mode 777 and the length of the link's text; a file of /proc has size 0 and
-        content. Both are the format's own rules.
+        By the rules of the format, a followed link has mode 777 and the length of the link's text; a file of /proc has
+        size 0 and content.
         """
         if self.mode == "777" or (self.size == 0 and self.checksum != EMPTY_DIGEST):
             return None
@@ -101,7 +101,7 @@ def permission_bits(mode: str) -> int:
     """Octal text of a manifest as permission bits; digits above the low twelve bits are dropped.
 
     Raises:
-        LocalError: the text is not octal (a leading ``+`` is allowed, as the format's reader does).
+        LocalError: the text is not octal (a leading ``+`` is allowed, as in the reference).
     """
     digits = mode.removeprefix("+")
     if not digits or not all(digit in "01234567" for digit in digits):

@@ -2,8 +2,8 @@ r"""Globs on the paths of a snapshot, as gitignore writes them, matched in time 
 
 ``*`` and ``?`` stand for characters of one name, ``[a-z]`` and ``[!a-z]`` for one character, ``**`` for any number of
 directories, ``\`` takes the next character as it is. A glob with a slash at its start or inside is matched from the
-root of the snapshot, any other at every level; one that ends in a slash matches directories only. What matches a
-directory covers everything below it.
+root of the snapshot, any other at every level; a slash at its end matches directories only. A match of a directory
+covers everything below it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def globs(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Whether a manifest path (``./a/b``, or ``./a/`` for a directory) is matched by, or below, any of ``patterns``.
 
     Raises:
-        InvalidOption: a glob that cannot match what it seems to say; the message holds it and the reason.
+        InvalidOption: a glob is invalid; the message names it and the reason.
     """
     expressions = list(map(_expression, patterns))
     if not expressions:
@@ -39,15 +39,15 @@ def globs(patterns: Iterable[str]) -> Callable[[str], bool]:
 def _expression(pattern: str) -> str:
     """The regular expression for one glob.
 
-    Nothing in it can be tried twice at one place: what stands between two stars of a name, and the names between two
-    ``**``, have a fixed length each, so that the first place where they match is as good as any. Atomic groups say so.
+    It never tries a position twice: the characters between two stars of a name, and the names between two ``**``, have
+    a fixed length each, so that their first match is as good as any. Atomic groups express that.
     """
     names, directory_only = _names(pattern)
     fixed, *floating = _runs(pattern, names)
     *inner, last = floating or [fixed]
     expression = "/".join([*fixed, ""]) if floating else ""
     expression += "".join(f"(?>{_DIRECTORIES}{'/'.join(run)}/)" for run in inner)
-    if not last:  # it ends in **: whatever is inside
+    if not last:  # it ends in **: everything inside
         return expression + (r"[^/]++/.*" if directory_only else ".+")
     expression += (_DIRECTORIES if floating else "") + "/".join(last)
     return expression + ("/.*" if directory_only else "(?:/.*)?")

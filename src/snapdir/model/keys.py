@@ -1,4 +1,4 @@
-"""Where things live in a store: the only place that knows the layout.
+"""The layout of a store: its keys.
 
 ``.objects/aaa/bbb/ccc/rest`` holds a file's bytes and ``.manifests/aaa/bbb/ccc/rest`` a manifest's text, where
 aaabbbcccrest is the digest's 64 hex digits. ``.catalog/YYYY/MM/DDTHHMMSS.mmm-record`` holds one record of the history
@@ -31,7 +31,7 @@ OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
 RECORDS = ".catalog/"
 OBJECT_MODE = 0o444
-"""Of the file of an object, before the umask: nobody writes to one twice."""
+"""Of the file of an object, before the umask: objects never change."""
 
 INCOMPLETE = ".incomplete/"
 """In a cache only: manifests of snapshots that were fetched in part."""
@@ -51,7 +51,7 @@ def manifest_key(snapshot_id: str) -> str:
 
 
 def manifest_prefix(digits: str) -> str:
-    """What the keys of all manifests have in common whose ids start with ``digits``."""
+    """The common prefix of the keys of manifests whose ids start with ``digits``."""
     return MANIFESTS + "/".join(filter(None, (digits[:3], digits[3:6], digits[6:9], digits[9:])))
 
 
@@ -60,7 +60,7 @@ def incomplete_key(snapshot_id: str) -> str:
 
 
 def digest_of_key(key: str, prefix: str) -> Digest | None:
-    """The digest of a key below ``prefix`` (OBJECTS or MANIFESTS); None for anything that is not in the layout."""
+    """The digest of a key below ``prefix`` (OBJECTS or MANIFESTS); None for other keys."""
     sharded = _SHARDED(key.removeprefix(prefix)) if key.startswith(prefix) else None
     return Digest("".join(sharded.groups())) if sharded else None
 
@@ -75,15 +75,15 @@ def record_key(created_at: str, record_id: str) -> str:
 
 
 def records_since(created_at: str) -> str:
-    """What is right before the keys of all records from ``created_at`` on."""
+    """The prefix that sorts right before the keys of all records from ``created_at`` on."""
     date, _, time = created_at.partition(" ")
     return f"{RECORDS}{date[:7].replace('-', '/')}/{date[8:]}T{time.replace(':', '')}"
 
 
 def record_of_key(key: str) -> tuple[str, str] | None:
-    """The time and the record id of a record's key; None for anything that is not in the layout."""
-    found = _RECORD(key)
-    if found is None:
+    """The time and the record id of a record's key; None for other keys."""
+    matched = _RECORD(key)
+    if matched is None:
         return None
-    year, month, day, hours, minutes, seconds, record_id = found.groups()
+    year, month, day, hours, minutes, seconds, record_id = matched.groups()
     return f"{year}-{month}-{day} {hours}:{minutes}:{seconds}", record_id

@@ -19,7 +19,7 @@ _by_path = itemgetter(4)
 
 
 class Manifest:
-    """Entries in the order of their paths' UTF-8 bytes. Immutable; equal when the text is equal."""
+    """Entries in the order of their paths' UTF-8 bytes. Immutable; equal if the text is equal."""
 
     __slots__ = ("__dict__", "entries")
 
@@ -29,7 +29,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, stored: bytes | str) -> Manifest:
-        """Read a stored text: comments and empty lines are dropped, order does not matter, CR LF is accepted.
+        """Read a stored text. Comments and empty lines are dropped, lines may come in any order, CR LF is accepted.
 
         Raises:
             InvalidManifest: not UTF-8, or the first line that is malformed.
@@ -44,14 +44,14 @@ class Manifest:
     @cached_property
     def raw(self) -> str:
         """The canonical lines joined by newlines, without a final one."""
-        # One comprehension over plain tuples: no property is looked up for any of a million lines.
+        # One comprehension over plain tuples: a million lines without a property.
         return "\n".join(
             [f"{kind} {mode} {checksum} {size} {path}" for kind, mode, checksum, size, path in self.entries]
         )
 
     @property
     def stored(self) -> bytes:
-        """What a store holds and what the id hashes: ``raw`` and one newline."""
+        """The text in a store, which the id hashes: ``raw`` and one newline."""
         return (self.raw + "\n").encode()
 
     @property

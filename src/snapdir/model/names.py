@@ -1,4 +1,4 @@
-"""Names of files as a manifest has them, and as this system takes them, whatever its locale."""
+"""Names of files in a manifest, in UTF-8, and on this system, in the encoding of its locale."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 __all__ = ["NAMES_ARE_UTF8", "name_for_pattern", "name_in_utf8", "name_on_system"]
 
 NAMES_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
-"""Python reads names by the locale. Names are bytes, and manifests hold UTF-8: elsewhere they are translated."""
+"""Python decodes names by the locale. Manifests hold UTF-8: under other locales names are translated."""
 
 
 def name_in_utf8(name: str) -> str:
-    """A name or path from this system for a manifest, a pattern or a message. What is not UTF-8 becomes surrogates."""
+    """A name or path from this system for a manifest, a pattern or a message. Invalid bytes become surrogates."""
     return name if NAMES_ARE_UTF8 else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 

@@ -1,6 +1,6 @@
 """SNAPPACK: objects and a manifest in one stream. The grammar, without any I/O.
 
-A line ``SNAPPACK 1``, then records: ``obj <digest> <length>`` and so many raw bytes, at most one
+A line ``SNAPPACK 1``, then records, each a line ``obj <digest> <length>`` and the raw bytes, at most one
 ``manifest <digest> <length>`` and its text as the last of them, and a line ``end``. ``SNAPPACK 1Z`` is the same with
 everything behind the first line in one zstd frame.
 """
@@ -55,7 +55,7 @@ class RecordStart(NamedTuple):
 
 
 class PayloadBlock(NamedTuple):
-    """The next bytes of the record: a view of what was fed, valid until the caller lets go of that."""
+    """The next bytes of the record: a view of the block that was fed."""
 
     data: memoryview
 
@@ -84,7 +84,7 @@ class PackParser:
         """The events of the next block.
 
         Raises:
-            InvalidPack: the bytes are no pack, or go on behind its end.
+            InvalidPack: the bytes are not a pack, or continue behind its end.
         """
         rest = memoryview(block)
         while rest:
@@ -130,31 +130,31 @@ class PackParser:
             return None
         if self._had_manifest:
             raise InvalidPack("something other than 'end' follows the manifest")
-        found = _RECORD(line)
-        if found is None:
+        matched = _RECORD(line)
+        if matched is None:
             raise InvalidPack(f"not a record: {line[:80]!r}")
-        record = RecordStart(found[1].decode(), Digest(found[2].decode()), int(found[3]))
+        record = RecordStart(matched[1].decode(), Digest(matched[2].decode()), int(matched[3]))
         self._had_manifest = record.kind == MANIFEST
         if self._had_manifest and record.length > MAX_MANIFEST_BYTES:
             raise InvalidPack(
                 f"a manifest of {record.length} bytes is longer than the {format_size(MAX_MANIFEST_BYTES)} allowed"
             )
         if record.length > MAX_LENGTH:
-            raise InvalidPack(f"an object of {record.length} bytes cannot be")
+            raise InvalidPack(f"an object of {record.length} bytes is impossible")
         return record
 
 
 def parse_digests(text: bytes) -> list[Digest]:
-    """Digests of a list with one on a line, without repeats, in their order; blank lines are skipped.
+    """The digests of a list with one on each line, in order, without repeats; blank lines are skipped.
 
     Raises:
-        SnapdirError: a line is anything else; none of the list is to be used then.
+        SnapdirError: a line is anything else.
     """
-    found: dict[Digest, None] = {}
+    digests: dict[Digest, None] = {}
     for number, line in enumerate(text.split(b"\n"), 1):
         if not line.strip():
             continue
         if not _DIGEST(line):
             raise SnapdirError(f"line {number} of the ids is not 64 lowercase hexadecimal digits: {line[:80]!r}")
-        found[Digest(line.decode())] = None
-    return list(found)
+        digests[Digest(line.decode())] = None
+    return list(digests)

@@ -1,4 +1,4 @@
-"""The paths of a manifest: what is above them, and which may be written below a destination."""
+"""The paths of a manifest: their parents, and whether they may be written below a destination."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ __all__ = [
 ]
 
 Names = tuple[str, ...]
-"""A place below a root, one name a component; () is the root."""
+"""A path below a root, as names; () is the root."""
 
 MAX_PATH_CHARACTERS = 4096
-"""PATH_MAX on Linux, in bytes: of a longer path no snapshot is made."""
+"""PATH_MAX on Linux, in bytes: longer paths cannot be in a snapshot."""
 MAX_COMPONENTS = MAX_PATH_CHARACTERS // 2
 MAX_NAME_BYTES = 255
 
 STAGING_NAME = ".snapdir-partial"
-"""Directly below the root of a destination: where files are until they are complete. No manifest may name it."""
+"""The directory of unfinished files, directly below the root of a destination. No manifest may name it."""
 _BESIDE = re.compile(re.escape(STAGING_NAME) + "-[0-9a-f]{16}").fullmatch
 
 
 def is_temporary_beside(name: str) -> bool:
-    """Whether a file or link of this name, in any directory, is one that a checkout was about to rename."""
+    """Whether this is the name of a file or link that a checkout was about to rename, in any directory."""
     return _BESIDE(name) is not None
 
 
 def refuse_staging(names: Names) -> None:
-    """Accept only a place outside STAGING_NAME.
+    """Accept only a path outside STAGING_NAME.
 
     Raises:
         UnsafePath: ``names`` lead into the directory for temporary files.
@@ -49,20 +49,20 @@ def refuse_staging(names: Names) -> None:
 
 
 def flaw_of_name(name: str) -> str:
-    """Why a checkout would refuse the name of a file or directory, or a manifest cannot carry it; empty if neither."""
+    """The reason why a manifest cannot hold the name of a file or directory, or a checkout not write it; else empty."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
         return "the name is not valid UTF-8"
     if "\n" in name or name.endswith("\r"):
-        return "the name has a newline or ends in a carriage return, which no manifest can carry"
+        return "the name has a newline or ends in a carriage return, which no manifest can hold"
     if length > MAX_NAME_BYTES:
         return f"the name is longer than {MAX_NAME_BYTES} bytes, which no checkout can write"
     return ""
 
 
 def flaw_of_length(path: str) -> str:
-    """Why a checkout would refuse a manifest path for its length; empty if it would not."""
+    """The reason why a checkout would refuse the length of a path; else empty."""
     if len(path) + len("/") > MAX_PATH_CHARACTERS + len("./"):
         return f"its path in the tree is longer than {MAX_PATH_CHARACTERS} characters, which no checkout can write"
     return ""
@@ -98,7 +98,7 @@ def with_parents(paths: Iterable[str]) -> set[str]:
     """``paths`` and every directory above one, up to ``./``.
 
     Raises:
-        UnsafePath: one is too long to be of any tree.
+        UnsafePath: a path is too long.
     """
     known: set[str] = set()
     for path in paths:
@@ -111,7 +111,7 @@ def with_parents(paths: Iterable[str]) -> set[str]:
 
 
 def check_materialisable(entries: Iterable[Entry]) -> None:
-    """Accept the entries of a manifest only if they describe one tree that stays inside its destination.
+    """Accept the entries of a manifest only if they describe a single tree that stays inside its destination.
 
     Raises:
         UnsafePath: an unsafe path, one below STAGING_NAME, a path listed twice with different content, a file that is

@@ -1,10 +1,9 @@
-"""Which entries a walk leaves out: RE2 patterns, as the reference's own dialect, in linear time."""
+"""Exclude patterns of a walk: RE2, in the dialect of the reference, matched in linear time."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from snapdir.errors import SnapdirError
 
@@ -25,7 +24,7 @@ INSIDE_ONLY = "a pattern that starts with ./ is matched inside the tree only"
 
 
 class Exclusion:
-    """Whether an entry is left out; see ``exclusion``."""
+    """A test whether an entry is left out; see ``exclusion``."""
 
     def __init__(self, absolute: Sequence[str], relative: Sequence[str]) -> None:
         self._absolute = absolute
@@ -40,7 +39,7 @@ class Exclusion:
         """Make sure that the tree itself is not left out.
 
         Raises:
-            SnapdirError: a pattern fits the absolute path of the tree itself, and so most often all that is in it.
+            SnapdirError: a pattern fits the absolute path of the tree itself, and so usually all entries in it.
         """
         if self._in_absolute(root):
             guilty = next(pattern for pattern in self._absolute if _searcher([pattern], "(?:{})")(root))
@@ -50,7 +49,7 @@ class Exclusion:
             )
 
     def nothing_left(self, root: str) -> SnapdirError:
-        """The error for a tree that has files, all of which are left out."""
+        """The error for a tree whose files are all left out."""
         patterns = ", ".join(repr(_as_typed(pattern)) for pattern in (*self._absolute, *self._relative))
         return SnapdirError(
             f"nothing is left of {root}, which has files: --exclude {patterns} leaves all of it out; patterns are"
@@ -59,10 +58,10 @@ class Exclusion:
 
 
 def exactly(path: str, *, beside: str = "") -> str:
-    """The pattern for one path of a tree (``./a/b``), to be typed behind ``--exclude``, or passed in Python.
+    """The exclude pattern for one path of a tree (``./a/b``).
 
     Args:
-        beside: A pattern for more at the end of its name.
+        beside: A pattern for the end of its name.
     """
     return f"./{''.join(map(_quoted, path.removeprefix('./')))}{beside}$"
 
@@ -79,7 +78,7 @@ def _as_typed(pattern: str) -> str:
 
 
 def expand_macros(pattern: str, *, home: str, cache_dir: str) -> tuple[str, bool]:
-    """``pattern`` with %common% and %system% replaced, and whether %system% was there (links are then not followed)."""
+    """``pattern`` with %common% and %system% replaced, and whether %system% was in it (which turns off links)."""
     system = f"(^({_SYSTEM_DIRECTORIES}|{home}/.cache/|{cache_dir}))"
     return pattern.replace("%common%", COMMON).replace("%system%", system), "%system%" in pattern
 
@@ -87,12 +86,12 @@ def expand_macros(pattern: str, *, home: str, cache_dir: str) -> tuple[str, bool
 def exclusion(patterns: Iterable[str]) -> Exclusion | None:
     """One test for all ``patterns``, or None without any.
 
-    A pattern is searched in the entry's absolute path (no trailing slash), as the reference does; one that starts
-    with ``./`` is matched from the start of the path relative to the tree, so that the id cannot depend on where the
-    tree lives.
+    A pattern is searched in the entry's absolute path (no trailing slash), as in the reference. A pattern that starts
+    with ``./`` is matched from the start of the path in the tree, so that the id does not depend on the location of the
+    tree.
 
     Raises:
-        SnapdirError: a pattern RE2 refuses; the message holds it and the reason.
+        SnapdirError: RE2 refuses a pattern; the message names it and the reason.
     """
     absolute: list[str] = []
     relative: list[str] = []
@@ -104,22 +103,18 @@ def exclusion(patterns: Iterable[str]) -> Exclusion | None:
 
 
 def protection(patterns: Iterable[str]) -> Callable[[str], bool] | None:
-    """One test of what a mirror must leave alone, or None without any pattern.
+    """One test for the paths that a mirror leaves alone, or None without any pattern.
 
     A pattern is searched in the path as a manifest writes it: ``./a/b``, and ``./a/`` for a directory.
 
     Raises:
-        SnapdirError: a pattern RE2 refuses; the message holds it and the reason.
+        SnapdirError: RE2 refuses a pattern; the message names it and the reason.
     """
-    wanted = [pattern for pattern in patterns if pattern]
-    return _searcher(wanted, "(?:{})") if wanted else None
+    given = [pattern for pattern in patterns if pattern]
+    return _searcher(given, "(?:{})") if given else None
 
 
-class _Searcher(Protocol):
-    def __call__(self, text: str) -> bool: ...
-
-
-def _searcher(patterns: Sequence[str], group: str) -> _Searcher:
+def _searcher(patterns: Sequence[str], group: str) -> Callable[[str], bool]:
     if not patterns:
         return lambda _text: False
     import re2  # 6 ms to import, paid only by those who exclude something

@@ -43,8 +43,8 @@ class Shard:
     def of(self, files: Iterable[Entry]) -> list[Entry]:
         """The files of this shard. The same files, in any order, always give the same shards.
 
-        The largest file goes first, each to the shard with the fewest bytes: two shards differ by no more than the
-        largest file. Cost: about a sort of the files.
+        The files go, from the largest to the smallest, to the shard with the fewest bytes: two shards differ by no more
+        than the largest file. Cost: about a sort of the files.
         """
         loads = [(0, index) for index in range(1, self.count + 1)]
         heapify(loads)
@@ -53,6 +53,6 @@ class Shard:
             load, index = loads[0]
             if index == self.index:
                 mine.append(entry)
-            # One more than its size: many empty files are shared out too.
+            # One more than its size, to distribute empty files too.
             heapreplace(loads, (load + entry.size + 1, index))
         return mine

@@ -1,4 +1,4 @@
-"""A file of a tree, as it was found and as it was hashed."""
+"""A file of a tree: listed, and hashed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from snapdir.model.entry import FILE, Entry
 __all__ = ["FileStatus", "HashedFile", "Identity", "SourceFile", "identity_of"]
 
 Identity = tuple[int, int, int, int]
-"""(size, mtime_ns, ctime_ns, inode): equal before and after a read means the file stood still."""
+"""(size, mtime_ns, ctime_ns, inode): equal before and after a read if the file did not change."""
 
 
 class FileStatus(Protocol):
@@ -55,7 +55,7 @@ class HashedFile(NamedTuple):
     """A file and the checksum of its content.
 
     Attributes:
-        data: The content itself where it was kept for an upload, else None.
+        data: The content itself if it was kept for an upload, else None.
         part_crc32c: CRC32C of each part, for a file that was hashed part by part; else empty.
     """
 

@@ -1,9 +1,9 @@
-"""Which snapshots this machine has seen complete in which store: a hint that spares a push its look-ups. Blocking.
+"""Snapshots that this machine has seen complete in a store: a hint that spares a push its look-ups. Blocking.
 
-One file a snapshot below ``<cache>/.known/<store>/``, named by the snapshot's id: the sorted 32-byte digests of its
-objects, and a last record of as many bytes with the length and CRC32C of the manifest's text and the beginning of the
-BLAKE3 of all before. It is only ever a hint: a push believes it after the store has shown that it still has the
-manifest and, by a sample, the objects; ``--recheck`` ignores it.
+One file for each snapshot below ``<cache>/.known/<store>/``, named by its id: the sorted 32-byte digests of its
+objects, and a last record of 32 bytes with the length and CRC32C of the manifest's text and the beginning of the BLAKE3
+of everything before. A push believes the hint only if the store still has the manifest and a sample of the objects;
+``--recheck`` ignores it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ DIGEST_BYTES = 32
 LENGTH_BYTES, CRC_BYTES = 8, 4
 SEAL_BYTES = DIGEST_BYTES - LENGTH_BYTES - CRC_BYTES
 MAX_SNAPSHOTS = 4
-"""Kept for each store, the latest: the next push is most like the last one, and each costs one request to confirm."""
+"""The latest of each store: the next push resembles the last one, and each hint costs one request to confirm."""
 
 
 class KnownObjects:
-    """The objects of one snapshot; a membership test takes about 3 µs and no memory, whatever their number.
+    """The objects of one snapshot. A membership test takes about 3 µs and no memory, whatever their number.
 
     Args:
-        data: Their digests in order, and one record more, which is not looked at.
+        data: Their digests in order, and one more record, which is ignored.
     """
 
     def __init__(self, data: bytes | mmap.mmap) -> None:
@@ -59,9 +59,9 @@ class KnownObjects:
         return self._data[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES]
 
     def __contains__(self, digest: str) -> bool:
-        wanted = bytes.fromhex(digest)
-        index = bisect_left(self, wanted)
-        return index < len(self) and self[index] == wanted
+        record = bytes.fromhex(digest)
+        index = bisect_left(self, record)
+        return index < len(self) and self[index] == record
 
 
 class KnownSnapshot(NamedTuple):
@@ -78,7 +78,7 @@ class KnownSnapshots:
 
     Args:
         cache_dir: The cache they are kept in.
-        store_url: Names the store; another endpoint under the same name is told apart by the look at its manifest.
+        store_url: Names the store. (If another endpoint has the same name, its manifests differ.)
     """
 
     def __init__(self, cache_dir: Path, store_url: str) -> None:
@@ -89,10 +89,10 @@ class KnownSnapshots:
         """Ids of the snapshots seen in this store, the latest first."""
         try:
             with os.scandir(self._folder) as entries:
-                found = sorted(entries, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
+                newest_first = sorted(entries, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
         except OSError:
-            return  # no hint
-        for entry in found:
+            return
+        for entry in newest_first:
             if len(entry.name) == 2 * DIGEST_BYTES:
                 yield SnapshotId(entry.name)
 
@@ -114,7 +114,7 @@ class KnownSnapshots:
         return KnownSnapshot(snapshot_id, KnownObjects(data), int.from_bytes(length, "big"), int.from_bytes(crc, "big"))
 
     def remember(self, snapshot_id: SnapshotId, digests: Iterable[str], stored: bytes) -> None:
-        """Note that the store has all of a snapshot, and forget all but the latest. What cannot be written is lost.
+        """Note that the store has all of a snapshot, and keep only the latest notes. Errors are ignored.
 
         Args:
             stored: The manifest's text.

@@ -1,4 +1,4 @@
-"""From the first digits of an id to the snapshot that is meant."""
+"""From the first digits of an id to the whole id."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ __all__ = ["IdSource", "find_snapshot"]
 
 
 class IdSource(NamedTuple):
-    """Somewhere ids are known: how a message calls it, and how it is asked for those that start with some digits."""
+    """A place that knows ids: its name for messages, and a function that finds those that start with some digits."""
 
     name: str
     find: Callable[[str], Awaitable[Iterable[str]]]
 
 
-async def find_snapshot(digits: str, places: Sequence[IdSource]) -> SnapshotId:
-    """The one id that starts with ``digits``, among all that ``places`` know.
-
-    All of them are asked: that the first place knows one match does not make it the one that was meant.
+async def find_snapshot(digits: str, sources: Sequence[IdSource]) -> SnapshotId:
+    """The only id that starts with ``digits``, in all ``sources``.
 
     Raises:
-        UnknownId: no place knows one.
+        UnknownId: no source knows such an id.
         AmbiguousId: there are several.
     """
-    found = set[str]()
-    for place in places:
-        found.update(await place.find(digits))
-    if not found:
-        raise UnknownId(digits, [place.name for place in places])
-    if len(found) > 1:
-        raise AmbiguousId(digits, sorted(found))
-    return SnapshotId(found.pop())
+    matches = set[str]()
+    for source in sources:
+        matches.update(await source.find(digits))
+    if not matches:
+        raise UnknownId(digits, [source.name for source in sources])
+    if len(matches) > 1:
+        raise AmbiguousId(digits, sorted(matches))
+    return SnapshotId(matches.pop())

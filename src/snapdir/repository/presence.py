@@ -1,4 +1,4 @@
-"""Which objects a store has already, found out with as few requests as it takes."""
+"""Which objects a store has, found with as few requests as possible."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLE_OBJECTS", "Answer", "Presence", "listing_pays"]
 
 LISTED_PREFIXES = 256
-"""Two hex digits: the ranges that a whole store is listed in side by side."""
+"""Two hex digits: the prefixes of a listing of the whole store, side by side."""
 
 LISTERS = 16
 
 SAMPLE_OBJECTS = 16
-"""Looked up by a push of something new that relies on a hint."""
+"""Looked up by a push that relies on a hint and stores something new."""
 
 MAX_LISTED_OBJECTS = 2_000_000
 """A listing is kept in memory, at about 180 bytes an object."""
 
 
 class Answer(Enum):
-    """What is known of one object without another request."""
+    """The state of an object, as far as it is known without another request."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -43,23 +43,23 @@ class Answer(Enum):
 
 
 def listing_pays(*, stored_objects: int, objects_to_send: int, page_keys: int) -> bool:
-    """Whether listing a store of about ``stored_objects`` takes fewer requests than asking for each object.
+    """Whether listing a store of about ``stored_objects`` takes fewer requests than looking up each object.
 
     Args:
-        page_keys: Keys a page of a listing holds; every one of LISTED_PREFIXES takes one page at least.
+        page_keys: Keys in a page of a listing; each of LISTED_PREFIXES takes one page at least.
     """
     return stored_objects <= MAX_LISTED_OBJECTS and LISTED_PREFIXES + stored_objects // page_keys < objects_to_send
 
 
 class Presence:
-    """What is known of one store's objects. A fresh one knows nothing, and ``learn`` may be left out.
+    """The known objects of one store: none at first. ``learn`` is optional.
 
     Args:
         random: Draws the sample of ``disproof``; by default from the system's entropy.
 
     Attributes:
-        confirmed: The snapshot whose manifest the store has just shown, or None.
-        stored_objects: About how many objects the store holds; None until something says so.
+        confirmed: The hinted snapshot whose manifest the store still has, or None.
+        stored_objects: About how many objects the store holds; None if unknown.
         listed_all: Every object of the store is known.
     """
 
@@ -77,7 +77,7 @@ class Presence:
         self._page_keys = repository.objects.capabilities.list_page_keys
 
     def answer(self, digest: str, size: int) -> Answer:
-        """What is known of an object of ``size`` bytes. One listed at another size is torn: it counts as absent."""
+        """The state of an object of ``size`` bytes. An object that is listed at another size is torn: absent."""
         listed = self._sizes.get(digest)
         if listed is not None:
             return Answer.PRESENT if listed == size else Answer.ABSENT
@@ -86,11 +86,11 @@ class Presence:
         if digest in self._known:
             self._note_reliance(digest, size)
             return Answer.PRESENT
-        # A store that has the snapshot this one follows lacks, most likely, just what is new in this one.
+        # A store that has the previous snapshot most likely lacks only new objects.
         return Answer.PROBABLY_ABSENT if self.confirmed else Answer.UNKNOWN
 
     def should_list(self, count: int) -> bool:
-        """Whether ``list_all`` takes fewer requests than asking for ``count`` objects one by one; False once it ran."""
+        """Whether ``list_all`` takes fewer requests than looking up ``count`` objects; False once it ran."""
         if self.listed_all or self.stored_objects is None:
             return False
         return listing_pays(stored_objects=self.stored_objects, objects_to_send=count, page_keys=self._page_keys)
@@ -100,9 +100,9 @@ class Presence:
         return digest in self._sizes
 
     async def learn(self, known: KnownSnapshots | None) -> None:
-        """Confirm the latest hint that still holds; without one, look at the store's first page.
+        """Confirm the latest hint that still holds; without one, list the store's first page.
 
-        Cost: one request, one more for each hint whose snapshot is gone from the store.
+        Cost: one request, and one for each hint whose snapshot is gone from the store.
         """
         if known is not None:
             for snapshot_id in await anyio.to_thread.run_sync(lambda: list(known.latest())):
@@ -113,18 +113,18 @@ class Presence:
         await self._look_at_first_page()
 
     async def _confirm(self, hint: KnownSnapshot) -> bool:
-        """Whether the store still has the manifest that a hint rests on. One request.
+        """Whether the store still has the manifest of a hint. One request.
 
-        Of a short one the objects are taken from the store's own text. A long one is looked up, and read only by a push
-        that stores something new: see ``disproof``.
+        The objects of a short manifest are taken from the store's own text. A long one is looked up, and read only by
+        a push that stores something new: see ``disproof``.
         """
         if hint.manifest_bytes > READ_MANIFEST_BYTES:
-            found = await self._repository.shows_manifest(
+            is_published = await self._repository.shows_manifest(
                 hint.snapshot_id, stored_bytes=hint.manifest_bytes, crc32c=hint.manifest_crc32c
             )
-            if found:
+            if is_published:
                 self._known, self._unread = hint.objects, hint.snapshot_id
-            return bool(found)
+            return bool(is_published)
         named = await self._named_by(hint.snapshot_id)
         self._known = named or self._known
         return named is not None
@@ -137,7 +137,7 @@ class Presence:
         return await anyio.to_thread.run_sync(lambda: KnownObjects.of(entry.checksum for entry in manifest.files))
 
     def _note_reliance(self, digest: str, size: int) -> None:
-        """Keep a fair sample of SAMPLE_OBJECTS among the objects that were believed to be there."""
+        """Keep a fair sample of SAMPLE_OBJECTS of the objects that are present by the hint alone."""
         self._relied_count += 1
         if len(self._relied) < SAMPLE_OBJECTS:
             self._relied.append((digest, size))
@@ -146,16 +146,16 @@ class Presence:
             from random import Random  # 1.3 ms, which few pushes need
 
             self._random = Random()  # noqa: S311
-        place = int(self._random.random() * self._relied_count)
-        if place < SAMPLE_OBJECTS:
-            self._relied[place] = (digest, size)
+        slot = int(self._random.random() * self._relied_count)
+        if slot < SAMPLE_OBJECTS:
+            self._relied[slot] = (digest, size)
 
     async def disproof(self) -> str | None:
-        """Why the hint that was relied upon is wrong, for a message; None where nothing speaks against it.
+        """The reason why the hint is wrong, for a message; None if it seems right.
 
-        A sample of the objects that were believed to be there is looked up, and each has to have its length: where a
-        share p of them is gone, one of those is met with a probability of 1 - (1 - p) ** SAMPLE_OBJECTS. The hint has
-        to name the same objects as its manifest.
+        A sample of the objects that are present by the hint is looked up, with their lengths. If a share p of them is
+        gone, the sample shows it with a probability of 1 - (1 - p) ** SAMPLE_OBJECTS. The hint also has to name the
+        same objects as its manifest.
 
         Cost: SAMPLE_OBJECTS requests at most, side by side, and one for a manifest above READ_MANIFEST_BYTES.
         """
@@ -191,8 +191,8 @@ class Presence:
         try:
             first = await anext(pages, None) or Page()
             self._add(first)
-            # Whether there is more only the listing itself says: services give pages of any length. A store whose pages
-            # cannot be gone on behind says it when its next page is asked for, which costs no request at the end.
+            # A short page need not be the last: services give pages of any length. A store without resume tokens has to
+            # be asked for its next page, which costs no request at the end.
             self.listed_all = first.resume is None and await anext(pages, None) is None
             if not self.listed_all:
                 self._page_keys = len(first)
@@ -203,9 +203,9 @@ class Presence:
         self.stored_objects = len(self._sizes) if self.listed_all else self._estimate(first)
 
     def _estimate(self, first: Sequence[ObjectInfo]) -> int | None:
-        """Objects in the store, by its first page; None where that comes in another order than that of the keys.
+        """Objects in the store, by its first page; None if the keys of that are not in order.
 
-        Digests are spread evenly: a page that ends at a fraction of their range is that fraction of the store.
+        Digests are spread evenly: a page that ends at a fraction of their range holds that fraction of the store.
         """
         if any(one.key > other.key for one, other in pairwise(first)):
             return None

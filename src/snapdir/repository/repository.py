@@ -37,24 +37,24 @@ __all__ = [
 ]
 
 MANIFEST_BLOCK_BYTES = 64 * MIB
-"""Asked for at once: all of a manifest of 400,000 files. Of a longer one the store says first how long it is."""
+"""Read by the first request: all of a manifest of 400,000 files. A longer one is measured first."""
 
 INLINE_HASH_BYTES = 128 * KIB
-"""Hashed on the loop: 128 KiB take BLAKE3 about 18 µs, a hop to a thread and back 113-129 µs."""
+"""Hashed on the loop: BLAKE3 takes about 18 µs for 128 KiB, a hop to a thread and back 113-129 µs."""
 
 READ_ATTEMPTS = 3
-"""Times an object or manifest that hashes wrong is read: damage on the way passes, damage in the store stays."""
+"""Reads of an object or manifest that hashes wrong: damage on the way passes, damage in the store stays."""
 
 READ_MANIFEST_BYTES = MIB
-"""A published manifest up to this length is read where it might be looked up: about 10,000 files, in one request."""
+"""A published manifest up to this length is read instead of looked up: about 10,000 files, in one request."""
 
 
 class Published(NamedTuple):
-    """A snapshot as a listing shows it.
+    """A snapshot in a listing.
 
     Attributes:
         manifest_bytes: Length of its manifest's text.
-        stored_seconds: When the manifest was written (Unix seconds), if the store says so.
+        stored_seconds: When the manifest was written (Unix seconds), if the store tells.
     """
 
     snapshot_id: SnapshotId
@@ -63,13 +63,13 @@ class Published(NamedTuple):
 
 
 class Repository:
-    """What one store (or a pair: manifests here, objects in a pool) holds, addressed by digest.
+    """Snapshots and objects in a store, or in a pair of a store for manifests and a pool of objects.
 
     Args:
         store: Holds manifests, and objects unless ``objects`` does.
         objects: A pool that several repositories may share.
         max_manifest_bytes: A longer manifest is neither read nor written; None for any length.
-        advice: What errors about damage say of the place and of the way out.
+        advice: Added to errors about damage: what to do about it.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class Repository:
         return self.store.url
 
     @property
-    def place(self) -> str:
-        """Where manifests and objects are, as one text: what is known of one place says nothing of another."""
+    def location(self) -> str:
+        """The URLs of manifests and objects as one text: the key of notes about this repository."""
         return self.url if self.objects is self.store else f"{self.url} {self.objects.url}"
 
     async def read_manifest(self, snapshot_id_: Digest) -> Manifest:
@@ -126,7 +126,7 @@ class Repository:
             attempts += 1
 
     async def _read_text(self, key: str) -> bytes:
-        """What is stored at a manifest's key, in blocks: memory grows with what has come."""
+        """The text at a manifest's key, read in blocks: memory grows with the bytes that have come."""
         text = await self.store.read(key, length=MANIFEST_BLOCK_BYTES)
         if len(text) < MANIFEST_BLOCK_BYTES:
             self._require_allowed(key, len(text))
@@ -137,7 +137,7 @@ class Repository:
         while rest := min(MANIFEST_BLOCK_BYTES, size - len(collected)):
             block = await self.store.read(key, start=len(collected), length=rest)
             if not block:
-                break  # it was replaced by a shorter one: its hash will tell
+                break  # it was replaced by a shorter one; the hash will be wrong
             collected += block
         return bytes(collected)
 
@@ -146,7 +146,7 @@ class Repository:
             raise ManifestTooLarge(f"{self.url}/{key}", size, self._max_manifest_bytes)
 
     async def shows_manifest(self, snapshot_id_: Digest, *, stored_bytes: int, crc32c: int) -> bool | None:
-        """Whether the snapshot is published with a text of this length and, where the store keeps one, checksum.
+        """Whether the snapshot is published with a text of this length and checksum (if the store keeps one).
 
         None if it is not published at all. One request.
         """
@@ -157,20 +157,20 @@ class Repository:
         return info.size == stored_bytes and info.crc32c in (None, crc32c)
 
     async def write_manifest(self, manifest: Manifest, identifier: SnapshotId, *, replace: bool = False) -> bool:
-        """Publish the snapshot whose id this is. Call it only when every object is there.
+        """Publish the snapshot ``identifier``. The store must have all of its objects.
 
-        Then all of it survives a power cut of this host, also what was restored below a manifest that stands.
+        Afterwards all of it survives a power cut of this host, including objects that were restored just now.
 
         Args:
-            replace: Write over a manifest of this id, whatever it holds.
+            replace: Overwrite a published manifest without reading it.
 
         Returns:
-            Whether a damaged manifest of this id was found, and replaced.
+            Whether a damaged manifest was replaced.
 
         Raises:
             InvalidManifest: it is longer than allowed.
         Cost: one request to look, and one to write. A manifest up to READ_MANIFEST_BYTES, or in a store on this host,
-            is read and compared. A longer one is believed by its length and the store's checksum, if it has one.
+            is read and compared; a longer one is compared by its length and the store's checksum, if it has one.
         """
         stored = manifest.stored
         self._require_allowed(manifest_key(identifier), len(stored))
@@ -179,28 +179,28 @@ class Repository:
             await self.flush()
         else:
             if self.objects is not self.store:
-                await self.objects.flush()  # a store that holds both does that before it names the manifest
+                await self.objects.flush()  # (a store that holds both flushes before it names the manifest)
             await self.store.write(manifest_key(identifier), stored)
         return is_sound is False
 
     async def _is_sound(self, identifier: SnapshotId, stored: bytes) -> bool | None:
-        """Whether the manifest that is published is the one that it should be; None if none is."""
+        """Whether the published manifest is right; None if there is none."""
         if len(stored) > READ_MANIFEST_BYTES and self.store.capabilities.remote:
             expected = await anyio.to_thread.run_sync(crc32c, stored)
             return await self.shows_manifest(identifier, stored_bytes=len(stored), crc32c=expected)
         for _ in range(READ_ATTEMPTS):
             try:
-                found = await self.store.read(manifest_key(identifier), length=len(stored) + 1)
+                published = await self.store.read(manifest_key(identifier), length=len(stored) + 1)
             except (ObjectNotFound, StoreMissing):
                 return None
-            if found == stored:
+            if published == stored:
                 return True
         return False
 
     async def flush(self) -> None:
-        """Make what is stored survive a power cut of this host: what a verb calls last, whatever it found there.
+        """Make everything stored survive a power cut of this host. Verbs call it last, even if they stored nothing.
 
-        Cost: where the store is on this host, one flush of its filesystem; else nothing.
+        Cost: one flush of the filesystem of a store on this host; nothing for others.
         """
         await self.store.flush()
         if self.objects is not self.store:
@@ -212,7 +212,7 @@ class Repository:
             yield published.snapshot_id
 
     async def list_published(self) -> AsyncIterator[Published]:
-        """All published snapshots with what the listing says of them, in any order, each once."""
+        """All published snapshots as the listing shows them, in any order, each once."""
         async for page in self.store.list(MANIFESTS):
             for info in page:
                 digest = digest_of_key(info.key, MANIFESTS)
@@ -220,30 +220,33 @@ class Repository:
                     yield Published(SnapshotId(digest), info.size, info.modified_seconds)
 
     async def find_snapshots(self, digits: str) -> list[SnapshotId]:
-        """Ids of published snapshots that start with ``digits``: one if there is one, some if there are several.
+        """Ids of published snapshots that start with ``digits``; if there are several, at least two of them.
 
         Raises:
             StoreMissing: the store does not exist.
         Cost: one request, more where pages hold a single id.
         """
-        found: list[SnapshotId] = []
+        matches: list[SnapshotId] = []
         pages = self.store.list(manifest_prefix(digits))
         try:
-            while len(found) < 2 and (page := await anext(pages, None)):
-                found += [SnapshotId(digest) for info in page if (digest := digest_of_key(info.key, MANIFESTS))]
+            while len(matches) < 2 and (page := await anext(pages, None)):
+                matches += [SnapshotId(digest) for info in page if (digest := digest_of_key(info.key, MANIFESTS))]
         finally:
             await close_pages(pages)
-        return found
+        return matches
 
     async def object_size(self, digest: Digest) -> int | None:
-        """Bytes the store holds for an object, None if it has none (or is yet to be made). One request."""
-        return await _size_at(self.objects, object_key(digest))
+        """The size of an object in the store; None if it, or the store, is absent. One request."""
+        try:
+            return (await self.objects.stat(object_key(digest))).size
+        except (ObjectNotFound, StoreMissing):
+            return None
 
     async def read_object(self, digest: Digest, size: int) -> bytes:
         """The whole of a small object, verified.
 
         Args:
-            size: Its length in bytes: with bytes behind its end it is another object.
+            size: Its length in bytes.
 
         Raises:
             ObjectNotFound: the store has no such object.
@@ -258,17 +261,17 @@ class Repository:
         raise self.damaged(digest, actual)
 
     async def read_unverified(self, digest: Digest, size: int) -> bytes:
-        """A small object as the store sent it, of one byte more at most: the caller hashes it."""
+        """A small object as the store sends it, up to one byte longer: the caller hashes it."""
         return await self.objects.read(object_key(digest), length=size + 1)
 
     async def read_range_into(self, digest: Digest, buffer: memoryview, *, start: int, is_last: bool = False) -> None:
         """Fill ``buffer`` with an object's bytes from ``start``. Not verified: only a whole object can be.
 
         Args:
-            is_last: The range ends with the object: the last byte of ``buffer`` is for one that must not be there.
+            is_last: The range ends with the object. ``buffer`` is one byte longer, to detect excess bytes.
 
         Raises:
-            CorruptObject: the object ends before the buffer is full, or goes on behind its last range.
+            CorruptObject: the object is shorter, or longer, than expected.
         """
         received = await self.objects.read_into(object_key(digest), buffer, start=start)
         self._require_whole(digest, start, received, len(buffer) - is_last)
@@ -279,10 +282,10 @@ class Repository:
         """Pass an object's bytes to ``sink``, in order. Not verified: only a whole object can be.
 
         Args:
-            is_last: The range ends with the object: one byte more is asked for, and must not be there.
+            is_last: The range ends with the object. One more byte is requested, to detect excess bytes.
 
         Raises:
-            CorruptObject: the object ends early, or goes on behind its last range.
+            CorruptObject: the object is shorter, or longer, than expected.
         """
         through = CutSink(sink, length) if is_last else sink
         begin = through.consumed
@@ -296,45 +299,38 @@ class Repository:
             raise self.damaged(digest, f"an object of more than {start + length} bytes")
 
     async def write_object(self, digest: Digest, body: Body, *, if_absent: bool = False) -> bool:
-        """Store ``body``, which the caller knows to hash to ``digest``, in one piece; False if it was there already."""
+        """Store ``body``, whose hash the caller has checked, in one piece; False if the store has the object."""
         return await self.objects.write(object_key(digest), body, if_absent=if_absent)
 
     async def begin_object(self, digest: Digest, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
-        """Start an object of ``size`` bytes in parts, or go on with one that was started before."""
+        """Begin an upload of an object in parts, or resume an earlier one."""
         key = object_key(digest)
         return await self.objects.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
 
     async def delete_object(self, digest: Digest) -> None:
-        """Remove an object: for one that turned out wrong."""
+        """Remove an object that turned out wrong."""
         await self.objects.delete([object_key(digest)])
 
     def local_object(self, digest: Digest) -> Path | None:
-        """The file of an object where the store is on this host, else None. The file need not exist."""
+        """The path of an object in a store on this host, which need not exist; None for other stores."""
         return self.objects.local_path(object_key(digest))
 
     def object_name(self, digest: Digest) -> str:
-        """How messages name an object."""
+        """The name of an object in messages."""
         return f"{self.objects.url}/{object_key(digest)}"
 
     def damaged(self, digest: Digest, actual: str) -> CorruptObject:
-        """The error about an object that hashes to ``actual``, or is what ``actual`` says."""
+        """The error about an object that hashes to ``actual``, or that ``actual`` describes."""
         return CorruptObject(self.object_name(digest), expected=digest, actual=actual, advice=self._advice)
 
     def lacks(self, digest: Digest, path: str = "") -> ObjectNotFound:
-        """The error about an object that is not there, and a path that needs it."""
+        """The error about an absent object, with a path that needs it."""
         needed_for = f" (for {path})" if path else ""
         return ObjectNotFound(f"{digest}{needed_for} in {self.objects.url}")
 
 
-async def _size_at(store: Store, key: str) -> int | None:
-    try:
-        return (await store.stat(key)).size
-    except (ObjectNotFound, StoreMissing):
-        return None
-
-
 def verified_manifest(stored: bytes, expected: Digest, where: str) -> Manifest:
-    """A stored text as the manifest it should be.
+    """Parse a stored text, and check it against its id.
 
     Raises:
         InvalidManifest, CorruptManifest: it is not.
