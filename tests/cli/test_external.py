@@ -232,7 +232,7 @@ def test_what_needs_single_objects_refuses_a_program(args: list[str], mock: str,
             "reported a failure: ERROR: no room",
         ),
         ("#!/bin/sh\necho 'echo \"ERROR: no room\"'\n", "reported a failure: ERROR: no room"),
-        ("#!/bin/sh\necho 'false; true'\n", "exit code 1: it said nothing"),
+        ("#!/bin/sh\necho 'false; true'\n", "exit code 1: no message"),
         ("#!/bin/sh\necho 'printf \"a\\033[31mb\" >&2; exit 1'\n", "a\\x1b[31mb"),
     ],
 )

@@ -18,16 +18,16 @@ def shell(script: str) -> list[str]:
     return ["bash", "-c", script]
 
 
-async def test_it_gives_the_result_the_last_words_and_the_code() -> None:
+async def test_it_returns_the_result_the_end_of_stderr_and_the_code() -> None:
     done = await run_program(shell("cat; echo words >&2; exit 3"), stdin=b"given", max_result_bytes=100)
-    assert done == Finished(3, b"given", b"words\n", truncated=False, found=False)
+    assert done == Finished(3, b"given", b"words\n", truncated=False, has_text=False)
 
 
 async def test_what_is_too_much_is_dropped() -> None:
     many = "head -c 3000000 /dev/zero"
     done = await run_program(shell(f"{many}; {many} >&2; echo end >&2"), max_result_bytes=1000)
     assert (len(done.result), done.truncated) == (1000, True)
-    assert (len(done.said), done.said[-5:]) == (KEPT_BYTES, b"\0end\n")
+    assert (len(done.errors), done.errors[-5:]) == (KEPT_BYTES, b"\0end\n")
 
 
 async def test_input_that_nobody_reads_is_no_failure() -> None:
@@ -39,8 +39,8 @@ async def test_input_that_nobody_reads_is_no_failure() -> None:
 async def test_a_text_is_found_wherever_it_is(stream: str) -> None:
     script = f"exec >&{stream}; printf {'x' * 70_000}ERR; head -c 100000 /dev/zero; printf ERR; printf OR:; printf y"
     done = await run_program(shell(script), max_result_bytes=10, watch_for=b"ERROR:")
-    assert done.found
-    assert not (await run_program(shell("printf ERR; printf OR"), max_result_bytes=10, watch_for=b"ERROR:")).found
+    assert done.has_text
+    assert not (await run_program(shell("printf ERR; printf OR"), max_result_bytes=10, watch_for=b"ERROR:")).has_text
 
 
 async def test_a_program_that_is_not_there_is_an_error_of_the_system() -> None:

@@ -42,15 +42,14 @@ class FileRange(NamedTuple):
     The descriptor stays open, and is only read with pread or sendfile, until the call it was passed to returns.
 
     Attributes:
-        crc32c: CRC32C of exactly these bytes, from the pass that hashed them; None where it is not known.
-        check: Raises InFluxError if the file is no longer the one that was hashed. A store that can look before it
-            publishes (a local one) calls it in between; others leave that to the caller.
-        in_memory: No read of it waits for a disk, as far as is known (a tmpfs may be swapped out), which a tmpfs itself
-            does not tell.
-        digest: BLAKE3 of exactly these bytes, where they are a whole object; None where it is not known. A writer
-            through a mapping changes a file without a trace in its times, so a store hashes what it has copied.
-        compare: Sum the bytes as they are read, and never send the last of them if that is not ``crc32c``: for a
-            service that does not do so itself.
+        crc32c: CRC32C of exactly these bytes, from the pass that hashed them; None if unknown.
+        check: Raises InFluxError if the file is no longer the one that was hashed. A local store calls it between
+            copying and publishing; for other stores the caller does.
+        in_memory: Whether reads are known not to wait for a disk.
+        digest: BLAKE3 of exactly these bytes if they are a whole object; None if unknown. A local store hashes its copy
+            and compares: a program that writes through a mapping changes a file without changing its times.
+        compare: Compute the CRC32C of the bytes while they are read, and withhold the last of them unless it is
+            ``crc32c``. For services that do not compare checksums themselves.
     """
 
     fd: int
@@ -67,9 +66,12 @@ Body = Buffer | FileRange
 
 
 class ObjectInfo(NamedTuple):
-    """What a store says of one key: its size in bytes, and when it was last written (Unix seconds) if it says so.
+    """One key of a store.
 
-    ``crc32c`` is the store's own checksum, from a ``stat`` of a manifest in a service that keeps one.
+    Attributes:
+        size: In bytes.
+        modified_seconds: When it was last written, in Unix time; None if the store does not say.
+        crc32c: The store's own checksum, from a ``stat`` of a manifest in a service that keeps one; else None.
     """
 
     key: str
@@ -82,8 +84,8 @@ class Page(tuple[ObjectInfo, ...]):
     """Some objects of a listing.
 
     Attributes:
-        resume: Lets another call of ``Store.list`` go on behind this page; None where a store cannot, or there is
-            nothing behind it.
+        resume: Continues the listing behind this page, in another call of ``Store.list``; None on the last page, and
+            from stores that cannot continue.
     """
 
     resume: str | None = None
@@ -96,22 +98,22 @@ class Page(tuple[ObjectInfo, ...]):
 
 
 class Capabilities(NamedTuple):
-    """Facts that planners read instead of testing a store's type.
+    """Facts about a store for planners, which never test its type.
 
     Attributes:
-        max_concurrency: Requests that may usefully be in flight.
+        max_concurrency: Most requests that are useful in flight.
         part_size_range: Smallest (the last may be smaller) and largest part of an upload, in bytes.
-        max_parts: Parts of one upload.
-        max_object_bytes: Largest object of any kind.
-        conditional_write: Of two racing ``write(..., if_absent=True)`` only one writes.
-        remote: Requests cross a network: worth overlapping, counting and retrying.
-        list_page_keys: Keys that one page of a listing holds at most.
-        copy_service: Names the service that copies objects by itself (``Store.copy_from``) between all stores with this
-            name; empty where nothing does.
-        copy_place: What a key of this store begins with in that service.
-        max_copy_bytes: Largest object of one ``copy_from``, and range of one ``copy_part``.
-        encrypted: The thread that passes a long body to its BlockSink decrypts it as well, and holds 1.2 MiB
-            for that; a small block is the better one then.
+        max_parts: Most parts of one upload.
+        max_object_bytes: Largest object, however it is written.
+        conditional_write: Of two concurrent ``write(..., if_absent=True)``, only one writes.
+        remote: Requests cross a network, so they are worth overlapping, counting and retrying.
+        list_page_keys: Most keys on one page of a listing.
+        copy_service: The service that copies objects between all stores with the same ``copy_service``; empty if the
+            store has no ``copy_from``.
+        copy_place: The prefix of this store's keys in that service.
+        max_copy_bytes: Largest object of one ``copy_from``, and largest range of one ``copy_part``.
+        encrypted: The thread that passes a long body to a BlockSink also decrypts it, which takes 1.2 MiB more; a small
+            block is better then.
     """
 
     max_concurrency: int = 64
@@ -131,9 +133,9 @@ class Upload(Protocol):
     """One large object being written in parts. Nothing is readable at the key before ``commit`` returns.
 
     Attributes:
-        resume_token: Lets a later process go on with this upload (``begin_upload``'s ``resume``); None where a store
-            cannot.
-        held_bytes: Bytes of the parts that the store is known to hold, earlier runs' among them; 0 without a token.
+        resume_token: Lets a later process continue this upload (``begin_upload``'s ``resume``); None if the store
+            cannot do that.
+        held_bytes: Bytes of the parts that the store is known to hold, from earlier runs too; 0 without a token.
     """
 
     @property
@@ -143,16 +145,16 @@ class Upload(Protocol):
     def held_bytes(self) -> int: ...
 
     async def adopt_part(self, number: int, body: Body) -> bool:
-        """Take part ``number`` over from an earlier run, if the store holds it and is not known to hold other bytes.
+        """Reuse part ``number`` of an earlier run if the store holds it; False if it must be written. No request.
 
-        ``write_part`` does so by itself; a layer that makes a part wait calls it first. No request.
+        ``write_part`` does so itself. A layer that delays parts calls this first, so that a reused part does not wait.
         """
 
     async def write_part(self, number: int, body: Body) -> None:
-        """Write part ``number``, counted from 1. Parts come in any order and side by side; a repeat replaces."""
+        """Write part ``number``, from 1. Parts may come in any order and concurrently; a repeated part replaces."""
 
     async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:
-        """Take ``length`` bytes from ``start`` of an object of the same service as part ``number``.
+        """Copy ``length`` bytes from ``start`` of an object in the same service, as part ``number``.
 
         Args:
             source: As for ``Store.copy_from``.
@@ -164,27 +166,27 @@ class Upload(Protocol):
     async def abort(self) -> None:
         """Drop every part. Safe to repeat, and after a failed commit. The caller waits for ABORT_SECONDS at most.
 
-        An upload whose commit is under way, or got no answer, is left as it is: it may be an object by now.
+        An upload whose commit is running, or got no response, is left alone: it may have become an object.
         """
 
     def keep(self) -> None:
-        """Leave the parts for a process that goes on by ``resume_token``: ``Store.aclose`` does not drop them. No I/O.
+        """Leave the parts to a process that continues by ``resume_token``: ``Store.aclose`` does not drop them. No I/O.
 
-        For uploads that have a token.
+        Only for uploads with a token.
         """
 
 
 class BatchWriter(Protocol):
-    """Writes small objects in the caller's thread, and names them in batches. Blocking; for several threads at once."""
+    """Writes small objects in the caller's thread, and publishes them in batches. Blocking and thread-safe."""
 
     def put(self, key: str, data: Buffer, *, replace: bool) -> bool:
-        """Store ``data`` unless an object of that length is there, or in any case; whether it was written.
+        """Store ``data``; without ``replace``, only if ``key`` has no object of that length. Whether it was written.
 
-        It may have no name, and be lost with this process, before ``publish``.
+        Before ``publish``, the object may be invisible, and lost if the process dies.
         """
 
     def publish(self) -> None:
-        """Name everything that was put: each name appears after its bytes are on the disk."""
+        """Make everything that was put visible at its key, after its bytes are on the disk."""
 
 
 class Store(Protocol):
@@ -198,47 +200,46 @@ class Store(Protocol):
 
     @property
     def url(self) -> str:
-        """Where this is, as a user would write it, without secrets."""
+        """The store's location, as a user would write it, without secrets."""
 
     @property
     def capabilities(self) -> Capabilities: ...
 
     async def stat(self, key: str) -> ObjectInfo:
-        """Size of the object. One request.
+        """The size of an object. One request.
 
         Raises:
             ObjectNotFound: nothing at ``key``.
         """
 
     def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
-        """Pages of the objects whose key starts with ``prefix``: each of them once, in any order, and no others.
+        """Pages of the objects whose key starts with ``prefix``: each of them once, and no others.
 
-        The pages are complete when they end: a listing that breaks off, or that goes round in circles, raises. What was
-        written or deleted meanwhile may be in it or not. No order is promised: services list by hash, by date or by
-        key. A caller that needs an order sorts; one that acts on a missing key checks it by ``stat`` first.
-        A page has one object at least; it need not be as long as ``capabilities.list_page_keys`` to be followed by
-        another.
+        The end of the pages is the end of the listing: one that breaks off, or repeats itself, raises. Objects that are
+        written or deleted meanwhile may or may not be listed. The order is undefined: services list by hash, by date or
+        by key. A caller that needs an order sorts; one that acts on a missing key checks it with ``stat`` first. Every
+        page has at least one object; a short page need not be the last.
 
         Args:
-            start_after: Only keys that come behind this one in the order of their bytes. A store that does not list in
-                that order lists everything, and leaves the others out here.
-            resume: From a page of a listing with the same arguments: only what comes behind that page.
+            start_after: Only keys behind this one, in the order of their bytes. A store that lists in another order
+                lists everything, and leaves out the others itself.
+            resume: The ``resume`` of a page from a listing with the same arguments: only what comes behind that page.
 
         Raises:
-            StoreMissing: the store itself does not exist. An existing store without such keys gives no pages.
-            InvalidResponse: the store's listing does not get ahead, or holds what was not asked for.
-        Cost: a request for each page.
+            StoreMissing: The store itself does not exist. A store without such keys has no pages.
+            InvalidResponse: The listing makes no progress, or contains keys outside the request.
+        Cost: one request for each page.
         """
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
-        """Up to ``length`` bytes from ``start`` (None: to the end), for small things; short at the object's end.
+        """Up to ``length`` bytes from ``start`` (None: to the end) of a small object; fewer at the object's end.
 
         Raises:
             ObjectNotFound: nothing at ``key``.
         """
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
-        """Fill ``buffer`` from ``start`` and return the bytes received; fewer only at the object's end.
+        """Fill ``buffer`` from ``start``, and return the number of bytes; fewer only at the object's end.
 
         Raises:
             ObjectNotFound: nothing at ``key``.
@@ -249,58 +250,58 @@ class Store(Protocol):
 
         Raises:
             ObjectNotFound: nothing at ``key``.
-        Cancellation: nothing is passed to ``sink`` afterwards, and its block is not touched any more.
+        Cancellation: ``sink`` gets nothing more, and its block is not touched any more.
         """
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
-        """Store ``body`` at ``key``, replacing what is there.
+        """Store ``body`` at ``key``, replacing any object there.
 
         Args:
-            if_absent: Leave an object that is already there alone (only with ``capabilities.conditional_write``).
+            if_absent: Keep an existing object (needs ``capabilities.conditional_write``).
 
         Returns:
-            False if ``if_absent`` found the key taken, else True.
+            False if ``if_absent`` kept an existing object, else True.
         """
 
     async def copy_from(self, key: str, source: str) -> None:
-        """Have the service itself store at ``key`` what it holds at ``source``; no byte of it passes through here.
+        """Have the service copy the object at ``source`` to ``key``; its bytes do not pass through this host.
 
-        Nobody has looked at the bytes then: what is copied is as good as what was there.
+        The bytes are not verified: the copy is as good as its source.
 
         Args:
-            source: ``capabilities.copy_place`` of a store with the same ``copy_service``, and a key of that.
+            source: ``capabilities.copy_place`` of a store with the same ``copy_service``, followed by a key of it.
 
         Raises:
             ObjectNotFound: nothing at ``source``.
-            StoreRefused: this store copies nothing, or did not understand; what is at ``key`` is not to be believed.
+            StoreRefused: The store cannot copy, or answered nonsense; the object at ``key`` must not be trusted.
         """
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:
-        """Start an object of ``size`` bytes in all that comes in parts of ``part_bytes``, the last one shorter.
+        """Begin an object of ``size`` bytes, written in parts of ``part_bytes``; the last part may be shorter.
 
         Args:
-            resume: Token of an upload of the same bytes in the same parts that was neither committed nor aborted: parts
-                that it holds are not sent again by ``write_part``. One that is gone is begun anew.
+            resume: The token of an upload of the same bytes in the same parts that was neither committed nor aborted:
+                ``write_part`` does not send the parts that it holds. If it is gone, a new upload begins.
         """
 
     async def flush(self) -> None:
-        """Make what is stored survive a power cut of this host. No request: remote services have done that by then."""
+        """Make stored objects survive a power cut of this host. No request: remote services have done so already."""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove ``keys``; those that are not there are fine."""
+        """Delete ``keys``. Missing keys are no error."""
 
     def local_path(self, key: str) -> Path | None:
-        """The file that holds ``key``'s bytes, for a store on a filesystem of this host; else None. No I/O."""
+        """The file with the bytes of ``key``, if the store is on a filesystem of this host; else None. No I/O."""
 
     def batch_writer(self) -> BatchWriter | None:
-        """For whoever writes many small objects to a store on this host: a hop each costs more. Else None. No I/O."""
+        """Writes many small objects without a thread hop for each, to a store on this host; else None. No I/O."""
 
     async def aclose(self) -> None:
         """Release connections and threads. Safe to repeat."""
 
 
 async def first_page(store: Store, prefix: str) -> Page:
-    """What one request lists below ``prefix``, all of it or not; empty only if there is nothing.
+    """The first page of the keys below ``prefix``, with one request; empty only if there are none.
 
     Raises:
         StoreMissing: the store itself does not exist.
@@ -313,13 +314,13 @@ async def first_page(store: Store, prefix: str) -> Page:
 
 
 async def close_pages(pages: AsyncIterator[Sequence[ObjectInfo]]) -> None:
-    """Let go of a listing, whether or not it is at its end."""
+    """Close a listing, at its end or before."""
     if isinstance(pages, AsyncGenerator):  # other iterators have nothing to close
         await pages.aclose()
 
 
 class BodyCutShort(ConnectionFailed):
-    """A body that ended early: ``received`` bytes of it are in the caller's buffer, and a reader may go on behind."""
+    """A body that ended early. ``received`` bytes are in the caller's buffer, and a reader may continue behind them."""
 
     def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
         super().__init__(message, key=key)
@@ -327,23 +328,23 @@ class BodyCutShort(ConnectionFailed):
 
 
 class StillAtWork(ConnectionFailed):
-    """A request that takes a service minutes got no answer in its time: to ask again would only begin it anew."""
+    """A request on which the service works for minutes got no response in time. A retry would only start it again."""
 
 
 class NoServerCopy:
-    """What a store, or an upload, says that copies nothing by itself."""
+    """The base of stores and uploads that cannot copy."""
 
     __slots__ = ()
 
     async def copy_from(self, key: str, source: str) -> None:  # noqa: ARG002  # the shape of every store
-        raise StoreRefused(f"{key}: this store copies nothing by itself", key=key)
+        raise StoreRefused(f"{key}: this store cannot copy objects", key=key)
 
     async def copy_part(self, number: int, source: str, *, start: int, length: int) -> None:  # noqa: ARG002
-        raise StoreRefused(f"part {number}: this store copies nothing by itself")
+        raise StoreRefused(f"part {number}: this store cannot copy objects")
 
 
 class NotResumable:
-    """What an upload says that no other process can go on with."""
+    """The base of uploads that another process cannot continue."""
 
     __slots__ = ()
 
@@ -354,7 +355,7 @@ class NotResumable:
         return False
 
     def keep(self) -> None:
-        """There is no token to go on by."""
+        """Nothing to keep without a token."""
 
 
 def body_length(body: Body) -> int:
@@ -364,12 +365,12 @@ def body_length(body: Body) -> int:
     return body.nbytes if isinstance(body, memoryview) else len(body)
 
 
-def checked_range(key: str, received: int, wanted: int) -> int:
-    """``received``, if it is at most what was asked for.
+def checked_range(key: str, received: int, requested: int) -> int:
+    """``received``, checked to be at most ``requested``.
 
     Raises:
-        InvalidResponse: the store sent more.
+        InvalidResponse: The store sent more.
     """
-    if received > wanted:
-        raise InvalidResponse(f"{key}: the store sent {received} bytes where {wanted} were asked for", key=key)
+    if received > requested:
+        raise InvalidResponse(f"{key}: the store sent {received} bytes instead of {requested}", key=key)
     return received

@@ -1,4 +1,4 @@
-"""Many small objects into any store: in batches where the store has them, else by one write each."""
+"""Write many small objects: in batches where the store supports them, else with one request each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["published", "put_small"]
 
 @asynccontextmanager
 async def published(batch: BatchWriter | None) -> AsyncIterator[None]:
-    """Name what the block puts into ``batch``, also when it fails or is cancelled: the next run finds those objects."""
+    """Publish what the block puts into ``batch``, also if the block fails or is cancelled: a later run can use it."""
     try:
         yield
     except BaseException:
@@ -28,7 +28,7 @@ async def published(batch: BatchWriter | None) -> AsyncIterator[None]:
 
 
 async def put_small(store: Store, batch: BatchWriter | None, key: str, data: Buffer) -> None:
-    """Store ``data`` at ``key``, replacing what is there; in ``batch``, the store's own, if it has one."""
+    """Store ``data`` at ``key``, replacing any object there, with the store's batch writer if it has one."""
     if batch is None:
         await store.write(key, data)
     else:

@@ -1,4 +1,4 @@
-"""Reading what is too long for memory: through one block, again and again."""
+"""Read bodies that are too long for memory, through one block of memory."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SMALLEST_BLOCK_BYTES = 128 << 10
 
 
 class BlockSink:
-    """Takes the bytes of a read in their order, one block after the other.
+    """Takes the bytes of a read in order, one block after the other.
 
-    Whoever reads fills ``block`` from its beginning and calls ``put`` in a thread, one call at a time; between the two
-    the block is not touched.
+    The reader fills ``block`` from its beginning, and calls ``put`` in a thread, one call at a time. It does not touch
+    the block during the call.
 
     Attributes:
-        block: Writable, SMALLEST_BLOCK_BYTES at least.
-        consumed: Bytes that ``put`` is done with: a read that failed goes on behind them.
+        block: Writable, at least SMALLEST_BLOCK_BYTES.
+        consumed: Bytes consumed so far; after a failure, a read continues behind them.
     """
 
     def __init__(self, block: memoryview, consume: Callable[[memoryview], None]) -> None:
@@ -37,7 +37,7 @@ class BlockSink:
 
 
 class CutSink(BlockSink):
-    """Passes the first ``length`` bytes on to ``inner``, and counts whatever comes behind them."""
+    """Passes the first ``length`` bytes on to ``inner``, and only counts the rest."""
 
     def __init__(self, inner: BlockSink, length: int) -> None:
         super().__init__(inner.block, lambda _: None)
@@ -54,9 +54,9 @@ class CutSink(BlockSink):
 async def read_blocks(
     read_into: Callable[[memoryview, int], Awaitable[int]], sink: BlockSink, *, start: int, length: int
 ) -> None:
-    """``Store.read_through`` where nothing better is known: one ``read_into(buffer, start)`` a block.
+    """``Store.read_through`` by calls of ``read_into(buffer, start)``, one for each block.
 
-    One of no bytes too: whether there is an object is said in any case.
+    A length of 0 takes a call too, so that a missing object is noticed.
     """
     while True:
         with sink.block[: min(length, len(sink.block))] as view:

@@ -1,4 +1,4 @@
-"""Options that a bucket may require: encryption, ACL, storage class, who pays. Named as in the AWS CLI."""
+"""Options that a bucket may require: encryption, ACL, storage class, requester pays. Names as in the AWS CLI."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class BucketOptions(NamedTuple):
         sse: Server-side encryption of new objects: one of ENCRYPTIONS.
         sse_kms_key_id: Id, ARN or alias of the KMS key to encrypt with.
         acl: The canned ACL of new objects: one of ACLS.
-        storage_class: Of new objects, such as ``STANDARD_IA``.
-        request_payer: REQUESTER: these credentials pay for requests to a Requester Pays bucket.
-        sign: False: requests are anonymous, and no credentials are looked for.
+        storage_class: The storage class of new objects, such as ``STANDARD_IA``.
+        request_payer: REQUESTER if these credentials pay for requests to a Requester Pays bucket.
+        sign: False makes requests anonymous, without looking for credentials.
     """
 
     sse: str | None = None
@@ -70,10 +70,10 @@ NO_BUCKET_OPTIONS = BucketOptions()
 
 
 def storage_class(value: str, source: str) -> str:
-    """``value``, if it looks like a storage class: services have classes of their own.
+    """``value``, checked to look like a storage class. Services have classes of their own.
 
     Raises:
-        InvalidOption: it does not; the message names ``source``.
+        InvalidOption: It does not; the message names ``source``.
     """
     if not _STORAGE_CLASS(value):
         raise InvalidOption(f"invalid {source} {value!r}: expected a word such as STANDARD_IA")
@@ -81,10 +81,10 @@ def storage_class(value: str, source: str) -> str:
 
 
 def kms_key(value: str, source: str) -> str:
-    """``value``, if it looks like a KMS key.
+    """``value``, checked to look like a KMS key.
 
     Raises:
-        InvalidOption: it does not; the message names ``source``.
+        InvalidOption: It does not; the message names ``source``.
     """
     if not _KMS_KEY(value):
         raise InvalidOption(f"invalid {source} {value!r}: expected the id, ARN or alias of a KMS key")

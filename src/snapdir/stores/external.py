@@ -1,6 +1,6 @@
-"""A store that is a program: ``snapdir-NAME-store`` on PATH prints shell scripts that move whole snapshots.
+"""A store that is a program: ``snapdir-NAME-store`` on PATH prints shell scripts that transfer whole snapshots.
 
-It is no ``Store``: it knows no keys, only snapshots, and directories in the layout of a store.
+It does not implement ``Store``: it has no keys, only snapshots, and directories in the layout of a store.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["ExternalStore"]
 PROLOGUE = "set -eEuo pipefail; trap 'kill 0' INT"
 FAILED = b"ERROR:"
 NOT_THERE = "no such program on PATH"
-MAX_WORDS_CHARACTERS = 500
+MAX_MESSAGE_CHARACTERS = 500
 MAX_SCRIPT_BYTES = 256 * MIB
 MAX_MANIFEST_BYTES = 512 * MIB
 MAX_ARGUMENT_BYTES = 100_000
-"""Linux takes no argument above 128 KiB; a longer script goes through a descriptor."""
+"""Linux limits an argument to 128 KiB; a longer script goes through a descriptor."""
 
 
 class ExternalStore:
-    """One store of a program.
+    """One store that a program serves.
 
-    Each call asks the program for a script and runs it. A failure is an exit code other than 0 of either, or the text
-    ``ERROR:`` in what the script prints. Nothing of it is believed: who uses what it brought hashes it first.
+    Each call gets a script from the program, and runs it. A call fails if the program or the script exits with a code
+    other than 0, or if the script prints ``ERROR:``. The results are not trusted: callers hash them before use.
     """
 
     def __init__(self, url: StoreURL) -> None:
@@ -46,58 +46,59 @@ class ExternalStore:
         self.program = f"snapdir-{url.scheme}-store"
 
     def require(self) -> None:
-        """Make sure, before any work, that there is a program. Blocking: it looks through PATH.
+        """Check that the program is on PATH. Blocking.
 
         Raises:
-            StoreProgramFailed: there is none.
+            StoreProgramFailed: It is not.
         """
         if shutil.which(self.program) is None:
             raise self._not_started(self.program, NOT_THERE)
 
     async def read_manifest(self, snapshot_id: Digest) -> bytes:
-        """The text of a manifest, as the program gives it.
+        """The text of a manifest, unverified.
 
         Raises:
-            ManifestNotFound: it says that it has none.
-            StoreProgramFailed: it cannot be run, or failed.
+            ManifestNotFound: The store has no such snapshot.
+            StoreProgramFailed: The program cannot be run, or failed.
         """
-        what = f"get-manifest-command for {snapshot_id}"
+        step = f"get-manifest-command for {snapshot_id}"
         command = ["get-manifest-command", "--id", snapshot_id, "--store", self.url]
-        done = await self._run_script(command, what=what, max_bytes=MAX_MANIFEST_BYTES)
-        if done.code != 0 and f"ID '{snapshot_id}' not found on --store".encode() in done.said:
+        done = await self._run_script(command, step, max_bytes=MAX_MANIFEST_BYTES)
+        if done.code != 0 and f"ID '{snapshot_id}' not found on --store".encode() in done.errors:
             raise ManifestNotFound(snapshot_id, without_secrets(self.url))
-        self._check(what, done._replace(found=FAILED in done.said), MAX_MANIFEST_BYTES)
+        # A manifest may contain the text in the name of a file.
+        self._check(step, done._replace(has_text=FAILED in done.errors), MAX_MANIFEST_BYTES)
         return done.result
 
     async def fetch_objects(self, snapshot_id: Digest, manifest: bytes, into: Path) -> None:
-        """Have the objects of ``manifest`` put into ``into``, laid out as a store.
+        """Fetch the objects of ``manifest`` into ``into``, a directory in the layout of a store. They are unverified.
 
         Raises:
-            StoreProgramFailed: it cannot be run, or failed.
+            StoreProgramFailed: The program cannot be run, or failed.
         """
-        what = f"get-fetch-files-command for {snapshot_id}"
+        step = f"get-fetch-files-command for {snapshot_id}"
         command = ["get-fetch-files-command", "--id", snapshot_id, "--store", self.url, "--cache-dir", os.fspath(into)]
-        self._check(what, await self._run_script(command, stdin=manifest, what=what), None)
+        self._check(step, await self._run_script(command, step, stdin=manifest), None)
 
     async def push(self, snapshot_id: Digest, staging: Path) -> None:
-        """Have a snapshot of ``staging``, a directory laid out as a store, put into this one.
+        """Push a snapshot from ``staging``, a directory in the layout of a store.
 
         Raises:
-            StoreProgramFailed: it cannot be run, or failed.
+            StoreProgramFailed: The program cannot be run, or failed.
         """
-        what = f"get-push-command for {snapshot_id}"
+        step = f"get-push-command for {snapshot_id}"
         command = ["get-push-command", "--id", snapshot_id, "--staging-dir", os.fspath(staging), "--store", self.url]
-        self._check(what, await self._run_script(command, what=what), None)
+        self._check(step, await self._run_script(command, step), None)
 
     async def _run_script(
-        self, call: Sequence[str], *, what: str, stdin: bytes = b"", max_bytes: int = MIB
+        self, call: Sequence[str], step: str, *, stdin: bytes = b"", max_bytes: int = MIB
     ) -> Finished:
         printed = await self._run([self.program, *call], stdin=stdin, max_bytes=MAX_SCRIPT_BYTES)
         if printed.code != 0:
             return printed
-        self._check(what, printed, MAX_SCRIPT_BYTES)
+        self._check(step, printed, MAX_SCRIPT_BYTES)
         with ExitStack() as script:
-            # In threads: where there are no files in memory, it is one on a disk.
+            # In threads: on systems without files in memory, the script is a file on a disk.
             command, descriptors = await anyio.to_thread.run_sync(script.enter_context, _bash(printed.result))
             try:
                 return await self._run(command, max_bytes=max_bytes, watch_for=FAILED, pass_fds=descriptors)
@@ -126,16 +127,21 @@ class ExternalStore:
         message = f"failed to spawn store binary '{program}': {reason} (needed for {self.url})"
         return StoreProgramFailed(self.program, message)
 
-    def _check(self, what: str, done: Finished, max_bytes: int | None) -> None:
-        words = _last_words(done)
-        for secret in secrets_of(self.url):
-            words = words.replace(secret, HIDDEN)
-        words = words[:MAX_WORDS_CHARACTERS]  # cut last: of a secret nothing may be left either
+    def _check(self, step: str, done: Finished, max_bytes: int | None) -> None:
         if max_bytes is not None and done.truncated:
-            raise StoreProgramFailed(self.program, f"{self.program}: {what} printed more than {format_size(max_bytes)}")
-        if done.code != 0 or done.found:
+            raise StoreProgramFailed(self.program, f"{self.program}: {step} printed more than {format_size(max_bytes)}")
+        if done.code != 0 or done.has_text:
             how = f"ended with exit code {done.code}" if done.code else "reported a failure"
-            raise StoreProgramFailed(self.program, f"{self.program}: {what} {how}: {words}")
+            raise StoreProgramFailed(self.program, f"{self.program}: {step} {how}: {self._message(done)}")
+
+    def _message(self, done: Finished) -> str:
+        """The line that explains a failure best: the last one with ERROR:, else the last one. Without secrets."""
+        lines = [line for line in (done.errors or done.result).decode("utf-8", "replace").splitlines() if line.strip()]
+        reported = [line for line in lines if FAILED.decode() in line]
+        message = (reported or lines or ["no message"])[-1].strip()
+        for secret in secrets_of(self.url):
+            message = message.replace(secret, HIDDEN)
+        return message[:MAX_MESSAGE_CHARACTERS]  # cut last, so that a secret is always replaced whole
 
 
 @contextmanager
@@ -146,10 +152,3 @@ def _bash(script: bytes) -> Iterator[tuple[list[str], list[int]]]:
         return
     with inherited_file(script + b"\nwait\n") as (path, descriptors):
         yield ["bash", "-c", f"{PROLOGUE}; source {shlex.quote(path)}"], descriptors
-
-
-def _last_words(done: Finished) -> str:
-    """The line that says most: the last one with ERROR:, else the last one."""
-    lines = [line for line in (done.said or done.result).decode("utf-8", "replace").splitlines() if line.strip()]
-    errors = [line for line in lines if FAILED.decode() in line]
-    return (errors or lines or ["it said nothing"])[-1].strip()

@@ -1,4 +1,4 @@
-"""A store in memory: real in every promise, gone with the process."""
+"""A store in memory. It keeps every promise of a store, and ends with the process."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class MemoryStore(NoServerCopy):
     """Bytes at keys in a dict.
 
     Attributes:
-        objects: What is stored: a test's back door.
-        capabilities: May be anything, to see what a planner makes of it.
-        clock: Gives the time an object is written, in Unix seconds.
-        listed_by: What a listing is sorted by.
+        objects: The stored objects, for tests to look at and change.
+        capabilities: Anything, to test planners.
+        clock: The time when an object is written, in Unix seconds.
+        listed_by: The sort key of a listing.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -54,8 +54,8 @@ class MemoryStore(NoServerCopy):
         resume: str | None = None,  # noqa: ARG002  # gives none
     ) -> AsyncIterator[Page]:
         # Code point order is the order of the UTF-8 bytes.
-        found = (key for key in self.objects if key.startswith(prefix) and key > start_after)
-        keys = sorted(found, key=self.listed_by)
+        listed = (key for key in self.objects if key.startswith(prefix) and key > start_after)
+        keys = sorted(listed, key=self.listed_by)
         size = self.capabilities.list_page_keys
         await checkpoint()
         for first in range(0, len(keys), size):

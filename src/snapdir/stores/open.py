@@ -1,4 +1,4 @@
-"""From a URL to an open store; each kind is imported when one is opened."""
+"""Open a store from its URL. Each kind of store is imported when one is opened."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NOT_YET = ("gs",)
 
 
 def open_store(url: str | StoreURL, settings: StoreSettings | None = None) -> AbstractAsyncContextManager[Store]:
-    """A store, open within an ``async with`` block. A remote one retries what may pass.
+    """A store, open within an ``async with`` block. A store across a network has limits and retries.
 
     Raises:
-        InvalidStore: not a store URL, or one that this release cannot open; at once, before the block.
-        InvalidOption: a variable or AWS profile that the store is opened by has a bad value.
+        InvalidStore: Not the URL of a store that this release can open; raised at once, before the block.
+        InvalidOption: An environment variable or AWS profile of the store has a bad value.
     """
     parsed = url if isinstance(url, StoreURL) else StoreURL.parse(url)
     if parsed.scheme not in OPENED_HERE:
@@ -84,6 +84,6 @@ def _why_not(url: StoreURL) -> str:
     if url.scheme in NOT_YET:
         return f"{url}: this release cannot open {url.scheme}:// stores yet; use file://, s3:// or b2://"
     return (
-        f"{url}: {url.scheme}:// is no store of snapdir's own; a program snapdir-{url.scheme}-store can serve"
-        " push, fetch, pull and verify, but not this; use file://, s3:// or b2://"
+        f"{url}: snapdir has no built-in {url.scheme}:// store; a program snapdir-{url.scheme}-store can serve push,"
+        " fetch, pull and verify, but not this; use file://, s3:// or b2://"
     )

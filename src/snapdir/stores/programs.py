@@ -1,4 +1,4 @@
-"""Running a program with bounded output, and ending its whole process group when the caller is cancelled."""
+"""Run a program with bounded output, and end its whole process group if the caller is cancelled."""
 
 from __future__ import annotations
 
@@ -18,20 +18,27 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "run_program"]
 
 KEPT_BYTES = 64 * KIB
-"""Of what a program says besides its result: the end, for the message."""
+"""The end of a program's stderr, for error messages."""
 
 FAREWELL_SECONDS = 5
-"""Between the polite signal and the last one."""
+"""Between SIGTERM and SIGKILL."""
 
 
 class Finished(NamedTuple):
-    """What a program left: ``said`` is the end of its stderr, ``found`` whether a text was in any of its output."""
+    """The outcome of a program.
+
+    Attributes:
+        code: Its exit code.
+        result: Its stdout, up to a limit; ``truncated`` says whether there was more.
+        errors: The end of its stderr.
+        has_text: Whether its output, on either, contains the text that was watched for.
+    """
 
     code: int
     result: bytes
-    said: bytes
+    errors: bytes
     truncated: bool
-    found: bool
+    has_text: bool
 
 
 async def run_program(
@@ -42,40 +49,41 @@ async def run_program(
     watch_for: bytes = b"",
     pass_fds: Sequence[int] = (),
 ) -> Finished:
-    """Run ``command`` in a process group of its own until it ends, and with it whatever it left running.
+    """Run ``command`` in a process group of its own until it ends, then kill the rest of the group.
 
     Args:
-        stdin: Given to it; what it does not read is dropped.
-        max_result_bytes: Bytes of stdout that are kept; the rest is read and dropped, and ``truncated`` says so.
-        watch_for: A text to look for in everything it prints.
+        stdin: Its input; the program need not read it.
+        max_result_bytes: Bytes of stdout to keep; the rest is read and dropped.
+        watch_for: A text to look for in its output.
 
     Raises:
-        OSError: it cannot be started.
-    Cancellation: the group is asked to end (SIGTERM), and killed once its leader has, or after FAREWELL_SECONDS.
+        OSError: It cannot be started.
+    Cancellation: the group gets SIGTERM, and SIGKILL when the program has ended, or after FAREWELL_SECONDS.
     """
-    with anyio.CancelScope(shield=True):  # a start that is cancelled would end the program alone, not what it started
+    with anyio.CancelScope(shield=True):  # a cancelled start would end the program, but not its children
         process = await anyio.open_process(command, start_new_session=True, pass_fds=pass_fds)
-    result, said = _Kept(max_result_bytes, watch_for), _Kept(KEPT_BYTES, watch_for, end=True)
+    result, errors = _Kept(max_result_bytes, watch_for), _Kept(KEPT_BYTES, watch_for, end=True)
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(_feed, process, stdin)
             group.start_soon(result.take_all, process.stdout)
-            group.start_soon(said.take_all, process.stderr)
+            group.start_soon(errors.take_all, process.stderr)
             code = await process.wait()
-            _signal(process, signal.SIGKILL)  # what runs on in the background holds the pipes open
+            _signal(process, signal.SIGKILL)  # background processes would hold the pipes open
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
-    return Finished(code, bytes(result.kept), bytes(said.kept), result.truncated, result.found or said.found)
+    has_text = result.has_text or errors.has_text
+    return Finished(code, bytes(result.kept), bytes(errors.kept), result.truncated, has_text)
 
 
 class _Kept:
-    """Bytes of a stream: the first ones, or the last ones, and whether a text was among all of them."""
+    """The first bytes of a stream, or the last ones, and whether the stream contains a text."""
 
     def __init__(self, limit: int, watch_for: bytes, *, end: bool = False) -> None:
         self.kept = bytearray()
         self.truncated = False
-        self.found = False
+        self.has_text = False
         self._limit = limit
         self._end = end
         self._watch_for = watch_for
@@ -88,9 +96,9 @@ class _Kept:
 
     def _take(self, block: bytes) -> None:
         if self._watch_for:
-            seen = self._seam + block
-            self.found = self.found or self._watch_for in seen
-            self._seam = seen[max(0, len(seen) - len(self._watch_for) + 1) :]
+            joined = self._seam + block
+            self.has_text = self.has_text or self._watch_for in joined
+            self._seam = joined[max(0, len(joined) - len(self._watch_for) + 1) :]
         self.truncated = self.truncated or len(self.kept) + len(block) > self._limit
         self.kept += block
         del self.kept[: -self._limit if self._end else 0]

@@ -1,4 +1,4 @@
-"""How stores are opened: frozen facts that come from options and the environment."""
+"""Settings of stores, from options and the environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 UNLIMITED = 1 << 30
 
 MAX_ADAPTIVE_REQUESTS = 64
-"""Where ``adaptive`` is asked for by name; what happens without it goes up to what the store can take."""
+"""The highest concurrency with ``adaptive``. Without it, concurrency adapts up to what the store can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +70,23 @@ class StoreSettings:
 
     Attributes:
         retry: For stores across a network.
-        bucket: What S3 buckets demand.
-        max_concurrency: Requests in flight at most; 0 lets them adapt, up to what the store can take.
-        adaptive: The share of what the store can give that requests in flight are meant to take, more than 0 and at
-            most 1. They grow and shrink then, up to ``max_concurrency`` or else MAX_ADAPTIVE_REQUESTS. None: a
-            ``max_concurrency`` is kept from the start.
-        limit_rate_bytes: Bytes a second, up and down together; None for no limit.
-        max_requests_per_second: None for no limit.
-        connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: All finite: a connection that
-            does not open, an answer that does not begin, a body that stands still.
-        min_rate_bytes: Bytes a second below which, on the average of a minute, a transfer has come to a halt; 0 lets
-            any speed pass. What a request waits for its own rate limit does not count.
-        fsync: Flush what was written before it is relied upon (``SNAPDIR_FSYNC``).
+        bucket: Options that S3 buckets require.
+        max_concurrency: Most requests in flight; 0 adapts, up to what the store can take.
+        adaptive: The fraction to use of the highest concurrency that adds throughput, above 0 and at most 1. The search
+            ends at ``max_concurrency``, or else at MAX_ADAPTIVE_REQUESTS. None: a ``max_concurrency`` holds from the
+            start.
+        limit_rate_bytes: Bytes a second, up and down together; None is no limit.
+        max_requests_per_second: None is no limit.
+        connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: For a connection to open, for a
+            response to begin, and for a body to move. All finite.
+        min_rate_bytes: Bytes a second; a transfer whose average over a minute is lower counts as stalled. 0 allows any
+            speed. Time that a request waits for its own rate limit does not count.
+        fsync: Flush data to the disk before relying on it (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
-        requests_limit: Requests in flight at most, whatever was asked for; ``open_store`` sets it to what the limit of
-            open files leaves room for.
-        notes_dir: Where what is learned of an endpoint is kept for later runs; None keeps nothing.
-        verify_copies: Read back everything before it gets its final name, not only copies of files that were hashed
+        requests_limit: An upper bound of the requests in flight, whatever the other settings say; ``open_store`` sets
+            it to what the limit of open files allows.
+        notes_dir: Keeps what runs learn about an endpoint for later runs; None keeps nothing.
+        verify_copies: Read back everything before publishing it, not only copies of files that were hashed
             (``SNAPDIR_VERIFY_COPIES``).
     """
 
@@ -107,11 +107,11 @@ class StoreSettings:
     requests_limit: int = UNLIMITED
 
     def requests(self, default: int) -> int:
-        """Requests in flight at most, for a store that takes ``default`` of them unasked."""
+        """Most requests in flight, for a store whose default is ``default``."""
         return min(self.max_concurrency or default, self.requests_limit)
 
     def with_attempts(self, count: int | None) -> StoreSettings:
-        """These, with what another tool's configuration asks for, unless a number of attempts was chosen."""
+        """These settings with the attempts from another tool's configuration, unless a number was chosen here."""
         if count is None or self.retry.is_chosen:
             return self
         return replace(self, retry=replace(self.retry, attempts=count, more_if_throttled=0))

@@ -20,12 +20,12 @@ _ACCESS_POINT = re.compile(
 
 
 class StoreURL(NamedTuple):
-    """A store's place, parsed. ``str()`` is its normal form: no trailing slash, nothing percent-decoded; the ARN of an
-    access point has colons, where a slash is as good.
+    """The location of a store, parsed. ``str()`` is its normal form: without a trailing slash, nothing percent-decoded,
+    and with colons in the ARN of an access point, which may be written with slashes.
 
     Attributes:
-        scheme: ``file``, ``s3``, ... or the name of a plugin.
-        location: Absolute directory for ``file``; otherwise what follows ``://``, which for a plugin may be anything.
+        scheme: ``file``, ``s3``, ... or the name of a store program.
+        location: The absolute directory for ``file``, else the text after ``://``; for a store program, any text.
     """
 
     scheme: str
@@ -36,8 +36,8 @@ class StoreURL(NamedTuple):
         """Read a URL or a bare path (``/data/store``, ``./store``, ``../store``, ``~/store``).
 
         Raises:
-            InvalidStore: neither; the message holds the right spelling.
-            TypeError: it is no text, such as the None of a variable that is unset.
+            InvalidStore: Neither; the message shows the right spelling.
+            TypeError: Not a str, such as the None of an unset variable.
         """
         if not isinstance(text, str):
             raise TypeError(f"a store is a str, a URL or a path, not {type(text).__name__}")
@@ -49,7 +49,7 @@ class StoreURL(NamedTuple):
                 f"no scheme found in store URI: {shown_store(text)!r}; write file:///path, ./path or s3://bucket/prefix"
             )
         if not _SCHEME(scheme):
-            shown = HIDDEN if "@" in rest else scheme  # a key and its secret, most likely
+            shown = HIDDEN if "@" in rest else scheme  # probably a key and its secret
             raise InvalidStore(f"invalid scheme {shown!r} in store URI; write file:///path or s3://bucket/prefix")
         if scheme == "file":
             return cls("file", _file_path(text, rest))
@@ -67,7 +67,7 @@ class StoreURL(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """What follows the bucket, without outer slashes; inner ``//``, ``.`` and ``?`` stay as they are."""
+        """Text after the bucket, without outer slashes; inner ``//``, ``.`` and ``?`` stay as they are."""
         return self.location.partition("/")[2]
 
     @property
@@ -77,7 +77,7 @@ class StoreURL(NamedTuple):
 
     @property
     def without_credentials(self) -> str:
-        """The text for a record that others may read; the path of a ``file`` store stays as it is."""
+        """The URL for records that others may read. The path of a ``file`` store stays as it is."""
         return str(self) if self.scheme == "file" else without_secrets(str(self))
 
     def __str__(self) -> str:
@@ -88,12 +88,12 @@ class StoreURL(NamedTuple):
 
 
 def shown_store(text: str) -> str:
-    """What was typed for a store, without what stands before an ``@``: it may be a key, even without ``://``."""
+    """The text that was given for a store, without anything before an ``@``: that may be a key, even without ``://``."""
     return f"{HIDDEN}@{text.rpartition('@')[2]}" if "@" in text else text
 
 
 def _absolute(text: str) -> str:
-    # Not resolve(): a store behind a symlink keeps the name its user gave it.
+    # Not resolve(): a store behind a symlink keeps the name that the user gave.
     return str(Path(text).expanduser().absolute())
 
 
@@ -108,14 +108,14 @@ def _file_path(text: str, rest: str) -> str:
 
 
 def _with_colons(text: str, location: str) -> str:
-    """``ARN/prefix`` with an ARN that is one word up to the first slash."""
-    found = _ACCESS_POINT(location)
-    if found is None or location[found.end() : found.end() + 1] not in ("", "/"):
+    """``ARN/prefix``, with colons instead of slashes in the ARN."""
+    match = _ACCESS_POINT(location)
+    if match is None or location[match.end() : match.end() + 1] not in ("", "/"):
         raise InvalidStore(
             f"{shown_store(text)!r} is not the ARN of an access point: write "
             "s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/prefix, or s3://bucket/prefix for a bucket"
         )
-    return found[0].replace("/", ":") + location[found.end() :]
+    return match[0].replace("/", ":") + location[match.end() :]
 
 
 def _trimmed(text: str, location: str) -> str:
@@ -127,10 +127,10 @@ def _trimmed(text: str, location: str) -> str:
 
 
 class StoreUri(str):
-    """A store's URL as it was typed, known to parse and to name a store that can be opened.
+    """The URL of a store as it was given, checked to parse and to have a known scheme.
 
     Raises:
-        InvalidStore: it does not.
+        InvalidStore: It does not parse, or its scheme is unknown.
     """
 
     __slots__ = ()

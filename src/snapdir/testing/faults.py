@@ -1,14 +1,14 @@
-"""A store whose calls fail on request, in words."""
+"""A store whose calls fail by a list of words."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from snapdir.errors import AccessDenied, ConnectionFailed, StoreError, Throttled
-from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page, Store, Upload
+from snapdir.stores.base import Body, ObjectInfo, Page, Store, Upload
 from snapdir.stores.blocks import BlockSink
+from snapdir.stores.wrapper import StoreWrapper
 
 __all__ = ["FaultyStore"]
 
@@ -23,17 +23,17 @@ CALLS = frozenset({"ok", "lost", *BEFORE})
 READS = CALLS | {"flip", "short"}
 
 
-class FaultyStore:
-    """``inner``, with a word for each call of a kind; calls beyond the words are ``ok``.
+class FaultyStore(StoreWrapper):
+    """``inner``, with one word for each call of a kind; calls beyond the words succeed.
 
-    ``ok``; ``fail``, ``throttle``, ``deny``: an error before the effect; ``lost``: the effect, then an error, as when
-    the answer gets lost on its way; for reads also ``flip``: one bit of the byte in the middle is wrong, and
-    ``short``: the first half only. A listing takes a word a page.
+    ``ok`` succeeds. ``fail``, ``throttle`` and ``deny`` raise an error before the effect; ``lost`` raises one after the
+    effect, as if the response got lost. For reads, ``flip`` changes one bit of the middle byte, and ``short`` returns
+    the first half. A listing takes a word for each page.
 
         FaultyStore(MemoryStore(), write="ok lost throttle", read="flip")
 
     Attributes:
-        calls: (kind, key) of every call so far, the failing ones too.
+        calls: (kind, key) of every call so far, including those that failed.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class FaultyStore:
         commit: str = "",
         abort: str = "",
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._words = {"read": _words(read, READS)}
         for kind, words in {
             "stat": stat,
@@ -67,25 +67,17 @@ class FaultyStore:
             self._words[kind] = _words(words, CALLS)
         self.calls: list[tuple[str, str]] = []
 
-    @property
-    def url(self) -> str:
-        return self._inner.url
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._inner.capabilities
-
     async def stat(self, key: str) -> ObjectInfo:
-        return await self.call("stat", key, lambda: self._inner.stat(key))
+        return await self.call("stat", key, lambda: self.inner.stat(key))
 
     async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
-        pages = self._inner.list(prefix, start_after=start_after, resume=resume)
+        pages = self.inner.list(prefix, start_after=start_after, resume=resume)
         while page := await self.call("page", prefix, lambda: anext(pages, None)):
             yield page
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         word = self._next("read", key)
-        data = await self._faulty(word, key, lambda: self._inner.read(key, start=start, length=length))
+        data = await self._faulty(word, key, lambda: self.inner.read(key, start=start, length=length))
         if word == "flip" and data:
             middle = len(data) // 2
             return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
@@ -93,7 +85,7 @@ class FaultyStore:
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
         word = self._next("read", key)
-        received = await self._faulty(word, key, lambda: self._inner.read_into(key, buffer, start=start))
+        received = await self._faulty(word, key, lambda: self.inner.read_into(key, buffer, start=start))
         if word == "flip" and received:
             buffer[received // 2] ^= 1
         return received // 2 if word == "short" else received
@@ -104,38 +96,29 @@ class FaultyStore:
             length //= 2
         if word == "flip":
             sink = _Flipped(sink)
-        await self._faulty(word, key, lambda: self._inner.read_through(key, sink, start=start, length=length))
+        await self._faulty(word, key, lambda: self.inner.read_through(key, sink, start=start, length=length))
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
-        return await self.call("write", key, lambda: self._inner.write(key, body, if_absent=if_absent))
+        return await self.call("write", key, lambda: self.inner.write(key, body, if_absent=if_absent))
 
     async def copy_from(self, key: str, source: str) -> None:
-        await self.call("copy", key, lambda: self._inner.copy_from(key, source))
+        await self.call("copy", key, lambda: self.inner.copy_from(key, source))
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> FaultyUpload:
         def begin() -> Awaitable[Upload]:
-            return self._inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
+            return self.inner.begin_upload(key, size=size, part_bytes=part_bytes, resume=resume)
 
         upload = await self.call("begin", key, begin)
         return FaultyUpload(self, upload, key)
 
-    async def flush(self) -> None:
-        await self._inner.flush()
-
     async def delete(self, keys: Sequence[str]) -> None:
-        await self.call("delete", keys[0] if keys else "", lambda: self._inner.delete(keys))
-
-    def local_path(self, key: str) -> Path | None:
-        return self._inner.local_path(key)
+        await self.call("delete", keys[0] if keys else "", lambda: self.inner.delete(keys))
 
     def batch_writer(self) -> None:
         return None
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
     async def call(self, kind: str, key: str, effect: Callable[[], Awaitable[Result]]) -> Result:
-        """Do ``effect`` the way the next word of its kind says."""
+        """Run ``effect`` as the next word of its kind says."""
         return await self._faulty(self._next(kind, key), key, effect)
 
     def _next(self, kind: str, key: str) -> str:
@@ -152,7 +135,7 @@ class FaultyStore:
 
 
 class _Flipped(BlockSink):
-    """Passes on what it gets with one bit of the first block turned."""
+    """Passes bytes on, with one bit of the first block flipped."""
 
     def __init__(self, inner: BlockSink) -> None:
         super().__init__(inner.block, lambda _: None)
@@ -166,7 +149,7 @@ class _Flipped(BlockSink):
 
 
 class FaultyUpload:
-    """An upload whose parts, commit and abort go by the store's words."""
+    """An upload whose parts, commit and abort follow the store's words."""
 
     def __init__(self, store: FaultyStore, inner: Upload, key: str) -> None:
         self._store = store

@@ -142,7 +142,7 @@ async def test_what_is_no_regular_file_is_no_object(store: FileStore, root: Path
 
 async def test_what_stands_in_an_objects_way_is_an_error_not_a_loss(store: FileStore, root: Path) -> None:
     (root / OBJECT / "inside").mkdir(parents=True)
-    with pytest.raises(StoreRefused, match=f"{root / OBJECT}: a directory with something in it"):
+    with pytest.raises(StoreRefused, match=f"{root / OBJECT}: a directory that is not empty"):
         await store.write(OBJECT, b"data")
     assert (root / OBJECT / "inside").is_dir()
     (root / "file").write_bytes(b"in the way")

@@ -1,1 +1,1 @@
-"""A store in a directory: the key is the path."""
+"""A store in a directory."""

@@ -1,4 +1,4 @@
-"""Many small objects into a store in a directory: no hop to a thread and no wait for the disk for each. Blocking."""
+"""Write many small objects into a store in a directory, with one flush for many of them. Blocking."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["FileBatch"]
 BATCH_OBJECTS = 4096
 BATCH_BYTES = 64 * MIB
 BATCH_SECONDS = 5.0
-"""A killed process loses what has no name yet: at most this much, and what came in this time."""
+"""A killed process loses the objects that are not published yet: at most this many, and of this time."""
 
 
 class FileBatch:
-    """Writes to the store at ``root`` in the caller's thread: see ``BatchWriter``.
+    """Writes to the store at ``root`` in the caller's thread; see ``BatchWriter``.
 
-    Objects stay temporaries until a batch is full; one flush of the filesystem then makes all their bytes durable, and
-    they are renamed. With flushing switched off each has its name at once.
+    Objects stay temporaries until a batch is full. Then one flush of the filesystem makes their bytes durable, and they
+    are renamed. If flushing is switched off, each is renamed at once.
     """
 
     def __init__(self, root: str, writer: FileWriter) -> None:
@@ -53,7 +53,7 @@ class FileBatch:
         return True
 
     def add(self, key: str, data: Buffer) -> None:
-        """Store ``data`` in any case, without a wait for the disk, also where the batch is full."""
+        """Store ``data`` unconditionally and without waiting for the disk, even if the batch is full."""
         with translate(self._root, key, writing=True):
             temporary = self._writer.stage(key, data)
             if not self._writer.flushes:

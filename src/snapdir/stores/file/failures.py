@@ -1,4 +1,4 @@
-"""What a system error means for a store in a directory."""
+"""System errors of a store in a directory, as errors of snapdir."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 @contextmanager
 def translate(root: str, key: str, *, writing: bool = False) -> Iterator[None]:
-    """Turn any OSError of the block into our error about ``key`` of the store at ``root``."""
+    """Turn an OSError of the block into a snapdir error about ``key`` of the store at ``root``."""
     try:
         yield
     except OSError as error:
@@ -38,8 +38,8 @@ def translate(root: str, key: str, *, writing: bool = False) -> Iterator[None]:
 
 
 async def in_thread(root: str, key: str, call: Callable[[], Result], *, writing: bool = False) -> Result:
-    """Run ``call``, which blocks, in a worker thread. A cancelled caller waits for it: nothing runs on behind it."""
-    # The worker may hold ``work`` for a while after the result is out; it must not hold the caller's buffers with it.
+    """Run ``call``, which blocks, in a worker thread. A cancelled caller waits until it ends."""
+    # The worker may keep ``work`` after it has returned; it must not keep the caller's buffers with it.
     once = [call]
 
     def work() -> Result:
@@ -53,7 +53,7 @@ def require_file(key: str, path: str, mode: int) -> None:
     """Accept only a regular file.
 
     Raises:
-        ObjectNotFound: what lies at ``path`` is a directory, a pipe or the like. A note names it.
+        ObjectNotFound: ``path`` is a directory, a pipe or the like. A note on the error says so.
     """
     if not stat.S_ISREG(mode):
         raise _not_a_file(key, path, "a directory" if stat.S_ISDIR(mode) else "a special file")
@@ -66,7 +66,7 @@ def _not_a_file(key: str, path: str, kind: str) -> ObjectNotFound:
 
 
 def store_error(error: OSError, root: str, key: str, *, writing: bool) -> SnapdirError:
-    """Our error. ENOENT is about the object only if the store itself is there and it was to be read."""
+    """The snapdir error for ``error``. ENOENT means a missing object only for a read from an existing store."""
     path = error.filename2 or error.filename or os.path.join(root, key)
     reason = f"{os.strerror(error.errno or 0)} (os error {error.errno})"
     if error.errno in FULL_DISK_ERRNOS | OUT_OF_DESCRIPTORS:
@@ -80,14 +80,14 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
     if error.errno in (*ABSENT, errno.ENXIO) and not writing:
         return _not_a_file(key, path, "a socket") if error.errno == errno.ENXIO else ObjectNotFound(key)
     if error.errno == errno.EISDIR and writing:
-        reason = "a directory with something in it is where a file should be: move it away"
+        reason = "a directory that is not empty is where a file should be: move it away"
     return StoreRefused(f"{path}: {reason}", key=key, error_code=errno.errorcode.get(error.errno or 0))
 
 
 def missing_store(root: str) -> StoreMissing | None:
-    """The error about a store that is not there, or no directory; None for one that is."""
+    """The error for a store that does not exist or is not a directory; None if the store exists."""
     if os.path.isdir(root):
         return None
     if os.path.lexists(root):
         return StoreMissing(f"store is not a directory: {root}; choose another path")
-    return StoreMissing(f"store directory does not exist: {root}; check the path, a push makes it")
+    return StoreMissing(f"store directory does not exist: {root}; check the path, a push creates it")

@@ -1,4 +1,4 @@
-"""Keys of a store in a directory, in order, without ever holding more than one directory a level."""
+"""List the keys of a store in a directory in order, with one directory for each level in memory."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["listed"]
 
 
 def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generator[ObjectInfo, None, None]:
-    """Regular files below ``root`` whose key starts with ``prefix`` and lies behind ``start_after``.
+    """Regular files below ``root`` whose key starts with ``prefix`` and comes behind ``start_after``.
 
-    The order is that of the keys' bytes, so what is in ``a/`` comes between ``a-`` and ``a0``: a directory sorts
-    with its slash. A link to a directory is followed directly below the root only (somebody moved ``.objects`` to
-    another disk), so nothing can go round in circles.
+    They come in the order of the keys' bytes: a directory sorts with its slash, so ``a/...`` comes between ``a-`` and
+    ``a0``. Links to directories are followed directly below the root only, for administrators who move ``.objects`` to
+    another disk; so a listing cannot run in circles.
 
     Args:
-        hidden: A name directly below the root that is left out.
+        hidden: A name directly below the root to leave out.
 
     Raises:
-        StoreMissing: there is no directory at ``root``.
+        StoreMissing: ``root`` is not a directory.
     """
     if missing := missing_store(root):
         raise missing
@@ -31,7 +31,7 @@ def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generato
     if "\0" in prefix or (slash and any(name in ("", ".", "..") for name in folder.split("/"))):
         return
     walk = _Walk(root, os.fsencode(start_after), hidden)
-    # A loop over a stack: a directory is listed when its turn comes, and dropped when it is done.
+    # A stack instead of recursion: each directory is read when its turn comes, and dropped afterwards.
     pending = [walk.children(folder + slash, beginning)]
     while pending:
         for child in pending[-1]:
@@ -51,10 +51,10 @@ class _Walk:
         self._hidden = hidden
 
     def children(self, folder: str, beginning: str) -> Iterator[ObjectInfo | str]:
-        """What one directory holds, in order: files, and directories as keys that end with a slash."""
+        """The entries of one directory in order: files, and directories as keys with a slash at their end."""
         try:
-            with os.scandir(os.path.join(self._root, folder)) as found:
-                entries = [(self._key(folder, entry), entry) for entry in found if entry.name.startswith(beginning)]
+            with os.scandir(os.path.join(self._root, folder)) as scan:
+                entries = [(self._key(folder, entry), entry) for entry in scan if entry.name.startswith(beginning)]
         except (FileNotFoundError, NotADirectoryError):
             return
         for key, entry in sorted((os.fsencode(key), entry.path) for key, entry in entries if key):

@@ -1,4 +1,4 @@
-"""A store in a directory: the key is the path."""
+"""A store in a directory: keys are paths."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ Result = TypeVar("Result")
 
 
 class FileStore(NoServerCopy):
-    """A directory on a filesystem of this host; it and what is above it are made by the first write.
+    """A directory on a filesystem of this host. The first write creates it, with its parents.
 
-    With ``settings.fsync`` nothing has its name before its bytes are on the disk, and names become durable in batches:
-    ``flush`` does it, and writing a key below ``.manifests/`` begins with it, so that a manifest that survives a power
-    cut has all its objects. Temporaries lie in ``.partial`` and are never listed; the first write sweeps those of
-    killed runs. Links are followed (an administrator may move parts of a store).
+    With ``settings.fsync``, bytes are on the disk before they get a name, and names become durable in batches: by
+    ``flush``, and before a manifest is written, so that a manifest that survives a power cut has all its objects.
+    Temporaries are in ``.partial``, which is never listed; the first write removes those of killed runs. Symbolic links
+    are followed, because an administrator may move parts of a store.
 
-    Cost: one hop to a worker thread a call, about 113 µs, besides the work itself. To read many objects, open
-    the files by ``local_path``, many to a hop.
+    Cost: a thread hop for each call, about 113 µs, besides the work itself. To read many objects, open the files at
+    ``local_path``, many in a hop.
     """
 
     def __init__(self, root: Path, settings: StoreSettings | None = None) -> None:
@@ -79,8 +79,8 @@ class FileStore(NoServerCopy):
         resume: str | None = None,  # noqa: ARG002  # gives none
     ) -> AsyncIterator[Page]:
         size = self._capabilities.list_page_keys
-        with closing(listed(self._root, prefix, start_after, hidden=PARTIAL_NAME)) as found:
-            while page := await in_thread(self._root, prefix, lambda: Page(islice(found, size))):
+        with closing(listed(self._root, prefix, start_after, hidden=PARTIAL_NAME)) as infos:
+            while page := await in_thread(self._root, prefix, lambda: Page(islice(infos, size))):
                 yield page
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
@@ -121,7 +121,7 @@ class FileStore(NoServerCopy):
         return FileBatch(self._root, self._writer)
 
     async def aclose(self) -> None:
-        """Remove the folder of temporaries; a later write makes another."""
+        """Remove the folder of temporaries; a later write creates another."""
         with CancelScope(shield=True):
             await in_thread(self._root, "", self._writer.close)
 
@@ -131,7 +131,7 @@ class FileStore(NoServerCopy):
 
 
 def _checked_path(root: str, key: str) -> str:
-    """The path of ``key``, which cannot lead out of ``root`` by its names."""
+    """The path of ``key``, checked to stay below ``root``."""
     names = key.split("/")
     if "" in names or "." in names or ".." in names or "\0" in key or names[0] == PARTIAL_NAME:
         raise StoreRefused(f"not a key of a store in a directory: {key!r}", key=key)
@@ -150,12 +150,12 @@ def _stat(key: str, path: str) -> ObjectInfo:
 
 def _read(key: str, path: str, start: int, length: int | None) -> bytes:
     with _opened(key, path) as (fd, size):
-        wanted = max(0, size - start) if length is None else min(length, max(0, size - start))
+        rest = max(0, size - start) if length is None else min(length, max(0, size - start))
         blocks = []
-        while wanted and (block := os.pread(fd, wanted, start)):
+        while rest and (block := os.pread(fd, rest, start)):
             blocks.append(block)
             start += len(block)
-            wanted -= len(block)
+            rest -= len(block)
     return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
 

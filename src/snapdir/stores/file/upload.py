@@ -1,4 +1,4 @@
-"""A large object that comes in parts into a store in a directory."""
+"""Upload of a large object in parts, into a store in a directory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["FileUpload"]
 
 
 class FileUpload(NoServerCopy, NotResumable):
-    """Parts land at their final offsets of one temporary; ``commit`` renames it.
+    """Writes parts at their offsets into one temporary, which ``commit`` renames.
 
-    Its descriptor has the mode of the object from the start, and closes when the upload, and every part under way, let
-    go of it. The temporary of an upload that is forgotten is swept by the next run.
+    The temporary has the mode of the object from the start. Its descriptor closes with the last reference to it, from
+    the upload or from a part being written. A later run removes the temporary of an abandoned upload.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How bytes get into a store in a directory: a temporary, whole and checked, then one rename. Blocking."""
+"""Write into a store in a directory: a temporary, complete and verified, then one rename. Blocking."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLIN
 
 
 class FileWriter:
-    """Writes below ``root``. Between calls it holds open only its folder of temporaries, until ``close``.
+    """Writes below ``root``. Between calls, only its folder of temporaries is open, until ``close``.
 
-    Objects end with mode 0444 and all else with 0666, less the umask: the system itself takes that away when the
-    temporary is created, so nobody has to ask for the umask of the process, which cannot be read without a race.
+    Objects get mode 0444 and other files 0666, less the umask. The system applies the umask when it creates the
+    temporary, because a process cannot read its own umask without a race.
     """
 
     def __init__(self, root: str, settings: StoreSettings) -> None:
@@ -39,16 +39,16 @@ class FileWriter:
 
     @property
     def verifies(self) -> bool:
-        """Whether every body is read back."""
+        """Whether everything that is written is read back."""
         return self._settings.verify_copies
 
     @property
     def flushes(self) -> bool:
-        """Whether bytes have to be on the disk before they get their name."""
+        """Whether bytes must be on the disk before they get a name."""
         return self._settings.fsync
 
     def write(self, key: str, body: Body, if_absent: bool) -> bool:
-        """Store one body. Called in a worker thread; a cancelled caller stops it within 64 MiB."""
+        """Store one body. For worker threads; stops within 64 MiB if the caller is cancelled."""
         if if_absent and os.path.isfile(os.path.join(self._root, key)):
             return False
         self.prepare(key)
@@ -69,21 +69,21 @@ class FileWriter:
             return _created(self._folder.path, name, mode)
 
     def claim(self, name: str) -> tuple[str, int]:
-        """A temporary that a killed run may have begun, its content kept: its path and descriptor.
+        """A temporary by name, with the content that a killed run may have left: its path and descriptor.
 
         Raises:
-            OSError: another process is at work on it, or the filesystem has no locks.
+            OSError: Another process uses it, or the filesystem has no locks.
         """
         os.makedirs(self._folder.parent, exist_ok=True)
         temporary = os.path.join(self._folder.parent, name)
         return temporary, open_locked(temporary)
 
     def close(self) -> None:
-        """Remove the folder of temporaries. Safe to repeat; the next write makes another."""
+        """Remove the folder of temporaries. Safe to repeat; the next write creates another."""
         self._folder.close()
 
     def mode_of_new(self, mode: int) -> int:
-        """What the system makes of the ``mode`` of a new temporary: the umask of the process is taken off."""
+        """The mode that a new file gets from ``mode`` and the umask."""
         temporary, fd = self.create(mode)
         try:
             return stat.S_IMODE(os.fstat(fd).st_mode)
@@ -94,7 +94,7 @@ class FileWriter:
     def preallocate(self, size: int, mode: int) -> tuple[str, int]:
         """A new temporary of ``size`` bytes: its path and descriptor.
 
-        Sparse: posix_fallocate would write every block on filesystems that only emulate it.
+        It is sparse: posix_fallocate would write every block on filesystems without support for it.
         """
         temporary, fd = self.create(mode)
         try:
@@ -107,11 +107,11 @@ class FileWriter:
         return temporary, fd
 
     def fill(self, fd: int, body: Body, offset: int) -> None:
-        """Put a body at ``offset``, and prove it: the copy of a file that was hashed, and all if the settings say so.
+        """Write a body at ``offset``. Verify it if it has a checksum, or if the settings say so.
 
         Raises:
-            InFluxError: the file behind the body changed.
-            HashMismatchError: what was written is not what was read.
+            InFluxError: The file behind the body changed.
+            HashMismatchError: The written bytes differ from those that were read.
         """
         if isinstance(body, FileRange):
             copy_contents(
@@ -133,7 +133,7 @@ class FileWriter:
             _verify(fd, body, offset)
 
     def stage(self, key: str, body: Body) -> str:
-        """A complete temporary for ``key``, which ``publish`` names; its path."""
+        """Write a complete temporary for ``key``, for ``publish``; its path."""
         temporary, fd = self.create(final_mode(key))
         try:
             self.fill(fd, body, 0)
@@ -145,26 +145,26 @@ class FileWriter:
         return temporary
 
     def flush(self) -> None:
-        """Make everything durable that has its name. Blocking."""
+        """Make all published files durable."""
         if self._settings.fsync and os.path.isdir(self._root):
             sync_filesystem(self._root)
 
     def prepare(self, key: str) -> None:
-        """Before a manifest: make every object durable that was written before it.
+        """Before a manifest is written, make all earlier objects durable.
 
-        The manifest's directories are made first, so that they are durable with the rest.
+        The manifest's directories are created first, so that they become durable too.
         """
         if self._settings.fsync and key.startswith(MANIFESTS):
             os.makedirs(os.path.dirname(os.path.join(self._root, key)), exist_ok=True)
             sync_filesystem(self._root)
 
     def publish(self, temporary: str, key: str, *, if_absent: bool = False, flushed: bool = False) -> bool:
-        """Give a complete temporary its final name; False if the name is taken and must be left.
+        """Rename a complete temporary to its key; False if ``if_absent`` kept an existing file.
 
-        Its bytes are on the disk before: a length that is right is believed, also after a power cut.
+        Its bytes are on the disk before, because later runs trust a file of the right length, also after a power cut.
 
         Args:
-            flushed: The caller has flushed them, with others.
+            flushed: The caller has flushed the bytes already.
         """
         path = os.path.join(self._root, key)
         if self._settings.fsync and not flushed:
@@ -172,12 +172,12 @@ class FileWriter:
         try:
             written = _named(temporary, path, if_absent=if_absent)
         except FileNotFoundError:
-            # Trying first saves three calls an object: most shards exist once a store has some size.
+            # Trying first saves three system calls for each object: in a large store, most directories exist.
             _make_parents(path)
             written = _named(temporary, path, if_absent=if_absent)
         except IsADirectoryError:
             with suppress(OSError):
-                os.rmdir(path)  # only an empty one goes; another is an error that names it
+                os.rmdir(path)  # only if empty; otherwise the rename fails, and its error names the path
             written = _named(temporary, path, if_absent=if_absent)
         if written and self._settings.fsync and key.startswith(MANIFESTS):
             _sync(os.path.dirname(path))
@@ -185,7 +185,7 @@ class FileWriter:
 
 
 def final_mode(key: str) -> int:
-    """Mode of the file at ``key``, before the umask."""
+    """The mode of the file at ``key``, before the umask."""
     return OBJECT_MODE if key.startswith(OBJECTS) else 0o666
 
 
@@ -196,7 +196,7 @@ def remove(temporary: str) -> None:
 
 
 def _make_parents(path: str) -> None:
-    """os.makedirs from the deepest up: in a store of some size only the last level or two are missing."""
+    """os.makedirs from the deepest level up: in a large store, only the last one or two are missing."""
     parent = os.path.dirname(path)
     try:
         os.mkdir(parent)
@@ -222,7 +222,7 @@ def _named(temporary: str, path: str, *, if_absent: bool) -> bool:
     except OSError as error:
         if error.errno not in NO_HARD_LINKS:
             raise
-        # No way to decide a race here (FAT, some network filesystems): the later one replaces equal content.
+        # Without hard links (FAT, some network filesystems) both writers win, the later one by replacing equal content.
         os.rename(temporary, path)
     else:
         remove(temporary)
@@ -246,14 +246,14 @@ def _created(folder: str, name: str, mode: int) -> tuple[str, int]:
 
 
 def _look() -> None:
-    """End the work of a caller that was cancelled."""
-    from anyio.from_thread import check_cancelled  # 1 ms of start-up that a pull does not need
+    """Stop if the caller was cancelled."""
+    from anyio.from_thread import check_cancelled  # 1 ms of import that a pull does not need
 
     check_cancelled()
 
 
 def _verify_copy(fd: int, source_fd: int, digest: str) -> None:
-    """Hash the copy of a whole file that was hashed before it was copied: 0.2 s a GiB, from the page cache."""
+    """Hash the copy of a whole file and compare. 0.2 s a GiB, from the page cache."""
     from snapdir.hashing.files import hash_descriptor
 
     actual, _ = hash_descriptor(fd, between=_look)
