@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 
-from snapdir.errors import AccessDenied, StoreRefused
+from snapdir.errors import AccessDenied, ConnectionFailed, StoreRefused
 from snapdir.stores.open import open_store
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.location import S3Target
@@ -173,4 +174,21 @@ async def test_nor_are_those_of_a_program_that_are_no_texts(tmp_path: Path) -> N
     printed = '{"Version": 1, "AccessKeyId": 5, "SecretAccessKey": ["canary"]}'
     file.write_text(f"[default]\ncredential_process = echo '{printed}'\n")
     with pytest.raises(AccessDenied, match="no request can carry"):
+        await ChainCredentials(TARGET).credentials()
+
+
+async def test_a_service_that_is_unreachable_while_credentials_are_renewed_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that was never reached is a wrong configuration."""
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    expiry = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")  # soon, so each look renews them
+    given = f'{{"AccessKeyId": "KEY", "SecretAccessKey": "canary", "Token": "t", "Expiration": "{expiry}"}}'
+    source = ChainCredentials(TARGET)
+    async with canned(reply(given)) as server:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{server.url}/credentials")
+        assert (await source.credentials()).access_key == "KEY"
+    with pytest.raises(ConnectionFailed, match="s3://bucket: no AWS credentials: the credentials of the container"):
+        await source.credentials()
+    with pytest.raises(AccessDenied, match="the credentials of the container"):
         await ChainCredentials(TARGET).credentials()

@@ -89,6 +89,7 @@ class ChainCredentials:
     def __init__(self, target: S3Target) -> None:
         self._target = target
         self._found: _Found | None = None
+        self._were_given = False
         self._program: _Helper | None = None
         self._cancelled = False
 
@@ -117,8 +118,9 @@ class ChainCredentials:
         from snapdir.stores.s3.aws.chain_failures import link_errors
 
         found = self._found = self._found or self._walk()
-        with link_errors(found.link):
+        with link_errors(found.link, is_renewal=self._were_given):
             frozen = found.credentials.get_frozen_credentials()
+        self._were_given = True
         return _checked(Credentials(frozen.access_key, frozen.secret_key, frozen.token or None))
 
     def _walk(self) -> _Found:

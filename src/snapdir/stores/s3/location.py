@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
-from snapdir.stores.s3.aws.configuration import Profile, files_have_a_say
+from snapdir.stores.s3.aws.configuration import Profile
 from snapdir.stores.s3.aws.endpoints import Address, AWSEndpoints, split_endpoint
 from snapdir.stores.urls import ARN, StoreURL
 
@@ -96,22 +96,6 @@ class S3Target(NamedTuple):
         if not complete.is_aws:
             _require_plain_parts(complete)
         return complete
-
-    def completed(self, environment: Mapping[str, str] = os.environ, *, keys_are_given: bool) -> S3Target:
-        """With everything the configuration of AWS says, and an address. Blocking: may read files and load botocore.
-
-        Where keys and an endpoint are given, and nothing in the files counts, botocore is not loaded.
-
-        Raises:
-            InvalidOption: a profile that does not exist, a file that cannot be parsed, settings with bad values.
-            InvalidStore: the URL names neither a bucket nor an access point.
-        """
-        is_simple = keys_are_given and self.endpoint is not None and not self.is_arn and not self.is_directory
-        if is_simple and not files_have_a_say(environment, region_is_given=self.region is not None):
-            return self.with_profile(endpoint=None, region=None)
-        from snapdir.stores.s3.aws.session import completed_target
-
-        return completed_target(self, environment)
 
     @property
     def is_aws(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from botocore import exceptions as boto  # type: ignore[import-untyped]
 
-from snapdir.errors import AccessDenied
+from snapdir.errors import AccessDenied, ConnectionFailed
 from snapdir.stores.s3.failures import CREDENTIALS, cleaned
 
 __all__ = ["Link", "link_errors", "no_credentials", "refuse_prompt"]
@@ -25,6 +25,8 @@ LINKS = {
     "container-role": "the credentials of the container (AWS_CONTAINER_CREDENTIALS_FULL_URI or ..._RELATIVE_URI)",
     "iam-role": "the metadata service of the instance",
 }
+
+UNREACHABLE = (boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrievalError)
 
 
 class MFANeeded(Exception):
@@ -64,14 +66,19 @@ def no_credentials(store: str) -> AccessDenied:
 
 
 @contextmanager
-def link_errors(link: Link) -> Iterator[None]:
-    """Turn every error of botocore in one link into AccessDenied, which is never retried."""
+def link_errors(link: Link, *, is_renewal: bool = False) -> Iterator[None]:
+    """Turn every error of botocore in one link into AccessDenied, which is never retried.
+
+    While credentials are renewed that were in force, a service that cannot be reached is a ConnectionFailed.
+    """
     try:
         yield
     except Exception as error:
         reason = next(words(error, link) for kinds, words in TABLE if isinstance(error, kinds))
         # The output of a program may hold secrets: keep it out of tracebacks too.
-        raise AccessDenied(f"{link.store}: no AWS credentials: {reason}") from None
+        may_pass = isinstance(error, UNREACHABLE) or isinstance(error.__context__, UNREACHABLE)
+        kind = ConnectionFailed if is_renewal and may_pass else AccessDenied
+        raise kind(f"{link.store}: no AWS credentials: {reason}") from None
 
 
 def _mfa(_: BaseException, link: Link) -> str:
@@ -148,7 +155,7 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Words], ...] = (
     ((boto.CredentialRetrievalError,), _helper),
     ((boto.PartialCredentialsError,), _incomplete),
     ((boto.ClientError,), _refused),
-    ((boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrievalError), _unreachable),
+    (UNREACHABLE, _unreachable),
     ((boto.BotoCoreError,), _misconfigured),
     ((OSError,), _file),
     ((RuntimeError,), lambda _, link: f"{link} gave credentials that have expired"),

@@ -2,18 +2,18 @@
 
 ::
 
-    WireError                 server, bytes_sent, bytes_received
+    WireError                 server, detail, bytes_sent, bytes_received
     ├── ConnectFailed         no address took the connection, or the name has none
     │   ├── ConnectTimeout    none did in time (seconds)
     │   └── ProxyRefused      the proxy did not connect to the server (status)
     ├── TLSFailed             the server's certificate or the TLS handshake was refused (reason)
-    ├── ConnectionLost        the connection ended before the response did (response_started)
+    ├── ConnectionLost        the connection ended before the response did
     ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
     ├── StallTimeout          bytes stopped moving, in either direction (seconds)
     ├── TooSlow               bytes moved more slowly than they may (seconds)
     ├── WorkTimeout           the service worked on a request for longer than it may (seconds)
     ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
-    ├── BodyTruncated         a file ended before the length its request promised (promised)
+    ├── BodyTruncated         a file ended before the length its request promised (bytes)
     ├── BodyChanged           a file does not hold the bytes that were hashed; the last of them were not sent
     ├── BodyUnreadable        a file could not be read while it was sent; the OSError is the cause
     └── PoolClosed            the pool was closed before the response came
@@ -50,151 +50,121 @@ class WireError(Exception):
 
     Attributes:
         server: What was to be reached, and by which proxy.
+        detail: A reason, or a number, as the kind of error says.
         bytes_sent: Bytes of the request's body that left this process.
         bytes_received: Bytes of the response, head included.
     """
 
-    def __init__(self, server: Endpoint, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(server)
+    sentence = "the request failed"
+
+    def __init__(
+        self, server: Endpoint, detail: str | float = "", *, bytes_sent: int = 0, bytes_received: int = 0
+    ) -> None:
+        super().__init__(server, detail)
         self.server = server
+        self.detail = detail
         self.bytes_sent = bytes_sent
         self.bytes_received = bytes_received
 
     def __str__(self) -> str:
-        return f"{self.server}: {self._what()} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
-
-    def _what(self) -> str:
-        return "the request failed"
+        what = self.sentence.format(self.detail)
+        return f"{self.server}: {what} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
 
 
-class _Explained(WireError):
-    """A failure whose sentence depends on the case."""
+class ConnectFailed(WireError):
+    """No address took the connection, or the name has no address (a reason)."""
 
-    def __init__(self, server: Endpoint, reason: str, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(server, bytes_sent=bytes_sent, bytes_received=bytes_received)
-        self.reason = reason
-
-
-class _Expired(WireError):
-    """A limit of ``Timeouts`` was reached."""
-
-    def __init__(self, server: Endpoint, seconds: float, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(server, bytes_sent=bytes_sent, bytes_received=bytes_received)
-        self.seconds = seconds
-
-
-class ConnectFailed(_Explained):
-    """No address took the connection, or the name has no address."""
+    sentence = "{}"
 
     def __str__(self) -> str:
-        return f"cannot connect to {self.server}: {self.reason}"
+        return f"cannot connect to {self.server}: {self.sentence.format(self.detail)}"
 
 
 class ConnectTimeout(ConnectFailed):
-    """No connection (name look-up and TLS handshake included) within ``seconds``."""
+    """No connection (name look-up and TLS handshake included) within so many seconds."""
 
-    def __init__(self, server: Endpoint, seconds: float) -> None:
-        super().__init__(server, f"no answer within {seconds:g} s")
-        self.seconds = seconds
+    sentence = "no answer within {:g} s"
 
 
 class ProxyRefused(ConnectFailed):
     """The proxy answered CONNECT with another ``status`` than 2xx: it opens no tunnel to the server."""
 
-    def __init__(self, server: Endpoint, status: int) -> None:
-        super().__init__(server, f"the proxy refused with HTTP {status}")
-        self.status = status
+    sentence = "the proxy refused with HTTP {}"
+
+    @property
+    def status(self) -> int:
+        return int(self.detail)
 
 
-class TLSFailed(_Explained):
-    """The certificate or the handshake was refused: a retry does not help."""
+class TLSFailed(WireError):
+    """The certificate or the handshake was refused (a reason): a retry does not help."""
 
     def __str__(self) -> str:
-        return f"TLS with {self.server} failed: {self.reason}"
+        return f"TLS with {self.server} failed: {self.detail}"
 
 
-class ConnectionLost(_Explained):
-    """The connection ended before the response did.
-
-    Attributes:
-        response_started: Some byte of the response had come. If not, the server may never have seen the request.
-    """
+class ConnectionLost(WireError):
+    """The connection ended before the response did (a reason)."""
 
     @property
     def response_started(self) -> bool:
+        """Some byte of the response had come. If not, the server may never have seen the request."""
         return self.bytes_received > 0
 
-    def _what(self) -> str:
-        when = "within the response" if self.response_started else "before the response"
-        return f"the connection was lost {when}: {self.reason}"
+    @property
+    def sentence(self) -> str:  # type: ignore[override]
+        return f"the connection was lost {'within' if self.response_started else 'before'} the response: {{}}"
 
 
-class FirstByteTimeout(_Expired):
-    """The whole request was sent, and no byte of a response came within ``seconds``."""
+class FirstByteTimeout(WireError):
+    """The whole request was sent, and no byte of a response came within so many seconds."""
 
-    def _what(self) -> str:
-        return f"no answer within {self.seconds:.3g} s (--stall-timeout)"
-
-
-class StallTimeout(_Expired):
-    """No byte moved for ``seconds`` while a request or its response was under way."""
-
-    def _what(self) -> str:
-        return f"nothing moved for {self.seconds:g} s (--stall-timeout)"
+    sentence = "no answer within {:.3g} s (--stall-timeout)"
 
 
-class TooSlow(_Expired):
-    """Less moved than ``Timeouts`` demands, on the average of ``seconds``, while something was due."""
+class StallTimeout(WireError):
+    """No byte moved for so many seconds while a request or its response was under way."""
 
-    def _what(self) -> str:
-        return f"less than --min-rate moved, on the average of {self.seconds:g} s"
-
-
-class WorkTimeout(_Expired):
-    """The whole request was sent, and no whole response came within the ``seconds`` that the work may take."""
-
-    def _what(self) -> str:
-        return f"no answer within {self.seconds:g} s; the service may still be at work on it"
+    sentence = "nothing moved for {:g} s (--stall-timeout)"
 
 
-class ProtocolViolation(_Explained):
-    """The answer is not HTTP, contradicts itself, or is longer than the caller allowed."""
+class TooSlow(WireError):
+    """Less moved than ``Timeouts`` demands, on the average of so many seconds, while something was due."""
 
-    def _what(self) -> str:
-        return f"not a valid response: {self.reason}"
+    sentence = "less than --min-rate moved, on the average of {:g} s"
+
+
+class WorkTimeout(WireError):
+    """The whole request was sent, and no whole response came within the seconds that the work may take."""
+
+    sentence = "no answer within {:g} s; the service may still be at work on it"
+
+
+class ProtocolViolation(WireError):
+    """The answer is not HTTP, contradicts itself, or is longer than the caller allowed (a reason)."""
+
+    sentence = "not a valid response: {}"
 
 
 class BodyTruncated(WireError):
-    """A file ended before the length its request had promised.
+    """A file ended before its range did (the bytes of the range)."""
 
-    Attributes:
-        promised: Bytes of the file range, as given.
-    """
-
-    def __init__(self, server: Endpoint, promised: int, *, bytes_sent: int = 0, bytes_received: int = 0) -> None:
-        super().__init__(server, bytes_sent=bytes_sent, bytes_received=bytes_received)
-        self.promised = promised
-
-    def _what(self) -> str:
-        return f"the file to send holds {self.bytes_sent} of the {self.promised} bytes it should"
+    sentence = "the file to send ends before the {} bytes it should hold"
 
 
 class BodyChanged(WireError):
     """A file does not hold the bytes that were hashed. The server has not got the last of them."""
 
-    def _what(self) -> str:
-        return "the file to send is not the one that was hashed"
+    sentence = "the file to send is not the one that was hashed"
 
 
-class BodyUnreadable(_Explained):
-    """A file could not be read while it was being sent."""
+class BodyUnreadable(WireError):
+    """A file could not be read while it was being sent (a reason)."""
 
-    def _what(self) -> str:
-        return f"the file to send cannot be read: {self.reason}"
+    sentence = "the file to send cannot be read: {}"
 
 
 class PoolClosed(WireError):
     """The pool was closed before the response came, or before the request began."""
 
-    def _what(self) -> str:
-        return "the connection pool is closed"
+    sentence = "the connection pool is closed"
