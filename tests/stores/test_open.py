@@ -32,7 +32,7 @@ async def test_a_parsed_url_will_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("store", [None, Path("store"), b"./store", 3])
-async def test_what_is_no_text_is_no_store(store: Any) -> None:
+async def test_a_store_must_be_text_or_a_path(store: Any) -> None:
     with pytest.raises(TypeError, match=f"a store is a str, a URL or a path, not {type(store).__name__}"):
         await push(".", store)
 
@@ -49,7 +49,7 @@ async def test_a_bucket_is_a_store_that_retries(scheme: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("url", ["gs://bucket/p"])
-def test_what_this_release_cannot_open_yet_is_said_plainly(url: str) -> None:
+def test_a_scheme_of_a_later_release_is_refused(url: str) -> None:
     with pytest.raises(InvalidStore, match=r"this release cannot open \w+:// stores yet"):
         open_store(url)
 
@@ -61,7 +61,7 @@ def test_an_unknown_scheme_names_the_program_that_would_be_needed(url: str) -> N
 
 
 @pytest.mark.parametrize("url", ["", "bucket", "s3:bucket", "s3://", "S3://bucket", "s3://no bucket/p"])
-async def test_what_is_no_store_is_refused(url: str) -> None:
+async def test_a_malformed_store_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidStore):
         async with open_store(url):
             pass
@@ -74,7 +74,7 @@ async def test_a_bad_endpoint_is_refused_by_the_name_of_its_variable(monkeypatch
             pass
 
 
-def test_importing_it_brings_no_library_of_any_store() -> None:
+def test_importing_open_loads_no_library_of_a_store() -> None:
     program = "import sys, snapdir.stores.open; print(sorted({'botocore', 'snapdir.stores.s3'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"

@@ -23,14 +23,14 @@ async def test_it_returns_the_result_the_end_of_stderr_and_the_code() -> None:
     assert done == Finished(3, b"given", b"words\n", truncated=False, has_text=False)
 
 
-async def test_what_is_too_much_is_dropped() -> None:
+async def test_output_beyond_the_limit_is_dropped() -> None:
     many = "head -c 3000000 /dev/zero"
     done = await run_program(shell(f"{many}; {many} >&2; echo end >&2"), max_result_bytes=1000)
     assert (len(done.result), done.truncated) == (1000, True)
     assert (len(done.errors), done.errors[-5:]) == (KEPT_BYTES, b"\0end\n")
 
 
-async def test_input_that_nobody_reads_is_no_failure() -> None:
+async def test_a_program_may_ignore_its_input() -> None:
     done = await run_program(shell("echo done"), stdin=bytes(4 * MIB), max_result_bytes=100)
     assert (done.code, done.result) == (0, b"done\n")
 
@@ -61,7 +61,7 @@ async def test_a_program_that_is_cancelled_while_it_starts_leaves_nothing_runnin
             await checkpoint()
         group.cancel_scope.cancel()
     os.close(writing)
-    ended, _, _ = select.select([reading], [], [], 60)  # ends once nobody has the other end open
+    ended, _, _ = select.select([reading], [], [], 60)  # ends once no process has the other end open
     os.close(reading)
     assert ended
 

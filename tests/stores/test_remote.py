@@ -99,7 +99,7 @@ async def test_a_call_that_is_always_throttled_has_all_its_attempts() -> None:
 
 
 @pytest.mark.parametrize("answer", ["ok", "deny"])
-async def test_what_a_store_answers_gives_the_next_call_all_its_attempts(answer: str) -> None:
+async def test_a_success_or_a_denial_restores_all_attempts(answer: str) -> None:
     policy = RetryPolicy(attempts=3, base_seconds=0.0)  # no delays: six refusals in a row are enough
     faulty = FaultyStore(MemoryStore({"key": b""}), write=f"throttle throttle {answer} " * 3 + "throttle throttle ok")
     store = RemoteStore(faulty, at_once(policy))
@@ -195,7 +195,7 @@ async def test_a_stream_that_was_cut_short_goes_on_behind_what_was_consumed() ->
     assert inner.asked[3:] == [("key", 0), ("key", 3)]
 
 
-async def test_a_stream_whose_end_was_lost_is_not_asked_for_again() -> None:
+async def test_a_stream_whose_end_was_lost_is_not_requested_again() -> None:
     store, faulty = store_with({"key": b"data"}, read="fail lost ok")
     sink = Collecting()
     await store.read_through("key", sink, start=0, length=4)
@@ -212,7 +212,7 @@ async def test_a_stream_that_never_comes_whole_gives_up() -> None:
     assert sink.consumed == POLICY.attempts * inner.limit
 
 
-async def test_what_a_sink_raises_is_not_tried_again() -> None:
+async def test_an_error_of_the_sink_is_not_retried() -> None:
     store, faulty = store_with({"key": b"data"})
     with pytest.raises(ValueError, match="the disk is full"):
         await store.read_through("key", Collecting(ValueError("the disk is full")), start=0, length=4)

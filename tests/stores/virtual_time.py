@@ -1,4 +1,4 @@
-"""Time that passes when nobody has anything to do: hours of waiting in no time, and the same in every run."""
+"""Virtual time: an event loop whose clock jumps to the next timer. Hours pass at once, the same in every run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class ManualClock:
-    """Time that moves when somebody sleeps, or when it is told to."""
+    """A clock that moves when a task sleeps, or when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -34,7 +34,7 @@ class _Selector(selectors.DefaultSelector):
         self.now = 1000.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits, and nobody for a time"
+        assert timeout is not None, "all tasks wait, and none for a time"
         self.now += timeout
         return super().select(0)
 
@@ -49,6 +49,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run_in_virtual_time(main: Coroutine[Any, Any, Result]) -> Result:
-    """What ``main`` returns; ``asyncio.get_running_loop().time`` is the clock in it."""
+    """The result of ``main``, in which ``asyncio.get_running_loop().time`` is the clock."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(main)

@@ -30,7 +30,7 @@ REQUEST_COST_BYTES = 64 * KIB
 class ConcurrencyLimit:
     """Requests in flight: more while that adds throughput, half when many of them lose their connections.
 
-    First come, first served. For one event loop. A request that need not wait costs 0.25 µs.
+    First come, first served. For one event loop. A request that need not wait costs 0.4 µs.
 
     Args:
         share: The fraction to use of the highest limit that added throughput; less than 1.0 leaves room for others.

@@ -71,7 +71,7 @@ class AdaptiveRate(RateLimit):
 
     Every half second, if more than a fifth of the last second's requests were refused, the rate becomes 0.9 of what the
     store took. Otherwise it becomes 1.15 times what it was, or unlimited if no request had to wait. While there is no
-    limit, a request costs 0.2 µs.
+    limit, a request costs 0.3 µs.
 
     Args:
         ceiling: The highest rate.

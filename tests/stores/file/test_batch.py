@@ -105,7 +105,7 @@ def test_a_batch_that_cannot_be_named_leaves_no_temporaries(root: Path) -> None:
     assert temporaries(root) == []
 
 
-def test_a_batch_names_a_store_that_is_no_directory(tmp_path: Path) -> None:
+def test_a_batch_names_a_store_that_is_not_a_directory(tmp_path: Path) -> None:
     (tmp_path / "store").touch()
     with pytest.raises(StoreMissing, match="not a directory"):
         FileStore(tmp_path / "store").batch_writer().put(".objects/a", b"content", replace=False)

@@ -75,7 +75,7 @@ async def test_a_store_that_is_not_there_is_named(store: FileStore, root: Path) 
     assert await keys(store, ".manifests/") == []
 
 
-async def test_a_file_is_no_store(store: FileStore, root: Path) -> None:
+async def test_a_file_is_not_a_store(store: FileStore, root: Path) -> None:
     root.write_bytes(b"data")
     for call in (
         lambda: store.stat(OBJECT),
@@ -126,7 +126,7 @@ async def test_a_full_disk_publishes_nothing(small_disk: Path) -> None:
     await store.write(OBJECT, bytes(100_000))
 
 
-async def test_what_is_no_regular_file_is_no_object(store: FileStore, root: Path) -> None:
+async def test_only_regular_files_are_objects(store: FileStore, root: Path) -> None:
     (root / "folder").mkdir(parents=True)
     os.mkfifo(root / "fifo")
     (root / "broken").symlink_to("nothing")
@@ -140,7 +140,7 @@ async def test_what_is_no_regular_file_is_no_object(store: FileStore, root: Path
     assert (root / "folder").is_dir()
 
 
-async def test_what_stands_in_an_objects_way_is_an_error_not_a_loss(store: FileStore, root: Path) -> None:
+async def test_a_directory_in_place_of_an_object_is_an_error_that_names_it(store: FileStore, root: Path) -> None:
     (root / OBJECT / "inside").mkdir(parents=True)
     with pytest.raises(StoreRefused, match=f"{root / OBJECT}: a directory that is not empty"):
         await store.write(OBJECT, b"data")

@@ -219,7 +219,7 @@ async def test_a_damaged_copy_of_a_file_that_was_hashed_is_noticed(
 
 
 @pytest.mark.parametrize("verified", [True, False])
-async def test_a_file_that_is_not_what_was_hashed_is_named(root: Path, verified: bool) -> None:
+async def test_an_error_names_a_file_that_changed_after_hashing(root: Path, verified: bool) -> None:
     store = FileStore(root, StoreSettings(fsync=False, verify_copies=verified))
     with opened(root.parent / "source", b"123456789") as fd:
         for known in ({"crc32c": 1}, {"digest": "f" * 64}):
@@ -229,7 +229,7 @@ async def test_a_file_that_is_not_what_was_hashed_is_named(root: Path, verified:
     assert files(root) == []
 
 
-async def test_a_part_of_a_file_that_is_not_what_was_hashed_is_named(store: FileStore, root: Path) -> None:
+async def test_an_error_names_a_file_of_which_a_part_changed_after_hashing(store: FileStore, root: Path) -> None:
     upload = await store.begin_upload(OBJECT, size=9, part_bytes=5)
     with opened(root.parent / "source", b"123456789") as fd:
         await upload.write_part(1, FileRange(fd, 0, 5, crc32c=crc32c(b"12345")))
