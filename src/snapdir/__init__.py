@@ -16,7 +16,7 @@ its digits (see ``resolve_id``). ``config`` says how to run (see Config); ``coun
 may read meanwhile. All raise SnapdirError subclasses, and nothing else that a user can cause.
 """
 
-from functools import cache
+import os
 from importlib import import_module
 
 
@@ -27,25 +27,24 @@ def version() -> str:
     return installed_version("snapdir")
 
 
-@cache
-def _homes() -> dict[str, str]:
-    """The module of each public name, read from ``__init__.pyi``: the one list for type checkers and for Python."""
-    import re
-    from pkgutil import get_data
+def _listed() -> dict[str, str]:
+    """The module of each public name: the lines ``from MODULE import NAME as NAME`` of ``__init__.pyi``."""
+    stub = __spec__.loader.get_data(os.path.splitext(__file__)[0] + ".pyi").decode()  # as modules are read
+    lines = map(str.split, stub.splitlines())
+    return {words[3]: words[1] for words in lines if words[:1] == ["from"]}
 
-    stub = (get_data("snapdir", "__init__.pyi") or b"").decode()
-    return {name: home for home, name in re.findall(r"^from (\S+) import (\w+) as \2$", stub, re.MULTILINE)}
+
+_HOMES = _listed()
+__all__ = sorted([*_HOMES, "version"])  # noqa: PLE0605  # type checkers read the list in the stub
 
 
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used: all of them take 80 ms, and a command needs only some."""
-    if name == "__all__":
-        return sorted([*_homes(), "version"])
-    if name.startswith("_") or name not in _homes():
+    if name not in _HOMES:
         raise AttributeError(f"module 'snapdir' has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(_homes()[name]), name)
+    globals()[name] = value = getattr(import_module(_HOMES[name]), name)
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*_homes(), "version"])
+    return __all__

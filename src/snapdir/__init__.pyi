@@ -92,6 +92,7 @@ from snapdir.transfer.comparing.compare import SnapshotSummary as SnapshotSummar
 from snapdir.transfer.engine.events import Counters as Counters
 from snapdir.transfer.engine.reports import CacheReport as CacheReport
 from snapdir.transfer.engine.reports import Damage as Damage
+from snapdir.transfer.engine.reports import PullReport as PullReport
 from snapdir.transfer.engine.reports import SnapshotReport as SnapshotReport
 from snapdir.transfer.engine.reports import SyncReport as SyncReport
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.catalog.locations import catalog_file, directory_location, locations_meant, store_location
+from snapdir.stores.urls import StoreURL
 
 CACHE = Path("/cache")
 
@@ -34,7 +35,7 @@ def test_a_catalog_is_chosen_by_name_or_path(selection: str, file: str | None, m
     "spelling", ["file:///data/st", "file:///data/st/", "file:/data/st", "/data/st", "/data/./st/"]
 )
 def test_a_store_is_one_location_however_it_is_spelled(spelling: str) -> None:
-    assert store_location(spelling) == "file:///data/st"
+    assert store_location(StoreURL.parse(spelling)) == "file:///data/st"
 
 
 @pytest.mark.parametrize("spelling", ["d", "./d", "d/", "d/../d", "/work/d", "/work//d/."])

@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 import snapdir
 from snapdir.cli.main import root
+from snapdir.model.digest import SnapshotId
 from snapdir.model.sizes import MIB
 
 from .demanding_s3 import Bucket
@@ -132,7 +133,7 @@ def _read_terminal(fd: int) -> bytes:
 
 @dataclass
 class FakeVerbs:
-    """Stands in for ``snapdir.api``: records calls, counts what it is told to, returns or raises."""
+    """Stands in for functions of ``snapdir``: records calls, sets counters, returns or raises."""
 
     calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
@@ -173,7 +174,8 @@ COROUTINES: Sequence[str] = (
 
 @pytest.fixture
 def verbs(monkeypatch: pytest.MonkeyPatch) -> FakeVerbs:
-    fake = FakeVerbs(answers={"id": ID, "stage": ID, "push": ID, "push_cached": ID, "verify": True})
+    pulled = dict.fromkeys(("fetch", "pull", "checkout"), snapdir.PullReport(SnapshotId(ID)))
+    fake = FakeVerbs(answers={"id": ID, "stage": ID, "push": ID, "push_cached": ID, "verify": True} | pulled)
     for name in COROUTINES:
         monkeypatch.setattr(snapdir, name, fake.function(name))
     monkeypatch.setattr(snapdir, "version", lambda: "1.2.3")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import snapdir
-from snapdir.cli import bench_output
+import snapdir.cli.commands.bench as bench_command
 from snapdir.cli.terminal import printable
 from snapdir.errors import AccessDenied, LocalError
 from snapdir.measurement.report import Advice, BenchReport, HostRates, Limit, Measurement
@@ -127,7 +127,7 @@ def test_an_error_ends_in_one_line(bench: FakeVerbs) -> None:
 def test_a_plot_without_matplotlib_is_refused_before_any_work(
     bench: FakeVerbs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_output, "find_spec", lambda _name: None)
+    monkeypatch.setattr(bench_command, "find_spec", lambda _name: None)
     run = cli("bench", URL, "--plot", "x.png")
     assert (run.code, bench.calls) == (1, [])
     assert run.stderr == "--plot needs matplotlib: pip install 'snapdir[bench]'\n"
@@ -165,8 +165,8 @@ class Drawing:
 def drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("matplotlib.figure")
     module.Figure = Drawing  # type: ignore[attr-defined]
-    monkeypatch.setattr(bench_output, "import_module", {"matplotlib.figure": module}.__getitem__)
-    monkeypatch.setattr(bench_output, "find_spec", lambda name: name)
+    monkeypatch.setattr(bench_command, "import_module", {"matplotlib.figure": module}.__getitem__)
+    monkeypatch.setattr(bench_command, "find_spec", lambda name: name)
 
 
 def test_a_plot_shows_every_curve_and_the_host(bench: FakeVerbs, drawing: None, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_plot_shows_every_curve_and_the_host(bench: FakeVerbs, drawing: None, 
 
 def test_a_plot_that_cannot_be_written_is_told(drawing: None, tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="nowhere"):
-        bench_output.draw(REPORT, str(tmp_path / "nowhere" / "x.png"))
+        bench_command.draw(REPORT, str(tmp_path / "nowhere" / "x.png"))
 
 
 def test_a_directory_is_measured_for_real_and_stays_as_it_was(tmp_path: Path) -> None:

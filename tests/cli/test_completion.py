@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.cli.commands.autocomplete import SHELLS
+from snapdir.cli.commands.help import SHELLS
 from snapdir.cli.completion import suggest
 from tests.needed import needed
 

@@ -150,7 +150,7 @@ def test_an_id_picks_one_snapshot_of_every_store_that_has_it(isolated: Path) -> 
     stores = (f"file://{isolated}/from", f"file://{isolated}/to")
     run = diff(*stores, "--id", first)
     assert run.stdout == "M\t./f.txt\n"
-    assert run.stderr == f"warning: {stores[1]} has no snapshot {first}: all that it has are compared\n"
+    assert run.stderr == f"warning: {stores[1]} has no snapshot {first}: all its snapshots are compared\n"
     assert diff(*stores, "--id", second) == Run(0, "", "")
     assert diff(*stores, "--id", first[:10]).stdout == "M\t./f.txt\n"
 
@@ -208,7 +208,7 @@ def test_references_of_every_kind_name_one_snapshot(isolated: Path) -> None:
 def test_a_directory_that_is_not_there_is_told_as_that(args: list[str], isolated: Path) -> None:
     run = cli(*args)
     assert (run.code, run.stdout) == (1, "")
-    assert "no directory 'nowhere' here, nor is that a store or an id; write STORE, STORE@ID, " in run.stderr
+    assert "'nowhere' is neither a directory here, a store nor an id; write STORE, STORE@ID, " in run.stderr
 
 
 def test_a_path_with_an_at_sign_is_a_path(isolated: Path) -> None:

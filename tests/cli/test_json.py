@@ -11,7 +11,8 @@ from typing import Any
 import crc32c  # noqa: F401  # its import reads files; verbs import it in their loop, where `free_loop` counts that
 import pytest
 
-from snapdir.cli.main import VERBS, root
+from snapdir.cli.commands import COMMANDS
+from snapdir.cli.main import root
 
 from .conftest import ID, Run, cli
 
@@ -91,7 +92,7 @@ def object_of(folder: str, size: int) -> Path:
 
 def test_every_command_with_json_is_on_the_page() -> None:
     takes_json = {
-        name for name in VERBS for option in root.get_command(None, name).params if "--json" in option.opts  # type: ignore[arg-type, union-attr]
+        name for name in COMMANDS for option in root.get_command(None, name).params if "--json" in option.opts  # type: ignore[arg-type, union-attr]
     }  # fmt: skip
     assert {title.split()[0] for title in DOCUMENTED} - {"Failures"} == takes_json
 

@@ -102,12 +102,12 @@ def test_a_store_that_cannot_be_read_is_a_warning(pushed: tuple[str, str]) -> No
     ("args", "advice"),
     [
         (["locations", "--location", "nowhere"], ""),
-        (["revisions", "--location", "nowhere"], "; --store names a store whose own history is read too"),
-        (["ancestors", "--id", "0" * 64], "; --store names a store whose own history is read too"),
+        (["revisions", "--location", "nowhere"], "; --store also reads the history of a store"),
+        (["ancestors", "--id", "0" * 64], "; --store also reads the history of a store"),
     ],
     ids=str,
 )
 def test_who_watches_is_told_that_there_is_nothing(args: list[str], advice: str, isolated: Path) -> None:
-    assert on_terminal(*args, "--no-progress").drawn == f"nothing is recorded of that{advice}\r\n"
+    assert on_terminal(*args, "--no-progress").drawn == f"no matching records{advice}\r\n"
     assert on_terminal(*args, "-q").drawn == ""
     assert ok(*args) == Run(0, "", "")

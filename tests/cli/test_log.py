@@ -113,7 +113,7 @@ def test_what_has_no_manifest_any_more_is_told_without_figures(tree: Path, tmp_p
 def test_no_history_is_said_on_stderr(tree: Path) -> None:
     done = cli("log", str(tree))
     assert (done.code, done.stdout.count("\n")) == (0, 1)
-    assert "no history" in done.stderr
+    assert "no revisions" in done.stderr
     assert "pushes from it are in the history of their store" in done.stderr
 
 

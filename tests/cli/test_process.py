@@ -156,7 +156,7 @@ snapdir.examine = snapdir.verify = verify
     assert (process.returncode, stdout, stderr) == (-number, b"", b"")
 
 
-@pytest.mark.parametrize("module", ["snapdir.errors", "click", "snapdir.cli.commands.id", "anyio"])
+@pytest.mark.parametrize("module", ["snapdir.errors", "click", "snapdir.cli.commands.manifest", "anyio"])
 def test_an_interrupt_while_it_starts_says_nothing(module: str) -> None:
     interrupting = f"""
 import os, runpy, signal, sys
@@ -216,8 +216,8 @@ def test_id_imports_nothing_it_does_not_need(ten_files: Path) -> None:
     assert "click" in loaded
     assert not set(NEVER_FOR_ID) & set(loaded)
     verbs = {name for name in loaded if name.startswith("snapdir.cli.")}
-    assert "snapdir.cli.commands.id" in verbs
-    assert not verbs & {f"snapdir.cli.commands.{name}" for name in ("push", "pull", "fetch", "verify")}
+    assert "snapdir.cli.commands.manifest" in verbs
+    assert not verbs & {f"snapdir.cli.commands.{name}" for name in ("push", "pull", "verify")}
 
 
 def test_only_a_store_across_a_network_gets_uvloop() -> None:

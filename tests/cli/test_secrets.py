@@ -79,8 +79,8 @@ def test_the_address_of_a_proxy_hides_them(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_record_has_none() -> None:
-    assert store_location(URLS[2]) == "other://…@host/x?token=…"
-    assert store_location("ssh://SECRET@host/x") == "ssh://…@host/x"
+    assert store_location(StoreURL.parse(URLS[2])) == "other://…@host/x?token=…"
+    assert store_location(StoreURL.parse("ssh://SECRET@host/x")) == "ssh://…@host/x"
 
 
 def test_the_value_of_a_url_shows_none() -> None:

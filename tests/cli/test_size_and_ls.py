@@ -120,7 +120,7 @@ def test_an_empty_directory_and_an_empty_store_list_nothing(isolated: Path) -> N
     (isolated / "nothing").mkdir()
     run = cli("ls", f"file://{isolated}/nothing")
     assert (run.code, paths(run.stdout)) == (0, [])
-    assert run.stderr == f"no snapshots in file://{isolated}/nothing: check its URL; a push stores the first\n"
+    assert run.stderr == f"no snapshots in file://{isolated}/nothing: check the URL; `snapdir push` stores the first\n"
 
 
 def test_too_few_digits_of_an_id_are_said_to_be_that(store: str, snapshots: list[str]) -> None:

@@ -186,7 +186,7 @@ def test_a_history_is_read_where_no_cache_can_be(store: str, pushed: str, cache:
         run = sealed(*line)
         assert (run.code, pushed in run.stdout) == (0, line[0] != "ancestors"), run
         if cache.exists() and not stat.S_IMODE(cache.stat().st_mode):  # there may be a catalog in it
-            assert run.stderr.startswith(f"warning: only the store is asked: catalog {cache}")
+            assert run.stderr.startswith(f"warning: only the history of the store is read: catalog {cache}")
             assert run.stderr.count("\n") == 1
         else:
             assert run.stderr == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapdir.cli.main import VERBS
+from snapdir.cli.commands import COMMANDS
 
 from .conftest import ID, FakeVerbs, cli
 
@@ -24,7 +24,7 @@ def test_help_lists_the_verbs_in_their_order_and_only_universal_options() -> Non
     lines = run.stdout.splitlines()
     assert lines[2] == "Usage: snapdir [OPTIONS] <COMMAND>"
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()]
-    assert listed == list(VERBS)
+    assert listed == list(COMMANDS)
     assert "--store" not in run.stdout
     assert "`snapdir help COMMAND`" in run.stdout
     assert run.stderr == ""
@@ -43,7 +43,7 @@ def test_help_lists_the_verbs_in_their_order_and_only_universal_options() -> Non
 def test_a_store_or_an_id_in_the_place_of_a_path_is_told_its_options(args: list[str], tip: str) -> None:
     run = cli(*args)
     assert (run.code, run.stdout) == (2, "")
-    assert f"\n  tip: stores and snapshots are named by options here: {tip}\n" in run.stderr
+    assert f"\n  tip: options name stores and snapshots here: {tip}\n" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_a_store_or_an_id_in_the_place_of_a_path_is_told_its_options(args: list[
 def test_a_store_or_an_id_in_its_own_place_is_not_told_so(args: list[str]) -> None:
     run = cli(*args)
     assert (run.code, run.stdout) == (2, "")
-    assert "are named by options" not in run.stderr
+    assert "options name stores" not in run.stderr
 
 
 def test_an_option_before_its_command_is_told_where_it_belongs() -> None:
     run = cli("--store", "./s", "push", "tree")
     assert (run.code, run.stdout) == (2, "")
-    assert "\n  tip: options of a command stand behind it: snapdir COMMAND --store\n" in run.stderr
+    assert "\n  tip: options of a command go after it: snapdir COMMAND --store\n" in run.stderr
 
 
 @pytest.mark.parametrize("args", [["--version"], ["-V"], ["version"]])
@@ -72,7 +72,7 @@ def test_version_is_name_and_number(args: list[str], verbs: FakeVerbs) -> None: 
     assert cli(*args).stdout == "snapdir 1.2.3\n"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_verb_has_a_help_with_its_usage_and_two_examples(verb: str) -> None:  # SURF-07
     for flag in ("-h", "--help"):
         run = cli(verb, flag)
@@ -82,7 +82,7 @@ def test_every_verb_has_a_help_with_its_usage_and_two_examples(verb: str) -> Non
         assert "--color <WHEN>" in run.stdout
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_verb_has_a_version(verb: str, verbs: FakeVerbs) -> None:
     assert cli(verb, "-V").stdout == f"snapdir-{verb} 1.2.3\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from snapdir.api.stores import PathLike, local_path
+from snapdir.api.stores import PathLike, local_path, parse_stores
 from snapdir.config import Config
 from snapdir.measurement.report import BenchReport
 
@@ -27,7 +27,7 @@ async def bench(
     Args:
         seconds: Time for the measurements, more than 0; clean-up comes on top.
         directory: Where the disk is measured; default: the directory for temporary files.
-        on_phase: Told what is measured next.
+        on_phase: Called with the name of the next measurement.
 
     Raises:
         InvalidStore: not a store that can be opened.
@@ -40,9 +40,10 @@ async def bench(
     if not seconds > 0:
         raise ValueError(f"seconds must be more than 0, not {seconds}")
     config = config or Config()
-    # A fixed number of requests in flight: a window that adapts would measure itself.
+    # A fixed number of concurrent requests: a limit that adapts would measure itself.
     settings = replace(config.stores, max_concurrency=max(SMALL_CONCURRENCIES), adaptive=None)
-    async with open_store(store, settings) as opened:
+    stores = await parse_stores(store)
+    async with open_store(stores.required, settings) as opened:
         return await measure_store(
             opened,
             seconds=seconds,

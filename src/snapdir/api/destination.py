@@ -1,4 +1,4 @@
-"""Snapdir's own places: a mirror or linked checkout must not reach them, and a tree should not hold them."""
+"""Directories of snapdir and of its user: a mirror must not reach them, a tree should not hold them. And leftovers."""
 
 from __future__ import annotations
 
@@ -10,61 +10,54 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.stores import PathLike, local_path
+from snapdir.api.stores import StorePair
 from snapdir.config import Config, default_cache_dir
-from snapdir.errors import DestinationConflict, InvalidOption, InvalidStore, SnapdirError
-from snapdir.stores.urls import StoreURL
+from snapdir.errors import DestinationConflict, InvalidOption, SnapdirError
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.disk.own_locations import OwnLocation
     from snapdir.disk.protected import ProtectedDirectory
     from snapdir.transfer.checkout import CheckoutOptions
-    from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["own_directories", "own_locations", "refuse_reach", "report_leftovers"]
+__all__ = ["guard_destination", "own_directories", "own_locations", "report_leftovers"]
+
+MAX_NAMED = 3
+"""Paths that a warning names."""
 
 
-async def refuse_reach(
-    dest: PathLike,
-    options: CheckoutOptions,
-    selection: Selection,
-    config: Config,
-    *,
-    store: str | None,
-    objects_store: str | None,
-    use_cache: bool = True,
+async def guard_destination(
+    dest: Path, options: CheckoutOptions, config: Config, stores: StorePair, *, use_cache: bool = True
 ) -> None:
     """
     Raises:
-        DestinationConflict: ``options.delete``, and the destination is a place that must not be emptied.
+        DestinationConflict: ``options.delete``, and the destination must not be emptied.
         SnapdirError: ``options.linked``, and there is no cache on this host to lead to.
         InvalidOption: either of them, for a part of a snapshot.
     """
-    for wanted, name in ((options.delete, "--delete"), (options.linked, "--linked")):
-        if wanted and selection.is_partial:
-            raise InvalidOption(f"{name} needs the whole snapshot: it cannot be used with {selection}")
+    for is_given, name in ((options.delete, "--delete"), (options.linked, "--linked")):
+        if is_given and options.selection.is_partial:
+            raise InvalidOption(f"{name} needs the whole snapshot: it cannot be used with {options.selection}")
     if options.linked:
-        _refuse_links(store, objects_store, use_cache=use_cache)
+        _refuse_links(stores, use_cache=use_cache)
     if options.delete:
         from snapdir.disk.protected import refuse_protected
 
-        places = list(_places(config, store, objects_store))
-        await anyio.to_thread.run_sync(refuse_protected, local_path(dest) or ".", places)
+        await anyio.to_thread.run_sync(refuse_protected, dest, list(_protected(config, stores)))
 
 
-def _refuse_links(store: str | None, objects_store: str | None, *, use_cache: bool) -> None:
+def _refuse_links(stores: StorePair, *, use_cache: bool) -> None:
     if not use_cache:
         raise InvalidOption("--linked makes links into the cache: it cannot be used without one")
-    for url in filter(None, (store, objects_store)):
-        if StoreURL.parse(url).scheme != "file":
+    for url in stores:
+        if url is not None and url.scheme != "file":
             raise SnapdirError(
                 f"--linked cannot be used with the remote store {url}: fetch the snapshot into the local cache, then "
                 "check it out with --linked and without a store"
             )
 
 
-def _places(config: Config, store: str | None, objects_store: str | None) -> Iterator[ProtectedDirectory]:
+def _protected(config: Config, stores: StorePair) -> Iterator[ProtectedDirectory]:
     from snapdir.disk.protected import ProtectedDirectory
 
     yield ProtectedDirectory("/", "the root of the filesystem", closed=False)
@@ -74,24 +67,27 @@ def _places(config: Config, store: str | None, objects_store: str | None) -> Ite
     usual = _usual_cache()
     if usual is not None:
         yield ProtectedDirectory(usual, "the default cache", closed=True)
-    for path, what in _file_stores(store, objects_store):
-        yield ProtectedDirectory(path, what, closed=True)
+    for path, name in stores.directories.items():
+        yield ProtectedDirectory(path, name, closed=True)
 
 
-def own_locations(
-    config: Config, store: str | None = None, objects_store: str | None = None
-) -> tuple[OwnLocation, ...]:
+def own_locations(config: Config, stores: StorePair) -> tuple[OwnLocation, ...]:
     """Where this run writes, and the cache of other runs. Inside a tree they become part of its snapshot."""
     from snapdir.disk.own_locations import OwnLocation
 
-    places = [OwnLocation(str(config.cache_dir.expanduser()), "the cache")]
+    locations = [OwnLocation(str(config.cache_dir.expanduser()), "the cache")]
     if config.catalog is not None:
-        places.append(OwnLocation(str(config.catalog), "the catalog", beside="(-journal|-shm|-wal)?"))
-    places += [OwnLocation(path, what) for path, what in _file_stores(store, objects_store)]
+        locations.append(OwnLocation(str(config.catalog), "the catalog", beside="(-journal|-shm|-wal)?"))
+    locations += [OwnLocation(path, name) for path, name in stores.directories.items()]
     usual = _usual_cache()
     if usual is not None:
-        places.append(OwnLocation(usual, "the default cache", foreign=True))
-    return tuple(places)
+        locations.append(OwnLocation(usual, "the default cache", foreign=True))
+    return tuple(locations)
+
+
+def own_directories(config: Config, stores: StorePair) -> tuple[str, ...]:
+    """The directories of the cache and of the stores on this host."""
+    return (str(config.cache_dir.expanduser()), *stores.directories)
 
 
 def _usual_cache() -> str | None:
@@ -102,14 +98,8 @@ def _usual_cache() -> str | None:
         return None
 
 
-def _file_stores(store: str | None, objects_store: str | None) -> Iterator[tuple[str, str]]:
-    for url, what in ((store, "the store"), (objects_store, "the pool of objects")):
-        if url is not None and (parsed := StoreURL.parse(url)).scheme == "file":
-            yield str(parsed.path), what
-
-
 def _homes() -> Iterator[str]:
-    """Where HOME says it is, and where the system says."""
+    """As given by HOME, and as given by the system."""
     home = os.environ.get("HOME")
     if home:
         yield home
@@ -119,30 +109,11 @@ def _homes() -> Iterator[str]:
         return
 
 
-MAX_NAMED = 3
-"""Paths that a warning names."""
-
-
-def own_directories(config: Config, *stores: str | None) -> tuple[str, ...]:
-    """The directories of the cache and of the stores on this host: a checkout leaves none of them over."""
-    return (str(config.cache_dir.expanduser()), *_directories(stores))
-
-
-def _directories(stores: tuple[str | None, ...]) -> Iterator[str]:
-    for store in filter(None, stores):
-        try:
-            url = StoreURL.parse(store)
-        except InvalidStore:
-            continue  # a checkout does not open it
-        if url.scheme == "file":
-            yield str(url.path)
-
-
 def report_leftovers(dest: Path, counters: Counters, *, whole: bool, strict: bool) -> None:
     """Warn of the paths in ``counters.extra``, if there are any.
 
     Args:
-        whole: The snapshot was checked out as a whole, so that a mirror of it is possible.
+        whole: The whole snapshot was checked out, so that --delete would remove them.
 
     Raises:
         DestinationConflict: there are some, and ``strict``.

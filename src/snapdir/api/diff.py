@@ -1,4 +1,4 @@
-"""What differs between snapshots, and how much they hold. Manifests only; no object is read."""
+"""What differs between snapshots, and how much they hold: diff, size. Manifests only; no object is read."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import anyio.to_thread
 
-from snapdir.api.manifest import manifests_of
+from snapdir.api.manifest import manifest_of, manifests_of
 from snapdir.api.resolve import Ref, full_id, parse_ref
-from snapdir.api.stores import opened
+from snapdir.api.stores import StorePair, opened, parse_stores
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, without_secrets
 from snapdir.model.manifest import Manifest
-from snapdir.stores.urls import StoreUri
+from snapdir.stores.urls import StoreUri, StoreURL
 from snapdir.transfer.comparing.compare import DiffEntry, SizeStats, measure
 from snapdir.transfer.engine.events import Counters
 
@@ -73,16 +73,17 @@ async def diff(
         ManifestNotFound: an id that is nowhere.
     """
     config, counters = config or Config(), counters or Counters()
-    parsed = [await anyio.to_thread.run_sync(_parsed, refs) for refs in (opts.before, opts.after)]
-    pinned = await _pinned([ref for refs in parsed for ref in refs], id, config, counters) if id is not None else {}
-    sides: list[dict[str, Entry]] = []
-    for name, refs in zip(("from", "to"), parsed, strict=True):
-        found: list[Manifest] = []
+    stores = await parse_stores(store)
+    sides = [await anyio.to_thread.run_sync(_parsed, refs) for refs in (opts.before, opts.after)]
+    pinned = await _pinned([ref for refs in sides for ref in refs], id, config, counters) if id is not None else {}
+    united: list[dict[str, Entry]] = []
+    for name, refs in zip(("from", "to"), sides, strict=True):
+        manifests: list[Manifest] = []
         for ref in refs:
-            known = pinned.get(ref.store or "") if ref.is_whole_store else None
-            found += [known] if known else await manifests_of(ref, store=store, config=config, counters=counters)
-        sides.append(await anyio.to_thread.run_sync(_united, found, name, on_conflict == "last-wins"))
-    before, after = sides
+            known = pinned.get(ref.store) if ref.is_whole_store and ref.store else None
+            manifests += [known] if known else await manifests_of(ref, stores, config, counters)
+        united.append(await anyio.to_thread.run_sync(_united, manifests, name, on_conflict == "last-wins"))
+    before, after = united
     return await anyio.to_thread.run_sync(_compared, before, after, unchanged, renames)
 
 
@@ -90,25 +91,28 @@ def _parsed(refs: Iterable[str]) -> list[Ref]:
     return [parse_ref(ref) for ref in refs]
 
 
-async def _pinned(refs: Iterable[Ref], snapshot_id: str, config: Config, counters: Counters) -> dict[str, Manifest]:
-    """The one snapshot that is asked for, of every store that has it.
+async def _pinned(
+    refs: Iterable[Ref], snapshot_id: str, config: Config, counters: Counters
+) -> dict[StoreURL, Manifest]:
+    """The snapshot of every store that has it.
 
     Raises:
-        ManifestNotFound: none has it.
+        ManifestNotFound: no store has it.
     """
     stores = dict.fromkeys(ref.store for ref in refs if ref.is_whole_store and ref.store)
-    pinned: dict[str, Manifest] = {}
-    lacking = []
+    pinned: dict[StoreURL, Manifest] = {}
     for store in stores:
-        async with opened(store, config) as source:
+        async with opened(StorePair(store), config) as source:
             try:
                 pinned[store] = await source.read_manifest(await full_id(snapshot_id, config, source))
             except ManifestNotFound:
-                lacking.append(store)
+                continue
     if not pinned:
-        raise ManifestNotFound(snapshot_id, " or ".join(stores) or "a store of --from or --to")
+        raise ManifestNotFound(snapshot_id, " or ".join(map(str, stores)) or "a store of --from or --to")
     counters.warnings += [
-        f"{without_secrets(store)} has no snapshot {snapshot_id}: all that it has are compared" for store in lacking
+        f"{without_secrets(str(store))} has no snapshot {snapshot_id}: all its snapshots are compared"
+        for store in stores
+        if store not in pinned
     ]
     return pinned
 
@@ -152,12 +156,12 @@ async def size(
     config, counters = config or Config(), counters or Counters()
     ref = await anyio.to_thread.run_sync(parse_ref, store)
     if not ref.is_whole_store:
-        (manifest,) = await manifests_of(ref, store=id_store, config=config, counters=counters)
+        manifest = await manifest_of(ref, store=id_store, config=config, counters=counters)
         return await anyio.to_thread.run_sync(manifest_size, manifest)
-    async with opened(ref.store or "", config) as source:
+    async with opened(StorePair(ref.store), config) as source:
         if id is not None:
             return measure([await source.read_manifest(await full_id(id, config, source))])
         total = Measure()
-        published = [one async for one in source.list_published()]
+        published = [snapshot async for snapshot in source.list_published()]
         await each_manifest(source, published, lambda _, m: total.add(m), limits=config.limits)
     return total.stats

@@ -1,4 +1,4 @@
-"""Verbs on a store that is a program: they work by way of the cache."""
+"""Snapshots of a store that is a program."""
 
 from __future__ import annotations
 
@@ -8,66 +8,16 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.stores import IN_PROCESS, opened_cache, refuse_external
 from snapdir.config import Config
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
-from snapdir.stores.urls import StoreURL
-from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.stores.external import ExternalStore
     from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["external_store", "fetch_outside", "push_outside", "staged_outside"]
-
-
-def external_store(store: str | None, objects_store: str | None = None) -> ExternalStore | None:
-    """The program that ``store`` means, if it means one.
-
-    Raises:
-        InvalidStore: no URL; or a program together with a pool, which it cannot use.
-    """
-    url = None if store is None else StoreURL.parse(store)
-    if url is None or url.scheme in IN_PROCESS:
-        return None
-    if objects_store is not None:
-        refuse_external("a pool of objects", objects_store, store)
-    from snapdir.stores.external import ExternalStore
-
-    return ExternalStore(url)
-
-
-async def push_outside(
-    snapshot_id: SnapshotId, store: ExternalStore, config: Config, *, verified: bool = False
-) -> None:
-    """Push a snapshot of the cache; its objects are hashed first, unless they are ``verified``."""
-    from snapdir.transfer.external import push_external
-
-    async with opened_cache(config) as cache:
-        await push_external(snapshot_id, cache, store, limits=config.limits, verified=verified)
-
-
-async def fetch_outside(
-    snapshot_id: SnapshotId,
-    store: ExternalStore,
-    selection: Selection,
-    *,
-    dry_run: bool,
-    config: Config,
-    counters: Counters,
-) -> Manifest:
-    """Fetch a snapshot into the cache."""
-    from snapdir.transfer.external import fetch_external
-    from snapdir.transfer.fetch import FetchOptions
-
-    options = FetchOptions(config.stores, selection, dry_run)
-    async with opened_cache(config) as cache:
-        report = await fetch_external(
-            snapshot_id, store, cache, options=options, limits=config.limits, counters=counters
-        )
-    return report.manifest
+__all__ = ["staged_outside"]
 
 
 @asynccontextmanager

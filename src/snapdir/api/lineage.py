@@ -1,6 +1,6 @@
-"""What the history knows: locations, revisions, ancestors, descendants.
+"""Queries of the history: locations, revisions, ancestors, descendants, lineage.
 
-Of this machine, by its catalog; and of a store, by the records that travel with it, where one is named.
+They read this machine's catalog, and if a store is named, the records that travel with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio.to_thread
 
+from snapdir.api.merging import merged_history
 from snapdir.api.resolve import full_id, resolve_id
+from snapdir.api.stores import StorePair, parse_stores
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
@@ -32,13 +34,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """What a snapshot came from, or what came from it.
+    """The ancestors or the descendants of a snapshot.
 
     Attributes:
-        focus: The snapshot that was asked for.
+        focus: The snapshot.
         backward: Whether ``relations`` lead to ancestors; else to descendants.
         relations: Nearest first.
-        records: What is written down of ``focus`` and its relations, newest first.
+        records: All records of ``focus`` and its relations, newest first.
     """
 
     focus: str
@@ -66,10 +68,11 @@ async def locations(
     """
     config = config or Config()
     identifier = None if snapshot_id is None else await full_id(snapshot_id, config)
+    stores = await parse_stores(store)
 
     def question(catalog: Catalog) -> list[Record]:
         wanted = None if location is None else locations_meant(location)
-        only_store = None if store is None else store_location(store)
+        only_store = None if stores.url is None else store_location(stores.url)
         return [
             record
             for record in catalog.latest_by_location()
@@ -78,7 +81,7 @@ async def locations(
             and identifier in (None, record.id)
         ]
 
-    return await _ask(config, question)
+    return await _query(config, question, StorePair(), Counters())
 
 
 async def revisions(
@@ -102,7 +105,7 @@ async def revisions(
     config = config or Config()
     identifier = None if snapshot_id is None else await resolve_id(snapshot_id, store, config=config)
     question = partial(_records_at, location=location, snapshot_id=identifier)
-    return await _ask(config, question, store=store, counters=counters)
+    return await _query(config, question, await parse_stores(store), counters or Counters())
 
 
 async def ancestors(
@@ -171,19 +174,15 @@ async def lineage(
         walk = walk_back if backward else walk_on
         return Lineage(identifier, backward, walk(records, identifier, depth=depth), records)
 
-    return await _ask(config, question, store=store, counters=counters)
+    return await _query(config, question, await parse_stores(store), counters or Counters())
 
 
 def _records_at(catalog: Catalog, *, location: str, snapshot_id: str | None) -> list[Record]:
     return catalog.records(locations_meant(location), snapshot_id=snapshot_id)
 
 
-async def _ask(
-    config: Config, question: Callable[[Catalog], T], *, store: str | None = None, counters: Counters | None = None
-) -> T:
-    if config.catalog is None and store is None:
+async def _query(config: Config, question: Callable[[Catalog], T], stores: StorePair, counters: Counters) -> T:
+    if config.catalog is None and stores.url is None:
         raise CatalogError("no catalog was chosen: give its file, as Config(catalog=...)")
-    from snapdir.api.merging import merged_history
-
-    async with merged_history(store, config, counters or Counters()) as catalog:
+    async with merged_history(stores, config, counters) as catalog:
         return await anyio.to_thread.run_sync(question, catalog)

@@ -1,4 +1,4 @@
-"""The revisions of one place, and what each changed: log."""
+"""The revisions of a store or a directory, and what each changed: log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import anyio
 import anyio.to_thread
 
 from snapdir.api.merging import merge, opened_catalog
-from snapdir.api.stores import PathLike, holds_store, local_path, opened, opened_cache
+from snapdir.api.resolve import holds_store
+from snapdir.api.stores import PathLike, StorePair, local_path, opened, opened_cache
 from snapdir.catalog.locations import directory_location, locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
@@ -37,14 +38,14 @@ READ_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A snapshot that became the latest one of a place.
+    """A snapshot that became the latest of a location.
 
     Attributes:
         created_at: When, in UTC: ``YYYY-MM-DD HH:MM:SS.mmm``.
         event: ``push``, ``stage`` or ``manifest``.
-        previous_id: The one before; None for the first. Equal to ``id`` where only what is said of it is new.
-        size_bytes, files: Of all its files. None, as the next ones, where its manifest is not at hand.
-        added, removed, modified: Files, against the one before.
+        previous_id: The snapshot before; None for the first. Equal to ``id`` where only its provenance is new.
+        size_bytes, files: Of all its files; None, as are the changes, where its manifest is not at hand.
+        added, removed, modified: Files, compared with the snapshot before.
     """
 
     created_at: str
@@ -65,9 +66,9 @@ class Revision:
 async def log(
     place: PathLike, *, limit: int | None = None, config: Config | None = None, counters: Counters | None = None
 ) -> list[Revision]:
-    """The revisions of a store or a directory, newest first, with what each changed. Manifests only.
+    """The revisions of a store or a directory, newest first, with the changes of each. Manifests only.
 
-    What this machine's catalog knows and, for a store, what the history that travels with it tells. A directory's
+    Revisions come from this machine's catalog and, for a store, from the history that travels with it. A directory's
     manifests are those in the cache.
 
     Args:
@@ -75,28 +76,23 @@ async def log(
 
     Raises:
         StoreError: the store cannot be read.
-        CatalogError: the catalog cannot be read, and there is no store to ask.
+        CatalogError: the catalog cannot be read, and ``place`` is a directory.
         InvalidStore: not a store.
-    Cost: two requests where nothing is new, and one a snapshot that is told.
+    Cost: two requests where nothing is new, and one for each snapshot that is shown.
     """
-    config = config or Config()
-    counters = counters or Counters()
+    config, counters = config or Config(), counters or Counters()
     path = local_path(place)
-    store, locations = await anyio.to_thread.run_sync(_meant, path)
-    source_opened = opened_cache(config) if store is None else opened(store, config)
-    async with opened_catalog(config, counters, needed=store is None) as catalog, source_opened as source:
-        if store is not None:
-            await merge(catalog, source, store_location(store), counters)
+    url = await anyio.to_thread.run_sync(_store_at, path)
+    locations = await anyio.to_thread.run_sync(locations_meant, path)
+    source_opened = opened_cache(config) if url is None else opened(StorePair(url), config)
+    async with opened_catalog(config, counters, needed=url is None) as catalog, source_opened as source:
+        if url is not None:
+            await merge(catalog, source, store_location(url), counters)
         records = await anyio.to_thread.run_sync(partial(catalog.records, locations=locations))
-        return await _told(records[:limit], source)
+        return await _revisions(records[:limit], source)
 
 
-def _meant(path: str) -> tuple[str | None, Sequence[str]]:
-    """The store that ``path`` is, and what it may be called in a catalog."""
-    return _store_at(path), locations_meant(path)
-
-
-def _store_at(path: str) -> str | None:
+def _store_at(path: str) -> StoreURL | None:
     """The store at ``path``; None for a directory that is not a store.
 
     Raises:
@@ -108,12 +104,10 @@ def _store_at(path: str) -> str | None:
         if ":" in path.partition("/")[0]:
             raise
         url = StoreURL("file", directory_location(path))
-    if "://" in path or holds_store(url.location):
-        return str(url)
-    return None
+    return url if "://" in path or holds_store(url.location) else None
 
 
-async def _told(records: Sequence[Record], source: Repository) -> list[Revision]:
+async def _revisions(records: Sequence[Record], source: Repository) -> list[Revision]:
     revisions: list[Revision] = []
     held: dict[str, Manifest | None] = {}
     for first in range(0, len(records), READ_AT_ONCE):
@@ -132,7 +126,7 @@ async def _read(wanted: Iterable[str], source: Repository) -> Mapping[str, Manif
         try:
             found[id_] = await source.read_manifest(SnapshotId(id_))
         except (ManifestNotFound, StoreMissing, InvalidManifest, HashMismatchError):
-            found[id_] = None  # verify is there to find out why
+            found[id_] = None  # verify finds out why
 
     with ungrouped("read manifests"):
         async with anyio.create_task_group() as group:

@@ -1,14 +1,16 @@
-"""Which snapshots a store has."""
+"""Which snapshots a store has: list_snapshots."""
 
 from __future__ import annotations
 
+import anyio.to_thread
+
 from snapdir.api.resolve import parse_ref
-from snapdir.api.stores import opened
+from snapdir.api.stores import StorePair, opened
 from snapdir.config import Config
 from snapdir.errors import InvalidStore
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
-from snapdir.transfer.comparing.compare import SnapshotSummary
+from snapdir.transfer.comparing.compare import SnapshotSummary, summarise
 
 __all__ = ["list_snapshots"]
 
@@ -21,21 +23,18 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
         StoreMissing: there is none.
     Cost: a request for each 1,000 snapshots and one for each snapshot, side by side.
     """
-    import anyio.to_thread
-
-    from snapdir.transfer.comparing.compare import summarise
     from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
 
     config = config or Config()
     ref = await anyio.to_thread.run_sync(parse_ref, store)
-    if ref.store is None or not ref.is_whole_store:
-        raise InvalidStore(f"{store} is no store; write file:///path, ./path or s3://bucket/prefix")
-    found: dict[str, SnapshotSummary] = {}
+    if not ref.is_whole_store:
+        raise InvalidStore(f"{store} is not a store; write file:///path, ./path or s3://bucket/prefix")
+    summaries: dict[str, SnapshotSummary] = {}
 
-    def keep(one: Published, manifest: Manifest) -> None:
-        found[one.snapshot_id] = summarise(one, manifest)
+    def keep(snapshot: Published, manifest: Manifest) -> None:
+        summaries[snapshot.snapshot_id] = summarise(snapshot, manifest)
 
-    async with opened(ref.store, config) as source:
+    async with opened(StorePair(ref.store), config) as source:
         published = await published_by_date(source)
         await each_manifest(source, published, keep, limits=config.limits)
-    return [found[one.snapshot_id] for one in published]
+    return [summaries[snapshot.snapshot_id] for snapshot in published]

@@ -7,18 +7,18 @@ from functools import partial
 
 import anyio.to_thread
 
-from snapdir.api.destination import own_locations
+from snapdir.api.destination import own_directories, own_locations
 from snapdir.api.recording import Publication
 from snapdir.api.resolve import Ref, full_id, parse_ref
 from snapdir.api.stores import (
     PathLike,
+    StorePair,
     exclude_patterns,
     local_path,
-    location_of,
-    object_roots,
     opened,
     opened_cache,
     opened_or_none,
+    parse_stores,
 )
 from snapdir.catalog.locations import directory_location
 from snapdir.config import Config
@@ -69,21 +69,19 @@ async def manifest(
     Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
     Cancellation: within one block of the files being hashed.
     """
-    config = config or Config()
-    counters = counters or Counters()
-    options = _named_options(
-        config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute, checksum_bin=checksum_bin
+    config, counters = config or Config(), counters or Counters()
+    options = _options(
+        config, exclude, no_follow=no_follow, absolute=absolute, trust_links=trust_links, checksum_bin=checksum_bin
     )
-    found = await read_tree(path, options, config, counters)
+    described = await read_tree(path, options, config, counters)
     publication = Publication(config, counters, announce)
     if config.catalog is None:
-        await publication.tell(found)
+        await publication.tell(described)
     else:
-        identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
-        await publication.complete(
-            found, "manifest", identifier, await location_of(directory_location, local_path(path))
-        )
-    return found
+        identifier = await anyio.to_thread.run_sync(id_from_manifest, described)
+        location = await anyio.to_thread.run_sync(directory_location, local_path(path))
+        await publication.complete(described, "manifest", identifier, location)
+    return described
 
 
 async def id(
@@ -98,29 +96,29 @@ async def id(
 ) -> str:
     """The id of a directory, as ``manifest`` describes it. Never recorded."""
     config = config or Config()
-    options = _named_options(config, exclude, no_follow=no_follow, trust_links=trust_links, absolute=absolute)
-    found = await read_tree(path, options, config, counters or Counters())
-    return await anyio.to_thread.run_sync(id_from_manifest, found)
+    options = _options(config, exclude, no_follow=no_follow, absolute=absolute, trust_links=trust_links)
+    described = await read_tree(path, options, config, counters or Counters())
+    return await anyio.to_thread.run_sync(id_from_manifest, described)
 
 
-def _named_options(
+def _options(
     config: Config,
     exclude: Sequence[str] | None,
     *,
     no_follow: bool,
-    trust_links: bool,
     absolute: bool,
+    trust_links: bool,
     checksum_bin: str = "b3sum",
 ) -> TreeOptions:
-    """How a tree is read that is named, and not stored."""
+    """How a tree is read that is not stored."""
     return TreeOptions(
         follow=not no_follow,
         absolute=absolute,
         excluded=exclusion(exclude_patterns(exclude)),
         new_hasher=hasher_factory(checksum_bin, config.keyed_context),
-        object_roots=object_roots(config) if trust_links else (),
+        object_roots=own_directories(config, StorePair()) if trust_links else (),
         trust_links=not config.stores.verify_copies,
-        own_locations=own_locations(config),
+        own_locations=own_locations(config, StorePair()),
     )
 
 
@@ -130,7 +128,7 @@ async def read_tree(path: PathLike, options: TreeOptions, config: Config, counte
 
 
 async def manifest_of(
-    ref: str,
+    ref: str | Ref,
     *,
     store: str | None = None,
     config: Config | None = None,
@@ -145,31 +143,35 @@ async def manifest_of(
         SnapdirError: the ref is a whole store.
         ManifestNotFound: there is no such snapshot.
     """
-    parsed = await anyio.to_thread.run_sync(parse_ref, ref)
+    config, counters = config or Config(), counters or Counters()
+    parsed = ref if isinstance(ref, Ref) else await anyio.to_thread.run_sync(parse_ref, ref)
     if parsed.is_whole_store:
-        raise SnapdirError(f"{ref} is a store: name one of its snapshots, {ref}@ID")
-    return (await manifests_of(parsed, store=store, config=config or Config(), counters=counters or Counters()))[0]
+        raise SnapdirError(f"{parsed.typed} is a store: name one of its snapshots, {parsed.typed}@ID")
+    (manifest,) = await manifests_of(parsed, await parse_stores(store), config, counters)
+    return manifest
 
 
-async def manifests_of(ref: Ref, *, store: str | None, config: Config, counters: Counters) -> list[Manifest]:
-    """All manifests of a ref; those of a whole store by date, the oldest first."""
+async def manifests_of(ref: Ref, stores: StorePair, config: Config, counters: Counters) -> list[Manifest]:
+    """All manifests of a ref; those of a whole store by date, the oldest first.
+
+    Args:
+        stores: Where to look for an id that is not in the cache.
+    """
     if ref.directory is not None:
         return [await manifest(ref.directory, config=config, counters=counters)]
-    if ref.is_whole_store:
-        return await _all_of(ref.store or "", config)
-    return [await _one_of(ref, store, config, counters)]
+    if ref.snapshot_id is None:
+        return await _all_of(StorePair(ref.store), config)
+    if ref.store is not None:
+        async with opened(StorePair(ref.store), config) as source:
+            return [await source.read_manifest(await full_id(ref.snapshot_id, config, source))]
+    return [await _of_cache_or_store(ref.snapshot_id, stores, config, counters)]
 
 
-async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counters) -> Manifest:
-    """A snapshot of a store; of the cache, or else of ``store``, for a bare id."""
+async def _of_cache_or_store(snapshot_id: str, stores: StorePair, config: Config, counters: Counters) -> Manifest:
     from snapdir.repository.cache import held_manifest, mend_manifest
 
-    given = ref.snapshot_id or ""
-    if ref.store is not None:
-        async with opened(ref.store, config) as source:
-            return await source.read_manifest(await full_id(given, config, source))
-    async with opened_or_none(store, config) as source, opened_cache(config) as cache:
-        identifier = await full_id(given, config, source)
+    async with opened_or_none(stores, config) as source, opened_cache(config) as cache:
+        identifier = await full_id(snapshot_id, config, source)
         held = await held_manifest(identifier, cache, incomplete=True)
         if held.manifest is not None:
             return held.manifest
@@ -183,15 +185,15 @@ async def _one_of(ref: Ref, store: str | None, config: Config, counters: Counter
         return manifest
 
 
-async def _all_of(store: str, config: Config) -> list[Manifest]:
+async def _all_of(stores: StorePair, config: Config) -> list[Manifest]:
     from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
 
-    async with opened(store, config) as source:
+    manifests: dict[str, Manifest] = {}
+
+    def keep(snapshot: Published, manifest: Manifest) -> None:
+        manifests[snapshot.snapshot_id] = manifest
+
+    async with opened(stores, config) as source:
         published = await published_by_date(source)
-        found: dict[str, Manifest] = {}
-
-        def keep(one: Published, manifest: Manifest) -> None:
-            found[one.snapshot_id] = manifest
-
         await each_manifest(source, published, keep, limits=config.limits)
-    return [found[one.snapshot_id] for one in published]
+    return [manifests[snapshot.snapshot_id] for snapshot in published]

@@ -1,4 +1,4 @@
-"""The history a question is asked of: this machine's catalog, with what a store tells merged in."""
+"""The history that queries read: this machine's catalog, with the history of a store merged in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.stores import opened
+from snapdir.api.stores import StorePair, opened
 from snapdir.catalog.locations import store_location
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
 from snapdir.repository.repository import Repository
-from snapdir.stores.urls import StoreURL
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ NAMED_KEYS = 3
 
 @asynccontextmanager
 async def opened_catalog(config: Config, counters: Counters, *, needed: bool) -> AsyncIterator[Catalog]:
-    """The catalog. Where there is none, or (unless ``needed``) one that fails, one in memory, which is forgotten.
+    """The catalog; in memory only where there is none, or where it fails and is not ``needed``.
 
     Raises:
         CatalogError: it is ``needed``, and cannot be used.
@@ -39,27 +38,25 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
         except CatalogError as error:
             if needed:
                 raise
-            counters.warnings.append(f"only the store is asked: {error}")
+            counters.warnings.append(f"only the history of the store is read: {error}")
             catalog = await stack.enter_async_context(exchange.opened(None))
         yield catalog
 
 
 @asynccontextmanager
-async def merged_history(store: str | None, config: Config, counters: Counters) -> AsyncIterator[Catalog]:
-    """The catalog, with the history of ``store`` merged in. One request where the store has nothing new.
+async def merged_history(stores: StorePair, config: Config, counters: Counters) -> AsyncIterator[Catalog]:
+    """The catalog, with the history of a store merged in. One request where the store has nothing new.
 
-    A store that cannot be read is a warning: what this machine knows is still true.
+    A store that cannot be read is a warning.
 
     Raises:
-        CatalogError: the catalog cannot be read, and there is no store to ask.
-        InvalidStore: ``store`` is no URL.
+        CatalogError: the catalog cannot be read, and no store was named.
     """
-    async with opened_catalog(config, counters, needed=store is None) as catalog:
-        if store is not None:
-            url = await anyio.to_thread.run_sync(StoreURL.parse, store)
-            location = store_location(str(url))
+    async with opened_catalog(config, counters, needed=stores.url is None) as catalog:
+        if stores.url is not None:
+            location = store_location(stores.url)
             try:
-                async with opened(str(url), config) as repository:
+                async with opened(stores, config) as repository:
                     await merge(catalog, repository, location, counters)
             except (LocalError, StoreError, TransferFailed) as error:
                 counters.warnings.append(f"the history in {location} is left out: {error}")

@@ -1,4 +1,4 @@
-"""What two snapdirs do for each other through a pipe: ask for what is needed, send a pack, take one apart."""
+"""What another snapdir uses through a pipe: objects_needed, send_pack, receive_pack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import AS_SYNC, journal_of, opened, refuse_external
+from snapdir.api.stores import journal_of, opened, parse_stores, require_in_process
 from snapdir.config import Config
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.transfer.engine.events import Counters
@@ -26,8 +26,9 @@ async def objects_needed(
 
     config = config or Config()
     wanted = list(dict.fromkeys(map(Digest, digests)))
-    refuse_external(AS_SYNC, store, objects_store)
-    async with opened(store, config, objects_store) as repository:
+    stores = await parse_stores(store, objects_store, verb="sync")
+    require_in_process(stores)
+    async with opened(stores, config) as repository:
         return list(map(str, await absent_objects(wanted, repository, limits=config.limits)))
 
 
@@ -50,8 +51,9 @@ async def send_pack(
     from snapdir.transfer.packs.send import send_pack as send
 
     config = config or Config()
-    refuse_external(AS_SYNC, store, objects_store)
-    async with opened(store, config, objects_store) as source:
+    stores = await parse_stores(store, objects_store, verb="sync")
+    require_in_process(stores)
+    async with opened(stores, config) as source:
         await send(
             list(dict.fromkeys(map(Digest, digests))),
             source,
@@ -81,8 +83,9 @@ async def receive_pack(
 
     config = config or Config()
     required = None if require_manifest is None else SnapshotId(require_manifest)
-    refuse_external(AS_SYNC, store, objects_store)
-    async with opened(store, config, objects_store) as to:
+    stores = await parse_stores(store, objects_store, verb="sync")
+    require_in_process(stores)
+    async with opened(stores, config) as to:
         return await receive(
             read,
             to,

@@ -1,4 +1,4 @@
-"""From a snapshot to a directory: fetch, checkout, pull."""
+"""From a snapshot into the cache or a directory: fetch, checkout, pull."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.destination import own_directories, refuse_reach, report_leftovers
-from snapdir.api.external import external_store, fetch_outside, staged_outside
-from snapdir.api.resolve import full_id, resolve_id
+from snapdir.api.destination import guard_destination, own_directories, report_leftovers
+from snapdir.api.external import staged_outside
+from snapdir.api.resolve import full_id, selection_of
 from snapdir.api.stores import (
     CACHE_HINT,
     NO_CACHE_HINT,
     PathLike,
+    StorePair,
     cache_hint,
-    cached_whole,
     exclude_patterns,
     local_path,
     opened,
     opened_cache,
     opened_or_none,
+    parse_stores,
     pool_hint,
-    require_usable_cache,
-    required,
-    selection_of,
+    require_answer,
 )
 from snapdir.config import Config
-from snapdir.errors import SnapdirError, local_error
+from snapdir.errors import InvalidStore, SnapdirError, local_error
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import protection
+from snapdir.repository.cache import held_manifest, require_cached, set_aside
 from snapdir.repository.repository import Repository
-from snapdir.stores.urls import StoreURL
+from snapdir.transfer.checkout import CheckoutOptions, rehearse_checkout
+from snapdir.transfer.checkout import checkout as check_out
+from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.reports import PullReport
+from snapdir.transfer.engine.selection import Selection
+from snapdir.transfer.fetch import FetchOptions
+from snapdir.transfer.fetch import fetch as fetch_snapshot
 
 if TYPE_CHECKING:
-    from snapdir.transfer.checkout import CheckoutOptions
     from snapdir.transfer.download.local_objects import Mend
     from snapdir.transfer.engine.plan import PlannedObject
-    from snapdir.transfer.engine.selection import Selection
 
 __all__ = ["checkout", "fetch", "pull"]
 
@@ -61,52 +65,45 @@ async def fetch(
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
-) -> None:
-    """Bring a snapshot into the cache; objects the cache lost are brought again, and a damaged manifest.
+) -> PullReport:
+    """Bring a snapshot into the cache, with the objects that the cache lost, and replace a damaged manifest.
 
-    What the cache holds is known by its length; ``verify_cache`` hashes it.
+    Cached objects are compared by length; ``verify_cache`` hashes them.
 
     Args:
-        store: Where from; None is enough when the cache is complete.
-        objects_store: The pool that holds the objects, where it is not ``store`` itself.
-        include, exclude, shard: Fetch only the objects of these files, as ``pull`` does.
-        dry_run: Only look whether the snapshot exists, and the objects that the cache lacks; write nothing.
+        store: Where to fetch from; None is enough if the cache is complete.
+        objects_store: The pool that holds the objects, if ``store`` does not.
+        include, exclude, shard: Fetch only the objects of these files; see ``pull``.
+        dry_run: Check that the store has the snapshot and the objects that the cache lacks; write nothing.
     """
-    selection = selection_of(include, exclude, shard)
     config, counters = config or Config(), counters or Counters()
-    await _fetch(snapshot_id, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run)
+    options = FetchOptions(config.stores, selection_of(include, exclude, shard), dry_run)
+    stores = await parse_stores(store, objects_store)
+    identifier, _ = await _fetch(snapshot_id, stores, options, config, counters)
+    return _report(identifier, counters)
 
 
 async def _fetch(
-    snapshot_id: str,
-    store: str | None,
-    objects_store: str | None,
-    selection: Selection,
-    *,
-    config: Config,
-    counters: Counters,
-    dry_run: bool,
-) -> Manifest:
-    from snapdir.transfer.fetch import FetchOptions
-    from snapdir.transfer.fetch import fetch as fetch_snapshot
+    snapshot_id: str, stores: StorePair, options: FetchOptions, config: Config, counters: Counters
+) -> tuple[SnapshotId, Manifest]:
+    async with opened_cache(config) as cache:
+        if options.dry_run:
+            await require_answer(cache)
+        if stores.program is not None:
+            from snapdir.transfer.external import fetch_external
 
-    if dry_run:
-        await require_usable_cache(config)
-    program = external_store(store, objects_store)
-    if program is not None:
-        identifier = await full_id(snapshot_id, config)
-        return await fetch_outside(identifier, program, selection, dry_run=dry_run, config=config, counters=counters)
-    async with opened_cache(config) as cache, opened_or_none(store, config, objects_store) as source:
-        with pool_hint(objects_store):
-            report = await fetch_snapshot(
-                await full_id(snapshot_id, config, source),
-                source,
-                cache,
-                options=FetchOptions(config.stores, selection, dry_run),
-                limits=config.limits,
-                counters=counters,
+            identifier = await full_id(snapshot_id, config)
+            report = await fetch_external(
+                identifier, stores.program, cache, options=options, limits=config.limits, counters=counters
             )
-            return report.manifest
+            return identifier, report.manifest
+        async with opened_or_none(stores, config) as source:
+            identifier = await full_id(snapshot_id, config, source)
+            with pool_hint(stores):
+                report = await fetch_snapshot(
+                    identifier, source, cache, options=options, limits=config.limits, counters=counters
+                )
+            return identifier, report.manifest
 
 
 async def checkout(
@@ -128,40 +125,46 @@ async def checkout(
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
-) -> None:
-    """Make a directory hold a cached snapshot's files. Works offline. See ``transfer.checkout`` for every promise.
+) -> PullReport:
+    """Make a directory hold the files of a cached snapshot. Works offline. ``transfer.checkout`` lists every promise.
 
     Args:
-        include, exclude, shard: Only these files, as ``pull`` does; the cache need not hold the others.
+        include, exclude, shard: Only these files, as for ``pull``; the cache need not hold the others.
         delete, protect, linked, overwrite, strict, dry_run: As for ``pull``.
-        store, objects_store: Not opened. ``delete`` refuses a destination in one of them, and one inside the
+        store, objects_store: Not opened. ``delete`` refuses a destination in a store, and a store inside the
             destination is not reported as left over.
 
     Raises:
         CorruptObject, CorruptManifest, InvalidManifest: the cache is damaged; ``pull`` from a store mends it.
     """
-    config = config or Config()
-    selection = selection_of(include, exclude, shard)
+    config, counters = config or Config(), counters or Counters()
+    try:
+        stores = await parse_stores(store, objects_store)
+    except InvalidStore:
+        if delete or linked:
+            raise
+        stores = StorePair()  # it would not be opened
     options = _options(
         config,
-        selection,
+        stores,
+        selection_of(include, exclude, shard),
+        protect,
         delete=delete,
-        protect=protect,
         linked=linked,
         overwrite=overwrite,
         keep=keep,
         preserve_special_modes=preserve_special_modes,
-        stores=(store, objects_store),
     )
-    await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store)
+    run = _Checkout(Path(local_path(dest)), options, config, counters, StorePair())
+    await guard_destination(run.dest, options, config, stores)
     identifier = await full_id(snapshot_id, config)
-    order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters or Counters())
-    if dry_run:
-        await _rehearse_cached(order)
-    else:
-        await _check_out_cached(order)
-        await _note(order)
-    report_leftovers(order.dest, order.counters, whole=not selection.is_partial, strict=strict)
+    async with opened_cache(config) as cache:
+        manifest = await _cached(identifier, cache, options.selection)
+        if dry_run:
+            await run.rehearse(manifest, cache)
+        else:
+            await run.write(manifest, cache)
+    return await run.finish(identifier, dry_run=dry_run, strict=strict)
 
 
 async def pull(
@@ -184,210 +187,201 @@ async def pull(
     dry_run: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
-) -> None:
-    """Make a directory hold a snapshot's files.
+) -> PullReport:
+    """Make a directory hold the files of a snapshot.
 
     Args:
-        objects_store: The pool that holds the objects, where it is not ``store`` itself.
-        include: Globs as in a ``.gitignore``; only what one of them covers is brought. None is everything.
-        exclude: Globs of what is left out of that.
-        shard: ``"I/N"``: only the I-th of N parts of those files, which are about equal in bytes and the same for all.
-        delete: Remove everything that is not in the snapshot, links without following them: what is in its way (a
-            directory in a file's place, or anything else in a directory's) before something is written, and the rest
-            at the end. Refused where ``dest`` is, or holds, a home, a cache or a store, or lies in one of the latter.
-            ``counters.pruned`` lists what was removed. Without it what is in the way is a conflict, except an empty
-            directory, and ``counters.extra`` lists the rest.
-        protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` leaves alone
-            what fits, and the directories above it.
-        linked: Make absolute links to the objects of the cache instead of files. Every object is hashed first, and
-            becomes read-only.
+        objects_store: The pool that holds the objects, if ``store`` does not.
+        include: Globs as in a ``.gitignore``: only matching files. None is every file.
+        exclude: Globs of files to leave out of those.
+        shard: ``"I/N"``: only the I-th of N parts of those files. The parts are about equal in bytes, and the same on
+            every machine.
+        delete: Remove every path that is not in the snapshot, links without following them: those in the way of the
+            snapshot before anything is written, the others at the end. Refused if ``dest`` is, or holds, a home, a
+            cache or a store, or lies in a cache or store. ``counters.pruned`` lists the removed paths. Without
+            ``delete`` a path in the way is a conflict, unless it is an empty directory, and ``counters.extra`` lists
+            the others.
+        protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` spares matching
+            paths and the directories above them.
+        linked: Create absolute links to the objects of the cache instead of files. Every object is hashed first, and
+            made read-only.
         overwrite: Replace files that differ; otherwise they are a conflict.
-        strict: Fail, when everything else is done, if paths that are not in the snapshot are left in ``dest``.
-        dry_run: Write nothing: ``counters.replaced``, ``pruned`` and ``extra`` list what would be replaced, removed
-            and left over. Every file of the snapshot that is in ``dest`` is hashed.
-        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete one needs no store. Its
+        strict: Fail at the end if ``dest`` still holds paths that are not in the snapshot.
+        dry_run: Write nothing: ``counters.replaced``, ``pruned`` and ``extra`` list the paths that would be replaced,
+            removed and left over. Every file of the snapshot that is in ``dest`` is hashed.
+        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete cache needs no store. Its
             damaged objects are fetched again. Otherwise the bytes go straight to ``dest``, and the cache only gets the
-            note that ``status`` reads.
+            record that ``status`` reads.
 
     Raises:
-        DestinationConflict: ``dest`` is a file or holds what must not be replaced, and nothing was written; or
-            ``strict``. ``paths`` lists what it is about.
+        DestinationConflict: ``dest`` is a file or holds paths that must not be replaced, and nothing was written; or
+            ``strict`` failed. ``paths`` lists them.
     """
-    config = config or Config()
-    counters = counters or Counters()
-    selection = selection_of(include, exclude, shard)
+    config, counters = config or Config(), counters or Counters()
+    stores = await parse_stores(store, objects_store)
     options = _options(
         config,
-        selection,
+        stores,
+        selection_of(include, exclude, shard),
+        protect,
         delete=delete,
-        protect=protect,
         linked=linked,
         overwrite=overwrite,
         keep=keep,
         preserve_special_modes=preserve_special_modes,
-        stores=(store, objects_store),
     )
-    await refuse_reach(dest, options, selection, config, store=store, objects_store=objects_store, use_cache=use_cache)
-    url = store if use_cache else required(store)
-    identifier = SnapshotId(await resolve_id(snapshot_id, url, config=config))
-    order = _Order(identifier, Path(local_path(dest)), selection, options, config, counters, store, objects_store)
+    run = _Checkout(Path(local_path(dest)), options, config, counters, stores)
+    await guard_destination(run.dest, options, config, stores, use_cache=use_cache)
     if use_cache:
         with cache_hint(config, NO_CACHE_HINT):
-            manifest = await _fetch(
-                identifier, store, objects_store, selection, config=config, counters=counters, dry_run=dry_run
-            )
-            await (_rehearse(manifest, order) if dry_run else _check_out_cached(order))
+            identifier = await _pull_through_cache(snapshot_id, run, dry_run=dry_run)
     else:
-        async with _source(order, dry_run=dry_run) as (manifest, source):
-            with pool_hint(objects_store):
-                await (_rehearse(manifest, order, source) if dry_run else _check_out(manifest, source, order))
-    if not dry_run:
-        await _note(order)
-    report_leftovers(order.dest, order.counters, whole=not selection.is_partial, strict=strict)
+        async with _source(snapshot_id, run, dry_run=dry_run) as (identifier, manifest, source):
+            with pool_hint(stores):
+                if dry_run:
+                    async with opened_cache(config) as cache:
+                        await run.rehearse(manifest, cache, source=None if stores.program else source)
+                else:
+                    await run.write(manifest, source)
+    return await run.finish(identifier, dry_run=dry_run, strict=strict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """One checkout: which part of which snapshot goes where, and how."""
-
-    identifier: SnapshotId
-    dest: Path
-    selection: Selection
-    options: CheckoutOptions
-    config: Config
-    counters: Counters
-    store: str | None = None
-    objects_store: str | None = None
+async def _pull_through_cache(snapshot_id: str, run: _Checkout, *, dry_run: bool) -> SnapshotId:
+    options = FetchOptions(run.config.stores, run.options.selection, dry_run)
+    identifier, manifest = await _fetch(snapshot_id, run.stores, options, run.config, run.counters)
+    async with opened_cache(run.config) as cache:
+        if dry_run:
+            await run.rehearse(manifest, cache)
+        else:
+            manifest = await _cached(identifier, cache, run.options.selection)
+            await run.write(manifest, cache, mend=partial(run.mend, identifier, cache) if run.stores.url else None)
+    return identifier
 
 
 @asynccontextmanager
-async def _source(order: _Order, *, dry_run: bool) -> AsyncIterator[tuple[Manifest, Repository]]:
-    """The manifest, and where its objects are; in a dry run of a store that is a program they are nowhere."""
-    program = external_store(order.store, order.objects_store)
+async def _source(
+    snapshot_id: str, run: _Checkout, *, dry_run: bool
+) -> AsyncIterator[tuple[SnapshotId, Manifest, Repository]]:
+    """The id, the manifest, and where its objects are; a dry run brings no objects of a store that is a program."""
+    program = run.stores.program
     if program is not None:
-        selection = None if dry_run else order.selection
-        async with staged_outside(order.identifier, program, selection, order.config) as staged:
-            yield staged
+        identifier = await full_id(snapshot_id, run.config)
+        selection = None if dry_run else run.options.selection
+        async with staged_outside(identifier, program, selection, run.config) as (manifest, staged):
+            yield identifier, manifest, staged
     else:
-        async with opened(required(order.store), order.config, order.objects_store) as source:
-            yield await source.read_manifest(order.identifier), source
+        async with opened(run.stores, run.config) as source:
+            identifier = await full_id(snapshot_id, run.config, source)
+            yield identifier, await source.read_manifest(identifier), source
 
 
-async def _check_out_cached(order: _Order) -> None:
-    async with opened_cache(order.config) as cache:
-        manifest = await cached_whole(order.identifier, cache, order.selection)
-        await _check_out(manifest, cache, order, mend=None if order.store is None else partial(_mend, order, cache))
+async def _cached(identifier: SnapshotId, cache: Repository, selection: Selection) -> Manifest:
+    """The cache's manifest of a snapshot, if the cache has every selected object too.
+
+    Raises:
+        ManifestNotFound, CorruptManifest, StoreError: the cache has none, or cannot give it.
+        IncompleteCache: an object is missing.
+    """
+    held = await held_manifest(identifier, cache, incomplete=selection.is_partial)
+    manifest = held.require(identifier)
+    selected = await anyio.to_thread.run_sync(selection.of, manifest)
+    await anyio.to_thread.run_sync(require_cached, identifier, selected, cache)
+    return manifest
 
 
-async def _mend(order: _Order, cache: Repository, unsound: Sequence[PlannedObject]) -> None:
-    """Fetch objects again that the cache does not hold right. Until they have come it keeps what it holds."""
-    from snapdir.repository.cache import set_aside
+@dataclass(frozen=True, slots=True)
+class _Checkout:
+    """One checkout: where it writes and how, and the stores that it may fetch from."""
 
-    counters = Counters()
-    try:
-        async with set_aside([planned.digest for planned in unsound], cache):
-            await _fetch(
-                order.identifier,
-                order.store,
-                order.objects_store,
-                order.selection,
-                config=order.config,
-                counters=counters,
-                dry_run=False,
-            )
-    except SnapdirError as error:
-        error.add_note(f"the cache at {cache.url} cannot give {len(unsound)} object(s), {unsound[0].path} the first")
-        raise
-    order.counters.already_complete = False
-    order.counters.objects_received += counters.objects_received
-    order.counters.bytes_received += counters.bytes_received
-    order.counters.warnings += counters.warnings
-    order.counters.warnings.append(
-        f"{len(unsound)} damaged object(s) of the cache have been fetched again; the first is for {unsound[0].path}"
-    )
+    dest: Path
+    options: CheckoutOptions
+    config: Config
+    counters: Counters
+    stores: StorePair
 
-
-async def _check_out(manifest: Manifest, source: Repository, order: _Order, *, mend: Mend | None = None) -> None:
-    from snapdir.transfer.checkout import checkout as check_out
-
-    await check_out(
-        manifest,
-        source,
-        order.dest,
-        options=order.options,
-        limits=order.config.limits,
-        counters=order.counters,
-        mend=mend,
-    )
-
-
-async def _rehearse_cached(order: _Order) -> None:
-    async with opened_cache(order.config) as cache:
-        await _rehearse(await cached_whole(order.identifier, cache, order.selection), order)
-
-
-async def _rehearse(manifest: Manifest, order: _Order, source: Repository | None = None) -> None:
-    """List what a checkout would do; fail where it would, and where ``source`` lacks an object that it would read."""
-    from snapdir.transfer.checkout import rehearse_checkout
-    from snapdir.transfer.engine.absence import require_present
-
-    async with opened_cache(order.config) as cache:
-        run = partial(rehearse_checkout, options=order.options, counters=order.counters)
-        wanted = await anyio.to_thread.run_sync(run, manifest, cache, order.dest)
-    if source is not None and external_store(order.store) is None:
-        await require_present(wanted, source, limits=order.config.limits)
-
-
-async def _note(order: _Order) -> None:
-    """Remember for ``status`` what the destination holds. If that cannot be written, it is still a success."""
-    try:
-        await anyio.to_thread.run_sync(_write_record, order)
-    except OSError as error:
-        reason = local_error(error, order.config.cache_dir)
-        order.counters.warnings.append(
-            f"`snapdir status` will not know what is in {order.dest}: {reason}; {CACHE_HINT}"
+    async def write(self, manifest: Manifest, source: Repository, *, mend: Mend | None = None) -> None:
+        limits = self.config.limits
+        await check_out(
+            manifest, source, self.dest, options=self.options, limits=limits, counters=self.counters, mend=mend
         )
 
+    async def rehearse(self, manifest: Manifest, cache: Repository, *, source: Repository | None = None) -> None:
+        """List what ``write`` would do; fail where it would, and where ``source`` lacks an object that it needs."""
+        run = partial(rehearse_checkout, options=self.options, counters=self.counters)
+        needed = await anyio.to_thread.run_sync(run, manifest, cache, self.dest)
+        if source is not None:
+            await require_present(needed, source, limits=self.config.limits)
 
-def _write_record(order: _Order) -> None:
-    from snapdir.disk.checkout_record import CheckoutRecord, write_record
+    async def mend(self, identifier: SnapshotId, cache: Repository, unsound: Sequence[PlannedObject]) -> None:
+        """Fetch damaged objects of the cache again. The cache keeps the old ones until the new ones have come."""
+        counters = Counters()
+        options = FetchOptions(self.config.stores, self.options.selection)
+        try:
+            async with set_aside([planned.digest for planned in unsound], cache):
+                await _fetch(identifier, self.stores, options, self.config, counters)
+        except SnapdirError as error:
+            error.add_note(
+                f"the cache at {cache.url} cannot give {len(unsound)} object(s), {unsound[0].path} the first"
+            )
+            raise
+        self.counters.already_complete = False
+        self.counters.objects_received += counters.objects_received
+        self.counters.bytes_received += counters.bytes_received
+        self.counters.warnings += counters.warnings
+        self.counters.warnings.append(
+            f"{len(unsound)} damaged object(s) of the cache have been fetched again; the first is for {unsound[0].path}"
+        )
 
-    record = CheckoutRecord(
-        directory=os.path.realpath(order.dest),
-        snapshot_id=str(order.identifier),
-        store=order.store and StoreURL.parse(order.store).without_credentials,
-        objects_store=order.objects_store and StoreURL.parse(order.objects_store).without_credentials,
-        include=order.selection.include,
-        exclude=order.selection.exclude,
-        shard=str(order.selection.shard) if order.selection.shard else None,
-        checked_out_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+    async def finish(self, identifier: SnapshotId, *, dry_run: bool, strict: bool) -> PullReport:
+        """Remember for ``status`` what the destination holds, and report. A record that fails is a warning."""
+        if not dry_run:
+            try:
+                await anyio.to_thread.run_sync(self._write_record, identifier)
+            except OSError as error:
+                reason = local_error(error, self.config.cache_dir)
+                self.counters.warnings.append(
+                    f"`snapdir status` will not know what is in {self.dest}: {reason}; {CACHE_HINT}"
+                )
+        report_leftovers(self.dest, self.counters, whole=not self.options.selection.is_partial, strict=strict)
+        return _report(identifier, self.counters)
+
+    def _write_record(self, identifier: SnapshotId) -> None:
+        from snapdir.disk.checkout_record import CheckoutRecord, write_record
+
+        selection = self.options.selection
+        store, pool = (None if url is None else url.without_credentials for url in self.stores)
+        record = CheckoutRecord(
+            directory=os.path.realpath(self.dest),
+            snapshot_id=str(identifier),
+            store=store,
+            objects_store=pool,
+            include=selection.include,
+            exclude=selection.exclude,
+            shard=str(selection.shard) if selection.shard else None,
+            checked_out_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+        )
+        write_record(self.config.cache_dir, record, fsync=self.config.stores.fsync)
+
+
+def _report(identifier: SnapshotId, counters: Counters) -> PullReport:
+    return PullReport(
+        identifier,
+        counters.objects_received,
+        counters.bytes_received,
+        counters.files_replaced or len(counters.replaced),
+        tuple(counters.pruned),
+        tuple(counters.extra),
     )
-    write_record(order.config.cache_dir, record, fsync=order.config.stores.fsync)
 
 
 def _options(
-    config: Config,
-    selection: Selection,
-    *,
-    delete: bool,
-    protect: Sequence[str] | None,
-    linked: bool,
-    overwrite: bool,
-    keep: bool,
-    preserve_special_modes: bool,
-    stores: tuple[str | None, ...],
+    config: Config, stores: StorePair, selection: Selection, protect: Sequence[str] | None, **given: bool
 ) -> CheckoutOptions:
-    from snapdir.transfer.checkout import CheckoutOptions
-
     return CheckoutOptions(
         selection=selection,
-        delete=delete,
-        protected=protection(exclude_patterns(protect)) if delete else None,
-        own_directories=own_directories(config, *stores),
-        linked=linked,
-        overwrite=overwrite,
-        keep=keep,
-        preserve_special_modes=preserve_special_modes,
+        protected=protection(exclude_patterns(protect)) if given["delete"] else None,
+        own_directories=own_directories(config, stores),
         fsync=config.stores.fsync,
         clone=config.stores.clone,
+        **given,
     )

@@ -6,24 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 import anyio.to_thread
 
-from snapdir.api.destination import own_locations
-from snapdir.api.external import external_store, push_outside
+from snapdir.api.destination import own_directories, own_locations
 from snapdir.api.manifest import id_from_manifest, read_tree
-from snapdir.api.recording import Publication, provenance_of
+from snapdir.api.recording import Publication, publication_of
 from snapdir.api.resolve import full_id
 from snapdir.api.stores import (
     PathLike,
-    cached,
+    StorePair,
     exclude_patterns,
     journal_of,
     local_path,
-    location_of,
-    object_roots,
     opened,
     opened_cache,
+    parse_stores,
     refuse_keyed,
-    require_usable,
-    require_usable_cache,
+    require_answer,
 )
 from snapdir.catalog.locations import directory_location, store_location
 from snapdir.config import Config
@@ -32,9 +29,16 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
+from snapdir.repository.cache import held_manifest, require_cached, set_aside
 from snapdir.repository.repository import Repository
+from snapdir.transfer.download.local_objects import find_unsound
 from snapdir.transfer.engine.events import Counters
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.external import push_external
+from snapdir.transfer.push import PushOptions
+from snapdir.transfer.push import push as push_tree
 from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.sync import StoreSync, SyncOptions
 
 __all__ = ["push", "push_cached", "stage"]
 
@@ -52,25 +56,22 @@ async def stage(
     counters: Counters | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Put a directory's snapshot into the cache and return its id. As ``push`` with the cache as the store, but
-    recorded at its directory, in the catalog only: without one, ``derived_from``, ``note`` and ``labels`` raise
-    InvalidOption."""
-    config = config or Config()
-    counters = counters or Counters()
+    """Store a directory in the cache and return its id.
+
+    As ``push`` with the cache as the store, but recorded at its directory, in the catalog only: without a catalog,
+    ``derived_from``, ``note`` and ``labels`` raise InvalidOption.
+    """
+    config, counters = config or Config(), counters or Counters()
     refuse_keyed(config)
-    options = TreeOptions(
-        follow=not no_follow,
-        excluded=exclusion(exclude_patterns(exclude)),
-        object_roots=object_roots(config),
-        own_locations=own_locations(config),
+    options = _options(config, StorePair(), exclude=exclude, no_follow=no_follow)
+    publication = await publication_of(
+        config, counters, announce, derived_from=derived_from, note=note, labels=labels, store_keeps=False
     )
-    provenance = await provenance_of(derived_from, note, labels, config, store_keeps=False)
-    publication = Publication(config, counters, announce, provenance)
-    location = await location_of(directory_location, local_path(path))
-    if dry_run:
-        await require_usable_cache(config)
-        return await _only_named(path, options, publication)
+    location = await anyio.to_thread.run_sync(directory_location, local_path(path))
     async with opened_cache(config) as cache:
+        if dry_run:
+            await require_answer(cache)
+            return await _only_named(path, options, publication)
         staged = await _keep_tree(path, cache, options, config, counters)
         await publication.complete(staged, "stage", staged, location)
     return staged
@@ -92,7 +93,7 @@ async def push(
     counters: Counters | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Put a directory's snapshot into a store and return its id. See ``transfer.push.push`` for every promise.
+    """Store a directory and return its id. ``transfer.push.push`` lists every promise.
 
     It is recorded if ``config`` names a catalog, and in its store too unless ``config.shared_catalog`` is false.
     Without a catalog, ``derived_from``, ``note`` and ``labels`` are recorded in the store. A failed record is a
@@ -100,8 +101,8 @@ async def push(
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
-        recheck: Send every object again, whatever the store says it has.
-        dry_run: Only find the id, and whether the store answers; nothing is written or recorded.
+        recheck: Send every object again, even if the store has it.
+        dry_run: Only compute the id and check that the store answers; nothing is written or recorded.
         derived_from: Ids of the snapshots this one was made from. For the history, as the next two.
         note: Free text.
         labels: Keys and their values.
@@ -111,91 +112,91 @@ async def push(
         InvalidOption: ``derived_from``, ``note`` or ``labels``, with no history to record them in: no catalog, and a
             store that is a program or ``shared_catalog`` off. Raised before anything is sent.
     """
-    config = config or Config()
-    counters = counters or Counters()
+    config, counters = config or Config(), counters or Counters()
     refuse_keyed(config)
-    program = external_store(store, objects_store)
+    stores = await parse_stores(store, objects_store)
+    program = stores.program
     if program is not None:
         await anyio.to_thread.run_sync(program.require)
-    options = TreeOptions(
-        follow=not no_follow,
-        excluded=exclusion(exclude_patterns(exclude)),
-        object_roots=object_roots(config, store, objects_store),
-        own_locations=own_locations(config, store, objects_store),
+    options = _options(config, stores, exclude=exclude, no_follow=no_follow, recheck=recheck)
+    publication = await publication_of(
+        config, counters, announce, derived_from=derived_from, note=note, labels=labels, store_keeps=program is None
     )
-    provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
-    publication = Publication(config, counters, announce, provenance)
-    location = await location_of(store_location, store)
-    if dry_run:
-        if program is None:
-            await require_usable(store, config, objects_store)
-        return await _only_named(path, options, publication)
+    location = store_location(stores.required)
     if program is not None:
+        if dry_run:
+            return await _only_named(path, options, publication)
         async with opened_cache(config) as cache:
             pushed = await _keep_tree(path, cache, options, config, counters)
-        await push_outside(SnapshotId(pushed), program, config, verified=True)
+            await push_external(SnapshotId(pushed), cache, program, limits=config.limits, verified=True)
         await publication.complete(pushed, "push", pushed, location)
         return pushed
-    async with opened(store, config, objects_store) as to:
-        pushed = await _push_tree(path, to, options, config, counters, recheck=recheck)
+    async with opened(stores, config) as to:
+        if dry_run:
+            await require_answer(to)
+            return await _only_named(path, options, publication)
+        pushed = await _push_tree(path, to, options, config, counters)
         await publication.complete(pushed, "push", pushed, location, store=to.store)
     return pushed
 
 
-async def _only_named(path: PathLike, options: TreeOptions, publication: Publication[str]) -> str:
-    found = await read_tree(path, options, publication.config, publication.counters)
-    identifier = await anyio.to_thread.run_sync(id_from_manifest, found)
+def _options(
+    config: Config, stores: StorePair, *, exclude: Sequence[str] | None, no_follow: bool, recheck: bool = False
+) -> PushOptions:
+    tree = TreeOptions(
+        follow=not no_follow,
+        excluded=exclusion(exclude_patterns(exclude)),
+        object_roots=own_directories(config, stores),
+        own_locations=own_locations(config, stores),
+    )
+    return PushOptions(tree, recheck)
+
+
+async def _only_named(path: PathLike, options: PushOptions, publication: Publication[str]) -> str:
+    """A dry run: only the id."""
+    manifest = await read_tree(path, options.tree, publication.config, publication.counters)
+    identifier = await anyio.to_thread.run_sync(id_from_manifest, manifest)
     await publication.tell(identifier)
     return identifier
 
 
-async def _push_tree(
-    path: PathLike,
-    to: Repository,
-    options: TreeOptions,
-    config: Config,
-    counters: Counters,
-    *,
-    recheck: bool = False,
-) -> str:
+async def _push_tree(path: PathLike, to: Repository, options: PushOptions, config: Config, counters: Counters) -> str:
     from snapdir.repository.known import KnownSnapshots
-    from snapdir.transfer.push import PushOptions
-    from snapdir.transfer.push import push as push_tree
 
-    remote = to.objects.capabilities.remote
     report = await push_tree(
         local_path(path),
         to,
-        options=PushOptions(options, recheck),
+        options=options,
         limits=config.limits,
         counters=counters,
-        known=KnownSnapshots(config.cache_dir, to.location) if remote else None,
+        known=KnownSnapshots(config.cache_dir, to.location) if to.objects.capabilities.remote else None,
         journal=journal_of(to, config),
     )
     return str(report.id)
 
 
 async def _keep_tree(
-    path: PathLike, cache: Repository, options: TreeOptions, config: Config, counters: Counters
+    path: PathLike, cache: Repository, options: PushOptions, config: Config, counters: Counters
 ) -> str:
-    """Push a tree into the cache, and replace objects that the cache held already and that are damaged."""
-    from snapdir.repository.cache import set_aside
-    from snapdir.transfer.download.local_objects import find_unsound
-    from snapdir.transfer.engine.plan import plan_objects
-
+    """Push a tree into the cache, and replace damaged objects that the cache held already."""
+    options = options._replace(recheck=False)
     kept = await _push_tree(path, cache, options, config, counters)
     if not counters.objects_skipped:
-        return kept  # all of it was written, from bytes that were hashed
-    objects = plan_objects(await cached(SnapshotId(kept), cache))
+        return kept  # every object was written, from bytes that were hashed
+    objects = plan_objects(await _cached(SnapshotId(kept), cache))
     unsound = await find_unsound(objects, cache, limits=config.limits, counters=Counters())
     if unsound:
         async with set_aside([planned.digest for planned, _ in unsound], cache):
             kept = await _push_tree(path, cache, options, config, Counters())
-        path = unsound[0].planned.path
+        first = unsound[0].planned.path
         counters.warnings.append(
-            f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {path}"
+            f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {first}"
         )
     return kept
+
+
+async def _cached(snapshot_id: SnapshotId, cache: Repository) -> Manifest:
+    return (await held_manifest(snapshot_id, cache)).require(snapshot_id)
 
 
 async def push_cached(
@@ -212,7 +213,7 @@ async def push_cached(
     counters: Counters | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Put a snapshot that is in the cache into a store. Recorded as by ``push``.
+    """Store a snapshot of the cache. Recorded as by ``push``.
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
@@ -225,58 +226,50 @@ async def push_cached(
         ObjectNotFound: the cache and the store both lack an object.
         UnsafePath: no pull would take its manifest.
     """
-    from snapdir.transfer.sync import StoreSync, SyncOptions
-
-    config = config or Config()
-    counters = counters or Counters()
-    identifier = await full_id(snapshot_id, config)
-    program = external_store(store, objects_store)
-    provenance = await provenance_of(derived_from, note, labels, config, store_keeps=program is None)
-    publication = Publication(config, counters, announce, provenance)
-    location = await location_of(store_location, store)
+    config, counters = config or Config(), counters or Counters()
+    snapshot = await full_id(snapshot_id, config)
+    stores = await parse_stores(store, objects_store)
+    program = stores.program
+    publication = await publication_of(
+        config, counters, announce, derived_from=derived_from, note=note, labels=labels, store_keeps=program is None
+    )
+    pushed, location = str(snapshot), store_location(stores.required)
+    options = SyncOptions(recheck=recheck, dry_run=dry_run)
     async with opened_cache(config) as cache:
-        manifest = await cached(identifier, cache)
+        manifest = await _cached(snapshot, cache)
         await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
         if dry_run:
-            await _rehearse_push(identifier, manifest, cache, (store, objects_store), config, recheck=recheck)
-            await publication.tell(str(identifier))
+            await _rehearse_push(snapshot, manifest, cache, stores, options=options, config=config)
+            await publication.tell(pushed)
         elif program is not None:
-            await push_outside(identifier, program, config)
-            await publication.complete(str(identifier), "push", identifier, location)
+            await push_external(snapshot, cache, program, limits=config.limits)
+            await publication.complete(pushed, "push", pushed, location)
         else:
-            async with opened(store, config, objects_store) as to:
+            async with opened(stores, config) as to:
                 journal = journal_of(to, config)
-                options = SyncOptions(recheck=recheck)
                 pair = StoreSync(cache, to, options=options, limits=config.limits, counters=counters, journal=journal)
-                await pair.copy(identifier)
-                await publication.complete(str(identifier), "push", identifier, location, store=to.store)
-    return str(identifier)
+                await pair.copy(snapshot)
+                await publication.complete(pushed, "push", pushed, location, store=to.store)
+    return pushed
 
 
 async def _rehearse_push(
-    identifier: SnapshotId,
+    snapshot: SnapshotId,
     manifest: Manifest,
     cache: Repository,
-    stores: tuple[str, str | None],
-    config: Config,
+    stores: StorePair,
     *,
-    recheck: bool,
+    options: SyncOptions,
+    config: Config,
 ) -> None:
     """Fail where ``push_cached`` would for want of a store, or of objects in the cache. Nothing is written."""
-    from snapdir.repository.cache import require_cached
-    from snapdir.transfer.sync import StoreSync, SyncOptions
-
-    store, pool = stores
-    program = external_store(store, pool)
-    if program is not None:
-        await anyio.to_thread.run_sync(program.require)
-    else:
-        await require_usable(store, config, pool)
-    try:
-        await anyio.to_thread.run_sync(require_cached, identifier, manifest, cache)
-    except IncompleteCache:
-        if program is not None:
-            raise
-        options = SyncOptions(recheck=recheck, dry_run=True)
-        async with opened(store, config, pool) as to:
-            await StoreSync(cache, to, options=options, limits=config.limits, counters=Counters()).copy(identifier)
+    if stores.program is not None:
+        await anyio.to_thread.run_sync(stores.program.require)
+        await anyio.to_thread.run_sync(require_cached, snapshot, manifest, cache)
+        return
+    async with opened(stores, config) as to:
+        await require_answer(to)
+        try:
+            await anyio.to_thread.run_sync(require_cached, snapshot, manifest, cache)
+        except IncompleteCache:
+            await StoreSync(cache, to, options=options, limits=config.limits, counters=Counters()).copy(snapshot)

@@ -1,4 +1,4 @@
-"""What happens once a snapshot is complete: whoever waits for it is told, then the history is."""
+"""What follows a complete snapshot: its id is announced, then it is recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.catalog.record import Event, Provenance
 
-__all__ = ["Publication", "provenance_of"]
+__all__ = ["Publication", "publication_of"]
 
 T = TypeVar("T")
 
@@ -29,44 +29,46 @@ NOT_KEPT = (
 )
 
 
-async def provenance_of(
+async def publication_of(
+    config: Config,
+    counters: Counters,
+    announce: Callable[[str], None] | None,
+    *,
     derived_from: Sequence[str],
     note: str | None,
     labels: Mapping[str, str] | None,
-    config: Config,
-    *,
     store_keeps: bool,
-) -> Provenance | None:
-    """The arguments of that name, looked at before any work; None where they say nothing.
-
-    Ids may be the first digits of one that is in the cache or the catalog.
+) -> Publication[str]:
+    """The publication of a snapshot with its provenance, which is checked before any work.
 
     Args:
+        derived_from: Ids, or the first digits of ids that are in the cache or the catalog.
         store_keeps: The snapshot goes into a store that can hold a history of its own.
 
     Raises:
-        InvalidId, UnknownId, AmbiguousId: a source is no id.
-        InvalidOption: neither a catalog nor a store can keep them.
-        CatalogError: more or longer than a record holds.
+        InvalidId, UnknownId, AmbiguousId: a source is not an id.
+        InvalidOption: neither a catalog nor a store can keep the provenance.
+        CatalogError: it is more or longer than a record holds.
     """
     if isinstance(derived_from, str):
         raise TypeError("derived_from is a sequence of ids, not one str")
     if not derived_from and note is None and not labels:
-        return None
+        return Publication(config, counters, announce)
     if config.catalog is None and not (store_keeps and config.shared_catalog):
         raise InvalidOption(NOT_KEPT)
     from snapdir.catalog.record import Provenance
 
     sources = [str(await full_id(source, config)) for source in derived_from]
-    return Provenance(tuple(dict.fromkeys(sources)), note, tuple((labels or {}).items()))
+    provenance = Provenance(tuple(dict.fromkeys(sources)), note, tuple((labels or {}).items()))
+    return Publication(config, counters, announce, provenance)
 
 
 @dataclass(frozen=True, slots=True)
 class Publication(Generic[T]):
-    """Tells the result of one verb, and writes its snapshot down.
+    """Announces the result of one verb, and records its snapshot.
 
     Attributes:
-        announce: Called once with the result, in a thread, before anything is written down.
+        announce: Called once with the result, in a thread, before anything is recorded.
     """
 
     config: Config
@@ -75,20 +77,20 @@ class Publication(Generic[T]):
     provenance: Provenance | None = None
 
     async def tell(self, result: T) -> None:
-        """Only tell it: nothing was stored, or nothing is to be written down."""
+        """Only announce it: nothing was stored, or nothing is recorded."""
         if self.announce is not None:
             await anyio.to_thread.run_sync(self.announce, result)
 
     async def complete(
         self, result: T, event: Event, snapshot_id: str, location: str, *, store: Store | None = None
     ) -> None:
-        """Tell the result, then note the snapshot in the catalog, if there is one, and in the history of ``store``.
+        """Announce the result, then record the snapshot in the catalog, if there is one, and in ``store``.
 
-        Without a catalog only a provenance is noted, in the store. A catalog or a store that fails is a warning: the
-        snapshot is where it belongs.
+        Without a catalog only a provenance is recorded, in the store. A catalog or a store that fails is a warning: the
+        snapshot itself is complete.
 
         Args:
-            store: Where it was pushed to; it gets a record too, unless ``config`` says no.
+            store: Where it was pushed to; it gets a record too, unless ``config.shared_catalog`` is off.
         """
         await self.tell(result)
         if self.config.catalog is None and not self.provenance:
@@ -111,7 +113,7 @@ class Publication(Generic[T]):
             self._warn_of_store(error)
 
     async def _note_in_store(self, note: Callable[[Path | None], Awaitable[None]]) -> None:
-        """The history of a store need not suffer from this machine's catalog."""
+        """A failure of this machine's catalog does not affect the history of the store."""
         try:
             await note(None)
         except (CatalogError, LocalError, StoreError) as error:

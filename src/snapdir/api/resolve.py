@@ -1,59 +1,77 @@
-"""What an argument means: an id by its first digits, or a ref (a store, a snapshot of one, a directory, an id)."""
+"""The meaning of arguments: an id from its first digits, a ref (a store, a snapshot, a directory), a selection."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.external import external_store
-from snapdir.api.stores import AS_SYNC, holds_store, local_path, opened, opened_cache, refuse_external
+from snapdir.api.stores import StorePair, local_path, opened, opened_cache, parse_stores, require_in_process
 from snapdir.config import Config
-from snapdir.errors import AccessDenied, CatalogError, InvalidStore, StoreMissing
+from snapdir.errors import AccessDenied, AmbiguousId, CatalogError, InvalidStore, StoreMissing, UnknownId
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix
+from snapdir.model.keys import MANIFESTS, OBJECTS
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreUri, StoreURL
 
-__all__ = ["Ref", "full_id", "parse_ref", "resolve_id"]
+if TYPE_CHECKING:
+    from snapdir.transfer.engine.selection import Selection
+
+__all__ = ["Ref", "full_id", "holds_store", "only_match", "parse_ref", "resolve_id", "selection_of"]
 
 
 async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Config | None = None) -> str:
     """The whole id of a snapshot, from its first digits: 8 at least, in either case.
 
-    The cache is looked through, the catalog of ``config``, and ``store``; exactly one id may match.
+    The cache is searched, the catalog of ``config``, and ``store``; exactly one id may match.
 
     Raises:
         InvalidId: not the digits of an id, or too few.
-        UnknownId: none matches; the message says where was looked.
+        UnknownId: none matches; the message names the places that were searched.
         AmbiguousId: several match; ``matches`` lists them.
     Cost: one request (a page of a listing); none for 64 digits, which are not looked up.
     """
     config = config or Config()
-    if store is None or len(snapshot_id) == ID_DIGITS or external_store(store) is not None:
+    stores = await parse_stores(store)
+    if stores.url is None or len(snapshot_id) == ID_DIGITS or stores.program is not None:
         return await full_id(snapshot_id, config)
-    async with opened(store, config) as source:
+    async with opened(stores, config) as source:
         return await full_id(snapshot_id, config, source)
 
 
 async def full_id(snapshot_id: str, config: Config, *sources: Repository | None) -> SnapshotId:
-    """``resolve_id`` among the cache, the catalog and repositories that are open already."""
+    """``resolve_id`` in the cache, the catalog and repositories that are open already."""
     if len(snapshot_id) == ID_DIGITS:
         return SnapshotId(snapshot_id)
     digits = id_prefix(snapshot_id)
-    from snapdir.repository.naming import IdSource, find_snapshot
-
+    found: dict[str, Iterable[str]] = {}
     async with opened_cache(config) as cache:
-        find_cached = partial(_find_cached, cache, needed=not any(sources))
-        searched = [IdSource(f"the cache at {config.cache_dir}", find_cached)]
-        if config.catalog is not None and await anyio.to_thread.run_sync(os.path.isfile, config.catalog):
-            searched.append(IdSource(f"the catalog {config.catalog}", partial(_find_recorded, config.catalog)))
-        searched += [IdSource(source.url, source.find_snapshots) for source in sources if source is not None]
-        return await find_snapshot(digits, searched)
+        found[f"the cache at {config.cache_dir}"] = await _find_cached(cache, digits, needed=not any(sources))
+    if config.catalog is not None and await anyio.to_thread.run_sync(os.path.isfile, config.catalog):
+        found[f"the catalog {config.catalog}"] = await anyio.to_thread.run_sync(_recorded, config.catalog, digits)
+    for source in filter(None, sources):
+        found[source.url] = await source.find_snapshots(digits)
+    return only_match(digits, found)
+
+
+def only_match(digits: str, found: Mapping[str, Iterable[str]]) -> SnapshotId:
+    """The id that starts with ``digits``, from all that each of the searched places has found.
+
+    Raises:
+        UnknownId: there is none.
+        AmbiguousId: there are several.
+    """
+    matches = {snapshot_id for ids in found.values() for snapshot_id in ids}
+    if not matches:
+        raise UnknownId(digits, list(found))
+    if len(matches) > 1:
+        raise AmbiguousId(digits, sorted(matches))
+    return SnapshotId(matches.pop())
 
 
 async def _find_cached(cache: Repository, digits: str, *, needed: bool) -> Iterable[str]:
@@ -69,10 +87,6 @@ async def _find_cached(cache: Repository, digits: str, *, needed: bool) -> Itera
         return ()
 
 
-async def _find_recorded(file: Path, digits: str) -> Iterable[str]:
-    return await anyio.to_thread.run_sync(_recorded, file, digits)
-
-
 def _recorded(file: Path, digits: str) -> Iterable[str]:
     from snapdir.catalog.catalog import Catalog
 
@@ -80,7 +94,7 @@ def _recorded(file: Path, digits: str) -> Iterable[str]:
         with Catalog(file, reading=True) as catalog:
             return catalog.ids_that_start(digits)
     except CatalogError:
-        return ()  # the history only helps to find an id: one that cannot be read stops no transfer
+        return ()  # the history only helps to find an id: an unreadable one stops no transfer
 
 
 _ID = re.compile(r"[0-9a-fA-F]{8,64}").fullmatch
@@ -95,13 +109,12 @@ class Ref:
 
     Attributes:
         typed: As it was given.
-        store: URL of a store.
-        snapshot_id: An id, or the first digits of one.
-        directory: A directory whose snapshot is taken.
+        snapshot_id: An id, or its first digits.
+        directory: A directory that is hashed.
     """
 
     typed: str
-    store: str | None = None
+    store: StoreURL | None = None
     snapshot_id: str | None = None
     directory: str | None = None
 
@@ -111,11 +124,11 @@ class Ref:
 
 
 def parse_ref(text: str) -> Ref:
-    """What ``text`` stands for. Blocking: a path is looked at.
+    """The meaning of ``text``. Blocking: paths are looked up.
 
     ``STORE@ID`` needs at least 8 digits behind the last ``@``; a local directory that has the whole text as its name
-    wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store, any other is
-    taken a snapshot of. A URL, ``file://`` too, is always a store.
+    wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store; any other is
+    hashed. A URL, ``file://`` too, is always a store.
 
     Raises:
         InvalidStore: none of these.
@@ -133,24 +146,30 @@ def parse_ref(text: str) -> Ref:
     return Ref(text, store=_url(text))
 
 
-def _url(text: str) -> str:
-    """A store's URL in its normal form.
+def holds_store(directory: str) -> bool:
+    """Whether a directory is a store. Blocking."""
+    return any(os.path.isdir(os.path.join(directory, name)) for name in (MANIFESTS, OBJECTS))
 
-    Raises:
-        InvalidStore: not a URL, or one of a program outside.
+
+def _url(text: str) -> StoreURL:
     """
-    if not _HAS_SCHEME(text) and os.path.isdir(text):
-        text = os.path.abspath(text)  # data/store, without the dot that a store's own name would need
+    Raises:
+        InvalidStore: not a URL, or one that a program serves.
+    """
+    has_scheme = _HAS_SCHEME(text)
+    if not has_scheme and os.path.isdir(text):
+        text = os.path.abspath(text)  # data/store, without the dot that the path of a store would need
     try:
-        refuse_external(AS_SYNC, text)
-        return str(StoreURL.parse(text))
+        url = StoreURL.parse(text)
     except InvalidStore as error:
-        if _HAS_SCHEME(text):
+        if has_scheme:
             raise
         raise InvalidStore(
-            f"no directory {text!r} here, nor is that a store or an id; write STORE, STORE@ID, a directory that exists,"
-            " or an id (64 digits, or the first 8 or more)"
+            f"{text!r} is neither a directory here, a store nor an id; write STORE, STORE@ID, an existing directory, or"
+            " an id (64 digits, or the first 8 or more)"
         ) from error
+    require_in_process(StorePair(url))
+    return url
 
 
 def _is_directory(text: str) -> bool:
@@ -159,3 +178,18 @@ def _is_directory(text: str) -> bool:
 
 def _path_of(text: str) -> str:
     return local_path(text[len("file:") :] if text.startswith("file:/") else text)
+
+
+def selection_of(include: Sequence[str] | None, exclude: Sequence[str] | None, shard: str | None) -> Selection:
+    """The part of a snapshot that these arguments mean.
+
+    Raises:
+        InvalidOption: a bad glob or shard.
+    """
+    from snapdir.model.sharding import Shard
+    from snapdir.transfer.engine.selection import Selection
+
+    if isinstance(include, str) or isinstance(exclude, str):
+        raise TypeError("include and exclude are sequences of globs, not one str")
+    part = None if shard is None else Shard.parse(shard)
+    return Selection(tuple(include or ()), tuple(exclude or ()), part)

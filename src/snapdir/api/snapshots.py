@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import opened, opened_cache, refuse_external
+from snapdir.api.stores import opened, opened_cache, parse_stores, require_in_process
 from snapdir.config import Config
 from snapdir.errors import PathNotFound
 from snapdir.model.digest import SnapshotId
@@ -49,12 +49,13 @@ async def open_snapshot(
     """
     from snapdir.transfer.download.reading import ObjectReader
 
-    refuse_external("reading single files", store, objects_store)
     config = config or Config()
+    stores = await parse_stores(store, objects_store)
+    require_in_process(stores, verb="reading single files")
     resources = AsyncExitStack()
     try:
         source = await resources.enter_async_context(
-            opened_cache(config) if store is None else opened(store, config, objects_store)
+            opened_cache(config) if stores.url is None else opened(stores, config)
         )
         identifier = await full_id(snapshot_id, config, source)
         manifest = await source.read_manifest(identifier)

@@ -1,4 +1,4 @@
-"""Whether a directory still is what was checked out into it."""
+"""Whether a directory still is what was checked out into it: status."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from snapdir.api.manifest import manifests_of
-from snapdir.api.resolve import Ref
-from snapdir.api.stores import PathLike, local_path, selection_of
+from snapdir.api.manifest import manifest_of
+from snapdir.api.resolve import Ref, selection_of
+from snapdir.api.stores import PathLike, local_path
 from snapdir.config import Config
 from snapdir.disk.checkout_record import CheckoutRecord, read_record
 from snapdir.errors import HIDDEN, ManifestNotFound, NotCheckedOut, local_errors
@@ -31,7 +31,7 @@ class StatusReport:
         partial: The options that chose a part of it; empty for the whole.
         modified: Files with other content or another mode, and directories with another mode.
         missing: Files and directories that are gone.
-        extra: What is there besides. A partial checkout is compared only with what it was asked for.
+        extra: Files and directories that are not in the snapshot. A partial checkout is compared with its part only.
     """
 
     directory: str
@@ -75,12 +75,12 @@ async def status(
     config, counters = config or Config(), counters or Counters()
     place = local_path(directory)
     record = await anyio.to_thread.run_sync(_record, place, id, store, config)
-    wanted = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
-    # The record keeps a URL without its credentials, and that opens nothing.
+    ref = Ref(record.snapshot_id, snapshot_id=record.snapshot_id)
+    # The record keeps a URL without its credentials, which opens nothing.
     is_cut = record.store is not None and HIDDEN in record.store and not record.store.startswith("file://")
-    source = None if is_cut else record.store
+    store = None if is_cut else record.store
     try:
-        (manifest,) = await manifests_of(wanted, store=source, config=config, counters=counters)
+        manifest = await manifest_of(ref, store=store, config=config, counters=counters)
     except ManifestNotFound as error:
         if is_cut:
             error.add_note(f"the credentials of {record.store} are not kept: name it with --id and --store")
@@ -101,13 +101,13 @@ async def status(
 
 
 def _record(place: str, snapshot_id: str | None, store: str | None, config: Config) -> CheckoutRecord:
-    """What to compare with: a whole snapshot that was named, or what the cache remembers."""
+    """The whole snapshot that was named, or the checkout that the cache remembers."""
     real = os.path.realpath(place)
     if snapshot_id is not None:
         return CheckoutRecord(real, snapshot_id, store, None, (), (), None, "")
     record = read_record(config.cache_dir, place)
     if record is None:
         with local_errors(real):
-            os.stat(real)  # a directory that is not there is told as that
+            os.stat(real)  # a directory that does not exist is its own error
         raise NotCheckedOut(real)
     return record

@@ -1,12 +1,12 @@
-"""What every function of the API does first: read its arguments, open stores, find the cache."""
+"""Opening stores and the cache, from the arguments of the public functions."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -22,53 +22,40 @@ from snapdir.errors import (
     TransferFailed,
 )
 from snapdir.errors.local import DENIED
-from snapdir.model.digest import ID_DIGITS, SnapshotId
-from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_prefix
-from snapdir.model.manifest import Manifest
+from snapdir.model.digest import ID_DIGITS
+from snapdir.model.keys import manifest_prefix
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import first_page
 from snapdir.stores.urls import StoreURL
 
 if TYPE_CHECKING:
+    from snapdir.stores.external import ExternalStore
     from snapdir.stores.settings import StoreSettings
-    from snapdir.transfer.engine.selection import Selection
     from snapdir.transfer.upload.journal import UploadJournal
 
 __all__ = [
-    "AS_SYNC",
     "CACHE_HINT",
-    "IN_PROCESS",
     "NO_CACHE_HINT",
     "PathLike",
+    "StorePair",
     "cache_hint",
-    "cached",
-    "cached_whole",
     "exclude_patterns",
-    "holds_store",
     "journal_of",
     "local_path",
-    "location_of",
-    "object_roots",
     "opened",
     "opened_cache",
     "opened_or_none",
+    "parse_stores",
     "pool_hint",
-    "refuse_external",
     "refuse_keyed",
     "require_answer",
-    "require_usable",
-    "require_usable_cache",
-    "required",
-    "selection_of",
+    "require_in_process",
 ]
 
 PathLike = str | os.PathLike[str]
 
 IN_PROCESS = ("file", "s3", "b2", "gs")
 """Schemes of stores that give bytes by key. Others are programs, which push and fetch whole snapshots."""
-
-AS_SYNC = "sync"
-"""The word of the message that refuses other stores, whatever the verb: the existing tool has this one for all."""
 
 CACHE_HINT = "choose another cache with --cache-dir or SNAPDIR_CACHE_DIR"
 NO_CACHE_HINT = "or pull without one: --no-cache"
@@ -79,25 +66,90 @@ POOL_HINT = (
 )
 
 
-def exclude_patterns(exclude: Sequence[str] | None) -> Sequence[str]:
-    if isinstance(exclude, str):
-        raise TypeError("exclude is a sequence of patterns, not one str")
-    return exclude or ()
+class StorePair(NamedTuple):
+    """The parsed URLs of a store and, if its objects are not in it, of their pool. Without a URL there is no store."""
+
+    url: StoreURL | None = None
+    pool: StoreURL | None = None
+
+    @property
+    def program(self) -> ExternalStore | None:
+        """The program that serves the store, if it is not served in process."""
+        if self.url is None or self.url.scheme in IN_PROCESS:
+            return None
+        from snapdir.stores.external import ExternalStore
+
+        return ExternalStore(self.url)
+
+    @property
+    def directories(self) -> dict[str, str]:
+        """The stores that are directories of this host, each with its name in messages."""
+        named = ((self.url, "the store"), (self.pool, "the pool of objects"))
+        return {str(url.path): name for url, name in named if url is not None and url.scheme == "file"}
+
+    @property
+    def required(self) -> StoreURL:
+        """
+        Raises:
+            SnapdirError: there is no store.
+        """
+        from snapdir.transfer.fetch import NO_STORE
+
+        if self.url is None:
+            raise SnapdirError(NO_STORE)
+        return self.url
 
 
-def selection_of(include: Sequence[str] | None, exclude: Sequence[str] | None, shard: str | None) -> Selection:
-    """The part of a snapshot that these arguments mean.
+async def parse_stores(
+    store: str | None,
+    objects_store: str | None = None,
+    *,
+    options: tuple[str, str] = ("", "--objects-store"),
+    verb: str = "a pool of objects",
+) -> StorePair:
+    """The arguments of a public function, parsed in a thread: a relative path depends on the current directory.
+
+    Args:
+        options: The options that name the two on the command line, for messages.
+        verb: What a program cannot serve, for messages.
 
     Raises:
-        InvalidOption: a bad glob or shard.
+        InvalidStore: not a URL; or a pool together with a program, which cannot use it.
     """
-    from snapdir.model.sharding import Shard
-    from snapdir.transfer.engine.selection import Selection
+    return await anyio.to_thread.run_sync(_parse_stores, store, objects_store, options, verb)
 
-    if isinstance(include, str) or isinstance(exclude, str):
-        raise TypeError("include and exclude are sequences of globs, not one str")
-    part = None if shard is None else Shard.parse(shard)
-    return Selection(tuple(include or ()), tuple(exclude or ()), part)
+
+def _parse_stores(store: str | None, objects_store: str | None, options: tuple[str, str], verb: str) -> StorePair:
+    url = None if store is None else _parse(store, options[0])
+    pair = StorePair(url, None if objects_store is None else _parse(objects_store, options[1]))
+    if pair.pool is not None:
+        require_in_process(StorePair(pair.pool), pair, verb=verb)
+    return pair
+
+
+def _parse(store: str, option: str) -> StoreURL:
+    try:
+        return StoreURL.parse(store)
+    except InvalidStore as error:
+        if option:
+            error.prefix = f"resolving {option}: {error.prefix}"
+        raise
+
+
+def require_in_process(*stores: StorePair, verb: str = "sync") -> None:
+    """
+    Args:
+        verb: For the message; most verbs use the reference's word for all of them.
+
+    Raises:
+        InvalidStore: a store is a program, which cannot take part.
+    """
+    for url in (url for pair in stores for url in pair if url is not None):
+        if url.scheme not in IN_PROCESS:
+            raise InvalidStore(
+                f"{verb} requires in-process stores (file/s3/b2/gcs); external `snapdir-*-store` URLs are not "
+                f"supported: {url}"
+            )
 
 
 def local_path(path: PathLike) -> str:
@@ -107,9 +159,10 @@ def local_path(path: PathLike) -> str:
     return os.path.expanduser(text) if text.startswith("~") else text
 
 
-def holds_store(directory: str) -> bool:
-    """Whether a directory is a store. Blocking."""
-    return any(os.path.isdir(os.path.join(directory, name)) for name in (MANIFESTS, OBJECTS))
+def exclude_patterns(exclude: Sequence[str] | None) -> Sequence[str]:
+    if isinstance(exclude, str):
+        raise TypeError("exclude is a sequence of patterns, not one str")
+    return exclude or ()
 
 
 def refuse_keyed(config: Config) -> None:
@@ -120,67 +173,23 @@ def refuse_keyed(config: Config) -> None:
         )
 
 
-def required(store: str | None) -> str:
-    from snapdir.transfer.fetch import NO_STORE
-
-    if store is None:
-        raise SnapdirError(NO_STORE)
-    return store
-
-
-async def cached(identifier: SnapshotId, cache: Repository, *, incomplete: bool = False) -> Manifest:
-    """The cache's manifest of a snapshot; with ``incomplete`` also of one that was fetched in part.
-
-    Raises:
-        ManifestNotFound: the cache has none.
-        CorruptManifest, StoreError: it is damaged, or cannot be read.
-    """
-    from snapdir.repository.cache import held_manifest
-
-    return (await held_manifest(identifier, cache, incomplete=incomplete)).require(identifier)
-
-
-async def cached_whole(identifier: SnapshotId, cache: Repository, selection: Selection) -> Manifest:
-    """The cache's manifest of a snapshot, if the cache has every selected object too.
-
-    Raises:
-        ManifestNotFound, CorruptManifest, StoreError: as ``cached``.
-        IncompleteCache: an object is missing.
-    """
-    from snapdir.repository.cache import require_cached
-
-    manifest = await cached(identifier, cache, incomplete=selection.is_partial)
-    selected = await anyio.to_thread.run_sync(selection.of, manifest)
-    await anyio.to_thread.run_sync(require_cached, identifier, selected, cache)
-    return manifest
-
-
-def refuse_external(what: str, *stores: str | None) -> None:
-    """
-    Raises:
-        InvalidStore: one of ``stores`` is no URL, or a program outside, which cannot take part in ``what``.
-    """
-    for store in filter(None, stores):
-        if StoreURL.parse(store).scheme not in IN_PROCESS:
-            raise InvalidStore(
-                f"{what} requires in-process stores (file/s3/b2/gcs); external `snapdir-*-store` URLs are not "
-                f"supported: {store}"
-            )
-
-
 @asynccontextmanager
-async def opened(store: str, config: Config, objects_store: str | None = None) -> AsyncIterator[Repository]:
-    """A store, or a pair: manifests in ``store``, objects in the pool ``objects_store``."""
+async def opened(stores: StorePair, config: Config) -> AsyncIterator[Repository]:
+    """A store, with the pool of its objects if it has one.
+
+    Raises:
+        SnapdirError: there is none.
+    """
     from snapdir.stores.open import open_store
 
     settings = _settings(config)
-    if objects_store is None:
-        async with open_store(store, settings) as bytes_at_keys:
-            yield Repository(bytes_at_keys, max_manifest_bytes=config.limits.max_manifest_bytes or None)
-        return
-    refuse_external("a pool of objects", objects_store, store)
-    async with open_store(store, settings) as manifests, open_store(objects_store, settings) as objects:
-        yield Repository(manifests, objects, max_manifest_bytes=config.limits.max_manifest_bytes or None)
+    max_manifest_bytes = config.limits.max_manifest_bytes or None
+    async with open_store(stores.required, settings) as store:
+        if stores.pool is None:
+            yield Repository(store, max_manifest_bytes=max_manifest_bytes)
+        else:
+            async with open_store(stores.pool, settings) as objects:
+                yield Repository(store, objects, max_manifest_bytes=max_manifest_bytes)
 
 
 def _settings(config: Config) -> StoreSettings:
@@ -188,36 +197,22 @@ def _settings(config: Config) -> StoreSettings:
 
 
 @asynccontextmanager
-async def opened_or_none(
-    store: str | None, config: Config, objects_store: str | None = None
-) -> AsyncIterator[Repository | None]:
-    if store is None:
+async def opened_or_none(stores: StorePair, config: Config) -> AsyncIterator[Repository | None]:
+    if stores.url is None:
         yield None
     else:
-        async with opened(store, config, objects_store) as repository:
+        async with opened(stores, config) as repository:
             yield repository
 
 
-async def require_usable(store: str, config: Config, objects_store: str | None = None) -> None:
-    """Open a store and ask it one thing, as a dry run does: one of no use is told before any work.
+async def require_answer(to: Repository) -> None:
+    """Send a store one request, as a dry run does, so that a useless store is reported before any work.
 
-    A directory that is not there yet is of use, since a push makes it.
+    A directory that does not exist yet is fine, since a push creates it.
 
     Raises:
-        StoreError: it cannot be reached or entered, or does not exist.
+        StoreError: it cannot be reached or read, or does not exist.
     """
-    async with opened(store, config, objects_store) as to:
-        await require_answer(to)
-
-
-async def require_usable_cache(config: Config) -> None:
-    """``require_usable`` for the cache."""
-    async with opened_cache(config) as cache:
-        await require_answer(cache)
-
-
-async def require_answer(to: Repository) -> None:
-    """``require_usable`` for a store or cache that is open."""
     for side in {to.store, to.objects}:
         root = side.local_path("")
         if root is None or await anyio.Path(root).exists():
@@ -225,12 +220,12 @@ async def require_answer(to: Repository) -> None:
 
 
 @contextmanager
-def pool_hint(objects_store: str | None) -> Iterator[None]:
-    """Where an object is absent and no pool was named, say that there may be one."""
+def pool_hint(stores: StorePair) -> Iterator[None]:
+    """If an object is absent and no pool was named, note that there may be one."""
     try:
         yield
     except (ObjectNotFound, TransferFailed) as error:
-        if objects_store is None and _is_absence(error):
+        if stores.pool is None and _is_absence(error):
             error.add_note(POOL_HINT)
         raise
 
@@ -241,7 +236,7 @@ def _is_absence(error: SnapdirError) -> bool:
 
 
 def journal_of(to: Repository, config: Config) -> UploadJournal | None:
-    """Where uploads to a repository are written down; None for a store on this host, which has none."""
+    """The notes about uploads to a repository; None for a store on this host, which needs none."""
     from snapdir.transfer.upload.journal import UploadJournal
 
     remote = to.objects.capabilities.remote
@@ -250,7 +245,7 @@ def journal_of(to: Repository, config: Config) -> UploadJournal | None:
 
 @contextmanager
 def cache_hint(config: Config, hint: str = CACHE_HINT) -> Iterator[None]:
-    """Where the cache may not be read or written, say ``hint``."""
+    """If the cache may not be read or written, add ``hint``."""
     try:
         yield
     except SnapdirError as error:
@@ -274,18 +269,7 @@ async def opened_cache(config: Config) -> AsyncIterator[Repository]:
     from snapdir.errors.base import CACHE_ADVICE
     from snapdir.stores.open import open_store
 
-    url = str(config.cache_dir.expanduser().absolute())
+    url = StoreURL("file", str(config.cache_dir.expanduser().absolute()))
     with cache_hint(config):
         async with open_store(url, _settings(config)) as store:
             yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)
-
-
-async def location_of(read: Callable[[str], str], text: str) -> str:
-    """A location, read in a thread: a relative path asks the system where it starts."""
-    return await anyio.to_thread.run_sync(read, text)
-
-
-def object_roots(config: Config, *stores: str | None) -> tuple[str, ...]:
-    """Directories of this host that hold objects: the cache, and those of ``stores`` that are."""
-    urls = [StoreURL.parse(store) for store in stores if store is not None]
-    return (str(config.cache_dir.expanduser()), *(str(url.path) for url in urls if url.scheme == "file"))

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import AS_SYNC, journal_of, opened, pool_hint, refuse_external, require_answer
+from snapdir.api.stores import journal_of, opened, parse_stores, pool_hint, require_answer, require_in_process
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
-from snapdir.stores.urls import StoreURL
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.reports import SyncReport
-
-if TYPE_CHECKING:
-    from snapdir.transfer.sync import StoreSync
+from snapdir.transfer.sync import StoreSync, SyncOptions
 
 __all__ = ["sync", "sync_all"]
 
 Side = tuple[str, str | None]
-"""A store, and the pool of its objects if they are not in it."""
+"""A store, and the pool of its objects if they are not in it, as they were given."""
 
 
 async def sync(
@@ -51,17 +47,10 @@ async def sync(
         ManifestNotFound, ObjectNotFound, CorruptObject: ``src`` cannot give it; ``dst`` then has no manifest of it.
         InvalidStore: a store that gives no bytes by key, or ``delete`` in anything but one directory of this host.
     """
-    config = config or Config()
-    counters = counters or Counters()
+    config, counters = config or Config(), counters or Counters()
+    options = SyncOptions(recheck, server_copy, dry_run)
     async with _opened_pair(
-        (src, src_objects),
-        (dst, dst_objects),
-        delete,
-        config,
-        counters,
-        recheck=recheck,
-        server_copy=server_copy,
-        dry_run=dry_run,
+        (src, src_objects), (dst, dst_objects), delete, options, config=config, counters=counters
     ) as pair:
         report = await pair.copy(await full_id(snapshot_id, config, pair.source))
         return await _pruned(pair, report) if delete else report
@@ -87,17 +76,10 @@ async def sync_all(
     Raises:
         TransferFailed: some snapshots are damaged; all others have been copied, and nothing was removed.
     """
-    config = config or Config()
-    counters = counters or Counters()
+    config, counters = config or Config(), counters or Counters()
+    options = SyncOptions(recheck, server_copy, dry_run)
     async with _opened_pair(
-        (src, src_objects),
-        (dst, dst_objects),
-        delete,
-        config,
-        counters,
-        recheck=recheck,
-        server_copy=server_copy,
-        dry_run=dry_run,
+        (src, src_objects), (dst, dst_objects), delete, options, config=config, counters=counters
     ) as pair:
         report = await pair.copy_all()
         if config.shared_catalog and not dry_run:
@@ -123,32 +105,18 @@ async def _copy_history(pair: StoreSync, counters: Counters) -> None:
 
 @asynccontextmanager
 async def _opened_pair(
-    src: Side,
-    dst: Side,
-    delete: bool,
-    config: Config,
-    counters: Counters,
-    *,
-    recheck: bool,
-    server_copy: bool,
-    dry_run: bool,
+    src: Side, dst: Side, delete: bool, options: SyncOptions, *, config: Config, counters: Counters
 ) -> AsyncIterator[StoreSync]:
-    from snapdir.transfer.sync import StoreSync, SyncOptions
-
-    refuse_external(AS_SYNC, *src, *dst)
-    if delete and (dst[1] is not None or StoreURL.parse(dst[0]).scheme != "file"):
+    from_ = await parse_stores(*src, options=("--from", "--from-objects"), verb="sync")
+    to = await parse_stores(*dst, options=("--to", "--to-objects"), verb="sync")
+    require_in_process(from_, to)
+    if delete and (to.pool is not None or to.required.scheme != "file"):
         raise InvalidStore(
-            f"mirror unsupported: --delete requires a local file:// destination without a pool, not {dst[0]}"
+            f"mirror unsupported: --delete requires a local file:// destination without a pool, not {to.url}"
         )
-    with pool_hint(src[1]):
-        async with opened(src[0], config, src[1]) as source, opened(dst[0], config, dst[1]) as target:
-            if dry_run:
+    with pool_hint(from_):
+        async with opened(from_, config) as source, opened(to, config) as target:
+            if options.dry_run:
                 await require_answer(target)
-            yield StoreSync(
-                source,
-                target,
-                options=SyncOptions(recheck, server_copy, dry_run),
-                limits=config.limits,
-                counters=counters,
-                journal=journal_of(target, config),
-            )
+            journal = journal_of(target, config)
+            yield StoreSync(source, target, options=options, limits=config.limits, counters=counters, journal=journal)

@@ -1,4 +1,4 @@
-"""Care: verify, verify_cache, flush_cache."""
+"""Checking stores and the cache, and emptying the cache: verify, examine, verify_cache, flush_cache."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from functools import partial
 
 import anyio.to_thread
 
-from snapdir.api.external import external_store, staged_outside
+from snapdir.api.external import staged_outside
 from snapdir.api.resolve import full_id
 from snapdir.api.stores import (
     PathLike,
+    StorePair,
     cache_hint,
     local_path,
     opened,
     opened_cache,
+    parse_stores,
     pool_hint,
 )
 from snapdir.config import Config
@@ -42,15 +44,15 @@ async def verify(
     """
     from snapdir.transfer.repair import repair
 
-    config = config or Config()
-    counters = counters or Counters()
+    config, counters = config or Config(), counters or Counters()
+    stores = await parse_stores(store, objects_store)
     if repair_from is not None:
-        async with opened(store, config, objects_store) as source:
+        async with opened(stores, config) as source:
             identifier = await full_id(snapshot_id, config, source)
             await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
         return True
-    report = await examine(snapshot_id, store, objects_store=objects_store, config=config, counters=counters)
-    with pool_hint(objects_store):
+    report = await _examine(snapshot_id, stores, config, counters)
+    with pool_hint(stores):
         report.require_sound()
     return True
 
@@ -69,17 +71,21 @@ async def examine(
         ManifestNotFound, CorruptManifest, InvalidManifest: there is no such snapshot, or its manifest is damaged.
         StoreError: the store cannot answer at all.
     """
+    stores = await parse_stores(store, objects_store)
+    return await _examine(snapshot_id, stores, config or Config(), counters or Counters())
+
+
+async def _examine(snapshot_id: str, stores: StorePair, config: Config, counters: Counters) -> SnapshotReport:
     from snapdir.transfer.engine.selection import EVERYTHING
     from snapdir.transfer.verify import check_snapshot
 
-    config = config or Config()
-    check = partial(check_snapshot, limits=config.limits, counters=counters or Counters())
-    program = external_store(store, objects_store)
+    check = partial(check_snapshot, limits=config.limits, counters=counters)
+    program = stores.program
     if program is not None:
         identifier = await full_id(snapshot_id, config)
         async with staged_outside(identifier, program, EVERYTHING, config) as (_, source):
             return replace(await check(identifier, source), store=without_secrets(program.url))
-    async with opened(store, config, objects_store) as source:
+    async with opened(stores, config) as source:
         return await check(await full_id(snapshot_id, config, source), source)
 
 

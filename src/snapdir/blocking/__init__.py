@@ -29,6 +29,7 @@ from snapdir import Manifest as Manifest
 from snapdir import ManifestEntry as ManifestEntry
 from snapdir import PathType as PathType
 from snapdir import Progress as Progress
+from snapdir import PullReport as PullReport
 from snapdir import Record as Record
 from snapdir import Relation as Relation
 from snapdir import Revision as Revision

@@ -1,4 +1,4 @@
-"""The file of a catalog, and the spelling of the locations in it."""
+"""Which file a catalog is, and how the places it speaks of are spelled."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SUFFIX = "-catalog.sqlite3"
 
 
 def catalog_file(selection: str, cache_dir: Path) -> Path | None:
-    """The file of the catalog ``selection``: a path if it has a slash, else the name of a catalog in the cache
-    directory, such as ``default``. None for ``none`` or an empty text.
+    """The file of the catalog called ``selection``: ``none`` or empty is no catalog, what has a slash is a path, and
+    any other word is one in the cache directory. The one that is used unasked is called ``default``.
     """
     if selection in DISABLED:
         return None
@@ -26,13 +26,9 @@ def catalog_file(selection: str, cache_dir: Path) -> Path | None:
     return cache_dir.expanduser().absolute() / f"{selection}{SUFFIX}"
 
 
-def store_location(store: str) -> str:
-    """The URL of a store in its normal form, without credentials: others read the records.
-
-    Raises:
-        InvalidStore: not a store.
-    """
-    return _written(StoreURL.parse(store).without_credentials)
+def store_location(store: StoreURL) -> str:
+    """The URL of a store in its normal form, without credentials: others read the records."""
+    return _written(store.without_credentials)
 
 
 def directory_location(path: str) -> str:
@@ -41,16 +37,16 @@ def directory_location(path: str) -> str:
 
 
 def locations_meant(text: str) -> tuple[str, ...]:
-    """The locations that ``text`` may mean: a store by its URL; a directory or the store in it by a path."""
+    """What a user may mean by ``text``: a store by its URL; by a path a directory, or the store in it."""
     if ":" not in text.partition("/")[0]:
         path = directory_location(os.path.expanduser(text))
-        return (store_location(path), path)
+        return (store_location(StoreURL("file", path)), path)
     try:
-        return (store_location(text),)
+        return (store_location(StoreURL.parse(text)),)
     except InvalidStore:
         return (_written(text),)
 
 
 def _written(location: str) -> str:
-    """``location`` as Unicode text: bytes of a path that are not UTF-8 are escaped."""
+    """``location`` as Unicode text: bytes of a path that are no UTF-8 are escaped."""
     return location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""What a shell asks while somebody types: the scripts that make it ask, and the answers."""
+"""Shell completion: the scripts that a shell loads, and the answers they ask for while a command line is typed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
+from snapdir.cli.commands import COMMANDS
 from snapdir.cli.completion_scripts import elvish, powershell
 
 __all__ = ["answer", "script", "suggest"]
 
 PROGRAM = "snapdir"
 VARIABLE = "_SNAPDIR_COMPLETE"
-STORES = ("URI", "STORE", "REF", "FROM")
 SCHEMES = ("file://", "s3://", "b2://")
 MOST_IDS = 100
 KINDS = {"DIR": "dir", "PATH": "dir", "FILE": "file"}
@@ -49,10 +49,8 @@ def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[Compl
     if kind == "ID":
         return [CompletionItem(found) for found in _cached_ids(incomplete)]
     if kind == "COMMAND":
-        from snapdir.cli.main import VERBS
-
-        return [CompletionItem(verb) for verb in VERBS if verb.startswith(incomplete)]
-    if kind in STORES:
+        return [CompletionItem(command) for command in COMMANDS if command.startswith(incomplete)]
+    if kind == "STORE":
         schemes = [CompletionItem(scheme) for scheme in SCHEMES if scheme.startswith(incomplete)] if incomplete else []
         return schemes or [CompletionItem(incomplete, type="dir")]
     return [CompletionItem(incomplete, type=KINDS[kind])] if kind in KINDS else []

@@ -1,7 +1,7 @@
-"""The program: the group of verbs, and the one place that prints errors and exits.
+"""The program: the group of commands, and the one place that prints errors and exits.
 
 Exit codes: 0 success, 1 a failure (one line on stderr), 2 a wrong command line or variable, 128 + n ended by signal n
-(130 for Ctrl-C, 141 for a reader of stdout that left).
+(130 for Ctrl-C, 141 if the reader of stdout is gone).
 """
 
 from __future__ import annotations
@@ -16,65 +16,26 @@ from typing import Any, NoReturn
 
 import click
 
+from snapdir.cli.commands import COMMANDS, HIDDEN
 from snapdir.cli.options import universal
 from snapdir.cli.process import read_names_as_utf8
 from snapdir.cli.terminal import OutputClosed, close_output, print_error
-from snapdir.cli.usage import UsageMistake, located, similar, usage_text, write_options
-from snapdir.cli.verb import HELP_WIDTH, information
+from snapdir.cli.usage import UsageMistake, located, similar, usage_text
+from snapdir.cli.verb import HELP_WIDTH, information, write_options
 from snapdir.errors import SnapdirError
 
 __all__ = ["main", "root"]
 
-VERBS = (
-    "manifest",
-    "id",
-    "stage",
-    "push",
-    "fetch",
-    "pull",
-    "checkout",
-    "verify",
-    "verify-cache",
-    "flush-cache",
-    "locations",
-    "ancestors",
-    "revisions",
-    "defaults",
-    "sync",
-    "diff",
-    "version",
-    "autocomplete",
-    "help",
-    "descendants",
-    "bench",
-    "log",
-    "size",
-    "ls",
-    "status",
-)
-"""In the order of the help: the reference's in its order, then ours. ``verify-cache`` is ``command`` of the module
-``verify_cache``, imported when called."""
-
-HIDDEN = {
-    "completions": "autocomplete",
-    "man": "man",
-    "objects-needed": "objects_needed",
-    "receive-pack": "receive_pack",
-    "send-pack": "send_pack",
-}
-"""Verbs that scripts use and the help does not list, with their modules."""
-
-
 MORE = """`snapdir help COMMAND` shows the options of a command, with examples;
-`snapdir man` prints all of it as a manual page, `snapdir defaults` every
-setting as it is here."""
+`snapdir man` prints the manual page, `snapdir defaults` the settings in
+effect."""
 
 ASKED_BY_SHELL = "_SNAPDIR_COMPLETE"
-"""Set by the scripts of ``autocomplete`` when the shell wants to know what may come next."""
+"""Set by the scripts of ``autocomplete`` when the shell asks for completions."""
 
 
 class Program(click.Group):
-    """The group: finds verbs by name, and runs one to its exit code."""
+    """The group: finds commands by name, and runs one to its exit code."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with located(ctx):
@@ -82,14 +43,14 @@ class Program(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         del ctx
-        home = name if name in VERBS else HIDDEN.get(name)
+        home = COMMANDS.get(name) or HIDDEN.get(name)
         if home is None:
             return None
-        command: click.Command = import_module(f"snapdir.cli.commands.{home.replace('-', '_')}").command
+        command: click.Command = getattr(import_module(f"snapdir.cli.commands.{home}"), name.replace("-", "_"))
         return command
 
     def resolve_command(
@@ -99,21 +60,21 @@ class Program(click.Group):
         if command is None and ctx.resilient_parsing:
             return None, None, args[1:]
         if command is None:
-            tip = similar("subcommand", args[0], VERBS)
+            tip = similar("subcommand", args[0], list(COMMANDS))
             raise UsageMistake(f"unrecognized subcommand '{args[0]}'", ctx, tip=tip)
         return args[0], command, args[1:]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"{self.help}\n\n")
         self.format_usage(ctx, formatter)
-        rows = [(name, _purpose(self.get_command(ctx, name))) for name in VERBS]
+        rows = [(name, _purpose(self.get_command(ctx, name))) for name in COMMANDS]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
         write_options(formatter, [*universal(), *information()])
         formatter.write(f"\n{MORE}\n")
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
-        """Run and exit, for whoever calls the group itself; click's own ``main`` would print errors in its words."""
+        """Run and exit, for callers of the group itself; click's own ``main`` would print errors in its words."""
         del prog_name
         sys.exit(exit_code(sys.argv[1:] if args is None else args))
 
@@ -133,7 +94,7 @@ def _purpose(command: click.Command | None) -> str:
 )
 @click.pass_context
 def root(ctx: click.Context) -> None:
-    """Snapshots of directories: named by their content, stored once, pulled exactly."""
+    """Content-addressed snapshots of directories: push, pull and verify them exactly."""
     if ctx.invoked_subcommand is None:
         raise UsageMistake("'snapdir' requires a subcommand but one was not provided", ctx)
 
@@ -147,12 +108,12 @@ def main() -> NoReturn:
 
         sys.exit(answer(root, asked))
     code = exit_code(sys.argv[1:])
-    gc.freeze()  # what is left needs no collector: 10 of the 130 ms of CPU that a small `snapdir id` takes
+    gc.freeze()  # no collection at exit: 10 of the 130 ms of CPU that a small `snapdir id` takes
     sys.exit(code)
 
 
 def exit_code(args: Sequence[str]) -> int:
-    """Run the command line ``args``; whatever happens ends in an exit code, and at most one message."""
+    """Run the command line ``args``: every outcome becomes an exit code and at most one message."""
     try:
         return _run(args)
     except OutputClosed:
@@ -183,7 +144,7 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _failed(error: Exception, *, as_json: bool) -> int:
-    """Report a failure; only a bug is worth a traceback, and only to those who ask for it."""
+    """Report a failure. Only a bug gets a traceback, and only with SNAPDIR_DEBUG=1."""
     from snapdir.cli import render
     from snapdir.cli.loop import Stopped
 

@@ -1,220 +1,153 @@
-"""The groups of options that verbs share. ``configuration`` makes a Config of what they were given."""
+"""Options and arguments that several commands share: what a command works on, and how it writes and prints."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from snapdir.cli.bucket import bucket
-from snapdir.cli.effort import engine, rates, retries
-from snapdir.cli.parameters import (
-    Flag,
-    Off,
-    Positional,
-    Setting,
-    Single,
-    UniversalFlag,
-    choice,
-    text,
-    whole_number,
-)
-from snapdir.errors import InvalidOption
+from snapdir.cli.parameters import Choice, Flag, Positional, Setting, Single, UniversalFlag, section, whole_number
+from snapdir.errors import SnapdirError
+from snapdir.model.digest import ID_DIGITS, is_hexadecimal
+
+if TYPE_CHECKING:
+    from snapdir.config import Config
 
 __all__ = [
-    "SHARED_CATALOG",
     "accepted",
-    "bucket",
-    "cache",
-    "catalog",
     "dry_run",
-    "engine",
+    "exclusions",
     "hidden",
-    "mirror",
     "output",
     "path",
+    "patterns",
     "pool",
-    "rates",
-    "retries",
-    "selection",
-    "shared_catalog",
+    "required_id",
+    "required_store",
     "snapshot",
     "store",
     "universal",
     "walk",
-    "writing",
 ]
 
-SHARED_CATALOG = "SNAPDIR_SHARED_CATALOG"
+NO_ID = "missing --id option"
+# A comma inside a repetition such as a{1,2} separates nothing.
+_SEPARATOR = re.compile(r",(?![0-9]*\})")
 
 
-def path(metavar: str = "PATH", use: str = "The directory; default: the current one.") -> Positional:
-    """The optional directory a verb works on."""
+def path(metavar: str = "PATH", use: str = "The directory; default: the current directory.") -> Positional:
+    """The optional directory a command works on."""
     return Positional("path", required=False, metavar=f"[{metavar}]", use=use, is_path=True)
 
 
 def walk() -> list[Flag]:
-    return [
+    """How a directory is read; ``exclusions`` gives the meaning of ``--exclude``."""
+    return section(
+        "Walk",
         Flag(
             "--exclude",
             metavar="<PATTERN>",
             multiple=True,
-            section="Walk",
-            help="Leave out entries whose absolute path matches; repeat it or separate patterns by commas. "
-            "RE2 syntax; %common% stands for .git, .cache, node_modules, trash and the like, %system% for /proc, "
-            "/tmp, mounts and the cache; a pattern that starts with ./ is matched against the path inside the "
-            "directory, and any other must not match the path of the directory itself.",
+            help="Leave out entries whose absolute path matches an RE2 pattern; repeat the option or separate patterns "
+            "by commas. A pattern that starts with ./ is matched against the path inside the directory; others must "
+            "not match the path of the directory itself. %common% stands for .git, .cache, node_modules, trash and the "
+            "like, %system% for /proc, /tmp, mounts and the cache.",
         ),
-        Flag("--no-follow", is_flag=True, section="Walk", help="Leave out symbolic links instead of following them."),
+        Flag("--no-follow", help="Leave out symbolic links instead of following them."),
         Setting(
             "--walk-jobs",
             metavar="<N>",
             parse=whole_number,
             variable="SNAPDIR_WALK_JOBS",
-            section="Walk",
-            help="Threads that read and hash; 0, the default, is one per CPU up to 16. Never changes an id.",
+            help="Threads that read and hash; 0 (default) is one per CPU, at most 16. The id does not depend on it.",
         ),
-    ]
+    )
 
 
-def store() -> list[Flag]:
-    return [
-        Single(
-            "--store",
-            metavar="<URI>",
-            parse=text,
-            variable="SNAPDIR_STORE",
-            section="Store",
-            help="Where snapshots live: file:///path, ./path or s3://bucket/prefix.",
-        )
-    ]
+def exclusions(given: Sequence[str], *, no_follow: bool, config: Config) -> tuple[list[str], bool]:
+    """The patterns of ``--exclude``, with their macros expanded, and whether links are left out."""
+    expanded = []
+    for pattern in patterns(given):
+        if "%" in pattern:
+            from snapdir.model.patterns import expand_macros
+
+            home, cache_dir = os.path.expanduser("~"), os.path.abspath(config.cache_dir)
+            macro, leaves_links = expand_macros(pattern, home=home, cache_dir=cache_dir)
+            expanded.append(macro)
+            no_follow = no_follow or leaves_links
+        else:
+            expanded.append(pattern)
+    return expanded, no_follow
+
+
+def patterns(given: Sequence[str]) -> list[str]:
+    """The patterns of an option that may be repeated and split by commas."""
+    return [pattern for text in given for pattern in _SEPARATOR.split(text) if pattern]
+
+
+def store(purpose: str = "Where snapshots are stored: file:///path, ./path or s3://bucket/prefix.") -> list[Flag]:
+    return section("Store", Single("--store", metavar="<URI>", variable="SNAPDIR_STORE", help=purpose))
+
+
+def required_store(store: str | None) -> str:
+    """
+    Raises:
+        SnapdirError: no store was named.
+    """
+    if store is None:
+        from snapdir.transfer.fetch import NO_STORE
+
+        raise SnapdirError(NO_STORE)
+    return store
 
 
 def pool() -> list[Flag]:
-    return [
+    return section(
+        "Store",
         Single(
             "--objects-store",
             metavar="<URI>",
-            parse=text,
             variable="SNAPDIR_OBJECTS_STORE",
-            section="Store",
             help="A pool that holds the objects of several stores; --store then holds manifests only.",
-        )
-    ]
+        ),
+    )
 
 
-def snapshot(what: str = "Snapshot to work on") -> list[Flag]:
-    return [
+def snapshot(purpose: str) -> list[Flag]:
+    return section(
+        "Snapshot",
         Single(
-            "--id",
-            "snapshot_id",
-            metavar="<ID>",
-            parse=text,
-            section="Snapshot",
-            help=f"{what}: 64 hexadecimal digits, or the first 8 or more of them.",
-        )
-    ]
-
-
-def cache() -> list[Flag]:
-    return [
-        Setting(
-            "--cache-dir",
-            metavar="<DIR>",
-            parse=_directory,
-            variable="SNAPDIR_CACHE_DIR",
-            section="Cache",
-            help="The local cache; default: $XDG_CACHE_HOME/snapdir or ~/.cache/snapdir.",
-        )
-    ]
-
-
-def writing() -> list[Flag]:
-    """How a snapshot is laid over what is there."""
-    section = "Destination"
-    return [
-        Flag(
-            "--force", is_flag=True, section=section, help="Write into the current directory although it is not empty."
+            "--id", "snapshot_id", metavar="<ID>", help=f"{purpose}: 64 hexadecimal digits, or the first 8 or more."
         ),
-        Flag("--no-overwrite", is_flag=True, section=section, help="Stop before writing if a file would be replaced."),
-        Flag("--strict", is_flag=True, section=section, help="Exit 1 if paths that are not in the snapshot remain."),
-        Flag("--keep", is_flag=True, section=section, help="Keep the temporary files of a failed run."),
-        Flag(
-            "--preserve-special-modes",
-            is_flag=True,
-            section=section,
-            help="Restore setuid, setgid and sticky bits, which are left off otherwise.",
-        ),
-    ]
+    )
 
 
-def selection() -> list[Flag]:
-    """Which files of a snapshot."""
-    section = "Selection"
-    return [
-        Flag(
-            "--include",
-            metavar="<GLOB>",
-            multiple=True,
-            section=section,
-            help="Only what this covers; repeatable. As in a .gitignore: *.bin at any level, /train/*.bin or train/** "
-            "from the root, val/ a directory with all that is in it.",
-        ),
-        Flag(
-            "--exclude",
-            metavar="<GLOB>",
-            multiple=True,
-            section=section,
-            help="Leave out what this covers, also of what --include covers; repeatable.",
-        ),
-        Single(
-            "--shard",
-            metavar="<I/N>",
-            parse=_shard,
-            section=section,
-            help="Only the I-th of N parts of those files, about equal in bytes, the same on every machine.",
-        ),
-    ]
+def required_id(snapshot_id: str | None, path: str | None = None, *, alternative: str = "") -> str:
+    """
+    Args:
+        path: The argument that names a directory; it may be an id without its option.
+        alternative: Another option that will do.
 
-
-def mirror() -> list[Flag]:
-    """How far a checkout goes."""
-    section = "Destination"
-    return [
-        Flag(
-            "--delete",
-            is_flag=True,
-            section=section,
-            help="Remove what is not in the snapshot. --exclude PATTERN then protects what fits it (RE2, in paths "
-            "such as ./a/b or ./a/). Refused for /, homes, caches and stores, and for what holds one.",
-        ),
-        Flag(
-            "--linked",
-            is_flag=True,
-            section=section,
-            help="Make links to the objects of the local cache instead of files. Every object is hashed first, and "
-            "becomes read-only.",
-        ),
-    ]
+    Raises:
+        SnapdirError: no id was given.
+    """
+    if snapshot_id is None:
+        mistaken = path is not None and len(path) == ID_DIGITS and is_hexadecimal(path)
+        raise SnapdirError(f"{NO_ID}: write --id {path}" if mistaken else f"{NO_ID}{alternative}")
+    return snapshot_id
 
 
 def hidden(*groups: list[Flag]) -> list[Flag]:
-    """Options that are checked but change nothing for a verb: it touches no network."""
+    """Options that are checked but change nothing for a command that uses no network."""
     options = [option for group in groups for option in group]
     for option in options:
         option.hidden = True
     return options
 
 
-def dry_run() -> list[Flag]:
-    return [Flag("--dryrun", is_flag=True, help="Say what would be done, and write nothing.")]
-
-
-def output() -> list[Flag]:
-    """How a reading verb prints: see ``cli.tables``."""
-    return [Flag("--json", "as_json", is_flag=True, section="Output", help="Print JSON for programs.")]
-
-
 def accepted(*names: str) -> list[Flag]:
-    """Options of other verbs that change nothing here: taken, so that one set of flags fits all, but not shown."""
+    """Options of other commands that change nothing here: accepted, so that one set of options fits all."""
     metavars = {
         "--store": "<URI>",
         "--objects-store": "<URI>",
@@ -223,75 +156,33 @@ def accepted(*names: str) -> list[Flag]:
         "--cache-dir": "<DIR>",
     }
     return [
-        Single(name, metavar=metavars[name], parse=text, hidden=True, expose_value=False)
+        Single(name, metavar=metavars[name], hidden=True, expose_value=False)
         if name in metavars
-        else Flag(name, is_flag=True, hidden=True, expose_value=False)
+        else Flag(name, hidden=True, expose_value=False)
         for name in names
     ]
 
 
-def catalog(*, unasked: bool = True, purpose: str = "The history to record in") -> list[Flag]:
-    """``unasked``: whether the default catalog is used where none is named."""
-    default = "default: the one called default" if unasked else "default: none"
-    return [
-        Setting(
-            "--catalog",
-            metavar="<NAME>",
-            parse=text,
-            variable="SNAPDIR_CATALOG",
-            empty="none",
-            unset="default" if unasked else None,
-            section="History",
-            help=f"{purpose}: a name in the cache directory, the path of a file, or none; {default}.",
-        )
-    ]
+def dry_run() -> list[Flag]:
+    return [Flag("--dryrun", "dry_run", help="Only print what would be done.")]
 
 
-def shared_catalog(purpose: str = "Record on this machine only; the store's own history gets no record.") -> list[Flag]:
-    """Whether a push is also written down where it went."""
-    return [
-        Off(
-            "--no-shared-catalog",
-            "shared_catalog",
-            variable=SHARED_CATALOG,
-            section="History",
-            help=purpose,
-        )
-    ]
+def output() -> list[Flag]:
+    """How a command that reads prints: see ``cli.tables``."""
+    return section("Output", Flag("--json", "as_json", help="Print JSON for programs."))
 
 
 def universal() -> list[Flag]:
-    """Before or after the verb, on every verb."""
-    section = "Universal options"
-    return [
-        UniversalFlag("-q", "--quiet", section=section, help="Print only data and errors."),
-        UniversalFlag("--verbose", section=section, help="Say more on stderr."),
-        UniversalFlag(
-            "--no-progress",
-            variable="SNAPDIR_NO_PROGRESS",
-            section=section,
-            help="Draw no progress line.",
-        ),
+    """Options that every command takes, and that may also stand before the command."""
+    return section(
+        "Universal options",
+        UniversalFlag("-q", "--quiet", help="Print only data and errors."),
+        UniversalFlag("--verbose", help="Print more details on stderr."),
+        UniversalFlag("--no-progress", variable="SNAPDIR_NO_PROGRESS", help="Do not draw a progress line."),
         Setting(
             "--color",
             metavar="<WHEN>",
-            parse=choice("auto", "always", "never"),
-            section=section,
-            help="Colour messages on stderr: auto, always or never. auto heeds NO_COLOR and TERM.",
+            parse=Choice("auto", "always", "never"),
+            help="Color messages on stderr: auto, always or never. auto respects NO_COLOR and TERM.",
         ),
-    ]
-
-
-def _directory(value: str, source: str) -> Path:
-    if not value:
-        raise InvalidOption(f"invalid {source} '': expected a directory")
-    try:
-        return Path(value).expanduser().absolute()
-    except RuntimeError as error:
-        raise InvalidOption(f"invalid {source} '{value}': no such home directory") from error
-
-
-def _shard(value: str, source: str) -> str:
-    from snapdir.model.sharding import Shard
-
-    return str(Shard.parse(value, source))
+    )

@@ -1,4 +1,4 @@
-"""Options that may be given once, that may come from the environment, and that know their section of the help."""
+"""Options and arguments: each knows its section of the help, its variable, and what a shell may offer for it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ __all__ = [
     "Setting",
     "Single",
     "UniversalFlag",
-    "choice",
     "from_variable",
+    "kind_of",
+    "section",
     "settings_of",
     "switch",
     "text",
@@ -40,31 +41,60 @@ _WHOLE_NUMBER = re.compile(r"\+?[0-9]{1,9}", re.ASCII).fullmatch
 
 
 class Flag(click.Option):
-    """An option of a section of the help. Hidden ones are accepted but not shown."""
+    """An option: a switch, unless it has a metavar. Hidden options are accepted but not shown.
 
-    def __init__(self, *declarations: str, section: str = "Options", variable: str = "", **attributes: Any) -> None:
+    Args:
+        inverted: The verb gets False where the switch is given, and True otherwise.
+    """
+
+    def __init__(
+        self,
+        *declarations: str,
+        section: str = "Options",
+        variable: str = "",
+        inverted: bool = False,
+        **attributes: Any,
+    ) -> None:
+        if "metavar" not in attributes:
+            attributes["is_flag"] = True
+        if inverted:
+            attributes["callback"] = _negated
         super().__init__(list(declarations), **attributes)
         self.section = section
         self.variable = variable
 
     @property
+    def long_name(self) -> str:
+        return max(self.opts, key=len)
+
+    @property
     def spelling(self) -> str:
         """The long form, as in ``--store <URI>``."""
-        longest = max(self.opts, key=len)
-        return f"{longest} {self.metavar}" if self.metavar else longest
+        return f"{self.long_name} {self.metavar}" if self.metavar else self.long_name
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         del ctx
         return suggestions(self.metavar or "", incomplete)
 
 
+def _negated(_ctx: click.Context, _: click.Parameter, given: bool) -> bool:
+    return not given
+
+
+def section(heading: str, *options: Flag) -> list[Flag]:
+    """``options`` under a heading of the help."""
+    for option in options:
+        option.section = heading
+    return list(options)
+
+
 class Positional(click.Argument):
     """An argument. Its metavar says what a shell may offer for it.
 
     Args:
-        use: What it is for, for the help.
-        words: All that fit, where they can be counted.
-        is_path: Not a store, not a snapshot: those stand in options of the verb.
+        use: Its description in the help.
+        words: All values, where they can be counted.
+        is_path: A path, while stores and snapshots are named by options.
     """
 
     def __init__(
@@ -87,18 +117,24 @@ class Positional(click.Argument):
         return suggestions(self.metavar or "", incomplete, self.words)
 
 
-class Single(Flag):
-    """An option with one value, which may not be given twice; else its variable's; else None.
+def text(value: str, source: str) -> str:
+    """Any text, also an empty one."""
+    del source
+    return value
 
-    An empty variable is unset, unless ``empty`` says what it stands for; ``unset`` is the value where nothing is given.
-    A bad value is a usage error that names where it came from.
+
+class Single(Flag):
+    """An option with one value, which may not be given twice; else its variable's value; else ``unset``.
+
+    An empty variable is unset, unless ``empty`` says what it stands for. A bad value is a usage error that names the
+    option or variable.
     """
 
     def __init__(
         self,
         *declarations: str,
-        parse: Parser,
         metavar: str,
+        parse: Parser = text,
         empty: str | None = None,
         unset: Any = None,
         **attributes: Any,
@@ -117,7 +153,7 @@ class Single(Flag):
         if len(given) > 1:
             raise UsageMistake(f"the argument '{self.spelling}' cannot be used multiple times")
         if given:
-            return self.parse(given[0], max(self.opts, key=len))
+            return self.parse(given[0], self.long_name)
         if self.empty is not None and os.environ.get(self.variable) == "":
             return self.empty
         value = from_variable(self.variable, self.parse)
@@ -138,7 +174,7 @@ class Setting(Single):
 
 
 class BareSetting(Setting):
-    """A setting that may be given without its value, which then is ``bare``; one that is given needs a ``=``."""
+    """A setting whose value may be left out, which then is ``bare``. A value needs a ``=`` before it."""
 
     def __init__(self, *declarations: str, bare: str, **attributes: Any) -> None:
         super().__init__(*declarations, **attributes)
@@ -146,19 +182,19 @@ class BareSetting(Setting):
 
     @property
     def spelling(self) -> str:
-        return f"{max(self.opts, key=len)}[={self.metavar}]"
+        return f"{self.long_name}[={self.metavar}]"
 
     def completed(self, args: list[str]) -> list[str]:
-        """``args`` with the value in the place of none."""
+        """``args`` with the value that was left out."""
         end = args.index("--") if "--" in args else len(args)
         return [f"{arg}={self.bare}" if arg in self.opts else arg for arg in args[:end]] + args[end:]
 
 
 class UniversalFlag(Flag):
-    """A switch before or after the verb, kept with the settings; it stays on once it was given."""
+    """A switch before or after the verb, kept with the settings; once given it stays on."""
 
     def __init__(self, *declarations: str, **attributes: Any) -> None:
-        super().__init__(*declarations, is_flag=True, expose_value=False, callback=self._keep, **attributes)
+        super().__init__(*declarations, expose_value=False, callback=self._keep, **attributes)
 
     def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given or from_variable(self.variable, switch):
@@ -169,7 +205,7 @@ class Off(Flag):
     """A switch of one verb that turns a setting off; 0 in its variable does so too."""
 
     def __init__(self, *declarations: str, **attributes: Any) -> None:
-        super().__init__(*declarations, is_flag=True, expose_value=False, callback=self._keep, **attributes)
+        super().__init__(*declarations, expose_value=False, callback=self._keep, **attributes)
 
     def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given or from_variable(self.variable, switch) is False:
@@ -183,7 +219,7 @@ def settings_of(ctx: click.Context) -> dict[str, Any]:
 
 
 def from_variable(name: str, parse: Parser, environment: Mapping[str, str] = os.environ) -> Any:
-    """The parsed value of a variable; None where it is empty or not there.
+    """The parsed value of a variable; None where it is empty or not set.
 
     Raises:
         InvalidOption: the value is bad; the message names it and the variable.
@@ -204,12 +240,6 @@ def switch(value: str, source: str) -> bool:
     return SWITCH_WORDS[value.lower()]
 
 
-def text(value: str, source: str) -> str:
-    """Any text. (A flag may hold an empty one: whoever uses it says what is wrong with that.)"""
-    del source
-    return value
-
-
 class Choice:
     """A parser that takes one of ``words``."""
 
@@ -223,14 +253,15 @@ class Choice:
         return value
 
 
-def choice(*words: str) -> Choice:
-    """One of ``words``."""
-    return Choice(*words)
+def kind_of(metavar: str) -> str:
+    """What the values of a metavar are: its first word, and STORE for every word that may name a store."""
+    word = re.search("[A-Z]+", metavar)
+    kind = word[0] if word else ""
+    return "STORE" if kind in ("URI", "REF", "FROM") else kind
 
 
 def suggestions(metavar: str, incomplete: str, words: Sequence[str] = ()) -> list[CompletionItem]:
-    """What a shell may offer for a value, by what its metavar says it is."""
+    """Values that a shell may offer for a metavar."""
     from snapdir.cli.completion import suggest
 
-    kind = re.search("[A-Z]+", metavar)
-    return suggest(kind[0] if kind else "", incomplete, words)
+    return suggest(kind_of(metavar), incomplete, words)

@@ -1,34 +1,30 @@
-"""What a wrong command line is told, and how a command's help looks."""
+"""Errors of a wrong command line, in their final words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
 from snapdir.errors import InvalidOption
 
-if TYPE_CHECKING:
-    from snapdir.cli.parameters import Flag
-
-__all__ = ["UsageMistake", "located", "similar", "usage_text", "write_examples", "write_options"]
+__all__ = ["UsageMistake", "located", "similar", "usage_text"]
 
 ROOT_USAGE = "Usage: snapdir [OPTIONS] <COMMAND>"
 
 
 class UsageMistake(click.UsageError):
-    """A usage error in its final words, with an optional way out."""
+    """A usage error in its final words, with an optional tip."""
 
     def __init__(self, message: str, ctx: click.Context | None = None, *, tip: str = "") -> None:
-        super().__init__(message, ctx)
+        super().__init__(message, ctx or click.get_current_context(silent=True))
         self.tip = tip
 
 
 @contextmanager
 def located(ctx: click.Context) -> Iterator[None]:
-    """Make every wrong value or argument met in the block a usage error of the command in ``ctx``."""
+    """Make every wrong value or argument in the block a usage error of the command in ``ctx``."""
     try:
         yield
     except InvalidOption as error:
@@ -39,7 +35,7 @@ def located(ctx: click.Context) -> Iterator[None]:
 
 
 def usage_text(error: click.UsageError) -> str:
-    """The lines for stderr: what is wrong, a tip where there is one, the usage, the way to the help."""
+    """The lines for stderr: the mistake, a tip if there is one, the usage, and how to get help."""
     mistake = error if isinstance(error, UsageMistake) else _in_our_words(error)
     tip = f"\n\n  tip: {mistake.tip}" if mistake.tip else ""
     usage = error.ctx.get_usage() if error.ctx is not None else ROOT_USAGE
@@ -47,7 +43,7 @@ def usage_text(error: click.UsageError) -> str:
 
 
 def _in_our_words(error: click.UsageError) -> UsageMistake:
-    """click's own errors, told by their class and attributes."""
+    """The words for an error of click, by its class and attributes."""
     if isinstance(error, click.NoSuchOption):
         return _unknown_option(error)
     if isinstance(error, click.BadOptionUsage):
@@ -65,10 +61,10 @@ def _unknown_option(error: click.NoSuchOption) -> UsageMistake:
 
 
 def _behind_a_command(ctx: click.Context, program: click.Group, name: str) -> str:
-    """Where an option belongs that the program does not know and a command does."""
+    """A tip for an option of a command that stands before the command."""
     verbs = (program.get_command(ctx, verb) for verb in program.list_commands(ctx))
     known = any(name in option.opts for verb in verbs if verb is not None for option in verb.params)
-    return f"options of a command stand behind it: snapdir COMMAND {name}" if known else ""
+    return f"options of a command go after it: snapdir COMMAND {name}" if known else ""
 
 
 def _wrong_use(error: click.BadOptionUsage) -> str:
@@ -76,7 +72,7 @@ def _wrong_use(error: click.BadOptionUsage) -> str:
     if option is None:
         return error.format_message()
     if option.is_flag:
-        return f"unexpected value for '{error.option_name}': it takes none"
+        return f"unexpected value for '{error.option_name}': it takes no value"
     return f"a value is required for '{_spelling(option)}' but none was supplied"
 
 
@@ -101,30 +97,3 @@ def similar(kind: str, word: str, known: Sequence[str]) -> str:
 
     close = get_close_matches(word, known, n=1)
     return f"a similar {kind} exists: '{close[0]}'" if close else ""
-
-
-def write_options(formatter: click.HelpFormatter, options: Iterable[Flag]) -> None:
-    """The visible options, under the headings of their sections in order of appearance."""
-    sections: dict[str, list[tuple[str, str]]] = {}
-    for option in options:
-        if not option.hidden:
-            sections.setdefault(option.section, []).append((_names(option), _description(option)))
-    for heading, rows in sections.items():
-        with formatter.section(heading):
-            formatter.write_dl(rows, col_max=28)
-
-
-def _names(option: Flag) -> str:
-    short = next((name for name in option.opts if not name.startswith("--")), None)
-    return (f"{short}, " if short else "    ") + option.spelling
-
-
-def _description(option: Flag) -> str:
-    return (option.help or "") + (f" [env: {option.variable}]" if option.variable else "")
-
-
-def write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
-    """Command lines that work as they stand, unwrapped."""
-    with formatter.section("Examples"):
-        for example in examples:
-            formatter.write(f"{'':{formatter.current_indent}}{example}\n")

@@ -1,4 +1,4 @@
-"""The class of every subcommand: strict arguments, universal flags, help in sections, an Invocation for the body."""
+"""The class of every command: strict arguments, universal options, help in sections, an Invocation for the body."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import snapdir
-from snapdir.cli.configuration import VARIABLES, config_from
 from snapdir.cli.options import universal
-from snapdir.cli.parameters import BareSetting, Flag, Positional, settings_of
+from snapdir.cli.parameters import BareSetting, Flag, Positional, kind_of, section, settings_of
+from snapdir.cli.settings import VARIABLES, config_from
 from snapdir.cli.terminal import Terminal, write_output
-from snapdir.cli.usage import UsageMistake, located, write_examples, write_options
+from snapdir.cli.usage import UsageMistake, located
 from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 
 if TYPE_CHECKING:
     from snapdir.cli.invocation import Invocation
 
-__all__ = ["Verb", "information"]
+__all__ = ["HELP_WIDTH", "Verb", "information", "write_options"]
 
 HELP_WIDTH = 100
 
 
 class Verb(click.Command):
-    """One subcommand. Its body gets an ``Invocation`` first (``@click.pass_obj``).
+    """One command. Its body gets an ``Invocation`` first (``@click.pass_obj``).
 
     Args:
-        examples: Two command lines for the help.
-        variables: Environment variables without a flag that the verb reads.
-        needs_config: False for a body that takes no Invocation, and then runs even where there is no home.
+        examples: At least two command lines for the help.
+        variables: Environment variables without an option that the command reads.
+        needs_config: False for a body that takes no Invocation; it runs even without a home directory.
     """
 
     def __init__(
@@ -82,31 +82,58 @@ class Verb(click.Command):
 
         with located(ctx):
             config = config_from(settings_of(ctx), self.variables)
-        rate = settings_of(ctx).get("limit_rate")
-        typed = rate.typed if rate and rate.size_bytes else ""
-        return Invocation(terminal=terminal_from(ctx), config=config, limit_rate=typed)
+        typed = settings_of(ctx).get("limit_rate", "") if config.stores.limit_rate_bytes else ""
+        return Invocation(terminal_from(ctx), config, limit_rate=typed, remote=self._names_a_remote_store(ctx.params))
+
+    def _names_a_remote_store(self, values: Mapping[str, Any]) -> bool:
+        shown = (each for each in self.params if not getattr(each, "hidden", False))
+        stores = (values.get(each.name or "") for each in shown if kind_of(each.metavar or "") == "STORE")
+        texts = (text for value in stores for text in (value if isinstance(value, tuple) else (value,)) if text)
+        return any("://" in text and not text.startswith("file:") for text in texts)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_help(self, ctx, formatter)
         if self.variables:
             with formatter.section("Environment"):
                 formatter.write_dl([(name, VARIABLES[name]) for name in self.variables])
-        write_examples(formatter, self.examples)
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"{'':{formatter.current_indent}}{example}\n")  # unwrapped, to be copied
 
 
 def write_help(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """What it does, how it is called, and its options."""
+    """What the command does, how it is called, and its options."""
     purpose, _, details = cleandoc(command.help or "").partition("\n\n")
     formatter.write(f"{purpose}\n\n")
     command.format_usage(ctx, formatter)
     if details:
         formatter.write_paragraph()
         formatter.write_text(details)
-    arguments = [(one.metavar or "", one.use) for one in command.params if isinstance(one, Positional) and one.use]
+    arguments = [(each.metavar or "", each.use) for each in command.params if isinstance(each, Positional) and each.use]
     if arguments:
         with formatter.section("Arguments"):
             formatter.write_dl(arguments)
     write_options(formatter, (option for option in command.params if isinstance(option, Flag)))
+
+
+def write_options(formatter: click.HelpFormatter, options: Iterable[Flag]) -> None:
+    """The visible options, under the headings of their sections in order of appearance."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for option in options:
+        if not option.hidden:
+            sections.setdefault(option.section, []).append((_names(option), _description(option)))
+    for heading, rows in sections.items():
+        with formatter.section(heading):
+            formatter.write_dl(rows, col_max=28)
+
+
+def _names(option: Flag) -> str:
+    short = next((name for name in option.opts if not name.startswith("--")), None)
+    return (f"{short}, " if short else "    ") + option.spelling
+
+
+def _description(option: Flag) -> str:
+    return (option.help or "") + (f" [env: {option.variable}]" if option.variable else "")
 
 
 def terminal_from(ctx: click.Context) -> Terminal:
@@ -120,13 +147,13 @@ def terminal_from(ctx: click.Context) -> Terminal:
 
 
 def information() -> list[Flag]:
-    """-h and -V, which print and end the run before anything else is looked at."""
-    section = "Universal options"
-    eager: dict[str, Any] = {"is_flag": True, "is_eager": True, "expose_value": False, "section": section}
-    return [
+    """-h and -V, which print and end the run before anything else is parsed."""
+    eager: dict[str, Any] = {"is_eager": True, "expose_value": False}
+    return section(
+        "Universal options",
         Flag("-h", "--help", callback=_show_help, help="Show this help.", **eager),
         Flag("-V", "--version", callback=_show_version, help="Show the version.", **eager),
-    ]
+    )
 
 
 def _show_help(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -142,12 +169,12 @@ def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 def _option_for(surplus: str, params: Iterable[click.Parameter]) -> str:
-    """The options that name a store or a snapshot, where that is what stands without one; nothing otherwise."""
+    """A tip with the options that name a store or a snapshot, if ``surplus`` is one; empty otherwise."""
     known = [name for param in params if not getattr(param, "hidden", False) for name in param.opts]
+    names: tuple[str, ...] = ()
     if is_hexadecimal(surplus) and len(surplus) == ID_DIGITS:
-        wanted = ["--id"] if "--id" in known else []
+        names = ("--id",)
     elif "://" in surplus:
-        wanted = [name for name in ("--store", "--from", "--to") if name in known]
-    else:
-        wanted = []
-    return f"stores and snapshots are named by options here: {', '.join(wanted)}" if wanted else ""
+        names = ("--store", "--from", "--to")
+    options = ", ".join(name for name in names if name in known)
+    return f"options name stores and snapshots here: {options}" if options else ""

@@ -45,9 +45,11 @@ class StoreURL(NamedTuple):
             return cls("file", _absolute(text))
         scheme, colon, rest = text.partition(":")
         if not colon or not scheme:
-            raise InvalidStore(
-                f"no scheme found in store URI: {shown_store(text)!r}; write file:///path, ./path or s3://bucket/prefix"
+            error = InvalidStore(
+                f"'{shown_store(text)}': expected a URI like file:///path or s3://bucket/prefix, or a path like ./store"
             )
+            error.prefix = "invalid store protocol: "  # as the reference says
+            raise error
         if not _SCHEME(scheme):
             shown = HIDDEN if "@" in rest else scheme  # probably a key and its secret
             raise InvalidStore(f"invalid scheme {shown!r} in store URI; write file:///path or s3://bucket/prefix")

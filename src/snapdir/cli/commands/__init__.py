@@ -1,1 +1,43 @@
-"""One module for each command."""
+"""The commands: which there are, and the module of each, whose function has the command's name."""
+
+from __future__ import annotations
+
+__all__ = ["COMMANDS", "HIDDEN"]
+
+COMMANDS = {
+    "manifest": "manifest",
+    "id": "manifest",
+    "stage": "push",
+    "push": "push",
+    "fetch": "pull",
+    "pull": "pull",
+    "checkout": "pull",
+    "verify": "verify",
+    "verify-cache": "verify",
+    "flush-cache": "verify",
+    "locations": "history",
+    "ancestors": "lineage",
+    "revisions": "history",
+    "defaults": "defaults",
+    "sync": "sync",
+    "diff": "diff",
+    "version": "help",
+    "autocomplete": "help",
+    "help": "help",
+    "descendants": "lineage",
+    "bench": "bench",
+    "log": "log",
+    "size": "size",
+    "ls": "ls",
+    "status": "status",
+}
+"""In the order of the help: the reference's commands in its order, then the others."""
+
+HIDDEN = {
+    "completions": "help",
+    "man": "help",
+    "objects-needed": "packs",
+    "receive-pack": "packs",
+    "send-pack": "packs",
+}
+"""Commands that scripts use and the help does not list."""

@@ -1,4 +1,4 @@
-"""snapdir defaults: every setting, its value here and now, and where that comes from."""
+"""snapdir defaults: every setting, its value in effect, and the source of the value."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from typing import Any, NamedTuple
 import click
 
 from snapdir.cli import options
-from snapdir.cli.configuration import CLONEFILE, FSYNC, KEYED_CONTEXT, VERIFY_COPIES, cache_directory
-from snapdir.cli.parameters import Flag, Single, choice, from_variable, settings_of, switch
+from snapdir.cli import settings as groups
+from snapdir.cli.parameters import Choice, Flag, Single, from_variable, settings_of, switch
+from snapdir.cli.settings import (
+    CLONEFILE,
+    FSYNC,
+    KEYED_CONTEXT,
+    SHARED_CATALOG,
+    VERIFY_COPIES,
+    cache_directory,
+)
 from snapdir.cli.tables import write_json_lines
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import located
@@ -32,7 +40,7 @@ class Given(NamedTuple):
 
 
 def _kept(option: Flag) -> Flag:
-    """``option``, checked as ever, but kept as it was typed and with where it was."""
+    """``option``, checked as usual, but kept as it was typed, with its source."""
     if isinstance(option, Single):
         parse = option.parse
 
@@ -46,25 +54,18 @@ def _kept(option: Flag) -> Flag:
     return option
 
 
-def _named(name: str, *groups: list[Flag]) -> list[Flag]:
-    return [option for group in groups for option in group if name in option.opts]
-
-
 @click.command(
     "defaults",
     cls=Verb,
     params=[
         _kept(option)
         for option in (
-            *options.cache(),
+            *groups.cache(),
             *options.store(),
             *options.pool(),
-            *options.catalog(),
-            *options.engine(),
-            *_named("--walk-jobs", options.walk()),
-            *options.rates(),
-            *options.retries(),
-            *options.bucket(writing=True),
+            *groups.catalog(),
+            *(option for option in options.walk() if option.name == "walk_jobs"),
+            *groups.transfer(writing=True),
             *options.output(),
         )
     ],
@@ -72,11 +73,11 @@ def _named(name: str, *groups: list[Flag]) -> list[Flag]:
     examples=["snapdir defaults", "SNAPDIR_JOBS=8 snapdir defaults --store ./store"],
 )
 @click.pass_context
-def command(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
-    """Print every setting with its value and where that comes from.
+def defaults(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
+    """Print every setting with its value and the source of the value.
 
-    One line a setting: its name, its value, and source=flag, source=env or source=default. Behind them come the other
-    variables that begin with SNAPDIR; the values of those named for a key, secret, token or password are hidden.
+    One line per setting: its name, its value, and source=flag, source=env or source=default. Other variables that begin
+    with SNAPDIR follow; the values of those named for a key, secret, token or password are hidden.
     """
     with located(ctx):
         knobs = list(_knobs(ctx))
@@ -114,12 +115,12 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "max-requests", setting("max_requests", "none")
     yield "no-progress", _switch(ctx, "no_progress")
     yield "color", Given(settings["color"], "flag") if "color" in settings else Given("auto", "default")
-    yield "fsync", _variable(FSYNC, choice("batch", "off"), "batch")
+    yield "fsync", _variable(FSYNC, Choice("batch", "off"), "batch")
     yield "clonefile", _enabled(_variable(CLONEFILE, switch, True))
     yield "verify-copies", _enabled(_variable(VERIFY_COPIES, switch, False))
     yield "memory", setting("memory", "128MiB")
     yield "part-size", setting("part_size", "8MiB")
-    yield "shared-catalog", _enabled(_variable(options.SHARED_CATALOG, switch, True))
+    yield "shared-catalog", _enabled(_variable(SHARED_CATALOG, switch, True))
     yield "stall-timeout", setting("stall_timeout", "20")
     yield "max-manifest-size", setting("max_manifest_size", "4GiB")
     yield "min-rate", setting("min_rate", "1K")

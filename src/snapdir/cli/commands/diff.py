@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import snapdir
-from snapdir.cli import options
+from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Positional, Single, choice
+from snapdir.cli.parameters import Choice, Flag, Positional, Single, section
 from snapdir.cli.tables import Cell, Size, write_json, write_rows
 from snapdir.cli.terminal import printable, visible_json, write_output
 from snapdir.cli.usage import UsageMistake
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from snapdir.transfer.comparing.totals import DiffTotals
 
 LINES_AT_ONCE = 10_000
-REFERENCE = "A store, STORE@ID, a directory or an id; repeat it to unite several."
+REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
 
 
 @click.command(
@@ -36,30 +35,31 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeat it to unite several
             metavar="[FROM TO]",
             use="Before and after: each a store, STORE@ID, a directory or an id; default: --from and --to.",
         ),
-        Flag("--from", "before", metavar="<REF>", multiple=True, section="Sides", help=f"Before. {REFERENCE}"),
-        Flag("--to", "after", metavar="<REF>", multiple=True, section="Sides", help=f"After. {REFERENCE}"),
+        *section(
+            "Sides",
+            Flag("--from", "before", metavar="<REF>", multiple=True, help=f"Before. {REFERENCE}"),
+            Flag("--to", "after", metavar="<REF>", multiple=True, help=f"After. {REFERENCE}"),
+            Single(
+                "--on-conflict",
+                metavar="<WHAT>",
+                parse=Choice("error", "last-wins"),
+                unset="error",
+                help="If snapshots of one side disagree about a path: error (default) or last-wins.",
+            ),
+        ),
         *options.snapshot("Of every store that has it, only this snapshot"),
         *options.store(),
-        Single(
-            "--on-conflict",
-            metavar="<WHAT>",
-            parse=choice("error", "last-wins"),
-            section="Sides",
-            help="When snapshots of one side disagree about a path: error, the default, or last-wins.",
+        *section(
+            "Output",
+            Flag("--all", "unchanged", help="List unchanged files too, with =."),
+            Flag("--renames", help="List a file whose content only moved as one rename, R."),
+            Flag("--stat", help="Print files and bytes of each kind of difference."),
+            Flag("--name-only", help="Print paths only."),
+            *options.output(),
+            Flag("--exit-code", help="Exit with 1 if anything differs, 2 on errors."),
         ),
-        Flag("--all", "unchanged", is_flag=True, section="Output", help="List unchanged files too, with =."),
-        Flag(
-            "--renames", is_flag=True, section="Output", help="List a file whose content only moved as one rename, R."
-        ),
-        Flag("--stat", is_flag=True, section="Output", help="Print files and bytes of each kind of difference."),
-        Flag("--name-only", is_flag=True, section="Output", help="Print paths only."),
-        *options.output(),
-        Flag("--exit-code", is_flag=True, section="Output", help="Exit with 1 if anything differs, 2 on errors."),
-        *options.cache(),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(),
+        *settings.cache(),
+        *settings.transfer(),
     ],
     examples=[
         "snapdir diff s3://bucket/sets@$OLD s3://bucket/sets@$NEW",
@@ -68,15 +68,15 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeat it to unite several
     ],
 )
 @click.pass_obj
-def command(invocation: Invocation, /, *, exit_code: bool, **asked: Any) -> None:
-    """Say which files were added (A), deleted (D) or modified (M).
+def diff(invocation: Invocation, /, *, exit_code: bool, **given: Any) -> None:
+    """List files that were added (A), deleted (D) or modified (M).
 
-    Compares FROM with TO, or what --from and --to name. Only manifests are read, and directories, which are hashed;
-    directories are never listed themselves. STORE@ID is one snapshot of a store; a STORE alone is all its snapshots
-    together. An id is looked for in the cache, then in --store.
+    Compares FROM with TO, or the refs of --from and --to. Reads manifests only, and hashes directories; lists files,
+    not directories. STORE@ID is one snapshot of a store; STORE alone is all its snapshots together. An id is looked up
+    in the cache, then in --store.
     """
     try:
-        differs = _diff(invocation, **asked)
+        differs = _diff(invocation, **given)
     except SnapdirError as error:
         if exit_code:
             error.exit_code = 2
@@ -92,35 +92,31 @@ def _diff(
     before: tuple[str, ...],
     after: tuple[str, ...],
     snapshot_id: str | None,
-    store: str | None,
-    on_conflict: str | None,
     unchanged: bool,
     renames: bool,
-    **output: bool,
+    stat: bool,
+    name_only: bool,
+    as_json: bool,
+    **given: Any,
 ) -> bool:
     """Print the differences and say whether there are any."""
-    before, after = _sides(refs, before, after)
-    _refuse_two_outputs(**output)
-    stores = [ref for ref in (*before, *after) if "://" in ref and not ref.startswith("file:")]
-    ask = partial(
-        snapdir.diff,
-        snapdir.DiffOptions(before, after),
-        id=snapshot_id,
-        store=store,
-        unchanged=unchanged or output["stat"],
-        renames=renames,
-        on_conflict="last-wins" if on_conflict == "last-wins" else "error",
-        config=invocation.config,
-        counters=invocation.counters,
-    )
+    sides = snapdir.DiffOptions(*_sides(refs, before, after))
+    if name_only and (stat or as_json):
+        raise UsageMistake(f"the argument '--name-only' cannot be used with '{'--stat' if stat else '--json'}'")
+    given |= {"id": snapshot_id, "unchanged": unchanged or stat, "renames": renames}
     try:
-        found = invocation.run(ask, store=stores[0] if stores else None)
+        found = invocation.run(snapdir.diff, sides, **given)
     except SideConflict as conflict:
         raise SnapdirError(
             f'intra-side conflict on --{conflict.side}: the path "{conflict.path}" has differing content across two '
             "refs (collision); pass --on-conflict last-wins to let the last ref win, or name one snapshot: STORE@ID"
         ) from conflict
-    _write(found, invocation, unchanged=unchanged, renames=renames, **output)
+    if stat:
+        _write_totals(found, invocation, unchanged=unchanged, renames=renames, as_json=as_json)
+    elif as_json:
+        write_output(visible_json(_json_text(found)))
+    else:
+        _write_lines(entry.path if name_only else _row(entry) for entry in found)
     return any(entry.status != "=" for entry in found)
 
 
@@ -130,42 +126,14 @@ def _sides(
     if not refs:
         return before, after
     if before or after:
-        raise UsageMistake("the arguments FROM TO cannot be used with '--from <REF>' or '--to <REF>'", _context())
+        raise UsageMistake("the arguments FROM TO cannot be used with '--from <REF>' or '--to <REF>'")
     if len(refs) != 2:
-        raise UsageMistake(f"expected two refs, FROM and TO, found {len(refs)}", _context())
+        raise UsageMistake(f"expected two refs, FROM and TO, found {len(refs)}")
     return refs[:1], refs[1:]
 
 
-def _refuse_two_outputs(*, stat: bool, name_only: bool, as_json: bool) -> None:
-    if name_only and (stat or as_json):
-        other = "--stat" if stat else "--json"
-        raise UsageMistake(f"the argument '--name-only' cannot be used with '{other}'", _context())
-
-
-def _context() -> click.Context:
-    return click.get_current_context()
-
-
-def _write(
-    found: list[snapdir.DiffEntry],
-    invocation: Invocation,
-    *,
-    unchanged: bool,
-    renames: bool,
-    stat: bool,
-    name_only: bool,
-    as_json: bool,
-) -> None:
-    if stat:
-        _write_totals(found, invocation, unchanged=unchanged, renames=renames, as_json=as_json)
-    elif as_json:
-        write_output(visible_json(_json_text(found)))
-    else:
-        _write_lines(entry.path if name_only else _row(entry) for entry in found)
-
-
 def _row(entry: snapdir.DiffEntry) -> str:
-    """Status and path, as they are: nothing is escaped. A rename has both paths, the old one first."""
+    """Status and path, unescaped. A rename has both paths, the old path first."""
     moved = f"{entry.renamed_from}\t" if entry.renamed_from is not None else ""
     return f"{entry.status}\t{moved}{entry.path}"
 

@@ -1,77 +1,161 @@
-"""What ``ancestors`` and ``descendants`` are made of: one walk through the history, in two directions."""
+"""snapdir ancestors and descendants: one walk through the history, in two directions."""
 
 from __future__ import annotations
 
-from functools import partial
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
 
 import snapdir
-from snapdir.cli import options
+from snapdir.cli import options, settings
+from snapdir.cli.commands.history import ADVICE, catalog_missing, formats, history, note_if_empty
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.lineage_output import (
-    GRAPHS,
-    catalog_missing,
-    formats,
-    history,
-    place,
-    shared_history,
-    steps,
-    write_lineage,
-)
-from snapdir.cli.lineage_page import page, write_page
-from snapdir.cli.parameters import Flag
-from snapdir.cli.targets import NO_ID
-from snapdir.errors import SnapdirError
+from snapdir.cli.parameters import Flag, Single, section, whole_number
+from snapdir.cli.tables import Cell, ShortId, write_json_lines, write_rows
+from snapdir.cli.verb import Verb
+from snapdir.errors import local_errors
 
-__all__ = ["lineage_flags", "show_lineage"]
+GRAPHS = ("dot", "mermaid")
 
 
-def lineage_flags() -> list[Flag]:
+def _flags() -> list[Flag]:
     return [
         *options.snapshot("Snapshot to start from"),
-        *steps(),
-        *place(),
+        Single(
+            "--depth",
+            metavar="<N>",
+            parse=whole_number,
+            section="Snapshot",
+            help="Follow at most N steps; default: all.",
+        ),
         *history(),
-        *shared_history(),
+        *section(
+            "History",
+            Single(
+                "--store",
+                metavar="<URI>",
+                variable="SNAPDIR_STORE",
+                help="Also read the history that travels with this store.",
+            ),
+        ),
+        *settings.network(),
         *formats(*GRAPHS),
-        *page(),
+        *section(
+            "Output",
+            Single(
+                "--open-html",
+                "html",
+                metavar="<FILE>",
+                help="Also draw it on an HTML page, and open the page where there is a display and a terminal.",
+            ),
+        ),
     ]
 
 
-def show_lineage(
-    invocation: Invocation,
-    *,
-    backward: bool,
-    snapshot_id: str | None,
-    depth: int | None,
-    location: str | None,
-    store: str | None,
-    shape: str,
-    as_json: bool,
-    html: str | None,
+@click.command(
+    "ancestors",
+    cls=Verb,
+    params=_flags(),
+    examples=[
+        "snapdir ancestors --id $MODEL --format table",
+        "snapdir ancestors --id $MODEL --store s3://bucket/models --open-html lineage.html",
+    ],
+)
+@click.pass_obj
+def ancestors(invocation: Invocation, /, **given: Any) -> None:
+    """List the snapshots that a snapshot came from: the whole chain, nearest first.
+
+    There are two relations: history (the snapshot before it at the same location) and derived (the snapshots that
+    push --derived-from named).
+    """
+    _show(invocation, backward=True, **given)
+
+
+@click.command(
+    "descendants",
+    cls=Verb,
+    params=_flags(),
+    examples=[
+        "snapdir descendants --id $DATASET",
+        "snapdir descendants --id $DATASET --format table",
+    ],
+)
+@click.pass_obj
+def descendants(invocation: Invocation, /, **given: Any) -> None:
+    """List the snapshots that came from a snapshot: the whole chain, nearest first.
+
+    There are two relations: history (the snapshot after it at the same location) and derived (snapshots pushed with
+    --derived-from).
+    """
+    _show(invocation, backward=False, **given)
+
+
+def _show(
+    invocation: Invocation, *, snapshot_id: str | None, shape: str, as_json: bool, html: str | None, **given: Any
 ) -> None:
-    """Print what led to a snapshot, or what came from it, and draw it where ``html`` says.
+    if catalog_missing(invocation, given["store"]):
+        return
+    found = invocation.run(snapdir.lineage, options.required_id(snapshot_id), **given)
+    note_if_empty(invocation, found.relations, ADVICE)
+    if as_json or shape == "json":
+        write_json_lines(map(_step, found.relations))
+    elif shape in GRAPHS:
+        invocation.print(_drawn(found, shape).rstrip("\n"))
+    else:
+        columns = ("depth", "relation", "id", "of", "location", "created_at")
+        write_rows(columns, _step_rows(found.relations), terminal=invocation.terminal)
+    if html is not None:
+        _write_page(invocation, found, html)
+
+
+def _drawn(found: snapdir.Lineage, shape: str) -> str:
+    from snapdir.catalog.graph import Graph, lineage_graph, to_dot, to_mermaid
+
+    draw: Callable[[Graph], str] = to_dot if shape == "dot" else to_mermaid
+    return draw(lineage_graph(found.focus, found.relations, found.records, backward=found.backward))
+
+
+def _step(relation: snapdir.Relation) -> dict[str, Any]:
+    return {
+        "created_at": relation.created_at,
+        "id": relation.id,
+        "location": relation.location,
+        "relation": relation.relation,
+        "of": relation.of,
+        "depth": relation.depth,
+    }
+
+
+def _step_rows(relations: Sequence[snapdir.Relation]) -> Iterator[list[Cell]]:
+    for found in relations:
+        yield [found.depth, found.relation, ShortId(found.id), ShortId(found.of), found.location, found.created_at]
+
+
+def _write_page(invocation: Invocation, found: snapdir.Lineage, name: str) -> None:
+    """Write the page, and open it in a browser if there is a display.
 
     Raises:
-        SnapdirError: there is no id, nothing that is one, or no catalog to read.
-        LocalError: the page cannot be written.
+        LocalError: the file cannot be written.
     """
-    if catalog_missing(invocation, store):
-        return
-    if snapshot_id is None:
-        raise SnapdirError(NO_ID)
-    found = invocation.run(
-        partial(
-            snapdir.lineage,
-            snapshot_id,
-            backward=backward,
-            depth=depth,
-            location=location,
-            store=store,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
-        store=store,
-    )
-    write_lineage(invocation, found, "json" if as_json else shape)
-    if html is not None:
-        write_page(invocation, found, html)
+    from snapdir.catalog.graph import lineage_graph
+    from snapdir.catalog.page import lineage_page
+
+    graph = lineage_graph(found.focus, found.relations, found.records, backward=found.backward)
+    title = "What this snapshot came from" if found.backward else "What came from this snapshot"
+    file = Path(os.path.expanduser(name)).absolute()
+    with local_errors(name):
+        file.write_text(lineage_page(graph, title=title), encoding="utf-8")
+    invocation.terminal.note(f"wrote {name}")
+    if _has_viewer(invocation):
+        import webbrowser
+
+        webbrowser.open(file.as_uri())
+
+
+def _has_viewer(invocation: Invocation) -> bool:
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(display) and invocation.terminal.attended and sys.stdout is not None and sys.stdout.isatty()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import snapdir
-from snapdir.cli import options
+from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Positional, Single, whole_number
+from snapdir.cli.parameters import Flag, Positional, Single, section, whole_number
+from snapdir.cli.tables import ShortId, Size, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
-
-if TYPE_CHECKING:
-    from snapdir.api.log import Revision
 
 DEFAULT_LIMIT = 20
 COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note", "labels")
@@ -28,46 +25,42 @@ COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note"
     params=[
         Positional("place", required=False, metavar="[STORE|DIR]", use="A store or a directory; default: --store."),
         *options.store(),
-        Single(
-            "--limit",
-            metavar="<N>",
-            parse=whole_number,
-            section="Output",
-            help=f"Revisions at most, the newest; 0 is all; default: {DEFAULT_LIMIT}.",
+        *section(
+            "Output",
+            Single(
+                "--limit",
+                metavar="<N>",
+                parse=whole_number,
+                help=f"Show the newest N revisions; 0 shows all; default: {DEFAULT_LIMIT}.",
+            ),
+            Flag("--json", "as_json", help="Print one JSON object per line."),
         ),
-        Flag("--json", "as_json", is_flag=True, section="Output", help="One JSON object a line."),
-        *options.catalog(purpose="The history to read"),
-        *options.cache(),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(),
+        *settings.catalog(purpose="The history to read"),
+        *settings.cache(),
+        *settings.transfer(),
     ],
     examples=["snapdir log s3://bucket/sets", "snapdir log --limit 0 --json ./data"],
 )
 @click.pass_obj
-def command(invocation: Invocation, *, place: str | None, store: str | None, limit: int | None, as_json: bool) -> None:
+def log(invocation: Invocation, /, *, place: str | None, store: str | None, limit: int | None, as_json: bool) -> None:
     """Show what a store or a directory held over time, and what each revision changed.
 
-    A store's revisions are those of its pushes, by this machine and by every other one; a directory's are those it was
-    staged with. Changes are counted in files: added, removed, modified.
+    A store's revisions are its pushes, from this machine and all others. A directory's revisions are its stages.
+    Changes are counted in files: added, removed, modified.
     """
-    from snapdir.cli.tables import write_json_lines, write_rows
-
     shown = place or store
     if shown is None:
-        raise UsageMistake("a store or a directory is required, or --store <URI>", click.get_current_context())
+        raise UsageMistake("a store or a directory is required, or --store <URI>")
     limit = DEFAULT_LIMIT if limit is None else limit
     # One more than is shown, to know whether there is more.
-    asked = partial(snapdir.log, shown, limit=limit + 1 if limit else None)
-    found = invocation.run(partial(asked, config=invocation.config, counters=invocation.counters), store=shown)
+    found = invocation.run(snapdir.log, shown, limit=limit + 1 if limit else None)
     revisions = found[:limit] if limit else found
     if as_json:
         write_json_lines(map(_fields, revisions))
     else:
         write_rows(COLUMNS, map(_row, revisions), terminal=invocation.terminal)
     if not revisions:
-        invocation.terminal.note(f"no history of {shown}: {_why_none(shown)}")
+        invocation.terminal.note(f"no revisions of {shown}: {_why_none(shown)}")
     elif len(found) > len(revisions):
         invocation.terminal.note(f"the newest {limit} revisions are shown; --limit 0 shows all")
 
@@ -75,10 +68,10 @@ def command(invocation: Invocation, *, place: str | None, store: str | None, lim
 def _why_none(place: str) -> str:
     if "://" in place:
         return "nothing was pushed there, or history was disabled"
-    return "it was not staged; pushes from it are in the history of their store"
+    return "it was never staged; pushes from it are in the history of their store"
 
 
-def _fields(revision: Revision) -> dict[str, Any]:
+def _fields(revision: snapdir.Revision) -> dict[str, Any]:
     return {
         "created_at": revision.created_at,
         "id": revision.id,
@@ -96,9 +89,7 @@ def _fields(revision: Revision) -> dict[str, Any]:
     }
 
 
-def _row(revision: Revision) -> Sequence[Any]:
-    from snapdir.cli.tables import ShortId, Size
-
+def _row(revision: snapdir.Revision) -> Sequence[Any]:
     return (
         revision.created_at[:19],
         ShortId(revision.id),

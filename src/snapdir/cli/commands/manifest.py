@@ -1,24 +1,24 @@
-"""snapdir manifest: what a directory holds, as text."""
+"""snapdir manifest and id: the content of a directory as text, and its id."""
 
 from __future__ import annotations
 
 import sys
-from functools import partial
+from collections.abc import Sequence
 
 import click
 
 import snapdir
-from snapdir.cli import options
-from snapdir.cli.configuration import KEYED_CONTEXT, VERIFY_COPIES
+from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Single, text
-from snapdir.cli.tables import entry_fields, write_json_lines
-from snapdir.cli.targets import exclusions
+from snapdir.cli.parameters import Flag, Single, section
+from snapdir.cli.settings import KEYED_CONTEXT, VERIFY_COPIES
+from snapdir.cli.tables import entry_fields, write_json, write_json_lines
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
-from snapdir.errors import SnapdirError
+from snapdir.errors import InvalidManifest, SnapdirError, local_errors
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
+NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.`), or pipe a manifest"
 
 
 @click.command(
@@ -27,26 +27,28 @@ CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
     params=[
         options.path(),
         *options.walk(),
-        Flag("--absolute", is_flag=True, section="Output", help="Write absolute paths instead of ./ ones."),
-        Single(
-            "--checksum-bin",
-            metavar="<NAME>",
-            parse=text,
-            section="Output",
-            help="Checksum of files: b3sum (the default, and the only one stores know), md5sum or sha256sum.",
+        *section(
+            "Output",
+            Flag("--absolute", help="Write absolute paths instead of ./ paths."),
+            Single(
+                "--checksum-bin",
+                metavar="<NAME>",
+                help="Checksum of files: b3sum (default; the only one that can be stored), md5sum or sha256sum.",
+            ),
         ),
         *options.output(),
-        *options.catalog(unasked=False),
+        *settings.catalog(recorded=False),
     ],
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir manifest ./data", "snapdir manifest --exclude '%common%,\\.tmp$' ./data > data.manifest"],
 )
 @click.pass_obj
-def command(
+def manifest(
     invocation: Invocation,
+    /,
     *,
     path: str | None,
-    exclude: tuple[str, ...],
+    exclude: Sequence[str],
     no_follow: bool,
     absolute: bool,
     checksum_bin: str | None,
@@ -56,25 +58,21 @@ def command(
     checksum = checksum_bin or CHECKSUMS[0]
     if checksum not in CHECKSUMS:
         raise SnapdirError(f"snapdir: unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
-    patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
+    exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
     invocation.run(
-        partial(
-            snapdir.manifest,
-            path or ".",
-            no_follow=no_follow,
-            absolute=absolute,
-            exclude=patterns,
-            trust_links=True,
-            checksum_bin=checksum,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
+        snapdir.manifest,
+        path or ".",
+        no_follow=no_follow,
+        absolute=absolute,
+        exclude=exclude,
+        trust_links=True,
+        checksum_bin=checksum,
         show=write_entries if as_json else write_text,
     )
 
 
 def write_text(found: snapdir.Manifest) -> None:
-    """The manifest's own text, as it is; on a terminal no name may steer it."""
+    """The manifest's own text; on a terminal, characters that could steer it are escaped."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     lines = map(printable, found.raw.split("\n")) if on_terminal else [found.raw]
     write_output("\n".join([*lines, ""]))
@@ -82,3 +80,45 @@ def write_text(found: snapdir.Manifest) -> None:
 
 def write_entries(found: snapdir.Manifest) -> None:
     write_json_lines(entry_fields(entry) for entry in found.entries)
+
+
+@click.command(
+    "id",
+    cls=Verb,
+    params=[
+        options.path(use="The directory; without it, a manifest is read from standard input."),
+        *options.walk(),
+        *options.output(),
+    ],
+    variables=[KEYED_CONTEXT, VERIFY_COPIES],
+    examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
+)
+@click.pass_obj
+def id(invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, as_json: bool) -> None:
+    """Print the id of a directory, or of a manifest on standard input.
+
+    Equal trees have equal ids, wherever they are; nothing is stored. Without PATH, a manifest is read from standard
+    input, unless that is a terminal.
+    """
+    if path is None:
+        identifier = _id_of_input()
+    else:
+        exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
+        identifier = invocation.run(snapdir.id, path, no_follow=no_follow, exclude=exclude, trust_links=True)
+    if as_json:
+        left_out = [{"path": path, "reason": reason} for path, reason in invocation.counters.left_out]
+        write_json({"id": identifier, "left_out": left_out})
+    else:
+        invocation.print(identifier)
+
+
+def _id_of_input() -> str:
+    from snapdir.model.manifest import Manifest
+
+    if sys.stdin is None or sys.stdin.isatty():
+        raise SnapdirError(NOTHING_GIVEN)
+    try:
+        with local_errors("standard input"):
+            return snapdir.id_from_manifest(Manifest.parse(sys.stdin.buffer.read()))
+    except InvalidManifest as error:
+        raise SnapdirError(f"no valid manifest on stdin: {error.reason}") from error

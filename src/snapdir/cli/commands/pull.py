@@ -1,38 +1,167 @@
-"""snapdir pull: a snapshot of a store into a directory."""
+"""snapdir fetch, checkout and pull: a snapshot into the cache, into a directory, or both."""
 
 from __future__ import annotations
 
-from functools import partial
+import os
+from typing import Any
 
 import click
 
 import snapdir
-from snapdir.cli import options
-from snapdir.cli.configuration import WRITING
+from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag
-from snapdir.cli.reports import report_checked_out, report_fetched, report_selection
-from snapdir.cli.targets import destination, pool_of, protections, required_store, source_of
+from snapdir.cli.parameters import Flag, Single, section
+from snapdir.cli.settings import WRITING
+from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import Verb
+from snapdir.errors import DestinationConflict, ManifestNotFound, SnapdirError, UnknownId, local_errors
+
+
+def _shard(value: str, source: str) -> str:
+    from snapdir.model.sharding import Shard
+
+    return str(Shard.parse(value, source))
+
+
+def _selection() -> list[Flag]:
+    """Which files of a snapshot."""
+    return section(
+        "Selection",
+        Flag(
+            "--include",
+            metavar="<GLOB>",
+            multiple=True,
+            help="Only matching files; repeatable. As in a .gitignore: *.bin at any level, /train/*.bin or train/** "
+            "from the root, val/ a directory with everything in it.",
+        ),
+        Flag(
+            "--exclude",
+            metavar="<GLOB>",
+            multiple=True,
+            help="Leave out matching files, even if --include matches them; repeatable.",
+        ),
+        Single(
+            "--shard",
+            metavar="<I/N>",
+            parse=_shard,
+            help="Only the I-th of N parts of those files: about equal in bytes, and the same on every machine.",
+        ),
+    )
+
+
+def _destination() -> list[Flag]:
+    """How a snapshot is written over an existing directory."""
+    return section(
+        "Destination",
+        Flag(
+            "--delete",
+            help="Afterwards delete files that are not in the snapshot. --exclude PATTERN then protects matching paths "
+            "(RE2, in paths such as ./a/b or ./a/). Refused for /, home directories, caches and stores, and for "
+            "directories that hold one.",
+        ),
+        Flag(
+            "--linked",
+            help="Create links to the objects of the local cache instead of files. Every object is hashed first, and "
+            "made read-only.",
+        ),
+        Flag("--force", help="Write into the current directory even if it is not empty."),
+        Flag("--no-overwrite", "overwrite", inverted=True, help="Fail before writing if a file would be replaced."),
+        Flag("--strict", help="Exit with 1 if paths remain that are not in the snapshot."),
+        Flag("--keep", help="Keep the temporary files of a failed run."),
+        Flag("--preserve-special-modes", help="Restore setuid, setgid and sticky bits; default: leave them off."),
+    )
+
+
+@click.command(
+    "fetch",
+    cls=Verb,
+    params=[
+        *options.store(),
+        *options.pool(),
+        *options.snapshot("Snapshot to fetch"),
+        *_selection(),
+        *settings.cache(),
+        *settings.transfer(),
+        *options.dry_run(),
+        *options.accepted("--catalog", "--force", "--keep"),
+    ],
+    variables=WRITING,
+    examples=[
+        "snapdir fetch --store s3://bucket/sets --id $ID",
+        "snapdir fetch --store s3://bucket/sets --id $ID && snapdir checkout --id $ID ./data",
+    ],
+)
+@click.pass_obj
+def fetch(invocation: Invocation, /, *, store: str | None, snapshot_id: str | None, **given: Any) -> None:
+    """Download a snapshot into the local cache.
+
+    Only missing objects are downloaded, and each is verified. A complete cache needs no store; its objects are compared
+    by length, and `snapdir verify-cache` hashes them.
+    With --include, --exclude or --shard the cache holds a part of the snapshot, and that part can be checked out.
+    """
+    store = _source(store, snapshot_id)
+    report = invocation.transfer(snapdir.fetch, options.required_id(snapshot_id), store, **given)
+    _print_selection(invocation, report.id)
+    _print_fetched(invocation, report.id, dry_run=given["dry_run"])
+
+
+@click.command(
+    "checkout",
+    cls=Verb,
+    params=[
+        options.path("DIR", "Where to write; default: the current directory, if it is empty."),
+        *options.snapshot("Snapshot to check out"),
+        *_selection(),
+        *_destination(),
+        *settings.cache(),
+        *settings.local(),
+        *options.dry_run(),
+        *options.hidden(options.store(), options.pool(), settings.network()),
+        *options.accepted("--catalog"),
+    ],
+    variables=WRITING,
+    examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --include '*.json' ./data"],
+)
+@click.pass_obj
+def checkout(
+    invocation: Invocation, /, *, path: str | None, snapshot_id: str | None, force: bool, **given: Any
+) -> None:
+    """Write a snapshot of the local cache into a directory.
+
+    Files that differ are replaced. Files that are not in the snapshot stay, and a warning names them. No store is
+    needed. With --include, --exclude or --shard the cache needs only the selected files.
+    """
+    snapshot_id = options.required_id(snapshot_id, path)
+    target = _target(path, force=force)
+    try:
+        report = invocation.transfer(snapdir.checkout, snapshot_id, target, **_protecting(given))
+    except UnknownId:
+        raise
+    except ManifestNotFound as error:
+        raise SnapdirError(f"manifest {error.snapshot_id} not found locally; did you forget to fetch it?") from error
+    _print_selection(invocation, report.id)
+    _print_checked_out(invocation, report, target, delete=given["delete"], dry_run=given["dry_run"])
 
 
 @click.command(
     "pull",
     cls=Verb,
     params=[
-        options.path(use="Where to write; default: the current directory, if that is empty."),
+        options.path(use="Where to write; default: the current directory, if it is empty."),
         *options.store(),
         *options.pool(),
         *options.snapshot("Snapshot to pull"),
-        *options.selection(),
-        *options.mirror(),
-        *options.writing(),
-        *options.cache(),
-        Flag("--no-cache", is_flag=True, section="Cache", help="Write straight to PATH; keep no copy in the cache."),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(),
+        *_selection(),
+        *_destination(),
+        *settings.cache(),
+        Flag(
+            "--no-cache",
+            "use_cache",
+            inverted=True,
+            section="Cache",
+            help="Write straight to PATH, without a copy in the cache.",
+        ),
+        *settings.transfer(),
         *options.dry_run(),
         *options.accepted("--catalog"),
     ],
@@ -44,62 +173,111 @@ from snapdir.cli.verb import Verb
     ],
 )
 @click.pass_obj
-def command(
+def pull(
     invocation: Invocation,
+    /,
     *,
     path: str | None,
     store: str | None,
-    objects_store: str | None,
     snapshot_id: str | None,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    shard: str | None,
-    delete: bool,
-    linked: bool,
     force: bool,
-    keep: bool,
-    no_overwrite: bool,
-    strict: bool,
-    preserve_special_modes: bool,
-    no_cache: bool,
-    dryrun: bool,
+    use_cache: bool,
+    **given: Any,
 ) -> None:
-    """Fetch a snapshot and write it into a directory.
+    """Download a snapshot and write it into a directory.
 
-    What the local cache holds is not fetched again; a snapshot that is complete there needs no store. What is damaged
-    there is fetched again, and a warning says so. Files that differ are replaced; what is not in the snapshot stays,
-    and is named in a warning. --include, --exclude and --shard bring a part of the snapshot; `snapdir status PATH`
-    remembers which.
+    Objects in the local cache are not downloaded again, and a cached snapshot needs no store. Damaged objects of the
+    cache are downloaded again, with a warning. Files that differ are replaced. Files that are not in the snapshot stay,
+    and a warning names them. --include, --exclude and --shard select a part of the snapshot; `snapdir status PATH`
+    remembers it.
     """
-    left_out, protected = protections(exclude, delete=delete)
-    url = source_of(required_store(store) if no_cache else store, snapshot_id)
-    wanted = invocation.full_id(snapshot_id, store=url, path=path)
-    target = destination(path, force=force)
-    invocation.transfer(
-        partial(
-            snapdir.pull,
-            wanted,
-            url,
-            target,
-            objects_store=pool_of(objects_store),
-            include=include,
-            exclude=left_out,
-            shard=shard,
-            delete=delete,
-            protect=protected,
-            linked=linked,
-            use_cache=not no_cache,
-            overwrite=not no_overwrite,
-            strict=strict,
-            keep=keep,
-            preserve_special_modes=preserve_special_modes,
-            dry_run=dryrun,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
-        store=url,
-    )
-    if not no_cache:
-        report_fetched(invocation, wanted, dry_run=dryrun)
-    report_selection(invocation, wanted)
-    report_checked_out(invocation, wanted, target, delete=delete, dry_run=dryrun)
+    store = _source(store, snapshot_id) if use_cache else options.required_store(store)
+    snapshot_id = options.required_id(snapshot_id, path)
+    target = _target(path, force=force)
+    report = invocation.transfer(snapdir.pull, snapshot_id, store, target, use_cache=use_cache, **_protecting(given))
+    if use_cache:
+        _print_fetched(invocation, report.id, dry_run=given["dry_run"])
+    _print_selection(invocation, report.id)
+    _print_checked_out(invocation, report, target, delete=given["delete"], dry_run=given["dry_run"])
+
+
+def _source(store: str | None, snapshot_id: str | None) -> str | None:
+    """The store; a complete cache needs none, so that None may do where an id is given.
+
+    Raises:
+        SnapdirError: neither is given.
+    """
+    return store if snapshot_id is not None else options.required_store(store)
+
+
+def _target(path: str | None, *, force: bool) -> str:
+    """Where to write: ``path``, else the current directory if it is empty or ``force`` is given.
+
+    Raises:
+        DestinationConflict: the current directory is not empty, and ``force`` is not given.
+    """
+    if path is not None:
+        return path
+    from snapdir.disk.staging import STAGING_NAME
+
+    with local_errors("."):
+        taken = sorted(name for name in os.listdir(".") if name != STAGING_NAME)
+    if taken and not force:
+        raise DestinationConflict(
+            os.getcwd(),
+            "the current directory is not empty; name a directory or pass --force; it holds",
+            paths=taken[:3],
+        )
+    return "."
+
+
+def _protecting(given: dict[str, Any]) -> dict[str, Any]:
+    """The options with ``--exclude`` as what it means: with ``--delete``, patterns of the paths to protect."""
+    if not given["delete"]:
+        return given
+    return given | {"exclude": (), "protect": options.patterns(given["exclude"])}
+
+
+def _print_selection(invocation: Invocation, snapshot_id: str) -> None:
+    """Note that it was not the whole snapshot."""
+    counters = invocation.counters
+    if counters.files_known:
+        invocation.terminal.note(
+            f"partial: {counters.files_selected:,} of the {counters.files_known:,} file(s) of {snapshot_id}"
+        )
+
+
+def _print_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -> None:
+    """Whether the cache was complete already, in the words of ``--verbose`` or of a dry run."""
+    complete = invocation.counters.already_complete
+    if not dry_run:
+        invocation.terminal.detail(f"{'CACHED' if complete else 'SAVED'}: {snapshot_id}")
+    elif not complete:
+        invocation.terminal.note(render.dry_run(f"fetch {snapshot_id} into the local cache"))
+
+
+def _print_checked_out(
+    invocation: Invocation, report: snapdir.PullReport, target: str, *, delete: bool, dry_run: bool
+) -> None:
+    """Count the files that were replaced and removed; a dry run lists them."""
+    note = invocation.terminal.note
+    if dry_run:
+        _print_rehearsed(invocation, report.id, target, delete=delete)
+        return
+    if report.replaced:
+        note(f"replaced {report.replaced:,} file(s) that differed in {target}")
+    if report.pruned:
+        note(f"removed {len(report.pruned):,} path(s) that are not in the snapshot from {target}")
+
+
+def _print_rehearsed(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool) -> None:
+    """Every path that would be replaced or removed; on stdout only those that --delete removes, in their order."""
+    counters, note = invocation.counters, invocation.terminal.note
+    note(render.dry_run(f"check out {snapshot_id} to {target}"))
+    for path in counters.replaced:
+        note(f"would replace: {path}")
+    if delete:
+        write_output("".join(f"would delete: {printable(path)}\n" for path in counters.pruned))
+    else:
+        for path in counters.pruned:
+            note(f"would delete: {path}")

@@ -1,20 +1,108 @@
-"""snapdir push: a directory, or a snapshot of the cache, into a store."""
+"""snapdir push and stage: a directory, or a cached snapshot, into a store or the cache."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
 import snapdir
-from snapdir.cli import options, render
-from snapdir.cli.configuration import KEYED_CONTEXT, WRITING
+from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag
-from snapdir.cli.provenance import Said, provenance, provenance_options
-from snapdir.cli.targets import exclusions, pool_of, required_store
+from snapdir.cli.parameters import Flag, Single, section
+from snapdir.cli.settings import KEYED_CONTEXT, WRITING
 from snapdir.cli.verb import Verb
-from snapdir.errors import ManifestNotFound, SnapdirError
+from snapdir.errors import InvalidOption, LocalError, ManifestNotFound, SnapdirError, UnknownId, local_errors
+
+MAX_FILE_BYTES = 1 << 20
+
+
+def _provenance() -> list[Flag]:
+    """What is recorded about a snapshot, and never part of its id."""
+    return section(
+        "History",
+        Flag(
+            "--derived-from",
+            metavar="<ID>",
+            multiple=True,
+            callback=_sources,
+            help="A snapshot this one was made from; repeatable; @FILE reads one id per line.",
+        ),
+        Single("--note", metavar="<TEXT>", help="Free text about this snapshot."),
+        Flag(
+            "--label",
+            "labels",
+            metavar="<KEY=VALUE>",
+            multiple=True,
+            callback=_labels,
+            help="A label of this snapshot; repeatable.",
+        ),
+    )
+
+
+def _sources(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> list[str]:
+    """Ids, and those in files.
+
+    Raises:
+        LocalError: a file cannot be read, or is longer than 1 MiB.
+    """
+    return [source for text in given for source in (_ids_in(text[1:]) if text.startswith("@") else (text,))]
+
+
+def _ids_in(name: str) -> Iterator[str]:
+    file = Path(name).expanduser()
+    with local_errors(file), file.open("rb") as opened:
+        content = opened.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise LocalError(file, "it is too long for a file of ids")
+    lines = (line.strip() for line in content.decode(errors="replace").splitlines())
+    yield from (line for line in lines if line and not line.startswith("#"))
+
+
+def _labels(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in given:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise InvalidOption(f"invalid --label '{pair}': expected KEY=VALUE")
+        if key in labels:
+            raise InvalidOption(f"invalid --label '{pair}': {key} has a value already, '{labels[key]}'")
+        labels[key] = value
+    return labels
+
+
+@click.command(
+    "stage",
+    cls=Verb,
+    params=[
+        options.path("DIR"),
+        *options.walk(),
+        *settings.cache(),
+        *settings.local(),
+        *options.dry_run(),
+        *settings.catalog(),
+        *_provenance(),
+        *options.hidden(settings.network()),
+        *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
+    ],
+    variables=[KEYED_CONTEXT, *WRITING],
+    examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],
+)
+@click.pass_obj
+def stage(
+    invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, **given: Any
+) -> None:
+    """Store a directory in the local cache and print its id.
+
+    The snapshot can then be pushed or checked out by its id.
+    """
+    exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
+    given |= {"exclude": exclude, "no_follow": no_follow}
+    staged = invocation.transfer(snapdir.stage, path or ".", show=invocation.print, **given)
+    if given["dry_run"]:
+        invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))
 
 
 @click.command(
@@ -24,18 +112,15 @@ from snapdir.errors import ManifestNotFound, SnapdirError
         options.path(),
         *options.store(),
         *options.pool(),
-        Flag("--recheck", is_flag=True, section="Store", help="Look at objects the store has; replace damaged ones."),
-        *options.snapshot("Without PATH: push this snapshot of the local cache"),
+        Flag("--recheck", section="Store", help="Check the objects that the store has, and replace damaged ones."),
+        *options.snapshot("Without PATH, push this snapshot of the local cache"),
         *options.walk(),
-        *options.cache(),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(writing=True),
+        *settings.cache(),
+        *settings.transfer(writing=True),
         *options.dry_run(),
-        *options.catalog(),
-        *options.shared_catalog(),
-        *provenance_options(),
+        *settings.catalog(),
+        *settings.shared_catalog(),
+        *_provenance(),
         *options.accepted("--force", "--keep"),
     ],
     variables=[KEYED_CONTEXT, *WRITING],
@@ -45,109 +130,40 @@ from snapdir.errors import ManifestNotFound, SnapdirError
     ],
 )
 @click.pass_obj
-def command(
+def push(
     invocation: Invocation,
+    /,
     *,
     path: str | None,
     store: str | None,
-    objects_store: str | None,
     snapshot_id: str | None,
-    exclude: tuple[str, ...],
+    exclude: Sequence[str],
     no_follow: bool,
-    recheck: bool,
-    dryrun: bool,
-    derived_from: tuple[str, ...],
-    note: str | None,
-    labels: dict[str, str],
+    **given: Any,
 ) -> None:
     """Store a directory and print its id.
 
-    Only objects the store lacks are sent, and the snapshot appears when all of them are there.
+    Only objects that the store lacks are sent. The snapshot appears when all its objects are stored.
     """
-    url, pool = required_store(store), pool_of(objects_store)
-    said = provenance(derived_from, note, labels)
+    url = options.required_store(store)
     if path is None and snapshot_id is not None:
-        pushed = _push_cached(invocation, snapshot_id, url, pool, said, recheck=recheck, dry_run=dryrun)
+        pushed = _push_cached(invocation, snapshot_id, url, **given)
     else:
         if snapshot_id is not None:
             invocation.terminal.warn("--id is ignored because PATH is given")
-        patterns, no_follow = exclusions(exclude, no_follow=no_follow, config=invocation.config)
-        pushed = _push_directory(
-            invocation,
-            path or ".",
-            url,
-            pool,
-            said,
-            exclude=patterns,
-            no_follow=no_follow,
-            recheck=recheck,
-            dry_run=dryrun,
-        )
-    if dryrun:
+        exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
+        walk = {"exclude": exclude, "no_follow": no_follow}
+        pushed = invocation.transfer(snapdir.push, path or ".", url, show=invocation.print, **walk, **given)
+    if given["dry_run"]:
         invocation.terminal.note(render.dry_run(f"push {pushed} to {store}"))
 
 
-def _push_directory(
-    invocation: Invocation,
-    path: str,
-    store: str,
-    pool: str | None,
-    said: Said,
-    *,
-    exclude: list[str],
-    no_follow: bool,
-    recheck: bool,
-    dry_run: bool,
-) -> str:
-    return invocation.transfer(
-        partial(
-            snapdir.push,
-            path,
-            store,
-            objects_store=pool,
-            no_follow=no_follow,
-            exclude=exclude,
-            recheck=recheck,
-            dry_run=dry_run,
-            derived_from=said.derived_from,
-            note=said.note,
-            labels=said.labels,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
-        store=store,
-        show=invocation.print,
-    )
-
-
-def _push_cached(
-    invocation: Invocation,
-    given_id: str,
-    store: str,
-    pool: str | None,
-    said: Said,
-    *,
-    recheck: bool,
-    dry_run: bool,
-) -> str:
-    snapshot_id = invocation.full_id(given_id)
+def _push_cached(invocation: Invocation, snapshot_id: str, store: str, **given: Any) -> str:
     try:
-        return invocation.transfer(
-            partial(
-                snapdir.push_cached,
-                snapshot_id,
-                store,
-                objects_store=pool,
-                recheck=recheck,
-                dry_run=dry_run,
-                derived_from=said.derived_from,
-                note=said.note,
-                labels=said.labels,
-                config=invocation.config,
-                counters=invocation.counters,
-            ),
-            store=store,
-            show=invocation.print,
-        )
+        return invocation.transfer(snapdir.push_cached, snapshot_id, store, show=invocation.print, **given)
+    except UnknownId:
+        raise
     except ManifestNotFound as error:
-        raise SnapdirError(f"manifest {snapshot_id} not found in the local cache; stage or fetch it first") from error
+        raise SnapdirError(
+            f"manifest {error.snapshot_id} not found in the local cache; stage or fetch it first"
+        ) from error

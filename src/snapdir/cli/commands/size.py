@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import click
 
 import snapdir
-from snapdir.cli import options
+from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Positional
 from snapdir.cli.tables import Cell, Size, write_json_lines, write_rows
-from snapdir.cli.targets import required_store
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
 
@@ -30,29 +28,25 @@ COLUMNS = ("ref", "files", "logical_bytes", "objects", "physical_bytes")
             use="A store (all its snapshots together), STORE@ID, a directory or an id; default: --store.",
         ),
         *options.store(),
-        *options.snapshot("Snapshot of --store to measure"),
+        *options.snapshot("Measure this snapshot of --store"),
         *options.output(),
-        *options.cache(),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(),
+        *settings.cache(),
+        *settings.transfer(),
     ],
     examples=["snapdir size s3://bucket/sets", "snapdir size --json s3://bucket/sets@$ID ./data"],
 )
 @click.pass_obj
-def command(
-    invocation: Invocation, *, refs: tuple[str, ...], store: str | None, snapshot_id: str | None, as_json: bool
+def size(
+    invocation: Invocation, /, *, refs: tuple[str, ...], store: str | None, snapshot_id: str | None, as_json: bool
 ) -> None:
     """Count files, distinct contents and their bytes.
 
-    Logical bytes are those of every file of every snapshot, physical bytes those of every distinct content. Only
-    manifests are read, and directories.
+    Logical bytes count every file of every snapshot; physical bytes count every distinct content once. Only manifests
+    are read; directories are hashed.
     """
     if refs and snapshot_id is not None:
-        raise UsageMistake("the argument '--id <ID>' goes with --store; write STORE@ID", click.get_current_context())
-    wanted = refs or (required_store(store),)
-    rows = list(_measured(invocation, wanted, store, snapshot_id))
+        raise UsageMistake("the argument '--id <ID>' goes with --store; write STORE@ID")
+    rows = list(_measured(invocation, refs or (options.required_store(store),), store, snapshot_id))
     if as_json:
         write_json_lines(dict(zip(COLUMNS, row, strict=True)) for row in rows)
     else:
@@ -63,15 +57,5 @@ def _measured(
     invocation: Invocation, refs: tuple[str, ...], store: str | None, snapshot_id: str | None
 ) -> Iterator[tuple[Cell, ...]]:
     for ref in refs:
-        found = invocation.run(
-            partial(
-                snapdir.size,
-                ref,
-                snapshot_id,
-                id_store=store,
-                config=invocation.config,
-                counters=invocation.counters,
-            ),
-            store=ref if "://" in ref else None,
-        )
+        found = invocation.run(snapdir.size, ref, snapshot_id, id_store=store)
         yield ref, found.files, Size(found.logical_bytes), found.objects, Size(found.physical_bytes)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import click
 
 import snapdir
-from snapdir.cli import options
+from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.tables import write_json, write_rows
 from snapdir.cli.verb import Verb
@@ -19,37 +17,28 @@ from snapdir.errors import SnapdirError
     cls=Verb,
     params=[
         options.path("DIR"),
-        *options.snapshot("Compare with this snapshot, whatever was checked out"),
+        *options.snapshot("Compare with this snapshot instead of the one that was checked out"),
         *options.store(),
         *options.output(),
-        *options.cache(),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(),
+        *settings.cache(),
+        *settings.transfer(),
     ],
     examples=["snapdir status ./data", "snapdir status --store s3://bucket/sets --id $ID ./data"],
 )
 @click.pass_obj
-def command(
-    invocation: Invocation, *, path: str | None, snapshot_id: str | None, store: str | None, as_json: bool
+def status(
+    invocation: Invocation, /, *, path: str | None, snapshot_id: str | None, store: str | None, as_json: bool
 ) -> None:
     """Compare a directory with the snapshot that was checked out into it.
 
-    DIR defaults to the current directory. Every checkout and pull leaves a note in the cache: which snapshot, which
-    part of it, from where; a partial checkout is compared only with what it was asked for. Lists what is modified,
-    missing and extra. Exits with 0 if nothing is, 1 if something is, 2 on errors.
+    Every checkout and pull notes in the cache which snapshot it wrote, which part of it, and from where; a partial
+    checkout is compared with that part only. Lists modified, missing and extra paths. Exits with 0 if there are none,
+    1 if there are some, 2 on errors.
     """
-    ask = partial(
-        snapdir.status,
-        path or ".",
-        id=snapshot_id,
-        store=store if snapshot_id is not None else None,
-        config=invocation.config,
-        counters=invocation.counters,
-    )
+    if snapshot_id is None:
+        store = None
     try:
-        report = invocation.run(ask, store=store)
+        report = invocation.run(snapdir.status, path or ".", id=snapshot_id, store=store)
     except SnapdirError as error:
         error.exit_code = 2
         raise

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 import snapdir
-from snapdir.cli import options
-from snapdir.cli.configuration import FSYNC
+from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Single, text
-from snapdir.cli.targets import NO_ID, is_remote, is_same_store, pool_of, store_url
+from snapdir.cli.parameters import Flag, Single, section
+from snapdir.cli.settings import FSYNC
 from snapdir.cli.terminal import Terminal
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
-from snapdir.errors import SnapdirError
+from snapdir.errors import InvalidStore, SnapdirError
 from snapdir.model.digest import Digest
-from snapdir.transfer.engine.reports import SyncReport
+from snapdir.stores.urls import StoreURL
 
 MAX_LISTED = 20
 
@@ -28,47 +27,31 @@ MAX_LISTED = 20
     "sync",
     cls=Verb,
     params=[
-        Single(
-            "--from",
-            "source",
-            metavar="<URI>",
-            parse=text,
-            variable="SNAPDIR_STORE",
-            section="Stores",
-            help="The store that has the snapshot.",
+        *section(
+            "Stores",
+            Single("--from", "source", metavar="<URI>", variable="SNAPDIR_STORE", help="The store to copy from."),
+            Single("--to", "target", metavar="<URI>", help="The store to copy to."),
+            Single("--from-objects", "src_objects", metavar="<URI>", help="The pool of --from, if it has one."),
+            Single("--to-objects", "dst_objects", metavar="<URI>", help="The pool of --to, if it has one."),
+            Flag("--recheck", help="Send every object again, even if --to has it, and hash it on the way."),
+            Flag(
+                "--no-server-copy",
+                "server_copy",
+                inverted=True,
+                help="Read and hash every object here, even if one S3 service holds both stores and could copy it.",
+            ),
         ),
-        Single("--to", "target", metavar="<URI>", parse=text, section="Stores", help="The store that is to have it."),
-        Single(
-            "--from-objects", metavar="<URI>", parse=text, section="Stores", help="The pool of --from, if it has one."
-        ),
-        Single("--to-objects", metavar="<URI>", parse=text, section="Stores", help="The pool of --to, if it has one."),
         *options.snapshot("Snapshot to copy"),
-        Flag(
-            "--all", "every", is_flag=True, section="Snapshot", help="Copy every snapshot of --from that --to has not."
+        *section(
+            "Snapshot",
+            Flag("--all", "every", help="Copy every snapshot of --from that --to lacks."),
+            Flag(
+                "--delete",
+                help="Afterwards delete the manifests of --to, a local directory, that --from lacks. Objects stay.",
+            ),
         ),
-        Flag(
-            "--delete",
-            is_flag=True,
-            section="Snapshot",
-            help="Then remove the manifests of --to, a local directory, that --from does not have. Objects stay.",
-        ),
-        Flag(
-            "--recheck",
-            is_flag=True,
-            section="Stores",
-            help="Send every object again, whatever --to says it has, and hash it on the way.",
-        ),
-        Flag(
-            "--no-server-copy",
-            is_flag=True,
-            section="Stores",
-            help="Read and hash every object although one S3 service holds both stores and could copy by itself.",
-        ),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(writing=True),
-        *options.shared_catalog("With --all: leave out the history that travels with --from."),
+        *settings.transfer(writing=True),
+        *settings.shared_catalog("With --all, do not copy the history that travels with --from."),
         *options.dry_run(),
         *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),
     ],
@@ -79,70 +62,59 @@ MAX_LISTED = 20
     ],
 )
 @click.pass_obj
-def command(
+def sync(
     invocation: Invocation,
+    /,
     *,
     source: str | None,
     target: str | None,
-    from_objects: str | None,
-    to_objects: str | None,
     snapshot_id: str | None,
     every: bool,
-    delete: bool,
-    recheck: bool,
-    no_server_copy: bool,
-    dryrun: bool,
+    **given: Any,
 ) -> None:
     """Copy a snapshot from one store to another, and print its id.
 
-    What the other store has is not sent again. Objects come first, the manifest last, and nothing is kept on this
-    machine.
+    Objects that the target has are not sent again. Objects are copied first, the manifest last; nothing is stored on
+    this machine.
     """
     if source is None or target is None:
         missing = "--from <URI>" if source is None else "--to <URI>"
-        raise UsageMistake(
-            f"the following required arguments were not provided: {missing}", click.get_current_context()
-        )
+        raise UsageMistake(f"the following required arguments were not provided: {missing}")
     if every and snapshot_id is not None:
-        raise UsageMistake("the argument '--all' cannot be used with '--id <ID>'", click.get_current_context())
-    if snapshot_id is None and not every:
-        raise SnapdirError(f"{NO_ID} (or --all)")
-    verb: Callable[..., Coroutine[Any, Any, SyncReport]]
-    verb = snapdir.sync_all if every else partial(snapdir.sync, snapshot_id or "")
-    source, target = _different(source, target)
-    report = invocation.transfer(
-        partial(
-            verb,
-            src=source,
-            dst=target,
-            src_objects=pool_of(from_objects, "--from-objects"),
-            dst_objects=pool_of(to_objects, "--to-objects"),
-            delete=delete,
-            recheck=recheck,
-            server_copy=not no_server_copy,
-            dry_run=dryrun,
-            config=invocation.config,
-            counters=invocation.counters,
-        ),
-        store=target if is_remote(target) else source,
-    )
-    for snapshot in () if dryrun else report.snapshots:
-        invocation.print(snapshot)
-    named = f"{len(report.snapshots):,} snapshot(s)" if every else report.snapshots[0]
-    if dryrun:
+        raise UsageMistake("the argument '--all' cannot be used with '--id <ID>'")
+    if not every:
+        snapshot_id = options.required_id(snapshot_id, alternative=" (or --all)")
+    _refuse_same(source, target)
+    delete, dry_run = given["delete"], given["dry_run"]
+    if snapshot_id is None:
+        report = invocation.transfer(snapdir.sync_all, source, target, **given)
+        names = f"{len(report.snapshots):,} snapshot(s)"
+    else:
+        report = invocation.transfer(snapdir.sync, snapshot_id, source, target, **given)
+        names = report.snapshots[0]
+    if dry_run:
         _list_pruned(report.pruned_snapshots, invocation.terminal)
-    invocation.terminal.note(_summary(report, named, delete=delete, dry_run=dryrun))
+    else:
+        for snapshot in report.snapshots:
+            invocation.print(snapshot)
+    invocation.terminal.note(_summary(report, names, delete=delete, dry_run=dry_run))
 
 
-def _different(source: str, target: str) -> tuple[str, str]:
-    """Both in their normal form, if they are two places."""
-    same = f"sync --from and --to must differ (both are {source})"
-    if source == target:
-        raise SnapdirError(same)
-    source, target = store_url(source, "--from"), store_url(target, "--to")
-    if is_same_store(source, target):
-        raise SnapdirError(same)
-    return source, target
+def _refuse_same(source: str, target: str) -> None:
+    """
+    Raises:
+        SnapdirError: both are one store, however they are spelled.
+    """
+    same = source == target
+    if not same:
+        try:
+            first, second = StoreURL.parse(source), StoreURL.parse(target)
+        except InvalidStore:
+            return  # the verb says which
+        is_local = first.scheme == second.scheme == "file"
+        same = os.path.realpath(first.path) == os.path.realpath(second.path) if is_local else first == second
+    if same:
+        raise SnapdirError(f"sync --from and --to must differ (both are {source})")
 
 
 def _list_pruned(snapshots: Sequence[Digest], terminal: Terminal) -> None:
@@ -152,11 +124,11 @@ def _list_pruned(snapshots: Sequence[Digest], terminal: Terminal) -> None:
         terminal.note(f"would delete: {len(snapshots) - MAX_LISTED:,} other snapshot(s)")
 
 
-def _summary(report: SyncReport, named: str, *, delete: bool, dry_run: bool) -> str:
+def _summary(report: snapdir.SyncReport, names: str, *, delete: bool, dry_run: bool) -> str:
     if dry_run:
         pruning = f" and prune {report.pruned} manifest(s)" if delete else ""
         only = "" if report.copied or not report.manifests else f", only {report.manifests:,} manifest(s)"
-        return f"dry-run: would copy {report.copied} object(s){pruning} for {named}{only}"
+        return f"dry-run: would copy {report.copied} object(s){pruning} for {names}{only}"
     done = "mirrored" if delete else "synced"
     pruned = f", {report.pruned} manifest(s) pruned" if delete else ""
-    return f"{done} {named}: {report.copied} copied, {report.skipped} skipped ({report.copied_bytes} bytes){pruned}"
+    return f"{done} {names}: {report.copied} copied, {report.skipped} skipped ({report.copied_bytes} bytes){pruned}"

@@ -1,22 +1,19 @@
-"""snapdir verify: whether a store holds exactly the bytes of a snapshot."""
+"""snapdir verify, verify-cache and flush-cache: check a store, check the cache, empty the cache."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import click
 
 import snapdir
-from snapdir.cli import options
-from snapdir.cli.configuration import FSYNC
+from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
-from snapdir.cli.parameters import Flag, Single, text
-from snapdir.cli.render import verified
+from snapdir.cli.parameters import Flag, Single
+from snapdir.cli.settings import FSYNC
 from snapdir.cli.tables import write_json
-from snapdir.cli.targets import pool_of, required_store
+from snapdir.cli.terminal import Terminal, print_error
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
-from snapdir.errors import SnapdirError
+from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing, UnknownId
 
 NO_PURGE = (
     "snapdir: `verify` does not support --purge; use `verify-cache --purge` for the local cache, "
@@ -33,18 +30,14 @@ NO_PURGE = (
         Single(
             "--repair-from",
             metavar="<DIR>",
-            parse=text,
             section="Store",
-            help="Replace missing and damaged objects by files of this directory that have the right content.",
+            help="Replace missing and damaged objects from files of this directory with the right content.",
         ),
         *options.snapshot("Snapshot to verify"),
-        *options.engine(),
-        *options.rates(),
-        *options.retries(),
-        *options.bucket(writing=True),
+        *settings.transfer(writing=True),
         *options.output(),
-        Flag("--purge", is_flag=True, hidden=True),
-        Flag("--dryrun", is_flag=True, hidden=True),
+        Flag("--purge", hidden=True),
+        Flag("--dryrun", "dry_run", hidden=True),
         *options.accepted("--force", "--cache-dir"),
     ],
     variables=[FSYNC],
@@ -54,59 +47,39 @@ NO_PURGE = (
     ],
 )
 @click.pass_obj
-def command(
+def verify(
     invocation: Invocation,
+    /,
     *,
     store: str | None,
     objects_store: str | None,
     repair_from: str | None,
     snapshot_id: str | None,
     purge: bool,
-    dryrun: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Read a snapshot back from its store and check every byte.
 
-    Says nothing when all is well, but one line of figures on a terminal. Nothing is written, unless --repair-from is
-    given.
+    Prints nothing if all is well, except a line of figures on a terminal. Nothing is written without --repair-from.
     """
     if purge:
         raise SnapdirError(NO_PURGE)
-    clashing = [flag for flag, given in {"--dryrun": dryrun, "--json": as_json}.items() if given]
+    clashing = [flag for flag, given in {"--dryrun": dry_run, "--json": as_json}.items() if given]
     if clashing and repair_from is not None:
-        raise UsageMistake(
-            f"the argument '{clashing[0]}' cannot be used with '--repair-from <DIR>'", click.get_current_context()
-        )
-    url = required_store(store)
-    wanted = invocation.full_id(snapshot_id, store=url)
-    pool = pool_of(objects_store)
+        raise UsageMistake(f"the argument '{clashing[0]}' cannot be used with '--repair-from <DIR>'")
+    url = options.required_store(store)
+    snapshot = (options.required_id(snapshot_id), url)
     if as_json:
-        _examine(invocation, wanted, url, pool)
+        _examine(invocation, *snapshot, objects_store=objects_store)
+    elif repair_from is not None:
+        invocation.run(snapdir.verify, *snapshot, objects_store=objects_store, repair_from=repair_from)
     else:
-        _verify(invocation, wanted, url, pool, repair_from)
+        invocation.measured(render.verified, snapdir.verify, *snapshot, objects_store=objects_store)
 
 
-def _verify(invocation: Invocation, wanted: str, url: str, pool: str | None, repair_from: str | None) -> None:
-    check = partial(
-        snapdir.verify,
-        wanted,
-        url,
-        objects_store=pool,
-        repair_from=repair_from,
-        config=invocation.config,
-        counters=invocation.counters,
-    )
-    if repair_from is None:
-        invocation.measured(check, verified, store=url)
-    else:
-        invocation.run(check, store=url)
-
-
-def _examine(invocation: Invocation, wanted: str, url: str, pool: str | None) -> None:
-    config, counters = invocation.config, invocation.counters
-    report = invocation.run(
-        partial(snapdir.examine, wanted, url, objects_store=pool, config=config, counters=counters), store=url
-    )
+def _examine(invocation: Invocation, snapshot_id: str, store: str, *, objects_store: str | None) -> None:
+    report = invocation.run(snapdir.examine, snapshot_id, store, objects_store=objects_store)
     write_json(
         {
             "ok": not report.damage,
@@ -114,8 +87,119 @@ def _examine(invocation: Invocation, wanted: str, url: str, pool: str | None) ->
             "store": report.store,
             "objects": report.object_count,
             "bytes": report.sound_bytes,
-            "corrupt": [{"object": one.digest, "path": one.path} for one in report.corrupt],
-            "missing": [{"object": one.digest, "path": one.path} for one in report.missing],
+            "corrupt": [{"object": damage.digest, "path": damage.path} for damage in report.corrupt],
+            "missing": [{"object": damage.digest, "path": damage.path} for damage in report.missing],
         }
     )
     report.require_sound()
+
+
+@click.command(
+    "verify-cache",
+    cls=Verb,
+    params=[
+        *options.snapshot("Check the objects of this snapshot only"),
+        *settings.cache(),
+        Flag("--purge", help="Remove damaged objects and manifests, so that a fetch restores them."),
+        *options.dry_run(),
+        *options.output(),
+        *options.accepted("--store", "--force"),
+    ],
+    variables=[FSYNC],
+    examples=[
+        "snapdir verify-cache",
+        "snapdir verify-cache --purge && snapdir fetch --store s3://bucket/sets --id $ID",
+    ],
+)
+@click.pass_obj
+def verify_cache(
+    invocation: Invocation, /, *, snapshot_id: str | None, purge: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Hash every object and manifest of the local cache and look for missing objects.
+
+    Prints nothing if all is well; otherwise one line per object, and exits with 1. With --purge it exits with 0 if all
+    damage has been removed, and still with 1 if objects were missing before.
+    """
+    if purge and dry_run:
+        print_error(render.dry_run("purge corrupt objects from the cache"))
+    report = _checked(invocation, snapshot_id, purge=purge, dry_run=dry_run)
+    if as_json:
+        write_json(_fields(report))
+    else:
+        _print_damage(report, invocation.terminal)
+    _conclude(report, invocation.terminal)
+
+
+def _checked(invocation: Invocation, snapshot_id: str | None, *, purge: bool, dry_run: bool) -> snapdir.CacheReport:
+    try:
+        return invocation.run(snapdir.verify_cache, snapshot_id, purge=purge, dry_run=dry_run)
+    except UnknownId:
+        raise
+    except (ManifestNotFound, StoreMissing) as error:
+        if snapshot_id is None and isinstance(error, StoreMissing):
+            return snapdir.CacheReport((), (), ())  # a cache that was never filled is sound
+        wanted = error.snapshot_id if isinstance(error, ManifestNotFound) else snapshot_id
+        cache_dir = invocation.config.cache_dir
+        raise SnapdirError(f"reading cached manifest {wanted}: not found in the cache at {cache_dir}") from error
+
+
+def _fields(report: snapdir.CacheReport) -> dict[str, object]:
+    return {
+        "ok": report.is_sound,
+        "corrupt": report.corrupt,
+        "missing": [{"object": digest, "path": path} for digest, path in report.missing],
+        "purged": report.purged,
+        "manifests": report.manifests,
+        "needed": [{"object": digest, "path": path, "snapshot": snapshot} for digest, path, snapshot in report.needed],
+    }
+
+
+def _print_damage(report: snapdir.CacheReport, terminal: Terminal) -> None:
+    purged = set(report.purged)
+    for digest in report.corrupt:
+        print_error(f"Checksum mismatch for {digest}")
+        if digest in purged:
+            terminal.detail(f"purged {digest}")
+    for snapshot in report.manifests:
+        print_error(f"Damaged manifest {snapshot}")
+        if snapshot in purged:
+            terminal.detail(f"purged {snapshot}")
+    for digest, path in report.missing:
+        print_error(f"Missing object {digest} for {path}")
+    for digest, path, snapshot in report.needed:
+        terminal.note(
+            f"removed object {digest} for {path} of snapshot {snapshot}: `snapdir fetch --id {snapshot}` brings it back"
+        )
+    for snapshot in report.manifests:
+        if snapshot in purged:
+            terminal.note(f"removed manifest {snapshot}: `snapdir fetch --id {snapshot}` brings it back")
+
+
+def _conclude(report: snapdir.CacheReport, terminal: Terminal) -> None:
+    manifests = f" + {len(report.manifests)} damaged manifest(s)" if report.manifests else ""
+    if not report.is_sound:
+        raise SnapdirError(
+            f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s){manifests} in the cache"
+        )
+    if report.purged:
+        terminal.note(
+            f"snapdir: purged {len(report.corrupt)} corrupt object(s){manifests}; everything else in the cache is sound"
+        )
+
+
+@click.command(
+    "flush-cache",
+    cls=Verb,
+    params=[*settings.cache(), *options.dry_run(), *options.accepted("--store", "--purge", "--force")],
+    examples=["snapdir flush-cache", "snapdir flush-cache --dryrun --cache-dir /scratch/cache"],
+)
+@click.pass_obj
+def flush_cache(invocation: Invocation, /, *, dry_run: bool) -> None:
+    """Remove all snapshots and objects from the local cache.
+
+    Stores and checked-out directories stay as they are; links made with --linked are broken until the snapshot is
+    pulled again. A directory that does not look like a cache is refused.
+    """
+    invocation.run(snapdir.flush_cache, dry_run=dry_run, counted=False)
+    if dry_run:
+        print_error(render.dry_run(f"flush the cache at {invocation.config.cache_dir}"))

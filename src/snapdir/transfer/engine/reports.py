@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snapdir.errors import CorruptObject, SnapdirError, TransferFailed
-from snapdir.model.digest import Digest
+from snapdir.model.digest import Digest, SnapshotId
 
-__all__ = ["CacheReport", "Damage", "SnapshotReport", "SyncReport"]
+__all__ = ["CacheReport", "Damage", "PullReport", "SnapshotReport", "SyncReport"]
 
 RESTORE = (
     "`snapdir push --recheck` of a good copy sends missing objects again, and `snapdir verify --repair-from DIR`"
@@ -111,3 +111,23 @@ class SyncReport:
     pruned: int = 0
     manifests: int = 0
     pruned_snapshots: tuple[Digest, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PullReport:
+    """What fetch, checkout or pull did, or in a dry run would do.
+
+    Attributes:
+        id: The whole id of the snapshot.
+        objects_received, bytes_received: From the store.
+        replaced: Files whose different content was replaced.
+        pruned: Paths that ``delete`` removed, in that order.
+        extra: Paths that are not in the snapshot and stay.
+    """
+
+    id: SnapshotId
+    objects_received: int = 0
+    bytes_received: int = 0
+    replaced: int = 0
+    pruned: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import crc32c  # noqa: F401  # it reads its own version from a file when first imported, here before any loop runs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import snapdir
+from snapdir.api.resolve import only_match
 from snapdir.config import Config
+from snapdir.errors import AmbiguousId, UnknownId
 from snapdir.model.keys import manifest_key
 
 UNKNOWN = "ab" * 32
+ids = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 
 @pytest.fixture
@@ -97,3 +102,29 @@ async def test_the_catalog_knows_ids_and_a_damaged_one_stops_nothing(tree: Path,
     assert await snapdir.resolve_id(pushed[:8], store, config=recording) == pushed
     with pytest.raises(snapdir.UnknownId, match=str(catalog)):
         await snapdir.resolve_id(pushed[:8], config=recording)
+
+
+@given(st.lists(ids, min_size=1, unique=True), st.integers(8, 64))
+def test_the_only_id_with_these_digits_is_found_wherever_it_is_known(known: list[str], count: int) -> None:
+    digits = known[0][:count]
+    matching = [snapshot_id for snapshot_id in known if snapshot_id.startswith(digits)]
+    found = {"a": matching[::2], "b": matching[1::2], "c": [known[0]]}
+    if len(matching) > 1:
+        with pytest.raises(AmbiguousId) as failed:
+            only_match(digits, found)
+        assert failed.value.matches == tuple(sorted(matching))
+    else:
+        assert only_match(digits, found) == known[0]
+
+
+def test_different_ids_of_two_places_are_ambiguous() -> None:
+    first, second = "ab" * 8 + "0" * 48, "ab" * 8 + "1" * 48
+    with pytest.raises(AmbiguousId, match=f"{first}, {second}; give more") as failed:
+        only_match("ab" * 8, {"a": [first], "b": [second]})
+    assert failed.value.code == "INVALID_ID"
+
+
+def test_an_unknown_id_names_the_places_that_were_searched() -> None:
+    with pytest.raises(UnknownId, match="no id in the cache or s3://b starts with 'abababab'") as failed:
+        only_match("ab" * 4, {"the cache": [], "s3://b": []})
+    assert (failed.value.code, failed.value.places) == ("STORE_ERROR", ("the cache", "s3://b"))

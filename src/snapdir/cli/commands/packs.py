@@ -1,0 +1,132 @@
+"""snapdir objects-needed, send-pack and receive-pack: what another snapdir uses through a pipe."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Any
+
+import anyio.to_thread
+import click
+
+from snapdir.api import packs
+from snapdir.cli import options, settings
+from snapdir.cli.invocation import Invocation
+from snapdir.cli.parameters import Choice, Single
+from snapdir.cli.pipes import InputPipe, OutputPipe
+from snapdir.cli.settings import WRITING
+from snapdir.cli.terminal import write_output
+from snapdir.cli.verb import Verb
+from snapdir.errors import local_errors
+from snapdir.model.pack import parse_digests
+
+
+@click.command(
+    "objects-needed",
+    cls=Verb,
+    hidden=True,
+    params=[*options.store(), *options.pool(), *settings.transfer()],
+    examples=[
+        "snapdir objects-needed --store ./store < checksums",
+        "snapdir objects-needed --store s3://bucket/sets < checksums > missing",
+    ],
+)
+@click.pass_obj
+def objects_needed(invocation: Invocation, /, *, store: str | None, objects_store: str | None) -> None:
+    """Print which of the objects on standard input a store lacks.
+
+    Reads and prints one checksum per line, in the same order and without repeats.
+    """
+    url = options.required_store(store)
+
+    async def ask(**given: Any) -> list[str]:
+        digests = parse_digests(await anyio.to_thread.run_sync(InputPipe().read_all))
+        return await packs.objects_needed(digests, url, objects_store=objects_store, config=given["config"])
+
+    absent = invocation.run(ask)
+    write_output("".join(f"{digest}\n" for digest in absent))
+
+
+@click.command(
+    "send-pack",
+    cls=Verb,
+    hidden=True,
+    params=[
+        Single("--ids", metavar="<FILE>", required=True, help="Checksums, one per line; - is standard input."),
+        Single("--manifest-id", metavar="<ID>", help="A snapshot whose manifest goes last."),
+        Single("--pack-format", metavar="<FORMAT>", parse=Choice("v1", "zstd"), help="v1 (default) or zstd."),
+        *options.store(),
+        *options.pool(),
+        *settings.transfer(),
+    ],
+    examples=[
+        "snapdir send-pack --store ./store --ids missing --manifest-id $ID > pack",
+        "snapdir send-pack --store ./a --ids - --manifest-id $ID < missing | snapdir receive-pack --store ./b",
+    ],
+)
+@click.pass_obj
+def send_pack(
+    invocation: Invocation,
+    /,
+    *,
+    ids: str,
+    manifest_id: str | None,
+    pack_format: str | None,
+    store: str | None,
+    objects_store: str | None,
+) -> None:
+    """Write objects of a store, and a manifest behind them, to standard output.
+
+    Every object is hashed on its way out. After a failure the last line is missing.
+    """
+    url = options.required_store(store)
+
+    async def send(**given: Any) -> int:
+        digests = parse_digests(await anyio.to_thread.run_sync(_read_ids, ids))
+        with closing(OutputPipe()) as output:
+            given |= {"manifest_id": manifest_id, "compressed": pack_format == "zstd", "objects_store": objects_store}
+            await packs.send_pack(digests, url, output.write, **given)
+        return len(digests)
+
+    count = invocation.run(send)
+    invocation.terminal.note(f"sent pack: {count} object(s){' + manifest' if manifest_id else ''}")
+
+
+def _read_ids(file: str) -> bytes:
+    if file == "-":
+        return InputPipe().read_all()
+    with local_errors(file):
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return InputPipe(descriptor, file).read_all()
+    finally:
+        os.close(descriptor)
+
+
+@click.command(
+    "receive-pack",
+    cls=Verb,
+    hidden=True,
+    params=[
+        Single("--require-manifest", metavar="<ID>", help="The snapshot that the pack must bring."),
+        *options.store(),
+        *options.pool(),
+        *settings.transfer(writing=True),
+    ],
+    variables=WRITING,
+    examples=[
+        "snapdir receive-pack --store ./store < pack",
+        "snapdir receive-pack --store s3://bucket/sets --require-manifest $ID < pack",
+    ],
+)
+@click.pass_obj
+def receive_pack(invocation: Invocation, /, *, store: str | None, **given: Any) -> None:
+    """Store the objects and the manifest of a pack on standard input.
+
+    Every object is hashed before it is stored. The manifest is stored last, and only if the pack was complete.
+    """
+    received = invocation.run(packs.receive_pack, InputPipe().read, options.required_store(store), **given)
+    brought = f", manifest {received.snapshot_id}" if received.snapshot_id else ""
+    invocation.terminal.note(
+        f"received pack: {received.written} object(s) written, {received.skipped} skipped{brought}"
+    )

@@ -1,0 +1,393 @@
+"""Options and variables that become a Config: the cache, the history, and how transfers and stores work."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snapdir.cli.parameters import (
+    BareSetting,
+    Choice,
+    Flag,
+    Off,
+    Setting,
+    UniversalFlag,
+    from_variable,
+    section,
+    switch,
+    whole_number,
+)
+from snapdir.errors import InvalidOption, SnapdirError
+from snapdir.model.sizes import GIB, MIB, parse_rate, parse_size
+from snapdir.stores.bucket_options import ACLS, ENCRYPTIONS, REQUESTER, kms_key, storage_class
+
+if TYPE_CHECKING:
+    from snapdir.config import Config
+
+__all__ = [
+    "CLONEFILE",
+    "FSYNC",
+    "KEYED_CONTEXT",
+    "SHARED_CATALOG",
+    "VARIABLES",
+    "VERIFY_COPIES",
+    "WRITING",
+    "bucket",
+    "cache",
+    "cache_directory",
+    "catalog",
+    "config_from",
+    "fsync",
+    "local",
+    "network",
+    "retries",
+    "shared_catalog",
+    "transfer",
+]
+
+SMALLEST_PART_BYTES = MIB
+LARGEST_PART_BYTES = 5 * GIB
+
+KEYED_CONTEXT = "SNAPDIR_MANIFEST_CONTEXT"
+FSYNC = "SNAPDIR_FSYNC"
+CLONEFILE = "SNAPDIR_CLONEFILE"
+VERIFY_COPIES = "SNAPDIR_VERIFY_COPIES"
+SHARED_CATALOG = "SNAPDIR_SHARED_CATALOG"
+WRITING = (FSYNC, CLONEFILE, VERIFY_COPIES)
+"""Variables without an option, read by the verbs that write objects or files."""
+
+VARIABLES = {
+    KEYED_CONTEXT: "Context of keyed checksums. Such a manifest has an id, but cannot be stored.",
+    FSYNC: "batch (default) flushes written data to disk before success is reported; off does not.",
+    CLONEFILE: "0 copies bytes even where the filesystem could share them.",
+    VERIFY_COPIES: "1 reads small local copies back before they are published, and hashes the objects behind linked "
+    "files.",
+}
+
+OPTIONS = (
+    "acl",
+    "adaptive",
+    "catalog",
+    "jobs",
+    "limit_rate",
+    "max_jobs",
+    "max_manifest_size",
+    "max_requests",
+    "max_retries",
+    "memory",
+    "min_rate",
+    "no_sign_request",
+    "part_size",
+    "request_payer",
+    "retry_base_ms",
+    "retry_max_ms",
+    "sse",
+    "sse_kms_key_id",
+    "stall_timeout",
+    "storage_class",
+    "walk_jobs",
+)
+"""Settings that ``Config.with_options`` takes as they are."""
+
+
+def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Config:
+    """The Config of a run; ``variables`` are those without an option that the verb reads.
+
+    Raises:
+        InvalidOption: a variable has a bad value.
+        SnapdirError: there is no cache directory because there is no home.
+    """
+    from snapdir.config import Config
+
+    def variable(name: str, parse: Any) -> Any:
+        return from_variable(name, parse) if name in variables else None
+
+    config = Config(
+        cache_dir=cache_directory(settings),
+        shared_catalog=settings.get("shared_catalog", True),
+        keyed_context=variable(KEYED_CONTEXT, _context) or "",
+    )
+    return config.with_options(
+        **{name: settings[name] for name in OPTIONS if name in settings},
+        fsync=variable(FSYNC, fsync),
+        clone=variable(CLONEFILE, switch),
+        verify_copies=variable(VERIFY_COPIES, switch),
+    )
+
+
+def cache_directory(settings: Mapping[str, Any]) -> Path:
+    """
+    Raises:
+        SnapdirError: none is given, and there is no home for one.
+    """
+    from snapdir.config import default_cache_dir
+
+    try:
+        return settings.get("cache_dir") or default_cache_dir()
+    except RuntimeError as error:
+        raise SnapdirError("there is no home directory for the cache: set HOME or SNAPDIR_CACHE_DIR") from error
+
+
+def cache() -> list[Flag]:
+    return section(
+        "Cache",
+        Setting(
+            "--cache-dir",
+            metavar="<DIR>",
+            parse=_directory,
+            variable="SNAPDIR_CACHE_DIR",
+            help="The local cache; default: $XDG_CACHE_HOME/snapdir or ~/.cache/snapdir.",
+        ),
+    )
+
+
+def catalog(*, recorded: bool = True, purpose: str = "The history to record in") -> list[Flag]:
+    """``recorded``: without the option, the default history is used."""
+    return section(
+        "History",
+        Setting(
+            "--catalog",
+            metavar="<NAME>",
+            variable="SNAPDIR_CATALOG",
+            empty="none",
+            unset="default" if recorded else None,
+            help=f"{purpose}: a name in the cache directory, the path of a file, or none; default: "
+            f"{'default' if recorded else 'none'}.",
+        ),
+    )
+
+
+def shared_catalog(purpose: str = "Record on this machine only, not in the store's own history.") -> list[Flag]:
+    return section("History", Off("--no-shared-catalog", "shared_catalog", variable=SHARED_CATALOG, help=purpose))
+
+
+def transfer(*, writing: bool = False) -> list[Flag]:
+    """Everything about the transfer of bytes; ``writing`` shows what applies to new objects in a bucket."""
+    return [*local(), *network(writing=writing)]
+
+
+def local() -> list[Flag]:
+    """How much is transferred at once."""
+    return section(
+        "Transfer",
+        Setting(
+            "-j",
+            "--jobs",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_JOBS",
+            help="Concurrent requests; 0 (default) adapts to the store.",
+        ),
+        BareSetting(
+            "--adaptive",
+            metavar="<F>",
+            bare="0.8",
+            parse=_share,
+            variable="SNAPDIR_ADAPTIVE",
+            help="Share the store with other clients: find how many concurrent requests still add throughput, and use "
+            "the fraction F of them (above 0, at most 1; default: 0.8). At most --max-jobs, else --jobs, and 64.",
+        ),
+        Setting(
+            "--max-jobs",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_JOBS",
+            help="Limit of concurrent requests with --adaptive, or without --jobs.",
+        ),
+        Setting(
+            "--memory",
+            metavar="<SIZE>",
+            parse=_size,
+            variable="SNAPDIR_MEMORY",
+            help="File content held in memory at once, such as 256MiB; default: 128MiB.",
+        ),
+        Setting(
+            "--part-size",
+            metavar="<SIZE>",
+            parse=_part_size,
+            help="Send and fetch large objects in parts of this size; default: 8MiB.",
+        ),
+        Setting(
+            "--max-manifest-size",
+            metavar="<SIZE>",
+            parse=_size,
+            variable="SNAPDIR_MAX_MANIFEST_SIZE",
+            help="Refuse longer manifests (about 150 bytes a file); 0 accepts any; default: 4GiB.",
+        ),
+    )
+
+
+def network(*, writing: bool = False) -> list[Flag]:
+    """How a store across a network is used."""
+    return [*_rates(), *retries(), *bucket(writing=writing)]
+
+
+def _rates() -> list[Flag]:
+    return section(
+        "Transfer",
+        Setting(
+            "--limit-rate",
+            metavar="<RATE>",
+            parse=_rate,
+            variable="SNAPDIR_LIMIT_RATE",
+            help="Bytes per second, sent and received together, such as 10M, 512K or 1G; 0 (default) is unlimited.",
+        ),
+        Setting(
+            "--max-requests",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_REQUESTS",
+            help="Requests per second; 0 (default) is unlimited.",
+        ),
+    )
+
+
+def retries() -> list[Flag]:
+    return section(
+        "Retries",
+        Setting(
+            "--max-retries",
+            metavar="<N>",
+            parse=whole_number,
+            variable="SNAPDIR_MAX_RETRIES",
+            help="Attempts per request, the first included; default: 5, and 7 if throttled.",
+        ),
+        Setting(
+            "--retry-base-ms",
+            metavar="<MS>",
+            parse=whole_number,
+            variable="SNAPDIR_RETRY_BASE_MS",
+            help="Longest delay before the first retry; doubles with each further one; default: 250.",
+        ),
+        Setting(
+            "--retry-max-ms",
+            metavar="<MS>",
+            parse=whole_number,
+            variable="SNAPDIR_RETRY_MAX_MS",
+            help="Longest delay before any retry; default: 30000.",
+        ),
+        Setting(
+            "--stall-timeout",
+            metavar="<SECONDS>",
+            parse=_at_least_one,
+            variable="SNAPDIR_STALL_TIMEOUT",
+            help="Drop a connection that has transferred nothing for SECONDS, and retry; default: 20.",
+        ),
+        Setting(
+            "--min-rate",
+            metavar="<RATE>",
+            parse=_rate,
+            variable="SNAPDIR_MIN_RATE",
+            help="Drop a connection that averages fewer than RATE bytes per second over a minute, and retry; default: "
+            "1K; 0 never drops one.",
+        ),
+    )
+
+
+def bucket(*, writing: bool = False) -> list[Flag]:
+    """Options that an S3 bucket may require, named as in the AWS CLI."""
+    written = [
+        Setting(
+            "--sse",
+            metavar="<KIND>",
+            parse=Choice(*ENCRYPTIONS),
+            variable="SNAPDIR_SSE",
+            help=f"Server-side encryption of new objects: {', '.join(ENCRYPTIONS)}; default: the bucket's.",
+        ),
+        Setting(
+            "--sse-kms-key-id",
+            metavar="<KEY>",
+            parse=kms_key,
+            variable="SNAPDIR_SSE_KMS_KEY_ID",
+            help="KMS key for --sse aws:kms or aws:kms:dsse: its id, ARN or alias.",
+        ),
+        Setting(
+            "--acl",
+            metavar="<ACL>",
+            parse=Choice(*ACLS),
+            variable="SNAPDIR_ACL",
+            help="Canned ACL of new objects, such as bucket-owner-full-control.",
+        ),
+        Setting(
+            "--storage-class",
+            metavar="<CLASS>",
+            parse=storage_class,
+            variable="SNAPDIR_STORAGE_CLASS",
+            help="Storage class of new objects, such as STANDARD_IA. GLACIER and DEEP_ARCHIVE apply to file content "
+            "only; restore it before a pull.",
+        ),
+    ]
+    for option in written:
+        option.hidden = not writing
+    return section(
+        "S3 buckets",
+        *written,
+        Setting(
+            "--request-payer",
+            metavar="<WHO>",
+            parse=Choice(REQUESTER),
+            variable="SNAPDIR_REQUEST_PAYER",
+            help=f"{REQUESTER}: your account pays for requests to a Requester Pays bucket.",
+        ),
+        UniversalFlag(
+            "--no-sign-request",
+            variable="SNAPDIR_NO_SIGN_REQUEST",
+            help="Send anonymous requests; do not look for credentials.",
+        ),
+    )
+
+
+def _directory(value: str, source: str) -> Path:
+    if not value:
+        raise InvalidOption(f"invalid {source} '': expected a directory")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:
+        raise InvalidOption(f"invalid {source} '{value}': no such home directory") from error
+
+
+def _share(value: str, source: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share <= 1.0:
+        raise InvalidOption(f"invalid {source} '{value}': expected a fraction above 0 and at most 1, such as 0.8")
+    return share
+
+
+def _size(value: str, source: str) -> int:
+    return parse_size(value, option=source)
+
+
+def _part_size(value: str, source: str) -> int:
+    size_bytes = parse_size(value, option=source)
+    if not SMALLEST_PART_BYTES <= size_bytes <= LARGEST_PART_BYTES:
+        raise InvalidOption(f"invalid {source} '{value}': expected 1MiB to 5GiB")
+    return size_bytes
+
+
+def _rate(value: str, source: str) -> str:
+    """The rate as it was typed, which the banner shows."""
+    parse_rate(value, option=source)
+    return value.strip()
+
+
+def _at_least_one(value: str, source: str) -> int:
+    seconds = whole_number(value, source)
+    if seconds < 1:
+        raise InvalidOption(f"invalid {source} '{value}': expected 1 or more seconds")
+    return seconds
+
+
+def fsync(value: str, source: str) -> bool:
+    return Choice("batch", "off")(value, source) == "batch"
+
+
+def _context(value: str, source: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidOption(f"invalid {source}: expected UTF-8 text") from error
+    return value
