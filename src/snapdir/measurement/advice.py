@@ -1,4 +1,4 @@
-"""What measured rates mean: where the time goes, and what to ask a transfer for. Pure."""
+"""What limits the measured rates, and the advice that follows. Pure."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ JUDGED: tuple[Operation, ...] = ("put", "get", "head", "upload", "download")
 MAX_JOBS = 256
 LARGEST_PART_BYTES = 64 * MIB
 GOOD_ENOUGH = 0.9
-"""Fewer requests in flight are as good when they reach this share of the best rate."""
+"""Fewer concurrent requests are good enough if they reach this share of the best rate."""
 STILL_CLIMBING = 1.25
-"""The widest concurrency is still limited by latency if it is this much faster than the one before."""
+"""The highest concurrency is still limited by latency if it is faster than the one before by this factor."""
 BUSY_CORE = 0.7
-"""One event loop drives all requests: so much CPU a second, or more, and it is the CPU that is waited for."""
+"""One event loop drives all requests: with this much CPU a second, or more, the CPU is the limit."""
 LATENCY_SHARE = 0.1
-"""A part should be so large that waiting for its first byte is at most this share of its time."""
+"""Waiting for the first byte of a part should take at most this share of its time."""
 
 
 def advise(
     measurements: Sequence[Measurement], host: HostRates, *, memory_bytes: int = Limits().memory_bytes
 ) -> Advice:
-    """Name what bounds small objects and large ones, and suggest requests in flight, part size and memory.
+    """Name the limits of small and large objects, and suggest concurrent requests, part size and memory.
 
     Args:
-        memory_bytes: What a transfer may hold by default: parts are not enlarged beyond it.
+        memory_bytes: The default memory of a transfer: parts are not enlarged beyond it.
     """
     curves = {operation: _curve(measurements, operation) for operation in JUDGED}
     small = max(_jobs(curves["put"]), _jobs(curves["get"]))
@@ -50,37 +50,37 @@ def advise(
 
 def _curve(measurements: Sequence[Measurement], operation: Operation) -> list[Measurement]:
     return sorted(
-        (one for one in measurements if one.operation == operation and one.requests_per_second > 0),
-        key=lambda one: one.concurrency,
+        (measured for measured in measurements if measured.operation == operation and measured.requests_per_second > 0),
+        key=lambda measured: measured.concurrency,
     )
 
 
 def _jobs(curve: Sequence[Measurement], useful_bytes_per_second: float = math.inf) -> int:
-    """The fewest requests in flight that are about as fast as any; twice the most measured if more would help.
+    """The fewest concurrent requests that are about as fast as any; twice the most measured if more would help.
 
     Args:
-        useful_bytes_per_second: What the rest of the host can take: faster than that is no use.
+        useful_bytes_per_second: The rate of the rest of the host: the store need not be faster.
     """
     if not curve:
         return 0
-    best = max(curve, key=lambda one: one.requests_per_second)
+    best = max(curve, key=lambda measured: measured.requests_per_second)
     if _climbs(curve) and best.bytes_per_second < useful_bytes_per_second:
         return min(2 * curve[-1].concurrency, MAX_JOBS)
     share = min(1.0, useful_bytes_per_second / best.bytes_per_second) if best.bytes_per_second else 1.0
-    wanted = GOOD_ENOUGH * share * best.requests_per_second
-    return next(one.concurrency for one in curve if one.requests_per_second >= wanted)
+    good_enough = GOOD_ENOUGH * share * best.requests_per_second
+    return next(measured.concurrency for measured in curve if measured.requests_per_second >= good_enough)
 
 
 def _climbs(curve: Sequence[Measurement]) -> bool:
-    """Whether the widest concurrency still paid, with CPU to spare for more."""
+    """Whether the highest concurrency still paid, with CPU to spare for more."""
     if len(curve) < 2 or curve[-1].busy_cores >= BUSY_CORE:
         return False
-    before = max(one.requests_per_second for one in curve[:-1])
+    before = max(measured.requests_per_second for measured in curve[:-1])
     return curve[-1].requests_per_second >= STILL_CLIMBING * before
 
 
 def _part_bytes(ranges: Sequence[Measurement], heads: Sequence[Measurement], room_bytes: int) -> int:
-    """The default, or a larger part if latency takes much of its time, and ``room_bytes`` has room for it."""
+    """The default, or a larger part if latency takes much of its time and it fits into ``room_bytes``."""
     smallest = Limits().part_bytes
     if not ranges or not heads:
         return smallest
@@ -107,14 +107,14 @@ def _limits(curves: dict[Operation, list[Measurement]], host: HostRates) -> list
 
 
 def _of_small(work: str, curve: Sequence[Measurement]) -> Limit:
-    best = max(curve, key=lambda one: one.requests_per_second)
+    best = max(curve, key=lambda measured: measured.requests_per_second)
     figure = f"{best.requests_per_second:,.0f} requests/s with {best.concurrency} in flight"
     return Limit(work, *_waited_for(curve, best, figure))
 
 
 def _of_large(work: str, curve: Sequence[Measurement], host: HostRates, disk_bytes_per_second: float) -> Limit:
-    """The slowest link of the chain; the disk is left out (0) where the work does not write."""
-    best = max(curve, key=lambda one: one.bytes_per_second)
+    """The slowest link of the chain; a disk rate of 0 leaves out the disk."""
+    best = max(curve, key=lambda measured: measured.bytes_per_second)
     moved = best.bytes_per_second
     figure = f"{format_size(moved)}/s with {best.concurrency} in flight"
     hashed = host.hash_all_cpus_bytes_per_second

@@ -17,17 +17,17 @@ from snapdir.model.sizes import GIB, MIB
 __all__ = ["disk_write_rate", "hash_rate"]
 
 HASH_BLOCK_BYTES = 2 * MIB
-"""What transfers hash at once."""
+"""Hashed at once, as in transfers."""
 DISK_BLOCK_BYTES = 4 * MIB
 FLUSH_BYTES = 32 * MIB
-"""Written between two flushes: little enough for a slow disk to keep to the time it is given."""
+"""Written between two flushes: little enough for a slow disk to end in time."""
 MAX_DISK_BYTES = GIB
 FREE_SHARE = 10
-"""At most one part in so many of the disk's free space is written."""
+"""At most this fraction (1/N) of the disk's free space is written."""
 
 
 async def hash_rate(content: bytes, *, threads: int, seconds: float, clock: Clock = time.monotonic) -> float:
-    """Bytes a second that ``threads`` threads hash together, over and over the same ``content``."""
+    """Bytes a second that ``threads`` threads hash together, with the same ``content`` again and again."""
     hashed_bytes: list[int] = []
     limiter = anyio.CapacityLimiter(threads)
 
@@ -43,7 +43,7 @@ async def hash_rate(content: bytes, *, threads: int, seconds: float, clock: Cloc
 
 
 async def disk_write_rate(directory: str, content: bytes, *, seconds: float, clock: Clock = time.monotonic) -> float:
-    """Bytes a second that reach the disk of ``directory``, in one file that has no name, so that none can stay.
+    """Bytes a second that reach the disk of ``directory``, in a file without a name, which cannot stay behind.
 
     Returns:
         0 if the disk is nearly full.

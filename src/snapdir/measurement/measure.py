@@ -1,4 +1,4 @@
-"""What this host can get out of a store: request rates and throughput against concurrency, hashing, the disk."""
+"""Measure a store and this host: request rates and throughput by concurrency, hashing, the disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snapdir.measurement.advice import advise
 from snapdir.measurement.host import disk_write_rate, hash_rate
 from snapdir.measurement.report import BenchReport, HostRates, Measurement, Operation
 from snapdir.measurement.schedule import Clock, Kind, Schedule
-from snapdir.measurement.scratch import CLEANUP_SECONDS, Scratch, scratch
+from snapdir.measurement.scratch import CLEANUP_SECONDS, Scratch, scratch_in
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Store, Upload, first_page
 from snapdir.transfer.engine.limits import MAX_HASH_THREADS, Limits, usable_cpus
@@ -40,20 +40,20 @@ ALL_WORK: Mapping[Kind, int] = {
     "hash": 2,
     "disk": 1,
 }
-"""What a Schedule shares the time among."""
+"""The pieces of work that share the time."""
 SMALL_KEYS = 2048
-"""Small objects are written over and over: more than are in flight, two pages of a listing, soon deleted."""
+"""Small objects, written again and again: more than are in flight, two pages of a listing, soon deleted."""
 RANGES = 8
-"""Parts of the object that ranges are read from, at most."""
+"""Most parts of the object from which ranges are read."""
 PROBE_BYTES = MIB
 SLOW_PART_BYTES = MIB
 """Part size on a line where even one part of the default size would take too long."""
 SLOW_PART_SHARE = 0.05
 """A line is slow if one part would take this share of all the time there is."""
 IN_FLIGHT_SLOTS = 2
-"""A concurrency is left out if its first requests alone would take so many times the time it is given."""
+"""A concurrency is left out if its first requests alone would take this many times its slot."""
 PATIENCE_SLOTS, PATIENCE_SECONDS = 3.0, 5.0
-"""Requests still unanswered after so many times the time given, and at least so many seconds, are dropped."""
+"""Requests without a response after this many slots, and at least this many seconds, are dropped."""
 
 
 async def measure_store(
@@ -65,17 +65,17 @@ async def measure_store(
     on_phase: Callable[[str], None] = lambda _name: None,
     clock: Clock = time.monotonic,
 ) -> BenchReport:
-    """Measure ``store`` and this host, and say what bounds a transfer between them.
+    """Measure ``store`` and this host, and name the limits of a transfer between them.
 
-    Everything written to the store lies below a prefix of its own, ``.bench/`` and a random name, and is removed at
-    the end, also after an error or a cancellation. (A store that keeps versions keeps those of these objects too.)
+    All objects go below a prefix of ``.bench/`` and a random name, and are removed at the end, also after an error or a
+    cancellation. (A store with versions keeps theirs.)
 
     Args:
-        seconds: For all measurements; requests in flight and the clean-up come on top. On a slow line high
-            concurrencies are left out, and parts are smaller.
+        seconds: For all measurements; the last requests and the clean-up come on top. On a slow line high concurrencies
+            are left out, and parts are smaller.
         directory: Where the disk is measured; default: the directory for temporary files.
-        limits: Of a transfer: the size of its parts, and the memory that ranges are read into.
-        on_phase: Told what is done next.
+        limits: The part size and the memory of a transfer.
+        on_phase: Called with the name of each phase.
 
     Raises:
         StoreError: the store fails.
@@ -87,17 +87,17 @@ async def measure_store(
     directory = directory or tempfile.gettempdir()
     schedule = Schedule(seconds, ALL_WORK, clock)
     content = await anyio.to_thread.run_sync(os.urandom, max(limits.part_bytes, PROBE_BYTES))
-    async with scratch(store) as place:
-        bench = _StoreBench(store, place, memoryview(content), seconds, schedule, clock, limits)
+    async with scratch_in(store) as scratch:
+        bench = _StoreBench(store, scratch, memoryview(content), seconds, schedule, clock, limits)
         with ungrouped(f"bench {store.url}"):
-            slow = await bench.probe()  # a store that cannot be used at all is told before any wait
+            slow = await bench.probe()  # a store that fails does so before any wait
             on_phase("measuring hash and disk")
             host = await _measure_host(directory, content, schedule, clock)
             await _measure_requests(bench, slow, on_phase)
         on_phase("cleaning up")
-    found = tuple(bench.measurements)
-    advice = advise(found, host, memory_bytes=limits.memory_bytes)
-    return BenchReport(store.url, clock() - started, found, host, advice, place.leftover)
+    measurements = tuple(bench.measurements)
+    advice = advise(measurements, host, memory_bytes=limits.memory_bytes)
+    return BenchReport(store.url, clock() - started, measurements, host, advice, scratch.leftover)
 
 
 async def _measure_requests(bench: _StoreBench, slow: bool, on_phase: Callable[[str], None]) -> None:
@@ -128,15 +128,15 @@ async def _measure_host(directory: str, content: bytes, schedule: Schedule, cloc
 
 @dataclass(slots=True)
 class _StoreBench:
-    """The requests, and what was measured so far.
+    """The requests, and the measurements so far.
 
     Attributes:
-        content: What objects and parts are made of: random, so that nothing can pack it.
-        written: Small objects that are there.
+        content: Of objects and parts: random, so that it cannot be compressed.
+        written: Small objects that are in the store.
     """
 
     store: Store
-    place: Scratch
+    scratch: Scratch
     content: memoryview
     seconds: float
     schedule: Schedule
@@ -150,12 +150,12 @@ class _StoreBench:
         self.part_bytes = self.limits.part_bytes
 
     async def probe(self) -> bool:
-        """Write one small and one larger object, with all the patience of the store; whether the line is slow."""
+        """Write one small and one larger object, without a time limit; whether the line is slow."""
         await self.store.write(self._small_key(0), self.content[:SMALL_BYTES])
         self.written = 1
-        self.place.used = True
+        self.scratch.used = True
         started = self.clock()
-        await self.store.write(self.place.key("probe"), self.content[:PROBE_BYTES])
+        await self.store.write(self.scratch.key("probe"), self.content[:PROBE_BYTES])
         part_seconds = (self.clock() - started) * self.part_bytes / PROBE_BYTES
         return part_seconds > self.seconds * SLOW_PART_SHARE
 
@@ -171,14 +171,14 @@ class _StoreBench:
                 self._note(await self._drive(operation, work, concurrency, size, seconds))
 
     async def upload(self) -> None:
-        """Parts of an upload that is dropped at the end; whole objects where parts are too small for that."""
+        """Parts of an upload that is dropped at the end; whole objects if parts are too small for the store."""
         if self.part_bytes < self.store.capabilities.part_size_range[0]:
             await self._large("upload", self._write_whole)
             return
         parts = max(LARGE_CONCURRENCIES)
         body = self.content[: self.part_bytes]
         upload = await self.store.begin_upload(
-            self.place.key("upload"), size=parts * self.part_bytes, part_bytes=self.part_bytes
+            self.scratch.key("upload"), size=parts * self.part_bytes, part_bytes=self.part_bytes
         )
         try:
             await self._large("upload", lambda number: upload.write_part(number % parts + 1, body))
@@ -186,27 +186,27 @@ class _StoreBench:
             await _drop(upload)
 
     async def download(self) -> None:
-        """Ranges of one object, round and round, into as many buffers as a transfer's memory has room for."""
+        """Ranges of one object, again and again, into as many buffers as fit into a transfer's memory."""
         ranges = await self._write_ranged()
         room = max(1, self.limits.memory_bytes // self.part_bytes)
         buffers = [bytearray(self.part_bytes) for _ in range(min(room, max(LARGE_CONCURRENCIES)))]
 
         async def read(number: int) -> None:
-            # More requests than buffers share them: what is read is not looked at, and memory keeps its bound.
+            # Requests may share a buffer: its content is not used, and memory stays bounded.
             buffer = memoryview(buffers[number % len(buffers)])
             start = number % ranges * self.part_bytes
-            received = await self.store.read_into(self.place.key("ranged"), buffer, start=start)
+            received = await self.store.read_into(self.scratch.key("ranged"), buffer, start=start)
             _check("ranged", received, self.part_bytes)
 
         await self._large("download", read)
 
     async def _write_ranged(self) -> int:
-        """Write the object that ranges are read from; how many ranges it has, fewer on a slow line."""
-        rates = [one.bytes_per_second for one in self.measurements if one.operation == "upload"]
+        """Write the object from which ranges are read; its number of ranges, fewer on a slow line."""
+        rates = [measured.bytes_per_second for measured in self.measurements if measured.operation == "upload"]
         affordable = max(rates, default=0.0) * self.seconds * SLOW_PART_SHARE / self.part_bytes
         ranges = max(1, min(RANGES, int(affordable)))
         body = self.content[: self.part_bytes]
-        key = self.place.key("ranged")
+        key = self.scratch.key("ranged")
         if ranges == 1:
             await self.store.write(key, body)
             return 1
@@ -260,7 +260,7 @@ class _StoreBench:
             self.measurements.append(measured)
 
     def _small_key(self, number: int) -> str:
-        return self.place.key(f"small-{number % SMALL_KEYS:04}")
+        return self.scratch.key(f"small-{number % SMALL_KEYS:04}")
 
     async def _put(self, number: int) -> None:
         await self._write(self._small_key(number), self.content[:SMALL_BYTES])
@@ -275,30 +275,30 @@ class _StoreBench:
         _check(key, (await self.store.stat(key)).size, SMALL_BYTES)
 
     async def _list(self, _number: int) -> None:
-        await first_page(self.store, self.place.prefix)
+        await first_page(self.store, self.scratch.prefix)
 
     async def _write_whole(self, number: int) -> None:
-        await self._write(self.place.key(f"large-{number % RANGES}"), self.content[: self.part_bytes])
+        await self._write(self.scratch.key(f"large-{number % RANGES}"), self.content[: self.part_bytes])
 
     async def _write(self, key: str, body: memoryview) -> None:
-        """Write, and see it through when cancelled: a server may finish late what it has got, behind the clean-up."""
+        """Write, and finish also when cancelled: a server may complete a cancelled write after the clean-up."""
         with anyio.move_on_after(SETTLE_SECONDS, shield=True) as scope:
             await self.store.write(key, body)
         if scope.cancelled_caught:
-            await anyio.sleep_forever()  # unanswered: not counted, and dropped when the patience of _drive ends
+            await anyio.sleep_forever()  # no response: not counted, and dropped when the time of _drive ends
 
 
 async def _drop(upload: Upload) -> None:
-    """Abort the upload, even when cancelled. Where that fails, closing the store tries again."""
+    """Abort the upload, also when cancelled. If that fails, closing the store tries again."""
     with anyio.move_on_after(CLEANUP_SECONDS, shield=True), suppress(StoreError):
         await upload.abort()
 
 
 def _check(key: str, received: int, expected: int) -> None:
-    """A rate of wrong answers is no rate.
+    """Count only right responses.
 
     Raises:
-        InvalidResponse: the store gave other than what was written.
+        InvalidResponse: the store did not give the written bytes.
     """
     if received != expected:
-        raise InvalidResponse(f"{key}: {received} bytes where {expected} were written", key=key)
+        raise InvalidResponse(f"{key}: {received} bytes, but {expected} were written", key=key)

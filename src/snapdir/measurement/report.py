@@ -1,4 +1,4 @@
-"""What a measurement of a store and this host found, as values."""
+"""The results of a measurement of a store and this host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Operation = Literal["put", "get", "head", "list", "upload", "download"]
 """Requests of small objects, pages of a listing, and parts up and ranges down of large objects."""
 
 Bottleneck = Literal["store", "latency", "cpu", "disk", "unknown"]
-"""``store`` is the network or the store; ``latency`` means that more requests in flight would still help."""
+"""``store`` is the network or the store; ``latency`` means that more concurrent requests would still help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Measurement:
     """One operation at one concurrency.
 
     Attributes:
-        concurrency: Requests in flight.
-        request_bytes: Content of one request; 0 where it has none.
-        requests: How many ended.
+        concurrency: Concurrent requests.
+        request_bytes: Content of a request; 0 without content.
+        requests: Completed requests.
         seconds: From the first request to the end of the last one.
-        cpu_seconds: CPU time of this process meanwhile, all its threads together.
+        cpu_seconds: CPU time of this process meanwhile, of all threads.
     """
 
     operation: Operation
@@ -55,7 +55,7 @@ class Measurement:
 
     @property
     def latency_seconds(self) -> float:
-        """Mean time of one request: what is in flight, divided by the rate."""
+        """Mean time of a request: the concurrency divided by the rate."""
         return self.concurrency / self.requests_per_second if self.requests else 0.0
 
     @property
@@ -66,7 +66,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class HostRates:
-    """What this host does without a store.
+    """Rates of this host, without a store.
 
     Attributes:
         cpus: CPUs this process may use, and the threads of the second rate (at most 16).
@@ -83,7 +83,7 @@ class HostRates:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What bounds one kind of work, and the figures that say so."""
+    """The limit of one kind of work, and the figures that show it."""
 
     work: str
     bottleneck: Bottleneck
@@ -92,13 +92,13 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to ask a transfer for.
+    """Suggested options of a transfer.
 
     Attributes:
-        limits: One for each kind of work that could be judged.
+        limits: One for each kind of work that was measured.
         jobs: For ``--jobs``.
         part_bytes: For ``--part-size``.
-        memory_bytes: For ``--memory``: what so many parts in flight take, and never less than the default.
+        memory_bytes: For ``--memory``: room for ``jobs`` parts, and never less than the default.
     """
 
     limits: tuple[Limit, ...]
@@ -109,13 +109,13 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """All of it.
+    """All results.
 
     Attributes:
         store: The store's URL, without secrets.
-        seconds: What measuring took, clean-up included.
-        measurements: By operation, then by concurrency. What did not fit into the time is not there.
-        leftover: The prefix that could not be emptied, and why; empty when the store is as it was before.
+        seconds: Time of the measurement, clean-up included.
+        measurements: By operation, then by concurrency; those that did not fit into the time are left out.
+        leftover: The prefix that could not be emptied, and why; empty if the store is as before.
     """
 
     store: str
@@ -127,4 +127,4 @@ class BenchReport:
 
     def of(self, *operations: Operation) -> Sequence[Measurement]:
         """The measurements of some operations."""
-        return [one for one in self.measurements if one.operation in operations]
+        return [measured for measured in self.measurements if measured.operation in operations]

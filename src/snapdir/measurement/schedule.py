@@ -1,4 +1,4 @@
-"""How a measurement shares its time."""
+"""The time of a measurement, shared among its pieces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Clock = Callable[[], float]
 Kind = Literal["small", "large", "hash", "disk"]
 
 UNITS: Mapping[Kind, float] = {"small": 1.0, "large": 1.5, "hash": 0.5, "disk": 2.0}
-"""What one piece of work of each kind counts: large requests need time to reach their speed, and so does a disk."""
+"""The weight of each kind of work: large requests need time to reach their speed, and so does a disk."""
 
 
 class Schedule:
-    """Shares ``seconds`` among pieces of work, so many of each kind: who takes longer leaves less to those after it."""
+    """Shares ``seconds`` among pieces of work of each kind: a piece that takes longer leaves less to the next ones."""
 
     def __init__(self, seconds: float, work: Mapping[Kind, int], clock: Clock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""A place in a store for things that must be gone afterwards."""
+"""A prefix of a store for temporary objects."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import SnapdirError, StoreMissing
 from snapdir.stores.base import Store
 
-__all__ = ["CLEANUP_SECONDS", "SCRATCH", "Scratch", "scratch"]
+__all__ = ["CLEANUP_SECONDS", "SCRATCH", "Scratch", "scratch_in"]
 
 SCRATCH = ".bench/"
-"""Prefix of everything that is written."""
+"""Prefix of all temporary objects."""
 CLEANUP_SECONDS = 15
-"""How long cleaning up may take before what is left is only reported."""
+"""How long cleaning up may take. After that, objects that are left are reported."""
 DELETE_AT_ONCE = 1000
 LATE_SECONDS = 0.5
-"""How late a cancelled request may still have its effect: a connection is closed at once, and no more is on its way."""
+"""How late a cancelled request may still have its effect: its connection is closed at once."""
 
 
 class Scratch:
-    """A prefix of one store that nobody else uses.
+    """A prefix of one store with a random name.
 
     Attributes:
         prefix: Ends with a slash.
-        used: Set by whoever has written something: before that, a failure to clean up is not worth a word.
+        used: Set by the caller once it has written something; before that, failures of the clean-up do not matter.
         leftover: After the block: why the prefix could not be emptied; empty if it was.
     """
 
@@ -41,66 +41,66 @@ class Scratch:
         self._keys: dict[str, None] = {}
 
     def key(self, name: str) -> str:
-        """The key of ``name``, to be removed afterwards whether or not its write is known to have happened."""
+        """The key of ``name``, to be removed afterwards, whether or not its write succeeds."""
         key = self.prefix + name
         self._keys[key] = None
         return key
 
     async def remove(self, store: Store) -> None:
-        """Delete every key given out, then whatever listings still show, until one shows nothing.
+        """Delete every key of ``key``, then the keys of listings, until a listing is empty.
 
-        A server may still be at work on a request whose sender was cancelled: a remote store is given time for that.
+        A server may still execute a request that was cancelled: the listing of a remote store waits for that.
         """
         keys = iter(self._keys)
         while batch := [*islice(keys, DELETE_AT_ONCE)]:
             await store.delete(batch)
-        found = True
-        while found:
+        is_empty = False
+        while not is_empty:
             if store.capabilities.remote:
                 await anyio.sleep(LATE_SECONDS)
-            found = False
+            is_empty = True
             with suppress(StoreMissing):
                 async for page in store.list(self.prefix):
-                    found = True
+                    is_empty = False
                     await store.delete([info.key for info in page])
 
 
 @asynccontextmanager
-async def scratch(store: Store) -> AsyncIterator[Scratch]:
+async def scratch_in(store: Store) -> AsyncIterator[Scratch]:
     """A Scratch that is emptied when the block ends, also by an error or a cancellation.
 
-    An error of the block stays the one that is raised, with a note if something had to be left behind.
+    An error of the block passes through, with a note if objects are left behind.
     """
-    place = Scratch()
-    absent = await anyio.to_thread.run_sync(_absent_directories, store, place.prefix)
+    scratch = Scratch()
+    absent = await anyio.to_thread.run_sync(_absent_directories, store, scratch.prefix)
     try:
-        yield place
+        yield scratch
     except BaseException as error:
-        await _clean(store, place, absent)
-        if place.leftover and place.used:
-            error.add_note(place.leftover)
+        await _clean(store, scratch, absent)
+        if scratch.leftover and scratch.used:
+            error.add_note(scratch.leftover)
         raise
     else:
-        await _clean(store, place, absent)
+        await _clean(store, scratch, absent)
 
 
-async def _clean(store: Store, place: Scratch, absent: list[Path]) -> None:
+async def _clean(store: Store, scratch: Scratch, absent: list[Path]) -> None:
     why = f"cleaning up took more than {CLEANUP_SECONDS} s"
     with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
         try:
-            await place.remove(store)
+            await scratch.remove(store)
             if absent:
-                await store.aclose()  # a local one: its folder of temporaries goes, and it may be used again
+                await store.aclose()  # a local store: that removes its folder of temporaries
             await anyio.to_thread.run_sync(_remove_directories, absent)
         except SnapdirError as error:
             why = str(error)
         else:
             return
-    place.leftover = f"objects may be left below {store.url}/{place.prefix}: {why}"
+    scratch.leftover = f"objects may be left below {store.url}/{scratch.prefix}: {why}"
 
 
 def _absent_directories(store: Store, prefix: str) -> list[Path]:
-    """The directories that a store on this host is going to make, the innermost first."""
+    """The directories that a store on this host has yet to make, the innermost first."""
     inside = store.local_path(prefix.rstrip("/"))
     if inside is None:
         return []
@@ -111,5 +111,5 @@ def _absent_directories(store: Store, prefix: str) -> list[Path]:
 
 def _remove_directories(absent: list[Path]) -> None:
     for path in absent:
-        with suppress(OSError):  # not empty: somebody else uses it by now
+        with suppress(OSError):  # not empty: in use by another process
             os.rmdir(path)

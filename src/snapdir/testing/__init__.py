@@ -1,1 +1,1 @@
-"""What a store implementer tests with: the contract, faults and hypothesis strategies."""
+"""Tools to test a store: the contract, faults and hypothesis strategies."""

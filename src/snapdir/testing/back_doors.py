@@ -1,4 +1,4 @@
-"""What the tests of the contract stand on: ways around the store, and small tools."""
+"""Tools of the contract's tests: ways around the store, and small functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BackDoors(ABC):
 
     @abstractmethod
     def get_behind(self, key: str) -> bytes | None:
-        """What is at ``key``, without the store under test."""
+        """The bytes at ``key``, without the store under test; None if there are none."""
 
     def missing_store(self) -> Store | None:
         """A store of this kind that does not exist, if there can be one."""
@@ -39,10 +39,10 @@ class BackDoors(ABC):
 
 
 class Collecting(BlockSink):
-    """Keeps what it is given, or refuses it with an error.
+    """Keeps its bytes, or refuses them with an error.
 
     Attributes:
-        data: All that was put so far.
+        data: All bytes so far.
     """
 
     def __init__(self, refuse_with: Exception | None = None, *, block_bytes: int = SMALLEST_BLOCK_BYTES) -> None:
@@ -57,7 +57,7 @@ class Collecting(BlockSink):
         self.data += data
 
     def free_block(self) -> None:
-        """Give the block's memory back: a BufferError while anybody still has a view of it."""
+        """Release the block's memory: a BufferError while there is still a view of it."""
         self.block.release()
         self._memory.clear()
 

@@ -1,4 +1,4 @@
-"""What every store promises, as tests."""
+"""The promises of every store, as tests."""
 # ruff: noqa: S101  # these are tests: the assertions are the point
 
 from __future__ import annotations

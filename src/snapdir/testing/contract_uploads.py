@@ -1,4 +1,4 @@
-"""What every store promises about uploads in parts, as tests."""
+"""The promises of every store about uploads in parts, as tests."""
 # ruff: noqa: S101  # these are tests: the assertions are the point
 
 from __future__ import annotations

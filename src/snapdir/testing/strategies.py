@@ -1,4 +1,4 @@
-"""Any tree a snapshot can be taken of, as a hypothesis strategy and as directories on disk."""
+"""Trees for snapshots, as a hypothesis strategy and as directories on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["OUTSIDE", "DirectoryNode", "FileNode", "HardLinkNode", "LinkNode", "
 MAX_NAME_BYTES = 255
 MAX_DEPTH = 4
 MAX_CYCLE_NAME_BYTES = 20
-"""Of what a cycle goes through, up to 40 times: with longer names the paths it makes would pass PATH_MAX."""
+"""Of directories in a cycle, which are followed up to 40 times: with longer names the paths would pass PATH_MAX."""
 OUTSIDE = "{outside}"
 """Begins the target of a link that leaves the tree; ``build_tree`` puts ``<root>.outside`` in its place."""
 
@@ -87,7 +87,7 @@ CONTENTS = [b"", b"\n", b"same", b"same", bytes(range(256)), b"\xff\xfe", b"x" *
 
 
 def names() -> st.SearchStrategy[str]:
-    """File names that a manifest can carry: no slash, NUL or newline, no CR at the end, at most 255 bytes."""
+    """File names that a manifest can hold: no slash, NUL or newline, no CR at the end, at most 255 bytes."""
     characters = st.characters(exclude_characters="/\0\n", exclude_categories=["Cs"])
     free = st.text(characters, min_size=1, max_size=12)
     plain = st.text(string.ascii_lowercase, min_size=1, max_size=3)
@@ -103,8 +103,8 @@ def trees(draw: st.DrawFn, *, links: bool = True, max_nodes: int = 12) -> Tree:
     """Small trees of everything: odd names, modes with special bits, empty and equal files, all kinds of links.
 
     The owner can read every file and search every directory, so any user can take a snapshot. Links lead to a file, a
-    directory, nothing, themselves, outside, or through another link. At most one leads to a directory it lies in
-    (the only cycle), and then none to another directory: what following them makes of a tree stays small.
+    directory, nothing, themselves, outside, or through another link. At most one leads to a directory it lies in (the
+    only cycle), and then none to another directory: the tree with its links followed stays small.
 
     Args:
         links: Whether there are symbolic links.
@@ -118,7 +118,7 @@ def trees(draw: st.DrawFn, *, links: bool = True, max_nodes: int = 12) -> Tree:
 
 
 class _Growth:
-    """A tree being drawn: what there is so far, and what may be added."""
+    """A tree being drawn: its nodes so far, and methods that add one."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.nodes: list[Node] = []
@@ -155,7 +155,7 @@ class _Growth:
             self._add_cycle(self._any_of(self._directories))
 
     def _add_link(self, target_from: Callable[[str], str], places: Sequence[str]) -> None:
-        # Whatever leads to a directory lies in the root and leads to none that holds such a link: no cycle.
+        # A link to a directory lies in the root, and its target holds no such link: no cycle.
         leads_to_directory = target_from in (self._to_directory, self._to_link, _to_outside_directory)
         path = self._new_path("" if leads_to_directory else self._any_of(places))
         if path and (target := target_from(path)):
@@ -209,7 +209,7 @@ def _to_outside_directory(path: str) -> str:  # noqa: ARG001
 
 
 def build_tree(tree: Tree, root: Path) -> None:
-    """Make ``tree`` at ``root``, which must not exist, and what its links see outside at ``<root>.outside``."""
+    """Make ``tree`` at ``root``, which must not exist, and the outside targets of its links at ``<root>.outside``."""
     outside = f"{root}.outside"
     os.makedirs(os.path.join(outside, "folder"), exist_ok=True)
     for place in ("file", "folder/inner"):

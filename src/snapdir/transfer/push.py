@@ -139,7 +139,7 @@ def _report(identifier: SnapshotId, counters: Counters) -> PushReport:
 
 
 def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
-    """``options`` with the directories of ``to`` among the own places."""
+    """``options`` with the directories of ``to`` among the own locations."""
     roots = [side.local_path("") for side in (to.store, to.objects)]
     stores = [OwnLocation(str(root), "the store") for root in roots if root is not None]
     return replace(options, own_locations=(*options.own_locations, *stores))

@@ -1,4 +1,4 @@
-"""What two sets of manifests say of each other, and how much they hold. Manifests only; no object is read."""
+"""Differences between two sets of manifests, and their sizes. No object is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DiffEntry:
 
     Attributes:
         renamed_from: The path that the same content had, for ``R``.
-        before, after: What the sides have at the path (``before`` at the former path, for ``R``); None for nothing.
+        before, after: The entries at the path (``before`` at the former path, for ``R``); None without one.
     """
 
     status: str
@@ -47,7 +47,7 @@ class SnapshotSummary:
     """One snapshot of a store.
 
     Attributes:
-        stored_seconds: When its manifest was written (Unix seconds), if the store says so.
+        stored_seconds: When its manifest was written (Unix seconds), if the store tells.
         size: Bytes and counts.
     """
 
@@ -64,7 +64,7 @@ def union(manifests: Iterable[Manifest], *, side: str, last_wins: bool = False) 
     """All entries of one side by path.
 
     Args:
-        last_wins: Where two manifests disagree about a path, take the later one's word instead of raising.
+        last_wins: If two manifests disagree about a path, the later one counts, instead of an error.
 
     Raises:
         Conflict: two manifests disagree about a path.
@@ -107,14 +107,14 @@ def measure(manifests: Iterable[Manifest]) -> SizeStats:
 
 
 class Measure:
-    """Totals that grow by a manifest at a time: what is kept is one size for each distinct content."""
+    """Totals over manifests, added one at a time. Memory: one size for each distinct content."""
 
     def __init__(self) -> None:
         self._logical = self._files = 0
         self._objects: dict[str, tuple[bool, int]] = {}
 
     def add(self, manifest: Manifest) -> None:
-        """Count a manifest. A content counts once, with a size that is certain where there is one, in any order."""
+        """Count a manifest. A content counts once, with a certain size if any manifest has one, in any order."""
         objects = self._objects
         for entry in manifest.files:
             self._logical += entry.size
@@ -132,5 +132,5 @@ class Measure:
 def _agree(entry: Entry, compared: Entry) -> bool:
     if entry.is_file and compared.is_file:
         return entry == compared
-    # The checksum of a directory follows from its files, which have lines of their own.
+    # The checksum of a directory follows from its files, which are compared themselves.
     return (entry.kind, entry.mode) == (compared.kind, compared.mode)

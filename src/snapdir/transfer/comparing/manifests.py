@@ -1,4 +1,4 @@
-"""Reading many manifests of one store: side by side, and never more of them at once than memory allows."""
+"""Reading many manifests of a store: concurrently, within the memory of a transfer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PARSED_FACTOR = 5
 
 
 async def published_by_date(source: Repository) -> list[Published]:
-    """All snapshots of a store, the oldest first; those of one second, or of a store without dates, by their ids."""
-    found = [published async for published in source.list_published()]
-    return sorted(found, key=lambda published: (published.stored_seconds or 0.0, published.snapshot_id))
+    """All snapshots of a store, the oldest first; those without dates, or of the same second, by their ids."""
+    snapshots = [published async for published in source.list_published()]
+    return sorted(snapshots, key=lambda published: (published.stored_seconds or 0.0, published.snapshot_id))
 
 
 async def each_manifest(
@@ -31,11 +31,11 @@ async def each_manifest(
     *,
     limits: Limits,
 ) -> None:
-    """Read every manifest and call ``use`` with it, in a thread, one at a time, in whatever order they arrive.
+    """Read every manifest and call ``use`` with it, in a thread, one at a time, in the order of their arrival.
 
     Raises:
-        ManifestNotFound, InvalidManifest, CorruptManifest, StoreError: one cannot be read.
-    Cost: a request each. Memory: ``limits.memory_bytes`` or one manifest, and what ``use`` keeps.
+        ManifestNotFound, InvalidManifest, CorruptManifest, StoreError: a manifest cannot be read.
+    Cost: a request each. Memory: ``limits.memory_bytes`` or one manifest, besides the memory of ``use``.
     """
     budget = Budget(limits.memory_bytes)
     one_at_a_time = anyio.CapacityLimiter(1)

@@ -1,4 +1,4 @@
-"""Files that only changed their path, found by their content. Pure."""
+"""Renamed files, found by their content. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much differs: files and bytes of each kind of difference. Pure."""
+"""Totals of differences: files and bytes of each kind. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class DiffTotals:
-    """Totals by the words of ``KINDS``, and the distinct contents that only the second side has."""
+    """Totals by the words of ``KINDS``, and the distinct contents of the second side alone."""
 
     kinds: Mapping[str, Total]
     new_objects: int
@@ -46,7 +46,7 @@ class DiffTotals:
 
     @classmethod
     def of(cls, entries: Iterable[DiffEntry]) -> DiffTotals:
-        """The totals of all differences, whose unchanged files must be among them."""
+        """The totals of all differences, which must include the unchanged files."""
         kinds = {word: Total() for word in KINDS.values()}
         old: set[str] = set()
         new: dict[str, int] = {}

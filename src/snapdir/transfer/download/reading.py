@@ -28,23 +28,23 @@ from snapdir.transfer.engine.true_size import with_true_size
 __all__ = ["Content", "ObjectReader", "Verify"]
 
 Verify = Literal["before", "after", "never"]
-"""When the bytes of an object are known to be right.
+"""When the bytes of an object are verified.
 
 ``before``: Nothing is returned until the whole object has hashed right.
-``after``: Bytes are returned in their order as they come; what reaches the end is returned only if all of them, from
-    the first one, have hashed right. Nothing goes through the disk, and there is no way back.
-``never``: Any range, by requests for just its bytes. A part of an object cannot be verified: only its length is.
+``after``: Bytes are returned in order as they come; the read that reaches the end fails unless all of them have hashed
+    right. Nothing goes through the disk, and reads are sequential.
+``never``: Any range, by requests for just its bytes. A part of an object cannot be verified, except for its length.
 """
 
 RANGES_AT_ONCE = 4
-"""Requests side by side for what one call reads."""
+"""Concurrent requests of one read."""
 
 
 class Content(Protocol):
     """The bytes of one object. For one task at a time.
 
     Attributes:
-        size: How many there are; until the first read what a manifest says, which only the hash proves.
+        size: Their number; before the first read that of the manifest, which only the hash proves.
     """
 
     size: int
@@ -53,14 +53,14 @@ class Content(Protocol):
         """Up to ``length`` bytes from ``offset`` (None: to the end); fewer only at the end."""
 
     def close(self) -> None:
-        """Give back memory and descriptors; nothing waits. Safe to repeat."""
+        """Release memory and descriptors, at once. Safe to repeat."""
 
 
 class ObjectReader:
-    """Opens the objects of one repository. Bytes on their way share ``limits.memory_bytes``.
+    """Opens the objects of one repository. All reads share ``limits.memory_bytes``.
 
     Args:
-        spool: Where large objects are put, in files without a name, until they have hashed right. Made when needed.
+        spool: The directory for large objects, in files without a name. Made when needed.
     """
 
     def __init__(self, source: Repository, limits: Limits, *, spool: Path) -> None:
@@ -74,8 +74,8 @@ class ObjectReader:
         """Open an object.
 
         Raises:
-            ObjectNotFound: the store has no such object, where it has to be asked for the size.
-        Cost: one request where the size is not certain, or not verified before; none otherwise.
+            ObjectNotFound: the store has no such object (found out here if the size is looked up).
+        Cost: one request unless the size is certain and ``verify`` is ``before``.
         """
         if planned.digest == EMPTY_DIGEST:
             return _Whole(b"")
@@ -109,7 +109,7 @@ class ObjectReader:
         return await self._spooled(digest, size)
 
     def _verified_in_place(self, digest: Digest, size: int, path: Path) -> Content:
-        """The object's own file, opened and then hashed: what is read later is what was hashed."""
+        """The object's own file, opened and then hashed: later reads return the bytes that were hashed."""
         with local_errors(path), ExitStack() as stack:
             try:
                 file = stack.enter_context(path.open("rb", buffering=0))
@@ -143,7 +143,7 @@ class ObjectReader:
             return tempfile.TemporaryFile(dir=self._spool, buffering=0)
 
     async def ranges(self, digest: Digest, buffer: memoryview, start: int, *, is_last: bool = False) -> None:
-        """Fill ``buffer`` from ``start`` by several requests side by side, when there is room for it. Not verified.
+        """Fill ``buffer`` from ``start`` by concurrent requests, when there is memory for it. Not verified.
 
         Args:
             is_last: As for ``Repository.read_range_into``.
@@ -163,7 +163,7 @@ class ObjectReader:
 
     @property
     def stretch_bytes(self) -> int:
-        """What a stream holds at once."""
+        """Bytes that a stream holds at once."""
         return min(RANGES_AT_ONCE * self._limits.part_bytes, self._limits.memory_bytes)
 
     def damaged(self, digest: Digest, actual: str) -> CorruptObject:
@@ -171,7 +171,7 @@ class ObjectReader:
 
 
 class _Whole:
-    """Bytes that are in memory."""
+    """An object in memory."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -185,7 +185,7 @@ class _Whole:
 
 
 class _File:
-    """Bytes of an open file, read in threads."""
+    """An open file, read in threads."""
 
     def __init__(self, file: IO[bytes], size: int, path: Path) -> None:
         self._file = file
@@ -228,7 +228,7 @@ class _Verified:
 
 
 class _Ranges:
-    """Bytes asked for when they are read, and not verified."""
+    """An object whose ranges are requested when they are read, and not verified."""
 
     def __init__(self, reader: ObjectReader, digest: Digest, size: int) -> None:
         self._reader = reader
@@ -236,14 +236,14 @@ class _Ranges:
         self.size = size
 
     async def read_at(self, offset: int, length: int | None = None) -> bytes:
-        wanted = _within(self, offset, length)
+        rest = _within(self, offset, length)
         collected = bytearray()
-        while wanted:
-            # Room for what comes next, not for all that the size promises.
-            stretch = memoryview(bytearray(min(self._reader.stretch_bytes, wanted)))
+        while rest:
+            # Memory for the next stretch only: the size may be wrong.
+            stretch = memoryview(bytearray(min(self._reader.stretch_bytes, rest)))
             await self._reader.ranges(self._digest, stretch, offset)
             collected += stretch
-            offset, wanted = offset + len(stretch), wanted - len(stretch)
+            offset, rest = offset + len(stretch), rest - len(stretch)
         return bytes(collected)
 
     def close(self) -> None:
@@ -251,7 +251,7 @@ class _Ranges:
 
 
 class _Stream:
-    """An object from its start to its end, hashed on the way, one stretch of it in memory."""
+    """An object that is read sequentially and hashed on the way, with one stretch of it in memory."""
 
     def __init__(self, reader: ObjectReader, digest: Digest, size: int) -> None:
         self._reader = reader
@@ -262,25 +262,25 @@ class _Stream:
         self.size = size
 
     async def read_at(self, offset: int, length: int | None = None) -> bytes:
-        wanted = _within(self, offset, length)
+        rest = _within(self, offset, length)
         pieces = []
-        while wanted:
-            piece = await self._next(offset, wanted)
+        while rest:
+            piece = await self._next(offset, rest)
             pieces.append(piece)
-            offset, wanted = offset + len(piece), wanted - len(piece)
+            offset, rest = offset + len(piece), rest - len(piece)
         return b"".join(pieces)
 
     async def _next(self, offset: int, length: int) -> bytes:
-        """Up to ``length`` bytes of the stretch that is here or the one behind it."""
+        """Up to ``length`` bytes of this stretch, or of the next one."""
         if offset == self._start + len(self._stretch):
             await self._advance(offset)
         within = offset - self._start
         if not 0 <= within < len(self._stretch):
-            raise ValueError("what is verified after reading is read from its start to its end, without a way back")
+            raise ValueError('verify="after" supports sequential reads only')
         return bytes(self._stretch[within : within + length])
 
     async def _advance(self, start: int) -> None:
-        """Fetch and hash the next stretch. The last one is kept only if all of the object is right."""
+        """Fetch and hash the next stretch. The last one is kept only if the whole object is right."""
         self._start, self._stretch = start, memoryview(b"")
         length = min(self._reader.stretch_bytes, self.size - start)
         is_last = start + length == self.size
@@ -297,6 +297,6 @@ class _Stream:
 
 
 def _within(content: Content, offset: int, length: int | None) -> int:
-    """How many of ``length`` bytes from ``offset`` there are."""
+    """Bytes of ``content`` in a range from ``offset``."""
     rest = max(0, content.size - offset)
     return rest if length is None else min(length, rest)

@@ -1,4 +1,4 @@
-"""Whether more streams would bring more: what the network leaves undone, told from what the processors do."""
+"""Whether more streams would be faster: they are if the network, and not the processors, is the limit."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from snapdir.model.sizes import MIB
 __all__ = ["Moment", "StreamScaling"]
 
 IDLE_SHARE = 0.5
-"""While so much of the processors' time is left, something else is waited for."""
+"""If this share of the processors' time is left, they are not the limit."""
 SLOW_STREAM_BYTES_PER_SECOND = 100 * MIB
-"""It is the network where a stream brings less: a busy machine looks idle to a process that gets no turn. S3 gives a
+"""The network is the limit only if a stream is slower: on a busy machine a process looks idle too. S3 gives a
 connection about 80 MB/s."""
 
 GROWTH_FACTOR = 1.5
-"""While bytes have begun to come, and each look sees so much more of them than the one before, nothing can be said.
-Over TLS to a server on the same machine that lasts 50 ms, and streams were doubled in vain: a tenth more CPU. A server
-that is so far that no byte comes for two looks is slow."""
+"""While each look sees a rate that has grown by this factor, streams are still starting. Over TLS to a server on the
+same machine that lasts 50 ms; doubling the streams then costs a tenth more CPU. If no byte comes for two looks, the
+server is far away, and so slow."""
 
 
 class Moment(NamedTuple):
-    """What one process has done so far.
+    """The work of this process so far.
 
     Attributes:
         cpu_seconds: Of all threads.
-        loop_cpu_seconds: Of the thread that asks.
+        loop_cpu_seconds: Of the thread of the loop.
     """
 
     clock_seconds: float
@@ -36,17 +36,17 @@ class Moment(NamedTuple):
 
     @classmethod
     def now(cls, received_bytes: int) -> Moment:
-        """This one, in the thread of the loop."""
+        """Now; called in the thread of the loop."""
         return cls(time.monotonic(), time.process_time(), time.thread_time(), received_bytes)
 
     def bytes_per_second_since(self, before: Moment) -> float:
-        """Of what was received; 0 where no time has passed."""
+        """Received since ``before``; 0 if no time has passed."""
         seconds = self.clock_seconds - before.clock_seconds
         return (self.received_bytes - before.received_bytes) / seconds if seconds > 0 else 0.0
 
 
 class StreamScaling:
-    """Of a number of streams, from ``start`` on; ``cpus`` are there for them."""
+    """Watches a number of streams on ``cpus`` processors from ``start`` on."""
 
     def __init__(self, streams: int, cpus: int, start: Moment) -> None:
         self._streams = streams
@@ -56,13 +56,13 @@ class StreamScaling:
         self._steady: Moment | None = None
 
     def observe(self, now: Moment) -> bool:
-        """Take in one more moment: whether by now the network is what is waited for. Never so at first."""
+        """Whether the network is the limit by ``now``. False while streams are starting."""
         if self._steady is None:
             self._await_steady(now)
             return False
         seconds = now.clock_seconds - self._steady.clock_seconds
         idle = now.cpu_seconds - self._steady.cpu_seconds < (1 - IDLE_SHARE) * seconds * self._cpus
-        # What only the loop's thread can do is not done sooner by more streams.
+        # If the thread of the loop is the limit, more streams do not help.
         idle = idle and now.loop_cpu_seconds - self._steady.loop_cpu_seconds < (1 - IDLE_SHARE) * seconds
         return idle and now.bytes_per_second_since(self._steady) < SLOW_STREAM_BYTES_PER_SECOND * self._streams
 

@@ -1,4 +1,4 @@
-"""The files of a tree, batch by batch, the small ones hashed: on the loop while that is quick, else in a thread."""
+"""The files of a tree in batches, the small ones hashed: on the loop while that is quick, else in a thread."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ BATCH_BYTES = 4 * MIB
 """Content kept of one batch of small files."""
 
 LOOP_FILE_BYTES = 64 * KIB
-"""Where the files of a batch are larger than this on average, a thread gains more by reading and hashing beside the
-loop than it loses by having to be given the interpreter lock again after each of the four system calls a file takes."""
+"""If the files of a batch are larger than this on average, a thread gains more by reading and hashing beside the loop
+than it loses by taking the interpreter lock again after each of the four system calls of a file."""
 
 LOOP_FILES = 8
-"""The clock is looked at after so many: a disk that takes 0.1 s a file holds the loop up for 0.8 s every 1,000 files.
+"""Files between looks at the clock: a disk that takes 0.1 s a file holds the loop up for 0.8 s every 1,000 files.
 
-Nothing else runs in between: a batch of 64 takes 0.8 to 1.7 ms where all is in the page cache."""
+Nothing else runs in between: a batch of 64 from the page cache takes 0.8 to 1.7 ms."""
 
 READ_SECONDS = 75e-6
-"""What a file may take on the loop: 16 KiB take 12 to 26 µs from the page cache. What has to come from a disk takes
-longer, and a thread waits for it better."""
+"""The allowance of a file on the loop: 16 KiB take 12 to 26 µs from the page cache. Files from a disk take longer, and
+are better read in a thread."""
 
 
 class _Batch(NamedTuple):
-    """``hashed`` is None where ``small`` is left to the loop."""
+    """``hashed`` is None if ``small`` is left to the loop."""
 
     small: list[SourceFile]
     hashed: list[HashedFile] | None
@@ -44,12 +44,12 @@ class HashedBatches:
     """Iterate over it for (hashed small files with their content, large files). For one event loop.
 
     Args:
-        store: Called with every batch in the thread that hashed it; with it nothing is hashed on the loop.
-        clock: Tells how long hashing keeps the loop.
+        store: Called with every batch in the thread that hashed it; then nothing is hashed on the loop.
+        clock: Measures how long hashing keeps the loop.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: as TreeReader does.
-    Cancellation: once a batch is walked, or hashed.
+    Cancellation: when a batch is walked, or hashed.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class HashedBatches:
         return self
 
     async def __anext__(self) -> tuple[list[HashedFile], list[SourceFile]]:
-        # Walking stays in a thread: it is one hop a batch, and a directory may have a million names.
+        # Walking stays in a thread: it costs one hop a batch, and a directory may have a million names.
         batch = await anyio.to_thread.run_sync(self._walk)
         if batch is None:
             raise StopAsyncIteration
