@@ -73,13 +73,13 @@ class Catalog:
             # It can be read, but SQLite cannot make its log beside it.
             return self._prepared(f"{self._file.as_uri()}?mode=ro&immutable=1")
 
-    def _prepared(self, place: str) -> sqlite3.Connection:
+    def _prepared(self, path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            place,
+            path,
             timeout=self._lock_seconds,
             isolation_level=None,
             check_same_thread=False,
-            uri=place.startswith("file:"),
+            uri=path.startswith("file:"),
         )
         try:
             # A power cut may lose the last records of the write-ahead log, and never the file.

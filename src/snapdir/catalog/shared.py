@@ -159,11 +159,11 @@ class SharedHistory:
         newest: ObjectInfo | None = None
         key, moment, end = start_after, self._tomorrow, self._tomorrow
         while True:
-            found, page_end = await self._newest_of_page(key)
-            newest = found or newest
+            newest_of_page, page_end = await self._newest_of_page(key)
+            newest = newest_of_page or newest
             if page_end is not None:
                 start_after = page_end
-            elif found is not None or key == start_after:
+            elif newest_of_page is not None or key == start_after:
                 return newest
             else:
                 end = moment

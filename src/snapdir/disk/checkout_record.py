@@ -74,7 +74,7 @@ def read_record(cache_dir: Path, directory: str) -> CheckoutRecord | None:
 def _record(fields: dict[str, Any]) -> CheckoutRecord:
     include, exclude = (tuple(map(str, fields.pop(name))) for name in ("include", "exclude"))
     if not all(value is None or isinstance(value, str) for value in fields.values()):
-        raise TypeError("a field that is no text")
+        raise TypeError("a field is not text")
     return CheckoutRecord(include=include, exclude=exclude, **fields)
 
 

@@ -227,8 +227,8 @@ class _Emptied:
         self.subdirectories: list[str] = []
         relax(self.handle.fd)
         listing = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=self.handle.fd))
-        with os.scandir(listing.fd) as found:
-            children = list(found)
+        with os.scandir(listing.fd) as entries:
+            children = list(entries)
         for child in children:
             if child.is_dir(follow_symlinks=False):
                 self.subdirectories.append(child.name)

@@ -36,13 +36,13 @@ def memory_devices() -> frozenset[int]:
 
 def filesystem_of(path: str, mounts: str) -> str:
     """The type of the filesystem that holds the absolute ``path``, by the text of a mountinfo file; empty if none."""
-    deepest, found = -1, ""
+    deepest, kind = -1, ""
     for mount in _parsed(mounts):
         point = mount.point.rstrip("/")
-        # Of several at one place the last is on top.
+        # Of several at the same point the last is on top.
         if len(point) >= deepest and (path == point or path.startswith(f"{point}/")):
-            deepest, found = len(point), mount.kind
-    return found
+            deepest, kind = len(point), mount.kind
+    return kind
 
 
 def devices_of(kinds: frozenset[str], mounts: str) -> frozenset[int]:

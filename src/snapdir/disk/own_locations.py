@@ -1,4 +1,4 @@
-"""Places that snapdir itself writes to, where a walk comes across them. Blocking."""
+"""Locations that snapdir itself writes to, if they lie in the tree of a walk. Blocking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DirectoryKey = tuple[int, int]
 """Device and inode."""
 
 SHOWN = 5
-"""A place that many links lead to is named by this many of its paths."""
+"""Paths that a warning names, of a location that links lead to."""
 
 
 class OwnLocation(NamedTuple):
@@ -23,7 +23,7 @@ class OwnLocation(NamedTuple):
 
     Attributes:
         name: In the message: ``the store``.
-        beside: A pattern for what the names of the files beside it add to its own.
+        beside: A pattern for the suffixes of the files beside it.
         foreign: This run does not write there, and so does not make it.
     """
 
@@ -34,44 +34,44 @@ class OwnLocation(NamedTuple):
 
 
 class _Met(NamedTuple):
-    place: OwnLocation
+    location: OwnLocation
     real: str
     paths: list[str]
 
 
 class OwnLocations:
-    """Which of ``places`` lie in the tree that a walk goes through, whatever links lead there.
+    """Finds those of ``locations`` that lie in the tree of a walk, also behind links.
 
-    A directory is known by its device and inode. A place that does not exist is looked for at its nearest parent that
-    does, because a push makes it while the walk goes on.
+    Directories are compared by device and inode. For a location that does not exist yet the nearest parent counts,
+    because a push makes it while the walk goes on.
     """
 
-    def __init__(self, places: Iterable[OwnLocation]) -> None:
+    def __init__(self, locations: Iterable[OwnLocation]) -> None:
         self._expected: dict[DirectoryKey, list[tuple[_Met, tuple[str, ...]]]] = {}
         self._met: list[_Met] = []
         known: set[str] = set()
-        for place in places:
-            real = os.path.realpath(place.path)
+        for location in locations:
+            real = os.path.realpath(location.path)
             key, missing = _nearest_directory(real)
-            if real not in known and not (place.foreign and missing):
+            if real not in known and not (location.foreign and missing):
                 known.add(real)
-                self._met.append(_Met(place, real, []))
+                self._met.append(_Met(location, real, []))
                 self._expected.setdefault(key, []).append((self._met[-1], missing))
 
     def enter(self, key: DirectoryKey, file: str, path: str, excluded: Exclusion | None) -> None:
-        """Note the places in a directory that the walk goes into: ``path`` is its path in the manifest."""
+        """Note the locations in a directory that the walk enters: ``path`` is its path in the manifest."""
         for met, missing in self._expected.get(key, ()):
             if len(met.paths) < SHOWN and not _is_excluded(file, path, missing, excluded):
                 met.paths.append(path + "/".join(missing))
 
     def warnings(self, root: str) -> list[str]:
-        """A line for each place that was met, except for those inside another one."""
-        met = [one for one in self._met if one.paths]
-        return [_warning(one, root) for one in met if not any(_holds(other, one) for other in met)]
+        """A line for each location in the tree, except for those inside another one."""
+        in_tree = [met for met in self._met if met.paths]
+        return [_warning(met, root) for met in in_tree if not any(_holds(other, met) for other in in_tree)]
 
 
 def _nearest_directory(real: str) -> tuple[DirectoryKey, tuple[str, ...]]:
-    """The key of a directory, or of the nearest one above it that exists; and the names below that."""
+    """The key of a directory, or of its nearest parent that exists, and the names below that."""
     missing: tuple[str, ...] = ()
     while True:
         try:
@@ -97,11 +97,11 @@ def _holds(outer: _Met, inner: _Met) -> bool:
 
 
 def _warning(met: _Met, root: str) -> str:
-    place, paths = met.place, [path.rstrip("/") for path in met.paths]
+    location, paths = met.location, [path.rstrip("/") for path in met.paths]
     if "." in paths or root.rstrip("/") in paths:
-        where, way_out = f"{place.name} {place.path} is the tree itself", "keep it elsewhere"
+        where, way_out = f"{location.name} {location.path} is the tree itself", "keep it elsewhere"
     else:
-        patterns = [shlex.quote(exactly(path, beside=place.beside)) for path in paths]
-        where = f"{place.name} {place.path} lies within {root}, at {', '.join(paths)}"
+        patterns = [shlex.quote(exactly(path, beside=location.beside)) for path in paths]
+        where = f"{location.name} {location.path} lies within {root}, at {', '.join(paths)}"
         way_out = f"keep it elsewhere, or leave it out with --exclude {' --exclude '.join(patterns)}"
     return f"{where}: each run that writes there changes the id; {way_out}"

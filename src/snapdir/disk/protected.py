@@ -1,4 +1,4 @@
-"""Directories that no mirror may be laid over, whatever its user types. Blocking."""
+"""The guard of destinations: directories that a mirror must not delete from. Blocking."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ class ProtectedDirectory(NamedTuple):
     closed: bool
 
 
-def refuse_protected(destination: str | os.PathLike[str], places: Iterable[ProtectedDirectory]) -> None:
-    """Refuse a destination that is one of ``places``, holds one, or lies in a closed one.
+def refuse_protected(destination: str | os.PathLike[str], directories: Iterable[ProtectedDirectory]) -> None:
+    """Refuse a destination that is one of ``directories``, holds one, or lies in a closed one.
 
-    Links are resolved, and directories are told apart by device and inode too, so that no other spelling or mount of
-    them gets past.
+    Links are resolved, and directories are compared by device and inode too, which finds other spellings and mounts.
 
     Raises:
         DestinationConflict: it may not be mirrored to.
     """
     own, above = _ancestry(destination)
-    for place in places:
-        itself, holders = _ancestry(place.path)
+    for directory in directories:
+        itself, holders = _ancestry(directory.path)
         if own & itself:
             relation = "it is"
         elif own & holders:
             relation = "it holds"
-        elif place.closed and above & itself:
+        elif directory.closed and above & itself:
             relation = "it lies in"
         else:
             continue
         raise DestinationConflict(
-            destination, f"refusing to mirror-delete it: {relation} {place.name}; choose a directory of its own"
+            destination, f"refusing to mirror-delete it: {relation} {directory.name}; choose a directory of its own"
         )
 
 
@@ -52,7 +51,7 @@ Key = str | tuple[int, int]
 
 
 def _ancestry(path: str | os.PathLike[str]) -> tuple[set[Key], set[Key]]:
-    """What a directory is known by, and what those above it are known by."""
+    """The keys of a directory, and those of its parents."""
     real = os.path.realpath(path)
     above: set[Key] = set()
     parent = real

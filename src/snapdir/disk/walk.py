@@ -266,7 +266,7 @@ class Walk:
 
 
 def _steady(look_up: Callable[[str], Result], path: str) -> Result:
-    """``look_up(path)``, asked again while it gives ELOOP, up to LOOKS times.
+    """``look_up(path)``, repeated while it gives ELOOP, up to LOOKS times.
 
     If a mount elsewhere makes Linux look a path up anew, it counts the links of the first look too, and gives ELOOP
     before the 40 that a path may have. The content of a snapshot must not depend on that.

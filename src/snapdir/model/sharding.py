@@ -29,8 +29,8 @@ class Shard:
         Raises:
             InvalidOption: not I/N with 1 <= I <= N; the message names ``source``.
         """
-        found = _SHARD(text)
-        index, count = (int(found[1]), int(found[2])) if found else (0, 0)
+        matched = _SHARD(text)
+        index, count = (int(matched[1]), int(matched[2])) if matched else (0, 0)
         if not 1 <= index <= count <= MAX_SHARDS:
             raise InvalidOption(
                 f"invalid {source} '{text}': expected I/N with I from 1 to N, e.g. 1/8, and N up to {MAX_SHARDS}"

@@ -39,7 +39,7 @@ class Survey:
 
 
 IsRight = Callable[[PlannedObject, Target, os.stat_result], bool]
-"""Whether a target, which is no directory, holds the object."""
+"""Whether a target that is not a directory holds the object."""
 
 
 def survey_files(plan: TreePlan, destination: Destination, counters: Counters) -> Survey:

@@ -72,7 +72,7 @@ def plan_objects(manifest: Manifest) -> list[PlannedObject]:
     """Every distinct object, with its path in a store's layout as the target.
 
     Raises:
-        InvalidId: a file's checksum is no object address (the manifest was made with another hash).
+        InvalidId: a file's checksum is not an object address (the manifest was made with another hash).
     """
     objects = _distinct(manifest.files)
     for planned in objects.values():
@@ -85,7 +85,7 @@ def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
 
     Raises:
         UnsafePath: the manifest does not describe one tree that stays inside its destination.
-        InvalidId: a file's checksum is no object address.
+        InvalidId: a file's checksum is not an object address.
         LocalError: a mode is not octal.
     """
     check_materialisable(manifest.entries)

@@ -61,7 +61,7 @@ class HashedBatches:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._reader = reader
-        self._found = reader.batches(batch_files, BATCH_BYTES)
+        self._batches = reader.batches(batch_files, BATCH_BYTES)
         self._store = store
         self._clock = clock
         self._loop_budget = LoopBudget(READ_SECONDS)
@@ -77,10 +77,10 @@ class HashedBatches:
         return await self._hash_quickly(batch.small) if batch.hashed is None else batch.hashed, batch.large
 
     def _walk(self) -> _Batch | None:
-        found = next(self._found, None)
-        if found is None:
+        batch = next(self._batches, None)
+        if batch is None:
             return None
-        small, large = found
+        small, large = batch
         if self._store is None and self._is_quick(small):
             return _Batch(small, None, large)
         hashed = self._hash(small)
