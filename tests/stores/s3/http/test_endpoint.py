@@ -97,10 +97,9 @@ def test_the_proxy_is_the_one_of_the_scheme_or_of_all(
 )
 def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("ALL_PROXY", url)
-    said = r"invalid ALL_PROXY: '.*' is not the URL .* write http://host:port"
-    with pytest.raises(InvalidOption, match=said) as raised:
+    with pytest.raises(InvalidOption, match=r"ALL_PROXY is not the URL .* write http://host:port") as raised:
         proxy_for("https", "minio.internal", 9000)
-    assert "can" not in str(raised.value).replace("cannot", "")
+    assert "can" not in str(raised.value)
 
 
 def test_credentials_are_sent_decoded_and_never_shown() -> None:
