@@ -16,7 +16,7 @@ from snapdir.errors import (
     TransientStoreError,
 )
 from snapdir.stores.base import FileRange
-from snapdir.stores.s3.checksums import Checksums, EndpointNote
+from snapdir.stores.s3.checksums import Checksums
 from tests.stores.s3.canned_server import error, reply
 from tests.stores.s3.conftest import CannedS3
 from tests.stores.s3.test_requests import CRC_HEADER, CRC_OF_DIGITS, CREATED, a_file
@@ -80,15 +80,14 @@ async def test_only_a_header_that_is_not_known_switches_checksums_off(
 ) -> None:
     """What fails for another reason is not tried without, though that would succeed: nothing is learned from it."""
     answer, kind = OTHER_REFUSALS[refusal]
-    note = EndpointNote(tmp_path, "the endpoint")
     async with against(answer, reply()) as (store, server):
-        store._client.checksums = Checksums(note)
+        store._client.checksums = await anyio.to_thread.run_sync(Checksums, tmp_path, "the endpoint")
         with pytest.raises(kind):
             await store.write("key", b"123456789")
         assert len(server.requests) == 1
         await store.write("key", b"123456789")
     assert [CRC_HEADER in request.headers for request in server.requests] == [True, True]
-    assert not await anyio.to_thread.run_sync(lambda: note.refuses_checksums)
+    assert (await anyio.to_thread.run_sync(Checksums, tmp_path, "the endpoint")).accepted
 
 
 @pytest.mark.parametrize("refusal", OTHER_REFUSALS)
@@ -116,6 +115,6 @@ async def test_the_checksum_that_a_service_keeps_of_a_manifest_is_asked_for(
 
 async def test_a_service_that_knows_no_checksums_is_not_asked_for_one(against: CannedS3) -> None:
     async with against(reply(b"123456789")) as (store, server):
-        store._client.checksums = Checksums(accepted=False)
+        store._client.checksums.accepted = False
         await store.stat(".manifests/5f3")
     assert "x-amz-checksum-mode" not in server.requests[0].headers

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import pytest
 
-from snapdir.stores.s3.checksums import LIFETIME_SECONDS, NOTES_NAME, EndpointNote
+from snapdir.stores.s3.checksums import LIFETIME_SECONDS, NOTES_NAME, Checksums
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
@@ -17,25 +18,29 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIDCANARY", "AWS_SECRET_ACCESS_KEY": "secr
 PLACE = "http://minio.example:9000"
 
 
+def refuse(folder: Path | None) -> None:
+    anyio.run(Checksums(folder, PLACE).note_refusal)
+
+
 def test_a_refusal_is_remembered_for_its_endpoint_alone(tmp_path: Path) -> None:
-    EndpointNote(tmp_path, PLACE).note_refusal()
-    assert EndpointNote(tmp_path, PLACE).refuses_checksums
-    assert not EndpointNote(tmp_path, "http://other.example").refuses_checksums
+    refuse(tmp_path)
+    assert not Checksums(tmp_path, PLACE).accepted
+    assert Checksums(tmp_path, "http://other.example").accepted
 
 
 def test_a_refusal_is_forgotten_after_a_month(tmp_path: Path) -> None:
-    EndpointNote(tmp_path, PLACE).note_refusal()
+    refuse(tmp_path)
     (noted,) = (tmp_path / NOTES_NAME).iterdir()
     now = noted.stat().st_mtime
-    assert EndpointNote(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS - 1).refuses_checksums
-    assert not EndpointNote(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS).refuses_checksums
+    assert not Checksums(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS - 1).accepted
+    assert Checksums(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS).accepted
 
 
 def test_where_nothing_can_be_written_nothing_is_remembered(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (None, tmp_path / "file"):
-        EndpointNote(folder, PLACE).note_refusal()
-        assert not EndpointNote(folder, PLACE).refuses_checksums
+        refuse(folder)
+        assert Checksums(folder, PLACE).accepted
 
 
 async def test_a_later_run_does_not_offer_what_was_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,4 @@
-"""Checksums of what is sent: CRC32C, which lets the service itself refuse bytes that are not those that were hashed.
-
-And the hashes of those who want others: signatures (``payload_signing_enabled``) and Content-MD5.
-"""
+"""Checksums of bodies: CRC32C, by which the service refuses changed bytes, SHA-256 for signatures, and Content-MD5."""
 
 from __future__ import annotations
 
@@ -29,7 +26,6 @@ __all__ = [
     "INLINE_BYTES",
     "NOTES_NAME",
     "Checksums",
-    "EndpointNote",
     "checksum_of_parts",
     "content_md5",
     "decoded",
@@ -45,91 +41,77 @@ CRC_BYTES = 4
 HASHED_AT_ONCE = 64 * KIB
 
 INLINE_BYTES = 256 * KIB
-"""Summed on the loop: 23 µs at 11 GB/s, where a hop to a thread takes 113-129."""
+"""Computed on the loop: 23 µs at 11 GB/s; a hop to a thread takes 113 to 129."""
 
 
 UNSUPPORTED = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented", "UnsupportedArgument"})
-"""Codes with which services refuse a header they do not know; also used for other things."""
+"""Codes for an unknown header; services use them for other refusals too."""
 
 NOTES_NAME = ".endpoints"
 LIFETIME_SECONDS = 30 * 86400
-"""Services learn: after this the endpoint is tried again."""
-
-
-class EndpointNote:
-    """Whether one endpoint refuses CRC32C. It is only a hint: without it one request more is refused.
-
-    Args:
-        folder: The cache; None remembers nothing.
-        place: Names the endpoint.
-    """
-
-    def __init__(self, folder: Path | None, place: str, *, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._place = place
-        self._file: Path | None = None
-        if folder is not None:
-            self._file = folder / NOTES_NAME / f"{blake3(place.encode()).hexdigest()[:32]}-refuses-crc32c"
-
-    @property
-    def refuses_checksums(self) -> bool:
-        """Whether that was seen not too long ago."""
-        try:
-            return self._file is not None and self._clock() - os.stat(self._file).st_mtime < LIFETIME_SECONDS
-        except OSError:
-            return False
-
-    def note_refusal(self) -> None:
-        """Remember it; where that cannot be written, it is found out again."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                self._file.write_text(f"{self._place} refuses x-amz-checksum-crc32c\n")
+"""After this the endpoint is tried again."""
 
 
 class Checksums:
-    """Whether one endpoint takes ``x-amz-checksum-crc32c``: yes, until it refuses what it takes without.
+    """Whether one endpoint takes ``x-amz-checksum-crc32c``: yes, until it refuses a request and takes it without.
 
     Args:
-        note: Remembers a refusal for later runs.
+        folder: The cache, where a refusal is noted for later runs; None notes nothing.
+        endpoint: Names the endpoint in the note.
 
     Attributes:
-        accepted: False from then on.
+        accepted: False after a refusal, in this run or a noted one.
     """
 
-    def __init__(self, note: EndpointNote | None = None, *, accepted: bool = True) -> None:
-        self.accepted = accepted
-        self._note = note
+    def __init__(
+        self, folder: Path | None = None, endpoint: str = "", *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Blocking: looks for a note."""
+        self._endpoint = endpoint
+        self._note: Path | None = None
+        if folder is not None:
+            self._note = folder / NOTES_NAME / f"{blake3(endpoint.encode()).hexdigest()[:32]}-refuses-crc32c"
+        self.accepted = not self._is_noted(clock())
+
+    def _is_noted(self, now: float) -> bool:
+        try:
+            return self._note is not None and now - os.stat(self._note).st_mtime < LIFETIME_SECONDS
+        except OSError:
+            return False
 
     async def of(self, body: Body, *, required: bool = False) -> int | None:
-        """The checksum to send with ``body``: of a file only the one from the pass that hashed it, unless required."""
+        """The checksum to send with ``body``. A file that was hashed without one gets one only if required."""
         if not self.accepted:
             return None
         if isinstance(body, FileRange):
             return await run_sync(_of_file, body) if body.crc32c is None and required else body.crc32c
         if len(body) <= INLINE_BYTES:
             return crc32c(body)
-        # The worker may hold the call for a while after its result is out; it must not hold the caller's buffer too.
+        # The worker thread may keep the call for a while; it must not keep the caller's buffer.
         once = [body]
         return await run_sync(lambda: crc32c(once.pop()))
 
     async def note_refusal(self) -> None:
-        """Remember that the endpoint refused a request for its checksum, and took it without."""
+        """Send no checksums from now on, in later runs neither if that can be noted."""
         self.accepted = False
         if self._note is not None:
-            await run_sync(self._note.note_refusal)
+            await run_sync(self._write_note, self._note)
+
+    def _write_note(self, note: Path) -> None:
+        with suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(f"{self._endpoint} refuses x-amz-checksum-crc32c\n")
 
 
 def is_unsupported(code: str) -> bool:
-    """Whether a request that was refused with this code may be taken without its checksum."""
+    """Whether a service that refused a request with this code may take it without the checksum."""
     return code in UNSUPPORTED
 
 
 async def other_bytes(error: BodyRefused, body: Body, crc: int | None) -> SnapdirError:
-    """What to raise where other bytes arrived than were announced.
+    """The error to raise if other bytes arrived than were hashed.
 
-    InFluxError: the file has changed. BodyRefused: it stands still, and another try is fine: bytes change on the way
-    once in a blue moon.
+    InFluxError if the file has changed; otherwise BodyRefused, which is retried.
     """
     if crc is None:
         return error
@@ -165,7 +147,7 @@ def require_same(operation: Operation, crc: int | None, header: bytes) -> None:
     """Accept a checksum that a response carries.
 
     Raises:
-        BodyRefused: it is another one than was sent.
+        BodyRefused: it differs from the one that was sent.
     """
     found = decoded(header.decode("latin-1"))
     if crc is not None and found not in (None, crc):
@@ -173,18 +155,18 @@ def require_same(operation: Operation, crc: int | None, header: bytes) -> None:
 
 
 def encoded(crc: int) -> str:
-    """As the header carries it: Base64 of four bytes, the highest first."""
+    """The checksum as a header has it: Base64 of four bytes, the highest first."""
     return b64encode(crc.to_bytes(4, "big")).decode()
 
 
 def checksum_of_parts(crcs: Sequence[int | None]) -> str | None:
-    """What a service keeps of an object in parts: the CRC32C of theirs, and their number; None if one is unknown."""
+    """The checksum that a service keeps of an object in parts; None if that of a part is unknown."""
     known = [crc.to_bytes(CRC_BYTES, "big") for crc in crcs if crc is not None]
     return f"{encoded(crc32c(b''.join(known)))}-{len(known)}" if len(known) == len(crcs) else None
 
 
 def decoded(header: str) -> int | None:
-    """The checksum in a header; None for text that is not one, as that of an object in parts."""
+    """The checksum in a header; None for any other text, such as that of an object in parts."""
     try:
         found = b64decode(header, validate=True)
     except ValueError:
@@ -193,7 +175,7 @@ def decoded(header: str) -> int | None:
 
 
 async def payload_hash(body: Body | None) -> bytes:
-    """The SHA-256 of ``body`` in hex, in a thread where it is long: 1.5 GB/s.
+    """The SHA-256 of ``body`` in hex; a long one in a thread, at 1.5 GB/s.
 
     Raises:
         LocalError: the file of a body cannot be read.
@@ -214,7 +196,7 @@ def content_md5(body: Body) -> bytes:
 
 
 def _summed(summed: Any, body: Body) -> Any:
-    """A hash of hashlib's that has taken ``body``, or what is left of it in a file that has shrunk."""
+    """``summed``, a hash of hashlib, updated with ``body``."""
     if not isinstance(body, FileRange):
         summed.update(body)
         return summed

@@ -1,4 +1,4 @@
-"""Signed requests to one bucket: over which connections, by whose credentials, and what its service takes."""
+"""Signed requests to one bucket, and what their responses correct: region, clock, credentials, headers."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from snapdir.stores.settings import StoreSettings
 __all__ = ["CHECKSUM", "CHECKSUM_ALGORITHM", "CONTENT_MD5", "NO_HEADERS", "WORK_SECONDS", "S3Client"]
 
 WORK_SECONDS = 600.0
-"""A service takes minutes to put 10,000 parts together, or to copy 5 GiB. Some send white space meanwhile."""
+"""A service takes minutes to assemble 10,000 parts, or to copy 5 GiB. Some send white space meanwhile."""
 
 RENEW_SECONDS = 30.0
-"""How often the source is asked whether the credentials still hold; it renews them minutes before they expire."""
+"""How often the source is asked for credentials; it renews them minutes before they expire."""
 
 SKEW_SECONDS = 300.0
-"""A HEAD that is refused has no body to say why; a clock that far off explains it."""
+"""The response to a HEAD has no body to say why it was refused; a clock that far off explains it."""
 
 ELSEWHERE_STATUSES = (301, 307, 400)
 EXPIRED_CODES = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
@@ -54,17 +54,17 @@ CHECKSUM_HEADERS = frozenset({CHECKSUM, CHECKSUM_ALGORITHM})
 CONTENT_MD5 = b"content-md5"
 NO_HEADERS: Mapping[bytes, bytes] = {}
 _SUCCESS = {b"GET": (200, 206), b"HEAD": (200, 204), b"PUT": (200,), b"POST": (200,), b"DELETE": (200, 202, 204)}
-"""What each method is answered with when the request was carried out; a PUT that is answered 204 stored nothing."""
+"""The statuses of a success. A 204 to a PUT means that nothing was stored."""
 
 
 class S3Client:
-    """Sends requests to one bucket. Each is one request, not retried, but for what one correction mends.
+    """Sends requests to one bucket. A request is repeated only with a correction, never retried.
 
     Attributes:
-        target: Where requests go; another region once the service has said so.
+        target: Where requests go. The region changes if the service names another one.
         checksums: Whether the service takes CRC32C.
-        compares: A response has shown that the service sums the bodies that come with a CRC32C.
-        proxy: What requests go through; None: directly.
+        compares: A response has shown that the service verifies the CRC32C of a body.
+        proxy: The proxy on the way; None for none.
 
     Raises:
         InvalidOption: the environment names a proxy that cannot be used.
@@ -105,7 +105,7 @@ class S3Client:
 
     @property
     def nests_tls(self) -> bool:
-        """Whether TLS is spoken through TLS with a proxy: then no thread can decrypt bodies."""
+        """Whether TLS runs inside TLS with a proxy; threads cannot decrypt bodies then."""
         return self.encrypted and self.proxy is not None and self.proxy.scheme == "https"
 
     async def send(
@@ -123,12 +123,12 @@ class S3Client:
         patience_seconds: float = 0.0,
         mended: set[str] | None = None,
     ) -> Response:
-        """Send one signed request, and once more for each kind of correction.
+        """Send one signed request, and again after each kind of correction.
 
         Args:
-            also: A status that is a response too, besides those of a success.
+            also: A status that is returned besides those of a success.
             into, max_body_bytes, check, patience_seconds: As for ``Pool.request``.
-            mended: Kinds of corrections that are not made (again); those that are made are added.
+            mended: Kinds of corrections that have been made; new ones are added.
 
         Raises:
             StoreError: Names bucket, key and endpoint, and no secret.
@@ -178,15 +178,15 @@ class S3Client:
         headers: Mapping[bytes, bytes] = NO_HEADERS,
         also: int = 0,
     ) -> tuple[Response, int | None]:
-        """PUT ``body`` with its CRC32C, so that the service itself refuses other bytes; and the CRC32C that was sent.
+        """PUT ``body`` with its CRC32C, so that the service refuses any other bytes; returns the CRC32C that was sent.
 
         A service that refuses the header gets the request without it. Until a response has shown that the service
-        sums what arrives, a file is summed as it leaves. Content-MD5 goes with it from the first refusal on that
-        demands it (a bucket with Object Lock, say).
+        verifies checksums, a file is verified while it is sent. Content-MD5 is sent once a refusal has demanded it
+        (for a bucket with Object Lock, say).
 
         Raises:
             InFluxError: the file has changed since it was hashed; nothing is written.
-            BodyRefused: other bytes arrived, although the file stands still.
+            BodyRefused: other bytes arrived, although the file is unchanged.
         """
         sent = b"" if crc32c is None else b64encode(crc32c.to_bytes(4, "big"))
         if sent:
@@ -222,7 +222,7 @@ class S3Client:
     # Connections and credentials
 
     async def _prepare(self) -> tuple[Signer, Pool]:
-        """Get credentials in force and, the first time, what connections need."""
+        """Get valid credentials and, the first time, open the pool."""
         async with self._preparing:
             pool, signer = await self._connections(), self._signer
             if signer is None or time.monotonic() >= self._renew_at:
@@ -298,11 +298,10 @@ class S3Client:
         body: Body | None,
         mended: set[str],
     ) -> Mapping[bytes, bytes]:
-        """Mend what a response complains of, each kind once a request; the headers of the next try.
+        """Correct the cause of an error response, each kind once per request; returns the headers of the next try.
 
         Args:
-            signer: What the request was signed by. Where another request has mended the same meanwhile, the request is
-                only sent again.
+            signer: Signed the request. If another request has made the same correction, this one is only repeated.
         """
         if response.status < 300:
             raise InvalidResponse(
@@ -326,12 +325,12 @@ class S3Client:
     async def _correct(
         self, operation: Operation, answer: ErrorResponse, response: Response, signer: Signer, mended: set[str]
     ) -> str | None:
-        # A copy that is refused for a region may speak of the other bucket's.
+        # The region in the refusal of a copy may be the other bucket's.
         if "region" not in mended and operation.verb != "COPY" and await self._move(answer, signer):
             return "region"
         if "clock" not in mended and self._correct_clock(answer, response, signer):
             return "clock"
-        # AWS refuses a HEAD with an expired token by a bare 400.
+        # AWS refuses a HEAD with an expired token by a 400 without a code.
         may_have_expired = answer.code in EXPIRED_CODES or (answer.status == 400 and not answer.code)
         if "credentials" not in mended and may_have_expired and await self._renew(signer):
             return "credentials"
@@ -342,7 +341,7 @@ class S3Client:
         return answer if self.proxy is None else answer._replace(proxy=str(self.proxy))
 
     async def _renew(self, signer: Signer) -> bool:
-        """Whether there are other credentials than those that were refused; their source is read again once."""
+        """Whether there are other credentials than the refused ones; their source is read again once."""
         async with self._preparing:
             refused, current = signer.credentials, self._signer or signer
             if current.credentials == refused != self._refused_credentials:
@@ -351,7 +350,7 @@ class S3Client:
             return current.credentials != refused
 
     async def _move(self, answer: ErrorResponse, signer: Signer) -> bool:
-        """Sign for the bucket's own region from now on, and at AWS also ask there."""
+        """Sign for the bucket's own region from now on, and at AWS use its host."""
         region = answer.bucket_region
         if not region or not is_region(region) or region == signer.region or answer.status not in ELSEWHERE_STATUSES:
             return False
@@ -368,7 +367,7 @@ class S3Client:
         return True
 
     def _correct_clock(self, answer: ErrorResponse, response: Response, signer: Signer) -> bool:
-        """Sign by the server's clock from now on, if ours is what it complains of."""
+        """Sign by the server's clock from now on, if the response complains about the time."""
         server = _server_seconds(answer, response)
         complaint = answer.code == "RequestTimeTooSkewed" or (answer.status == 403 and not answer.code)
         if server is None or not complaint or abs(server - time.time() - signer.clock_offset_seconds) < SKEW_SECONDS:

@@ -1,4 +1,4 @@
-"""Sources of credentials: the environment, which needs no botocore, AWS's whole chain, or a session on one of them."""
+"""Sources of credentials: the environment, AWS's chain, and sessions with directory buckets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ChainCredentials", "CredentialSource", "DirectorySession", "EnvironmentCredentials"]
 
 LOOK_SECONDS = 0.2
-"""After which it is seen that a helper was stopped."""
+"""How often a running helper is checked for a stop."""
 STOP_SECONDS = 1.0
 SESSION_SECONDS = 300.0
 """How long S3 keeps a session."""
@@ -30,19 +30,19 @@ RENEW_AFTER_SECONDS = SESSION_SECONDS - 60
 
 
 class CredentialSource(Protocol):
-    """Gives credentials that hold for some minutes at least."""
+    """Gives credentials that are valid for some minutes at least."""
 
     async def credentials(self) -> Credentials:
-        """Those in force, renewed before they expire."""
+        """Valid credentials, renewed before they expire."""
 
     async def read_again(self) -> Credentials:
-        """Those of now, from where they come from, whatever was found there before."""
+        """Credentials read anew from their source."""
 
 
 class EnvironmentCredentials:
-    """Keys from the environment, which come first in AWS's chain: with them botocore is not loaded.
+    """Keys from the environment, the first link of AWS's chain, without loading botocore.
 
-    Loading botocore takes 0.15 s, which is as much as the whole of a small push.
+    Loading it takes 0.15 s, as long as a small push.
     """
 
     def __init__(self, credentials: Credentials) -> None:
@@ -52,7 +52,7 @@ class EnvironmentCredentials:
     def find(
         cls, environment: Mapping[str, str] = os.environ, *, anonymous: bool = False
     ) -> EnvironmentCredentials | None:
-        """Those of the environment, or None without a complete pair; ANONYMOUS for ``anonymous`` requests."""
+        """The keys of the environment, or None without a complete pair; ANONYMOUS if ``anonymous``."""
         if anonymous:
             return cls(ANONYMOUS)
         access, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
@@ -62,7 +62,7 @@ class EnvironmentCredentials:
         return cls(Credentials(access, secret, token))
 
     async def credentials(self) -> Credentials:
-        """Those of the environment.
+        """The keys of the environment.
 
         Raises:
             AccessDenied: no request can carry them.
@@ -70,7 +70,7 @@ class EnvironmentCredentials:
         return _checked(self._credentials)
 
     async def read_again(self) -> Credentials:
-        """Those of now: a program may have set others."""
+        """The current keys: the program may have set others."""
         now = self.find(anonymous=self._credentials is ANONYMOUS)
         self._credentials = now._credentials if now else self._credentials
         return _checked(self._credentials)
@@ -94,13 +94,13 @@ class ChainCredentials:
         self._cancelled = False
 
     async def credentials(self) -> Credentials:
-        """Those in force, renewed some minutes before they expire.
+        """Valid credentials, renewed some minutes before they expire.
 
         Raises:
             AccessDenied: there are none; the message names the link of the chain that failed, and the way out.
         Cancellation: ends the program that the profile runs for them (``credential_process``).
         """
-        self._cancelled = False  # that of an earlier call ends no program of this one
+        self._cancelled = False  # an earlier call may have been
         try:
             return await run_sync(self._frozen, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
@@ -110,7 +110,7 @@ class ChainCredentials:
             raise
 
     async def read_again(self) -> Credentials:
-        """Those of now, whatever was found before: files may have changed, and a program is run again."""
+        """Credentials read anew: files may have changed, and a program is run again."""
         self._found = None
         return await self.credentials()
 
@@ -124,7 +124,7 @@ class ChainCredentials:
         return _checked(Credentials(frozen.access_key, frozen.secret_key, frozen.token or None))
 
     def _walk(self) -> _Found:
-        """The first link of the chain that has credentials; they need not have been fetched yet."""
+        """The first link of the chain with credentials; they may still have to be fetched."""
         from snapdir.stores.s3.aws.chain_failures import Link, link_errors, no_credentials, refuse_prompt
         from snapdir.stores.s3.aws.session import credential_chain, new_session
 
@@ -149,11 +149,11 @@ class ChainCredentials:
 
 
 class DirectorySession:
-    """A CredentialSource on another one: each session begins with one request (CreateSession), and is renewed in time.
+    """Credentials of a session with a directory bucket (S3 Express). One request creates a session.
 
     Args:
         source: Credentials that may create sessions.
-        create: Creates a session; raises AccessDenied where the credentials have expired, for instance.
+        create: Creates a session; AccessDenied if, for instance, the credentials have expired.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class DirectorySession:
         self._renew_at = 0.0
 
     async def credentials(self) -> Credentials:
-        """Those of the session, or of a new one a minute before the session ends.
+        """The credentials of the session; a new one is created a minute before it ends.
 
         Raises:
             StoreError: the session cannot be created.
@@ -187,7 +187,7 @@ class DirectorySession:
             return await self._begin(renewed)
 
     async def read_again(self) -> Credentials:
-        """Those of a new session."""
+        """The credentials of a new session."""
         return await self._begin(await self._source.read_again())
 
     async def _begin(self, credentials: Credentials) -> Credentials:
@@ -198,17 +198,17 @@ class DirectorySession:
 
 
 class _Helper(subprocess.Popen[bytes]):
-    """A program that prints credentials. Nobody waits for one that was stopped, whatever still holds its pipes."""
+    """A program that prints credentials. After ``stop`` it is not waited for, whatever still holds its pipes."""
 
     is_stopped = False
 
     def stop(self) -> None:
-        """Ask it to end; it is killed if that takes longer than STOP_SECONDS."""
+        """Terminate it, and kill it after STOP_SECONDS."""
         self.is_stopped = True
         self.terminate()
 
     def communicate(self, *_: object, **__: object) -> tuple[bytes, bytes]:
-        """What it prints, as botocore asks for it: without input, and for as long as it takes.
+        """Its output, as botocore reads it: without input and without a time limit.
 
         Raises:
             TimeoutExpired: it was stopped.
@@ -224,7 +224,7 @@ class _Helper(subprocess.Popen[bytes]):
 
 
 def _checked(credentials: Credentials) -> Credentials:
-    """Themselves, if a header can carry them; what they are is not said."""
+    """``credentials``, if a header can carry them; the error does not show them."""
     in_headers = (credentials.access_key, credentials.session_token or "")
     if not (
         all(isinstance(text, str) and text.isprintable() and " ".join(text.split()) == text for text in in_headers)

@@ -1,4 +1,4 @@
-"""The options of a bucket as headers of requests, and the options that a refused request may lack. Pure."""
+"""Bucket options as headers, and advice on options that a denied request may lack. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snapdir.stores.s3.location import S3Target
 __all__ = ["PAYER", "headers_of_all", "headers_of_new", "headers_of_session", "what_is_missing"]
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
-"""Storage classes that cannot be read at once. Manifests and history stay readable: every verb starts with them."""
+"""Storage classes without immediate access. Manifests and history are not stored in them."""
 
 READS = frozenset({"GET", "HEAD", "LIST"})
 KMS = "allow these credentials to use the KMS key (kms:GenerateDataKey, kms:Decrypt), or name another: --sse-kms-key-id"
@@ -30,8 +30,8 @@ def headers_of_all(options: BucketOptions) -> Mapping[bytes, bytes]:
 
 
 def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
-    """Further headers of requests that make an object at ``key``: PutObject, CopyObject, CreateMultipartUpload."""
-    if options == NO_BUCKET_OPTIONS:  # a tenth of the time of the rest, for every object
+    """Headers of requests that create an object at ``key``."""
+    if options == NO_BUCKET_OPTIONS:  # by far the fastest way, for every object
         return {}
     is_archived = options.storage_class in ARCHIVES
     return headers_of_session(options) | _headers(
@@ -43,7 +43,7 @@ def headers_of_new(options: BucketOptions, key: str) -> Mapping[bytes, bytes]:
 
 
 def headers_of_session(options: BucketOptions) -> dict[bytes, bytes]:
-    """The encryption of new objects. In a directory bucket it is that of the session that writes them."""
+    """Headers for the encryption of new objects; a directory bucket takes it from the session."""
     return _headers(
         {
             b"x-amz-server-side-encryption": options.sse,
@@ -56,7 +56,7 @@ def what_is_missing(target: S3Target, verb: str, message: str) -> str:
     """Advice about a request that was denied, from the service's message; empty if the message tells nothing.
 
     Args:
-        verb: What was asked for, as errors name it.
+        verb: The operation, as errors name it.
     """
     if not target.options.sign:
         return ANONYMOUS

@@ -1,4 +1,4 @@
-"""Errors of S3 in our words: those a service answers with (by its own code, then by status), and lost connections."""
+"""Errors for error responses (by the code of S3, then by status) and for lost connections."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ CREDENTIALS = (
 PROXY_CREDENTIALS = "the proxy wants credentials: write http://user:password@host:port in HTTPS_PROXY and HTTP_PROXY"
 
 SHOWN_CHARACTERS = 300
-"""Of a text that came from a server."""
+"""The most of a server's text in a message."""
 
 
 class BodyRefused(TransientStoreError):
-    """The bytes that arrived are not the ones that were announced: changed on the way, or changed before they left."""
+    """Other bytes arrived than were announced: they changed on the way or before they left."""
 
 
 class Operation(NamedTuple):
-    """A request, as its failure names it: ``verb`` such as GET or LIST, ``key`` as the store has it or None."""
+    """A request as errors name it: a ``verb`` such as GET or LIST, and the store's ``key`` or None."""
 
     target: S3Target
     verb: str
@@ -85,15 +85,15 @@ class Operation(NamedTuple):
 
 
 class ErrorResponse(NamedTuple):
-    """What a service answered instead of doing it.
+    """The response of a service that did not carry out a request.
 
     Attributes:
-        code: Its own word, empty if there was no readable body (as for every HEAD).
-        retry_after: That header, as it came.
-        server_time: ISO 8601, where a complaint about the clock carries it.
-        bucket_region: Where the bucket is, if the answer says so.
+        code: The error code; empty without a readable body, as for every HEAD.
+        retry_after: The header as it came.
+        server_time: ISO 8601, in errors about the clock.
+        bucket_region: The bucket's region, if the response names it.
         location: Where a redirect leads; it is never followed.
-        proxy: What the request went through, which may have answered itself.
+        proxy: The proxy on the way, which may have responded itself.
     """
 
     status: int
@@ -108,7 +108,7 @@ class ErrorResponse(NamedTuple):
 
     @property
     def is_by_proxy(self) -> bool:
-        """Whether nothing shows that the answer came from behind the proxy."""
+        """Whether the response may be the proxy's own."""
         return bool(self.proxy) and not (self.code or self.request_id)
 
     @property
@@ -144,7 +144,7 @@ LOST = "check the endpoint and the network, then run again"
 CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
 NO_TLS = "write http:// in the endpoint if that is all it speaks"
 PLAIN_ANSWER = "WRONG_VERSION_NUMBER"
-"""How OpenSSL calls an answer that is no TLS at all."""
+"""OpenSSL's reason for a response without TLS."""
 
 
 def _simply(error: type[StoreError]) -> Make:
@@ -157,7 +157,7 @@ def _refused(response: ErrorResponse, operation: Operation, advice: str) -> Stor
 
 
 def _not_found(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
-    """A listing that is answered with "no such key" is no empty listing; repositories were lost that way."""
+    """NoSuchKey. For a listing it is an invalid response, never an empty listing."""
     if operation.key is None:
         return InvalidResponse(_sentence(response, operation, advice))
     return ObjectNotFound(operation.key)
@@ -273,7 +273,7 @@ STATUSES: dict[int, tuple[Make, str]] = {
 
 
 def service_error(response: ErrorResponse, operation: Operation) -> StoreError:
-    """Our error for a response."""
+    """The error to raise for an error response."""
     if response.is_by_proxy and response.status in (401, 407):
         make, advice = _denied, PROXY_CREDENTIALS
     elif response.code in CODES:
@@ -290,10 +290,7 @@ def service_error(response: ErrorResponse, operation: Operation) -> StoreError:
 
 
 def _nothing_there(response: ErrorResponse, operation: Operation) -> StoreError:
-    """A 404 without a known code. A HEAD has no body to say more; anywhere else it need not come from the store.
-
-    Taking the 404 of something in between for an absent object would be believing a stranger.
-    """
+    """A 404 without a known code. Except for a HEAD, it may come from something in between, and shows no absence."""
     if operation.verb == "HEAD" and not response.code:
         return _not_found(response, operation, "")
     if response.code:
@@ -318,7 +315,7 @@ def _clock_difference(response: ErrorResponse) -> str:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """Seconds of a ``Retry-After`` header, a number or an HTTP date; None if there is none that makes sense."""
+    """Seconds of a ``Retry-After`` header, a number or an HTTP date; None without a valid one."""
     if header is None:
         return None
     text = header.strip()
@@ -331,7 +328,7 @@ def retry_after_seconds(header: str | None) -> float | None:
 
 
 def connection_error(error: WireError, operation: Operation, body: Body | None) -> SnapdirError:
-    """Our error for a request that was not carried there and back."""
+    """The error to raise for a request without a complete response."""
     if isinstance(body, FileRange) and isinstance(error, BodyTruncated | BodyChanged | BodyUnreadable):
         return _file_failure(error, path_of_descriptor(body.fd))
     kind, advice = _kind_and_advice(error)
@@ -375,7 +372,7 @@ _SECRETS = r"(?i)\?\S+|\b(?:x-amz-[a-z0-9-]+|signature|awsaccesskeyid)\s*[=:]\s*
 
 
 def cleaned(text: str, length: int = SHOWN_CHARACTERS) -> str:
-    """A server's text for a message: no queries or signatures, nothing a terminal would obey, not long."""
+    """A server's text for a message: short, without control characters, queries and signatures."""
     printable = "".join(character if character.isprintable() else " " for character in text[: 4 * length])
     shown = " ".join(re.sub(_SECRETS, "…", printable).split())
     return shown if len(shown) <= length else f"{shown[:length]}…"

@@ -1,4 +1,4 @@
-"""Whether a listing gets ahead. Pure."""
+"""Whether a listing advances. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from snapdir.stores.s3.xml import ListPage
 __all__ = ["MAX_IDLE_PAGES", "ListingProgress"]
 
 MAX_IDLE_PAGES = 100
-"""Pages in a row that bring no new key. S3 itself sends empty ones where it has to pass over what was deleted."""
+"""Pages in a row without a new key. S3 sends empty pages where many keys were deleted."""
 
 
 class ListingProgress:
-    """What the pages of one listing have brought so far: each key counts once.
+    """The keys and tokens of one listing so far.
 
     Args:
         name: How a failure names the listing.
@@ -29,7 +29,7 @@ class ListingProgress:
         """The objects that no earlier page had.
 
         Raises:
-            InvalidResponse: MAX_IDLE_PAGES in a row had none.
+            InvalidResponse: MAX_IDLE_PAGES in a row had no new key.
         """
         new = []
         for info in page.objects:
@@ -42,10 +42,10 @@ class ListingProgress:
         return new
 
     def token_of(self, page: ListPage) -> str | None:
-        """Where the page says that the listing goes on; None at its end.
+        """The token of the next page; None at the end.
 
         Raises:
-            InvalidResponse: where it was before.
+            InvalidResponse: the token came before.
         """
         token = page.next_token
         if token in self._tokens:

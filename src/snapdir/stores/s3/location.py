@@ -1,4 +1,4 @@
-"""Where a bucket is and how it is spoken to, as far as the URL and the environment say."""
+"""The location of a bucket, from the URL, the environment and the AWS configuration."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ REGIONS = {
 }
 
 DIRECTORIES = ("--x-s3", "--xa-s3")
-"""How the names of directory buckets end, and those of access points of such."""
+"""Suffixes of the names of directory buckets and of their access points."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:._-]+").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}").fullmatch
 
 
 class S3Target(NamedTuple):
-    """A place in a bucket.
+    """A prefix in a bucket.
 
     Attributes:
-        url: As a user would write it.
-        prefix: What every key begins with in the bucket: empty, or ending with a slash.
+        url: As a user writes it.
+        prefix: The beginning of every key: empty, or ending with a slash.
         endpoint: Base URL of the service, a path in it included; None: AWS's own for the region.
-        region: What requests are signed for; None: whatever the profile says, else DEFAULT_REGION.
-        options: What the bucket demands.
-        profile: What else the AWS configuration says.
+        region: The region of signatures; None: the profile's, else DEFAULT_REGION.
+        options: Options that the bucket requires.
+        profile: Other settings of the AWS configuration.
     """
 
     url: str
@@ -58,7 +58,7 @@ class S3Target(NamedTuple):
 
     @classmethod
     def of(cls, url: StoreURL, environment: Mapping[str, str] = os.environ) -> S3Target:
-        """Read an ``s3://`` or ``b2://`` URL in the light of the environment. An empty variable is unset.
+        """Read an ``s3://`` or ``b2://`` URL and the environment. An empty variable counts as unset.
 
         Raises:
             InvalidStore: no bucket can have this name.
@@ -79,9 +79,9 @@ class S3Target(NamedTuple):
         return cls(str(url), url.bucket, prefix, endpoint, region, profile=profile)
 
     def with_profile(self, *, endpoint: str | None, region: str | None) -> S3Target:
-        """Completed by what the AWS profile says, where the environment said nothing.
+        """The target with values of the AWS profile that the environment does not set.
 
-        The region in the ARN of an access point counts where nothing else names one.
+        The region in the ARN of an access point is used if no other is given.
 
         Raises:
             InvalidOption: the profile holds an invalid endpoint or region.
@@ -103,7 +103,7 @@ class S3Target(NamedTuple):
 
     @property
     def is_arn(self) -> bool:
-        """Whether an access point stands for the bucket."""
+        """Whether the bucket is an access point."""
         return self.bucket.startswith(ARN)
 
     @property
@@ -118,16 +118,15 @@ class S3Target(NamedTuple):
 
     @property
     def lists_in_order(self) -> bool:
-        """Whether the service promises to list keys in the order of their bytes: all buckets of AWS but directories."""
+        """Whether the service lists keys in the order of their bytes, as AWS does except for directory buckets."""
         return self.is_aws and not self.is_directory and not self.is_outpost
 
     @property
     def address(self) -> Address:
-        """Where requests go: as AWS's rules and the configuration say, else with the bucket in the endpoint's path.
+        """The base URL of requests: by AWS's rules, or with the bucket in the endpoint's path.
 
         Raises:
-            InvalidStore, InvalidOption: the configuration does not fit the bucket. A target that has an address
-                has one in every region.
+            InvalidStore, InvalidOption: the configuration does not fit the bucket. The region has no influence.
         """
         rules = self.profile.endpoints
         if self.is_aws or self.is_directory or (rules and rules.apply_to(self)):
@@ -154,7 +153,7 @@ def _why_no_bucket(name: str) -> str:
 
 
 def _require_plain_parts(target: S3Target) -> None:
-    """Many services keep objects as files, and store ``a//b`` as ``a/b``, where no listing of ``a//b`` finds it."""
+    """Many services keep objects as files and store ``a//b`` as ``a/b``; a listing of ``a//b`` does not find it."""
     parts = target.prefix.removesuffix("/").split("/") if target.prefix else []
     if not {"", ".", ".."}.isdisjoint(parts):
         scheme, slashes, _ = target.url.partition("://")
@@ -171,7 +170,7 @@ def ignores_configured_endpoints(environment: Mapping[str, str] = os.environ) ->
 
 
 def shown_endpoint(url: str) -> str:
-    """``url`` without what may be secret in one: userinfo, query, fragment."""
+    """``url`` without possible secrets: userinfo, query, fragment."""
     if "://" not in url:
         return url.rpartition("@")[2].partition("?")[0]
     parts = urlsplit(url)

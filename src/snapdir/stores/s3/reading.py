@@ -1,4 +1,4 @@
-"""What a service says of an object, and ranges of it: decided from headers, before a byte of a body is believed."""
+"""HEAD and ranged GETs. Headers are checked before a body is accepted."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _TOTAL = re.compile(r"bytes 0-0/(\d{1,19})", re.IGNORECASE | re.ASCII).fullmatch
 
 
 async def stat(client: S3Client, key: str, *, checksum: bool = False) -> ObjectInfo:
-    """What the service says of an object; with ``checksum`` also the CRC32C that it keeps, if it keeps one."""
+    """Size, time and, with ``checksum``, the CRC32C that the service keeps, if it does."""
     response, size = await _head(client, key, checksum=checksum)
     return ObjectInfo(key, size, _seconds_of(response.header(b"last-modified")), decoded(_kept_checksum(response)))
 
 
 async def size_and_checksum(client: S3Client, key: str) -> tuple[int, str]:
-    """The length of an object, and the text of the CRC32C that the service keeps; empty where it keeps none."""
+    """The length of an object, and the CRC32C that the service keeps as it sends it; empty without one."""
     response, size = await _head(client, key, checksum=True)
     return size, _kept_checksum(response)
 
@@ -54,10 +54,10 @@ async def read(client: S3Client, key: str, *, start: int, length: int | None) ->
 
 
 async def read_into(client: S3Client, key: str, buffer: memoryview, *, start: int) -> int:
-    """Fill ``buffer``, which is not empty, straight from the connection; the bytes received.
+    """Receive into ``buffer``, which is not empty, and return the bytes received.
 
     Raises:
-        InvalidResponse: another range than the one asked for, or more of it.
+        InvalidResponse: another range than the requested one.
     """
     response = await _get(client, key, start, len(buffer), into=buffer)
     return 0 if response is None else checked_range(key, response.received, len(buffer))
@@ -68,7 +68,7 @@ async def read_through(client: S3Client, key: str, sink: BlockSink, *, start: in
 
     Raises:
         BodyCutShort: the body ended early, behind what ``sink`` has consumed.
-        InvalidResponse: another range than the one asked for, or more of it.
+        InvalidResponse: another range than the requested one.
     """
     operation = Operation(client.target, "GET", key)
     begin = sink.consumed
@@ -109,13 +109,13 @@ def must_be_s3(response: Response, operation: Operation) -> None:
 
 
 class EmptyObject(Exception):
-    """The head of a response says that the object has no byte, whatever range of it is said to come."""
+    """The response announces a range of an object that its headers call empty."""
 
     size = 0
 
 
 class WholeObject(Exception):
-    """An object of ``size`` bytes (None: unknown) is about to come where its first byte was asked for."""
+    """The response to a request for one byte announces the whole object, of ``size`` bytes (None: unknown)."""
 
     def __init__(self, size: int | None) -> None:
         super().__init__(size)
@@ -123,7 +123,7 @@ class WholeObject(Exception):
 
 
 class UnknownLength(Exception):
-    """A body whose length only its end tells: no service sends an object like that, but some proxy may."""
+    """The length of a body is not announced. No service does that, but a proxy may."""
 
 
 async def _head(client: S3Client, key: str, *, checksum: bool) -> tuple[Response, int]:
@@ -137,12 +137,12 @@ async def _head(client: S3Client, key: str, *, checksum: bool) -> tuple[Response
 
 
 async def _size_by_range(client: S3Client, key: str) -> int:
-    """The length of an object whose HEAD does not give it, from a request for its first byte."""
+    """The length of an object by a request for its first byte, if HEAD did not give it."""
     operation = Operation(client.target, "GET", key)
 
     def check(response: Response) -> None:
         _check_not_empty(response)
-        if response.status == 200:  # no Range support: the head of the whole object says enough
+        if response.status == 200:  # no Range support, but the head is enough
             must_be_s3(response, operation)
             raise WholeObject(response.content_length)
 
@@ -169,7 +169,7 @@ async def _get(
     max_body_bytes: int = 0,
     check: Callable[[Response], None] | None = None,
 ) -> Response | None:
-    """The response to a ranged GET, known to hold that range; None where the object ends before it."""
+    """The response to a ranged GET; None if the object ends before the range."""
     operation = Operation(client.target, "GET", key)
     try:
         response = await client.send(
@@ -192,7 +192,7 @@ async def _get(
 
 
 def range_headers(start: int, length: int | None) -> Mapping[bytes, bytes]:
-    """What asks for a range; nothing for the whole object. ``length`` is not 0."""
+    """The header that requests a range; nothing for the whole object. ``length`` is not 0."""
     if length is not None:
         return {b"range": b"bytes=%d-%d" % (start, start + length - 1)}
     return {b"range": b"bytes=%d-" % start} if start else NO_HEADERS
@@ -201,11 +201,11 @@ def range_headers(start: int, length: int | None) -> Mapping[bytes, bytes]:
 def check_range(operation: Operation, start: int, length: int | None, response: Response) -> int | None:
     """Bytes that the body of a success must have; None if the response does not say.
 
-    The headers decide, not the status: some services send a range with 200 (``rclone serve s3``), and one that
-    ignores ranges sends the whole object with 200, which would put its first bytes in the place of later ones.
+    The headers decide, not the status: ``rclone serve s3`` sends a range with 200, and a service without Range support
+    sends the whole object with 200.
 
     Raises:
-        InvalidResponse: another range than the one asked for, headers that contradict each other, or another server.
+        InvalidResponse: another range, headers that contradict each other, or a response of another server.
     """
     content_range, content_length = _content_range(response), response.content_length
     if content_range is None:
@@ -220,9 +220,9 @@ def check_range(operation: Operation, start: int, length: int | None, response: 
 
 def _whole_object(operation: Operation, start: int, length: int | None, content_length: int | None) -> int | None:
     if start:
-        raise _invalid(operation, f"the whole object came where bytes from {start} were asked for: no Range support")
+        raise _invalid(operation, f"the whole object came where bytes from {start} were requested: no Range support")
     if length is not None and content_length is not None and content_length > length:
-        raise _invalid(operation, f"{content_length} bytes came where {length} were asked for: no Range support")
+        raise _invalid(operation, f"{content_length} bytes came where {length} were requested: no Range support")
     return content_length
 
 
@@ -234,10 +234,10 @@ def _range(operation: Operation, start: int, length: int | None, content_range: 
     received = last - first + 1
     if first != start or received < 1 or (length is not None and received > length):
         wanted = "to the end" if length is None else f"{length} bytes"
-        raise _invalid(operation, f"Content-Range {content_range!r} where {wanted} from {start} were asked for")
+        raise _invalid(operation, f"Content-Range {content_range!r} where {wanted} from {start} were requested")
     ends_early = matched[3] != "*" and last + 1 < int(matched[3]) and (length is None or received < length)
     if ends_early:
-        raise _invalid(operation, f"Content-Range {content_range!r} ends before the object and the range asked for do")
+        raise _invalid(operation, f"Content-Range {content_range!r} ends before the object and the requested range")
     return received
 
 
@@ -251,7 +251,7 @@ def _content_range(response: Response) -> str | None:
 
 
 def _check_not_empty(response: Response) -> None:
-    """Stop at a head that announces a byte of an empty object (s3rver does, and never sends it).
+    """Stop at a head that announces a byte of an empty object, as s3rver does.
 
     Raises:
         EmptyObject: the length of the object is 0.
@@ -261,7 +261,7 @@ def _check_not_empty(response: Response) -> None:
 
 
 def _is_s3(response: Response) -> bool:
-    """Whether a success without a telling body comes from S3: nearly always an ETag shows it."""
+    """Whether the headers of a success show S3: nearly always an ETag does."""
     if response.header(b"etag") is not None or response.header(b"last-modified") is not None:
         return True
     return any(name.startswith(b"x-amz") for name in response.headers)
@@ -272,7 +272,7 @@ def _kept_checksum(response: Response) -> str:
 
 
 def _seconds_of(header: bytes | None) -> float | None:
-    """Unix seconds of a date in a header; None for none, or one that makes no sense."""
+    """Unix seconds of a date in a header; None without a valid one."""
     try:
         return http_seconds(header.decode("latin-1")) if header else None
     except ValueError:

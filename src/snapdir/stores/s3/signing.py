@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 for S3, with everything that does not change from request to request done beforehand.
+"""AWS Signature Version 4 for S3. Work that is the same for every request is done once.
 
 What is left for a request is one SHA-256, one HMAC by two copies of hashes that have taken the key already (0.65 µs;
 ``hmac.digest`` takes 1.3), and filling in two templates.
@@ -29,23 +29,23 @@ _NO_HEADERS: Mapping[bytes, bytes] = {}
 
 
 def encode_path(path: str) -> bytes:
-    """A path as S3 wants it signed and sent: each byte outside ``A-Za-z0-9-._~/`` as ``%XX``, nothing normalised."""
+    """A path as it is signed and sent: bytes outside ``A-Za-z0-9-._~/`` as ``%XX``, nothing normalised."""
     plain = path.encode()
     return quote(plain, safe="/~").encode() if plain.translate(None, _PLAIN_IN_PATH) else plain
 
 
 def encode_query(parameters: Iterable[tuple[str, str]]) -> bytes:
-    """Query parameters in the order and the encoding in which they are signed, to be sent just so."""
+    """Query parameters in the order and encoding in which they are signed and sent."""
     encoded = sorted((quote(name, safe="~"), quote(value, safe="~")) for name, value in parameters)
     return "&".join([f"{name}={value}" for name, value in encoded]).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Whose request it is. The secrets stay out of ``repr``.
+    """Keys of a request. ``repr`` shows no secrets.
 
     Attributes:
-        token_header: What carries the session token.
+        token_header: The header for the session token.
     """
 
     access_key: str
@@ -55,14 +55,14 @@ class Credentials:
 
 
 ANONYMOUS = Credentials("", "")
-"""For anonymous requests, which carry no signature."""
+"""For anonymous requests, which are not signed."""
 
 
 class Signer:
     """Signs requests to one region with one set of credentials, for one thread.
 
     Attributes:
-        clock_offset_seconds: Added to the clock, to sign by that of the server.
+        clock_offset_seconds: Added to the clock, to match the server's.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Signer:
         self._region, self._service = region.encode(), service.encode()
         self._day = self._timestamp = self._to_sign = b""
         self._second = -1
-        # By the host and the names of the headers: what is hashed after the query, and the lines that are sent.
+        # By host and header names: the text that is hashed behind the query, and the lines that are sent.
         self._templates: dict[tuple[bytes, ...], tuple[bytes, bytes]] = {}
         self._inner, self._outer = hashlib.sha256(), hashlib.sha256()
 
@@ -95,7 +95,7 @@ class Signer:
         headers: Mapping[bytes, bytes] = _NO_HEADERS,
         payload_hash: bytes = UNSIGNED_PAYLOAD,
     ) -> bytes:
-        """The lines of headers that make it a signed request, each ended by CRLF: ``headers`` and ours, without Host.
+        """The header lines of a signed request, each ended by CRLF: ``headers`` and the signature, without Host.
 
         Args:
             path: As it is sent: ``encode_path`` makes it.

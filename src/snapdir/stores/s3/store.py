@@ -1,4 +1,4 @@
-"""Objects in a bucket of S3, or of a service that speaks its language."""
+"""Objects in a bucket of S3 or of a compatible service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
 from snapdir.stores.listing import shows_order
 from snapdir.stores.s3 import reading, xml
 from snapdir.stores.s3.aws.configuration import files_have_a_say
-from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, EndpointNote, content_md5, encoded
+from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, content_md5, encoded
 from snapdir.stores.s3.client import CHECKSUM, CONTENT_MD5, NO_HEADERS, WORK_SECONDS, S3Client
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.demands import headers_of_new
@@ -60,7 +60,7 @@ class S3Store:
             part_size_range=PART_BYTES,
             max_parts=MAX_PARTS,
             max_object_bytes=MAX_PARTS * PART_BYTES[1],
-            # AWS keeps the promise. Others ignore the header, which reads like success: rclone overwrites.
+            # Other services may ignore the header and report success: rclone overwrites.
             conditional_write=target.is_aws and not target.is_outpost,
             copy_service="" if target.is_arn else f"s3 at {target.endpoint or 'aws'}",
             copy_place=f"{target.bucket}/{target.prefix}",
@@ -69,7 +69,7 @@ class S3Store:
 
     @classmethod
     async def open(cls, url: StoreURL, settings: StoreSettings) -> S3Store:
-        """Resolve configuration and credentials. Asks the bucket nothing.
+        """Resolve configuration and credentials. Sends no request.
 
         Raises:
             InvalidStore: no bucket can have this name.
@@ -79,8 +79,7 @@ class S3Store:
         keys = EnvironmentCredentials.find(anonymous=not settings.bucket.sign)
         target = S3Target.of(url)._replace(options=settings.bucket)
         target = await run_sync(_completed, target, keys is not None)
-        note = EndpointNote(settings.notes_dir, target.place)
-        checksums = Checksums(note, accepted=not await run_sync(lambda: note.refuses_checksums))
+        checksums = await run_sync(Checksums, settings.notes_dir, target.place)
         concurrency = settings.requests(DEFAULT_CONCURRENCY)
         source = keys or ChainCredentials(target)
         client = S3Client(target, source, settings, max_connections=concurrency, checksums=checksums)
@@ -95,7 +94,7 @@ class S3Store:
 
     @property
     def configured_attempts(self) -> int | None:
-        """Tries of a request in all, as the AWS configuration wishes (``max_attempts``)."""
+        """Attempts per request in the AWS configuration (``max_attempts``)."""
         return self._target.profile.max_attempts
 
     @property
@@ -107,10 +106,10 @@ class S3Store:
         return await reading.stat(self._client, key, checksum=checksum)
 
     async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
-        if prefix.startswith("/"):  # no key does, but rclone would list them all
+        if prefix.startswith("/"):  # no key begins so, but rclone would list all
             return
         progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.place}")
-        # A service with another order than that of the keys may leave out what is behind this one.
+        # A service that lists in another order would leave out other keys.
         asked_after = start_after if self._lists_in_order else ""
         token = resume
         while True:
@@ -156,10 +155,10 @@ class S3Store:
         await reading.read_through(self._client, key, sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
-        """Store ``body``. Where racing writers cannot be told apart, ``if_absent`` looks first.
+        """Store ``body``. Without conditional writes, ``if_absent`` looks first.
 
         Raises:
-            InFluxError: the file of ``body`` is not what it was when it was hashed; nothing is written.
+            InFluxError: the file has changed since it was hashed; nothing is written.
         """
         conditional = if_absent and self._capabilities.conditional_write
         if if_absent and not conditional and await self._is_there(key):
@@ -196,7 +195,7 @@ class S3Store:
         return begun
 
     async def flush(self) -> None:
-        """What a service has taken is its own to keep."""
+        """Nothing to do: a service keeps what it has accepted."""
 
     async def delete(self, keys: Sequence[str]) -> None:
         for first in range(0, len(keys), MAX_KEYS):
@@ -261,9 +260,9 @@ class S3Store:
 
 
 def _completed(target: S3Target, keys_are_given: bool) -> S3Target:
-    """``target`` with everything the configuration of AWS says, and an address. Blocking: may read files.
+    """``target`` completed by the AWS configuration. Blocking: may read files.
 
-    Where keys and an endpoint are given, and nothing in the files counts, botocore is not loaded, which takes 0.15 s.
+    With keys and an endpoint, and no setting in the files that counts, botocore is not loaded; that would take 0.15 s.
     """
     is_simple = keys_are_given and target.endpoint is not None and not target.is_arn and not target.is_directory
     if is_simple and not files_have_a_say(os.environ, region_is_given=target.region is not None):

@@ -1,4 +1,4 @@
-"""A large object on its way into a bucket, part by part."""
+"""Multipart uploads."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class S3Upload:
     """See ``Upload``. Parts are numbered from 1 and all but the last have the size the upload was begun with.
 
     Args:
-        checksummed: The parts carry checksums: S3 wants all of them with one, or none.
+        checksummed: Send checksums; S3 requires them for all parts or for none.
         stored: Parts that the service holds already; they are not sent again.
-        ended: Told when there is nothing left to abort.
+        ended: Called when nothing is left to abort.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class S3Upload:
         resume: str | None,
         ended: Callable[[S3Upload], None],
     ) -> S3Upload:
-        """Create an upload, or go on with ``resume`` if the service still holds it and lets it be looked at."""
+        """Create an upload, or continue ``resume`` if its parts can be listed."""
         stored = None if resume is None else await _stored_parts(client, key, resume)
         checksummed = client.checksums.accepted
         if resume is None or stored is None:
@@ -213,11 +213,11 @@ class S3Upload:
         )
 
     async def _is_carried_out(self, error: StoreError, parts: Sequence[UploadedPart], was_completing: bool) -> bool:
-        """Whether a commit that failed like this has published the object all the same."""
+        """Whether a commit has published the object in spite of this error."""
         if isinstance(error, TransientStoreError) and not isinstance(error, Throttled):
-            # What an earlier push left may be of that length and damaged: the upload has to be gone too.
+            # An earlier push may have left a damaged object of that length: the upload has to be gone too.
             return await self._is_as_sent(parts) and await self._is_gone()
-        # The service has answered: nothing is under way but what an earlier commit began.
+        # The service has responded: only an earlier commit can still be at work.
         is_gone = isinstance(error, StoreRefused) and error.error_code == "NoSuchUpload"
         self._is_completing = was_completing and not is_gone
         return is_gone and (was_completing or self._is_resumed) and await self._is_as_sent(parts)
@@ -228,12 +228,12 @@ class S3Upload:
                 return False
         except StoreRefused as error:
             return error.error_code == "NoSuchUpload"
-        except StoreError:  # nobody knows, or it is not ours to look at: the next commit tells
+        except StoreError:  # unknown: the next commit will show
             return False
         return False
 
     async def _is_as_sent(self, parts: Sequence[UploadedPart]) -> bool:
-        """Whether the object is as long as it should be, and what the service keeps of its checksums is right."""
+        """Whether the object has the right length and, where the service keeps one, the right checksum."""
         try:
             size, kept = await size_and_checksum(self._client, self._key)
         except StoreError:
@@ -249,7 +249,7 @@ class S3Upload:
 
 
 def copy_source(source: str) -> dict[bytes, bytes]:
-    """The header that names what is copied: a bucket, a slash, and the whole key there."""
+    """The header that names the source of a copy: bucket, slash, key."""
     return {b"x-amz-copy-source": encode_path(f"/{source}")}
 
 
@@ -270,7 +270,7 @@ async def _create(client: S3Client, key: str) -> tuple[str, bool]:
 
 
 async def _stored_parts(client: S3Client, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
-    """The parts of an upload that was begun earlier; None if it is gone, or may not be looked at."""
+    """The parts of an earlier upload; None if it is gone, or may not be listed."""
     parts: list[UploadedPart] = []
     pages = 0
     try:

@@ -1,4 +1,4 @@
-"""The XML that S3 answers with, and the little it is sent. Pure."""
+"""XML of S3: responses parsed, request bodies written. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 ANSWER_BYTES = 64 << 10
-"""The longest answer that is not a page: what S3 says of one object or upload takes a few hundred."""
+"""The longest response that is not a listing; S3 sends a few hundred bytes."""
 PAGE_BYTES = 8 << 20
 """The longest page: 1000 keys of 1024 bytes, each written as three, take 4 MB."""
 
@@ -50,14 +50,14 @@ VERSION_1 = (
 SESSION_TOKEN = b"x-amz-s3session-token"
 
 _SIZE = re.compile(r"[0-9]{1,19}", re.ASCII).fullmatch
-"""Any number of bytes there is; int() refuses a text of thousands of digits."""
+"""Any size; int() refuses thousands of digits."""
 _NAMED_ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*;)")
 _XML_ENTITIES = ("amp;", "lt;", "gt;", "quot;", "apos;")
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 class ListPage(NamedTuple):
-    """One answer to a listing. ``next_token`` is None on the last page."""
+    """One page of a listing. ``next_token`` is None on the last page."""
 
     objects: tuple[ObjectInfo, ...]
     next_token: str | None
@@ -73,7 +73,7 @@ class UploadedPart(NamedTuple):
 
 
 class _Element:
-    """One element of an answer; names are looked up without their namespace, which services spell as they like."""
+    """One element. Names are looked up without their namespace: services differ in it."""
 
     def __init__(self, element: ElementTree.Element) -> None:
         self._element = element
@@ -92,12 +92,12 @@ class _Element:
         return None
 
     def flag(self, name: str) -> str:
-        """``true`` or ``false``, however a service spells them; anything else means neither."""
+        """``true`` or ``false`` in lower case; services differ."""
         return (self.text(name) or "").strip().lower()
 
 
 def error_response(status: int, body: bytes, headers: dict[bytes, bytes]) -> ErrorResponse:
-    """What an error answer says; an unreadable body leaves only the status and the headers."""
+    """An error response; without a readable body, only its status and headers."""
 
     def header(name: bytes) -> str | None:
         value = headers.get(name)
@@ -122,10 +122,10 @@ def list_page(body: bytes, operation: Operation, own_prefix: str, prefix: str) -
     """One page of ListObjectsV2; keys lose the store's ``own_prefix``.
 
     Args:
-        prefix: What was asked for; it begins with ``own_prefix``.
+        prefix: The requested prefix; it begins with ``own_prefix``.
 
     Raises:
-        InvalidResponse: anything but a page. (Taking nonsense for an empty listing is how repositories get lost.)
+        InvalidResponse: anything but a complete page, which is never taken for an empty one.
     """
     root = _root(body, operation, "ListBucketResult")
     url_encoded = root.text("EncodingType") == "url"
@@ -136,7 +136,7 @@ def list_page(body: bytes, operation: Operation, own_prefix: str, prefix: str) -
             raise _invalid(operation, "an entry without a key or a size")
         key = unquote_plus(key) if url_encoded else key  # AWS, MinIO and rclone write a space as "+"
         if not key.startswith(prefix):
-            raise _invalid(operation, "a key that does not begin as asked for")
+            raise _invalid(operation, "a key without the requested prefix")
         objects.append(ObjectInfo(key[len(own_prefix) :], int(size), _seconds(entry.text("LastModified"))))
     token = _token(root, operation, "NextContinuationToken")
     return ListPage(tuple(objects), token)
@@ -154,11 +154,11 @@ def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[Uplo
                 decoded(part.text("ChecksumCRC32C") or "") if part.text("ChecksumCRC32C") else None,
             )
             for part in root.all("Part")
-            if (etag := part.text("ETag"))  # without one a part cannot be named in the end: it is sent again
+            if (etag := part.text("ETag"))  # a part without one is sent again
         ]
     except ValueError:
         raise _invalid(operation, "a part without a number or a size") from None
-    # rclone does not say whether the list goes on; a part that is missed is only sent again.
+    # rclone leaves IsTruncated out; a part that is missed is only sent again.
     following = root.text("NextPartNumberMarker") if root.flag("IsTruncated") == "true" else None
     if following is not None and not (_SIZE(following) and int(following) > int(marker or 0)):
         raise InvalidResponse(f"{operation}: the listing of parts does not get ahead", key=operation.key)
@@ -167,7 +167,7 @@ def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[Uplo
 
 def upload_id(body: bytes, operation: Operation) -> str:
     """The id of a new multipart upload."""
-    # rclone leaves the last word of the name out.
+    # rclone shortens the name.
     found = _root(body, operation, "InitiateMultipartUploadResult", "InitiateMultipartUpload").text("UploadId")
     if not found:
         raise _invalid(operation, "no upload id")
@@ -186,7 +186,7 @@ def session_credentials(body: bytes, operation: Operation) -> Credentials:
 
 
 def check_completed(body: bytes, operation: Operation) -> None:
-    """Make sure that a 200 to CompleteMultipartUpload means it: S3 sends the status first and may fail afterwards.
+    """Check the body of a 200 to CompleteMultipartUpload: S3 sends the status first and may fail afterwards.
 
     Raises:
         StoreError: the error inside; InvalidResponse for anything else.
@@ -195,7 +195,7 @@ def check_completed(body: bytes, operation: Operation) -> None:
 
 
 def check_written(body: bytes, operation: Operation) -> None:
-    """Make sure that a 200 to a write or a deletion means it: its body is empty, or at least no error and no web page.
+    """Check the body of a 200 to a write or a deletion: empty, or neither an error nor a web page.
 
     Raises:
         StoreError: the error inside; InvalidResponse: the body is not XML.
@@ -207,7 +207,7 @@ def check_written(body: bytes, operation: Operation) -> None:
 
 
 def check_gone(response: Response, operation: Operation) -> None:
-    """A 404 to DELETE is fine where it speaks of what was to be deleted, and not of a bucket or in a proxy's words."""
+    """Accept a 404 to DELETE if it is about the object or upload, not about a bucket or from a proxy."""
     if response.status == 200:
         check_written(response.body, operation)
     elif response.status == 404 and response.body:
@@ -224,11 +224,11 @@ def deletion_failures(body: bytes, operation: Operation) -> list[tuple[str, str,
 
 
 def copied_etag(body: bytes, operation: Operation, name: str) -> tuple[str, int | None]:
-    """ETag and, where it is told, CRC32C of what the service copied; ``name`` is the element that says so.
+    """ETag and, if given, CRC32C of a copy, from the element ``name``.
 
     Raises:
         StoreError: the error inside: as for ``check_completed``.
-        StoreRefused: no such element. A service that ignores the header takes the request for an empty write.
+        StoreRefused: no such element: a service that ignores the header has written an empty object.
     """
     root = _without_error(body, operation)
     if root is None or root.name != name:
@@ -238,7 +238,7 @@ def copied_etag(body: bytes, operation: Operation, name: str) -> tuple[str, int 
 
 
 def completion_body(parts: Sequence[UploadedPart]) -> bytes:
-    """What CompleteMultipartUpload is sent."""
+    """The body of CompleteMultipartUpload."""
     from xml.etree import ElementTree
 
     root = ElementTree.Element("CompleteMultipartUpload", xmlns=_NAMESPACE)
@@ -252,7 +252,7 @@ def completion_body(parts: Sequence[UploadedPart]) -> bytes:
 
 
 def delete_body(keys: Sequence[str]) -> bytes:
-    """What DeleteObjects is sent."""
+    """The body of DeleteObjects."""
     from xml.etree import ElementTree
 
     root = ElementTree.Element("Delete", xmlns=_NAMESPACE)
@@ -284,7 +284,7 @@ def _token(root: _Element, operation: Operation, name: str) -> str | None:
 
 
 def _without_error(body: bytes, operation: Operation) -> _Element | None:
-    """What a success holds, None for no XML. An error inside is one, whatever the status said before it."""
+    """The root of a success, or None without XML. An error in it is raised, whatever the status."""
     root = _parsed(body)
     if root is not None and root.name == "Error":
         raise service_error(error_response(500, body, {}), operation)
@@ -299,7 +299,7 @@ def _root(body: bytes, operation: Operation, *names: str) -> _Element:
 
 
 def _parsed(body: bytes) -> _Element | None:
-    # White space before the declaration, which keeps a connection alive while a service works, is an error to Expat.
+    # White space that a service sends while it works stands before the declaration, which Expat refuses.
     text = body.strip()
     return _parsed_strictly(text) or _parsed_strictly(_without_named_entities(text))
 
@@ -315,7 +315,7 @@ def _parsed_strictly(text: bytes) -> _Element | None:
 
 
 def _without_named_entities(body: bytes) -> bytes:
-    """The same with the named characters of HTML as numbers: XML has no such names, and s3rver writes keys so."""
+    """``body`` with HTML's named characters as numbers: s3rver writes keys with names that XML lacks."""
     from html.entities import html5
 
     def numbered(found: re.Match[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Errors of AWS's chain of credentials, in one line that names the link and what to run."""
+"""Errors of AWS's credential chain: one line that names the link and what to do."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ UNREACHABLE = (boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrieva
 
 
 class MFANeeded(Exception):
-    """A role takes the code of an MFA device, and there is no terminal to ask for it."""
+    """A role requires an MFA code, and there is no terminal to ask for it."""
 
 
 def refuse_prompt(_prompt: str) -> NoReturn:
-    """Stands in for botocore's prompt."""
+    """Used instead of botocore's prompt."""
     raise MFANeeded
 
 
 class Link(NamedTuple):
-    """One way of the chain to get credentials for a store (its URL), and the profile it starts from."""
+    """One link of the chain that gets credentials for a store (its URL), and the profile it starts from."""
 
     store: str
     method: str
@@ -50,7 +50,7 @@ class Link(NamedTuple):
         return LINKS.get(self.method, self.method).format(profile=self.profile)
 
     def profile_with(self, *settings: str) -> str:
-        """The first with one of these settings, from the profile along its sources; the profile itself if none has."""
+        """The first profile with one of these settings along the ``source_profile`` chain, else the profile itself."""
         profiles, name, seen = self.configuration.get("profiles", {}), self.profile, set()
         while name in profiles and name not in seen:
             if any(setting in profiles[name] for setting in settings):
@@ -69,7 +69,7 @@ def no_credentials(store: str) -> AccessDenied:
 def link_errors(link: Link, *, is_renewal: bool = False) -> Iterator[None]:
     """Turn every error of botocore in one link into AccessDenied, which is never retried.
 
-    While credentials are renewed that were in force, a service that cannot be reached is a ConnectionFailed.
+    In a renewal, a service that cannot be reached is a ConnectionFailed.
     """
     try:
         yield
@@ -109,7 +109,7 @@ def _file(error: OSError, link: Link) -> str:
 
 
 def _helper(error: Any, link: Link) -> str:
-    """A program, a service or a ``credential_source``. A program's own words are left out: they may be secret."""
+    """A program, a service or a ``credential_source``. The output of a program is left out: it may be secret."""
     if error.kwargs.get("provider") == "custom-process":
         return _program(link)
     return f"{link}: {cleaned(str(error.kwargs.get('error_msg') or error))}; check it, or set AWS_ACCESS_KEY_ID"
@@ -147,7 +147,7 @@ def _malformed(error: BaseException, link: Link) -> str:
 
 Words = Callable[[Any, Link], str]
 
-# The first that fits, so the narrower stand before the wider.
+# The first match counts, so narrower classes stand first.
 TABLE: tuple[tuple[tuple[type[BaseException], ...], Words], ...] = (
     ((MFANeeded, boto.RefreshWithMFAUnsupportedError), _mfa),
     ((boto.SSOError, boto.TokenRetrievalError), _sso),

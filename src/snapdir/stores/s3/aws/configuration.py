@@ -15,7 +15,7 @@ __all__ = ["CABundle", "Profile", "files_have_a_say", "ignores_endpoints", "prof
 
 FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 ALWAYS_COUNT = frozenset({"s3", "ca_bundle", "max_attempts"})
-"""Settings that count although variables give keys, region and endpoint."""
+"""Settings that count even if variables give keys, region and endpoint."""
 
 STYLES = ("", "auto", "path", "virtual")
 US_EAST_1 = ("", "regional", "legacy")
@@ -24,18 +24,18 @@ _SETTING = re.compile(r"^\s*([A-Za-z0-9_]+)\s*[=:]", re.MULTILINE).findall
 
 
 class CABundle(NamedTuple):
-    """A file of trusted certificates, and what names it."""
+    """A file of trusted certificates, and the setting that names it."""
 
     path: str
     named_by: str
 
 
 class Profile(NamedTuple):
-    """What the AWS configuration says besides credentials, region and endpoint.
+    """Settings of the AWS configuration besides credentials, region and endpoint.
 
     Attributes:
         ca_bundle: Trusted instead of the system's certificates.
-        max_attempts: Tries of a request in all.
+        max_attempts: Attempts per request.
         signs_payloads: The SHA-256 of a body is part of its signature.
         endpoints: Rules for hosts; None: the bucket is in the path below the endpoint.
     """
@@ -47,7 +47,7 @@ class Profile(NamedTuple):
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str]) -> Profile:
-        """What variables alone say; an empty one is unset.
+        """Settings of variables; an empty variable is unset.
 
         Raises:
             InvalidOption: AWS_MAX_ATTEMPTS is not a number of attempts.
@@ -60,7 +60,7 @@ class Profile(NamedTuple):
         )
 
     def completed_by(self, session: Any, *, is_aws_store: bool) -> Profile:
-        """With the files of a botocore session; variables come first.
+        """Completed by the files of a botocore session; variables come first.
 
         Args:
             is_aws_store: False for ``b2://``: acceleration is AWS's alone.
@@ -83,7 +83,7 @@ class Profile(NamedTuple):
 
 
 def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -> bool:
-    """Whether AWS's files may hold a setting that counts although variables give keys and endpoint.
+    """Whether AWS's files may hold a setting that counts even if variables give keys and endpoint.
 
     Loading botocore takes 0.15 s, so this only looks for the names of settings.
     """
@@ -94,7 +94,7 @@ def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -
 
 
 def session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
-    """botocore's table of variables without the empty ones, which botocore would use as they are."""
+    """botocore's table of variables without the empty ones, which it would use."""
     from botocore.session import Session  # type: ignore[import-untyped]
 
     changed = {}

@@ -1,4 +1,4 @@
-"""The host of a bucket on AWS, by botocore's rules and partitions: no host name is written here."""
+"""The host of a bucket on AWS, by botocore's rules and partitions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Address(NamedTuple):
-    """Where requests for a bucket go, and what they are signed for.
+    """The base URL of a bucket, and region and service of its signatures.
 
     Attributes:
-        path: What comes before keys, from the first slash to the last.
-        by_session: Requests are signed by the credentials of a session with the bucket, which is a directory bucket.
+        path: The path before keys, with both outer slashes.
+        by_session: The credentials of a session with the directory bucket sign requests.
     """
 
     scheme: str
@@ -66,11 +66,11 @@ class AWSEndpoints:
         self._sessions = sessions
 
     def apply_to(self, target: S3Target) -> bool:
-        """Whether the rules decide; otherwise the bucket is in the path below the endpoint."""
+        """Whether the rules apply; otherwise the bucket is in the endpoint's path."""
         return target.is_aws or target.is_arn or target.is_directory or self._accelerate or self._style == "virtual"
 
     def address(self, target: S3Target) -> Address:
-        """Where requests for the bucket go.
+        """The address of a bucket.
 
         Raises:
             InvalidStore: it names neither a bucket nor an access point.

@@ -1,4 +1,4 @@
-"""botocore's sessions, which read the configuration of AWS's tools. Blocking; loading botocore takes 0.15 s."""
+"""botocore's sessions, which read the configuration of AWS. Blocking; loading botocore takes 0.15 s."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["completed_target", "credential_chain", "new_session"]
 
 
 def completed_target(target: S3Target, environment: Mapping[str, str] = os.environ) -> S3Target:
-    """``target`` with everything the configuration says, and an address.
+    """``target`` completed by the configuration; its address is checked.
 
     Raises:
         InvalidOption: a profile that does not exist, a file that cannot be parsed, settings with bad values.
@@ -39,7 +39,7 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
 
 
 def new_session(environment: Mapping[str, str] = os.environ, region: str | None = None) -> Session:
-    """A session that has read nothing yet. Services that give credentials are asked in ``region``."""
+    """A session that has read nothing yet. Credentials come from services in ``region``."""
     session = Session(session_vars=session_variables(environment))
     session.set_config_variable("region", region)
     return session
@@ -56,7 +56,7 @@ def credential_chain(session: Session) -> Any:
 
 
 def _configuration_error(error: Exception) -> InvalidOption:
-    """Our error for a profile or configuration file that cannot be used."""
+    """The error for a profile or configuration file that cannot be used."""
     if isinstance(error, ProfileNotFound):
         profile = cleaned(str(error.kwargs.get("profile")), 80)
         return InvalidOption(f"no AWS profile {profile!r} in ~/.aws/config or ~/.aws/credentials: check AWS_PROFILE")

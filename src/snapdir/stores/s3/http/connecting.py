@@ -1,4 +1,4 @@
-"""From an endpoint to an open connection: addresses in turn, proxies, TLS, one deadline for all of it."""
+"""Opening a connection: addresses in turn, proxies and TLS within one deadline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["open_connection", "out_of_descriptors"]
 NEVER_FULL_BYTES = 1 << 30
 
 IDLE_SECONDS, PROBE_SECONDS, PROBES = 45, 15, 5
-"""A peer that is gone is noticed in two minutes, and a NAT gateway that forgets idle connections sees a packet."""
+"""A dead peer is noticed within two minutes, and NAT gateways keep the connection."""
 
 
 async def open_connection(
@@ -79,7 +79,7 @@ async def _connect(
     endpoint: Endpoint, address: Address, make_connection: Callable[[], Connection], connect_seconds: float
 ) -> Connection:
     sock = await _connected_socket(address)
-    # From here on the transport owns the socket, and closes it if a handshake fails or is cancelled.
+    # From here on the transport owns the socket, and closes it if a handshake fails.
     loop, proxy = asyncio.get_running_loop(), endpoint.proxy
     if endpoint.ssl_context is None and (proxy is None or proxy.ssl_context is None):
         _, connection = await loop.create_connection(make_connection, sock=sock)
@@ -117,7 +117,7 @@ async def _connected_socket(address: Address) -> socket.socket:
 
 
 def _keep_alive(sock: socket.socket) -> None:
-    """Let the system probe a connection that is silent: a service may work for minutes without a word."""
+    """Let the system probe a silent connection: a service may work for minutes before it responds."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     values = {"TCP_KEEPIDLE": IDLE_SECONDS, "TCP_KEEPINTVL": PROBE_SECONDS, "TCP_KEEPCNT": PROBES}
     for name, value in values.items():
@@ -132,14 +132,14 @@ async def _start_tls(
     transport = await loop.start_tls(below, protocol, context, server_hostname=host, ssl_handshake_timeout=seconds)
     if transport is None or transport.is_closing():
         raise ConnectionResetError
-    # Whoever reads past the transport stops the one below it, which must not go on by itself meanwhile.
+    # A thread that reads past this transport pauses the one below, which must then not resume by itself.
     transport.set_read_buffer_limits(high=NEVER_FULL_BYTES)  # type: ignore[attr-defined]
     transport.get_extra_info("ssl_object").tcp_transport = below
     return transport
 
 
 class _Tunnel(asyncio.Protocol):
-    """Receives the answer to CONNECT. In TLS the client speaks first, so nothing follows a 2xx."""
+    """Receives the response to CONNECT. With TLS the client speaks first, so nothing follows a 2xx."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -179,7 +179,7 @@ class _Tunnel(asyncio.Protocol):
 
 
 class _ProxyClosed(ConnectionError):
-    """The proxy closed the connection without an answer."""
+    """The proxy closed the connection without a response."""
 
 
 def out_of_descriptors(error: BaseException) -> bool:

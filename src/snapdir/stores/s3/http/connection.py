@@ -13,30 +13,15 @@ import os
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.endpoint import Endpoint
-from snapdir.stores.s3.http.errors import (
-    BodyChanged,
-    BodyTruncated,
-    BodyUnreadable,
-    ConnectionLost,
-    PoolClosed,
-    ProtocolViolation,
-    WireError,
-)
+from snapdir.stores.s3.http.errors import ConnectionLost, PoolClosed, ProtocolViolation, WireError
 from snapdir.stores.s3.http.parsing import MalformedHTTP
 from snapdir.stores.s3.http.responses import Response, ResponseReceiver
-from snapdir.stores.s3.http.senders import (
-    ContentChanged,
-    SocketSender,
-    TransportSender,
-    UnexpectedEnd,
-    read_small,
-    unsent_in_kernel,
-)
+from snapdir.stores.s3.http.senders import SocketSender, TransportSender, read_small, unsent_in_kernel
 from snapdir.stores.s3.http.threaded_body import BodyBroken, RemainingBody, ThreadedBody
 from snapdir.stores.s3.http.timeouts import TELLING_BYTES, LineRate, Look, Timeouts, Watch
 from snapdir.stores.s3.http.tls import TLSObject
@@ -51,14 +36,14 @@ JOINED_BYTES = 64 << 10
 
 
 class Exchange:
-    """A request on its way, and what has come of its response. Made for one request, and dropped whole.
+    """One request and its response so far. Each request has an exchange of its own.
 
     Attributes:
-        future: Brings the response, or a WireError.
-        sender: Sends the body; None where there is none, or it left together with the head.
+        future: The response, or a WireError.
+        sender: Sends the body; None without a body, or if it left together with the head.
         threaded: A thread that receives the body; None again when it has ended.
-        refusal: The server took no more of the body.
-        deferred: The response is complete, but a thread may still be sending the request.
+        refusal: Why the server took no more of the body.
+        deferred: The complete response, while a thread may still be sending the request.
     """
 
     __slots__ = (
@@ -108,7 +93,7 @@ class Exchange:
         return self._joined_bytes if self.sender is None else self.sender.sent
 
     def stop(self) -> None:
-        """Send nothing more, let go of every buffer, and let a thread that receives end soon. Safe to repeat."""
+        """Stop sending, release every buffer, and make a receiving thread end soon. Safe to repeat."""
         self.receiver.forget()
         if self.sender is not None:
             self.sender.stop()
@@ -119,12 +104,12 @@ class Exchange:
 class Connection(asyncio.BufferedProtocol):
     """One connection to one server; one exchange at a time.
 
-    Whatever goes wrong closes it, and the exchange under way fails with a WireError.
+    Any failure closes it; the exchange under way then fails with a WireError.
 
     Attributes:
         reusable: Another exchange may begin.
         exchanges: How many have begun.
-        activity: Changes whenever something moves.
+        activity: Changes whenever bytes move.
     """
 
     def __init__(
@@ -138,7 +123,7 @@ class Connection(asyncio.BufferedProtocol):
         line: LineRate | None = None,
     ) -> None:
         """``threads`` receive, decrypt and consume the bodies that go to a BlockSink; None: the loop's own.
-        ``line`` is what all connections to the server know of the way there."""
+        ``line`` is the rate of the line, which all connections to the server share."""
         self._loop = asyncio.get_running_loop()
         self._endpoint, self._timeouts = endpoint, timeouts
         self._scratch = scratch
@@ -160,7 +145,7 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
-        """What a later connection may go on from; None over plain TCP."""
+        """The TLS session that a later connection can resume; None over plain TCP."""
         return None if self._tls is None else self._tls.session
 
     # A request leaves
@@ -168,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
     def begin(self, request: Request) -> Exchange:
         """Send ``request``; the future of the exchange brings its response.
 
-        Cancellation: cancel the future and ``abort()``; after that nothing is sent, nor received into the buffer.
+        Cancellation: cancel the future and call ``abort()``; nothing is sent or received into the buffer afterwards.
         """
         self._exchange = exchange = Exchange(request, self._scratch, self._loop)
         self.exchanges += 1
@@ -205,17 +190,11 @@ class Connection(asyncio.BufferedProtocol):
             response, exchange.deferred = exchange.deferred, None
             self._complete(exchange, response)
 
-    def body_failed(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
-        if isinstance(error, ContentChanged):
-            self._fail(self._error(BodyChanged))
-        elif isinstance(error, UnexpectedEnd):
-            promised = 0 if self._exchange is None else self._exchange.request.body_bytes
-            self._fail(self._error(BodyTruncated, promised))
-        else:
-            self._fail(self._error(BodyUnreadable, str(error)), error)
+    def body_failed(self, kind: type[WireError], detail: str | float = "", cause: BaseException | None = None) -> None:
+        self._fail(self._error(kind, detail), cause)
 
     def body_refused(self, error: OSError) -> None:
-        """The server may have answered before it hung up: reading goes on, and ends the exchange one way or another."""
+        """Go on reading: the server may have responded before it closed its side."""
         if self._exchange is not None:
             self._exchange.refusal = error
         self.body_settled()
@@ -229,7 +208,7 @@ class Connection(asyncio.BufferedProtocol):
         self.activity += 1
         exchange = self._exchange
         if exchange is None:
-            self.abort()  # nothing was asked, so these bytes can belong to nothing
+            self.abort()  # bytes that belong to no request
             return
         try:
             response = exchange.receiver.feed(nbytes)
@@ -245,7 +224,7 @@ class Connection(asyncio.BufferedProtocol):
             self._receive_in_thread(exchange, exchange.request.into)
 
     def _receive_in_thread(self, exchange: Exchange, sink: BlockSink) -> None:
-        """Hand the body to a thread, once its head is there."""
+        """Hand the body to a thread once its head has arrived."""
         filled, left = exchange.receiver.in_block
         if self._transport is None or not (filled or left):
             return
@@ -273,8 +252,7 @@ class Connection(asyncio.BufferedProtocol):
             self._complete(exchange, response)
 
     def eof_received(self) -> bool:
-        # Stock asyncio reports the end of TLS alike with and without its goodbye, so anybody on the way could have cut
-        # such a body: over TLS only a length or chunks say where one ends.
+        # asyncio does not tell a clean end of TLS from a cut: over TLS, only a length or chunks end a body.
         exchange = self._exchange
         if exchange is not None and self._tls is None:
             response = exchange.receiver.end()
@@ -321,7 +299,7 @@ class Connection(asyncio.BufferedProtocol):
     # An exchange ends
 
     def abort(self) -> None:
-        """Close at once, and drop the exchange with every buffer; ``on_lost`` follows."""
+        """Close at once and drop the exchange with its buffers; ``on_lost`` follows."""
         self.reusable = False
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -349,9 +327,9 @@ class Connection(asyncio.BufferedProtocol):
         self._fail(self._error(PoolClosed))
 
     def disown(self) -> None:
-        """In a forked child: let go of the parent's connection without a word to the server or to the parent's loop.
+        """In a forked child: release the parent's connection without telling the server or the parent's loop.
 
-        The descriptor is made to mean the null device, so that whatever still knows its number closes only that.
+        The descriptor is made to refer to the null device, so that closing it later closes only that.
         """
         self.reusable = False
         if self._transport is not None:
@@ -359,16 +337,16 @@ class Connection(asyncio.BufferedProtocol):
             os.dup2(null, self._transport.get_extra_info("socket").fileno(), inheritable=False)
             os.close(null)
 
-    def _error(self, kind: Callable[..., WireError], *details: Any) -> WireError:
-        """An error with what has moved in this exchange."""
+    def _error(self, kind: type[WireError], detail: str | float = "") -> WireError:
+        """An error with the bytes that this exchange has moved."""
         exchange = self._exchange
         sent, received = (0, 0) if exchange is None else (exchange.sent, exchange.receiver.received)
-        return kind(self._endpoint, *details, bytes_sent=sent, bytes_received=received)
+        return kind(self._endpoint, detail, bytes_sent=sent, bytes_received=received)
 
     # Time passes
 
     def check(self, now: float) -> None:
-        """Compare with the last look: close what has been idle too long, fail what has been waiting too long."""
+        """Close the connection if it was unused for too long; fail an exchange that waited for too long."""
         exchange = self._exchange
         if exchange is None:
             if self._watch.is_idle_for_long(now, self.activity):
@@ -392,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     def unsent_bytes(self) -> int:
-        """Bytes that the server's host has not acknowledged: a slow line is not a slow server."""
+        """Bytes that the server's host has not acknowledged yet."""
         if self._transport is None:
             return 0
         return unsent_in_kernel(self._transport.get_extra_info("socket")) + self._transport.get_write_buffer_size()

@@ -1,4 +1,4 @@
-"""A host's addresses: looked up off the loop, remembered for a while, taken in turn."""
+"""Addresses of a host: looked up in a thread, cached for a while, used in turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def resolve(host: str, port: int, flags: int = 0) -> list[Address]:
 class AddressBook:
     """The addresses of one host and port.
 
-    Callers that come during a look-up share it. One loop at a time; ``forget()`` before another.
+    Concurrent callers share a look-up. For one loop at a time; call ``forget()`` before another uses it.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class AddressBook:
         self._lookup: asyncio.Future[Sequence[Address]] | None = None
 
     async def candidates(self) -> list[Address]:
-        """All addresses, beginning with another one at each call.
+        """All addresses, starting with another one at each call.
 
         Raises:
             OSError: the name has none, or cannot be looked up.
@@ -62,7 +62,7 @@ class AddressBook:
         return self._addresses[self._turn :] + self._addresses[: self._turn]
 
     def strike(self, address: Address) -> None:
-        """Leave out an address that does not answer, until the next look-up; never the last one."""
+        """Leave out an address that did not respond, until the next look-up; never the last one."""
         if address in self._addresses and len(self._addresses) > 1:
             self._addresses.remove(address)
 
@@ -71,7 +71,7 @@ class AddressBook:
             self._lookup = asyncio.get_running_loop().run_in_executor(None, self._resolve, self._host, self._port)
             self._lookup.add_done_callback(self._note)
         lookup = self._lookup
-        # Shielded: a caller that gives up does not take the answer from those who wait with it.
+        # Shielded: other callers wait for the same look-up.
         if not await asyncio.shield(lookup):
             raise OSError(f"{self._host} has no address")
         if self._lookup is lookup:  # it had ended before it was awaited, and its callback is still to come

@@ -38,7 +38,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class MalformedHTTP(ValueError):
-    """Received bytes are not the HTTP they should be; the text says what is wrong with them."""
+    """Received bytes are not valid HTTP; the text says why."""
 
 
 class ChunkedDecoder:
@@ -111,7 +111,7 @@ def http_seconds(date: str) -> float:
     """Seconds since 1970 of an HTTP date.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a date.
     """
     found = _DATE(date.strip())
     if found is None:

@@ -33,7 +33,7 @@ MAX_BODY_BYTES = 16 << 20
 
 _DEFAULT_TIMEOUTS = Timeouts()
 _WITH_LENGTH = (b"PUT", b"POST")
-# What may be asked twice without harm when the first answer is not known (RFC 9110, 9.2.2).
+# Methods that can be repeated if the first response was lost (RFC 9110, 9.2.2).
 _REPEATABLE = (b"GET", b"HEAD", b"PUT", b"DELETE")
 _UNSAFE_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 
@@ -48,9 +48,9 @@ class Request:
         method_is_head: The response has no body, whatever its headers say.
         into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
         max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
-        check: Sees the head of a 2xx before its body goes anywhere; what it raises is what the exchange fails with.
-        patience_seconds: How long the answer may take, in silence or trickling, to a request that servers work on for
-            minutes; 0 where it has to begin soon, and to move at a rate.
+        check: Called with the head of a 2xx before its body is stored; the exchange fails with its errors.
+        patience_seconds: Seconds for the whole response to a request that servers work on for minutes; 0 for
+            the usual limits.
     """
 
     head: bytes
@@ -64,7 +64,7 @@ class Request:
 
 
 class Pool:
-    """Up to ``max_connections`` connections to one endpoint; requests beyond that wait in line.
+    """Up to ``max_connections`` connections to one endpoint; further requests wait in line.
 
     A request goes out on the connection that was used last. If that turns out to have been closed by the server before
     it answered, the request is repeated once, silently, on another (not POST). Everything else that goes wrong is the
@@ -146,7 +146,7 @@ class Pool:
                 as the body at least. Bodies of other responses are in ``Response.body``. A BlockSink takes a body of
                 known length block by block; no thread has its block when this returns or raises.
             max_body_bytes: The longest body of a 2xx if ``into`` is no buffer.
-            check: Sees the head of a 2xx before its body goes anywhere; what it raises leaves here.
+            check: Called with the head of a 2xx before its body is stored; its errors leave here.
             patience_seconds: See ``Request``.
 
         Raises:
@@ -169,7 +169,7 @@ class Pool:
                 raise
         self.repeated += 1
         if self._idle and self._count >= self._max_connections:
-            self._idle.pop(0).abort()  # as old as the one that was lost: make room for a new one
+            self._idle.pop(0).abort()  # as old as the lost one: make room for a new one
         return await self._exchange(await self._acquire(first=True), request)
 
     async def _exchange(self, connection: Connection, request: Request) -> Response:
@@ -247,7 +247,7 @@ class Pool:
         except BaseException as error:
             self._count -= 1
             if self._connections and out_of_descriptors(error):
-                self._max_connections = self._count  # this process has none for one more
+                self._max_connections = self._count  # no descriptor for one more
                 return await self._acquire(first=True)
             self._grant()
             raise
@@ -279,7 +279,7 @@ class Pool:
 
     def _on_lost(self, connection: Connection) -> None:
         if connection not in self._connections:
-            return  # it failed while being opened, or belongs to another life of this pool
+            return  # it failed while being opened, or belongs to an earlier loop
         self._connections.remove(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -289,7 +289,7 @@ class Pool:
             self._emptied.set_result(None)
 
     def _grant(self) -> None:
-        """Let those who wait open connections, as far as there is room."""
+        """Let waiting requests open connections, as far as the limit allows."""
         while self._waiters and self._count < self._max_connections:
             waiter = self._waiters.popleft()
             if not waiter.done():
@@ -300,7 +300,7 @@ class Pool:
         self._sweeper = asyncio.get_running_loop().call_later(self._timeouts.sweep_seconds, self._sweep)
 
     def _sweep(self) -> None:
-        """One timer looks after every time limit: a timer for each request would cost more than the request's head."""
+        """Check every time limit. One timer for all: a timer for each request would cost more than its head."""
         self._sweeper = None
         now = asyncio.get_running_loop().time()
         for connection in tuple(self._connections):
@@ -353,14 +353,14 @@ class Pool:
 
 
 async def _end(connection: Connection, exchange: Exchange) -> None:
-    """Close it at once; a thread that still has a block of its response is waited for, cancelled or not."""
+    """Close the connection at once, and wait for a thread that still has the sink's block, even if cancelled."""
     connection.abort()
     threaded = exchange.threaded
     if threaded is None:
         return
     settling = asyncio.ensure_future(threaded.settled())
-    # The scope, because anyio cancels a task again at every turn of the loop until it leaves its cancelled scope: a
-    # thread that is waited for would cost a second processor. The rest, because Task.cancel() knows of no scopes.
+    # The scope: anyio cancels a task at every turn of the loop until it leaves its cancelled scope, which would keep a
+    # processor busy meanwhile. The loop: Task.cancel() knows of no scopes.
     with anyio.CancelScope(shield=True):
         while not settling.done():
             with suppress(asyncio.CancelledError):

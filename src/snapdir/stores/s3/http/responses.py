@@ -1,4 +1,4 @@
-"""Responses: what their heads say, and received bytes turned into them, each to its place. No I/O."""
+"""Response heads, and the receiver that turns bytes into responses. No I/O."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from snapdir.stores.s3.http.parsing import (
 __all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "Response", "ResponseReceiver"]
 
 ERROR_BODY_BYTES = 64 << 10
-"""What is read of the body of an error; the rest is left to the connection's end. S3 needs about 1 KiB."""
+"""Bytes of an error's body that are read, then the connection is closed. S3 needs about 1 KiB."""
 COLLECTED_BYTES = 1 << 20
-"""A longer body is not given room for before it is there: its length is only what a server says."""
+"""Memory for a longer body is taken as it arrives: a server may claim any length."""
 SCRATCH_BYTES = 64 << 10
 INTERIM_LIMIT = 32
 _WITHOUT_BODY = (204, 304)
 _CONTENT_LENGTH = b"\r\ncontent-length:"
 _MINOR_VERSION_1 = ord("1")
-_LENGTH_DIGITS = 19  # anything longer is no size of this world
+_LENGTH_DIGITS = 19
 
 
 class Response:
-    """The status, the headers and, once it was received, the body of one response.
+    """The status, the headers and, once received, the body of one response.
 
     Attributes:
         status: 100 to 599.
         body: The body; empty if it went into the caller's buffer.
-        received: Bytes of the body, wherever they went.
-        content_length: What the header says (for HEAD: the size of the object), None without one.
+        received: Bytes of the body, wherever they were put.
+        content_length: The header (for HEAD: the size of the object), or None.
         chunked: The body comes in chunks.
         keep_alive: The server lets the connection be used again.
     """
@@ -66,14 +66,14 @@ class Response:
         self.status = int(head[9:12])
         self.body = b""
         self.received = 0
-        # Nearly every response has one Content-Length and neither of the others: only those that do pay for more.
+        # Nearly every response has one Content-Length and neither of the other headers: the rare ones pay.
         self.chunked = lowered.find(b"\r\ntransfer-encoding:") >= 0 and self._is_chunked()
         self.content_length = self._length(lowered)
         self.keep_alive = head[7] == _MINOR_VERSION_1 and (lowered.find(b"\r\nconnection:") < 0 or self._stays_open())
 
     @property
     def headers(self) -> dict[bytes, bytes]:
-        """Every header by its lower-case name; values that repeat are joined by ``, ``. Parsed on first use."""
+        """Headers by lower-case name; repeated values are joined by ``, ``. Parsed on first use."""
         if self._headers is None:
             self._headers = _parse_headers(self._head)
         return self._headers
@@ -125,15 +125,14 @@ def _parse_headers(head: bytes) -> dict[bytes, bytes]:
 class ResponseReceiver:
     """Receives one response.
 
-    ``buffer()`` says where the next bytes go, ``feed()`` that they are there. A 2xx body of known length goes straight
-    to its destination, except for what came along with its head.
+    The caller puts bytes into ``buffer()`` and calls ``feed()``. A 2xx body of known length goes straight to its
+    destination, except for the bytes that arrive with its head.
 
-    A body for ``Response.body`` takes memory as it comes, whatever length its head promises, and of an error no more
-    than ERROR_BODY_BYTES are read. A body that goes to a BlockSink comes to a halt with its head: ``in_block`` says
-    where. The caller reads the rest and then calls ``drained()``; until then nothing may be fed.
+    A body for ``Response.body`` takes memory as it arrives; of an error at most ERROR_BODY_BYTES are read. For a
+    BlockSink, receiving stops behind the head: the caller reads the rest itself (``in_block``) and calls ``drained()``.
 
     Attributes:
-        received: Bytes so far, head and interim responses included.
+        received: Bytes so far, with head and interim responses.
     """
 
     __slots__ = (
@@ -171,7 +170,7 @@ class ResponseReceiver:
             scratch: Used only between a ``buffer()`` and its ``feed()``: receivers of one thread may share it.
             into: Where the body of a 2xx goes; None: into ``Response.body``.
             max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
-            check: Sees a 2xx before its body does anything; what it raises leaves ``feed()``.
+            check: Called with a 2xx before its body is stored; its errors leave ``feed()``.
         """
         self._scratch = scratch
         self._view = memoryview(scratch)
@@ -215,18 +214,18 @@ class ResponseReceiver:
         return self._measured(response) if self._filled == len(self._target) else None
 
     def forget(self) -> None:
-        """Let go of the caller's buffer: an error may hold this for long, by the frames it passed through."""
+        """Release the caller's buffer. The traceback of an error may keep this object alive for long."""
         self._target = self._into = self._sink = None
 
     @property
     def in_block(self) -> tuple[int, int]:
-        """Of a body that goes to a BlockSink: bytes that are in the block, and bytes still to come; else zeros."""
+        """Bytes of a body in the sink's block, and bytes still to come; zeros without a sink."""
         if self._sink is None or self._target is None:
             return 0, 0
         return self._filled, len(self._target) - self._filled + self._to_come
 
     def drained(self) -> Response | None:
-        """Somebody else has received and consumed the rest of the body: the response."""
+        """The response, after the caller has received and consumed the rest of the body."""
         if self._response is None:
             return None
         filled, to_come = self.in_block
@@ -236,7 +235,7 @@ class ResponseReceiver:
         return self._complete(self._response)
 
     def end(self) -> Response | None:
-        """The peer has closed in good order: the response, if it is one whose body ends that way."""
+        """The peer has closed cleanly: the response, if its body ends that way."""
         if self._response is None or self._target is not None or self._decoder is not None:
             return None
         return self._complete(self._response)
@@ -292,7 +291,7 @@ class ResponseReceiver:
         if self._sink is not None:
             raise MalformedHTTP(f"a {response.status} that does not say how long its body is")
         self._decoder = ChunkedDecoder() if response.chunked else None
-        response.keep_alive = response.keep_alive and response.chunked  # else its end is the connection's
+        response.keep_alive = response.keep_alive and response.chunked  # otherwise the connection ends with it
         return self._receive_unmeasured(response, rest)
 
     def _check_limit(self, response: Response, length: int) -> None:
@@ -303,7 +302,7 @@ class ResponseReceiver:
     def _begin_measured(self, response: Response, length: int, rest: memoryview) -> Response | None:
         come = len(rest)
         if come > length:
-            response.keep_alive = False  # what follows the response cannot be told from the next one
+            response.keep_alive = False  # bytes behind the body belong to no response
             come = length
         if self._into is None:
             if come == length:  # small responses, all at once: no detour
@@ -319,7 +318,7 @@ class ResponseReceiver:
         return self._measured(response) if come == len(self._target) else None
 
     def _measured(self, response: Response) -> Response | None:
-        """What was measured out has come: the whole body, a piece of it, or what comes before a sink's turn."""
+        """The target is full: the body is complete, or a piece of it, or it waits for the sink."""
         if self._sink is not None and self._filled:
             return None
         if self._sink is None and self._to_come:
@@ -333,7 +332,7 @@ class ResponseReceiver:
         self._collected += piece
 
     def _collect_piece(self) -> None:
-        """Put what has come aside, and make room for the next piece."""
+        """Set the received piece aside and make room for the next one."""
         if self._target is not None:
             self._collect(self._target)
             self._target = self._target[: self._to_come]

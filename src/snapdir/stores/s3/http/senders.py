@@ -1,4 +1,4 @@
-"""Request bodies, and the two ways they leave: through the kernel (plain TCP) or through a TLS transport.
+"""Request bodies, and two ways to send them: by the kernel (plain TCP) or through a transport (TLS).
 
 Both senders are driven by the event loop, send nothing after ``stop()``, and report to the connection that owns them.
 A file that is in memory (page cache, tmpfs) is sent from the loop; one that is not is read by a thread, so that a slow
@@ -21,14 +21,13 @@ from typing import Protocol
 from snapdir.disk.system import NO_WAIT, expect_reads, more_follows, send_file
 from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import Body, FileRange, body_length
+from snapdir.stores.s3.http.errors import BodyChanged, BodyTruncated, BodyUnreadable, WireError
 
 __all__ = [
     "BodyOwner",
-    "ContentChanged",
     "Sender",
     "SocketSender",
     "TransportSender",
-    "UnexpectedEnd",
     "read_small",
     "unsent_in_kernel",
 ]
@@ -46,7 +45,7 @@ BLOCKS_A_TURN = 8
 
 
 class BodyOwner(Protocol):
-    """What a sender tells the connection it works for."""
+    """The connection that a sender works for."""
 
     def body_moved(self) -> None:
         """Some bytes have left."""
@@ -54,26 +53,15 @@ class BodyOwner(Protocol):
     def body_settled(self) -> None:
         """All bytes have left, or the thread that was sending has returned."""
 
-    def body_failed(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
+    def body_failed(self, kind: type[WireError], detail: str | float = "", cause: BaseException | None = None) -> None:
         """The file cannot be read, is too short, or is not the one that was hashed."""
 
     def body_refused(self, error: OSError) -> None:
-        """The peer takes no more; whatever it has answered can still be read."""
-
-
-class UnexpectedEnd(Exception):
-    """The file ended before its range did."""
-
-
-class ContentChanged(Exception):
-    """The range does not hold the bytes that were hashed; the last of it was not sent."""
+        """The peer takes no more; its response can still be read."""
 
 
 def read_small(body: FileRange) -> bytes | None:
-    """The bytes of a small range if they are at hand in memory, and the right ones; else None: a sender sees why.
-
-    Never waits for a disk.
-    """
+    """A small range, if it is in memory and unchanged; otherwise None. Never waits for a disk."""
     block = bytearray(body.length)
     if not _read_nowait(body, body.offset, block) or (body.compare and crc32c(block) != body.crc32c):
         return None
@@ -81,7 +69,7 @@ def read_small(body: FileRange) -> bytes | None:
 
 
 class Sender:
-    """What both ways have in common: the body, how much of it has left, and the thread that may be reading for it.
+    """The common part of both: the body, and how much of it has left.
 
     Attributes:
         sent: Bytes of the body that have left.
@@ -103,7 +91,7 @@ class Sender:
 
     @property
     def reads_disk(self) -> bool:
-        """A thread waits for a disk: nothing can leave before it is done."""
+        """A thread is reading the disk; nothing can leave before it has returned."""
         return self.busy
 
     @property
@@ -122,14 +110,14 @@ class Sender:
         if owner is not None:
             owner.body_settled()
 
-    def _fail(self, error: OSError | UnexpectedEnd | ContentChanged) -> None:
+    def _fail(self, kind: type[WireError], detail: str | float = "", cause: BaseException | None = None) -> None:
         owner = self._owner
         self.stop()
         if owner is not None:
-            owner.body_failed(error)
+            owner.body_failed(kind, detail, cause)
 
     def stop(self) -> None:
-        """Send nothing more and let go of the body. Safe to repeat."""
+        """Stop sending and release the body. Safe to repeat."""
         self._owner = None
         self._memory = memoryview(b"")
 
@@ -154,7 +142,7 @@ class SocketSender(Sender):
         self._watching = False
 
     def start(self, head: bytes) -> None:
-        """Begin with ``head``; what cannot leave now follows when the socket has room."""
+        """Send ``head``, then the body as the socket has room."""
         self._head = head
         self._advance()
 
@@ -171,7 +159,7 @@ class SocketSender(Sender):
             self._socket.close()
 
     def _advance(self) -> None:
-        """Hand over what the kernel takes now, once; the loop calls again when there is room for more."""
+        """Hand the kernel one portion; the loop calls again when there is room for more."""
         if self._owner is None or self.busy:
             return
         try:
@@ -219,7 +207,7 @@ class SocketSender(Sender):
 
     def _sent_some(self, count: int) -> None:
         if count == 0 and not self.done:
-            self._fail(UnexpectedEnd())
+            self._fail(BodyTruncated, self.length)
             return
         self._moved(count)
         if self.done:
@@ -234,7 +222,7 @@ class SocketSender(Sender):
 
     def _broken(self, error: OSError) -> None:
         if self._file is not None and not _is_from_the_socket(error):
-            self._fail(error)
+            self._fail(BodyUnreadable, str(error), error)
             return
         owner = self._owner
         self.stop()
@@ -260,7 +248,7 @@ class TransportSender(Sender):
         self._crc = 0
 
     def start(self, head: bytes) -> None:
-        """Begin with ``head``; the rest follows as the transport takes it."""
+        """Send ``head``, then the body as the transport has room."""
         if self._transport is not None:
             self._transport.write(head)
         self._schedule()
@@ -317,16 +305,16 @@ class TransportSender(Sender):
         if self._owner is None:
             return
         if isinstance(error, OSError):
-            self._fail(error)
+            self._fail(BodyUnreadable, str(error), error)
             return
         self._write(future.result())
         self._schedule()
 
     def _write(self, block: bytes | memoryview) -> None:
         if not block and not self.done:
-            self._fail(UnexpectedEnd())
+            self._fail(BodyTruncated, self.length)
         elif not self._is_as_hashed(block):
-            self._fail(ContentChanged())
+            self._fail(BodyChanged)
         elif self._transport is not None:
             self._transport.write(block)
             self._moved(len(block))
@@ -334,7 +322,7 @@ class TransportSender(Sender):
                 self._finish()
 
     def _is_as_hashed(self, block: bytes | memoryview) -> bool:
-        """Whether ``block`` may leave: the last one only if all of the range has the sum that it should."""
+        """Whether ``block`` may leave. The last block may only if the whole range has the right checksum."""
         if self._file is None or not self._file.compare:
             return True
         self._crc = crc32c(block, self._crc)
@@ -351,7 +339,7 @@ def unsent_in_kernel(sock: socket.socket) -> int:
 
 
 def _read_nowait(file: FileRange, offset: int, block: bytearray) -> bool:
-    """Fill ``block`` if all of it is in memory; False also where that is not known: a thread tries again, and says."""
+    """Fill ``block`` if the range is known to be in memory; otherwise a thread has to read it."""
     if NO_WAIT is None and not file.in_memory:
         return False
     try:
@@ -361,7 +349,7 @@ def _read_nowait(file: FileRange, offset: int, block: bytearray) -> bool:
 
 
 def _in_page_cache(fd: int, offset: int, length: int) -> bool:
-    """Whether a sendfile of this range will find its pages in memory; False where that cannot be known (tmpfs, NFS)."""
+    """Whether the pages of this range are in memory; False where the system cannot tell (tmpfs, NFS)."""
     if not length:
         return True
     if NO_WAIT is None:

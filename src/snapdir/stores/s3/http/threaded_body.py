@@ -1,8 +1,7 @@
-"""A long body past its transport: received, decrypted and consumed by a thread of its own.
+"""Long bodies, received, decrypted and consumed by a thread instead of a transport.
 
-The same GiB through the loop, with a hop to a thread for every block, costs 1.15 s of CPU where this costs 0.85: each
-hop is a fight for the interpreter lock, which a thread that stays with its body hardly ever needs. Over TLS it needs it
-more often: OpenSSL gives one record of 16 KiB at a time, and the lock is let go and taken again for each.
+A GiB through the loop, with a hop to a thread for every block, costs 1.15 s of CPU; this costs 0.85, because each hop
+contends for the interpreter lock. Over TLS the thread takes the lock once for each record of 16 KiB.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from snapdir.stores.s3.http.tls import TLSObject
 __all__ = ["BodyBroken", "BodyReader", "RemainingBody", "TLSBodyReader", "ThreadedBody"]
 
 WAKE_BYTES = 2 << 20
-"""A thread that wakes for every packet costs more than what it receives: each time it fights for the lock."""
+"""A thread sleeps until this much has arrived: waking for every packet costs more than receiving it."""
 
 ENCRYPTED_BYTES = 512 << 10
-"""What a thread takes at once before it decrypts that; the TLS object keeps up to 4/3 of it as its own."""
+"""Received at once before decryption; the TLS object buffers up to 4/3 of it."""
 
 
 class BodyBroken(Exception):
@@ -45,10 +44,10 @@ class BodyBroken(Exception):
 
 
 class RemainingBody(NamedTuple):
-    """What is still to be consumed of one body.
+    """The rest of one body.
 
     Attributes:
-        filled: Bytes of the body that are in the sink's block already.
+        filled: Bytes that are in the sink's block already.
         left: Bytes that are still to come.
         timeouts: How long to wait for any of them, and how slow they may come; the time of the sink does not count.
     """
@@ -60,7 +59,7 @@ class RemainingBody(NamedTuple):
 
 
 class BodyReader:
-    """The rest of one body, taken from a duplicate of a connection's socket while its transport does not read."""
+    """Reads the rest of a body from a duplicate of a connection's socket, while the transport does not read."""
 
     def __init__(
         self, original: socket.socket, body: RemainingBody, *, clock: Callable[[], float] = time.monotonic
@@ -126,7 +125,7 @@ class BodyReader:
         return received
 
     def _receive_few(self, space: memoryview) -> int:
-        """What is there already: a slow line brings less in all that time than the thread is woken for."""
+        """Whatever has arrived: on a slow line that may be less than the thread waits for."""
         self._socket.settimeout(0)
         try:
             return self._socket.recv_into(space)
@@ -138,7 +137,7 @@ class BodyReader:
             self._socket.settimeout(self._stall_seconds)
 
     def _wake_at(self, count: int) -> None:
-        """Sleep until so many bytes are there, or the peer has closed."""
+        """Sleep until ``count`` bytes have arrived, or the peer has closed."""
         if count != self._waking_at:
             self._waking_at = count
             with suppress(OSError):  # stopped: it is shut down
@@ -149,7 +148,7 @@ class TLSBodyReader(BodyReader):
     """The same over TLS: the thread decrypts what it receives.
 
     Args:
-        tls: The connection's. Nobody else uses it until ``run`` has returned; that includes closing its transports.
+        tls: The connection's. Until ``run`` has returned, nothing else may use it or close its transports.
     """
 
     def __init__(
@@ -165,7 +164,7 @@ class TLSBodyReader(BodyReader):
         self._encrypted = memoryview(bytearray(ENCRYPTED_BYTES))
 
     def _receive(self, space: memoryview) -> int:
-        """Decrypted bytes, all that are at hand."""
+        """As many decrypted bytes as are available."""
         decrypt, received = self._tls.read, 0
         # Records that bring nothing of the body are no progress.
         deadline = self._clock() + self._stall_seconds
@@ -188,7 +187,7 @@ class TLSBodyReader(BodyReader):
         return received
 
     def _take(self) -> None:
-        # Not to wait for more than one byte: a server that ends early says so in a few, and may wait for an answer.
+        # One byte is enough to wake: a server may end early with a short alert.
         count = self._receive_raw(self._encrypted, wake_at=1)
         with self._encrypted[:count] as encrypted:
             self._tls.incoming.write(encrypted)
@@ -225,7 +224,7 @@ class ThreadedBody:
         self._to_abort: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._settled: asyncio.Future[None] = self._loop.create_future()
-        # Not at once: what has called the connection may still be busy with the TLS of these very bytes.
+        # Not at once: the caller may still be decrypting.
         self._loop.call_soon(self._begin)
 
     def stop(self) -> None:

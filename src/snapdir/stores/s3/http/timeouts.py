@@ -1,4 +1,4 @@
-"""Time limits of a connection: what they are, and whether one is reached. Pure: the caller passes the time."""
+"""Time limits of a connection, and whether one has been reached. Pure: the caller passes the time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from snapdir.stores.s3.http.errors import FirstByteTimeout, StallTimeout, TooSlo
 __all__ = ["TELLING_BYTES", "Expired", "LineRate", "Look", "RateFloor", "Timeouts", "Watch"]
 
 ASSUMED_BYTES_PER_SECOND = 64 * KIB
-"""Until answers show more. A slower line needs a longer --stall-timeout, or smaller parts."""
+"""Assumed until responses show more. A slower line needs a longer --stall-timeout, or smaller parts."""
 
 TELLING_BYTES = 256 * KIB
-"""The answer to a shorter body takes a round trip, whatever the rate of the line."""
+"""The response to a shorter body takes a round trip at any rate of the line."""
 
 MARGIN = 4
-"""How much slower the next body may be: more of them may share the line by then."""
+"""How much slower the next body may be, because other bodies share the line."""
 
 Expired = type[StallTimeout | FirstByteTimeout | TooSlow | WorkTimeout]
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait for what, in seconds; all finite. A limit is noticed up to half of itself late, 2 s at most.
+    """Seconds to wait; all finite. A limit is noticed at most half of itself late, and at most 2 s.
 
     Attributes:
         connect_seconds: For a connection: name look-up, every address tried, TLS handshake.
@@ -34,8 +34,7 @@ class Timeouts:
         stall_seconds: Without any byte moving, while a request or a response is under way.
         idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
         resolve_seconds: A name's addresses are looked up again after this.
-        min_bytes_per_second: What moves at less than this, on the average of ``rate_seconds``, has come to a halt; 0
-            for no such limit.
+        min_bytes_per_second: The lowest rate, on the average of ``rate_seconds``; 0 for none.
     """
 
     connect_seconds: float = 10.0
@@ -53,21 +52,21 @@ class Timeouts:
 
     @property
     def rate_seconds(self) -> float:
-        """What a rate is the average of: a minute, or more where pauses may be longer than usual."""
+        """The period of an average rate: a minute, or more if long pauses are allowed."""
         return max(60.0, 3 * self.stall_seconds)
 
     @property
     def sweep_seconds(self) -> float:
-        """How often connections are looked at."""
+        """How often connections are checked."""
         return min(1.0, self.first_byte_seconds / 4, self.stall_seconds / 4, self.idle_seconds / 4)
 
 
 class RateFloor:
-    """Tells a line that drips from one that is slow: fewer bytes a second than this, on the average of a while.
+    """The lowest rate of a transfer, on the average of some time.
 
     Args:
         bytes_per_second: 0 lets anything pass.
-        window_seconds: What the average is taken over. A drip is noticed after one to two of these.
+        window_seconds: The period of the average. A rate that is too low is noticed after one to two periods.
     """
 
     def __init__(self, bytes_per_second: float, window_seconds: float) -> None:
@@ -87,16 +86,15 @@ class RateFloor:
         return is_below
 
     def restart(self) -> None:
-        """Begin to count anew."""
+        """Start a new period."""
         self._bytes = 0
         self._seconds = 0.0
 
 
 class LineRate:
-    """How long a body may be on its way, beyond the time that the server has for its answer.
+    """The rate of the line to a server, which limits how long the response to a body may take.
 
-    A tunnel or a proxy may take a body at once and pass it on slowly. Seen from here, all of it has left then, and the
-    answer comes only after the slow part.
+    A tunnel or a proxy may accept a body at once and forward it slowly: the response comes only after the slow part.
     """
 
     def __init__(self) -> None:
@@ -108,7 +106,7 @@ class LineRate:
             self._bytes_per_second = max(ASSUMED_BYTES_PER_SECOND, body_bytes / max(seconds, 1e-3) / MARGIN)
 
     def seconds_for(self, body_bytes: int) -> float:
-        """How long a body of that length may be on its way."""
+        """Seconds that a body of that length may be under way."""
         return body_bytes / self._bytes_per_second
 
 
@@ -117,10 +115,10 @@ class Look(NamedTuple):
 
     Attributes:
         exchange: Its number on its connection.
-        activity: Changes whenever something moves.
-        sent: Bytes of the body that have left this process, and ``unsent`` those that the server's host has not got.
-        is_sending: The request has not left whole.
-        reads_disk: Nothing can leave before a disk has brought it.
+        activity: Changes whenever bytes move.
+        sent: Bytes of the body that have left this process; ``unsent`` of them have not reached the server's host.
+        is_sending: Part of the request has not left yet.
+        reads_disk: The next bytes are still being read from a disk.
         received: Bytes of the response.
         patience_seconds: How long the answer may take where the server works on it for minutes; else 0.
     """
@@ -140,7 +138,7 @@ class Look(NamedTuple):
 
 
 class Watch:
-    """Looks after the time limits of one connection."""
+    """Watches the time limits of one connection."""
 
     def __init__(self, timeouts: Timeouts, now: float, line: LineRate) -> None:
         self._timeouts = timeouts
@@ -151,7 +149,7 @@ class Watch:
         self._exchange = 0
 
     def passes(self, now: float) -> None:
-        """A thread has the body, and looks after it: a slow disk is no slow server."""
+        """A thread receives the body and watches its limits; time spent in the sink does not count."""
         self._seen_at = now
         self._exchange = 0
 
@@ -162,7 +160,7 @@ class Watch:
         return now - self._seen_at >= self._timeouts.idle_seconds
 
     def expired(self, now: float, look: Look) -> tuple[Expired, float] | None:
-        """Which limit an exchange has reached, and its seconds; None while it may go on."""
+        """The limit that an exchange has reached, and its seconds; None if it may go on."""
         if look.exchange != self._exchange:
             self._begin(now, look)
         if look.patience_seconds:
@@ -186,7 +184,7 @@ class Watch:
         self._moved, self._looked_at = look.moved, now
 
     def _drips(self, now: float, look: Look) -> bool:
-        """Whether too little moves, while something is due: a server may take its time before it answers."""
+        """Whether bytes are due and too few of them move."""
         moved, seconds = max(0, look.moved - self._moved), now - self._looked_at
         self._moved, self._looked_at = look.moved, now
         if look.reads_disk or not (look.is_sending or look.received):

@@ -1,4 +1,4 @@
-"""Which servers are trusted, and handshakes that go on from an earlier one."""
+"""Trusted certificates, and handshakes that resume an earlier session."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["ResumingContext", "TLSObject", "trusted_context"]
 
 
 class TLSObject(ssl.SSLObject):
-    """What speaks TLS for one connection. Somebody else may use it while both transports of that do not read.
+    """TLS of one connection. Another thread may use it while both transports are paused.
 
     Attributes:
-        incoming: Where bytes that came from the peer are put.
-        tcp_transport: What receives them.
+        incoming: Takes the bytes that came from the peer.
+        tcp_transport: Receives them.
     """
 
     incoming: ssl.MemoryBIO
@@ -26,13 +26,13 @@ class TLSObject(ssl.SSLObject):
 
 
 class ResumingContext(ssl.SSLContext):
-    """For connections to one server: each offers the session of an earlier one, which spares it the certificates.
+    """For connections to one server: each offers the session of an earlier one, which saves a full handshake.
 
     asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one, and
     be a ``TLSObject``.
 
     Attributes:
-        session: What the next connection offers; None for a full handshake. A server is free not to take it.
+        session: Offered by the next connection; None for a full handshake. A server may decline it.
     """
 
     session: ssl.SSLSession | None = None
@@ -47,7 +47,7 @@ class ResumingContext(ssl.SSLContext):
 
 
 def trusted_context(bundle: str | None = None, named_by: str = "the bundle") -> ResumingContext:
-    """The system's trust, or a bundle's. Certificates are always verified. Blocking: about 20 ms.
+    """A context that trusts the system's certificates, or those of a bundle. Blocking: about 20 ms.
 
     Args:
         bundle: Path of a file of trusted certificates.
@@ -73,7 +73,7 @@ def trusted_context(bundle: str | None = None, named_by: str = "the bundle") -> 
 
 
 def _has_a_folder() -> bool:
-    """Whether OpenSSL has a directory of certificates, each of which it loads when it is needed."""
+    """Whether OpenSSL has a directory of certificates to load from."""
     folder = ssl.get_default_verify_paths().capath
     with suppress(OSError):
         return folder is not None and bool(os.listdir(folder))
