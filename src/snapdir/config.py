@@ -1,4 +1,4 @@
-"""How the verbs run: one frozen value, filled from options and the environment by whoever calls the API."""
+"""How the verbs run: one frozen value. Callers fill it from options; the command line, also from the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Config", "default_cache_dir"]
 Options = TypeVar("Options", bound="DataclassInstance")
 
 FIRST_BYTE_FACTOR = 1.5
-"""How much longer than between two bytes one waits for the first: the service may have to look for it."""
+"""The first byte of a response may take this much longer than the others: the service may have to find the object."""
 
 
 def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
@@ -36,17 +36,16 @@ def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Where the cache is, and what stores and transfers may use.
+    """The cache, the history, and the bounds of stores and transfers.
 
     Attributes:
-        cache_dir: A file store of its own: ``stage`` and ``fetch`` fill it, ``checkout`` reads it.
+        cache_dir: A file store: ``stage`` and ``fetch`` fill it, ``checkout`` reads it.
         stores: How stores are opened.
         limits: Bounds of one transfer.
-        catalog: The file of the history that pushes and the like are recorded in (``snapdir.catalog``); None records
-            nothing.
-        shared_catalog: What is recorded of a push also goes into the history that travels with its store.
-        keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``);
-            such a manifest has an id but can be neither staged nor pushed.
+        catalog: The file of the history (``snapdir.catalog``); None records nothing.
+        shared_catalog: Record pushes in the history that travels with their store, too.
+        keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``). Such
+            a manifest has an id, but can be neither staged nor pushed.
     """
 
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -85,33 +84,34 @@ class Config:
         request_payer: str | None = None,
         no_sign_request: bool | None = None,
     ) -> Config:
-        """A copy with the options of the command line, by their names; None leaves what is there.
+        """A copy with options of the command line, by their names; None keeps a setting.
 
         ::
 
             fast = Config().with_options(jobs=128, memory="1GiB", limit_rate="200M")
 
         Args:
-            catalog: Where pushes and the like are recorded: the name of a history in the cache directory (the command
-                line's is called ``default``), a path, or ``none``.
-            jobs: Requests in flight; 0 suits the store.
-            adaptive: Let them grow and shrink, and take this share, above 0 and at most 1, of what the store can give.
-            max_jobs: Requests in flight at most where they grow and shrink.
-            walk_jobs: Threads that hash; 0 is one a CPU, up to 16.
-            memory, part_size: Bytes, or text as ``256MiB``.
-            max_manifest_size: Likewise; 0 takes manifests of any length.
-            limit_rate: Bytes a second, or text as ``10M``; 0 is no limit.
-            max_requests: Requests a second; 0 is no limit.
-            max_retries: Attempts in all; where it is not given, 5, and 7 for a request that is throttled.
-            stall_timeout: Seconds after which a connection is given up on which nothing moves; an answer may take half
-                as long again to begin.
-            min_rate: Bytes a second, or text as ``1K``, below which a connection is dropped after a minute; 0 is none.
+            catalog: The history to record in: a name in the cache directory (the command line's default is
+                ``default``), a path, or ``none``.
+            jobs: Concurrent requests; 0 adapts to the store.
+            adaptive: Use this share, above 0 and at most 1, of the concurrent requests that still add throughput.
+            max_jobs: Limit of concurrent requests where their number adapts.
+            walk_jobs: Threads that hash; 0 is one per CPU, at most 16.
+            memory, part_size: Bytes, or text such as ``256MiB``.
+            max_manifest_size: Likewise; 0 accepts manifests of any length.
+            limit_rate: Bytes per second, or text such as ``10M``; 0 is unlimited.
+            max_requests: Requests per second; 0 is unlimited.
+            max_retries: Attempts per request, the first included; by default 5, and 7 if it is throttled.
+            stall_timeout: Seconds after which a connection without traffic is dropped; a response may take half as
+                long again to begin.
+            min_rate: Bytes per second, or text such as ``1K``, below which a connection is dropped after a minute; 0
+                never drops one.
             sse, sse_kms_key_id, acl, storage_class, request_payer: See ``BucketOptions``; for S3 only.
-            no_sign_request: Requests to S3 are anonymous.
+            no_sign_request: Send anonymous requests to S3.
 
         Raises:
-            InvalidOption: a share outside 0 to 1, text that cannot be read as a size, memory for less than one part, or
-                a value that S3 does not define.
+            InvalidOption: a share outside 0 to 1, text that is not a size, memory for less than one part, or a value
+                that S3 does not define.
         """
         retry = _changed(
             self.stores.retry,
@@ -150,11 +150,9 @@ class Config:
             self.limits,
             jobs=0 if adaptive is not None else jobs,
             hash_threads=walk_jobs,
-            memory_bytes=None if memory is None else parse_size(str(memory), option="memory"),
-            part_bytes=None if part_size is None else parse_size(str(part_size), option="part_size"),
-            max_manifest_bytes=(
-                None if max_manifest_size is None else parse_size(str(max_manifest_size), option="max_manifest_size")
-            ),
+            memory_bytes=_size(memory, "memory"),
+            part_bytes=_size(part_size, "part_size"),
+            max_manifest_bytes=_size(max_manifest_size, "max_manifest_size"),
         )
         _require_room(limits)
         changed = replace(self, stores=stores, limits=limits)
@@ -166,6 +164,10 @@ class Config:
         from snapdir.catalog.locations import catalog_file
 
         return replace(self, catalog=catalog_file(catalog, self.cache_dir))
+
+
+def _size(value: int | str | None, option: str) -> int | None:
+    return None if value is None else parse_size(str(value), option=option)
 
 
 def _require_room(limits: Limits) -> None:
@@ -182,7 +184,7 @@ def _require_room(limits: Limits) -> None:
 
 
 def _with_requests(stores: StoreSettings, jobs: int, max_jobs: int, share: float | None) -> StoreSettings:
-    """``stores`` with what ``jobs``, ``max_jobs`` and ``adaptive`` mean; 0 is not given.
+    """``stores`` with the concurrency that ``jobs``, ``max_jobs`` and ``adaptive`` ask for; 0 is not given.
 
     Raises:
         InvalidOption: a share outside 0 to 1.

@@ -31,7 +31,7 @@ class Progress:
             file is hashed, and in ``transfer`` while the store takes the rest of the bytes that it lacked.
         total_is_final: Whether the totals are known; they grow until then.
         objects_sent, bytes_sent, objects_received, bytes_received, objects_skipped: Since the verb began.
-        warnings: What the user should know, so far.
+        warnings: Those so far.
         seconds: Since the verb began.
         finished: The verb has succeeded: nothing changes any more.
     """
@@ -66,7 +66,7 @@ class Progress:
 class Running(Generic[T]):
     """A running verb. ``async for`` gives a Progress ten times a second, and a last one when the verb has succeeded.
 
-    Nothing piles up: each is the state of the moment in which it is asked for.
+    Nothing piles up: each Progress is the state of the moment at which it is requested.
     """
 
     _counters: Counters
@@ -78,10 +78,10 @@ class Running(Generic[T]):
 
     @property
     def result(self) -> T:
-        """What the verb has returned.
+        """The result of the verb.
 
         Raises:
-            RuntimeError: it has not: it still runs, was cancelled or has failed.
+            RuntimeError: there is none: the verb still runs, was cancelled or has failed.
         """
         if not self._results:
             raise RuntimeError("the verb has no result yet; it is there when the block has been left")

@@ -1,4 +1,4 @@
-"""Snapshots opened for reading: what is in one, and the bytes of its files, without pulling it."""
+"""Snapshots opened for reading: their files, and the bytes of each, without a pull."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Files", "Snapshot", "SnapshotFile", "open_snapshot", "refuse_pickling"]
 
 BLOCK_BYTES = MIB
-"""What one step of ``async for block in file`` gives."""
+"""The size of the blocks of ``async for block in file``."""
 
 
 async def open_snapshot(
@@ -43,8 +43,8 @@ async def open_snapshot(
         objects_store: The pool that has the objects, where ``store`` has manifests only.
 
     Raises:
-        InvalidStore: the store is none, or a program outside, which gives whole snapshots only.
-        ManifestNotFound, CorruptManifest, InvalidManifest: the store does not have it, or not right.
+        InvalidStore: not a store, or a program, which gives whole snapshots only.
+        ManifestNotFound, CorruptManifest, InvalidManifest: the store does not have it, or has a damaged copy.
     Cost: one request, for the manifest.
     """
     from snapdir.transfer.download.reading import ObjectReader
@@ -66,7 +66,7 @@ async def open_snapshot(
 
 
 class Snapshot:
-    """A snapshot of an open store. Any number of tasks may read from it; what is on its way shares one memory bound.
+    """A snapshot of an open store. Any number of tasks may read from it; they share one memory bound.
 
     Attributes:
         id: Its whole id.
@@ -178,7 +178,7 @@ class SnapshotFile:
 
     @property
     def size(self) -> int:
-        """Bytes of the file. Until the first read it may be the manifest's word, which the format lets be wrong."""
+        """Bytes of the file. Until the first read it is the manifest's figure, which the format allows to be wrong."""
         return self._content.size
 
     async def read(self, size: int = -1) -> bytes:
@@ -209,7 +209,7 @@ class SnapshotFile:
         self.close_nowait()
 
     def close_nowait(self) -> None:
-        """``aclose`` for those who cannot wait: there is nothing to wait for."""
+        """``aclose`` for callers that cannot await."""
         self._content.close()
 
     async def __aenter__(self) -> SnapshotFile:
@@ -234,5 +234,5 @@ class SnapshotFile:
 
 
 def refuse_pickling(thing: str) -> TypeError:
-    """The error for an open ``thing`` that another process should get: its connections and descriptors stay here."""
+    """The error for pickling an open ``thing``: its connections and descriptors belong to this process."""
     return TypeError(f"an open {thing} cannot be pickled or copied: call open_snapshot(id, store) in the worker")

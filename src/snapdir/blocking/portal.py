@@ -1,4 +1,4 @@
-"""The event loop behind the blocking functions: one thread of each process, started when it is needed."""
+"""The event loop behind the blocking functions: one thread per process, started on first use."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class PortalOfProcess:
         self._lock = threading.Lock()
         self._portal: BlockingPortal | None = None
         self._thread: threading.Thread | None = None
-        # Better than comparing pids at every call: the child's copy of the lock may be held by a thread that only
-        # the parent has. (And no context manager is kept that would end a thread which is not there.)
+        # Rather than comparing pids at every call: the child's copy of the lock may be held by a thread that only the
+        # parent has. (And no context manager is kept that would end a thread the child does not have.)
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.close)
 
@@ -54,7 +54,7 @@ class PortalOfProcess:
         try:
             return portal.start_task_soon(call.run).result()
         except BaseException:
-            if not call.ended.is_set():  # so it is no failure of the call's own: Ctrl-C, at whatever moment
+            if not call.ended.is_set():  # not a failure of the call itself: Ctrl-C
                 portal.call(call.cancel)
                 call.ended.wait()
             raise
@@ -91,7 +91,7 @@ class PortalOfProcess:
 def _no_late_threads() -> Iterator[None]:
     """Turn the failure to start a thread into our error: some versions of Python start none while they end.
 
-    Once modules are torn down, in a ``__del__`` say, no other thread runs: to wait for one would be to wait for ever.
+    Once modules are torn down, as in a ``__del__``, no other thread runs, and waiting for one would never end.
     """
     if sys.is_finalizing():
         raise SnapdirError(ENDING)

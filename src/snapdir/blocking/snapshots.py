@@ -1,4 +1,4 @@
-"""``snapdir.open_snapshot`` without a loop: files that Python's libraries take."""
+"""``snapdir.open_snapshot`` without a loop, with files for Python's libraries."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Snapshot:
 
 
 class SnapshotFile(io.RawIOBase):
-    """``snapdir.SnapshotFile`` as a raw file of Python's; ``Snapshot.open`` puts a buffer before it."""
+    """``snapdir.SnapshotFile`` as a raw Python file; ``Snapshot.open`` buffers it."""
 
     def __init__(self, file: snapdir.SnapshotFile) -> None:
         self._file = file

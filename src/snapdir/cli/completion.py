@@ -19,13 +19,13 @@ VARIABLE = "_SNAPDIR_COMPLETE"
 SCHEMES = ("file://", "s3://", "b2://")
 MOST_IDS = 100
 KINDS = {"DIR": "dir", "PATH": "dir", "FILE": "file"}
-"""What a metavar stands for, in the words that the scripts of click know."""
+"""Kinds of values in the words of click's scripts."""
 
 
 def script(root: click.Command, shell: str) -> str:
     """The script that makes ``shell`` complete command lines of this program.
 
-    bash, fish and zsh ask the program as somebody types; the other two get the words written into the script.
+    bash, fish and zsh run the program for completions; the scripts of the other two contain the words.
     """
     if shell in ("elvish", "powershell"):
         return elvish(_vocabulary(root)) if shell == "elvish" else powershell(_vocabulary(root))
@@ -34,7 +34,7 @@ def script(root: click.Command, shell: str) -> str:
 
 
 def answer(root: click.Command, asked: str) -> int:
-    """Print what may come next, as the script of a shell wants it; ``asked`` is ``bash_complete`` or so."""
+    """Print the completions in the format of a shell; ``asked`` is ``bash_complete`` or similar."""
     shell, _, instruction = asked.partition("_")
     if instruction != "complete" or get_completion_class(shell) is None:
         return 1
@@ -43,7 +43,7 @@ def answer(root: click.Command, asked: str) -> int:
 
 
 def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[CompletionItem]:
-    """What fits a value of this kind, the first word of a metavar, that begins with ``incomplete``."""
+    """Values of a kind (see ``parameters.kind_of``) that begin with ``incomplete``."""
     if words:
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
     if kind == "ID":
@@ -64,7 +64,7 @@ def _asked(root: click.Command, shell: str) -> ShellComplete:
 
 
 def _vocabulary(root: click.Command) -> dict[str, list[tuple[str, str]]]:
-    """For each verb, and for no verb (""), the words that may follow and what each is for."""
+    """For each command, and for none (""), the words that may follow, each with its purpose."""
     verbs = dict(_verbs(root))
     first = [(name, verb.get_short_help_str(80)) for name, verb in verbs.items()]
     return {"": first + _options(root)} | {name: _options(verb) for name, verb in verbs.items()}
@@ -85,7 +85,7 @@ def _options(command: click.Command) -> list[tuple[str, str]]:
 
 
 def _cached_ids(prefix: str) -> list[str]:
-    """Snapshots of the local cache whose id begins with ``prefix``; none where it cannot be read."""
+    """Ids of cached snapshots that begin with ``prefix``; none if the cache cannot be read."""
     from snapdir.config import default_cache_dir
 
     if not all(character in "0123456789abcdef" for character in prefix):

@@ -1,4 +1,4 @@
-"""Completion scripts with the words written into them, for shells that the library has none for. Pure."""
+"""Completion scripts that contain the words, for shells that click does not support. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 __all__ = ["elvish", "powershell"]
 
 Vocabulary = Mapping[str, Sequence[tuple[str, str]]]
-"""For each verb, and for no verb (""), the words that may follow and what each is for."""
+"""For each command, and for none (""), the words that may follow, each with its purpose."""
 
 ELVISH = """\
 # Completions of snapdir for elvish: eval (snapdir autocomplete elvish | slurp)

@@ -1,4 +1,4 @@
-"""Running one coroutine as a program does: to its end, or until a signal asks it to clean up and stop."""
+"""Running one coroutine as a program: to its end, or until a signal makes it clean up and stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 
 def run_to_end(verb: Callable[[], Awaitable[T]], *, remote: bool = False) -> T:
-    """Run ``verb`` in a new event loop: uvloop for a ``remote`` store, where it can be had.
+    """Run ``verb`` in a new event loop: uvloop for a ``remote`` store, if it is installed.
 
     SIGINT, SIGTERM and SIGHUP cancel the verb; a second one of the same kind ends the process at once.
 
@@ -36,7 +36,7 @@ def run_to_end(verb: Callable[[], Awaitable[T]], *, remote: bool = False) -> T:
 
     from snapdir.cli.process import memory_is_limited
 
-    # uvloop ends the process when it cannot start its threads, which memory that is limited may not let it.
+    # uvloop ends the process when it cannot start its threads, and limited memory may not allow them.
     use_uvloop = remote and not memory_is_limited() and find_spec("uvloop") is not None
     return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": use_uvloop})
 
@@ -57,7 +57,7 @@ async def _heeding_signals(verb: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def _on_signals(stop: Callable[[int], None]) -> Iterator[None]:
-    """Call ``stop`` at the first signal of each kind. One that is ignored (nohup, a background job) stays ignored."""
+    """Call ``stop`` at the first signal of each kind. Ignored signals (nohup, a background job) stay ignored."""
     import asyncio
 
     loop = asyncio.get_running_loop()

@@ -59,7 +59,6 @@ def walk() -> list[Flag]:
             "--walk-jobs",
             metavar="<N>",
             parse=whole_number,
-            variable="SNAPDIR_WALK_JOBS",
             help="Threads that read and hash; 0 (default) is one per CPU, at most 16. The id does not depend on it.",
         ),
     )
@@ -176,13 +175,14 @@ def universal() -> list[Flag]:
     """Options that every command takes, and that may also stand before the command."""
     return section(
         "Universal options",
-        UniversalFlag("-q", "--quiet", help="Print only data and errors."),
-        UniversalFlag("--verbose", help="Print more details on stderr."),
-        UniversalFlag("--no-progress", variable="SNAPDIR_NO_PROGRESS", help="Do not draw a progress line."),
+        UniversalFlag("-q", "--quiet", variable="", help="Print only data and errors."),
+        UniversalFlag("--verbose", variable="", help="Print more details on stderr."),
+        UniversalFlag("--no-progress", help="Do not draw a progress line."),
         Setting(
             "--color",
             metavar="<WHEN>",
             parse=Choice("auto", "always", "never"),
+            variable="",
             help="Color messages on stderr: auto, always or never. auto respects NO_COLOR and TERM.",
         ),
     )

@@ -160,10 +160,16 @@ class Single(Flag):
         return self.unset if value is None else value
 
 
+def variable_of(declarations: Sequence[str]) -> str:
+    """The variable of a setting, from its option: SNAPDIR_MAX_JOBS for ``--max-jobs``."""
+    return "SNAPDIR_" + max(declarations, key=len).removeprefix("--").replace("-", "_").upper()
+
+
 class Setting(Single):
     """A single value for ``settings_of`` instead of the verb's own parameters: part of its Config or Terminal."""
 
     def __init__(self, *declarations: str, **attributes: Any) -> None:
+        attributes.setdefault("variable", variable_of(declarations))
         super().__init__(*declarations, expose_value=False, **attributes)
 
     def _settle(self, ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
@@ -194,6 +200,7 @@ class UniversalFlag(Flag):
     """A switch before or after the verb, kept with the settings; once given it stays on."""
 
     def __init__(self, *declarations: str, **attributes: Any) -> None:
+        attributes.setdefault("variable", variable_of(declarations))
         super().__init__(*declarations, expose_value=False, callback=self._keep, **attributes)
 
     def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:

@@ -1,4 +1,4 @@
-"""Standard input and output as streams of bytes that a cancelled verb can let go of. Blocking: for threads."""
+"""Standard input and output as streams of bytes that a cancelled verb stops using. Blocking: for threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["InputPipe", "OutputPipe"]
 
 BLOCK_BYTES = MIB
 LOOK_AROUND_MS = 200
-"""How long a thread waits for the other end before it looks whether somebody still wants it to."""
+"""How long a thread waits for the other end between two checks whether the verb was cancelled."""
 
 
 class InputPipe:
@@ -29,7 +29,7 @@ class InputPipe:
         self._name = name
 
     def read(self) -> bytes:
-        """The next bytes, as many as there are up to a MiB; none at the end."""
+        """The next bytes, up to a MiB; none at the end."""
         with local_errors(self._name):
             _wait(self._descriptor, select.POLLIN)
             return os.read(self._descriptor, BLOCK_BYTES)
@@ -48,14 +48,14 @@ class OutputPipe:
         self._descriptor = descriptor
         self._own: int | None = None
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-            with suppress(OSError):  # then a write may wait where a cancelled verb would leave
+            with suppress(OSError):  # then a write may block although the verb was cancelled
                 self._own = open_again(descriptor, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of ``data``.
 
         Raises:
-            OutputClosed: nobody reads it any more.
+            OutputClosed: the reader is gone.
             LocalError: it cannot be written, for example to a full disk.
         """
         descriptor = self._descriptor if self._own is None else self._own

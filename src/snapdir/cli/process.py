@@ -1,7 +1,4 @@
-"""This process: its limits (``ulimit``), raised or kept to, and how it reads names.
-
-Only the program does this. A library leaves its process alone.
-"""
+"""The limits of this process (``ulimit``), and its encoding of names. Only the program changes them."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def adapt_to_limits() -> None:
-    """Allow as many open files as the hard limit does, and live with a limit of memory (``ulimit -v``)."""
+    """Raise the limit of open files to the hard limit, and save address space if memory is limited."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -40,9 +37,9 @@ def memory_is_limited() -> bool:
 
 
 def read_names_as_utf8() -> None:
-    """Start the program anew where the locale has Python read names in another encoding: names are bytes.
+    """Restart the program in UTF-8 mode if the locale makes Python decode names in another encoding.
 
-    Command line, environment, names and output are then what they are anywhere else.
+    Command line, environment, names and output then do not depend on the locale.
     """
     if not NAMES_ARE_UTF8 and not sys.flags.utf8_mode and sys.executable:
         with suppress(OSError):
@@ -52,8 +49,8 @@ def read_names_as_utf8() -> None:
 def _save_addresses() -> None:
     """Let threads reserve little, and let large allocations fail first: Python survives those.
 
-    A thread reserves 8 MiB for its stack and 64 MiB for its allocations otherwise. BLAKE3 and OpenSSL ask for little,
-    and end the process when they do not get it; so some memory is kept that only small allocations can have.
+    By default a thread reserves 8 MiB for its stack and 64 MiB for its allocations. BLAKE3 and OpenSSL allocate little,
+    and end the process if that fails, so some memory is reserved for small allocations.
     """
     import ctypes
 

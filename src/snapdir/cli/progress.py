@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Field", "Glyphs", "ProgressLine", "Speed", "fields", "fit", "progress_of"]
 
-# rich takes 50 ms of CPU to import: a verb that is over by then never pays it, and nothing flickers.
+# rich takes 50 ms of CPU to import: a verb that ends earlier never pays it, and nothing flickers.
 FIRST_FRAME_SECONDS = 0.1
 FRAME_SECONDS = 0.1
 WINDOW_SECONDS = 5.0
@@ -34,7 +34,7 @@ FALLBACK_COLUMNS = 80
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The drawing characters: what the encoding of stderr has."""
+    """The drawing characters that the encoding of stderr has."""
 
     spinner: str
     full: str
@@ -66,7 +66,7 @@ class Speed:
         self._samples: deque[tuple[float, int]] = deque()
 
     def per_second(self, now: float, total: int) -> float:
-        """Take in that ``total`` units were done by ``now``; the rate since the oldest sample that still counts."""
+        """Record that ``total`` units were done by ``now``; the rate since the oldest sample in the window."""
         self._samples.append((now, total))
         while now - self._samples[0][0] > WINDOW_SECONDS:
             self._samples.popleft()
@@ -75,7 +75,7 @@ class Speed:
 
 
 def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int = BAR_CELLS) -> list[Field]:
-    """What the line says: phase, files, bar, bytes, rate, time left. ``speed`` is ``progress_of`` units a second."""
+    """The pieces of the line: phase, files, bar, bytes, rate, eta. ``speed`` is ``progress_of`` units a second."""
     if counters.phase == "idle":
         return [Field("starting", "bold")]
     total_known = counters.total_is_final and counters.files_total > 0
@@ -97,7 +97,7 @@ def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int =
 
 
 def progress_of(counters: Counters) -> tuple[int, int]:
-    """Done and total: bytes tell it better, but files that are cloned or empty move none."""
+    """Done and total: in bytes, or in files where they are cloned or empty and move no bytes."""
     _, bytes_done, bytes_total = counters.stage
     if bytes_done or counters.is_sending or not counters.files_done:
         return bytes_done, bytes_total
@@ -144,7 +144,7 @@ def _clock_time(seconds: float) -> str:
 
 
 def fit(pieces: list[Field], columns: int) -> list[Field]:
-    """Leave out pieces, the least needed first, until the line (with a blank between two) has ``columns`` or fewer."""
+    """Drop pieces, the least important first, until the line (with blanks between them) fits in ``columns``."""
     kept = list(pieces)
     while sum(len(piece.text) + 1 for piece in kept) - 1 > columns:
         dispensable = max(kept, key=lambda piece: piece.sacrifice)
@@ -180,7 +180,7 @@ class ProgressLine:
         self.stop()
 
     def stop(self) -> None:
-        """Erase the line for good, so that something else can be printed. From any thread; safe to repeat."""
+        """Erase the line for good, before other output. From any thread; safe to repeat."""
         self._over.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""The words of the command line: banner, figures, notes and errors, as text."""
+"""The text of the command line: banner, figures, notes and errors."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ def dry_run(what: str) -> str:
 
 
 def banner(jobs: str, limit: str) -> str:
-    """What ``--verbose`` says before a transfer; ``limit`` is the rate as typed, empty for none."""
+    """The line of ``--verbose`` before a transfer; ``limit`` is the rate as typed, empty for none."""
     return f"transfers: {jobs} concurrent" + (f", limit {limit}" if limit else "")
 
 
 def adaptive_banner(share: float, ceiling: int, limit: str) -> str:
-    """``banner`` for requests in flight that grow and shrink."""
+    """``banner`` for a number of concurrent requests that adapts."""
     return f"adaptive: target {share * 100:g}% of capacity, ceiling {ceiling}" + (f", limit {limit}" if limit else "")
 
 
 def kept(counters: Counters) -> str:
-    """What a run that stopped early has left for the next one, and where; empty for nothing."""
+    """What a run that stopped early has kept for the next run, and where; empty for nothing."""
     if not counters.kept_objects:
         return ""
     objects = "1 object" if counters.kept_objects == 1 else f"{counters.kept_objects} objects"
     if not counters.kept_bytes:
         are, them = ("is", "it") if counters.kept_objects == 1 else ("are", "them")
         return (
-            f"{objects} {are} under way to {counters.kept_in}, with no part known to be complete;"
-            f" the same command goes on with {them}"
+            f"{objects} {are} under way to {counters.kept_in}, without a complete part so far;"
+            f" the same command resumes {them}"
         )
     return (
         f"{format_size(counters.kept_bytes)} of {objects} are kept in {counters.kept_in};"
-        " the same command goes on from there"
+        " the same command resumes there"
     )
 
 
@@ -69,7 +69,7 @@ def summary(counters: Counters, seconds: float) -> str:
 
 
 def verified(counters: Counters, seconds: float) -> str:
-    """What a check that found nothing wrong has read, in one line."""
+    """The objects and bytes that a successful check has read, in one line."""
     size = format_size(counters.bytes_done)
     return f"verified {counters.files_done:,} object(s), {size}, {_pace(counters.bytes_done, seconds)}"
 
@@ -114,12 +114,12 @@ def _facts(error: BaseException) -> dict[str, object]:
         "exit_code": getattr(error, "exit_code", SnapdirError.exit_code),
     }
     if isinstance(error, TransferFailed):
-        facts["failures"] = [_facts(one) for one in error.exceptions]
+        facts["failures"] = [_facts(each) for each in error.exceptions]
     return facts
 
 
 def shortage(error: BaseException) -> str | None:
-    """A failure that is the machine's limit, in one line; None for any other."""
+    """A failure from a limit of the machine, in one line; None for any other."""
     if isinstance(error, MemoryError):
         return "not enough memory: lower --memory and --jobs, or raise the limit (ulimit -v)"
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
@@ -141,6 +141,6 @@ def _is_gone() -> bool:
 def crash_line(error: BaseException) -> str:
     """An unexpected failure: a bug."""
     if isinstance(error, SystemError) and _is_gone():
-        return GONE  # so Python 3.13.0 fails to import an extension module there
+        return GONE  # Python 3.13.0 fails to import an extension module there
     what = f"{type(error).__name__}: {error}".removesuffix(": ")
     return f"internal error: {what}; this is a bug: please report it with what SNAPDIR_DEBUG=1 adds"

@@ -65,30 +65,8 @@ VARIABLES = {
     "files.",
 }
 
-OPTIONS = (
-    "acl",
-    "adaptive",
-    "catalog",
-    "jobs",
-    "limit_rate",
-    "max_jobs",
-    "max_manifest_size",
-    "max_requests",
-    "max_retries",
-    "memory",
-    "min_rate",
-    "no_sign_request",
-    "part_size",
-    "request_payer",
-    "retry_base_ms",
-    "retry_max_ms",
-    "sse",
-    "sse_kms_key_id",
-    "stall_timeout",
-    "storage_class",
-    "walk_jobs",
-)
-"""Settings that ``Config.with_options`` takes as they are."""
+OTHER_SETTINGS = ("quiet", "verbose", "no_progress", "color", "cache_dir", "shared_catalog")
+"""Settings that ``Config.with_options`` does not take: those of the terminal, and fields of a Config."""
 
 
 def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Config:
@@ -109,7 +87,7 @@ def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Conf
         keyed_context=variable(KEYED_CONTEXT, _context) or "",
     )
     return config.with_options(
-        **{name: settings[name] for name in OPTIONS if name in settings},
+        **{name: value for name, value in settings.items() if name not in OTHER_SETTINGS},
         fsync=variable(FSYNC, fsync),
         clone=variable(CLONEFILE, switch),
         verify_copies=variable(VERIFY_COPIES, switch),
@@ -136,7 +114,6 @@ def cache() -> list[Flag]:
             "--cache-dir",
             metavar="<DIR>",
             parse=_directory,
-            variable="SNAPDIR_CACHE_DIR",
             help="The local cache; default: $XDG_CACHE_HOME/snapdir or ~/.cache/snapdir.",
         ),
     )
@@ -149,7 +126,6 @@ def catalog(*, recorded: bool = True, purpose: str = "The history to record in")
         Setting(
             "--catalog",
             metavar="<NAME>",
-            variable="SNAPDIR_CATALOG",
             empty="none",
             unset="default" if recorded else None,
             help=f"{purpose}: a name in the cache directory, the path of a file, or none; default: "
@@ -176,7 +152,6 @@ def local() -> list[Flag]:
             "--jobs",
             metavar="<N>",
             parse=whole_number,
-            variable="SNAPDIR_JOBS",
             help="Concurrent requests; 0 (default) adapts to the store.",
         ),
         BareSetting(
@@ -184,7 +159,6 @@ def local() -> list[Flag]:
             metavar="<F>",
             bare="0.8",
             parse=_share,
-            variable="SNAPDIR_ADAPTIVE",
             help="Share the store with other clients: find how many concurrent requests still add throughput, and use "
             "the fraction F of them (above 0, at most 1; default: 0.8). At most --max-jobs, else --jobs, and 64.",
         ),
@@ -192,27 +166,25 @@ def local() -> list[Flag]:
             "--max-jobs",
             metavar="<N>",
             parse=whole_number,
-            variable="SNAPDIR_MAX_JOBS",
             help="Limit of concurrent requests with --adaptive, or without --jobs.",
         ),
         Setting(
             "--memory",
             metavar="<SIZE>",
             parse=_size,
-            variable="SNAPDIR_MEMORY",
             help="File content held in memory at once, such as 256MiB; default: 128MiB.",
         ),
         Setting(
             "--part-size",
             metavar="<SIZE>",
             parse=_part_size,
+            variable="",
             help="Send and fetch large objects in parts of this size; default: 8MiB.",
         ),
         Setting(
             "--max-manifest-size",
             metavar="<SIZE>",
             parse=_size,
-            variable="SNAPDIR_MAX_MANIFEST_SIZE",
             help="Refuse longer manifests (about 150 bytes a file); 0 accepts any; default: 4GiB.",
         ),
     )
@@ -230,14 +202,12 @@ def _rates() -> list[Flag]:
             "--limit-rate",
             metavar="<RATE>",
             parse=_rate,
-            variable="SNAPDIR_LIMIT_RATE",
             help="Bytes per second, sent and received together, such as 10M, 512K or 1G; 0 (default) is unlimited.",
         ),
         Setting(
             "--max-requests",
             metavar="<N>",
             parse=whole_number,
-            variable="SNAPDIR_MAX_REQUESTS",
             help="Requests per second; 0 (default) is unlimited.",
         ),
     )
@@ -250,35 +220,30 @@ def retries() -> list[Flag]:
             "--max-retries",
             metavar="<N>",
             parse=whole_number,
-            variable="SNAPDIR_MAX_RETRIES",
             help="Attempts per request, the first included; default: 5, and 7 if throttled.",
         ),
         Setting(
             "--retry-base-ms",
             metavar="<MS>",
             parse=whole_number,
-            variable="SNAPDIR_RETRY_BASE_MS",
             help="Longest delay before the first retry; doubles with each further one; default: 250.",
         ),
         Setting(
             "--retry-max-ms",
             metavar="<MS>",
             parse=whole_number,
-            variable="SNAPDIR_RETRY_MAX_MS",
             help="Longest delay before any retry; default: 30000.",
         ),
         Setting(
             "--stall-timeout",
             metavar="<SECONDS>",
             parse=_at_least_one,
-            variable="SNAPDIR_STALL_TIMEOUT",
             help="Drop a connection that has transferred nothing for SECONDS, and retry; default: 20.",
         ),
         Setting(
             "--min-rate",
             metavar="<RATE>",
             parse=_rate,
-            variable="SNAPDIR_MIN_RATE",
             help="Drop a connection that averages fewer than RATE bytes per second over a minute, and retry; default: "
             "1K; 0 never drops one.",
         ),
@@ -292,28 +257,24 @@ def bucket(*, writing: bool = False) -> list[Flag]:
             "--sse",
             metavar="<KIND>",
             parse=Choice(*ENCRYPTIONS),
-            variable="SNAPDIR_SSE",
             help=f"Server-side encryption of new objects: {', '.join(ENCRYPTIONS)}; default: the bucket's.",
         ),
         Setting(
             "--sse-kms-key-id",
             metavar="<KEY>",
             parse=kms_key,
-            variable="SNAPDIR_SSE_KMS_KEY_ID",
             help="KMS key for --sse aws:kms or aws:kms:dsse: its id, ARN or alias.",
         ),
         Setting(
             "--acl",
             metavar="<ACL>",
             parse=Choice(*ACLS),
-            variable="SNAPDIR_ACL",
             help="Canned ACL of new objects, such as bucket-owner-full-control.",
         ),
         Setting(
             "--storage-class",
             metavar="<CLASS>",
             parse=storage_class,
-            variable="SNAPDIR_STORAGE_CLASS",
             help="Storage class of new objects, such as STANDARD_IA. GLACIER and DEEP_ARCHIVE apply to file content "
             "only; restore it before a pull.",
         ),
@@ -327,12 +288,10 @@ def bucket(*, writing: bool = False) -> list[Flag]:
             "--request-payer",
             metavar="<WHO>",
             parse=Choice(REQUESTER),
-            variable="SNAPDIR_REQUEST_PAYER",
             help=f"{REQUESTER}: your account pays for requests to a Requester Pays bucket.",
         ),
         UniversalFlag(
             "--no-sign-request",
-            variable="SNAPDIR_NO_SIGN_REQUEST",
             help="Send anonymous requests; do not look for credentials.",
         ),
     )

@@ -1,7 +1,7 @@
-"""How reading verbs print: tables for people, TSV for pipes, JSON for programs.
+"""How reading commands print: tables for people, TSV for pipes, JSON for programs.
 
-The convention: without ``--json`` a verb calls ``write_rows``; with it, ``write_json_lines`` where the answer is a list
-of things and ``write_json`` where it is one thing. Fields keep their order and their meaning; new ones come after them
+The convention: without ``--json`` a command calls ``write_rows``; with it, ``write_json_lines`` for a list and
+``write_json`` for a single document. Fields keep their order and their meaning; new fields come after them
 (``docs/json.md`` lists them).
 """
 
@@ -40,14 +40,14 @@ class ShortId(str):
 
 
 Cell = str | int | float | None
-"""None is an empty field. Numbers stand to the right in a table."""
+"""None is an empty field. Numbers are aligned to the right in a table."""
 
 
 def write_rows(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, terminal: Terminal) -> None:
     """Print rows on stdout: a table on a terminal; else TSV, the names of the columns first.
 
     In TSV a backslash, a tab and every control character of a field are escaped (``\\\\``, ``\\t``, ``\\x1b``), so that
-    a line is a row and a tab separates fields, whatever a file is called. TSV is written while rows still come.
+    a line is a row and a tab separates fields, whatever a file is called. TSV is written as rows come.
     """
     if sys.stdout is not None and sys.stdout.isatty():
         _write_table(columns, rows, terminal)
@@ -61,7 +61,7 @@ def write_json(value: object) -> None:
 
 
 def write_json_lines(values: Iterable[Mapping[str, Any]]) -> None:
-    """Print one JSON object a line, while they still come; none at all print nothing."""
+    """Print one JSON object per line, as they come; an empty list prints nothing."""
     _write_lines(map(json_line, values))
 
 
@@ -77,7 +77,7 @@ def entry_fields(entry: Entry) -> dict[str, object]:
 
 
 def json_line(value: object) -> str:
-    """``value`` as JSON without blanks: UTF-8 stays; half a character of a name that is not UTF-8 is escaped."""
+    """``value`` as JSON without blanks, in UTF-8; surrogates of names that are not UTF-8 are escaped."""
     import json
 
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -111,7 +111,7 @@ def _write_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], termina
 def _console(terminal: Terminal) -> Console:
     from rich.console import Console
 
-    # Wider than any terminal: a path or an id that is folded into its column cannot be copied any more.
+    # Wider than any terminal: a folded path or id cannot be copied.
     return Console(
         file=sys.stdout,
         width=100_000,

@@ -1,4 +1,4 @@
-"""What the command line says, and where: data on stdout, everything else on stderr."""
+"""The output of the command line: data on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable
 YELLOW = "\x1b[33m"
 RESET = "\x1b[0m"
 UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-"""Ends of lines, and what shows the characters of a name in another order than they have."""
+"""Line ends, and controls that change the order in which characters are shown."""
 
 
 class OutputClosed(Exception):
-    """Nobody reads standard output any more, as with ``| head -1``."""
+    """The reader of standard output is gone, as with ``| head -1``."""
 
 
 class Terminal(NamedTuple):
-    """The two output streams of one run, as the universal flags want them.
+    """The two output streams of one run, with the universal flags applied.
 
     Attributes:
-        quiet: Only data, errors and what a verb must say.
+        quiet: Print only data and errors.
         verbose: The banner and per-item lines.
         live: A progress line may be drawn: stderr is a terminal that can erase a line.
-        attended: Somebody watches stderr: it is a terminal.
-        color: stderr may be coloured, and so may a table on a terminal. What is data never is.
+        attended: stderr is a terminal.
+        color: stderr may be coloured, and so may a table on a terminal. Data never is.
     """
 
     quiet: bool = False
@@ -53,17 +53,17 @@ class Terminal(NamedTuple):
         )
 
     def note(self, text: str) -> None:
-        """Say something that ``--quiet`` drops."""
+        """Print a line that ``--quiet`` drops."""
         if not self.quiet:
             print_error(text)
 
     def detail(self, text: str) -> None:
-        """Say something that only ``--verbose`` shows."""
+        """Print a line that only ``--verbose`` shows."""
         if self.verbose:
             print_error(text)
 
     def warn(self, text: str) -> None:
-        """Say what the user should know although the run goes on; ``--quiet`` drops it."""
+        """Print a warning, which ``--quiet`` drops."""
         label = f"{YELLOW}warning:{RESET}" if self.color else "warning:"
         if not self.quiet:
             _print(f"{label} {printable(text)}")
@@ -75,16 +75,16 @@ def print_error(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """``text`` as one line that cannot steer a terminal: control characters and bytes that are no text are escaped.
+    """``text`` as one line that cannot steer a terminal: control characters and undecodable bytes are escaped.
 
-    So is what turns the order of characters around: a name could look like another one.
+    Characters that reverse the reading order are escaped too: a name could look like another.
     """
     decoded = text.encode("utf-8", "surrogateescape" if _only_escaped_bytes(text) else "backslashreplace")
     return "".join(map(_visible, decoded.decode("utf-8", "backslashreplace")))
 
 
 def visible_json(text: str) -> str:
-    """JSON as it is; on a terminal the same JSON with every character escaped that could steer one."""
+    """JSON as it is; on a terminal, with every character escaped that could steer it."""
     if sys.stdout is None or not sys.stdout.isatty():
         return text
     return "".join(
@@ -106,13 +106,13 @@ def _visible(character: str) -> str:
 
 def _print(line: str) -> None:
     line = without_secrets(line)
-    # A closed stderr (2>&-, or a reader that left) must not turn a finished verb into a failure.
+    # A closed stderr (2>&-, or a reader that is gone) must not turn a finished verb into a failure.
     with suppress(OSError, ValueError):
         print_to(sys.stderr, line)
 
 
 def print_to(stream: TextIO | None, line: str) -> None:
-    """Write ``line`` at once; what the stream's encoding lacks is escaped."""
+    """Write ``line`` at once; characters that the stream cannot encode are escaped."""
     if stream is not None:
         encoding = stream.encoding or "utf-8"
         stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
@@ -120,10 +120,10 @@ def print_to(stream: TextIO | None, line: str) -> None:
 
 
 def write_output(data: bytes | str) -> None:
-    """Write data to stdout, as bytes whatever the locale, and make sure that it left.
+    """Write data to stdout, as UTF-8 in every locale, and flush it.
 
     Raises:
-        OutputClosed: nobody reads it any more.
+        OutputClosed: the reader is gone.
         LocalError: it cannot be written, for example to a full disk.
     """
     text = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
@@ -141,7 +141,7 @@ def write_output(data: bytes | str) -> None:
 
 
 def close_output() -> None:
-    """Drop what stdout still holds, so that the interpreter does not try it again and complain at exit."""
+    """Drop the buffer of stdout, so that the interpreter does not retry it and complain at exit."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
