@@ -36,7 +36,7 @@ SUITES = {
     ],
     "cli": [
         "tests/cli/test_round_trips.py",
-        "tests/cli/test_plumbing.py",
+        "tests/cli/test_packs.py",
         "tests/cli/test_external.py::test_a_long_script_runs_as_well",
     ],
 }

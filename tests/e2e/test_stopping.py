@@ -102,7 +102,7 @@ def test_a_push_that_is_stopped_before_a_part_is_complete_says_so(program: Progr
         command = ("push", "--store", URL, *PART_SIZE, "--jobs", "1", str(large))
         run = stop(program.start(*command, env=at(server)), gate, signal.SIGINT)
     assert run.stderr == (
-        f"interrupted: 1 object is under way to {URL}, with no part known to be complete; the same command resumes it\n"
+        f"interrupted: 1 object is under way to {URL}, without a complete part so far; the same command resumes it\n"
     )
 
 
