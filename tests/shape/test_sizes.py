@@ -1,0 +1,56 @@
+"""Modules and folders stay small, and imports form no cycle (decision 0011)."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "snapdir"
+MAX_LINES = 400
+MAX_MODULES = 25
+
+
+def name_of(file: Path) -> str:
+    parts = ("snapdir", *file.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(file): file for file in sorted(SOURCE.rglob("*.py"))}
+
+
+def test_no_module_is_long() -> None:
+    lengths = {name: len(file.read_text().splitlines()) for name, file in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_no_folder_is_crowded() -> None:
+    files = (file for file in MODULES.values() if file.name != "__init__.py")
+    counts = Counter(str(file.parent.relative_to(SOURCE)) for file in files)
+    assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_imports_form_no_cycle() -> None:
+    """Imports inside functions count, imports for type checkers do not."""
+    graph = {name: {*imports(file)} - {name} for name, file in MODULES.items() if name != "snapdir"}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The modules of snapdir that ``file`` imports, anywhere in it."""
+    waiting: list[ast.AST] = [ast.parse(file.read_bytes())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
