@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from snapdir.model.digest import SnapshotId
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
@@ -19,6 +20,7 @@ from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
 from snapdir.stores.memory import MemoryStore, MemoryUpload
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.push import PushOptions, push
 
 
 class RecordingStore(MemoryStore):
@@ -83,6 +85,12 @@ async def nothing(key: str, start: int) -> None:
 @pytest.fixture
 def store() -> RecordingStore:
     return RecordingStore()
+
+
+async def push_tree(tree: Path, to: Repository, limits: Limits, *, recheck: bool = False, **more: Any) -> SnapshotId:
+    """Push a directory, and return the snapshot's id."""
+    options = PushOptions(recheck=recheck)
+    return (await push(tree, to, options=options, limits=limits, counters=Counters(), **more)).id
 
 
 @pytest.fixture

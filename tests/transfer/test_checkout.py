@@ -25,14 +25,13 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 
 @pytest.fixture
 async def manifest(tree: Path, repository: Repository, store: RecordingStore, limits: Limits) -> Manifest:
-    identifier = (await push(tree, repository, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, repository, limits)
     manifest = await repository.read_manifest(identifier)
     store.calls.clear()
     return manifest
@@ -257,7 +256,7 @@ async def test_a_checkout_is_flushed_once_or_never(
     tmp_path: Path, tree: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch, fsync: bool, linked: bool
 ) -> None:
     cache = Repository(FileStore(tmp_path / "cache", StoreSettings()))
-    identifier = (await push(tree, cache, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, cache, limits)
     manifest = await cache.read_manifest(identifier)
     flushed: list[str] = []
 
@@ -283,7 +282,7 @@ async def test_special_modes_are_restored_only_on_request(
     tree.mkdir()
     (tree / "tool").write_text("x")
     (tree / "tool").chmod(0o4755)
-    identifier = (await push(tree, repository, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, repository, limits)
     manifest = await repository.read_manifest(identifier)
     counters = await check_out(manifest, repository, tmp_path / "plain", limits)
     assert stat.S_IMODE((tmp_path / "plain" / "tool").stat().st_mode) == 0o755
@@ -298,7 +297,7 @@ async def test_a_followed_link_comes_back_with_its_targets_content(
     (tree / "link").symlink_to("sub/large")
     (tree / "sub" / "only").write_bytes(b"only through the link")
     (tree / "other").symlink_to("sub/only")
-    identifier = (await push(tree, repository, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, repository, limits)
     await check_out(await repository.read_manifest(identifier), repository, tmp_path / "out", limits)
     assert (tmp_path / "out" / "link").read_bytes() == (tree / "sub" / "large").read_bytes()
     assert (tmp_path / "out" / "other").read_bytes() == b"only through the link"
@@ -328,7 +327,7 @@ async def test_a_cancelled_checkout_cleans_up_and_the_next_one_ends_right(
     tree.mkdir()
     for name in ("a", "b", "last"):
         (tree / name).write_text(name)
-    identifier = (await push(tree, repository, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, repository, limits)
     manifest = await repository.read_manifest(identifier)
     read, counters = store.read, Counters()
 

@@ -28,7 +28,7 @@ from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 from .test_push import fill_pages
 
@@ -150,7 +150,7 @@ async def test_an_object_that_is_looked_up_alone_has_to_have_its_length(
     store.capabilities = store.capabilities._replace(list_page_keys=1)
     large = object_key(digest_of((tree / "sub" / "large").read_bytes()))
     store.objects |= {ALPHA: stored, large: stored}
-    await push(tree, repository, options=PushOptions(), limits=limits, counters=Counters())
+    await push_tree(tree, repository, limits)
     assert store.calls["stat", ALPHA] == store.calls["stat", large] == 1
     assert store.objects[ALPHA] == b"alpha"
     assert len(store.objects[large]) == (tree / "sub" / "large").stat().st_size

@@ -19,8 +19,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 from snapdir.transfer.fetch import FetchOptions, fetch
-from snapdir.transfer.push import PushOptions, push
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 SETTINGS = StoreSettings(fsync=False)
 HUNDRED = Selection(include=("00[0-9][0-9]-9.bin",))
@@ -33,7 +32,7 @@ async def pushed(tmp_path: Path, repository: Repository, store: RecordingStore) 
     tree.mkdir()
     for number in range(5000):
         (tree / f"{number // 10:04}-{number % 10}.bin").write_bytes(b"content %d" % number)
-    identifier = (await push(tree, repository, options=PushOptions(), limits=Limits(), counters=Counters())).id
+    identifier = await push_tree(tree, repository, Limits())
     store.calls.clear()
     return identifier
 

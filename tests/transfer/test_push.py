@@ -28,14 +28,9 @@ from snapdir.transfer.engine.stages import Budget
 from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 from snapdir.transfer.upload import objects
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 DISTINCT = 5  # alpha, nothing, large, two-parts, script
-
-
-async def push_tree(tree: Path, to: Repository, limits: Limits, *, recheck: bool = False, **more: object) -> str:
-    options = PushOptions(recheck=recheck)
-    return (await push(tree, to, options=options, limits=limits, counters=Counters(), **more)).id
 
 
 async def test_what_is_to_be_sent_is_all_taken_in_the_end(tree: Path, repository: Repository, limits: Limits) -> None:
@@ -339,7 +334,8 @@ async def test_what_was_left_out_is_in_the_counters(tree: Path, repository: Repo
     (tree / "broken").symlink_to("nowhere")
     os.mkfifo(tree / "sub" / "pipe")
     counters = Counters()
-    assert (await push(tree, repository, options=PushOptions(), limits=limits, counters=counters)).id == before
+    report = await push(tree, repository, options=PushOptions(), limits=limits, counters=counters)
+    assert report.id == before
     assert sorted(counters.left_out) == [("./broken", "broken link"), ("./sub/pipe", "FIFO")]
     assert len(counters.warnings) == 1
 

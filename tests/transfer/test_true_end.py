@@ -26,11 +26,10 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.packs.send import send_pack
-from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot
 from tests.rclone_server import RcloneServer, s3_server
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 __all__ = ["s3_server"]
 
@@ -58,7 +57,7 @@ async def pushed_with_more(root: Path, content: bytes, store: Store, limits: Lim
     """A snapshot of one file, with a byte behind the end of its object."""
     await anyio.to_thread.run_sync((root / "file").write_bytes, content)
     repository = Repository(store)
-    pushed = (await push(root, repository, options=PushOptions(), limits=limits, counters=Counters())).id
+    pushed = await push_tree(root, repository, limits)
     assert not (await check_snapshot(pushed, repository, limits=limits, counters=Counters())).damage
     await store.write(object_key(digest_of(content)), content + b"!")
     return pushed, repository
@@ -192,7 +191,7 @@ async def test_a_push_heals_an_object_where_nothing_of_others_is_lost(
     path = tmp_path / "store" / object_key(digest_of(bytes(size)))
     await anyio.to_thread.run_sync(put_in_place, path, kind)
     if kind == "full directory":
-        with pytest.raises(StoreRefused, match=f"{path}: a directory with something in it"):
+        with pytest.raises(StoreRefused, match=f"{path}: a directory that is not empty"):
             await snapdir.push(root, url, recheck=recheck, config=config)
         assert await anyio.to_thread.run_sync((path / "file").read_bytes) == b"mine"
     else:
@@ -213,7 +212,7 @@ async def test_a_manifest_is_healed_or_what_lies_there_is_named(
         await snapdir.verify(pushed, url, config=config)
     assert any(str(path) in note for note in caught.value.__notes__)
     if kind == "full directory":
-        with pytest.raises(StoreRefused, match=f"{path}: a directory with something in it"):
+        with pytest.raises(StoreRefused, match=f"{path}: a directory that is not empty"):
             await snapdir.push(root, url, config=config)
     else:
         await snapdir.push(root, url, config=config)

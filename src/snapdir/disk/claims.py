@@ -18,7 +18,7 @@ FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
 
 
-def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None, mode: int = 0o600) -> int:
+def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None) -> int:
     """A descriptor to read and write ``path``, made if it is missing, under an exclusive lock.
 
     Raises:
@@ -26,7 +26,7 @@ def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None
             an error of the system.
     """
     for _ in range(MAX_TRIES):
-        descriptor = os.open(path, FLAGS, mode, dir_fd=directory_fd)
+        descriptor = os.open(path, FLAGS, 0o600, dir_fd=directory_fd)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             status = os.fstat(descriptor)

@@ -153,13 +153,9 @@ def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -
     distinct: dict[str, Entry] = {}
     for entry in manifest.files:
         distinct.setdefault(entry.checksum, entry)
-    missing = [entry for entry in distinct.values() if not _is_file(cache.local_object(entry.digest))]
+    missing = [entry for entry in distinct.values() if not cache.has_file(entry.digest)]
     if missing:
         raise IncompleteCache(snapshot_id, missing[0].digest, missing[0].path, len(missing))
-
-
-def _is_file(path: Path | None) -> bool:
-    return path is not None and path.is_file()
 
 
 @asynccontextmanager

@@ -95,6 +95,13 @@ class Presence:
             return False
         return listing_pays(stored_objects=self.stored_objects, objects_to_send=count, page_keys=self._page_keys)
 
+    async def list_if_it_pays(self, count: int) -> None:
+        """List the store's first page, and then all of it if that takes fewer requests than ``count`` look-ups."""
+        if not self.listed_all and self.stored_objects is None:
+            await self._look_at_first_page()
+        if self.should_list(count):
+            await self.list_all()
+
     def was_listed(self, digest: str) -> bool:
         """Whether a listing has shown the object, of whatever size."""
         return digest in self._sizes

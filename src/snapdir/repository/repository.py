@@ -315,6 +315,11 @@ class Repository:
         """The path of an object in a store on this host, which need not exist; None for other stores."""
         return self.objects.local_path(object_key(digest))
 
+    def has_file(self, digest: Digest) -> bool:
+        """Whether the store is on this host, and has the file of an object. Blocking."""
+        path = self.local_object(digest)
+        return path is not None and path.is_file()
+
     def object_name(self, digest: Digest) -> str:
         """The name of an object in messages."""
         return f"{self.objects.url}/{object_key(digest)}"

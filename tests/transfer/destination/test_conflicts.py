@@ -19,7 +19,7 @@ from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
-from snapdir.transfer.push import PushOptions, push
+from tests.transfer.conftest import push_tree
 
 LARGE = bytes(range(256)) * 4096 * 3
 FILES = {"model": b"weights", "train/x": b"1", "train/deep/y": b"2", "large": LARGE}
@@ -36,7 +36,7 @@ async def manifest(tmp_path: Path, cache: Repository, limits: Limits) -> Manifes
         (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "tree" / name).write_bytes(content)
     tree = tmp_path / "tree"
-    identifier = (await push(tree, cache, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, cache, limits)
     return await cache.read_manifest(identifier)
 
 
@@ -205,7 +205,7 @@ async def test_at_most_twenty_paths_are_named(tmp_path: Path, cache: Repository,
     for number in range(25):
         (tmp_path / "many" / f"{number:02}").write_text("a file")
         (out / f"{number:02}" / "inside").mkdir(parents=True)
-    identifier = (await push(tmp_path / "many", cache, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tmp_path / "many", cache, limits)
     with pytest.raises(DestinationConflict) as raised:
         await check_out(await cache.read_manifest(identifier), cache, out, limits)
     assert len(raised.value.paths) == 25

@@ -19,7 +19,7 @@ from snapdir.transfer.download.local_objects import find_unsound, require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
-from snapdir.transfer.push import PushOptions, push
+from tests.transfer.conftest import push_tree
 
 
 @pytest.fixture
@@ -30,8 +30,7 @@ def cache(tmp_path: Path) -> Repository:
 @pytest.fixture
 async def objects(tree: Path, cache: Repository) -> list[PlannedObject]:
     """The objects of ``tree``, which the cache holds."""
-    report = await push(tree, cache, options=PushOptions(), limits=Limits(), counters=Counters())
-    return plan_objects(await cache.read_manifest(report.id))
+    return plan_objects(await cache.read_manifest(await push_tree(tree, cache, Limits())))
 
 
 def flip(cache: Repository, key: str) -> None:

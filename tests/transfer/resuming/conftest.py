@@ -12,8 +12,8 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from tests.transfer.conftest import push_tree
 from tests.transfer.resuming.resumable import CONTENT, PART, ResumableStore
 
 
@@ -39,7 +39,7 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 async def manifest(tree: Path, store: ResumableStore, limits: Limits) -> Manifest:
     """The manifest of ``tree``, which is in ``store``."""
-    await push(tree, Repository(store), options=PushOptions(), limits=limits, counters=Counters())
+    await push_tree(tree, Repository(store), limits)
     store.calls.clear()
     return await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
 

@@ -21,7 +21,17 @@ from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.upload.journal import UploadJournal
 from tests.transfer.conftest import RecordingStore
 
-__all__ = ["CONTENT", "DIGEST", "KEY", "PART", "PARTS", "ResumableStore", "ResumableUpload", "cancel_push", "push_tree"]
+__all__ = [
+    "CONTENT",
+    "DIGEST",
+    "KEY",
+    "PART",
+    "PARTS",
+    "ResumableStore",
+    "ResumableUpload",
+    "cancel_push",
+    "push_noted",
+]
 
 PART = 256 * KIB
 CONTENT = bytes(range(256)) * (8 * MIB // 256 // 4) + b"the end"
@@ -101,7 +111,7 @@ class ResumableStore(RecordingStore):
         return self.uploads[token]
 
 
-async def push_tree(
+async def push_noted(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, counters: Counters | None = None
 ) -> str:
     journal = UploadJournal(cache, store.url)
@@ -122,7 +132,7 @@ async def cancel_push(tree: Path, store: ResumableStore, limits: Limits, cache: 
     counters = Counters()
     with anyio.CancelScope() as scope:
         store.part_arrived = lambda: scope.cancel() if len(store.sent) >= parts else None
-        await push_tree(tree, store, limits, cache, counters)
+        await push_noted(tree, store, limits, cache, counters)
     assert scope.cancelled_caught
     store.part_arrived = lambda: None
     return counters

@@ -15,10 +15,10 @@ from snapdir.stores.base import StillAtWork
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
-from tests.transfer.resuming.resumable import CONTENT, KEY, PARTS, ResumableStore, ResumableUpload, push_tree
+from tests.transfer.conftest import push_tree
+from tests.transfer.resuming.resumable import CONTENT, KEY, PARTS, ResumableStore, ResumableUpload, push_noted
 
 
 class Run:
@@ -33,12 +33,12 @@ class Run:
 
     async def __call__(self) -> None:
         if self._verb == "push":
-            await push_tree(self._tree, self.store, self._limits, self._cache, self.counters)
+            await push_noted(self._tree, self.store, self._limits, self._cache, self.counters)
         else:
             await self.sync(self._tree)
 
     async def sync(self, tree: Path) -> None:
-        identifier = (await push(tree, self.source, options=PushOptions(), limits=self._limits, counters=Counters())).id
+        identifier = await push_tree(tree, self.source, self._limits)
         journal, target = UploadJournal(self._cache, self.store.url), Repository(self.store)
         pair = StoreSync(
             self.source,
@@ -157,6 +157,6 @@ async def test_the_failure_of_another_file_aborts_no_upload_that_is_being_comple
     left: list[str] = []
     store.before_commit = meet
     with pytest.raises((AccessDenied, TransferFailed)):
-        await push_tree(tree, store, limits, tmp_path / "cache")
+        await push_noted(tree, store, limits, tmp_path / "cache")
     assert list(store.uploads) == store.kept == left
     assert object_key(Digest("0" * 64)) not in store.objects

@@ -13,7 +13,7 @@ from snapdir.cli import render
 from snapdir.errors import ConnectionFailed
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from tests.transfer.resuming.resumable import CONTENT, PART, ResumableStore, cancel_push, push_tree
+from tests.transfer.resuming.resumable import CONTENT, PART, ResumableStore, cancel_push, push_noted
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def cancel_at(point: str, tree: Path, store: ResumableStore, limits: Limit
     counters = Counters()
     with anyio.CancelScope() as scope:
         setattr(store, point, scope.cancel)
-        await push_tree(tree, store, limits, cache, counters)
+        await push_noted(tree, store, limits, cache, counters)
     assert scope.cancelled_caught
     setattr(store, point, lambda: None)
     return counters
@@ -58,7 +58,7 @@ async def test_a_push_whose_network_is_gone_counts_what_is_kept_from_before(
     (upload,) = store.uploads.values()
     counters = Counters()
     with pytest.raises(ConnectionFailed):
-        await push_tree(tree, Unreachable(), limits, cache, counters)
+        await push_noted(tree, Unreachable(), limits, cache, counters)
     assert (counters.kept_objects, counters.kept_bytes) == (1, upload.held_bytes)
 
 

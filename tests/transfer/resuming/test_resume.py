@@ -20,10 +20,10 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.packs.receive import receive_pack
 from snapdir.transfer.packs.send import send_pack
-from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
-from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_tree
+from tests.transfer.conftest import push_tree
+from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_noted
 
 
 async def leave_killed_push(
@@ -61,7 +61,7 @@ async def test_a_killed_push_sends_only_the_parts_that_are_missing(
 ) -> None:
     had = {1: part(1), 2: part(2), 5: part(5)}
     token = await leave_killed_push(store, cache, had)
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert store.resumed == [token]
     assert sorted(store.sent) == [number for number in range(1, PARTS + 1) if number not in had]
     assert store.objects[KEY] == CONTENT
@@ -73,7 +73,7 @@ async def test_a_note_of_an_upload_that_is_gone_begins_anew(
 ) -> None:
     token = await leave_killed_push(store, cache, {1: part(1)})
     await store.uploads[token].abort()
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert sorted(store.sent) == list(range(1, PARTS + 1))
     assert store.objects[KEY] == CONTENT
 
@@ -87,7 +87,7 @@ async def test_a_note_of_nonsense_begins_anew(
     await leave_killed_push(store, cache, {1: part(1)})
     (note,) = (cache / UPLOADS_NAME).iterdir()
     note.write_bytes(token)
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert sorted(store.sent) == list(range(1, PARTS + 1))
     assert store.objects[KEY] == CONTENT
 
@@ -96,7 +96,7 @@ async def test_a_part_of_another_size_is_sent_again(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path
 ) -> None:
     await leave_killed_push(store, cache, {1: part(1), 2: part(2)[:-1], 3: part(3)})
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert 2 in store.sent
     assert not {1, 3} & set(store.sent)
     assert store.objects[KEY] == CONTENT
@@ -106,7 +106,7 @@ async def test_another_part_size_is_another_upload(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path
 ) -> None:
     await leave_killed_push(store, cache, {1: part(1)})
-    await push_tree(tree, store, dataclasses.replace(limits, part_bytes=2 * PART), cache)
+    await push_noted(tree, store, dataclasses.replace(limits, part_bytes=2 * PART), cache)
     assert store.resumed[0] is None
     assert not store.uploads  # the other one was dropped
     assert store.objects[KEY] == CONTENT
@@ -119,7 +119,7 @@ async def test_a_note_that_another_process_works_on_is_left_alone(
     (note,) = (cache / UPLOADS_NAME).iterdir()
     held = await anyio.to_thread.run_sync(open_locked, note)
     try:
-        await push_tree(tree, store, limits, cache)
+        await push_noted(tree, store, limits, cache)
         assert noted_token(note) == token
     finally:
         os.close(held)
@@ -140,7 +140,7 @@ async def test_a_push_that_is_cancelled_keeps_what_it_sent_for_the_next_one(
     assert (counters.kept_objects, counters.kept_in) == (1, store.url)
     assert counters.kept_bytes == store.uploads[token].held_bytes > 0
     store.sent.clear()
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert sorted(store.sent) == [number for number in range(1, PARTS + 1) if number not in had]
     assert store.objects[KEY] == CONTENT
     assert notes(cache) == []
@@ -171,7 +171,7 @@ async def test_a_network_that_fails_keeps_an_upload_and_a_refusal_does_not(
 
     store.part_arrived = fail
     with pytest.raises(type(error)):
-        await push_tree(tree, store, limits, cache)
+        await push_noted(tree, store, limits, cache)
     assert len(store.uploads) == len(notes(cache)) == keeps
 
 
@@ -180,7 +180,7 @@ async def test_a_file_that_changes_during_an_upload_keeps_nothing(
 ) -> None:
     store.part_arrived = (tree / "large").touch
     with pytest.raises(InFluxError):
-        await push_tree(tree, store, limits, cache)
+        await push_noted(tree, store, limits, cache)
     assert not store.uploads
     assert notes(cache) == []
 
@@ -191,9 +191,9 @@ async def test_a_file_that_changes_during_an_upload_keeps_nothing(
 async def test_a_note_of_an_object_that_is_there_goes_with_the_next_push(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path
 ) -> None:
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     await leave_killed_push(store, cache, {1: part(1)})
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert not store.uploads
     assert notes(cache) == []
 
@@ -203,17 +203,17 @@ async def test_a_note_that_a_push_does_not_need_stays_for_a_week(
 ) -> None:
     token = await leave_killed_push(store, cache, {1: part(1)})
     (tree / "large").write_bytes(b"another file")
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert [*store.uploads] == [token]
     (note,) = (cache / UPLOADS_NAME).iterdir()
     os.utime(note, (0, note.stat().st_mtime - KEPT_SECONDS - 1))
     held = await anyio.to_thread.run_sync(open_locked, note)
     try:
-        await push_tree(tree, store, limits, cache)
+        await push_noted(tree, store, limits, cache)
     finally:
         os.close(held)
     assert [*store.uploads] == [token]
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert not store.uploads
     assert notes(cache) == []
 
@@ -226,7 +226,7 @@ async def test_notes_about_another_store_and_files_of_others_are_left_alone(
     others = {"0" * 32 + note.name[32:], note.name[:33] + "x", "README"}
     for name in others:
         (cache / UPLOADS_NAME / name).write_text("token")
-    await push_tree(tree, store, limits, cache)
+    await push_noted(tree, store, limits, cache)
     assert set(notes(cache)) == others
 
 
@@ -237,7 +237,7 @@ async def test_an_upload_of_unverified_parts_is_dropped_and_not_gone_on_with(
 ) -> None:
     """Its parts may have been damaged on their way here, which is known only when the last has come."""
     source = Repository(MemoryStore())
-    identifier = (await push(tree, source, options=PushOptions(), limits=limits, counters=Counters())).id
+    identifier = await push_tree(tree, source, limits)
     journal = UploadJournal(cache, store.url)
 
     async def run() -> None:

@@ -20,7 +20,7 @@ from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.upload.journal import JournalEntry, UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 
 class NotingJournal(UploadJournal):
@@ -44,7 +44,7 @@ async def test_only_what_was_hashed_before_it_was_sent_may_be_gone_on_with(
         await push(tree, to, options=PushOptions(), limits=limits, counters=Counters(), journal=journal)
     else:
         source = Repository(MemoryStore())
-        identifier = (await push(tree, source, options=PushOptions(), limits=limits, counters=Counters())).id
+        identifier = await push_tree(tree, source, limits)
         pair = StoreSync(source, to, options=SyncOptions(), limits=limits, counters=Counters(), journal=journal)
         await pair.copy(identifier)
     assert journal.noted == {noted}

@@ -33,11 +33,10 @@ from snapdir.stores.open import open_store
 from snapdir.stores.wrapper import StoreWrapper
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot
 from tests.rclone_server import RcloneServer, s3_server
-from tests.transfer.conftest import RecordingStore
+from tests.transfer.conftest import RecordingStore, push_tree
 
 __all__ = ["s3_server"]
 
@@ -98,7 +97,7 @@ class ServedUpload(MemoryUpload):
 
 
 async def pushed(tree: Path, store: Store) -> SnapshotId:
-    return (await push(tree, Repository(store), options=PushOptions(), limits=Limits(), counters=Counters())).id
+    return await push_tree(tree, Repository(store), Limits())
 
 
 async def synced(

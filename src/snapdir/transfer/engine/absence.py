@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import anyio.to_thread
 
@@ -23,11 +23,9 @@ async def absent_objects(digests: Sequence[Digest], repository: Repository, *, l
         thread looks at the files.
     """
     if repository.local_object(EMPTY_DIGEST) is not None:
-        return await anyio.to_thread.run_sync(_absent_files, digests, repository)
+        return await anyio.to_thread.run_sync(lambda: [digest for digest in digests if not repository.has_file(digest)])
     presence = Presence(repository)
-    await presence.learn(None)
-    if presence.should_list(len(digests)):
-        await presence.list_all()
+    await presence.list_if_it_pays(len(digests))
     if presence.listed_all:
         return [digest for digest in digests if not presence.was_listed(digest)]
     absent: set[Digest] = set()
@@ -51,11 +49,3 @@ async def require_present(objects: Sequence[PlannedObject], repository: Reposito
     paths = {planned.digest: planned.path for planned in objects}
     for digest in await absent_objects(list(paths), repository, limits=limits) if paths else []:
         raise repository.lacks(digest, paths[digest])
-
-
-def _absent_files(digests: Iterable[Digest], repository: Repository) -> list[Digest]:
-    def is_absent(digest: Digest) -> bool:
-        path = repository.local_object(digest)
-        return path is None or not path.is_file()
-
-    return list(filter(is_absent, digests))

@@ -92,14 +92,9 @@ class ObjectCopier:
 
     async def _learn(self, count: int) -> None:
         """List the target where that takes fewer requests than looking up ``count`` objects."""
-        presence = self._presence
         capabilities = self._target.objects.capabilities
-        if self._recheck or not capabilities.remote or presence.listed_all or count < capabilities.list_page_keys // 8:
-            return
-        if presence.stored_objects is None:
-            await presence.learn(None)
-        if presence.should_list(count):
-            await presence.list_all()
+        if not self._recheck and capabilities.remote and count >= capabilities.list_page_keys // 8:
+            await self._presence.list_if_it_pays(count)
 
     async def _copy(self, planned: PlannedObject) -> None:
         listed_size = planned.size
