@@ -11,6 +11,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2] / "src" / "snapdir"
 MAX_LINES = 400
 MAX_MODULES = 25
+MIN_LINES = 40
 
 
 def name_of(file: Path) -> str:
@@ -32,11 +33,16 @@ def test_no_folder_is_crowded() -> None:
     assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
 
 
+def test_a_short_module_has_several_importers() -> None:
+    importers = Counter(name for imported in GRAPH.values() for name in imported)
+    short = {name for name, file in MODULES.items() if len(file.read_text().splitlines()) < MIN_LINES}
+    packages = {name for name, file in MODULES.items() if file.name in ("__init__.py", "__main__.py")}
+    assert {name for name in short - packages if importers[name] < 2} == set()
+
+
 def test_imports_form_no_cycle() -> None:
-    """Imports inside functions count, imports for type checkers do not."""
-    graph = {name: {*imports(file)} - {name} for name, file in MODULES.items() if name != "snapdir"}
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter(GRAPH).prepare()
     except CycleError as error:
         raise AssertionError(" -> ".join(error.args[1])) from None
 
@@ -54,3 +60,7 @@ def imports(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if name in MODULES else node.module for name in names)
+
+
+GRAPH = {name: {*imports(file)} - {name} for name, file in MODULES.items() if name != "snapdir"}
+"""What each module imports, also inside functions, but not for type checkers."""
