@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from snapdir.api.destination import guard_destination, own_directories, report_leftovers
-from snapdir.api.external import staged_outside
 from snapdir.api.resolve import full_id, selection_of
 from snapdir.api.stores import (
     CACHE_HINT,
@@ -265,9 +264,12 @@ async def _source(
     """The id, the manifest, and where its objects are; a dry run brings no objects of a store that is a program."""
     program = run.stores.program
     if program is not None:
+        from snapdir.transfer.external import staged_snapshot
+
         identifier = await full_id(snapshot_id, run.config)
         selection = None if dry_run else run.options.selection
-        async with staged_outside(identifier, program, selection, run.config) as (manifest, staged):
+        cache_dir = run.config.cache_dir.expanduser().absolute()
+        async with staged_snapshot(identifier, program, selection, cache_dir) as (manifest, staged):
             yield identifier, manifest, staged
     else:
         async with opened(run.stores, run.config) as source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
@@ -31,14 +32,13 @@ from snapdir.model.paths import check_materialisable
 from snapdir.model.patterns import exclusion
 from snapdir.repository.cache import held_manifest, require_cached, set_aside
 from snapdir.repository.repository import Repository
-from snapdir.transfer.download.local_objects import find_unsound
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.engine.plan import plan_objects
-from snapdir.transfer.external import push_external
 from snapdir.transfer.push import PushOptions
 from snapdir.transfer.push import push as push_tree
 from snapdir.transfer.snapshot import TreeOptions
-from snapdir.transfer.sync import StoreSync, SyncOptions
+
+if TYPE_CHECKING:
+    from snapdir.transfer.sync import SyncOptions
 
 __all__ = ["push", "push_cached", "stage"]
 
@@ -126,6 +126,8 @@ async def push(
     if program is not None:
         if dry_run:
             return await _only_named(path, options, publication)
+        from snapdir.transfer.external import push_external
+
         async with opened_cache(config) as cache:
             pushed = await _keep_tree(path, cache, options, config, counters)
             await push_external(SnapshotId(pushed), cache, program, limits=config.limits, verified=True)
@@ -179,6 +181,9 @@ async def _keep_tree(
     path: PathLike, cache: Repository, options: PushOptions, config: Config, counters: Counters
 ) -> str:
     """Push a tree into the cache, and replace damaged objects that the cache held already."""
+    from snapdir.transfer.download.local_objects import find_unsound
+    from snapdir.transfer.engine.plan import plan_objects
+
     options = options._replace(recheck=False)
     kept = await _push_tree(path, cache, options, config, counters)
     if not counters.objects_skipped:
@@ -226,6 +231,8 @@ async def push_cached(
         ObjectNotFound: the cache and the store both lack an object.
         UnsafePath: no pull would take its manifest.
     """
+    from snapdir.transfer.sync import StoreSync, SyncOptions
+
     config, counters = config or Config(), counters or Counters()
     snapshot = await full_id(snapshot_id, config)
     stores = await parse_stores(store, objects_store)
@@ -242,6 +249,8 @@ async def push_cached(
             await _rehearse_push(snapshot, manifest, cache, stores, options=options, config=config)
             await publication.tell(pushed)
         elif program is not None:
+            from snapdir.transfer.external import push_external
+
             await push_external(snapshot, cache, program, limits=config.limits)
             await publication.complete(pushed, "push", pushed, location)
         else:
@@ -267,6 +276,8 @@ async def _rehearse_push(
         await anyio.to_thread.run_sync(stores.program.require)
         await anyio.to_thread.run_sync(require_cached, snapshot, manifest, cache)
         return
+    from snapdir.transfer.sync import StoreSync
+
     async with opened(stores, config) as to:
         await require_answer(to)
         try:

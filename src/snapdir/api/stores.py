@@ -93,9 +93,9 @@ class StorePair(NamedTuple):
         Raises:
             SnapdirError: there is no store.
         """
-        from snapdir.transfer.fetch import NO_STORE
-
         if self.url is None:
+            from snapdir.transfer.fetch import NO_STORE
+
             raise SnapdirError(NO_STORE)
         return self.url
 

@@ -7,7 +7,6 @@ from functools import partial
 
 import anyio.to_thread
 
-from snapdir.api.external import staged_outside
 from snapdir.api.resolve import full_id
 from snapdir.api.stores import (
     PathLike,
@@ -77,13 +76,15 @@ async def examine(
 
 async def _examine(snapshot_id: str, stores: StorePair, config: Config, counters: Counters) -> SnapshotReport:
     from snapdir.transfer.engine.selection import EVERYTHING
+    from snapdir.transfer.external import staged_snapshot
     from snapdir.transfer.verify import check_snapshot
 
     check = partial(check_snapshot, limits=config.limits, counters=counters)
     program = stores.program
     if program is not None:
         identifier = await full_id(snapshot_id, config)
-        async with staged_outside(identifier, program, EVERYTHING, config) as (_, source):
+        cache_dir = config.cache_dir.expanduser().absolute()
+        async with staged_snapshot(identifier, program, EVERYTHING, cache_dir) as (_, source):
             return replace(await check(identifier, source), store=without_secrets(program.url))
     async with opened(stores, config) as source:
         return await check(await full_id(snapshot_id, config, source), source)

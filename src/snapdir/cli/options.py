@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from snapdir.cli.parameters import Choice, Flag, Positional, Setting, Single, UniversalFlag, section, whole_number
+from snapdir.cli.parameters import Choice, Flag, Positional, Setting, SettingSwitch, Single, section, whole_number
 from snapdir.errors import SnapdirError
 from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 
@@ -175,9 +175,9 @@ def universal() -> list[Flag]:
     """Options that every command takes, and that may also stand before the command."""
     return section(
         "Universal options",
-        UniversalFlag("-q", "--quiet", variable="", help="Print only data and errors."),
-        UniversalFlag("--verbose", variable="", help="Print more details on stderr."),
-        UniversalFlag("--no-progress", help="Do not draw a progress line."),
+        SettingSwitch("-q", "--quiet", variable="", help="Print only data and errors."),
+        SettingSwitch("--verbose", variable="", help="Print more details on stderr."),
+        SettingSwitch("--no-progress", help="Do not draw a progress line."),
         Setting(
             "--color",
             metavar="<WHEN>",

@@ -19,11 +19,10 @@ __all__ = [
     "BareSetting",
     "Choice",
     "Flag",
-    "Off",
     "Positional",
     "Setting",
+    "SettingSwitch",
     "Single",
-    "UniversalFlag",
     "from_variable",
     "kind_of",
     "section",
@@ -196,27 +195,17 @@ class BareSetting(Setting):
         return [f"{arg}={self.bare}" if arg in self.opts else arg for arg in args[:end]] + args[end:]
 
 
-class UniversalFlag(Flag):
-    """A switch before or after the verb, kept with the settings; once given it stays on."""
+class SettingSwitch(Flag):
+    """A switch that sets a setting to ``value``, as its variable can too. Once given it stays."""
 
-    def __init__(self, *declarations: str, **attributes: Any) -> None:
+    def __init__(self, *declarations: str, value: bool = True, **attributes: Any) -> None:
         attributes.setdefault("variable", variable_of(declarations))
         super().__init__(*declarations, expose_value=False, callback=self._keep, **attributes)
+        self.value = value
 
     def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
-        if given or from_variable(self.variable, switch):
-            settings_of(ctx)[self.name or ""] = True
-
-
-class Off(Flag):
-    """A switch of one verb that turns a setting off; 0 in its variable does so too."""
-
-    def __init__(self, *declarations: str, **attributes: Any) -> None:
-        super().__init__(*declarations, expose_value=False, callback=self._keep, **attributes)
-
-    def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
-        if given or from_variable(self.variable, switch) is False:
-            settings_of(ctx)[self.name or ""] = False
+        if given or from_variable(self.variable, switch) is self.value:
+            settings_of(ctx)[self.name or ""] = self.value
 
 
 def settings_of(ctx: click.Context) -> dict[str, Any]:

@@ -10,9 +10,8 @@ from snapdir.cli.parameters import (
     BareSetting,
     Choice,
     Flag,
-    Off,
     Setting,
-    UniversalFlag,
+    SettingSwitch,
     from_variable,
     section,
     switch,
@@ -135,7 +134,10 @@ def catalog(*, recorded: bool = True, purpose: str = "The history to record in")
 
 
 def shared_catalog(purpose: str = "Record on this machine only, not in the store's own history.") -> list[Flag]:
-    return section("History", Off("--no-shared-catalog", "shared_catalog", variable=SHARED_CATALOG, help=purpose))
+    return section(
+        "History",
+        SettingSwitch("--no-shared-catalog", "shared_catalog", value=False, variable=SHARED_CATALOG, help=purpose),
+    )
 
 
 def transfer(*, writing: bool = False) -> list[Flag]:
@@ -290,7 +292,7 @@ def bucket(*, writing: bool = False) -> list[Flag]:
             parse=Choice(REQUESTER),
             help=f"{REQUESTER}: your account pays for requests to a Requester Pays bucket.",
         ),
-        UniversalFlag(
+        SettingSwitch(
             "--no-sign-request",
             help="Send anonymous requests; do not look for credentials.",
         ),

@@ -25,9 +25,10 @@ from snapdir.transfer.download.local_objects import require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
+from snapdir.transfer.engine.selection import Selection
 from snapdir.transfer.fetch import FetchOptions, FetchReport, fetch, missing_objects
 
-__all__ = ["fetch_external", "push_external", "read_manifest", "staged"]
+__all__ = ["fetch_external", "push_external", "staged_snapshot"]
 
 
 async def push_external(
@@ -88,6 +89,21 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
     text = await store.read_manifest(snapshot_id)
     where = f"the manifest that {store.program} gave"
     return await anyio.to_thread.run_sync(verified_manifest, text, snapshot_id, where)
+
+
+@asynccontextmanager
+async def staged_snapshot(
+    snapshot_id: SnapshotId, store: ExternalStore, selection: Selection | None, cache_dir: Path
+) -> AsyncIterator[tuple[Manifest, Repository]]:
+    """A snapshot as the program brings it, in a directory that is gone after the block; the cache is left alone.
+
+    Args:
+        selection: The part of it to bring; None brings nothing but the manifest.
+    """
+    manifest = await read_manifest(snapshot_id, store)
+    objects = [] if selection is None else await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
+    async with staged(snapshot_id, manifest, objects, store, cache_dir) as source:
+        yield manifest, source
 
 
 @asynccontextmanager
