@@ -137,8 +137,8 @@ def _check_source(body: FileRange, crc: int) -> None:
 def _of_file(body: FileRange) -> int:
     name = path_of_descriptor(body.fd)
     with local_errors(name):
-        crc, found_bytes = crc32c_of_range(body.fd, body.offset, body.length, between=check_cancelled)
-    if found_bytes < body.length:
+        crc, read_bytes = crc32c_of_range(body.fd, body.offset, body.length, between=check_cancelled)
+    if read_bytes < body.length:
         raise InFluxError(name, "shrank")
     return crc
 
@@ -149,9 +149,9 @@ def require_same(operation: Operation, crc: int | None, header: bytes) -> None:
     Raises:
         BodyRefused: it differs from the one that was sent.
     """
-    found = decoded(header.decode("latin-1"))
-    if crc is not None and found not in (None, crc):
-        raise BodyRefused(f"{operation}: CRC32C {found:08x} arrived where {crc:08x} was sent", key=operation.key)
+    arrived = decoded(header.decode("latin-1"))
+    if crc is not None and arrived not in (None, crc):
+        raise BodyRefused(f"{operation}: CRC32C {arrived:08x} arrived where {crc:08x} was sent", key=operation.key)
 
 
 def encoded(crc: int) -> str:
@@ -168,10 +168,10 @@ def checksum_of_parts(crcs: Sequence[int | None]) -> str | None:
 def decoded(header: str) -> int | None:
     """The checksum in a header; None for any other text, such as that of an object in parts."""
     try:
-        found = b64decode(header, validate=True)
+        digest = b64decode(header, validate=True)
     except ValueError:
         return None
-    return int.from_bytes(found, "big") if len(found) == CRC_BYTES else None
+    return int.from_bytes(digest, "big") if len(digest) == CRC_BYTES else None
 
 
 async def payload_hash(body: Body | None) -> bytes:

@@ -81,7 +81,7 @@ class Operation(NamedTuple):
     key: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.target.named(self.key)} at {self.target.place}"
+        return f"{self.verb} {self.target.named(self.key)} at {self.target.service_name}"
 
 
 class ErrorResponse(NamedTuple):
@@ -112,7 +112,7 @@ class ErrorResponse(NamedTuple):
         return bool(self.proxy) and not (self.code or self.request_id)
 
     @property
-    def what(self) -> str:
+    def text(self) -> str:
         if self.is_by_proxy:
             return f"(HTTP {self.status} through the proxy {self.proxy})"
         code = f"{cleaned(self.code, 80)} " if self.code else ""
@@ -300,8 +300,8 @@ def _nothing_there(response: ErrorResponse, operation: Operation) -> StoreError:
 
 
 def _sentence(response: ErrorResponse, operation: Operation, advice: str) -> str:
-    said = f"{operation}: {response.what}"
-    return f"{said.removesuffix('.')}; {advice}" if advice else said
+    sentence = f"{operation}: {response.text}"
+    return f"{sentence.removesuffix('.')}; {advice}" if advice else sentence
 
 
 def _clock_difference(response: ErrorResponse) -> str:

@@ -141,7 +141,7 @@ class S3Target(NamedTuple):
         return f"s3://{self.bucket}" if key is None else f"s3://{self.bucket}/{self.prefix}{key}"
 
     @property
-    def place(self) -> str:
+    def service_name(self) -> str:
         """The endpoint for messages: without userinfo and query."""
         return shown_endpoint(self.endpoint) if self.endpoint else f"AWS S3 in {self.region}"
 

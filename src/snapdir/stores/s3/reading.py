@@ -233,8 +233,8 @@ def _range(operation: Operation, start: int, length: int | None, content_range: 
     first, last = int(matched[1]), int(matched[2])
     received = last - first + 1
     if first != start or received < 1 or (length is not None and received > length):
-        wanted = "to the end" if length is None else f"{length} bytes"
-        raise _invalid(operation, f"Content-Range {content_range!r} where {wanted} from {start} were requested")
+        range_text = "to the end" if length is None else f"{length} bytes"
+        raise _invalid(operation, f"Content-Range {content_range!r} where {range_text} from {start} were requested")
     ends_early = matched[3] != "*" and last + 1 < int(matched[3]) and (length is None or received < length)
     if ends_early:
         raise _invalid(operation, f"Content-Range {content_range!r} ends before the object and the requested range")

@@ -40,11 +40,9 @@ DEFAULT_CONCURRENCY = 256
 class S3Store:
     """Bytes at keys of a bucket, under a prefix.
 
-    S3 writes an object whole or not at all. Every body goes with its CRC32C where that is known, so that a service
-    which checks it takes no other bytes than those that were hashed. One that refuses the header is not offered it
-    again; there, and until an answer has shown that the service checks it, a file is summed as it leaves. Uploads that
-    were neither committed nor aborted are aborted by ``aclose``: their parts would be stored, and paid for, out of
-    sight.
+    S3 writes an object whole or not at all. A body is sent with its CRC32C if that is known, so that the service
+    refuses changed bytes: see ``S3Client.put``. ``aclose`` aborts uploads that were neither committed nor aborted,
+    because the service would keep their parts, out of sight and at a price.
 
     ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
     """
@@ -79,14 +77,14 @@ class S3Store:
         keys = EnvironmentCredentials.find(anonymous=not settings.bucket.sign)
         target = S3Target.of(url)._replace(options=settings.bucket)
         target = await run_sync(_completed, target, keys is not None)
-        checksums = await run_sync(Checksums, settings.notes_dir, target.place)
+        checksums = await run_sync(Checksums, settings.notes_dir, target.service_name)
         concurrency = settings.requests(DEFAULT_CONCURRENCY)
         source = keys or ChainCredentials(target)
         client = S3Client(target, source, settings, max_connections=concurrency, checksums=checksums)
         return cls(client, max_concurrency=concurrency)
 
     def __repr__(self) -> str:
-        return f"S3Store({self.url!r} at {self._target.place!r})"
+        return f"S3Store({self.url!r} at {self._target.service_name!r})"
 
     @property
     def url(self) -> str:
@@ -108,7 +106,7 @@ class S3Store:
     async def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         if prefix.startswith("/"):  # no key begins so, but rclone would list all
             return
-        progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.place}")
+        progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.service_name}")
         # A service that lists in another order would leave out other keys.
         asked_after = start_after if self._lists_in_order else ""
         token = resume

@@ -121,7 +121,7 @@ class S3Upload:
             xml.check_written(response.body, operation)
         etag = response.header(b"etag")
         if not etag:
-            raise InvalidResponse(f"{operation}: the answer to part {number} has no ETag", key=self._key)
+            raise InvalidResponse(f"{operation}: the response to part {number} has no ETag", key=self._key)
         self._parts[number] = UploadedPart(number, etag.decode("latin-1"), length, crc)
 
     async def _crc_of(self, body: Body) -> int | None:
@@ -151,11 +151,11 @@ class S3Upload:
     async def commit(self) -> None:
         """Publish the object.
 
-        A commit whose answer got lost is settled by what is at the key then, and can be repeated. Until the service has
+        A commit whose response got lost is settled by the object at the key, and can be repeated. Until the service has
         refused it, nothing aborts the upload.
 
         Raises:
-            StillAtWork: no answer in minutes, and no object yet.
+            StillAtWork: no response in minutes, and no object yet.
         """
         if not self._size and not self._parts:
             await self.write_part(1, b"")  # S3 takes no upload without parts

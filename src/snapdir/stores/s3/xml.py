@@ -168,10 +168,11 @@ def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[Uplo
 def upload_id(body: bytes, operation: Operation) -> str:
     """The id of a new multipart upload."""
     # rclone shortens the name.
-    found = _root(body, operation, "InitiateMultipartUploadResult", "InitiateMultipartUpload").text("UploadId")
-    if not found:
+    root = _root(body, operation, "InitiateMultipartUploadResult", "InitiateMultipartUpload")
+    identifier = root.text("UploadId")
+    if not identifier:
         raise _invalid(operation, "no upload id")
-    return found
+    return identifier
 
 
 def session_credentials(body: bytes, operation: Operation) -> Credentials:
@@ -318,10 +319,10 @@ def _without_named_entities(body: bytes) -> bytes:
     """``body`` with HTML's named characters as numbers: s3rver writes keys with names that XML lacks."""
     from html.entities import html5
 
-    def numbered(found: re.Match[bytes]) -> bytes:
-        name = found[1].decode()
+    def numbered(match: re.Match[bytes]) -> bytes:
+        name = match[1].decode()
         characters = "" if name in _XML_ENTITIES else html5.get(name, "")
-        return "".join(f"&#{ord(character)};" for character in characters).encode() or found[0]
+        return "".join(f"&#{ord(character)};" for character in characters).encode() or match[0]
 
     return _NAMED_ENTITY.sub(numbered, body)
 
@@ -333,5 +334,5 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def _invalid(operation: Operation, what: str) -> InvalidResponse:
-    return InvalidResponse(f"{operation}: the answer holds {what}", key=operation.key)
+def _invalid(operation: Operation, content: str) -> InvalidResponse:
+    return InvalidResponse(f"{operation}: the response holds {content}", key=operation.key)

@@ -374,3 +374,17 @@ def test_a_chosen_number_of_attempts_stays() -> None:
     assert StoreSettings().with_attempts(3).retry.attempts == 3
     assert StoreSettings().with_attempts(None).retry == RetryPolicy(more_if_throttled=2)
     assert Config().with_options(max_retries=5).stores.with_attempts(3).retry.attempts == 5
+
+
+@pytest.mark.parametrize("keys_are_given", [True, False])
+async def test_a_named_pipe_is_refused_where_reading_would_never_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keys_are_given: bool
+) -> None:
+    pipe = tmp_path / "home/.aws/config"
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    if keys_are_given:
+        for name, value in {**CREDENTIALS, "AWS_REGION": "r", "AWS_ENDPOINT_URL": "http://minio:9000"}.items():
+            monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidOption, match="config is a named pipe"):
+        await S3Store.open(StoreURL.parse("s3://bucket"), QUICK)

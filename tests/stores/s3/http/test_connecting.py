@@ -130,7 +130,7 @@ async def test_a_look_up_has_a_limit() -> None:
         return []
 
     async with Pool("slow.example", 80, resolve=slow, timeouts=Timeouts(connect_seconds=0.02)) as pool:
-        with pytest.raises(ConnectTimeout, match=r"no answer within 0\.02 s"):
+        with pytest.raises(ConnectTimeout, match=r"no response within 0\.02 s"):
             await pool.request(b"GET", b"/")
     answered.set()
 
@@ -153,7 +153,7 @@ def black_hole() -> tuple[str, int]:
 
 async def test_connecting_has_a_limit(black_hole: tuple[str, int], open_descriptors: None) -> None:
     async with Pool(*black_hole, timeouts=Timeouts(connect_seconds=0.05)) as pool:
-        with pytest.raises(ConnectTimeout, match=r"cannot connect to 127\.0\.0\.3:\d+: no answer within 0.05 s"):
+        with pytest.raises(ConnectTimeout, match=r"cannot connect to 127\.0\.0\.3:\d+: no response within 0.05 s"):
             await pool.request(b"GET", b"/")
 
 

@@ -127,8 +127,8 @@ def _incomplete(error: Any, link: Link) -> str:
 
 def _refused(error: Any, link: Link) -> str:
     answer = error.response.get("Error", {})
-    said = cleaned(f"{answer.get('Code')}: {answer.get('Message') or ''}").removesuffix(".")
-    return f"{link} was refused ({error.operation_name}): {said}; check the profile, and who may use it"
+    error_text = cleaned(f"{answer.get('Code')}: {answer.get('Message') or ''}").removesuffix(".")
+    return f"{link} was refused ({error.operation_name}): {error_text}; check the profile, and who may use it"
 
 
 def _unreachable(error: BaseException, link: Link) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from snapdir.errors import InvalidOption
 from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 
-__all__ = ["CABundle", "Profile", "files_have_a_say", "ignores_endpoints", "profile_endpoint", "session_variables"]
+__all__ = ["CABundle", "Profile", "files_have_a_say", "require_no_pipes"]
 
 FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 ALWAYS_COUNT = frozenset({"s3", "ca_bundle", "max_attempts"})
@@ -90,34 +91,21 @@ def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -
     if environment.get("AWS_PROFILE") or environment.get("AWS_DEFAULT_PROFILE"):
         return True  # the profile may not exist
     names = ALWAYS_COUNT if region_is_given else ALWAYS_COUNT | {"region"}
-    return any(not names.isdisjoint(map(str.lower, _SETTING(text))) for text in map(_text, _files(environment)))
+    files = _files(environment)
+    if any(map(_is_pipe, files)):
+        return True  # it can be read only once
+    return any(not names.isdisjoint(map(str.lower, _SETTING(text))) for text in map(_text, files))
 
 
-def session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
-    """botocore's table of variables without the empty ones, which it would use."""
-    from botocore.session import Session  # type: ignore[import-untyped]
+def require_no_pipes(environment: Mapping[str, str]) -> None:
+    """Refuse a named pipe as a file: reading would wait for a writer. Pipes of a shell (``/dev/fd/63``) are fine.
 
-    changed = {}
-    for name, (setting, variables, default, convert) in Session.SESSION_VARIABLES.items():
-        names = [variables] if isinstance(variables, str) else list(variables or ())
-        kept = [variable for variable in names if environment.get(variable) != ""]
-        if kept != names:
-            changed[name] = (setting, kept or None, default, convert)
-    return changed
-
-
-def ignores_endpoints(session: Any) -> bool:
-    """Whether ``ignore_configured_endpoint_urls`` in the profile switches its endpoint settings off."""
-    return bool(session.get_config_variable("ignore_configured_endpoint_urls"))
-
-
-def profile_endpoint(session: Any) -> str | None:
-    """``endpoint_url`` of the profile's S3 service, else of the profile."""
-    profile = session.get_scoped_config()
-    services = session.full_config.get("services", {}).get(profile.get("services"), {})
-    of_s3 = services.get("s3", {}) if isinstance(services, dict) else {}
-    url: str | None = (of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None) or profile.get("endpoint_url")
-    return url
+    Raises:
+        InvalidOption: a file is one.
+    """
+    for file in _files(environment):
+        if _is_pipe(file) and not str(file).startswith(("/dev/", "/proc/")):
+            raise InvalidOption(f"{file} is a named pipe; write the AWS configuration into a file")
 
 
 def _endpoints(session: Any, s3: Mapping[str, Any], *, accelerate: bool) -> AWSEndpoints:
@@ -153,6 +141,13 @@ def _attempts(text: str, name: str) -> int:
 
 def _files(environment: Mapping[str, str]) -> list[Path]:
     return [Path(environment.get(name) or usual).expanduser() for name, usual in FILES.items()]
+
+
+def _is_pipe(file: Path) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(file).st_mode)
+    except OSError:
+        return False
 
 
 def _text(file: Path) -> str:

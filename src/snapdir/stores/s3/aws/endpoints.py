@@ -79,12 +79,12 @@ class AWSEndpoints:
         from botocore.exceptions import EndpointProviderError  # type: ignore[import-untyped]
 
         try:
-            found = self._provider.resolve_endpoint(**self._parameters(target))
+            endpoint = self._provider.resolve_endpoint(**self._parameters(target))
         except EndpointProviderError as error:
             kind = InvalidStore if target.is_arn else InvalidOption
             words = str(error.kwargs.get("msg") or error)
             raise kind(f"{target.url}: {words}; check the store's URL and the AWS configuration") from error
-        schemes = found.properties.get("authSchemes", ())
+        schemes = endpoint.properties.get("authSchemes", ())
         scheme = next((scheme for scheme in schemes if scheme["name"] in (SIGV4, BY_SESSION)), None)
         if scheme is None:
             raise InvalidStore(
@@ -92,7 +92,7 @@ class AWSEndpoints:
                 "use the bucket itself, or an access point of one region"
             )
         region = scheme.get("signingRegion") or target.region or ""
-        address = split_endpoint(found.url, region=region, service=scheme.get("signingName", "s3"))
+        address = split_endpoint(endpoint.url, region=region, service=scheme.get("signingName", "s3"))
         return address._replace(by_session=scheme["name"] == BY_SESSION)
 
     def _parameters(self, target: S3Target) -> dict[str, str | bool]:

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ProfileNotFound  # type: ignore[i
 from botocore.session import Session  # type: ignore[import-untyped]
 
 from snapdir.errors import InvalidOption
-from snapdir.stores.s3.aws.configuration import ignores_endpoints, profile_endpoint, session_variables
+from snapdir.stores.s3.aws.configuration import require_no_pipes
 from snapdir.stores.s3.failures import cleaned
 from snapdir.stores.s3.location import S3Target, ignores_configured_endpoints
 
@@ -28,10 +28,11 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
     session = new_session(environment)
     with _configuration_errors():
         configured = session.get_scoped_config()
-        ignored = ignores_configured_endpoints(environment) or ignores_endpoints(session)
+        ignored = session.get_config_variable("ignore_configured_endpoint_urls")
+        ignored = ignored or ignores_configured_endpoints(environment)
         profile = target.profile.completed_by(session, is_aws_store=target.url.startswith("s3:"))
         complete = target.with_profile(
-            endpoint=None if ignored else profile_endpoint(session), region=configured.get("region")
+            endpoint=None if ignored else _profile_endpoint(session), region=configured.get("region")
         )
     complete = complete._replace(profile=profile)
     _ = complete.address
@@ -40,7 +41,8 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
 
 def new_session(environment: Mapping[str, str] = os.environ, region: str | None = None) -> Session:
     """A session that has read nothing yet. Credentials come from services in ``region``."""
-    session = Session(session_vars=session_variables(environment))
+    require_no_pipes(environment)
+    session = Session(session_vars=_session_variables(environment))
     session.set_config_variable("region", region)
     return session
 
@@ -53,6 +55,26 @@ def credential_chain(session: Session) -> Any:
     """
     with _configuration_errors():
         return session.get_component("credential_provider")
+
+
+def _session_variables(environment: Mapping[str, str]) -> dict[str, Any]:
+    """botocore's table of variables without the empty ones, which it would use."""
+    changed = {}
+    for name, (setting, variables, default, convert) in Session.SESSION_VARIABLES.items():
+        names = [variables] if isinstance(variables, str) else list(variables or ())
+        kept = [variable for variable in names if environment.get(variable) != ""]
+        if kept != names:
+            changed[name] = (setting, kept or None, default, convert)
+    return changed
+
+
+def _profile_endpoint(session: Any) -> str | None:
+    """``endpoint_url`` of the profile's S3 service, else of the profile."""
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    of_s3 = services.get("s3", {}) if isinstance(services, dict) else {}
+    url: str | None = (of_s3.get("endpoint_url") if isinstance(of_s3, dict) else None) or profile.get("endpoint_url")
+    return url
 
 
 def _configuration_error(error: Exception) -> InvalidOption:

@@ -149,8 +149,8 @@ class _Tunnel(asyncio.Protocol):
         """Ask the proxy behind ``transport`` for a tunnel to the server.
 
         Raises:
-            ProxyRefused: it answered with another status than 2xx.
-            ConnectionError, MalformedHTTP: it did not answer, or not in HTTP.
+            ProxyRefused: it responded with another status than 2xx.
+            ConnectionError, MalformedHTTP: it did not respond, or not in HTTP.
         """
         self._response = response = asyncio.get_running_loop().create_future()
         transport.write(endpoint.connect_request)

@@ -46,18 +46,6 @@ class Exchange:
         deferred: The complete response, while a thread may still be sending the request.
     """
 
-    __slots__ = (
-        "_joined_bytes",
-        "began_at",
-        "deferred",
-        "future",
-        "receiver",
-        "refusal",
-        "request",
-        "sender",
-        "threaded",
-    )
-
     def __init__(self, request: Request, scratch: bytearray, loop: asyncio.AbstractEventLoop) -> None:
         self.request = request
         self.future: asyncio.Future[Response] = loop.create_future()

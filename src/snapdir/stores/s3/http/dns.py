@@ -20,8 +20,8 @@ def resolve(host: str, port: int, flags: int = 0) -> list[Address]:
         OSError: there is none.
     """
     name = host.encode() if host.isascii() else host  # a str is encoded as IDNA: a module that start-up can spare
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=flags)
-    return list(dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found))
+    addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=flags)
+    return list(dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in addresses))
 
 
 class AddressBook:

@@ -67,8 +67,8 @@ class WireError(Exception):
         self.bytes_received = bytes_received
 
     def __str__(self) -> str:
-        what = self.sentence.format(self.detail)
-        return f"{self.server}: {what} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
+        sentence = self.sentence.format(self.detail)
+        return f"{self.server}: {sentence} ({self.bytes_sent} bytes sent, {self.bytes_received} received)"
 
 
 class ConnectFailed(WireError):
@@ -83,7 +83,7 @@ class ConnectFailed(WireError):
 class ConnectTimeout(ConnectFailed):
     """No connection (name look-up and TLS handshake included) within so many seconds."""
 
-    sentence = "no answer within {:g} s"
+    sentence = "no response within {:g} s"
 
 
 class ProxyRefused(ConnectFailed):
@@ -119,7 +119,7 @@ class ConnectionLost(WireError):
 class FirstByteTimeout(WireError):
     """The whole request was sent, and no byte of a response came within so many seconds."""
 
-    sentence = "no answer within {:.3g} s (--stall-timeout)"
+    sentence = "no response within {:.3g} s (--stall-timeout)"
 
 
 class StallTimeout(WireError):
@@ -137,11 +137,11 @@ class TooSlow(WireError):
 class WorkTimeout(WireError):
     """The whole request was sent, and no whole response came within the seconds that the work may take."""
 
-    sentence = "no answer within {:g} s; the service may still be at work on it"
+    sentence = "no response within {:g} s; the service may still be at work on it"
 
 
 class ProtocolViolation(WireError):
-    """The answer is not HTTP, contradicts itself, or is longer than the caller allowed (a reason)."""
+    """The response is not HTTP, contradicts itself, or is longer than the caller allowed (a reason)."""
 
     sentence = "not a valid response: {}"
 

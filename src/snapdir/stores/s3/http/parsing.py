@@ -113,10 +113,10 @@ def http_seconds(date: str) -> float:
     Raises:
         ValueError: the text is not a date.
     """
-    found = _DATE(date.strip())
-    if found is None:
+    match = _DATE(date.strip())
+    if match is None:
         raise ValueError(f"not an HTTP date: {date[:40]!r}")
-    day, month, year, hour, minute, second = found.groups()
+    day, month, year, hour, minute, second = match.groups()
     return datetime(
         int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), 0, UTC
     ).timestamp()

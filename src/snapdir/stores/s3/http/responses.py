@@ -56,7 +56,7 @@ class Response:
         """Parse a head, from the status line to the last header, without the empty line that ends it.
 
         Raises:
-            MalformedHTTP: it is not one, or it gives no certain length for its body.
+            MalformedHTTP: it is not valid, or the length of the body is ambiguous.
         """
         if is_head(head) is None:
             raise MalformedHTTP(f"malformed response head {excerpt(head)}")
@@ -134,26 +134,6 @@ class ResponseReceiver:
     Attributes:
         received: Bytes so far, with head and interim responses.
     """
-
-    __slots__ = (
-        "_check",
-        "_collected",
-        "_decoder",
-        "_filled",
-        "_interim",
-        "_into",
-        "_is_error",
-        "_limit",
-        "_method_is_head",
-        "_partial",
-        "_response",
-        "_scratch",
-        "_sink",
-        "_target",
-        "_to_come",
-        "_view",
-        "received",
-    )
 
     def __init__(
         self,
@@ -296,8 +276,8 @@ class ResponseReceiver:
 
     def _check_limit(self, response: Response, length: int) -> None:
         if length > self._limit:
-            what = f"a {response.status} with a body of at least {length} bytes"
-            raise MalformedHTTP(f"{what}, where {self._limit} were allowed")
+            body = f"a body of at least {length} bytes, where {self._limit} were allowed"
+            raise MalformedHTTP(f"a {response.status} with {body}")
 
     def _begin_measured(self, response: Response, length: int, rest: memoryview) -> Response | None:
         come = len(rest)

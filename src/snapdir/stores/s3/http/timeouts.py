@@ -101,7 +101,7 @@ class LineRate:
         self._bytes_per_second: float = ASSUMED_BYTES_PER_SECOND
 
     def answered(self, body_bytes: int, seconds: float) -> None:
-        """Note that the answer to a body came ``seconds`` after its first byte was sent."""
+        """Note that the response to a body came ``seconds`` after its first byte was sent."""
         if body_bytes >= TELLING_BYTES:
             self._bytes_per_second = max(ASSUMED_BYTES_PER_SECOND, body_bytes / max(seconds, 1e-3) / MARGIN)
 
@@ -120,7 +120,7 @@ class Look(NamedTuple):
         is_sending: Part of the request has not left yet.
         reads_disk: The next bytes are still being read from a disk.
         received: Bytes of the response.
-        patience_seconds: How long the answer may take where the server works on it for minutes; else 0.
+        patience_seconds: How long the response may take if the server works on it for minutes; else 0.
     """
 
     exchange: int
