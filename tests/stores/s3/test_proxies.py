@@ -23,6 +23,11 @@ from .conftest import CREDENTIALS, QUICK, opened
 from .proxies import relay, tinyproxy
 from .scripted_server import CERTIFICATE, Peer, serve, server_tls
 
+EITHER_LOOP = pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": use_uvloop}) for use_uvloop in (True, False)],
+    ids=["uvloop", "asyncio"],
+)
 TREE = {"small": b"some bytes", "folder/empty": b"", "large": os.urandom(20 << 20)}
 
 
@@ -72,6 +77,7 @@ async def push_and_pull(folder: Path, url: str) -> None:
     assert {name: (folder / "copy" / name).read_bytes() for name in TREE} == TREE
 
 
+@EITHER_LOOP
 async def test_a_push_and_a_pull_through_a_real_proxy(
     tls_server: RcloneServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +134,7 @@ async def test_a_real_proxy_that_opens_no_tunnel_to_the_port(
                 await store.read("key")
 
 
+@EITHER_LOOP
 async def test_tls_with_the_proxy_itself(tls_server: RcloneServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then TLS is spoken within TLS."""
     data = os.urandom(3 << 20)

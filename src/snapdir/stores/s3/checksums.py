@@ -25,12 +25,12 @@ from snapdir.stores.s3.failures import BodyRefused, Operation
 __all__ = [
     "INLINE_BYTES",
     "NOTES_NAME",
+    "UNSUPPORTED",
     "Checksums",
     "checksum_of_parts",
     "content_md5",
     "decoded",
     "encoded",
-    "is_unsupported",
     "other_bytes",
     "payload_hash",
     "require_same",
@@ -103,18 +103,11 @@ class Checksums:
             note.write_text(f"{self._endpoint} refuses x-amz-checksum-crc32c\n")
 
 
-def is_unsupported(code: str) -> bool:
-    """Whether a service that refused a request with this code may take it without the checksum."""
-    return code in UNSUPPORTED
-
-
-async def other_bytes(error: BodyRefused, body: Body, crc: int | None) -> SnapdirError:
+async def other_bytes(error: BodyRefused, body: Body, crc: int) -> SnapdirError:
     """The error to raise if other bytes arrived than were hashed.
 
     InFluxError if the file has changed; otherwise BodyRefused, which is retried.
     """
-    if crc is None:
-        return error
     if isinstance(body, FileRange):
         try:
             await run_sync(_check_source, body, crc)

@@ -14,7 +14,7 @@ from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3 import xml
-from snapdir.stores.s3.checksums import Checksums, content_md5, is_unsupported, other_bytes, payload_hash, require_same
+from snapdir.stores.s3.checksums import UNSUPPORTED, Checksums, content_md5, other_bytes, payload_hash, require_same
 from snapdir.stores.s3.credentials import CredentialSource, DirectorySession
 from snapdir.stores.s3.demands import headers_of_all, headers_of_session
 from snapdir.stores.s3.failures import (
@@ -204,6 +204,8 @@ class S3Client:
             if confirmed is not None and confirmed != sent:
                 require_same(operation, crc32c, confirmed)
         except BodyRefused as error:
+            if crc32c is None:
+                raise
             raise await other_bytes(error, body, crc32c) from error
         if confirmed == sent:
             self.compares = True
@@ -314,7 +316,7 @@ class S3Client:
             demands_md5 = answer.status == 400 and CONTENT_MD5.decode() in f"{answer.code} {answer.message}".lower()
             if demands_md5 and operation.verb == "PUT" and body is not None and CONTENT_MD5 not in headers:
                 headers, kind = {**headers, CONTENT_MD5: await run_sync(content_md5, body)}, "md5"
-            elif is_unsupported(answer.code) and not headers.keys().isdisjoint(CHECKSUM_HEADERS):
+            elif answer.code in UNSUPPORTED and not headers.keys().isdisjoint(CHECKSUM_HEADERS):
                 kept = {name: value for name, value in headers.items() if name not in CHECKSUM_HEADERS}
                 headers, kind = kept, "checksum"
         if kind is None:

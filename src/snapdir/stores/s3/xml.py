@@ -240,35 +240,24 @@ def copied_etag(body: bytes, operation: Operation, name: str) -> tuple[str, int 
 
 def completion_body(parts: Sequence[UploadedPart]) -> bytes:
     """The body of CompleteMultipartUpload."""
-    from xml.etree import ElementTree
+    return (
+        f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{"".join(map(_part, parts))}</CompleteMultipartUpload>'.encode()
+    )
 
-    root = ElementTree.Element("CompleteMultipartUpload", xmlns=_NAMESPACE)
-    for part in parts:
-        element = _add(root, "Part")
-        if part.crc32c is not None:
-            _add(element, "ChecksumCRC32C", encoded(part.crc32c))
-        _add(element, "ETag", part.etag)
-        _add(element, "PartNumber", str(part.number))
-    return ElementTree.tostring(root)
+
+def _part(part: UploadedPart) -> str:
+    checksum = "" if part.crc32c is None else f"<ChecksumCRC32C>{encoded(part.crc32c)}</ChecksumCRC32C>"
+    return f"<Part>{checksum}<ETag>{_escaped(part.etag)}</ETag><PartNumber>{part.number}</PartNumber></Part>"
 
 
 def delete_body(keys: Sequence[str]) -> bytes:
     """The body of DeleteObjects."""
-    from xml.etree import ElementTree
-
-    root = ElementTree.Element("Delete", xmlns=_NAMESPACE)
-    _add(root, "Quiet", "true")
-    for key in keys:
-        _add(_add(root, "Object"), "Key", key)
-    return ElementTree.tostring(root)
+    objects = "".join([f"<Object><Key>{_escaped(key)}</Key></Object>" for key in keys])
+    return f'<Delete xmlns="{_NAMESPACE}"><Quiet>true</Quiet>{objects}</Delete>'.encode()
 
 
-def _add(parent: ElementTree.Element, name: str, text: str | None = None) -> ElementTree.Element:
-    from xml.etree import ElementTree
-
-    child = ElementTree.SubElement(parent, name)
-    child.text = text
-    return child
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _token(root: _Element, operation: Operation, name: str) -> str | None:
