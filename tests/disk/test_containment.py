@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from snapdir.disk.destination import Destination
-from snapdir.errors import DestinationConflict, LocalError
+from snapdir.disk.directories import remove_tree
+from snapdir.errors import DestinationConflict
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 
@@ -102,8 +103,8 @@ class TestRaces:
         destination.make_directory(("victim", "below"))
         self.hook(monkeypatch, call, swap, after=False, when="victim")
         try:
-            destination.remove(("victim",))
-        except LocalError:
+            remove_tree("victim", dir_fd=destination.directories.root_handle.fd)
+        except OSError:
             assert call != "unlink"
 
 

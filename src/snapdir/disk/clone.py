@@ -26,7 +26,7 @@ def copy_contents(
     offset: int = 0,
     target_offset: int = 0,
     clone: bool = True,
-    between: Callable[[], None] | None = None,
+    between: Callable[[], None] = lambda: None,
 ) -> Literal["reflink", "copy"]:
     """Put ``size`` bytes of the source, from ``offset``, into the target at ``target_offset``, and say how.
 
@@ -51,16 +51,12 @@ def copy_contents(
         if cloned_bytes > size:
             os.ftruncate(target_fd, size)
         return "reflink"
-    copy = _Copy(source_fd, target_fd, offset, target_offset, between or _nothing)
+    copy = _Copy(source_fd, target_fd, offset, target_offset, between)
     if has_holes(source_fd):
         copy.around_holes(size)
     else:
         copy.data(0, size)
     return "copy"
-
-
-def _nothing() -> None:
-    pass
 
 
 @contextmanager

@@ -243,16 +243,6 @@ class Destination:
         """Note in ``refused_modes`` that a mode was refused."""
         self.refused_modes.add("/".join((".", *names)))
 
-    def remove(self, names: Names) -> None:
-        """Remove a file, a link, or a directory with all in it. Safe to repeat."""
-        try:
-            name = checked_name(names)
-            self._directories.forget(names)
-            remove_tree(name, dir_fd=self._directories.get(names[:-1]).fd)
-        except OSError as error:
-            if error.errno not in ABSENT:
-                raise self._error(error, names) from error
-
     def sync(self) -> None:
         """Make everything published so far durable: one flush of the filesystem, and of each inside the tree."""
         for names in ((), *self._mounted.values()):

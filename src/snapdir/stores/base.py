@@ -110,7 +110,7 @@ class Capabilities(NamedTuple):
         list_page_keys: Most keys on one page of a listing.
         copy_service: The service that copies objects between all stores with the same ``copy_service``; empty if the
             store has no ``copy_from``.
-        copy_place: The prefix of this store's keys in that service.
+        copy_prefix: The prefix of this store's keys in that service.
         max_copy_bytes: Largest object of one ``copy_from``, and largest range of one ``copy_part``.
         encrypted: The thread that passes a long body to a BlockSink also decrypts it, which takes 1.2 MiB more; a small
             block is better then.
@@ -124,7 +124,7 @@ class Capabilities(NamedTuple):
     remote: bool = True
     list_page_keys: int = 1000
     copy_service: str = ""
-    copy_place: str = ""
+    copy_prefix: str = ""
     max_copy_bytes: int = GIB
     encrypted: bool = False
 
@@ -269,7 +269,7 @@ class Store(Protocol):
         The bytes are not verified: the copy is as good as its source.
 
         Args:
-            source: ``capabilities.copy_place`` of a store with the same ``copy_service``, followed by a key of it.
+            source: ``capabilities.copy_prefix`` of a store with the same ``copy_service``, followed by a key of it.
 
         Raises:
             ObjectNotFound: nothing at ``source``.

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -128,12 +128,8 @@ async def staged(
         yield source
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_remove, own, folder)
-
-
-def _remove(own: RunFolder, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    own.close()
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            await anyio.to_thread.run_sync(own.close)
 
 
 def _text_for(manifest: Manifest, objects: Iterable[PlannedObject]) -> bytes:
@@ -149,12 +145,8 @@ def _require_files(source: Repository, objects: Iterable[PlannedObject], store: 
     """
     for planned in objects:
         path = source.local_object(planned.digest)
-        if path is None or not _is_file(path):
+        status = None
+        with suppress(OSError):
+            status = os.stat(path, follow_symlinks=False) if path is not None else None
+        if status is None or not stat.S_ISREG(status.st_mode):
             raise ObjectNotFound(f"{planned.digest} (for {planned.path}), which {store.program} has not brought")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(path, follow_symlinks=False).st_mode)
-    except OSError:
-        return False

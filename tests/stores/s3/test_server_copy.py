@@ -28,14 +28,14 @@ async def test_the_service_copies_under_any_key(real: tuple[S3Store, S3Store]) -
     assert source.capabilities.copy_service == target.capabilities.copy_service != ""
     for key in ODD_KEYS:
         await source.write(key, DATA + key.encode())
-        await target.copy_from(key, source.capabilities.copy_place + key)
+        await target.copy_from(key, source.capabilities.copy_prefix + key)
         assert await target.read(key) == DATA + key.encode()
 
 
 async def test_a_copy_of_nothing_says_so(real: tuple[S3Store, S3Store]) -> None:
     source, target = real
     with pytest.raises(ObjectNotFound):
-        await target.copy_from("x", source.capabilities.copy_place + "not there")
+        await target.copy_from("x", source.capabilities.copy_prefix + "not there")
 
 
 async def test_a_service_that_takes_a_copied_part_for_an_empty_one_is_found_out(real: tuple[S3Store, S3Store]) -> None:
@@ -43,7 +43,7 @@ async def test_a_service_that_takes_a_copied_part_for_an_empty_one_is_found_out(
     await source.write("x", bytes(6_000_000))
     upload = await target.begin_upload("x", size=6_000_000, part_bytes=6_000_000)
     with pytest.raises(StoreRefused, match="does not copy"):
-        await upload.copy_part(1, source.capabilities.copy_place + "x", start=0, length=6_000_000)
+        await upload.copy_part(1, source.capabilities.copy_prefix + "x", start=0, length=6_000_000)
     await upload.abort()
 
 

@@ -68,7 +68,7 @@ class ServedStore(RecordingStore):
         super().__init__()
         self.service = service
         self.capabilities = self.capabilities._replace(
-            copy_service="a service", copy_place=f"{name}/", max_copy_bytes=512 * KIB
+            copy_service="a service", copy_prefix=f"{name}/", max_copy_bytes=512 * KIB
         )
 
     async def copy_from(self, key: str, source: str) -> None:
@@ -261,7 +261,7 @@ class CountingStore(StoreWrapper):
 async def two_prefixes(server: RcloneServer, max_copy_bytes: int) -> AsyncIterator[tuple[CountingStore, CountingStore]]:
     place = f"s3://{server.bucket}/copied-by-server/{max_copy_bytes}"
     async with open_store(f"{place}/from") as one, open_store(f"{place}/to") as other:
-        assert one.capabilities.copy_place == f"{server.bucket}/copied-by-server/{max_copy_bytes}/from/"
+        assert one.capabilities.copy_prefix == f"{server.bucket}/copied-by-server/{max_copy_bytes}/from/"
         yield CountingStore(one, max_copy_bytes), CountingStore(other, max_copy_bytes)
 
 

@@ -61,7 +61,7 @@ class S3Store:
             # Other services may ignore the header and report success: rclone overwrites.
             conditional_write=target.is_aws and not target.is_outpost,
             copy_service="" if target.is_arn else f"s3 at {target.endpoint or 'aws'}",
-            copy_place=f"{target.bucket}/{target.prefix}",
+            copy_prefix=f"{target.bucket}/{target.prefix}",
             encrypted=client.encrypted,
         )
 

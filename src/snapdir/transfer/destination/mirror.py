@@ -66,16 +66,13 @@ def leftovers(
     ignored = OWN | _inside(destination.path_of(()), own_directories)
     extra = find_extra(destination.directories, known, ignored=ignored, skip_unreadable=skip_unreadable)
     covered = selection.covering()
-    paths = sorted(entry.path for entry in extra if covered(entry.path) and not _is_temporary(entry))
-    return [path for path, following in pairwise([*paths, ""]) if not _holds(path, following)]
-
-
-def _is_temporary(extra: Extra) -> bool:
-    return not extra.is_directory and is_temporary_beside(extra.names[-1])
-
-
-def _holds(path: str, following: str) -> bool:
-    return path.endswith("/") and following.startswith(path)
+    paths = sorted(
+        entry.path
+        for entry in extra
+        if covered(entry.path) and (entry.is_directory or not is_temporary_beside(entry.names[-1]))
+    )
+    # A directory with something in it is not listed itself.
+    return [path for path, next_path in pairwise([*paths, ""]) if not (path[-1] == "/" and next_path.startswith(path))]
 
 
 def _inside(root: str, directories: Iterable[str]) -> set[Names]:

@@ -134,7 +134,14 @@ class _Download:
         damaged = Channel[PlannedObject](len(objects))  # never full: see ``_write_arrivals``
 
         async def receive(planned: PlannedObject) -> None:
-            await self._receive(planned, arrivals)
+            if planned.size is None or planned.size > limit:
+                await self._receive_verified(planned)
+            else:
+                await self._receive_small(planned, planned.size, arrivals)
+
+        async def receive_large() -> None:
+            for planned, _ in await self._large_objects(beside_small=bool(small)).receive(large):
+                await self._receive_verified(planned)
 
         async with anyio.create_task_group() as again:
             start_workers(again, damaged, self._receive_verified, workers=AGAIN_TASKS)
@@ -143,25 +150,15 @@ class _Download:
                     writing.start_soon(self._write_arrivals, arrivals, damaged)
                 async with anyio.create_task_group() as receiving:
                     workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
-                    receiving.start_soon(self._receive_large, large, bool(small))
+                    receiving.start_soon(receive_large)
                     start_workers(receiving, small, receive, workers=workers)
                 arrivals.close()
             damaged.close()
 
-    async def _receive_large(self, large: list[PlannedObject], beside_small: bool) -> None:
-        for planned, _ in await self._large_objects(beside_small).receive(large):
-            await self._receive_verified(planned)
-
-    def _large_objects(self, beside_small: bool) -> LargeObjects:
+    def _large_objects(self, *, beside_small: bool) -> LargeObjects:
         return LargeObjects(
             self._source, self._sink, self._limits, self._counters, memory=self._memory, beside_small=beside_small
         )
-
-    async def _receive(self, planned: PlannedObject, arrivals: Channel[Arrival]) -> None:
-        if planned.size is None or planned.size > self._limits.large_bytes:
-            await self._receive_verified(planned)
-        else:
-            await self._receive_small(planned, planned.size, arrivals)
 
     async def _receive_small(self, planned: PlannedObject, size: int, arrivals: Channel[Arrival]) -> None:
         """Fetch an object, and hash and write it here while that is quick, otherwise in a thread, among others."""
@@ -181,7 +178,8 @@ class _Download:
 
     def _written_here(self, arrival: Arrival) -> bool:
         """Hash and write an object on the loop; False if it needs a thread, or arrived damaged."""
-        if _is_long_work(arrival) or not self._loop_budget.admits():
+        copies = len(arrival.planned.targets)
+        if copies > LOOP_COPIES or arrival.size * copies > LOOP_BYTES or not self._loop_budget.admits():
             return False
         began = self._clock()
         is_right = digest_of(arrival.data) == arrival.planned.digest
@@ -230,11 +228,6 @@ class _Download:
             if not damaged:
                 return
         raise self._source.damaged(planned.digest, damaged[0].actual)
-
-
-def _is_long_work(arrival: Arrival) -> bool:
-    copies = len(arrival.planned.targets)
-    return copies > LOOP_COPIES or arrival.size * copies > LOOP_BYTES
 
 
 def _write_batch(batch: list[Arrival], sink: ObjectSink, counters: Counters) -> list[PlannedObject]:

@@ -81,15 +81,13 @@ class HashedBatches:
         if batch is None:
             return None
         small, large = batch
-        if self._store is None and self._is_quick(small):
+        small_bytes = sum([source.content_bytes for source in small])
+        if self._store is None and small_bytes <= LOOP_FILE_BYTES * len(small):
             return _Batch(small, None, large)
         hashed = self._hash(small)
         if self._store is not None:
             self._store(hashed)
         return _Batch(small, hashed, large)
-
-    def _is_quick(self, small: list[SourceFile]) -> bool:
-        return sum([source.content_bytes for source in small]) <= LOOP_FILE_BYTES * len(small)
 
     async def _hash_quickly(self, small: list[SourceFile]) -> list[HashedFile]:
         hashed: list[HashedFile] = []

@@ -8,14 +8,13 @@ from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
-from snapdir.stores.base import Upload
 from snapdir.stores.batches import published, put_small
 from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, held_part_size
 from snapdir.transfer.engine.plan import PlannedObject
-from snapdir.transfer.engine.ranges import RangeReader, Sink
+from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.stages import Budget, run_workers
 from snapdir.transfer.engine.true_size import with_true_size
 from snapdir.transfer.upload.journal import UploadJournal
@@ -102,7 +101,8 @@ class ObjectCopier:
         async def copy_sized(size: int) -> None:
             if await self._is_present(planned.digest, size):
                 self._counters.objects_skipped += 1
-            elif size == listed_size and await self._copied_by_service(planned.digest, size):
+            # Only at the length in the manifest: a length from the store itself would prove nothing.
+            elif size == listed_size and self._server_copy and await self._server_copy.copy(planned.digest, size):
                 self._counters.bytes_done += size
                 self._count_sent(size)
             elif size <= self._limits.large_bytes:
@@ -135,10 +135,6 @@ class ObjectCopier:
             return await self._is_present(planned.digest, planned.size)
         return await self._target.object_size(planned.digest) is not None
 
-    async def _copied_by_service(self, digest: Digest, size: int) -> bool:
-        # Only at the length in the manifest: a length from the store itself would prove nothing.
-        return self._server_copy is not None and await self._server_copy.copy(digest, size)
-
     async def _copy_whole(self, digest: Digest, size: int) -> None:
         async with self._memory.share(size):
             data = await self._source.read_object(digest, size)
@@ -150,16 +146,13 @@ class ObjectCopier:
         """Each part is sent when it arrives; the object is published only when all of it has hashed right."""
         part_bytes = held_part_size(size, self._limits, self._target.objects.capabilities)
         async with self._uploads.begin(digest, size=size, part_bytes=part_bytes) as upload:
-            await self._ranges.read_verified(digest, size, _part_writer(upload), part_bytes=part_bytes)
+
+            async def send(part: Part, data: memoryview) -> None:
+                await upload.write_part(part.number, data)
+
+            await self._ranges.read_verified(digest, size, send, part_bytes=part_bytes)
         self._count_sent(size)
 
     def _count_sent(self, size: int) -> None:
         self._counters.objects_sent += 1
         self._counters.bytes_sent += size
-
-
-def _part_writer(upload: Upload) -> Sink:
-    async def write(part: Part, data: memoryview) -> None:
-        await upload.write_part(part.number, data)
-
-    return write

@@ -178,7 +178,9 @@ class Uploader:
             return
         self._counters.bytes_to_send += size
         if part_bytes >= size:
-            await self._write_range(digest, body, Part(1, 0, size))
+            async with self.memory.share(min(size, IN_FLIGHT_BYTES)):
+                await self._to.write_object(digest, body.range_of(Part(1, 0, size)))
+            self._counters.bytes_taken += size
         else:
             await self._write_parts(digest, body, size, part_bytes)
         await self._confirm(digest, body)
@@ -195,22 +197,14 @@ class Uploader:
     def _answer(self, digest: Digest, size: int) -> Answer:
         return Answer.ABSENT if self._recheck else self._presence.answer(digest, size)
 
-    async def _write_range(self, digest: Digest, body: _FileBody, part: Part) -> None:
-        async with self.memory.share(min(part.length, IN_FLIGHT_BYTES)):
-            await self._to.write_object(digest, body.range_of(part))
-        self._counters.bytes_taken += part.length
-
     async def _write_parts(self, digest: Digest, body: _FileBody, size: int, part_bytes: int) -> None:
         async with self.uploads.begin(digest, size=size, part_bytes=part_bytes, source=body.hashed.source) as upload:
             async with anyio.create_task_group() as group:
                 for part in parts_of(size, part_bytes):
-                    await self._start_part(group, upload, body, part)
+                    # Before the task starts: no more tasks exist than parts are in flight.
+                    await self.memory.acquire(min(part.length, IN_FLIGHT_BYTES))
+                    group.start_soon(self._send_part, upload, body.range_of(part), part)
             body.check()
-
-    async def _start_part(self, group: TaskGroup, upload: Upload, body: _FileBody, part: Part) -> None:
-        """Wait for room, then send the part in a task: no more tasks exist than parts are in flight."""
-        await self.memory.acquire(min(part.length, IN_FLIGHT_BYTES))
-        group.start_soon(self._send_part, upload, body.range_of(part), part)
 
     async def _send_part(self, upload: Upload, body: FileRange, part: Part) -> None:
         try:

@@ -33,7 +33,7 @@ class ServerCopy:
     def __init__(self, source: Repository, target: Repository, uploads: NotedUploads, counters: Counters) -> None:
         there, here = source.objects.capabilities, target.objects.capabilities
         offered = bool(here.copy_service) and here.copy_service == there.copy_service
-        self._source_prefix = there.copy_place
+        self._source_prefix = there.copy_prefix
         self._whole_bytes = here.max_copy_bytes
         self._source = source
         self._target = target
