@@ -32,10 +32,10 @@ class DiffOptions:
 
     @classmethod
     def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
-        """The refs of each side, whose snapshots are united: see ``diff``.
+        """The refs of each side; their snapshots are united. See ``diff``.
 
         Raises:
-            InvalidStore: one has a scheme that no store has.
+            InvalidStore: a ref has an unknown scheme.
         """
         return cls([_checked(ref) for ref in from_], [_checked(ref) for ref in to])
 
@@ -57,20 +57,20 @@ async def diff(
 ) -> list[DiffEntry]:
     """Files added, deleted and modified between two sides, by path. Manifests only.
 
-    A ref is a store (all its snapshots), ``STORE@ID``, a directory that is no store (which is hashed), or an id.
+    A ref is a store (all its snapshots), ``STORE@ID``, another directory (which is hashed), or an id.
     A StoreUri is always a store.
 
     Args:
-        id: Of a store that has this snapshot, only that; at least one must.
+        id: Of a store that has this snapshot, compare only that; at least one store must have it.
         store: Where to look for a bare id that is not in the cache.
         unchanged: List files that are the same, too (``=``).
-        renames: A deleted and an added file of the same content are one renamed (``R``).
-        on_conflict: Two snapshots of one side that disagree about a path are an error, or the last one wins: the last
-            ref, and of a store the snapshot that was stored last.
+        renames: Report a deleted and an added file of the same content as one renamed file (``R``).
+        on_conflict: If snapshots of one side disagree about a path, fail, or let the last win: the last ref, and in a
+            store the snapshot that was stored last.
 
     Raises:
         SideConflict: see ``on_conflict``.
-        ManifestNotFound: an id that is nowhere.
+        ManifestNotFound: there is no such snapshot.
     """
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store)

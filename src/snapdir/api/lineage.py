@@ -92,15 +92,15 @@ async def revisions(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Record]:
-    """What a location held, newest first.
+    """The snapshots recorded at a location, newest first.
 
     Args:
         location: As for ``locations``.
         snapshot_id: Only the records of this snapshot.
-        store: Its history is read as well; one that cannot be read is a warning in ``counters``.
+        store: Read its history too. If that fails, ``counters`` gets a warning.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read, and there is no store to ask.
+        CatalogError: there is no catalog, or it cannot be read, and no store was named.
     """
     config = config or Config()
     identifier = None if snapshot_id is None else await resolve_id(snapshot_id, store, config=config)
@@ -117,17 +117,17 @@ async def ancestors(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Relation]:
-    """What a snapshot came from: by history, what was at its location before; and what it was derived from.
+    """The snapshots that a snapshot came from: those before it at its location, and those it was derived from.
 
-    The whole chain, nearest first; steps that would lead back are left out.
+    The whole chain, nearest first, without cycles.
 
     Args:
-        depth: Steps to go at most; None goes to the end.
+        depth: Follow at most this many steps; None follows all.
         location: Only what was recorded there; as for ``locations``.
-        store: Its history is read as well; one that cannot be read is a warning in ``counters``.
+        store: Read its history too. If that fails, ``counters`` gets a warning.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read, and there is no store to ask.
+        CatalogError: there is no catalog, or it cannot be read, and no store was named.
     Cost: one request for a store that has nothing new, and one for each new record.
     """
     found = await lineage(
@@ -145,7 +145,7 @@ async def descendants(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Relation]:
-    """What came from a snapshot; otherwise as ``ancestors``."""
+    """The snapshots that came from a snapshot; otherwise as ``ancestors``."""
     found = await lineage(
         snapshot_id, backward=False, depth=depth, location=location, store=store, config=config, counters=counters
     )
@@ -162,7 +162,7 @@ async def lineage(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Lineage:
-    """``ancestors`` (``backward``) or ``descendants``, with the records that tell more about them."""
+    """``ancestors`` (``backward``) or ``descendants``, with their records."""
     config = config or Config()
     identifier = await resolve_id(snapshot_id, store, config=config)
 

@@ -56,8 +56,8 @@ async def manifest(
     Args:
         no_follow: Leave every link out instead of following it.
         absolute: List absolute paths.
-        exclude: RE2 patterns, searched in absolute paths; one that starts with ``./`` in tree-relative ones.
-        counters: ``left_out`` lists what the manifest does not have, and ``warnings`` says so in one line.
+        exclude: RE2 patterns, searched in absolute paths; patterns that start with ``./``, in relative paths.
+        counters: ``left_out`` lists entries that the manifest does not have, and ``warnings`` counts them in one line.
         checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
         trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
             with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
@@ -65,8 +65,8 @@ async def manifest(
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
-        SnapdirError: a pattern fits the path of the directory itself, or all patterns leave nothing of its files.
-    Cost: about 12 µs a small file, 0.2 s a GiB and hashing thread.
+        SnapdirError: a pattern matches the path of the directory itself, or the patterns leave no file.
+    Cost: about 12 µs per small file, 0.2 s per GiB and hashing thread.
     Cancellation: within one block of the files being hashed.
     """
     config, counters = config or Config(), counters or Counters()

@@ -21,7 +21,7 @@ __all__ = ["objects_needed", "receive_pack", "send_pack"]
 async def objects_needed(
     digests: Sequence[str], store: str, *, objects_store: str | None = None, config: Config | None = None
 ) -> list[str]:
-    """Those of ``digests`` that the store lacks, without repeats, in their order."""
+    """The digests that the store lacks, without repeats, in their order."""
     from snapdir.transfer.engine.absence import absent_objects
 
     config = config or Config()
@@ -43,10 +43,10 @@ async def send_pack(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> None:
-    """Write objects of a store, and a manifest behind them, as one pack. See ``transfer.send_pack`` for its promises.
+    """Write objects of a store, and a manifest behind them, as one pack. ``transfer.packs.send`` lists its promises.
 
     Args:
-        write: Takes the bytes, in a thread.
+        write: Called with the bytes, in a thread.
     """
     from snapdir.transfer.packs.send import send_pack as send
 
@@ -74,10 +74,10 @@ async def receive_pack(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> ReceivedPack:
-    """Put what a pack holds into a store. See ``transfer.receive_pack`` for its promises.
+    """Store the objects and the manifest of a pack. ``transfer.packs.receive`` lists its promises.
 
     Args:
-        read: Gives the next bytes, and none at the end, in a thread.
+        read: Called for the next bytes, in a thread; none at the end.
     """
     from snapdir.transfer.packs.receive import receive_pack as receive
 

@@ -34,18 +34,18 @@ async def sync(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SyncReport:
-    """Copy a snapshot from one store to another; objects first, the manifest last. Nothing stops on this disk.
+    """Copy a snapshot from one store to another: objects first, the manifest last. Nothing is stored on this machine.
 
     Args:
         src_objects, dst_objects: The pool of a side whose objects are not in the store itself.
-        delete: Then remove the manifests of ``dst`` that ``src`` does not have. Objects stay.
-        recheck: Trust nothing ``dst`` says it has: every object is sent again, and the manifest.
-        server_copy: Where one S3 service holds both, have it copy the objects without their bytes passing through here.
-            Their lengths are compared then, their hashes are not: ``verify`` reads them. Off with ``recheck``.
+        delete: Afterwards remove the manifests of ``dst`` that ``src`` does not have. Objects stay.
+        recheck: Send every object again, even if ``dst`` has it, and the manifest.
+        server_copy: If one S3 service holds both stores, let it copy the objects. Copies are then compared by length
+            and not hashed; ``verify`` hashes them. Off with ``recheck``.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject: ``src`` cannot give it; ``dst`` then has no manifest of it.
-        InvalidStore: a store that gives no bytes by key, or ``delete`` in anything but one directory of this host.
+        InvalidStore: a store is a program; or ``delete``, and ``dst`` is not a single directory of this host.
     """
     config, counters = config or Config(), counters or Counters()
     options = SyncOptions(recheck, server_copy, dry_run)
@@ -69,7 +69,7 @@ async def sync_all(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SyncReport:
-    """Copy every snapshot of ``src`` that ``dst`` does not list, then the history beside them. Otherwise as ``sync``.
+    """Copy every snapshot of ``src`` that ``dst`` does not list, then their history. Otherwise as ``sync``.
 
     A history that cannot be copied is a warning; ``config.shared_catalog`` leaves it out.
 
@@ -99,7 +99,7 @@ async def _copy_history(pair: StoreSync, counters: Counters) -> None:
         await copy_records(pair.source.store, pair.target.store)
     except (LocalError, StoreError) as error:
         counters.warnings.append(
-            f"the snapshots are complete, but their history is not: {error}; --no-shared-catalog leaves it out"
+            f"the snapshots are complete, but their history is not: {error}; --no-shared-catalog skips it"
         )
 
 

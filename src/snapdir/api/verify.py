@@ -35,11 +35,11 @@ async def verify(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> bool:
-    """Read and hash every object of a snapshot in a store; True, or an error that says what is wrong.
+    """Read and hash every object of a snapshot in a store. Returns True, or raises the error of the damage.
 
     Args:
-        objects_store: The pool that holds the objects, where it is not ``store`` itself.
-        repair_from: A directory that still has the bytes: objects that are missing or wrong are sent again from it.
+        objects_store: The pool that holds the objects, if ``store`` does not.
+        repair_from: A directory that still has the bytes: missing and damaged objects are sent again from it.
     """
     from snapdir.transfer.repair import repair
 
@@ -64,11 +64,11 @@ async def examine(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SnapshotReport:
-    """``verify`` with a report of what is missing or corrupt instead of an error.
+    """``verify`` with a report of missing and corrupt objects instead of an error.
 
     Raises:
         ManifestNotFound, CorruptManifest, InvalidManifest: there is no such snapshot, or its manifest is damaged.
-        StoreError: the store cannot answer at all.
+        StoreError: the store fails.
     """
     stores = await parse_stores(store, objects_store)
     return await _examine(snapshot_id, stores, config or Config(), counters or Counters())
@@ -98,10 +98,10 @@ async def verify_cache(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> CacheReport:
-    """Hash every cached object and look for those that cached manifests name. An empty or absent cache is fine.
+    """Hash every cached object and look for the objects of cached manifests. An empty or absent cache is fine.
 
     Args:
-        purge: Remove what is corrupt and what killed runs left, unless ``dry_run``.
+        purge: Remove corrupt objects and the remains of killed runs, unless ``dry_run``.
     """
     from snapdir.disk.run_folder import PARTIAL_NAME, sweep
     from snapdir.transfer.verify import check_cache
@@ -117,7 +117,7 @@ async def verify_cache(
 
 
 async def flush_cache(*, dry_run: bool = False, config: Config | None = None) -> None:
-    """Remove everything the cache holds, and nothing else that lies in its directory.
+    """Remove all snapshots and objects of the cache, and nothing else from its directory.
 
     Raises:
         LocalError: the directory does not look like a cache.
