@@ -13,6 +13,7 @@ from itertools import count
 import anyio.to_thread
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from snapdir.disk.system import usable_cpus
 from snapdir.errors import InvalidResponse, StoreError, ungrouped
 from snapdir.measurement.advice import advise
 from snapdir.measurement.host import disk_write_rate, hash_rate
@@ -21,7 +22,7 @@ from snapdir.measurement.schedule import Clock, Kind, Schedule
 from snapdir.measurement.scratch import CLEANUP_SECONDS, Scratch, scratch_in
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Store, Upload, first_page
-from snapdir.transfer.engine.limits import MAX_HASH_THREADS, Limits, usable_cpus
+from snapdir.transfer.engine.limits import MAX_HASH_THREADS, Limits
 
 __all__ = ["LARGE_CONCURRENCIES", "SMALL_BYTES", "SMALL_CONCURRENCIES", "measure_store"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,7 +141,7 @@ def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
     """``options`` with the directories of ``to`` among the own locations."""
     roots = [side.local_path("") for side in (to.store, to.objects)]
     stores = [OwnLocation(str(root), "the store") for root in roots if root is not None]
-    return replace(options, own_locations=(*options.own_locations, *stores))
+    return options._replace(own_locations=(*options.own_locations, *stores))
 
 
 def _add(again: Counters, counters: Counters) -> None:

@@ -6,8 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -35,8 +35,7 @@ WALK_FACTOR = 8
 """Files found for each one hashed, until the walk is done or RUN_AHEAD_FILES ahead."""
 
 
-@dataclass(frozen=True, slots=True)
-class TreeOptions:
+class TreeOptions(NamedTuple):
     """How a directory becomes a manifest.
 
     Attributes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio.to_thread
 
 from snapdir.disk.room import require_room
+from snapdir.disk.system import usable_cpus
 from snapdir.errors import CorruptObject, LocalError, NoSpace, SnapdirError, local_errors
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
@@ -25,7 +26,7 @@ from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.download.stream_scaling import Moment, StreamScaling
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled, is_interruption
-from snapdir.transfer.engine.limits import Limits, usable_cpus
+from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import part_size
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import Budget
