@@ -86,9 +86,9 @@ from snapdir.model.entry import ManifestEntry as ManifestEntry
 from snapdir.model.entry import PathType as PathType
 from snapdir.model.manifest import Manifest as Manifest
 from snapdir.stores.urls import StoreUri as StoreUri
-from snapdir.transfer.comparing.compare import DiffEntry as DiffEntry
-from snapdir.transfer.comparing.compare import SizeStats as SizeStats
-from snapdir.transfer.comparing.compare import SnapshotSummary as SnapshotSummary
+from snapdir.transfer.comparing.diff import DiffEntry as DiffEntry
+from snapdir.transfer.comparing.sizes import SizeStats as SizeStats
+from snapdir.transfer.comparing.sizes import SnapshotSummary as SnapshotSummary
 from snapdir.transfer.engine.events import Counters as Counters
 from snapdir.transfer.engine.reports import CacheReport as CacheReport
 from snapdir.transfer.engine.reports import Damage as Damage

@@ -14,7 +14,8 @@ from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, without_secrets
 from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri, StoreURL
-from snapdir.transfer.comparing.compare import DiffEntry, SizeStats, measure
+from snapdir.transfer.comparing.diff import DiffEntry
+from snapdir.transfer.comparing.sizes import SizeStats, measure
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
@@ -118,14 +119,13 @@ async def _pinned(
 
 
 def _united(manifests: list[Manifest], side: str, last_wins: bool) -> dict[str, Entry]:
-    from snapdir.transfer.comparing.compare import union
+    from snapdir.transfer.comparing.diff import union
 
     return union(manifests, side=side, last_wins=last_wins)
 
 
 def _compared(before: dict[str, Entry], after: dict[str, Entry], unchanged: bool, renames: bool) -> list[DiffEntry]:
-    from snapdir.transfer.comparing.compare import compare
-    from snapdir.transfer.comparing.renames import with_renames
+    from snapdir.transfer.comparing.diff import compare, with_renames
 
     found = compare(before, after, unchanged=unchanged)
     return with_renames(found) if renames else list(found)
@@ -150,8 +150,8 @@ async def size(
         store: A store, or any other ref (see ``diff``).
         id_store: Where to look for a bare id that is not in the cache.
     """
-    from snapdir.transfer.comparing.compare import Measure
     from snapdir.transfer.comparing.manifests import each_manifest
+    from snapdir.transfer.comparing.sizes import Measure
 
     config, counters = config or Config(), counters or Counters()
     ref = await anyio.to_thread.run_sync(parse_ref, store)

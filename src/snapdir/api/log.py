@@ -27,7 +27,8 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
-from snapdir.transfer.comparing.compare import compare, measure, union
+from snapdir.transfer.comparing.diff import compare, union
+from snapdir.transfer.comparing.sizes import measure
 from snapdir.transfer.engine.events import Counters
 
 __all__ = ["Revision", "log"]

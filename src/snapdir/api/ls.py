@@ -10,7 +10,7 @@ from snapdir.config import Config
 from snapdir.errors import InvalidStore
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
-from snapdir.transfer.comparing.compare import SnapshotSummary, summarise
+from snapdir.transfer.comparing.sizes import SnapshotSummary, summarise
 
 __all__ = ["list_snapshots"]
 

@@ -19,7 +19,7 @@ from snapdir.cli.verb import Verb
 from snapdir.errors import SideConflict, SnapdirError
 
 if TYPE_CHECKING:
-    from snapdir.transfer.comparing.totals import DiffTotals
+    from snapdir.transfer.comparing.diff import DiffTotals
 
 LINES_AT_ONCE = 10_000
 REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
@@ -171,7 +171,7 @@ def _json_object(entry: snapdir.DiffEntry) -> str:
 def _write_totals(
     found: list[snapdir.DiffEntry], invocation: Invocation, *, unchanged: bool, renames: bool, as_json: bool
 ) -> None:
-    from snapdir.transfer.comparing.totals import DiffTotals
+    from snapdir.transfer.comparing.diff import DiffTotals
 
     totals = DiffTotals.of(found)
     shown = ["added", "deleted", "modified", *(["renamed"] if renames else []), *(["unchanged"] if unchanged else [])]

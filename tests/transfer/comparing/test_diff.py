@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from snapdir.errors import SideConflict
 from snapdir.model.entry import DIRECTORY, FILE, Entry
 from snapdir.model.manifest import Manifest
-from snapdir.transfer.comparing.compare import SizeStats, compare, measure, union
-from snapdir.transfer.comparing.renames import with_renames
-from snapdir.transfer.comparing.totals import DiffTotals
+from snapdir.transfer.comparing.diff import DiffTotals, compare, union, with_renames
+from snapdir.transfer.comparing.sizes import SizeStats, measure
 
 contents = st.sampled_from(["aa" * 32, "bb" * 32, "cc" * 32])
 sides = st.dictionaries(st.sampled_from(["./a", "./b", "./c/a", "./c/d", "./e"]), contents).map(
