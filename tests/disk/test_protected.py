@@ -12,7 +12,7 @@ from snapdir.errors import DestinationConflict
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> list[ProtectedDirectory]:
+def directories(tmp_path: Path) -> list[ProtectedDirectory]:
     for name in ("users/me/data", "stores/cache/inner", "elsewhere"):
         (tmp_path / name).mkdir(parents=True)
     return [
@@ -42,22 +42,22 @@ def places(tmp_path: Path) -> list[ProtectedDirectory]:
     ],
 )
 def test_a_protected_place_what_holds_it_and_what_lies_in_it_are_refused(
-    destination: str, relation: str, tmp_path: Path, places: list[ProtectedDirectory]
+    destination: str, relation: str, tmp_path: Path, directories: list[ProtectedDirectory]
 ) -> None:
     with pytest.raises(DestinationConflict, match=f"refusing to mirror-delete it: {relation}"):
-        refuse_protected(os.path.join(tmp_path, destination), places)
+        refuse_protected(os.path.join(tmp_path, destination), directories)
 
 
 @pytest.mark.parametrize("destination", ["users/me/data", "elsewhere", "elsewhere/new", "users/me2", "stores/cache2"])
-def test_other_places_pass(destination: str, tmp_path: Path, places: list[ProtectedDirectory]) -> None:
-    refuse_protected(tmp_path / destination, places)
+def test_other_places_pass(destination: str, tmp_path: Path, directories: list[ProtectedDirectory]) -> None:
+    refuse_protected(tmp_path / destination, directories)
 
 
-def test_links_on_either_side_change_nothing(tmp_path: Path, places: list[ProtectedDirectory]) -> None:
+def test_links_on_either_side_change_nothing(tmp_path: Path, directories: list[ProtectedDirectory]) -> None:
     (tmp_path / "alias").symlink_to("users")
     (tmp_path / "other-alias").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DestinationConflict, match="it is a home"):
-        refuse_protected(tmp_path / "alias" / "me", places)
+        refuse_protected(tmp_path / "alias" / "me", directories)
     with pytest.raises(DestinationConflict, match="it is the store"):
         refuse_protected(
             tmp_path / "elsewhere", [ProtectedDirectory(str(tmp_path / "other-alias"), "the store", closed=True)]

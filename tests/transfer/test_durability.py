@@ -25,10 +25,10 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.engine.events import Counters
 
 SMALL, LARGE = b"small", b"large" * 500_000
-Verb = Callable[["Places"], Awaitable[object]]
+Verb = Callable[["Setup"], Awaitable[object]]
 
 
-class Places:
+class Setup:
     """A tree, a store that has it, and where a verb puts it: another store, or a cache."""
 
     def __init__(self, folder: Path, *, fsync: bool = True) -> None:
@@ -41,18 +41,18 @@ class Places:
         self.pack = b""
 
     @classmethod
-    async def made(cls, folder: Path) -> Places:
-        places = cls(folder, fsync=False)
-        await anyio.to_thread.run_sync(places.make_tree)
-        places.snapshot_id = await snapdir.push(places.tree, str(places.source), config=places.config)
-        await snapdir.fetch(places.snapshot_id, str(places.source), config=places.config)
+    async def made(cls, folder: Path) -> Setup:
+        setup = cls(folder, fsync=False)
+        await anyio.to_thread.run_sync(setup.make_tree)
+        setup.snapshot_id = await snapdir.push(setup.tree, str(setup.source), config=setup.config)
+        await snapdir.fetch(setup.snapshot_id, str(setup.source), config=setup.config)
         pack = io.BytesIO()
-        digests = [one.checksum for one in (await snapdir.manifest(places.tree, config=places.config)).files]
+        digests = [one.checksum for one in (await snapdir.manifest(setup.tree, config=setup.config)).files]
         await packs.send_pack(
-            digests, str(places.source), pack.write, manifest_id=places.snapshot_id, config=places.config
+            digests, str(setup.source), pack.write, manifest_id=setup.snapshot_id, config=setup.config
         )
-        places.pack = pack.getvalue()
-        return places
+        setup.pack = pack.getvalue()
+        return setup
 
     def make_tree(self) -> None:
         self.tree.mkdir()
@@ -70,131 +70,131 @@ class Places:
                 (self.target / name).unlink()
 
 
-async def push(places: Places) -> None:
-    await snapdir.push(places.tree, str(places.target), config=places.config)
+async def push(setup: Setup) -> None:
+    await snapdir.push(setup.tree, str(setup.target), config=setup.config)
 
 
-async def push_cached(places: Places) -> None:
-    await snapdir.push_cached(places.snapshot_id, str(places.target), recheck=True, config=places.config)
+async def push_cached(setup: Setup) -> None:
+    await snapdir.push_cached(setup.snapshot_id, str(setup.target), recheck=True, config=setup.config)
 
 
-async def stage(places: Places) -> None:
-    await snapdir.stage(places.tree, config=places.into_target)
+async def stage(setup: Setup) -> None:
+    await snapdir.stage(setup.tree, config=setup.into_target)
 
 
-async def sync(places: Places) -> None:
-    await snapdir.sync(places.snapshot_id, str(places.source), str(places.target), recheck=True, config=places.config)
+async def sync(setup: Setup) -> None:
+    await snapdir.sync(setup.snapshot_id, str(setup.source), str(setup.target), recheck=True, config=setup.config)
 
 
-async def sync_all(places: Places) -> None:
-    await snapdir.sync_all(str(places.source), str(places.target), recheck=True, config=places.config)
+async def sync_all(setup: Setup) -> None:
+    await snapdir.sync_all(str(setup.source), str(setup.target), recheck=True, config=setup.config)
 
 
-async def fetch(places: Places) -> None:
-    await snapdir.fetch(places.snapshot_id, str(places.source), config=places.into_target)
+async def fetch(setup: Setup) -> None:
+    await snapdir.fetch(setup.snapshot_id, str(setup.source), config=setup.into_target)
 
 
-async def receive_pack(places: Places) -> None:
-    await packs.receive_pack(io.BytesIO(places.pack).read, str(places.target), config=places.config)
+async def receive_pack(setup: Setup) -> None:
+    await packs.receive_pack(io.BytesIO(setup.pack).read, str(setup.target), config=setup.config)
 
 
-async def repair(places: Places) -> None:
-    await snapdir.verify(places.snapshot_id, str(places.target), repair_from=places.tree, config=places.config)
+async def repair(setup: Setup) -> None:
+    await snapdir.verify(setup.snapshot_id, str(setup.target), repair_from=setup.tree, config=setup.config)
 
 
-async def sync_again(places: Places) -> None:
-    await snapdir.sync(places.snapshot_id, str(places.source), str(places.target), config=places.config)
+async def sync_again(setup: Setup) -> None:
+    await snapdir.sync(setup.snapshot_id, str(setup.source), str(setup.target), config=setup.config)
 
 
-async def sync_all_again(places: Places) -> None:
-    config = replace(places.config, shared_catalog=False)  # copying the history flushes too
-    await snapdir.sync_all(str(places.source), str(places.target), config=config)
+async def sync_all_again(setup: Setup) -> None:
+    config = replace(setup.config, shared_catalog=False)  # copying the history flushes too
+    await snapdir.sync_all(str(setup.source), str(setup.target), config=config)
 
 
-async def push_cached_again(places: Places) -> None:
-    await snapdir.push_cached(places.snapshot_id, str(places.target), config=places.config)
+async def push_cached_again(setup: Setup) -> None:
+    await snapdir.push_cached(setup.snapshot_id, str(setup.target), config=setup.config)
 
 
-async def repair_again(places: Places) -> None:
-    await push(places)
-    await repair(places)
+async def repair_again(setup: Setup) -> None:
+    await push(setup)
+    await repair(setup)
 
 
 WRITING = [push, push_cached, stage, sync, sync_all, fetch, receive_pack]
 
 
 @pytest.fixture
-async def places(tmp_path: Path) -> Places:
-    return await Places.made(tmp_path)
+async def setup(tmp_path: Path) -> Setup:
+    return await Setup.made(tmp_path)
 
 
-def with_flushes(places: Places, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+def with_flushes(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     """What had its name at each flush of the filesystem; flushing is switched on from here."""
     flushes: list[set[str]] = []
-    monkeypatch.setattr(writing, "sync_filesystem", lambda _: flushes.append(places.named()))
-    places.config = Config(cache_dir=places.config.cache_dir)
-    places.into_target = Config(cache_dir=places.target)
+    monkeypatch.setattr(writing, "sync_filesystem", lambda _: flushes.append(setup.named()))
+    setup.config = Config(cache_dir=setup.config.cache_dir)
+    setup.into_target = Config(cache_dir=setup.target)
     return flushes
 
 
 @pytest.mark.parametrize("verb", WRITING)
 async def test_objects_are_on_the_disk_before_their_manifest(
-    places: Places, monkeypatch: pytest.MonkeyPatch, verb: Verb
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
-    flushes = with_flushes(places, monkeypatch)
-    await verb(places)
-    objects = {name for name in places.named() if name.startswith(".objects")}
-    before = [named for named in flushes if manifest_key(places.snapshot_id) not in named]
+    flushes = with_flushes(setup, monkeypatch)
+    await verb(setup)
+    objects = {name for name in setup.named() if name.startswith(".objects")}
+    before = [named for named in flushes if manifest_key(setup.snapshot_id) not in named]
     assert before[-1] == objects
     assert len(objects) == 2
 
 
 @pytest.mark.parametrize("verb", [*WRITING, repair])
 async def test_what_is_restored_is_on_the_disk_before_success(
-    places: Places, monkeypatch: pytest.MonkeyPatch, verb: Verb
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
-    await verb(places) if verb is not repair else await push(places)
-    complete = places.named()
-    await anyio.to_thread.run_sync(places.lose_objects)
-    flushes = with_flushes(places, monkeypatch)
-    await verb(places)
-    assert flushes[-1] == places.named() == complete
+    await verb(setup) if verb is not repair else await push(setup)
+    complete = setup.named()
+    await anyio.to_thread.run_sync(setup.lose_objects)
+    flushes = with_flushes(setup, monkeypatch)
+    await verb(setup)
+    assert flushes[-1] == setup.named() == complete
 
 
 @pytest.mark.parametrize(
     "verb", [push, push_cached_again, stage, sync_again, sync_all_again, fetch, receive_pack, repair_again]
 )
 async def test_what_a_killed_run_has_written_is_on_the_disk_before_success(
-    places: Places, monkeypatch: pytest.MonkeyPatch, verb: Verb
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
     """It is all there, so nothing is written; but whoever was killed may have flushed none of it."""
-    await verb(places)
-    flushes = with_flushes(places, monkeypatch)
-    await verb(places)
-    assert flushes[-1] == places.named()
+    await verb(setup)
+    flushes = with_flushes(setup, monkeypatch)
+    await verb(setup)
+    assert flushes[-1] == setup.named()
 
 
 @pytest.mark.parametrize("verb", [*WRITING, repair])
 async def test_nothing_is_flushed_where_that_is_switched_off(
-    places: Places, monkeypatch: pytest.MonkeyPatch, verb: Verb
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, verb: Verb
 ) -> None:
-    await push(places)
-    await anyio.to_thread.run_sync(places.lose_objects)
+    await push(setup)
+    await anyio.to_thread.run_sync(setup.lose_objects)
     monkeypatch.delattr(os, "fsync")
     monkeypatch.delattr(writing, "sync_filesystem")
-    await verb(places)
+    await verb(setup)
 
 
-async def test_a_push_that_fails_keeps_what_it_has_written(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    flushes = with_flushes(places, monkeypatch)
+async def test_a_push_that_fails_keeps_what_it_has_written(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushes = with_flushes(setup, monkeypatch)
     monkeypatch.setattr("snapdir.transfer.upload.objects.hash_large_file", fail)
     with pytest.raises(OSError, match="broken"):
-        await push(places)
-    assert places.named() == {object_key(blake3(SMALL).hexdigest())}
+        await push(setup)
+    assert setup.named() == {object_key(blake3(SMALL).hexdigest())}
     assert flushes == [set()], "its bytes first, and then its name"
     counters = Counters()
     monkeypatch.undo()
-    await snapdir.push(places.tree, str(places.target), config=places.config, counters=counters)
+    await snapdir.push(setup.tree, str(setup.target), config=setup.config, counters=counters)
     assert (counters.objects_skipped, counters.objects_sent) == (1, 1)
 
 
@@ -205,14 +205,14 @@ def fail(*_: object, **__: object) -> None:
 async def test_records_of_a_history_are_on_the_disk_when_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = Places(tmp_path)
+    setup = Setup(tmp_path)
     flushes: list[int] = []
 
     def records(folder: Path) -> int:
         return len([*(folder / ".catalog").rglob("*.json")])
 
     monkeypatch.setattr(writing, "sync_filesystem", lambda root: flushes.append(records(Path(root))))
-    source, target = FileStore(places.source), FileStore(places.target)
+    source, target = FileStore(setup.source), FileStore(setup.target)
     for number in range(3):
         await write_record(source, new_record("push", f"{number}" * 64, "/somewhere"))
     assert flushes == [1, 2, 3]

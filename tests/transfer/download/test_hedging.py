@@ -151,14 +151,14 @@ async def receive_all(
     """Put CONTENTS into the store and receive them as 0, 1 and 2 of ``out``; every request that waits is late."""
     monkeypatch.setattr(hedging, "LATE_SECONDS", 0.0)
     monkeypatch.setattr(hedging, "LATE_LOOK_SECONDS", 0.0)
-    wanted = []
+    planned = []
     for number, content in enumerate(CONTENTS):
         digest = digest_of(content)
         await store.write(object_key(digest), content)
-        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
+        planned.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
     limits = dataclasses.replace(Limits(), jobs=jobs, part_bytes=PART, large_bytes=PART)
     with await anyio.to_thread.run_sync(Destination.open, out) as destination:
         sink = DirectorySink(destination)
         objects = LargeObjects(Repository(store), sink, limits, Counters(), memory=Budget(limits.memory_bytes))
         with anyio.fail_after(30):
-            return await objects.receive(wanted)
+            return await objects.receive(planned)

@@ -48,44 +48,44 @@ async def test_unsound_objects_come_in_order_with_what_needs_them(
     assert await find_unsound(objects, cache, limits=Limits(), counters=counters) == []
     assert counters.files_done == counters.files_total == len(objects)
     assert counters.bytes_done == counters.bytes_total
-    wrong = [one for one in objects if one.size]
-    for one in wrong:
-        flip(cache, object_key(one.digest))
+    wrong = [planned for planned in objects if planned.size]
+    for planned in wrong:
+        flip(cache, object_key(planned.digest))
     await cache.delete_object(wrong[1].digest)
-    found = await find_unsound(objects, cache, limits=Limits(batch_files=1, hash_threads=3), counters=Counters())
-    assert [one.digest for one, _ in found] == [one.digest for one in wrong]
-    assert [type(error) for _, error in found][:2] == [CorruptObject, ObjectNotFound]
-    assert found[0].error.__notes__ == [f"needed by {wrong[0].path}"]
-    assert "look into the cache" in str(found[0].error)
+    unsound = await find_unsound(objects, cache, limits=Limits(batch_files=1, hash_threads=3), counters=Counters())
+    assert [planned.digest for planned, _ in unsound] == [planned.digest for planned in wrong]
+    assert [type(error) for _, error in unsound][:2] == [CorruptObject, ObjectNotFound]
+    assert unsound[0].error.__notes__ == [f"needed by {wrong[0].path}"]
+    assert "look into the cache" in str(unsound[0].error)
 
 
 @pytest.mark.parametrize("count", [1, 2])
 async def test_without_a_way_to_mend_all_are_errors(
     count: int, objects: list[PlannedObject], cache: Repository
 ) -> None:
-    wrong = [one for one in objects if one.size][:count]
-    for one in wrong:
-        flip(cache, object_key(one.digest))
+    wrong = [planned for planned in objects if planned.size][:count]
+    for planned in wrong:
+        flip(cache, object_key(planned.digest))
     with pytest.raises(CorruptObject if count == 1 else TransferFailed) as caught:
         await require_sound(objects, cache, None, limits=Limits(), counters=Counters())
-    for one in wrong:
-        assert one.digest in str(caught.value)
+    for planned in wrong:
+        assert planned.digest in str(caught.value)
 
 
 async def test_what_is_not_right_is_mended_and_looked_at_again(objects: list[PlannedObject], cache: Repository) -> None:
-    wrong = [one for one in objects if one.size][:2]
-    right = {one.digest: await cache.read_object(one.digest, one.size or 0) for one in wrong}
+    wrong = [planned for planned in objects if planned.size][:2]
+    right = {planned.digest: await cache.read_object(planned.digest, planned.size or 0) for planned in wrong}
     asked: list[str] = []
 
     async def mend(unsound: Sequence[PlannedObject]) -> None:
-        asked.extend(one.digest for one in unsound)
+        asked.extend(planned.digest for planned in unsound)
         await cache.write_object(wrong[0].digest, right[wrong[0].digest])
 
-    for one in wrong:
-        flip(cache, object_key(one.digest))
+    for planned in wrong:
+        flip(cache, object_key(planned.digest))
     with pytest.raises(CorruptObject, match=wrong[1].digest):
         await require_sound(objects, cache, mend, limits=Limits(), counters=Counters())
-    assert asked == [one.digest for one in wrong]
+    assert asked == [planned.digest for planned in wrong]
     await cache.write_object(wrong[1].digest, right[wrong[1].digest])
     await require_sound(objects, cache, mend, limits=Limits(), counters=Counters())
 

@@ -31,9 +31,9 @@ LIMITS = Limits(large_bytes=KIB, part_bytes=PART, jobs=1)
 
 
 async def bring(store: FaultyStore, root: Path) -> None:
-    wanted = [PlannedObject(DIGEST, len(CONTENT), "./large", [Target(("large",), 0o644)])]
+    objects = [PlannedObject(DIGEST, len(CONTENT), "./large", [Target(("large",), 0o644)])]
     with await anyio.to_thread.run_sync(Destination.open, root) as destination, ungrouped("download"):
-        await download(Repository(store), wanted, DirectorySink(destination), limits=LIMITS, counters=Counters())
+        await download(Repository(store), objects, DirectorySink(destination), limits=LIMITS, counters=Counters())
 
 
 def damaging(words: str) -> FaultyStore:

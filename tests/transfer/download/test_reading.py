@@ -29,7 +29,7 @@ LARGE = os.urandom(MIB + 7)
 SMALL = os.urandom(1000)
 
 
-def wanted(data: bytes, size: int | None = -1) -> PlannedObject:
+def planned(data: bytes, size: int | None = -1) -> PlannedObject:
     return PlannedObject(Digest(digest_of(data)), len(data) if size == -1 else size, "./file")
 
 
@@ -59,7 +59,7 @@ async def test_the_whole_of_an_object(
 ) -> None:
     store = RecordingStore() if kind == "remote" else FileStore(tmp_path / "store")
     await put(store, data)
-    content = await reader(store, spool).open(wanted(data, len(data) if size_known else None), verify)
+    content = await reader(store, spool).open(planned(data, len(data) if size_known else None), verify)
     assert content.size == len(data)
     assert await whole(content) == data
     content.close()
@@ -75,7 +75,7 @@ def test_any_range_of_an_object(ranges: list[tuple[int, int]], verify: Verify) -
     async def read_all() -> None:
         store = MemoryStore()
         await put(store, data)
-        content = await ObjectReader(Repository(store), limits, spool=Path("/tmp")).open(wanted(data), verify)
+        content = await ObjectReader(Repository(store), limits, spool=Path("/tmp")).open(planned(data), verify)
         for offset, length in ranges:
             assert await content.read_at(offset, length) == data[offset : offset + length]
         content.close()
@@ -91,7 +91,7 @@ def test_a_stream_gives_its_bytes_in_order_in_pieces_of_any_length(lengths: list
     async def read_all() -> None:
         store = MemoryStore()
         await put(store, data)
-        content = await ObjectReader(Repository(store), limits, spool=Path("unused")).open(wanted(data), "after")
+        content = await ObjectReader(Repository(store), limits, spool=Path("unused")).open(planned(data), "after")
         offset = 0
         for length in lengths:
             piece = await content.read_at(offset, length)
@@ -108,7 +108,7 @@ async def test_verified_before_gives_no_byte_of_a_damaged_object(
 ) -> None:
     store = RecordingStore() if kind == "remote" else FileStore(tmp_path / "store")
     await put(store, bytes([data[0] ^ 1]) + data[1:], under=data)
-    content = await reader(store, spool).open(wanted(data), "before")
+    content = await reader(store, spool).open(planned(data), "before")
     for _ in range(2):
         with pytest.raises(CorruptObject):
             await content.read_at(len(data) - 1, 1)
@@ -118,7 +118,7 @@ async def test_verified_before_gives_no_byte_of_a_damaged_object(
 async def test_verified_after_withholds_the_end_of_a_damaged_object(spool: Path) -> None:
     store = RecordingStore()
     await put(store, bytes([LARGE[0] ^ 1]) + LARGE[1:], under=LARGE)
-    content = await reader(store, spool).open(wanted(LARGE), "after")
+    content = await reader(store, spool).open(planned(LARGE), "after")
     assert len(await content.read_at(0, 100)) == 100
     with pytest.raises(CorruptObject):
         await content.read_at(100)
@@ -130,7 +130,7 @@ async def test_verified_after_has_no_way_back_and_no_way_past(spool: Path) -> No
     store = RecordingStore()
     await put(store, LARGE)
     for first, then in ((400 * KIB, 0), (1, MIB)):
-        content = await reader(store, spool).open(wanted(LARGE), "after")
+        content = await reader(store, spool).open(planned(LARGE), "after")
         await content.read_at(0, first)
         with pytest.raises(ValueError, match="sequential reads only"):
             await content.read_at(then, 1)
@@ -139,7 +139,7 @@ async def test_verified_after_has_no_way_back_and_no_way_past(spool: Path) -> No
 async def test_a_stream_holds_a_stretch_and_no_more(spool: Path) -> None:
     store = RecordingStore()
     await put(store, LARGE)
-    content = await reader(store, spool).open(wanted(LARGE), "after")
+    content = await reader(store, spool).open(planned(LARGE), "after")
     await content.read_at(0, 1)
     assert store.kinds() == {"stat": 1, "write": 1, "read_into": LIMITS.memory_bytes // LIMITS.part_bytes}
     assert not spool.exists()
@@ -150,10 +150,10 @@ async def test_a_range_asks_for_its_bytes_only_and_an_open_for_nothing(spool: Pa
     await put(store, LARGE)
     await put(store, SMALL)
     files = reader(store, spool)
-    content = await files.open(wanted(LARGE), "never")
+    content = await files.open(planned(LARGE), "never")
     assert await content.read_at(500_000, 10) == LARGE[500_000:500_010]
     assert store.kinds() == {"write": 2, "stat": 1, "read_into": 1}
-    content = await files.open(wanted(SMALL), "before")
+    content = await files.open(planned(SMALL), "before")
     assert store.kinds() == {"write": 2, "stat": 1, "read_into": 1}
     assert await content.read_at(5, 10) + await content.read_at(90, 3) == SMALL[5:15] + SMALL[90:93]
     assert store.kinds() == {"write": 2, "stat": 1, "read_into": 1, "read": 1}
@@ -164,7 +164,7 @@ async def test_a_range_asks_for_its_bytes_only_and_an_open_for_nothing(spool: Pa
 async def test_a_wrong_size_in_a_manifest_changes_nothing_once_read(told: int, spool: Path) -> None:
     store = RecordingStore()
     await put(store, LARGE)
-    content = await reader(store, spool).open(wanted(LARGE, told), "before")
+    content = await reader(store, spool).open(planned(LARGE, told), "before")
     assert await whole(content) == LARGE
     assert content.size == len(LARGE)
     content.close()
@@ -175,14 +175,14 @@ async def test_a_wrong_size_in_a_manifest_changes_nothing_once_read(told: int, s
 async def test_a_lost_object_is_told(verify: Verify, kind: str, spool: Path, tmp_path: Path) -> None:
     store = MemoryStore() if kind == "remote" else FileStore(tmp_path)
     with pytest.raises(ObjectNotFound):
-        await whole(await reader(store, spool).open(wanted(LARGE), verify))
+        await whole(await reader(store, spool).open(planned(LARGE), verify))
 
 
 async def test_no_room_for_a_large_object_is_told(tmp_path: Path) -> None:
     store = RecordingStore()
     await put(store, LARGE)
     (tmp_path / "file").touch()
-    content = await reader(store, tmp_path / "file" / "spool").open(wanted(LARGE), "before")
+    content = await reader(store, tmp_path / "file" / "spool").open(planned(LARGE), "before")
     with pytest.raises(LocalError, match=str(tmp_path)):
         await whole(content)
 
@@ -190,7 +190,7 @@ async def test_no_room_for_a_large_object_is_told(tmp_path: Path) -> None:
 async def test_what_was_verified_in_place_stays_when_the_object_is_removed(spool: Path, tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     await put(store, LARGE)
-    content = await reader(store, spool).open(wanted(LARGE), "before")
+    content = await reader(store, spool).open(planned(LARGE), "before")
     assert await content.read_at(0, 5) == LARGE[:5]
     await store.delete([object_key(digest_of(LARGE))])
     assert await whole(content) == LARGE
@@ -202,6 +202,6 @@ async def test_no_descriptor_is_left(spool: Path, tmp_path: Path) -> None:
     for store in (RecordingStore(), FileStore(tmp_path / "store")):
         await put(store, LARGE)
         await put(store, SMALL, under=SMALL[:-1] + b"?")
-        content = await reader(store, spool).open(wanted(LARGE), "before")
+        content = await reader(store, spool).open(planned(LARGE), "before")
         await whole(content)
         content.close()

@@ -57,12 +57,12 @@ class CountingSink(DirectorySink):
         self._placed = 0
         self._lock = threading.Lock()
 
-    def write(self, wanted: PlannedObject, data: Buffer) -> None:
-        super().write(wanted, data)
+    def write(self, planned: PlannedObject, data: Buffer) -> None:
+        super().write(planned, data)
         self._count()
 
-    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
-        placed = super().write_quickly(wanted, data)
+    def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
+        placed = super().write_quickly(planned, data)
         if placed:
             self._count()
         return placed
@@ -79,14 +79,14 @@ async def test_large_objects_leave_room_for_small_ones(tmp_path: Path, memory_by
     store = PatientStore()
     contents = [number.to_bytes(2) * 4_500 for number in range(SMALL_FILES)]
     contents += [bytes([number]) * (3 * PART) for number in range(LARGE_FILES)]
-    wanted = []
+    planned = []
     for number, content in enumerate(contents):
         digest = digest_of(content)
         await store.write(object_key(digest), content)
-        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
+        planned.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
     limits = Limits(jobs=16, part_bytes=PART, large_bytes=PART, memory_bytes=memory_bytes)
     with await anyio.to_thread.run_sync(Destination.open, tmp_path / "out") as destination:
         with anyio.fail_after(20):
             sink = CountingSink(destination, store)
-            await download(Repository(store), wanted, sink, limits=limits, counters=Counters())
+            await download(Repository(store), planned, sink, limits=limits, counters=Counters())
     assert [(tmp_path / "out" / str(number)).read_bytes() for number in range(len(contents))] == contents

@@ -64,14 +64,14 @@ async def test_over_tls_fewer_streams_with_smaller_blocks(
     monkeypatch.setattr(streams, "usable_cpus", lambda: CPUS)
     monkeypatch.setattr(streams, "LOOK_SECONDS", 60)  # later streams are the affair of stream_scaling
     store = WaitingStore(stream_count, encrypted=encrypted)
-    wanted = []
+    planned = []
     for number in range(3 * stream_count):
         content = bytes([number]) * (2 * PART)
         digest = digest_of(content)
         await store.write(object_key(digest), content)
-        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
+        planned.append(PlannedObject(digest, len(content), f"./{number}", [Target((str(number),), 0o644)]))
     with await anyio.to_thread.run_sync(Destination.open, tmp_path / "out") as destination:
         with anyio.fail_after(20):
             limits = Limits(part_bytes=PART, large_bytes=PART)
-            await download(Repository(store), wanted, DirectorySink(destination), limits=limits, counters=Counters())
+            await download(Repository(store), planned, DirectorySink(destination), limits=limits, counters=Counters())
     assert (store.most, store.block_bytes) == (stream_count, {block_bytes})

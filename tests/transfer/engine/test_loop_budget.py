@@ -93,16 +93,16 @@ class Disk(DirectorySink):
     def clock(self) -> float:
         return self._now
 
-    def write_quickly(self, wanted: PlannedObject, data: Buffer) -> bool:
+    def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
         assert threading.current_thread() is LOOP_THREAD
-        placed = super().write_quickly(wanted, data)
+        placed = super().write_quickly(planned, data)
         self._now += self._seconds
         self.on_loop += placed
         return placed
 
-    def write(self, wanted: PlannedObject, data: Buffer) -> None:
+    def write(self, planned: PlannedObject, data: Buffer) -> None:
         assert threading.current_thread() is not LOOP_THREAD
-        super().write(wanted, data)
+        super().write(planned, data)
         self.in_threads += 1
 
 
@@ -142,21 +142,21 @@ async def pulled(
 ) -> Disk:
     """Bring ``contents`` to a disk that takes ``seconds`` for each, and make sure that all of it is there."""
     store = Damaging()
-    wanted, files = [], {}
+    planned, files = [], {}
     for number, content in enumerate(contents):
         digest = digest_of(content)
         await store.write(object_key(digest), content)
         names = [f"{number}-{copy}" for copy in range(copies)]
         files |= dict.fromkeys(names, content)
-        wanted.append(PlannedObject(digest, len(content), f"./{number}", [Target((name,), 0o640) for name in names]))
+        planned.append(PlannedObject(digest, len(content), f"./{number}", [Target((name,), 0o640) for name in names]))
     if damaged:
-        store.damaged = {object_key(one.digest) for one in wanted}
+        store.damaged = {object_key(one.digest) for one in planned}
     counters = Counters()
     async with opened(root, staging=staging) as destination:
         disk = Disk(destination, seconds)
         with anyio.fail_after(20):
             await download(
-                Repository(store), wanted, disk, limits=limits or Limits(), counters=counters, clock=disk.clock
+                Repository(store), planned, disk, limits=limits or Limits(), counters=counters, clock=disk.clock
             )
     assert {name: (root / name).read_bytes() for name in files} == files
     assert {(root / name).stat().st_mode & 0o7777 for name in files} == {0o640}
@@ -215,11 +215,11 @@ async def test_what_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     store = MemoryStore()
     digest = digest_of(b"content")
     await store.write(object_key(digest), b"content")
-    wanted = PlannedObject(digest, 7, "./a", [Target(("a" * 300,), 0o640)])
+    planned = PlannedObject(digest, 7, "./a", [Target(("a" * 300,), 0o640)])
     with pytest.raises(ExceptionGroup) as raised:
         async with opened(tmp_path) as destination:
             await download(
-                Repository(store), [wanted], DirectorySink(destination), limits=Limits(), counters=Counters()
+                Repository(store), [planned], DirectorySink(destination), limits=Limits(), counters=Counters()
             )
     (error,) = raised.value.exceptions
     while isinstance(error, ExceptionGroup):

@@ -154,9 +154,9 @@ async def test_more_copies_than_threads_end(tmp_path: Path) -> None:
         source.objects[object_key(digest_of(data))] = data
     source.capabilities = source.capabilities._replace(max_concurrency=len(contents))
     target = FileStore(tmp_path)
-    wanted = [PlannedObject(Digest(digest_of(data)), len(data), "./file") for data in contents]
+    objects = [PlannedObject(Digest(digest_of(data)), len(data), "./file") for data in contents]
     limits = Limits(large_bytes=PART, part_bytes=PART, jobs=len(contents))
-    await ObjectCopier(Repository(source), Repository(target), limits, Counters()).copy_all(wanted)
+    await ObjectCopier(Repository(source), Repository(target), limits, Counters()).copy_all(objects)
     for data in contents:
         assert (tmp_path / object_key(digest_of(data))).read_bytes() == data
 
@@ -175,20 +175,20 @@ async def unwrapped(work: Awaitable[object]) -> None:
 def cut_objects(count: int) -> tuple[RecordingStore, list[PlannedObject]]:
     """Large objects that end early, and a sound one behind them."""
     store = RecordingStore()
-    wanted = []
+    objects = []
     for number in range(count + 1):
         content = bytes([number]) * 50 * PART
         one = PlannedObject(Digest(digest_of(content)), len(content), f"./{number}")
-        wanted.append(one)
+        objects.append(one)
         store.objects[object_key(one.digest)] = content if number == count else content[: 3 * PART + 1]
-    return store, wanted
+    return store, objects
 
 
 async def test_each_object_that_ends_early_is_named_and_gives_its_memory_back() -> None:
-    store, wanted = cut_objects(6)
+    store, objects = cut_objects(6)
     limits = Limits(large_bytes=PART, part_bytes=PART, memory_bytes=20 * PART)
-    found = await find_damage(wanted, Repository(store), limits=limits, counters=Counters())
-    assert [one for one, _ in found] == wanted[:-1]
+    found = await find_damage(objects, Repository(store), limits=limits, counters=Counters())
+    assert [one for one, _ in found] == objects[:-1]
 
 
 @pytest.mark.parametrize("verb", [copy_into_directory, write_pack, read_through_spool, check])

@@ -243,9 +243,9 @@ async def test_an_upload_of_unverified_parts_is_dropped_and_not_gone_on_with(
     async def run() -> None:
         if verb == "receive-pack":
             pack = bytearray()
-            wanted = [DIGEST]
+            objects = [DIGEST]
             await send_pack(
-                wanted,
+                objects,
                 source,
                 pack.extend,
                 manifest_id=identifier,
