@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.cli.targets import exclusions
+from snapdir.cli.options import exclusions
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.model.patterns import exactly, exclusion, expand_macros
