@@ -11,7 +11,7 @@ from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.s3.store import S3Store
-from snapdir.stores.s3.upload import S3Upload
+from snapdir.stores.s3.upload import Begun, S3Upload
 from snapdir.stores.settings import StoreSettings
 
 from .scripted_server import Peer, Script, serve
@@ -98,9 +98,8 @@ class Service:
 
 def begun(service: Service) -> S3Upload:
     """An upload of three bytes that the service knows by `id`."""
-    return S3Upload(
-        service.client, "key", "id", size=3, part_bytes=3, checksummed=False, stored=(), ended=lambda _: None
-    )
+    upload = Begun("id", checksummed=False)
+    return S3Upload(service.client, "key", upload, size=3, part_bytes=3, ended=lambda _: None)
 
 
 def error(code: str, *more: str, message: str = "words of the service") -> bytes:

@@ -26,7 +26,7 @@ from snapdir.stores.s3.demands import headers_of_new
 from snapdir.stores.s3.failures import ErrorResponse, Operation, service_error
 from snapdir.stores.s3.listing import ListingProgress
 from snapdir.stores.s3.location import S3Target
-from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, copy_source
+from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, begin, copy_source
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
@@ -186,11 +186,10 @@ class S3Store:
         xml.copied_etag(response.body, operation, "CopyObjectResult")
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> S3Upload:
-        begun = await S3Upload.begin(
-            self._client, key, size=size, part_bytes=part_bytes, resume=resume, ended=self._uploads.discard
-        )
-        self._uploads.add(begun)
-        return begun
+        begun = await begin(self._client, key, resume)
+        upload = S3Upload(self._client, key, begun, size=size, part_bytes=part_bytes, ended=self._uploads.discard)
+        self._uploads.add(upload)
+        return upload
 
     async def flush(self) -> None:
         """Nothing to do: a service keeps what it has accepted."""

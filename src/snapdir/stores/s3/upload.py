@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
 
 import anyio
 
@@ -26,19 +27,30 @@ from snapdir.stores.s3.reading import size_and_checksum
 from snapdir.stores.s3.signing import encode_path
 from snapdir.stores.s3.xml import UploadedPart
 
-__all__ = ["MAX_PARTS", "S3Upload", "copy_source", "list_parts"]
+__all__ = ["MAX_PARTS", "Begun", "S3Upload", "begin", "copy_source", "list_parts"]
 
 MAX_PARTS = 10_000
 
 log = logging.getLogger(__name__)
 
 
+class Begun(NamedTuple):
+    """An upload in the service.
+
+    Attributes:
+        checksummed: Its parts carry checksums; S3 requires them for all parts or for none.
+        stored: Parts that the service holds already; they are not sent again.
+    """
+
+    upload_id: str
+    checksummed: bool
+    stored: Sequence[UploadedPart] = ()
+
+
 class S3Upload:
     """See ``Upload``. Parts are numbered from 1 and all but the last have the size the upload was begun with.
 
     Args:
-        checksummed: Send checksums; S3 requires them for all parts or for none.
-        stored: Parts that the service holds already; they are not sent again.
         ended: Called when nothing is left to abort.
     """
 
@@ -46,52 +58,23 @@ class S3Upload:
         self,
         client: S3Client,
         key: str,
-        upload_id: str,
+        begun: Begun,
         *,
         size: int,
         part_bytes: int,
-        checksummed: bool,
-        stored: Sequence[UploadedPart],
         ended: Callable[[S3Upload], None],
     ) -> None:
         self._client = client
         self._key = key
-        self._upload_id = self.resume_token = upload_id
+        self._upload_id = self.resume_token = begun.upload_id
+        self._checksummed = begun.checksummed
         self._size = size
         self._part_bytes = part_bytes
-        self._checksummed = checksummed
         self._ended = ended
-        self._stored = {part.number: part for part in stored if part.size == self._expected_length(part.number)}
+        self._stored = {part.number: part for part in begun.stored if part.size == self._expected_length(part.number)}
         self._parts: dict[int, UploadedPart] = {}
-        self._is_resumed = bool(stored)
+        self._is_resumed = bool(begun.stored)
         self._is_completing = False  # the service may be at work on the object, or be done with it
-
-    @classmethod
-    async def begin(
-        cls,
-        client: S3Client,
-        key: str,
-        *,
-        size: int,
-        part_bytes: int,
-        resume: str | None,
-        ended: Callable[[S3Upload], None],
-    ) -> S3Upload:
-        """Create an upload, or continue ``resume`` if its parts can be listed."""
-        stored = None if resume is None else await _stored_parts(client, key, resume)
-        checksummed = client.checksums.accepted
-        if resume is None or stored is None:
-            resume, checksummed = await _create(client, key)
-        return cls(
-            client,
-            key,
-            resume,
-            size=size,
-            part_bytes=part_bytes,
-            checksummed=checksummed,
-            stored=stored or (),
-            ended=ended,
-        )
 
     @property
     def held_bytes(self) -> int:
@@ -253,8 +236,11 @@ def copy_source(source: str) -> dict[bytes, bytes]:
     return {b"x-amz-copy-source": encode_path(f"/{source}")}
 
 
-async def _create(client: S3Client, key: str) -> tuple[str, bool]:
-    """The id of a new upload, and whether its parts carry checksums."""
+async def begin(client: S3Client, key: str, resume: str | None) -> Begun:
+    """Create an upload, or continue ``resume`` if its parts can be listed."""
+    stored = None if resume is None else await _stored_parts(client, key, resume)
+    if resume is not None and stored is not None:
+        return Begun(resume, client.checksums.accepted, stored)
     operation = Operation(client.target, "POST", key)
     headers = headers_of_new(client.target.options, key)
     checksummed = client.checksums.accepted
@@ -264,9 +250,8 @@ async def _create(client: S3Client, key: str) -> tuple[str, bool]:
     response = await client.send(operation, b"POST", query=[("uploads", "")], headers=headers, mended=mended)
     upload_id = xml.upload_id(response.body, operation)
     if "checksum" in mended:
-        checksummed = False
         await client.checksums.note_refusal()
-    return upload_id, checksummed
+    return Begun(upload_id, checksummed and "checksum" not in mended)
 
 
 async def _stored_parts(client: S3Client, key: str, upload_id: str) -> Sequence[UploadedPart] | None:

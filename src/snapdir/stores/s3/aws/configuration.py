@@ -114,16 +114,16 @@ def _endpoints(session: Any, s3: Mapping[str, Any], *, accelerate: bool) -> AWSE
         dual_stack = session.get_config_variable("use_dualstack_endpoint")
     style = _one_of(STYLES, s3.get("addressing_style"), "addressing_style")
     in_us_east_1 = _one_of(US_EAST_1, s3.get("us_east_1_regional_endpoint"), "us_east_1_regional_endpoint")
-    return AWSEndpoints(
-        session.get_component("data_loader"),
-        addressing_style=style,
-        dual_stack=bool(dual_stack),
-        fips=bool(session.get_config_variable("use_fips_endpoint")),
-        accelerate=accelerate,
-        global_in_us_east_1=in_us_east_1 == "legacy",
-        region_of_arn=s3.get("use_arn_region") is not False,
-        sessions=str(session.get_config_variable("s3_disable_express_session_auth")).lower() != "true",
-    )
+    no_sessions = session.get_config_variable("s3_disable_express_session_auth")
+    options = {
+        "Accelerate": accelerate,
+        "UseDualStack": bool(dual_stack),
+        "UseFIPS": bool(session.get_config_variable("use_fips_endpoint")),
+        "UseGlobalEndpoint": in_us_east_1 == "legacy",
+        "UseArnRegion": s3.get("use_arn_region") is not False,
+        "DisableS3ExpressSessionAuth": str(no_sessions).lower() == "true",
+    }
+    return AWSEndpoints(session.get_component("data_loader"), addressing_style=style, options=options)
 
 
 def _one_of(known: tuple[str, ...], value: object, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from snapdir.stores.s3.location import S3Target
 
 __all__ = ["AWSEndpoints", "Address", "split_endpoint"]
+
+OPTIONS = {"UseArnRegion": True}
+OF_AWS_HOSTS = frozenset({"UseDualStack", "UseFIPS", "UseGlobalEndpoint"})
+"""Options that only AWS's own hosts have."""
 
 SIGV4, BY_SESSION = "sigv4", "sigv4-s3express"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -40,18 +45,9 @@ class AWSEndpoints:
     """
 
     def __init__(
-        self,
-        loader: Any = None,
-        *,
-        addressing_style: str = "",
-        dual_stack: bool = False,
-        fips: bool = False,
-        accelerate: bool = False,
-        global_in_us_east_1: bool = False,
-        region_of_arn: bool = True,
-        sessions: bool = True,
+        self, loader: Any = None, *, addressing_style: str = "", options: Mapping[str, bool] = OPTIONS
     ) -> None:
-        """The options are those of ``~/.aws/config``; ``loader`` is that of a botocore session."""
+        """``options`` are parameters of the rules; ``loader`` is that of a botocore session."""
         from botocore.endpoint_provider import EndpointProvider  # type: ignore[import-untyped]
         from botocore.loaders import Loader  # type: ignore[import-untyped]
 
@@ -59,11 +55,8 @@ class AWSEndpoints:
         rules = loader.load_service_model("s3", "endpoint-rule-set-1")
         self._provider = EndpointProvider(rules, loader.load_data("partitions"))
         self._style = addressing_style
-        self._accelerate = accelerate
-        self._global_in_us_east_1 = global_in_us_east_1
-        self._variants = {"UseDualStack": dual_stack, "UseFIPS": fips}  # of AWS's own endpoints
-        self._region_of_arn = region_of_arn
-        self._sessions = sessions
+        self._options = options
+        self._accelerate = options.get("Accelerate", False)
 
     def apply_to(self, target: S3Target) -> bool:
         """Whether the rules apply; otherwise the bucket is in the endpoint's path."""
@@ -97,16 +90,15 @@ class AWSEndpoints:
 
     def _parameters(self, target: S3Target) -> dict[str, str | bool]:
         parameters: dict[str, str | bool] = {
+            **self._options,
             "Bucket": target.bucket,
             "Region": target.region or "",
-            "UseArnRegion": self._region_of_arn,
-            "Accelerate": self._accelerate,
             "ForcePathStyle": self._wants_path(target),
-            "DisableS3ExpressSessionAuth": not self._sessions,
         }
-        if target.endpoint is not None:
-            return {**parameters, "Endpoint": target.endpoint}
-        return {**parameters, **self._variants, "UseGlobalEndpoint": self._global_in_us_east_1}
+        if target.endpoint is None:
+            return parameters
+        kept = {name: value for name, value in parameters.items() if name not in OF_AWS_HOSTS}
+        return {**kept, "Endpoint": target.endpoint}
 
     def _wants_path(self, target: S3Target) -> bool:
         if target.is_arn or target.is_directory or self._accelerate:
