@@ -40,6 +40,7 @@ class Invocation:
         verb: Callable[..., Awaitable[T]],
         *args: Any,
         show: Callable[[T], None] | None = None,
+        figures: Callable[[Counters, float], str] | None = None,
         counted: bool = True,
         **options: Any,
     ) -> T:
@@ -50,13 +51,21 @@ class Invocation:
 
         Args:
             show: For a verb that announces its result (``announce``) before it is done: prints the result then.
+            figures: Makes a line of the counters and the seconds, which a terminal gets at the end.
             counted: The verb takes ``counters``.
         """
-        from snapdir.cli.loop import Stopped, run_to_end
-
         if counted:
             options["counters"] = self.counters
-        call = partial(verb, *args, config=self.config, **options)
+        started = time.monotonic()
+        result = self._run_to_end(partial(verb, *args, config=self.config, **options), show)
+        line = figures(self.counters, time.monotonic() - started) if figures and self.terminal.attended else ""
+        if line:
+            self.terminal.note(line)
+        return result
+
+    def _run_to_end(self, call: Callable[..., Awaitable[T]], show: Callable[[T], None] | None) -> T:
+        from snapdir.cli.loop import Stopped, run_to_end
+
         kept = ""
         try:
             with self._watched() as stop_watching:
@@ -75,23 +84,11 @@ class Invocation:
             if kept:
                 self.terminal.note(f"interrupted: {kept}")
 
-    def transfer(
-        self, verb: Callable[..., Awaitable[T]], *args: Any, show: Callable[[T], None] | None = None, **options: Any
-    ) -> T:
-        """``run`` with the banner of ``--verbose`` before, and one line of figures after it on a terminal."""
+    def transfer(self, verb: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> T:
+        """``run`` with the banner of ``--verbose`` before, and figures of the transfer after it."""
         if self.terminal.verbose:
             self.terminal.detail(self._banner())
-        return self.measured(render.summary, verb, *args, show=show, **options)
-
-    def measured(
-        self, figures: Callable[[Counters, float], str], verb: Callable[..., Awaitable[T]], *args: Any, **options: Any
-    ) -> T:
-        """``run``, and on a terminal the line that ``figures`` makes of the counters and the seconds, if any."""
-        started = time.monotonic()
-        result: T = self.run(verb, *args, **options)
-        line = figures(self.counters, time.monotonic() - started) if self.terminal.attended else ""
-        if line:
-            self.terminal.note(line)
+        result: T = self.run(verb, *args, figures=render.summary, **options)
         return result
 
     def print(self, line: str) -> None:
@@ -99,24 +96,19 @@ class Invocation:
         write_output(f"{line}\n")
 
     def _banner(self) -> str:
-        from snapdir.stores.file.store import DEFAULT_CONCURRENCY
+        """Concurrent requests, and the limit of the rate; without --jobs, a remote store finds their number."""
+        from snapdir.stores.file.store import DEFAULT_CONCURRENCY as LOCAL
         from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
 
-        share, ceiling = self.config.stores.adaptive, self.config.stores.max_concurrency
-        if share is not None:
-            unset = MAX_ADAPTIVE_REQUESTS if self.remote else DEFAULT_CONCURRENCY
-            return render.adaptive_banner(share, ceiling or unset, self.limit_rate)
-        return render.banner(self._concurrency(DEFAULT_CONCURRENCY), self.limit_rate)
+        stores, jobs = self.config.stores, self.config.limits.jobs
+        if stores.adaptive is not None:
+            ceiling = stores.max_concurrency or (MAX_ADAPTIVE_REQUESTS if self.remote else LOCAL)
+            return render.adaptive_banner(stores.adaptive, ceiling, self.limit_rate)
+        if jobs or not self.remote:
+            return render.banner(str(jobs or LOCAL), self.limit_rate)
+        from snapdir.stores.s3.store import DEFAULT_CONCURRENCY as REMOTE
 
-    def _concurrency(self, local: int) -> str:
-        """Concurrent requests, in words: without --jobs, a remote store finds their number."""
-        if self.config.limits.jobs:
-            return str(self.config.limits.jobs)
-        if not self.remote:
-            return str(local)
-        from snapdir.stores.s3.store import DEFAULT_CONCURRENCY
-
-        return f"up to {DEFAULT_CONCURRENCY}"
+        return render.banner(f"up to {REMOTE}", self.limit_rate)
 
     @contextmanager
     def _watched(self) -> Iterator[Callable[[], None]]:

@@ -75,7 +75,7 @@ def verify(
     elif repair_from is not None:
         invocation.run(snapdir.verify, *snapshot, objects_store=objects_store, repair_from=repair_from)
     else:
-        invocation.measured(render.verified, snapdir.verify, *snapshot, objects_store=objects_store)
+        invocation.run(snapdir.verify, *snapshot, objects_store=objects_store, figures=render.verified)
 
 
 def _examine(invocation: Invocation, snapshot_id: str, store: str, *, objects_store: str | None) -> None:
