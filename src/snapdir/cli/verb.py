@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,13 @@ from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 if TYPE_CHECKING:
     from snapdir.cli.invocation import Invocation
 
-__all__ = ["HELP_WIDTH", "Verb", "information", "write_options"]
+__all__ = ["HELP_WIDTH", "Verb", "command", "information", "write_options"]
 
 HELP_WIDTH = 100
 
 
 class Verb(click.Command):
-    """One command. Its body gets an ``Invocation`` first (``@click.pass_obj``).
+    """One command.
 
     Args:
         examples: At least two command lines for the help.
@@ -99,6 +99,25 @@ class Verb(click.Command):
         with formatter.section("Examples"):
             for example in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{example}\n")  # unwrapped, to be copied
+
+
+def command(*params: click.Parameter, **attributes: Any) -> Callable[[Callable[..., None]], Verb]:
+    """Make a function the command of its name. Its first argument is an ``Invocation``; its docstring is the help.
+
+    Args:
+        attributes: As for ``Verb``.
+    """
+
+    def made(body: Callable[..., None]) -> Verb:
+        return Verb(
+            body.__name__.replace("_", "-"),
+            params=params,
+            callback=click.pass_obj(body),
+            help=body.__doc__,
+            **attributes,
+        )
+
+    return made
 
 
 def write_help(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:

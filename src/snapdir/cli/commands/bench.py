@@ -8,8 +8,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
@@ -17,7 +15,7 @@ from snapdir.cli.loop import run_to_end
 from snapdir.cli.parameters import Flag, Positional, Single, section, whole_number
 from snapdir.cli.tables import json_line
 from snapdir.cli.terminal import printable
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import InvalidOption, SnapdirError, local_errors
 from snapdir.model.sizes import MIB, format_size
 
@@ -42,45 +40,40 @@ def _seconds(value: str, source: str) -> int:
     return seconds
 
 
-@click.command(
-    "bench",
-    cls=Verb,
-    params=[
-        Positional("target", required=False, metavar="[STORE]", use="The store; default: --store."),
-        *options.store(),
-        *section(
-            "Measuring",
-            Single(
-                "--seconds",
-                metavar="<N>",
-                parse=_seconds,
-                help=f"Time for all measurements, without the clean-up; default: {DEFAULT_SECONDS}.",
-            ),
-            Single(
-                "--dir",
-                "directory",
-                metavar="<DIR>",
-                help="Measure the disk here, where pulls will go; default: the directory for temporary files.",
-            ),
+@command(
+    Positional("target", required=False, metavar="[STORE]", use="The store; default: --store."),
+    *options.store(),
+    *section(
+        "Measuring",
+        Single(
+            "--seconds",
+            metavar="<N>",
+            parse=_seconds,
+            help=f"Time for all measurements, without the clean-up; default: {DEFAULT_SECONDS}.",
         ),
-        *section(
-            "Output",
-            Flag("--json", "as_json", help="Print one JSON document instead of tables."),
-            Single(
-                "--plot",
-                metavar="<FILE>",
-                help="Also draw the curves into this PNG file (needs matplotlib: pip install 'snapdir[bench]').",
-            ),
+        Single(
+            "--dir",
+            "directory",
+            metavar="<DIR>",
+            help="Measure the disk here, where pulls will go; default: the directory for temporary files.",
         ),
-        *settings.retries(),
-        *settings.bucket(writing=True),
-    ],
+    ),
+    *section(
+        "Output",
+        Flag("--json", "as_json", help="Print one JSON document instead of tables."),
+        Single(
+            "--plot",
+            metavar="<FILE>",
+            help="Also draw the curves into this PNG file (needs matplotlib: pip install 'snapdir[bench]').",
+        ),
+    ),
+    *settings.retries(),
+    *settings.bucket(writing=True),
     examples=[
         "snapdir bench s3://bucket/sets",
         "snapdir bench s3://bucket/sets --dir ./data --json --plot bench.png",
     ],
 )
-@click.pass_obj
 def bench(
     invocation: Invocation,
     /,

@@ -15,7 +15,7 @@ from snapdir.cli.parameters import Choice, Flag, Positional, Single, section
 from snapdir.cli.tables import Cell, Size, write_json, write_rows
 from snapdir.cli.terminal import printable, visible_json, write_output
 from snapdir.cli.usage import UsageMistake
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import SideConflict, SnapdirError
 
 if TYPE_CHECKING:
@@ -25,49 +25,44 @@ LINES_AT_ONCE = 10_000
 REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
 
 
-@click.command(
-    "diff",
-    cls=Verb,
-    params=[
-        Positional(
-            "refs",
-            nargs=-1,
-            metavar="[FROM TO]",
-            use="Before and after: each a store, STORE@ID, a directory or an id; default: --from and --to.",
+@command(
+    Positional(
+        "refs",
+        nargs=-1,
+        metavar="[FROM TO]",
+        use="Before and after: each a store, STORE@ID, a directory or an id; default: --from and --to.",
+    ),
+    *section(
+        "Sides",
+        Flag("--from", "before", metavar="<REF>", multiple=True, help=f"Before. {REFERENCE}"),
+        Flag("--to", "after", metavar="<REF>", multiple=True, help=f"After. {REFERENCE}"),
+        Single(
+            "--on-conflict",
+            metavar="<WHAT>",
+            parse=Choice("error", "last-wins"),
+            unset="error",
+            help="If snapshots of one side disagree about a path: error (default) or last-wins.",
         ),
-        *section(
-            "Sides",
-            Flag("--from", "before", metavar="<REF>", multiple=True, help=f"Before. {REFERENCE}"),
-            Flag("--to", "after", metavar="<REF>", multiple=True, help=f"After. {REFERENCE}"),
-            Single(
-                "--on-conflict",
-                metavar="<WHAT>",
-                parse=Choice("error", "last-wins"),
-                unset="error",
-                help="If snapshots of one side disagree about a path: error (default) or last-wins.",
-            ),
-        ),
-        *options.snapshot("Of every store that has it, only this snapshot"),
-        *options.store(),
-        *section(
-            "Output",
-            Flag("--all", "unchanged", help="List unchanged files too, with =."),
-            Flag("--renames", help="List a file whose content only moved as one rename, R."),
-            Flag("--stat", help="Print files and bytes of each kind of difference."),
-            Flag("--name-only", help="Print paths only."),
-            *options.output(),
-            Flag("--exit-code", help="Exit with 1 if anything differs, 2 on errors."),
-        ),
-        *settings.cache(),
-        *settings.transfer(),
-    ],
+    ),
+    *options.snapshot("Of every store that has it, only this snapshot"),
+    *options.store(),
+    *section(
+        "Output",
+        Flag("--all", "unchanged", help="List unchanged files too, with =."),
+        Flag("--renames", help="List a file whose content only moved as one rename, R."),
+        Flag("--stat", help="Print files and bytes of each kind of difference."),
+        Flag("--name-only", help="Print paths only."),
+        *options.output(),
+        Flag("--exit-code", help="Exit with 1 if anything differs, 2 on errors."),
+    ),
+    *settings.cache(),
+    *settings.transfer(),
     examples=[
         "snapdir diff s3://bucket/sets@$OLD s3://bucket/sets@$NEW",
         "snapdir diff --stat --renames s3://bucket/sets@$ID ./data",
         "snapdir diff --exit-code --from ./store-a --to s3://bucket/store-b",
     ],
 )
-@click.pass_obj
 def diff(invocation: Invocation, /, *, exit_code: bool, **given: Any) -> None:
     """List files that were added (A), deleted (D) or modified (M).
 

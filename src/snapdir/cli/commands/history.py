@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Choice, Flag, Single, section
 from snapdir.cli.tables import Cell, ShortId, write_json_lines, write_rows
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import SnapdirError
 
 if TYPE_CHECKING:
@@ -62,18 +60,13 @@ def note_if_empty(invocation: Invocation, found: Sequence[object], advice: str =
         invocation.terminal.note(f"no matching records{advice}")
 
 
-@click.command(
-    "locations",
-    cls=Verb,
-    params=[
-        *history(),
-        Single("--store", metavar="<URI>", section="History", help="Only this store."),
-        *options.snapshot("Only locations whose latest snapshot is this one"),
-        *formats(),
-    ],
+@command(
+    *history(),
+    Single("--store", metavar="<URI>", section="History", help="Only this store."),
+    *options.snapshot("Only locations whose latest snapshot is this one"),
+    *formats(),
     examples=["snapdir locations", "snapdir locations --id $ID --format table"],
 )
-@click.pass_obj
 def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: Any) -> None:
     """List every store and directory with the latest snapshot recorded there.
 
@@ -90,13 +83,13 @@ def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: 
         write_rows(("created_at", "id", "location"), rows, terminal=invocation.terminal)
 
 
-@click.command(
-    "revisions",
-    cls=Verb,
-    params=[*history(), *options.store(), *options.snapshot("Only this snapshot"), *formats()],
+@command(
+    *history(),
+    *options.store(),
+    *options.snapshot("Only this snapshot"),
+    *formats(),
     examples=["snapdir revisions --store s3://bucket/sets", "snapdir revisions --location ./data --format table"],
 )
-@click.pass_obj
 def revisions(
     invocation: Invocation,
     /,

@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.commands.history import ADVICE, catalog_missing, formats, history, note_if_empty
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, section, whole_number
 from snapdir.cli.tables import Cell, ShortId, write_json_lines, write_rows
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import local_errors
 
 GRAPHS = ("dot", "mermaid")
@@ -56,16 +54,13 @@ def _flags() -> list[Flag]:
     ]
 
 
-@click.command(
-    "ancestors",
-    cls=Verb,
-    params=_flags(),
+@command(
+    *_flags(),
     examples=[
         "snapdir ancestors --id $MODEL --format table",
         "snapdir ancestors --id $MODEL --store s3://bucket/models --open-html lineage.html",
     ],
 )
-@click.pass_obj
 def ancestors(invocation: Invocation, /, **given: Any) -> None:
     """List the snapshots that a snapshot came from: the whole chain, nearest first.
 
@@ -75,16 +70,13 @@ def ancestors(invocation: Invocation, /, **given: Any) -> None:
     _show(invocation, backward=True, **given)
 
 
-@click.command(
-    "descendants",
-    cls=Verb,
-    params=_flags(),
+@command(
+    *_flags(),
     examples=[
         "snapdir descendants --id $DATASET",
         "snapdir descendants --id $DATASET --format table",
     ],
 )
-@click.pass_obj
 def descendants(invocation: Invocation, /, **given: Any) -> None:
     """List the snapshots that came from a snapshot: the whole chain, nearest first.
 

@@ -5,43 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional, Single, section, whole_number
 from snapdir.cli.tables import ShortId, Size, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 
 DEFAULT_LIMIT = 20
 COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note", "labels")
 
 
-@click.command(
-    "log",
-    cls=Verb,
-    params=[
-        Positional("place", required=False, metavar="[STORE|DIR]", use="A store or a directory; default: --store."),
-        *options.store(),
-        *section(
-            "Output",
-            Single(
-                "--limit",
-                metavar="<N>",
-                parse=whole_number,
-                help=f"Show the newest N revisions; 0 shows all; default: {DEFAULT_LIMIT}.",
-            ),
-            Flag("--json", "as_json", help="Print one JSON object per line."),
+@command(
+    Positional("place", required=False, metavar="[STORE|DIR]", use="A store or a directory; default: --store."),
+    *options.store(),
+    *section(
+        "Output",
+        Single(
+            "--limit",
+            metavar="<N>",
+            parse=whole_number,
+            help=f"Show the newest N revisions; 0 shows all; default: {DEFAULT_LIMIT}.",
         ),
-        *settings.catalog(purpose="The history to read"),
-        *settings.cache(),
-        *settings.transfer(),
-    ],
+        Flag("--json", "as_json", help="Print one JSON object per line."),
+    ),
+    *settings.catalog(purpose="The history to read"),
+    *settings.cache(),
+    *settings.transfer(),
     examples=["snapdir log s3://bucket/sets", "snapdir log --limit 0 --json ./data"],
 )
-@click.pass_obj
 def log(invocation: Invocation, /, *, place: str | None, store: str | None, limit: int | None, as_json: bool) -> None:
     """Show what a store or a directory held over time, and what each revision changed.
 

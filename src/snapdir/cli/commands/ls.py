@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 
-import click
-
 import snapdir
 from snapdir.api.resolve import Ref, parse_ref
 from snapdir.cli import options, settings
@@ -13,34 +11,29 @@ from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional
 from snapdir.cli.tables import Cell, ShortId, Size, entry_fields, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import PathNotFound
 
 SNAPSHOT_COLUMNS = ("stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes")
 ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
 
 
-@click.command(
-    "ls",
-    cls=Verb,
-    params=[
-        Positional(
-            "ref",
-            required=False,
-            metavar="[REF]",
-            use="A store, STORE@ID, a directory or an id; default: --store.",
-        ),
-        Positional("path", required=False, metavar="[PATH]", use="A directory in the snapshot; default: its root."),
-        Flag("-R", "--recursive", section="Output", help="List everything below, not only one level."),
-        *options.output(),
-        *options.store(),
-        *options.snapshot("Instead of REF, a snapshot of --store or the cache"),
-        *settings.cache(),
-        *settings.transfer(),
-    ],
+@command(
+    Positional(
+        "ref",
+        required=False,
+        metavar="[REF]",
+        use="A store, STORE@ID, a directory or an id; default: --store.",
+    ),
+    Positional("path", required=False, metavar="[PATH]", use="A directory in the snapshot; default: its root."),
+    Flag("-R", "--recursive", section="Output", help="List everything below, not only one level."),
+    *options.output(),
+    *options.store(),
+    *options.snapshot("Instead of REF, a snapshot of --store or the cache"),
+    *settings.cache(),
+    *settings.transfer(),
     examples=["snapdir ls s3://bucket/sets", "snapdir ls -R s3://bucket/sets@$ID train/"],
 )
-@click.pass_obj
 def ls(
     invocation: Invocation,
     /,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
@@ -14,35 +12,30 @@ from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import KEYED_CONTEXT, VERIFY_COPIES
 from snapdir.cli.tables import entry_fields, write_json, write_json_lines
 from snapdir.cli.terminal import printable, write_output
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import InvalidManifest, SnapdirError, local_errors
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
 NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.`), or pipe a manifest"
 
 
-@click.command(
-    "manifest",
-    cls=Verb,
-    params=[
-        options.path(),
-        *options.walk(),
-        *section(
-            "Output",
-            Flag("--absolute", help="Write absolute paths instead of ./ paths."),
-            Single(
-                "--checksum-bin",
-                metavar="<NAME>",
-                help="Checksum of files: b3sum (default; the only one that can be stored), md5sum or sha256sum.",
-            ),
+@command(
+    options.path(),
+    *options.walk(),
+    *section(
+        "Output",
+        Flag("--absolute", help="Write absolute paths instead of ./ paths."),
+        Single(
+            "--checksum-bin",
+            metavar="<NAME>",
+            help="Checksum of files: b3sum (default; the only one that can be stored), md5sum or sha256sum.",
         ),
-        *options.output(),
-        *settings.catalog(recorded=False),
-    ],
+    ),
+    *options.output(),
+    *settings.catalog(recorded=False),
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir manifest ./data", "snapdir manifest --exclude '%common%,\\.tmp$' ./data > data.manifest"],
 )
-@click.pass_obj
 def manifest(
     invocation: Invocation,
     /,
@@ -82,18 +75,13 @@ def write_entries(found: snapdir.Manifest) -> None:
     write_json_lines(entry_fields(entry) for entry in found.entries)
 
 
-@click.command(
-    "id",
-    cls=Verb,
-    params=[
-        options.path(use="The directory; without it, a manifest is read from standard input."),
-        *options.walk(),
-        *options.output(),
-    ],
+@command(
+    options.path(use="The directory; without it, a manifest is read from standard input."),
+    *options.walk(),
+    *options.output(),
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
 )
-@click.pass_obj
 def id(invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, as_json: bool) -> None:
     """Print the id of a directory, or of a manifest on standard input.
 

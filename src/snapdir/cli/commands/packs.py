@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import Any
 
 import anyio.to_thread
-import click
 
 from snapdir.api import packs
 from snapdir.cli import options, settings
@@ -16,22 +15,21 @@ from snapdir.cli.parameters import Choice, Single
 from snapdir.cli.pipes import InputPipe, OutputPipe
 from snapdir.cli.settings import WRITING
 from snapdir.cli.terminal import write_output
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import local_errors
 from snapdir.model.pack import parse_digests
 
 
-@click.command(
-    "objects-needed",
-    cls=Verb,
+@command(
+    *options.store(),
+    *options.pool(),
+    *settings.transfer(),
     hidden=True,
-    params=[*options.store(), *options.pool(), *settings.transfer()],
     examples=[
         "snapdir objects-needed --store ./store < checksums",
         "snapdir objects-needed --store s3://bucket/sets < checksums > missing",
     ],
 )
-@click.pass_obj
 def objects_needed(invocation: Invocation, /, *, store: str | None, objects_store: str | None) -> None:
     """Print which of the objects on standard input a store lacks.
 
@@ -47,24 +45,19 @@ def objects_needed(invocation: Invocation, /, *, store: str | None, objects_stor
     write_output("".join(f"{digest}\n" for digest in absent))
 
 
-@click.command(
-    "send-pack",
-    cls=Verb,
+@command(
+    Single("--ids", metavar="<FILE>", required=True, help="Checksums, one per line; - is standard input."),
+    Single("--manifest-id", metavar="<ID>", help="A snapshot whose manifest goes last."),
+    Single("--pack-format", metavar="<FORMAT>", parse=Choice("v1", "zstd"), help="v1 (default) or zstd."),
+    *options.store(),
+    *options.pool(),
+    *settings.transfer(),
     hidden=True,
-    params=[
-        Single("--ids", metavar="<FILE>", required=True, help="Checksums, one per line; - is standard input."),
-        Single("--manifest-id", metavar="<ID>", help="A snapshot whose manifest goes last."),
-        Single("--pack-format", metavar="<FORMAT>", parse=Choice("v1", "zstd"), help="v1 (default) or zstd."),
-        *options.store(),
-        *options.pool(),
-        *settings.transfer(),
-    ],
     examples=[
         "snapdir send-pack --store ./store --ids missing --manifest-id $ID > pack",
         "snapdir send-pack --store ./a --ids - --manifest-id $ID < missing | snapdir receive-pack --store ./b",
     ],
 )
-@click.pass_obj
 def send_pack(
     invocation: Invocation,
     /,
@@ -103,23 +96,18 @@ def _read_ids(file: str) -> bytes:
         os.close(descriptor)
 
 
-@click.command(
-    "receive-pack",
-    cls=Verb,
+@command(
+    Single("--require-manifest", metavar="<ID>", help="The snapshot that the pack must bring."),
+    *options.store(),
+    *options.pool(),
+    *settings.transfer(writing=True),
     hidden=True,
-    params=[
-        Single("--require-manifest", metavar="<ID>", help="The snapshot that the pack must bring."),
-        *options.store(),
-        *options.pool(),
-        *settings.transfer(writing=True),
-    ],
     variables=WRITING,
     examples=[
         "snapdir receive-pack --store ./store < pack",
         "snapdir receive-pack --store s3://bucket/sets --require-manifest $ID < pack",
     ],
 )
-@click.pass_obj
 def receive_pack(invocation: Invocation, /, *, store: str | None, **given: Any) -> None:
     """Store the objects and the manifest of a pack on standard input.
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import click
-
 import snapdir
 from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import WRITING
 from snapdir.cli.terminal import printable, write_output
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import DestinationConflict, ManifestNotFound, SnapdirError, UnknownId, local_errors
 
 
@@ -72,26 +70,21 @@ def _destination() -> list[Flag]:
     )
 
 
-@click.command(
-    "fetch",
-    cls=Verb,
-    params=[
-        *options.store(),
-        *options.pool(),
-        *options.snapshot("Snapshot to fetch"),
-        *_selection(),
-        *settings.cache(),
-        *settings.transfer(),
-        *options.dry_run(),
-        *options.accepted("--catalog", "--force", "--keep"),
-    ],
+@command(
+    *options.store(),
+    *options.pool(),
+    *options.snapshot("Snapshot to fetch"),
+    *_selection(),
+    *settings.cache(),
+    *settings.transfer(),
+    *options.dry_run(),
+    *options.accepted("--catalog", "--force", "--keep"),
     variables=WRITING,
     examples=[
         "snapdir fetch --store s3://bucket/sets --id $ID",
         "snapdir fetch --store s3://bucket/sets --id $ID && snapdir checkout --id $ID ./data",
     ],
 )
-@click.pass_obj
 def fetch(invocation: Invocation, /, *, store: str | None, snapshot_id: str | None, **given: Any) -> None:
     """Download a snapshot into the local cache.
 
@@ -105,24 +98,19 @@ def fetch(invocation: Invocation, /, *, store: str | None, snapshot_id: str | No
     _print_fetched(invocation, report.id, dry_run=given["dry_run"])
 
 
-@click.command(
-    "checkout",
-    cls=Verb,
-    params=[
-        options.path("DIR", "Where to write; default: the current directory, if it is empty."),
-        *options.snapshot("Snapshot to check out"),
-        *_selection(),
-        *_destination(),
-        *settings.cache(),
-        *settings.local(),
-        *options.dry_run(),
-        *options.hidden(options.store(), options.pool(), settings.network()),
-        *options.accepted("--catalog"),
-    ],
+@command(
+    options.path("DIR", "Where to write; default: the current directory, if it is empty."),
+    *options.snapshot("Snapshot to check out"),
+    *_selection(),
+    *_destination(),
+    *settings.cache(),
+    *settings.local(),
+    *options.dry_run(),
+    *options.hidden(options.store(), options.pool(), settings.network()),
+    *options.accepted("--catalog"),
     variables=WRITING,
     examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --include '*.json' ./data"],
 )
-@click.pass_obj
 def checkout(
     invocation: Invocation, /, *, path: str | None, snapshot_id: str | None, force: bool, **given: Any
 ) -> None:
@@ -143,28 +131,24 @@ def checkout(
     _print_checked_out(invocation, report, target, delete=given["delete"], dry_run=given["dry_run"])
 
 
-@click.command(
-    "pull",
-    cls=Verb,
-    params=[
-        options.path(use="Where to write; default: the current directory, if it is empty."),
-        *options.store(),
-        *options.pool(),
-        *options.snapshot("Snapshot to pull"),
-        *_selection(),
-        *_destination(),
-        *settings.cache(),
-        Flag(
-            "--no-cache",
-            "use_cache",
-            inverted=True,
-            section="Cache",
-            help="Write straight to PATH, without a copy in the cache.",
-        ),
-        *settings.transfer(),
-        *options.dry_run(),
-        *options.accepted("--catalog"),
-    ],
+@command(
+    options.path(use="Where to write; default: the current directory, if it is empty."),
+    *options.store(),
+    *options.pool(),
+    *options.snapshot("Snapshot to pull"),
+    *_selection(),
+    *_destination(),
+    *settings.cache(),
+    Flag(
+        "--no-cache",
+        "use_cache",
+        inverted=True,
+        section="Cache",
+        help="Write straight to PATH, without a copy in the cache.",
+    ),
+    *settings.transfer(),
+    *options.dry_run(),
+    *options.accepted("--catalog"),
     variables=WRITING,
     examples=[
         "snapdir pull --store s3://bucket/sets --id $ID ./data",
@@ -172,7 +156,6 @@ def checkout(
         "snapdir pull --store s3://bucket/sets --id $ID --include 'train/' --shard 3/8 ./data",
     ],
 )
-@click.pass_obj
 def pull(
     invocation: Invocation,
     /,

@@ -13,7 +13,7 @@ from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import KEYED_CONTEXT, WRITING
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import InvalidOption, LocalError, ManifestNotFound, SnapdirError, UnknownId, local_errors
 
 MAX_FILE_BYTES = 1 << 20
@@ -73,24 +73,19 @@ def _labels(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> di
     return labels
 
 
-@click.command(
-    "stage",
-    cls=Verb,
-    params=[
-        options.path("DIR"),
-        *options.walk(),
-        *settings.cache(),
-        *settings.local(),
-        *options.dry_run(),
-        *settings.catalog(),
-        *_provenance(),
-        *options.hidden(settings.network()),
-        *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
-    ],
+@command(
+    options.path("DIR"),
+    *options.walk(),
+    *settings.cache(),
+    *settings.local(),
+    *options.dry_run(),
+    *settings.catalog(),
+    *_provenance(),
+    *options.hidden(settings.network()),
+    *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
     variables=[KEYED_CONTEXT, *WRITING],
     examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],
 )
-@click.pass_obj
 def stage(
     invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, **given: Any
 ) -> None:
@@ -105,31 +100,26 @@ def stage(
         invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))
 
 
-@click.command(
-    "push",
-    cls=Verb,
-    params=[
-        options.path(),
-        *options.store(),
-        *options.pool(),
-        Flag("--recheck", section="Store", help="Check the objects that the store has, and replace damaged ones."),
-        *options.snapshot("Without PATH, push this snapshot of the local cache"),
-        *options.walk(),
-        *settings.cache(),
-        *settings.transfer(writing=True),
-        *options.dry_run(),
-        *settings.catalog(),
-        *settings.shared_catalog(),
-        *_provenance(),
-        *options.accepted("--force", "--keep"),
-    ],
+@command(
+    options.path(),
+    *options.store(),
+    *options.pool(),
+    Flag("--recheck", section="Store", help="Check the objects that the store has, and replace damaged ones."),
+    *options.snapshot("Without PATH, push this snapshot of the local cache"),
+    *options.walk(),
+    *settings.cache(),
+    *settings.transfer(writing=True),
+    *options.dry_run(),
+    *settings.catalog(),
+    *settings.shared_catalog(),
+    *_provenance(),
+    *options.accepted("--force", "--keep"),
     variables=[KEYED_CONTEXT, *WRITING],
     examples=[
         "snapdir push --store s3://bucket/sets ./data",
         "snapdir push --store ./store --exclude '%common%' ./data",
     ],
 )
-@click.pass_obj
 def push(
     invocation: Invocation,
     /,

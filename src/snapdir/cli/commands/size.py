@@ -4,38 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Positional
 from snapdir.cli.tables import Cell, Size, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 
 COLUMNS = ("ref", "files", "logical_bytes", "objects", "physical_bytes")
 
 
-@click.command(
-    "size",
-    cls=Verb,
-    params=[
-        Positional(
-            "refs",
-            nargs=-1,
-            metavar="[REF]...",
-            use="A store (all its snapshots together), STORE@ID, a directory or an id; default: --store.",
-        ),
-        *options.store(),
-        *options.snapshot("Measure this snapshot of --store"),
-        *options.output(),
-        *settings.cache(),
-        *settings.transfer(),
-    ],
+@command(
+    Positional(
+        "refs",
+        nargs=-1,
+        metavar="[REF]...",
+        use="A store (all its snapshots together), STORE@ID, a directory or an id; default: --store.",
+    ),
+    *options.store(),
+    *options.snapshot("Measure this snapshot of --store"),
+    *options.output(),
+    *settings.cache(),
+    *settings.transfer(),
     examples=["snapdir size s3://bucket/sets", "snapdir size --json s3://bucket/sets@$ID ./data"],
 )
-@click.pass_obj
 def size(
     invocation: Invocation, /, *, refs: tuple[str, ...], store: str | None, snapshot_id: str | None, as_json: bool
 ) -> None:

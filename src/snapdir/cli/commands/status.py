@@ -8,24 +8,19 @@ import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.tables import write_json, write_rows
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import SnapdirError
 
 
-@click.command(
-    "status",
-    cls=Verb,
-    params=[
-        options.path("DIR"),
-        *options.snapshot("Compare with this snapshot instead of the one that was checked out"),
-        *options.store(),
-        *options.output(),
-        *settings.cache(),
-        *settings.transfer(),
-    ],
+@command(
+    options.path("DIR"),
+    *options.snapshot("Compare with this snapshot instead of the one that was checked out"),
+    *options.store(),
+    *options.output(),
+    *settings.cache(),
+    *settings.transfer(),
     examples=["snapdir status ./data", "snapdir status --store s3://bucket/sets --id $ID ./data"],
 )
-@click.pass_obj
 def status(
     invocation: Invocation, /, *, path: str | None, snapshot_id: str | None, store: str | None, as_json: bool
 ) -> None:

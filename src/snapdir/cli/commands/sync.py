@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import click
-
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
@@ -15,7 +13,7 @@ from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import FSYNC
 from snapdir.cli.terminal import Terminal
 from snapdir.cli.usage import UsageMistake
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import InvalidStore, SnapdirError
 from snapdir.model.digest import Digest
 from snapdir.stores.urls import StoreURL
@@ -23,45 +21,40 @@ from snapdir.stores.urls import StoreURL
 MAX_LISTED = 20
 
 
-@click.command(
-    "sync",
-    cls=Verb,
-    params=[
-        *section(
-            "Stores",
-            Single("--from", "source", metavar="<URI>", variable="SNAPDIR_STORE", help="The store to copy from."),
-            Single("--to", "target", metavar="<URI>", help="The store to copy to."),
-            Single("--from-objects", "src_objects", metavar="<URI>", help="The pool of --from, if it has one."),
-            Single("--to-objects", "dst_objects", metavar="<URI>", help="The pool of --to, if it has one."),
-            Flag("--recheck", help="Send every object again, even if --to has it, and hash it on the way."),
-            Flag(
-                "--no-server-copy",
-                "server_copy",
-                inverted=True,
-                help="Read and hash every object here, even if one S3 service holds both stores and could copy it.",
-            ),
+@command(
+    *section(
+        "Stores",
+        Single("--from", "source", metavar="<URI>", variable="SNAPDIR_STORE", help="The store to copy from."),
+        Single("--to", "target", metavar="<URI>", help="The store to copy to."),
+        Single("--from-objects", "src_objects", metavar="<URI>", help="The pool of --from, if it has one."),
+        Single("--to-objects", "dst_objects", metavar="<URI>", help="The pool of --to, if it has one."),
+        Flag("--recheck", help="Send every object again, even if --to has it, and hash it on the way."),
+        Flag(
+            "--no-server-copy",
+            "server_copy",
+            inverted=True,
+            help="Read and hash every object here, even if one S3 service holds both stores and could copy it.",
         ),
-        *options.snapshot("Snapshot to copy"),
-        *section(
-            "Snapshot",
-            Flag("--all", "every", help="Copy every snapshot of --from that --to lacks."),
-            Flag(
-                "--delete",
-                help="Afterwards delete the manifests of --to, a local directory, that --from lacks. Objects stay.",
-            ),
+    ),
+    *options.snapshot("Snapshot to copy"),
+    *section(
+        "Snapshot",
+        Flag("--all", "every", help="Copy every snapshot of --from that --to lacks."),
+        Flag(
+            "--delete",
+            help="Afterwards delete the manifests of --to, a local directory, that --from lacks. Objects stay.",
         ),
-        *settings.transfer(writing=True),
-        *settings.shared_catalog("With --all, do not copy the history that travels with --from."),
-        *options.dry_run(),
-        *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),
-    ],
+    ),
+    *settings.transfer(writing=True),
+    *settings.shared_catalog("With --all, do not copy the history that travels with --from."),
+    *options.dry_run(),
+    *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),
     variables=[FSYNC],
     examples=[
         "snapdir sync --from s3://bucket/sets --to ./mirror --id $ID",
         "snapdir sync --from ./store --to s3://bucket/sets --all",
     ],
 )
-@click.pass_obj
 def sync(
     invocation: Invocation,
     /,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 import snapdir
 from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
@@ -12,7 +10,7 @@ from snapdir.cli.settings import FSYNC
 from snapdir.cli.tables import write_json
 from snapdir.cli.terminal import Terminal, print_error
 from snapdir.cli.usage import UsageMistake
-from snapdir.cli.verb import Verb
+from snapdir.cli.verb import command
 from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing, UnknownId
 
 NO_PURGE = (
@@ -21,32 +19,27 @@ NO_PURGE = (
 )
 
 
-@click.command(
-    "verify",
-    cls=Verb,
-    params=[
-        *options.store(),
-        *options.pool(),
-        Single(
-            "--repair-from",
-            metavar="<DIR>",
-            section="Store",
-            help="Replace missing and damaged objects from files of this directory with the right content.",
-        ),
-        *options.snapshot("Snapshot to verify"),
-        *settings.transfer(writing=True),
-        *options.output(),
-        Flag("--purge", hidden=True),
-        Flag("--dryrun", "dry_run", hidden=True),
-        *options.accepted("--force", "--cache-dir"),
-    ],
+@command(
+    *options.store(),
+    *options.pool(),
+    Single(
+        "--repair-from",
+        metavar="<DIR>",
+        section="Store",
+        help="Replace missing and damaged objects from files of this directory with the right content.",
+    ),
+    *options.snapshot("Snapshot to verify"),
+    *settings.transfer(writing=True),
+    *options.output(),
+    Flag("--purge", hidden=True),
+    Flag("--dryrun", "dry_run", hidden=True),
+    *options.accepted("--force", "--cache-dir"),
     variables=[FSYNC],
     examples=[
         "snapdir verify --store s3://bucket/sets --id $ID",
         "snapdir verify --store s3://bucket/sets --id $ID --repair-from ./data",
     ],
 )
-@click.pass_obj
 def verify(
     invocation: Invocation,
     /,
@@ -94,24 +87,19 @@ def _examine(invocation: Invocation, snapshot_id: str, store: str, *, objects_st
     report.require_sound()
 
 
-@click.command(
-    "verify-cache",
-    cls=Verb,
-    params=[
-        *options.snapshot("Check the objects of this snapshot only"),
-        *settings.cache(),
-        Flag("--purge", help="Remove damaged objects and manifests, so that a fetch restores them."),
-        *options.dry_run(),
-        *options.output(),
-        *options.accepted("--store", "--force"),
-    ],
+@command(
+    *options.snapshot("Check the objects of this snapshot only"),
+    *settings.cache(),
+    Flag("--purge", help="Remove damaged objects and manifests, so that a fetch restores them."),
+    *options.dry_run(),
+    *options.output(),
+    *options.accepted("--store", "--force"),
     variables=[FSYNC],
     examples=[
         "snapdir verify-cache",
         "snapdir verify-cache --purge && snapdir fetch --store s3://bucket/sets --id $ID",
     ],
 )
-@click.pass_obj
 def verify_cache(
     invocation: Invocation, /, *, snapshot_id: str | None, purge: bool, dry_run: bool, as_json: bool
 ) -> None:
@@ -187,13 +175,12 @@ def _conclude(report: snapdir.CacheReport, terminal: Terminal) -> None:
         )
 
 
-@click.command(
-    "flush-cache",
-    cls=Verb,
-    params=[*settings.cache(), *options.dry_run(), *options.accepted("--store", "--purge", "--force")],
+@command(
+    *settings.cache(),
+    *options.dry_run(),
+    *options.accepted("--store", "--purge", "--force"),
     examples=["snapdir flush-cache", "snapdir flush-cache --dryrun --cache-dir /scratch/cache"],
 )
-@click.pass_obj
 def flush_cache(invocation: Invocation, /, *, dry_run: bool) -> None:
     """Remove all snapshots and objects from the local cache.
 
