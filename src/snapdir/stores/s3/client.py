@@ -121,19 +121,19 @@ class S3Client:
         also: int = 0,
         check: Callable[[Response], None] | None = None,
         patience_seconds: float = 0.0,
-        mended: set[str] | None = None,
+        corrections: set[str] | None = None,
     ) -> Response:
         """Send one signed request, and again after each kind of correction.
 
         Args:
             also: A status that is returned besides those of a success.
             into, max_body_bytes, check, patience_seconds: As for ``Pool.request``.
-            mended: Kinds of corrections that have been made; new ones are added.
+            corrections: Kinds of corrections that have been made; new ones are added.
 
         Raises:
             StoreError: Names bucket, key and endpoint, and no secret.
         """
-        mended = set() if mended is None else mended
+        corrections = set() if corrections is None else corrections
         if self._headers_of_all:
             headers = {**headers, **self._headers_of_all}
         encoded_query = encode_query(query) if query else b""
@@ -164,8 +164,10 @@ class S3Client:
                 raise connection_error(error, operation, body) from error
             if response.status == also or response.status in _SUCCESS[method]:
                 return response
-            headers = await self._mend(operation, response, signer, headers, body=body, mended=mended)
-            if "checksum" in mended and isinstance(body, FileRange) and body.crc32c is not None:
+            headers = await self._correct_request(
+                operation, response, signer, headers, body=body, corrections=corrections
+            )
+            if "checksum" in corrections and isinstance(body, FileRange) and body.crc32c is not None:
                 body = body._replace(compare=True)
 
     async def put(
@@ -195,10 +197,10 @@ class S3Client:
             headers = {**headers, CONTENT_MD5: await run_sync(content_md5, body)}
         if isinstance(body, FileRange) and body.crc32c is not None and not (sent and self.compares):
             body = body._replace(compare=True)
-        mended: set[str] = set()
+        corrections: set[str] = set()
         try:
             response = await self.send(
-                operation, b"PUT", query=query, headers=headers, body=body, also=also, mended=mended
+                operation, b"PUT", query=query, headers=headers, body=body, also=also, corrections=corrections
             )
             confirmed = response.header(CHECKSUM) if sent else None
             if confirmed is not None and confirmed != sent:
@@ -209,9 +211,9 @@ class S3Client:
             raise await other_bytes(error, body, crc32c) from error
         if confirmed == sent:
             self.compares = True
-        if "md5" in mended:
+        if "md5" in corrections:
             self._wants_md5 = True
-        if "checksum" in mended:
+        if "checksum" in corrections:
             await self.checksums.note_refusal()
             return response, None
         return response, crc32c
@@ -290,7 +292,7 @@ class S3Client:
 
     # Corrections
 
-    async def _mend(
+    async def _correct_request(
         self,
         operation: Operation,
         response: Response,
@@ -298,7 +300,7 @@ class S3Client:
         headers: Mapping[bytes, bytes],
         *,
         body: Body | None,
-        mended: set[str],
+        corrections: set[str],
     ) -> Mapping[bytes, bytes]:
         """Correct the cause of an error response, each kind once per request; returns the headers of the next try.
 
@@ -311,7 +313,7 @@ class S3Client:
             )
         answer = self._error_response(response)
         error = service_error(answer, operation)
-        kind = await self._correct(operation, answer, response, signer, mended)
+        kind = await self._correct_signature(operation, answer, response, signer, corrections)
         if kind is None and isinstance(error, StoreRefused):
             demands_md5 = answer.status == 400 and CONTENT_MD5.decode() in f"{answer.code} {answer.message}".lower()
             if demands_md5 and operation.verb == "PUT" and body is not None and CONTENT_MD5 not in headers:
@@ -321,20 +323,20 @@ class S3Client:
                 headers, kind = kept, "checksum"
         if kind is None:
             raise error
-        mended.add(kind)
+        corrections.add(kind)
         return headers
 
-    async def _correct(
-        self, operation: Operation, answer: ErrorResponse, response: Response, signer: Signer, mended: set[str]
+    async def _correct_signature(
+        self, operation: Operation, answer: ErrorResponse, response: Response, signer: Signer, corrections: set[str]
     ) -> str | None:
         # The region in the refusal of a copy may be the other bucket's.
-        if "region" not in mended and operation.verb != "COPY" and await self._move(answer, signer):
+        if "region" not in corrections and operation.verb != "COPY" and await self._move(answer, signer):
             return "region"
-        if "clock" not in mended and self._correct_clock(answer, response, signer):
+        if "clock" not in corrections and self._correct_clock(answer, response, signer):
             return "clock"
         # AWS refuses a HEAD with an expired token by a 400 without a code.
         may_have_expired = answer.code in EXPIRED_CODES or (answer.status == 400 and not answer.code)
-        if "credentials" not in mended and may_have_expired and await self._renew(signer):
+        if "credentials" not in corrections and may_have_expired and await self._renew(signer):
             return "credentials"
         return None
 

@@ -246,12 +246,12 @@ async def begin(client: S3Client, key: str, resume: str | None) -> Begun:
     checksummed = client.checksums.accepted
     if checksummed:
         headers = {**headers, CHECKSUM_ALGORITHM: b"CRC32C"}
-    mended: set[str] = set()
-    response = await client.send(operation, b"POST", query=[("uploads", "")], headers=headers, mended=mended)
+    corrections: set[str] = set()
+    response = await client.send(operation, b"POST", query=[("uploads", "")], headers=headers, corrections=corrections)
     upload_id = xml.upload_id(response.body, operation)
-    if "checksum" in mended:
+    if "checksum" in corrections:
         await client.checksums.note_refusal()
-    return Begun(upload_id, checksummed and "checksum" not in mended)
+    return Begun(upload_id, checksummed and "checksum" not in corrections)
 
 
 async def _stored_parts(client: S3Client, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
