@@ -50,16 +50,16 @@ def walk() -> list[Flag]:
             metavar="<PATTERN>",
             multiple=True,
             help="Leave out entries whose absolute path matches an RE2 pattern; repeat the option or separate patterns "
-            "by commas. A pattern that starts with ./ is matched against the path inside the directory; others must "
-            "not match the path of the directory itself. %common% stands for .git, .cache, node_modules, trash and the "
-            "like, %system% for /proc, /tmp, mounts and the cache.",
+            "by commas. A pattern that starts with ./ matches paths inside the directory; other patterns must not "
+            "match the directory itself. %common% stands for .git, .cache, node_modules, trash and the like, %system% "
+            "for /proc, /tmp, mounts and the cache.",
         ),
         Flag("--no-follow", help="Leave out symbolic links instead of following them."),
         Setting(
             "--walk-jobs",
             metavar="<N>",
             parse=whole_number,
-            help="Threads that read and hash; 0 (default) is one per CPU, at most 16. The id does not depend on it.",
+            help="Threads that read and hash; 0 (default) is one per CPU, at most 16. The id is always the same.",
         ),
     )
 
@@ -163,7 +163,7 @@ def accepted(*names: str) -> list[Flag]:
 
 
 def dry_run() -> list[Flag]:
-    return [Flag("--dryrun", "dry_run", help="Only print what would be done.")]
+    return [Flag("--dryrun", "dry_run", help="Show the effect of the command without writing anything.")]
 
 
 def output() -> list[Flag]:
@@ -177,12 +177,12 @@ def universal() -> list[Flag]:
         "Universal options",
         SettingSwitch("-q", "--quiet", variable="", help="Print only data and errors."),
         SettingSwitch("--verbose", variable="", help="Print more details on stderr."),
-        SettingSwitch("--no-progress", help="Do not draw a progress line."),
+        SettingSwitch("--no-progress", help="Do not show progress."),
         Setting(
             "--color",
             metavar="<WHEN>",
             parse=Choice("auto", "always", "never"),
             variable="",
-            help="Color messages on stderr: auto, always or never. auto respects NO_COLOR and TERM.",
+            help="Color messages on stderr: auto (default), always or never. auto respects NO_COLOR and TERM.",
         ),
     )

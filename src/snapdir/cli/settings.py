@@ -57,11 +57,10 @@ WRITING = (FSYNC, CLONEFILE, VERIFY_COPIES)
 """Variables without an option, read by the verbs that write objects or files."""
 
 VARIABLES = {
-    KEYED_CONTEXT: "Context of keyed checksums. Such a manifest has an id, but cannot be stored.",
+    KEYED_CONTEXT: "Context of keyed BLAKE3 checksums. Snapshots with keyed checksums cannot be stored.",
     FSYNC: "batch (default) flushes written data to disk before success is reported; off does not.",
-    CLONEFILE: "0 copies bytes even where the filesystem could share them.",
-    VERIFY_COPIES: "1 reads small local copies back before they are published, and hashes the objects behind linked "
-    "files.",
+    CLONEFILE: "0 copies bytes even if the filesystem can share them between files.",
+    VERIFY_COPIES: "1 checks small local copies by reading them back, and hashes the objects behind linked files.",
 }
 
 OTHER_SETTINGS = ("quiet", "verbose", "no_progress", "color", "cache_dir", "shared_catalog")
@@ -128,7 +127,7 @@ def catalog(*, recorded: bool = True, purpose: str = "The history to record in")
             empty="none",
             unset="default" if recorded else None,
             help=f"{purpose}: a name in the cache directory, the path of a file, or none; default: "
-            f"{'default' if recorded else 'none'}.",
+            f"{'the one named default' if recorded else 'none'}.",
         ),
     )
 
@@ -168,26 +167,26 @@ def local() -> list[Flag]:
             "--max-jobs",
             metavar="<N>",
             parse=whole_number,
-            help="Limit of concurrent requests with --adaptive, or without --jobs.",
+            help="Upper limit of concurrent requests with --adaptive, or if --jobs is not given.",
         ),
         Setting(
             "--memory",
             metavar="<SIZE>",
             parse=_size,
-            help="File content held in memory at once, such as 256MiB; default: 128MiB.",
+            help="Memory for file content in transfer, such as 256MiB; default: 128MiB.",
         ),
         Setting(
             "--part-size",
             metavar="<SIZE>",
             parse=_part_size,
             variable="",
-            help="Send and fetch large objects in parts of this size; default: 8MiB.",
+            help="Size of the parts in which large objects are sent and fetched, 1MiB to 5GiB; default: 8MiB.",
         ),
         Setting(
             "--max-manifest-size",
             metavar="<SIZE>",
             parse=_size,
-            help="Refuse longer manifests (about 150 bytes a file); 0 accepts any; default: 4GiB.",
+            help="Largest manifest to accept (about 150 bytes per file); 0 is unlimited; default: 4GiB.",
         ),
     )
 
@@ -228,13 +227,13 @@ def retries() -> list[Flag]:
             "--retry-base-ms",
             metavar="<MS>",
             parse=whole_number,
-            help="Longest delay before the first retry; doubles with each further one; default: 250.",
+            help="Longest delay before the first retry, in milliseconds; doubles with each retry; default: 250.",
         ),
         Setting(
             "--retry-max-ms",
             metavar="<MS>",
             parse=whole_number,
-            help="Longest delay before any retry; default: 30000.",
+            help="Longest delay before any retry, in milliseconds; default: 30000.",
         ),
         Setting(
             "--stall-timeout",
@@ -246,8 +245,8 @@ def retries() -> list[Flag]:
             "--min-rate",
             metavar="<RATE>",
             parse=_rate,
-            help="Drop a connection that averages fewer than RATE bytes per second over a minute, and retry; default: "
-            "1K; 0 never drops one.",
+            help="Drop a connection that averages less than RATE bytes per second over a minute, and retry; 0 turns "
+            "this off; default: 1K.",
         ),
     )
 
@@ -278,7 +277,7 @@ def bucket(*, writing: bool = False) -> list[Flag]:
             metavar="<CLASS>",
             parse=storage_class,
             help="Storage class of new objects, such as STANDARD_IA. GLACIER and DEEP_ARCHIVE apply to file content "
-            "only; restore it before a pull.",
+            "only, which must be restored before a pull.",
         ),
     ]
     for option in written:
@@ -290,11 +289,11 @@ def bucket(*, writing: bool = False) -> list[Flag]:
             "--request-payer",
             metavar="<WHO>",
             parse=Choice(REQUESTER),
-            help=f"{REQUESTER}: your account pays for requests to a Requester Pays bucket.",
+            help=f"{REQUESTER}: pay for requests to a Requester Pays bucket.",
         ),
         SettingSwitch(
             "--no-sign-request",
-            help="Send anonymous requests; do not look for credentials.",
+            help="Send anonymous requests, without credentials.",
         ),
     )
 

@@ -49,13 +49,14 @@ def _seconds(value: str, source: str) -> int:
             "--seconds",
             metavar="<N>",
             parse=_seconds,
-            help=f"Time for all measurements, without the clean-up; default: {DEFAULT_SECONDS}.",
+            help=f"Seconds for all measurements, without the clean-up, 1 to {LONGEST_SECONDS}; default: "
+            f"{DEFAULT_SECONDS}.",
         ),
         Single(
             "--dir",
             "directory",
             metavar="<DIR>",
-            help="Measure the disk here, where pulls will go; default: the directory for temporary files.",
+            help="Measure the disk of this directory; default: the directory for temporary files.",
         ),
     ),
     *section(
@@ -64,7 +65,7 @@ def _seconds(value: str, source: str) -> int:
         Single(
             "--plot",
             metavar="<FILE>",
-            help="Also draw the curves into this PNG file (needs matplotlib: pip install 'snapdir[bench]').",
+            help="Also draw the results to this PNG file (needs matplotlib: pip install 'snapdir[bench]').",
         ),
     ),
     *settings.retries(),
@@ -87,8 +88,9 @@ def bench(
 ) -> None:
     """Measure the throughput between this host and a store.
 
-    Measures request rates and throughput at several concurrencies, hashing, and the disk; names the bottleneck, and
-    suggests --jobs and --part-size. Writes below .bench/ in the store, at most 300 MiB at a time, and removes it again.
+    Measures request rates and throughput at several concurrencies, the speed of hashing, and the disk. Names the
+    bottleneck and suggests --jobs and --part-size. Writes at most 300 MiB of temporary objects at a time below .bench/
+    in the store, and removes them.
     """
     url = options.required_store(target if target is not None else store)
     if plot is not None:

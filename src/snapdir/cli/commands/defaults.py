@@ -76,8 +76,8 @@ def _kept(option: Flag) -> Flag:
 def defaults(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
     """Print every setting with its value and the source of the value.
 
-    One line per setting: its name, its value, and source=flag, source=env or source=default. Other variables that begin
-    with SNAPDIR follow; the values of those named for a key, secret, token or password are hidden.
+    Each line has the name of a setting, its value, and source=flag, source=env or source=default. Other variables that
+    begin with SNAPDIR follow; the values of variables named after a key, secret, token or password are hidden.
     """
     with located(ctx):
         knobs = list(_knobs(ctx))

@@ -30,7 +30,7 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
         "refs",
         nargs=-1,
         metavar="[FROM TO]",
-        use="Before and after: each a store, STORE@ID, a directory or an id; default: --from and --to.",
+        use="The two sides, each a store, STORE@ID, a directory or an id; default: --from and --to.",
     ),
     *section(
         "Sides",
@@ -41,16 +41,16 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
             metavar="<WHAT>",
             parse=Choice("error", "last-wins"),
             unset="error",
-            help="If snapshots of one side disagree about a path: error (default) or last-wins.",
+            help="If two snapshots of one side have different content for a path: error (default) or last-wins.",
         ),
     ),
-    *options.snapshot("Of every store that has it, only this snapshot"),
+    *options.snapshot("Use only this snapshot of each store that has it"),
     *options.store(),
     *section(
         "Output",
-        Flag("--all", "unchanged", help="List unchanged files too, with =."),
-        Flag("--renames", help="List a file whose content only moved as one rename, R."),
-        Flag("--stat", help="Print files and bytes of each kind of difference."),
+        Flag("--all", "unchanged", help="Also list unchanged files (=)."),
+        Flag("--renames", help="List a file that moved with the same content as one rename (R)."),
+        Flag("--stat", help="Print the number of files and bytes of each kind of difference."),
         Flag("--name-only", help="Print paths only."),
         *options.output(),
         Flag("--exit-code", help="Exit with 1 if anything differs, 2 on errors."),
@@ -66,9 +66,9 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
 def diff(invocation: Invocation, /, *, exit_code: bool, **given: Any) -> None:
     """List files that were added (A), deleted (D) or modified (M).
 
-    Compares FROM with TO, or the refs of --from and --to. Reads manifests only, and hashes directories; lists files,
-    not directories. STORE@ID is one snapshot of a store; STORE alone is all its snapshots together. An id is looked up
-    in the cache, then in --store.
+    Compares FROM with TO, or the refs of --from and --to. STORE@ID is one snapshot of a store; STORE alone is all its
+    snapshots together. An id is looked up in the cache, then in --store. Of a store, only manifests are read; a
+    directory is hashed.
     """
     try:
         differs = _diff(invocation, **given)

@@ -19,7 +19,7 @@ SHELLS = ("bash", "elvish", "fish", "powershell", "zsh")
 EXIT_CODES = (
     ("0", "Success."),
     ("1", "A failure; one line on stderr describes it."),
-    ("2", "A wrong command line or variable."),
+    ("2", "An invalid command line or variable."),
     ("128+n", "Ended by signal n: 130 for Ctrl-C."),
 )
 

@@ -22,9 +22,7 @@ ADVICE = "; --store also reads the history of a store"
 def history() -> list[Flag]:
     """Which history is read, and which location in it."""
     return [
-        Single(
-            "--location", metavar="<PLACE>", section="History", help="Only what was recorded at a directory or store."
-        ),
+        Single("--location", metavar="<PLACE>", section="History", help="Only records of this directory or store."),
         *settings.cache(),
         *settings.catalog(purpose="The history to read"),
     ]
@@ -70,7 +68,7 @@ def note_if_empty(invocation: Invocation, found: Sequence[object], advice: str =
 def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: Any) -> None:
     """List every store and directory with the latest snapshot recorded there.
 
-    push and stage record snapshots, and so does manifest with --catalog.
+    push, stage and `manifest --catalog` record snapshots.
     """
     if catalog_missing(invocation):
         return
@@ -102,8 +100,8 @@ def revisions(
 ) -> None:
     """List the snapshots recorded at a location, newest first.
 
-    The location is --location, else the store, whose own history is read too. `snapdir log` also counts the changes of
-    each revision.
+    The location is --location, or else --store. With --store, the history in the store is read too. `snapdir log` also
+    counts the changes of each revision.
     """
     if catalog_missing(invocation, store):
         return

@@ -37,7 +37,7 @@ def _flags() -> list[Flag]:
                 "--store",
                 metavar="<URI>",
                 variable="SNAPDIR_STORE",
-                help="Also read the history that travels with this store.",
+                help="Also read the history that is recorded in this store.",
             ),
         ),
         *settings.network(),
@@ -48,7 +48,7 @@ def _flags() -> list[Flag]:
                 "--open-html",
                 "html",
                 metavar="<FILE>",
-                help="Also draw it on an HTML page, and open the page where there is a display and a terminal.",
+                help="Also write the graph to an HTML page, and open it if there is a display and a terminal.",
             ),
         ),
     ]
@@ -62,10 +62,10 @@ def _flags() -> list[Flag]:
     ],
 )
 def ancestors(invocation: Invocation, /, **given: Any) -> None:
-    """List the snapshots that a snapshot came from: the whole chain, nearest first.
+    """List all ancestors of a snapshot, nearest first.
 
-    There are two relations: history (the snapshot before it at the same location) and derived (the snapshots that
-    push --derived-from named).
+    There are two relations: history (the previous snapshot at the same location) and derived (a snapshot named by push
+    --derived-from).
     """
     _show(invocation, backward=True, **given)
 
@@ -78,9 +78,9 @@ def ancestors(invocation: Invocation, /, **given: Any) -> None:
     ],
 )
 def descendants(invocation: Invocation, /, **given: Any) -> None:
-    """List the snapshots that came from a snapshot: the whole chain, nearest first.
+    """List all descendants of a snapshot, nearest first.
 
-    There are two relations: history (the snapshot after it at the same location) and derived (snapshots pushed with
+    There are two relations: history (the next snapshot at the same location) and derived (a snapshot pushed with
     --derived-from).
     """
     _show(invocation, backward=False, **given)

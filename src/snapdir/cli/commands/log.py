@@ -36,10 +36,10 @@ COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note"
     examples=["snapdir log s3://bucket/sets", "snapdir log --limit 0 --json ./data"],
 )
 def log(invocation: Invocation, /, *, place: str | None, store: str | None, limit: int | None, as_json: bool) -> None:
-    """Show what a store or a directory held over time, and what each revision changed.
+    """List the revisions of a store or directory, and the changes of each.
 
-    A store's revisions are its pushes, from this machine and all others. A directory's revisions are its stages.
-    Changes are counted in files: added, removed, modified.
+    The newest revision is first. Each push to a store, from any machine, is a revision of the store; each stage of a
+    directory is a revision of the directory. Changes are numbers of files: added, removed and modified.
     """
     shown = place or store
     if shown is None:

@@ -47,7 +47,7 @@ def ls(
 ) -> None:
     """List the snapshots of a store, or the paths of a snapshot.
 
-    The snapshots of a store are listed from the oldest to the newest, with the date (UTC) at which they were stored.
+    The snapshots of a store are listed oldest first, with the date (UTC) at which they were stored.
     """
     if snapshot_id is not None:
         if path is not None:

@@ -28,7 +28,7 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
         Single(
             "--checksum-bin",
             metavar="<NAME>",
-            help="Checksum of files: b3sum (default; the only one that can be stored), md5sum or sha256sum.",
+            help="Checksum of files: b3sum (default), md5sum or sha256sum. Only b3sum snapshots can be stored.",
         ),
     ),
     *options.output(),
@@ -85,8 +85,7 @@ def write_entries(found: snapdir.Manifest) -> None:
 def id(invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, as_json: bool) -> None:
     """Print the id of a directory, or of a manifest on standard input.
 
-    Equal trees have equal ids, wherever they are; nothing is stored. Without PATH, a manifest is read from standard
-    input, unless that is a terminal.
+    Directories with the same content have the same id. Nothing is stored.
     """
     if path is None:
         identifier = _id_of_input()

@@ -31,9 +31,9 @@ from snapdir.model.pack import parse_digests
     ],
 )
 def objects_needed(invocation: Invocation, /, *, store: str | None, objects_store: str | None) -> None:
-    """Print which of the objects on standard input a store lacks.
+    """Print those of the checksums on standard input that a store lacks.
 
-    Reads and prints one checksum per line, in the same order and without repeats.
+    Reads and prints one checksum per line. Prints each checksum once, in the order of the input.
     """
     url = options.required_store(store)
 
@@ -47,7 +47,7 @@ def objects_needed(invocation: Invocation, /, *, store: str | None, objects_stor
 
 @command(
     Single("--ids", metavar="<FILE>", required=True, help="Checksums, one per line; - is standard input."),
-    Single("--manifest-id", metavar="<ID>", help="A snapshot whose manifest goes last."),
+    Single("--manifest-id", metavar="<ID>", help="Send the manifest of this snapshot after the objects."),
     Single("--pack-format", metavar="<FORMAT>", parse=Choice("v1", "zstd"), help="v1 (default) or zstd."),
     *options.store(),
     *options.pool(),
@@ -68,9 +68,9 @@ def send_pack(
     store: str | None,
     objects_store: str | None,
 ) -> None:
-    """Write objects of a store, and a manifest behind them, to standard output.
+    """Write objects of a store, and then a manifest, to standard output.
 
-    Every object is hashed on its way out. After a failure the last line is missing.
+    Every object is hashed while it is sent. If send-pack fails, the pack lacks its last line and is rejected.
     """
     url = options.required_store(store)
 
@@ -97,7 +97,7 @@ def _read_ids(file: str) -> bytes:
 
 
 @command(
-    Single("--require-manifest", metavar="<ID>", help="The snapshot that the pack must bring."),
+    Single("--require-manifest", metavar="<ID>", help="Fail unless the pack contains the manifest of this snapshot."),
     *options.store(),
     *options.pool(),
     *settings.transfer(writing=True),
@@ -111,7 +111,7 @@ def _read_ids(file: str) -> bytes:
 def receive_pack(invocation: Invocation, /, *, store: str | None, **given: Any) -> None:
     """Store the objects and the manifest of a pack on standard input.
 
-    Every object is hashed before it is stored. The manifest is stored last, and only if the pack was complete.
+    Every object is hashed before it is stored. The manifest is stored last, and only if the pack is complete.
     """
     received = invocation.run(packs.receive_pack, InputPipe().read, options.required_store(store), **given)
     brought = f", manifest {received.snapshot_id}" if received.snapshot_id else ""

@@ -29,8 +29,8 @@ def _selection() -> list[Flag]:
             "--include",
             metavar="<GLOB>",
             multiple=True,
-            help="Only matching files; repeatable. As in a .gitignore: *.bin at any level, /train/*.bin or train/** "
-            "from the root, val/ a directory with everything in it.",
+            help="Only matching files; repeatable. Globs as in a .gitignore: *.bin matches at any level, /train/*.bin "
+            "and train/** match from the root, val/ matches a directory and everything in it.",
         ),
         Flag(
             "--exclude",
@@ -42,7 +42,8 @@ def _selection() -> list[Flag]:
             "--shard",
             metavar="<I/N>",
             parse=_shard,
-            help="Only the I-th of N parts of those files: about equal in bytes, and the same on every machine.",
+            help="Only part I of N of the selected files. Parts are about equal in bytes, and the same on every "
+            "machine.",
         ),
     )
 
@@ -53,20 +54,20 @@ def _destination() -> list[Flag]:
         "Destination",
         Flag(
             "--delete",
-            help="Afterwards delete files that are not in the snapshot. --exclude PATTERN then protects matching paths "
-            "(RE2, in paths such as ./a/b or ./a/). Refused for /, home directories, caches and stores, and for "
-            "directories that hold one.",
+            help="Afterwards delete files that are not in the snapshot. With --delete, --exclude PATTERN protects "
+            "matching paths (RE2, matched against paths such as ./a/b and ./a/). Refused for /, home directories, "
+            "caches, stores, and the directories above them.",
         ),
         Flag(
             "--linked",
-            help="Create links to the objects of the local cache instead of files. Every object is hashed first, and "
+            help="Link to the objects of the local cache instead of copying them. Every object is hashed first and "
             "made read-only.",
         ),
         Flag("--force", help="Write into the current directory even if it is not empty."),
         Flag("--no-overwrite", "overwrite", inverted=True, help="Fail before writing if a file would be replaced."),
         Flag("--strict", help="Exit with 1 if paths remain that are not in the snapshot."),
         Flag("--keep", help="Keep the temporary files of a failed run."),
-        Flag("--preserve-special-modes", help="Restore setuid, setgid and sticky bits; default: leave them off."),
+        Flag("--preserve-special-modes", help="Restore setuid, setgid and sticky bits; by default they are left off."),
     )
 
 
@@ -88,9 +89,9 @@ def _destination() -> list[Flag]:
 def fetch(invocation: Invocation, /, *, store: str | None, snapshot_id: str | None, **given: Any) -> None:
     """Download a snapshot into the local cache.
 
-    Only missing objects are downloaded, and each is verified. A complete cache needs no store; its objects are compared
-    by length, and `snapdir verify-cache` hashes them.
-    With --include, --exclude or --shard the cache holds a part of the snapshot, and that part can be checked out.
+    Only missing objects are downloaded, and each is verified. If the cache has all objects, no store is needed; cached
+    objects are compared by length, and `snapdir verify-cache` hashes them. --include, --exclude and --shard fetch a
+    part of the snapshot; the same options then check that part out.
     """
     store = _source(store, snapshot_id)
     report = invocation.transfer(snapdir.fetch, options.required_id(snapshot_id), store, **given)
@@ -171,8 +172,8 @@ def pull(
 
     Objects in the local cache are not downloaded again, and a cached snapshot needs no store. Damaged objects of the
     cache are downloaded again, with a warning. Files that differ are replaced. Files that are not in the snapshot stay,
-    and a warning names them. --include, --exclude and --shard select a part of the snapshot; `snapdir status PATH`
-    remembers it.
+    and a warning names them. --include, --exclude and --shard select a part of the snapshot, which `snapdir status
+    PATH` then compares.
     """
     store = _source(store, snapshot_id) if use_cache else options.required_store(store)
     snapshot_id = options.required_id(snapshot_id, path)

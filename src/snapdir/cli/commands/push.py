@@ -28,9 +28,9 @@ def _provenance() -> list[Flag]:
             metavar="<ID>",
             multiple=True,
             callback=_sources,
-            help="A snapshot this one was made from; repeatable; @FILE reads one id per line.",
+            help="A snapshot from which this one was made; repeatable; @FILE reads one id per line.",
         ),
-        Single("--note", metavar="<TEXT>", help="Free text about this snapshot."),
+        Single("--note", metavar="<TEXT>", help="A note about this snapshot."),
         Flag(
             "--label",
             "labels",
@@ -91,7 +91,7 @@ def stage(
 ) -> None:
     """Store a directory in the local cache and print its id.
 
-    The snapshot can then be pushed or checked out by its id.
+    `snapdir push --id` and `snapdir checkout --id` then use the snapshot.
     """
     exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
     given |= {"exclude": exclude, "no_follow": no_follow}
@@ -104,7 +104,9 @@ def stage(
     options.path(),
     *options.store(),
     *options.pool(),
-    Flag("--recheck", section="Store", help="Check the objects that the store has, and replace damaged ones."),
+    Flag(
+        "--recheck", section="Store", help="Check the objects that are in the store already, and replace damaged ones."
+    ),
     *options.snapshot("Without PATH, push this snapshot of the local cache"),
     *options.walk(),
     *settings.cache(),
@@ -133,7 +135,7 @@ def push(
 ) -> None:
     """Store a directory and print its id.
 
-    Only objects that the store lacks are sent. The snapshot appears when all its objects are stored.
+    Only objects that the store lacks are sent. The manifest is written last, so an interrupted push publishes nothing.
     """
     url = options.required_store(store)
     if path is None and snapshot_id is not None:

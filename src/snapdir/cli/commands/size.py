@@ -34,8 +34,8 @@ def size(
 ) -> None:
     """Count files, distinct contents and their bytes.
 
-    Logical bytes count every file of every snapshot; physical bytes count every distinct content once. Only manifests
-    are read; directories are hashed.
+    Logical bytes count every file of every snapshot; physical bytes count each distinct content once. Of a store, only
+    manifests are read; a directory is hashed.
     """
     if refs and snapshot_id is not None:
         raise UsageMistake("the argument '--id <ID>' goes with --store; write STORE@ID")

@@ -26,9 +26,8 @@ def status(
 ) -> None:
     """Compare a directory with the snapshot that was checked out into it.
 
-    Every checkout and pull notes in the cache which snapshot it wrote, which part of it, and from where; a partial
-    checkout is compared with that part only. Lists modified, missing and extra paths. Exits with 0 if there are none,
-    1 if there are some, 2 on errors.
+    Lists modified, missing and extra paths. Exits with 0 if there are none, 1 if there are some, 2 on errors. The cache
+    records the snapshot of every checkout and pull; a partial checkout is compared with the selected part only.
     """
     if snapshot_id is None:
         store = None

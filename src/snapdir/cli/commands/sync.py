@@ -28,12 +28,13 @@ MAX_LISTED = 20
         Single("--to", "target", metavar="<URI>", help="The store to copy to."),
         Single("--from-objects", "src_objects", metavar="<URI>", help="The pool of --from, if it has one."),
         Single("--to-objects", "dst_objects", metavar="<URI>", help="The pool of --to, if it has one."),
-        Flag("--recheck", help="Send every object again, even if --to has it, and hash it on the way."),
+        Flag("--recheck", help="Hash every object and send it again, even if --to has it."),
         Flag(
             "--no-server-copy",
             "server_copy",
             inverted=True,
-            help="Read and hash every object here, even if one S3 service holds both stores and could copy it.",
+            help="Read and hash every object on this machine, even if both stores are in one S3 service that can copy "
+            "objects itself.",
         ),
     ),
     *options.snapshot("Snapshot to copy"),
@@ -46,7 +47,7 @@ MAX_LISTED = 20
         ),
     ),
     *settings.transfer(writing=True),
-    *settings.shared_catalog("With --all, do not copy the history that travels with --from."),
+    *settings.shared_catalog("With --all, do not copy the history of --from."),
     *options.dry_run(),
     *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),
     variables=[FSYNC],
@@ -67,8 +68,7 @@ def sync(
 ) -> None:
     """Copy a snapshot from one store to another, and print its id.
 
-    Objects that the target has are not sent again. Objects are copied first, the manifest last; nothing is stored on
-    this machine.
+    Only objects that --to lacks are copied: objects first, the manifest last. Nothing is stored on this machine.
     """
     if source is None or target is None:
         missing = "--from <URI>" if source is None else "--to <URI>"

@@ -26,7 +26,7 @@ NO_PURGE = (
         "--repair-from",
         metavar="<DIR>",
         section="Store",
-        help="Replace missing and damaged objects from files of this directory with the right content.",
+        help="Restore missing and damaged objects from files in this directory that have the same content.",
     ),
     *options.snapshot("Snapshot to verify"),
     *settings.transfer(writing=True),
@@ -54,7 +54,7 @@ def verify(
 ) -> None:
     """Read a snapshot back from its store and check every byte.
 
-    Prints nothing if all is well, except a line of figures on a terminal. Nothing is written without --repair-from.
+    Prints nothing if the snapshot is sound, except a summary on a terminal. Nothing is written without --repair-from.
     """
     if purge:
         raise SnapdirError(NO_PURGE)
@@ -105,8 +105,8 @@ def verify_cache(
 ) -> None:
     """Hash every object and manifest of the local cache and look for missing objects.
 
-    Prints nothing if all is well; otherwise one line per object, and exits with 1. With --purge it exits with 0 if all
-    damage has been removed, and still with 1 if objects were missing before.
+    Prints nothing if the cache is sound; otherwise prints one line per object and exits with 1. With --purge it exits
+    with 0 if all damage was removed, and with 1 if objects were missing before.
     """
     if purge and dry_run:
         print_error(render.dry_run("purge corrupt objects from the cache"))
@@ -184,7 +184,7 @@ def _conclude(report: snapdir.CacheReport, terminal: Terminal) -> None:
 def flush_cache(invocation: Invocation, /, *, dry_run: bool) -> None:
     """Remove all snapshots and objects from the local cache.
 
-    Stores and checked-out directories stay as they are; links made with --linked are broken until the snapshot is
+    Stores and checked-out directories are unchanged, but links made with --linked are broken until the snapshot is
     pulled again. A directory that does not look like a cache is refused.
     """
     invocation.run(snapdir.flush_cache, dry_run=dry_run, counted=False)
