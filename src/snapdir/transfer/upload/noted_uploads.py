@@ -117,8 +117,9 @@ class NotedUploads:
 
     async def _drop(self, digest: Digest, token: str) -> None:
         """Abort an upload; if that fails, the lifecycle rules of the store remove it."""
-        with anyio.move_on_after(ABORT_SECONDS), suppress(SnapdirError):
+        with anyio.move_on_after(ABORT_SECONDS) as scope, suppress(SnapdirError):
             upload = await self._to.begin_object(digest, size=0, part_bytes=1, resume=token)
+            scope.shield = True  # a cancellation waits for the abort
             await upload.abort()
 
 
