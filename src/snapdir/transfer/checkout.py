@@ -15,7 +15,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.destination.conflicts import clear_the_way, refuse_conflicts
 from snapdir.transfer.destination.linked import link_tree
-from snapdir.transfer.destination.mirror import leftovers, prune, would_go
+from snapdir.transfer.destination.mirror import find_prunable, leftovers, prune
 from snapdir.transfer.destination.survey import Survey, is_empty, survey_files, survey_links
 from snapdir.transfer.download.local_objects import Mend, require_sound
 from snapdir.transfer.download.object_sink import DirectorySink
@@ -164,7 +164,7 @@ def rehearse_checkout(
         _refuse(survey, destination, options)
         counters.replaced += survey.differing
         if options.delete:
-            counters.pruned += [extra.path for extra in would_go(plan, destination, options.protected)]
+            counters.pruned += [extra.path for extra in find_prunable(plan, destination, options.protected)]
         else:
             counters.pruned += [extra.path for extra in survey.in_the_way]
             removed = set(counters.pruned)

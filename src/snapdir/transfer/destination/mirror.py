@@ -14,7 +14,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.plan import TreePlan
 from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["leftovers", "prune", "would_go"]
+__all__ = ["find_prunable", "leftovers", "prune"]
 
 OWN = frozenset({(STAGING_NAME,)})
 
@@ -25,12 +25,12 @@ def prune(plan: TreePlan, destination: Destination, is_protected: Protection | N
     Raises:
         LocalError: the system refused; the next run removes the rest.
     """
-    for extra in would_go(plan, destination, is_protected, change_modes=True):
+    for extra in find_prunable(plan, destination, is_protected, change_modes=True):
         if remove_extra(destination.directories, extra):
             counters.pruned.append(extra.path)
 
 
-def would_go(
+def find_prunable(
     plan: TreePlan, destination: Destination, is_protected: Protection | None, *, change_modes: bool = False
 ) -> list[Extra]:
     """The entries that a mirror removes, in that order. Nothing is changed but, on request, modes (see find_extra).
