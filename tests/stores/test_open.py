@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from snapdir import push
-from snapdir.errors import InvalidOption, InvalidStore
+from snapdir.errors import InvalidOption, InvalidStore, SnapdirError
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.open import open_store
 from snapdir.stores.remote import RemoteStore
@@ -31,10 +31,15 @@ async def test_a_parsed_url_will_do(tmp_path: Path) -> None:
         assert store.local_path("key") == tmp_path / "key"
 
 
-@pytest.mark.parametrize("store", [None, Path("store"), b"./store", 3])
+@pytest.mark.parametrize("store", [Path("store"), b"./store", 3])
 async def test_a_store_must_be_text_or_a_path(store: Any) -> None:
     with pytest.raises(TypeError, match=f"a store is a str, a URL or a path, not {type(store).__name__}"):
         await push(".", store)
+
+
+async def test_a_push_needs_a_store() -> None:
+    with pytest.raises(SnapdirError, match="no store configured"):
+        await push(".", None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("scheme", ["s3", "b2"])
