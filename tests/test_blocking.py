@@ -50,7 +50,7 @@ WRAPPED = {"Running", "Snapshot", "SnapshotFile", "open_snapshot", "running"}
 
 def test_every_name_of_the_api_is_here() -> None:
     here = {*snapdir.__all__} - {*snapdir.errors.__all__} - {"Config"}
-    assert here <= {*vars(blocking)}
+    assert {*blocking.__all__} == here
     for name in sorted(here - WRAPPED):
         theirs, ours = getattr(snapdir, name), getattr(blocking, name)
         if inspect.iscoroutinefunction(theirs):

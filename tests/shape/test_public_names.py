@@ -33,7 +33,7 @@ def named(file: Path) -> str:
 def public_names(tree: ast.Module) -> list[str] | None:
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            names: list[str] = ast.literal_eval(node.value)
+            names: list[str] | None = ast.literal_eval(node.value) if isinstance(node.value, ast.List) else None
             return names
     return None
 

@@ -77,3 +77,5 @@ sync = as_blocking(snapdir.sync)
 sync_all = as_blocking(snapdir.sync_all)
 verify = as_blocking(snapdir.verify)
 verify_cache = as_blocking(snapdir.verify_cache)
+
+__all__ = [name for name in dir(snapdir) if name in globals()]
