@@ -26,8 +26,12 @@ def test_an_archived_object_is_to_be_restored_first(bucket: Bucket, tree: Path, 
         else None
     )
     line = one_line(cli("pull", "--no-cache", "--store", STORE, "--id", small, str(tmp_path / "pulled")))
-    assert re.search(r"\.objects/.*InvalidObjectState.*restore it first \(such as `aws s3api restore-object`\)", line)
-    assert "restore it first" in cli("pull", "--store", STORE, "--id", snapshot_id, str(tmp_path / "all")).stderr
+    assert re.search(
+        r"\.objects/.*InvalidObjectState.*restore the object first \(such as with `aws s3api restore-object`\)", line
+    )
+    assert (
+        "restore the object first" in cli("pull", "--store", STORE, "--id", snapshot_id, str(tmp_path / "all")).stderr
+    )
 
 
 # Refusals
@@ -98,7 +102,9 @@ def test_a_demand_that_the_bucket_does_not_know_is_named(bucket: Bucket, tree: P
 
 def test_other_refusals_say_what_they_said_before(bucket: Bucket) -> None:
     bucket.refuses = deny("Access Denied", "GET")
-    assert "check that these credentials may read and write there" in one_line(cli("ls", STORE))
+    assert "check that the credentials (AWS_PROFILE or AWS_ACCESS_KEY_ID) may read and write there" in one_line(
+        cli("ls", STORE)
+    )
 
 
 # Content-MD5

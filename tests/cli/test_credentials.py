@@ -105,7 +105,7 @@ def home(tmp_path: Path, s3_server: RcloneServer) -> Home:
         (f"[profile x]\n{ROLE}credential_source = Moon\n", '"Moon"'),
         (
             f"[profile x]\n{ROLE}web_identity_token_file = {{home}}/gone\n",
-            "the web identity (AWS_WEB_IDENTITY_TOKEN_FILE, or AWS profile 'x') cannot be had: No such file",
+            "the web identity (AWS_WEB_IDENTITY_TOKEN_FILE, or AWS profile 'x') cannot be read: No such file",
         ),
         (PROGRAM, "credential_process of AWS profile 'x' cannot be run: No such file or directory: "),
         (
@@ -113,7 +113,7 @@ def home(tmp_path: Path, s3_server: RcloneServer) -> Home:
             "the `aws login` sign-in of AWS profile 'x'",
         ),
         ("[profile x]\nregion = r\n", "no usable AWS credentials: set AWS_ACCESS_KEY_ID"),
-        ("[profile x]\nregion = r\n", "a bucket that is open to everyone needs none: --no-sign-request"),
+        ("[profile x]\nregion = r\n", "for a public bucket, use --no-sign-request"),
     ],
     ids=[
         "sso", "old-sso", "role-of-sso", "sso-without-session", "mfa", "role-without-source", "role-of-nobody",
@@ -179,13 +179,15 @@ def test_credentials_that_have_expired_already_are_said_to_be(home: Home) -> Non
         'echo \'{"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "canary", "SessionToken": "t", '
         '"Expiration": "2020-01-01T00:00:00Z"}\''
     )
-    home.fails("credential_process of AWS profile 'x' gave credentials that have expired")
+    home.fails("credential_process of AWS profile 'x' returned expired credentials")
 
 
 def test_a_service_of_credentials_that_is_not_there_is_not_asked_by_every_request(home: Home) -> None:
     home.write(".aws/config", f"[profile x]\n{ROLE}web_identity_token_file = {{home}}/token\n")
     home.write("token", "canary")
-    home.fails("the web identity (AWS_WEB_IDENTITY_TOKEN_FILE, or AWS profile 'x') cannot be had: Could not connect")
+    home.fails(
+        "the web identity (AWS_WEB_IDENTITY_TOKEN_FILE, or AWS profile 'x') cannot be reached: Could not connect"
+    )
 
 
 def test_a_program_that_gives_some_is_enough(home: Home) -> None:

@@ -148,7 +148,7 @@ def test_a_pull_mends_the_cache(
     run = ok("pull", "--store", store, "--id", snapshot, *linked, "out")
     assert_out()
     if damage in SAME_LENGTH:  # others are seen by their length, as missing
-        assert f"1 damaged object(s) of the cache have been fetched again; the first is for ./{name}" in run.stderr
+        assert f"1 damaged object(s) in the cache were fetched again; the first is for ./{name}" in run.stderr
     assert ok("verify-cache").stderr == ""
     assert ok("pull", "--store", store, "--id", snapshot, *linked, "again").stderr == ""
     assert_out("again")
@@ -168,7 +168,7 @@ def test_what_the_store_does_not_give_either_is_an_error(cache: Path, store: str
     flipped(object_of(Path(store), SMALL))
     said = failed("pull", "--store", store, "--id", snapshot, "out")
     assert f"{store}/.objects" in said
-    assert "the store holds damaged data: push again" in said
+    assert "the store has damaged data: push a good copy again" in said
     assert not Path("out", SMALL).exists()
 
 
@@ -184,7 +184,7 @@ def test_what_the_store_cannot_give_stays_in_the_cache(
     said = failed("pull", "--store", store, "--id", snapshot, *linked, "out")
     assert "object not found" in said
     if damage is flipped:  # the others are missing to begin with
-        assert f"the cache at file://{cache} cannot give 1 object(s), ./{SMALL} the first" in said
+        assert f"1 object(s) in the cache at file://{cache} are damaged or missing; the first is for ./{SMALL}" in said
     assert object_of(cache, SMALL).lstat().st_ino == before
     assert [file.name for file in object_of(cache, SMALL).parent.iterdir()] == [object_of(cache, SMALL).name]
 
@@ -273,7 +273,7 @@ def test_a_stage_puts_right_what_was_there(damage: Damage, name: str, tree: Path
     run = ok("stage", str(tree))
     assert run.stdout.strip() == snapshot
     if damage in SAME_LENGTH:
-        said = f"1 damaged object(s) of the cache have been replaced; the first is for ./{name}"
+        said = f"1 damaged object(s) in the cache were replaced; the first is for ./{name}"
         assert said in run.stderr
     assert ok("verify-cache").stderr == ""
     assert ok("stage", str(tree)).stderr == ""

@@ -196,9 +196,9 @@ def test_a_cache_or_store_that_is_a_file_is_refused(
 @pytest.mark.parametrize("flags", [(), ("--delete",)])
 def test_a_destination_below_a_file_is_refused(flags: tuple[str, ...], cache: Path, store: str, snapshot: str) -> None:
     Path("file").touch()
-    assert "file/out: it is not a directory" in refused_alike("checkout", *flags, "--id", snapshot, "file/out")
+    assert "file/out: not a directory" in refused_alike("checkout", *flags, "--id", snapshot, "file/out")
     pull = ["pull", "--no-cache", *flags, "--store", store, "--id", snapshot]
-    assert "file/out: it is not a directory" in refused_alike(*pull, "file/out")
+    assert "file/out: not a directory" in refused_alike(*pull, "file/out")
 
 
 # The line at the end

@@ -261,10 +261,10 @@ LIAR = """
     ("lie", "said"),
     [
         ("printf lies > '$target'", "hash mismatch"),
-        ("mkfifo '$target'", "has not brought"),
-        ("mkdir '$target'", "has not brought"),
-        ("ln -s /etc/passwd '$target'", "has not brought"),
-        ("true", "has not brought"),
+        ("mkfifo '$target'", "did not provide it"),
+        ("mkdir '$target'", "did not provide it"),
+        ("ln -s /etc/passwd '$target'", "did not provide it"),
+        ("true", "did not provide it"),
     ],
 )
 def test_a_lying_program_puts_nothing_into_the_cache(

@@ -88,8 +88,8 @@ def test_a_part_is_laid_beside_what_is_there(pushed: tuple[str, str], isolated: 
     ("options", "said", "code"),
     [
         (["--include", "*.jpg"], "no path in the snapshot matches --include *.jpg; nothing was written", 1),
-        (["--include", "[a"], "invalid glob '[a': a [ has no ] that closes it", 2),
-        (["--include", "!a"], "invalid glob '!a': it negates nothing here; use --exclude", 2),
+        (["--include", "[a"], "invalid glob '[a': a [ is not closed by ]", 2),
+        (["--include", "!a"], "invalid glob '!a': a glob cannot start with !; use --exclude", 2),
         (["--shard", "0/3"], "invalid --shard '0/3': expected I/N with I from 1 to N, e.g. 1/8", 2),
         (["--shard", "1/3", "--shard", "2/3"], "the argument '--shard <I/N>' cannot be used multiple times", 2),
     ],
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_costs_a_warning(pushed: tuple[str, str],
     (isolated / "cache").write_text("in the way")
     run = cli("pull", "--store", store, "--id", wanted, "--no-cache", str(isolated / "out"))
     assert run.code == 0
-    assert run.stderr.startswith(f"warning: `snapdir status` will not know what is in {isolated}/out: ")
+    assert run.stderr.startswith(f"warning: this checkout is not recorded for `snapdir status {isolated}/out`: ")
 
 
 def test_a_flushed_cache_keeps_its_records(pushed: tuple[str, str], isolated: Path) -> None:

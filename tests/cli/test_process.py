@@ -179,7 +179,7 @@ def test_a_directory_that_is_gone_is_said_to_be(args: list[str], tmp_path: Path)
     leaving = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})"
     run = subprocess.run(command_line(*args, patch=leaving), capture_output=True, timeout=60, check=False, text=True)
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == "I/O error: the current directory is gone: change to one that exists\n"
+    assert run.stderr == "I/O error: the current directory was removed: change to another directory\n"
 
 
 def test_a_store_may_have_any_name_a_directory_can(ten_files: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_cache_of_another_user_cannot_be_emptied(
 def test_a_pull_without_a_cache_needs_none(tmp_path: Path, store: str, pushed: str, cache: Path, digits: int) -> None:
     run = sealed("pull", "--no-cache", "--store", store, "--id", pushed[:digits], str(tmp_path / "pulled"))
     assert (run.code, run.stderr.count("\n")) == (0, 1), run
-    assert run.stderr.startswith("warning: `snapdir status` will not know")
+    assert run.stderr.startswith("warning: this checkout is not recorded for `snapdir status")
     assert ADVICE in run.stderr
     assert (tmp_path / "pulled" / "small").read_bytes() == b"small"
 
@@ -186,7 +186,9 @@ def test_a_history_is_read_where_no_cache_can_be(store: str, pushed: str, cache:
         run = sealed(*line)
         assert (run.code, pushed in run.stdout) == (0, line[0] != "ancestors"), run
         if cache.exists() and not stat.S_IMODE(cache.stat().st_mode):  # there may be a catalog in it
-            assert run.stderr.startswith(f"warning: only the history of the store is read: catalog {cache}")
+            assert run.stderr.startswith(
+                f"warning: the local history cannot be used, only that of the store: catalog {cache}"
+            )
             assert run.stderr.count("\n") == 1
         else:
             assert run.stderr == ""

@@ -153,7 +153,7 @@ def test_a_usage_error_has_four_parts() -> None:  # SURF-03
         (["push", "--stall-timeout", "0"], "invalid --stall-timeout '0': expected 1 or more seconds"),
         (["push", "--memory", "2MiB"], "cannot hold one part"),
         (["push", "--store", "./s", "--label", "x"], "invalid --label 'x': expected KEY=VALUE"),
-        (["push", "--store", "./s", "--label", "x=1", "--label", "x=2"], "x has a value already, '1'"),
+        (["push", "--store", "./s", "--label", "x=1", "--label", "x=2"], "x is given twice, first as '1'"),
         (["push", "--catalog", "a", "--catalog", "b"], "the argument '--catalog <NAME>' cannot be used multiple times"),
         (["push", "--cache-dir", ""], "invalid --cache-dir ''"),
         (["verify", "--dryrun", "--repair-from", "x"], "'--dryrun' cannot be used with '--repair-from <DIR>'"),

@@ -317,7 +317,7 @@ class TestUnreadable:
 class TestExcludes:
     @pytest.mark.parametrize("pattern", ["/tree", "tree$", "", "/"])
     def test_a_pattern_that_fits_the_path_of_the_tree_is_an_error(self, root: Path, pattern: str) -> None:
-        with pytest.raises(SnapdirError, match=r"fits the path of the tree itself.* starts with \./") as caught:
+        with pytest.raises(SnapdirError, match=r"matches the path of the tree itself.* starts with \./") as caught:
             list(Walk(root, excluded=exclusion(["never", pattern])))
         assert repr(pattern) in str(caught.value)
 

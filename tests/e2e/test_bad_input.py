@@ -304,7 +304,7 @@ def truncate(path: Path) -> None:
 def test_a_damaged_object(program: Program, tree: Path, pushed: str, size: int, damage: Callable[[Path], None]) -> None:
     path = object_of(program.folder / "store", size)
     damage(path)
-    words = (str(path), "push again from a good copy with --recheck")
+    words = (str(path), "push a good copy again with --recheck")
     pull(program, pushed).failed_clearly(*words)
     for name in left_behind(program.folder / "out"):
         assert (program.folder / "out" / name).read_bytes() == (tree / name).read_bytes()
@@ -319,7 +319,7 @@ def test_a_damaged_object(program: Program, tree: Path, pushed: str, size: int, 
 def test_a_damaged_manifest(program: Program, tree: Path, pushed: str, old: bytes, new: bytes) -> None:
     path = manifest_of(program.folder / "store", pushed)
     path.write_bytes(path.read_bytes().replace(old, new, 1))
-    pull(program, pushed).failed_clearly(str(path), "push again from a good copy with --recheck")
+    pull(program, pushed).failed_clearly(str(path), "push a good copy again with --recheck")
     assert not (program.folder / "out").exists()
     assert program.id("push", "--recheck", "--store", "./store", str(tree)) == pushed
     assert pull(program, pushed).code == 0

@@ -178,4 +178,4 @@ def test_a_source_that_shrinks_while_it_is_sent_is_named(program: Program) -> No
         gate.open()
         stdout, stderr = process.communicate(timeout=60)
         assert not manifests(server)
-    Run(process.returncode, stdout, stderr).failed_clearly(str(source / "large"), "run again when no program writes")
+    Run(process.returncode, stdout, stderr).failed_clearly(str(source / "large"), "run again when no program changes")

@@ -123,7 +123,7 @@ def test_a_pushed_tree_lies_where_the_format_says_and_comes_back(name: str, tmp_
 
 def test_an_exclude_that_leaves_nothing_of_a_tree_with_files_is_refused(tmp_path: Path) -> None:
     root = build(TREES[NOTHING_LEFT], tmp_path)
-    with pytest.raises(SnapdirError, match="fits the path of the tree itself"):
+    with pytest.raises(SnapdirError, match="matches the path of the tree itself"):
         asyncio.run(snapdir.manifest(root, **options(TREES[NOTHING_LEFT], root)))
 
 

@@ -135,7 +135,7 @@ def test_nothing_but_the_end_follows_a_manifest() -> None:
 @pytest.mark.parametrize("more", [b"\n", END, b"\0"])
 def test_nothing_follows_the_end(more: bytes) -> None:
     for blocks in ([END + more], [END, more]):
-        with pytest.raises(InvalidPack, match="behind its last line"):
+        with pytest.raises(InvalidPack, match="follows its last line"):
             records(blocks)
 
 

@@ -69,7 +69,7 @@ async def test_a_damaged_manifest_is_reported_and_mended_as_what_it_was(
         held.require(kept)
     assert any("look into the cache" in note for note in caught.value.__notes__)
     warning = await mend_manifest(manifest, kept, cache, held)
-    assert warning == f"the manifest of {kept} in the cache was damaged and has been fetched again"
+    assert warning == f"the manifest of {kept} in the cache was damaged and was fetched again"
     assert await cache.store.read(key) == manifest.stored
 
 

@@ -103,7 +103,7 @@ async def test_a_damaged_note_of_a_part_is_fetched_again(
     counters = Counters()
     await fetch_part(HUNDRED, pushed, repository, cache, counters)
     assert await read_incomplete(pushed, cache) == await repository.read_manifest(pushed)
-    assert counters.warnings == [f"the manifest of {pushed} in the cache was damaged and has been fetched again"]
+    assert counters.warnings == [f"the manifest of {pushed} in the cache was damaged and was fetched again"]
 
 
 async def test_an_unknown_snapshot_is_still_an_error(

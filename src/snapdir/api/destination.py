@@ -37,7 +37,7 @@ async def guard_destination(
     """
     for is_given, name in ((options.delete, "--delete"), (options.linked, "--linked")):
         if is_given and options.selection.is_partial:
-            raise InvalidOption(f"{name} needs the whole snapshot: it cannot be used with {options.selection}")
+            raise InvalidOption(f"{name} cannot be used with {options.selection}: it needs the whole snapshot")
     if options.linked:
         _refuse_links(stores, use_cache=use_cache)
     if options.delete:
@@ -48,7 +48,7 @@ async def guard_destination(
 
 def _refuse_links(stores: StorePair, *, use_cache: bool) -> None:
     if not use_cache:
-        raise InvalidOption("--linked makes links into the cache: it cannot be used without one")
+        raise InvalidOption("--linked cannot be used without the cache: it makes links to objects there")
     for url in stores:
         if url is not None and url.scheme != "file":
             raise SnapdirError(

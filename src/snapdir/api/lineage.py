@@ -183,6 +183,6 @@ def _records_at(catalog: Catalog, *, location: str, snapshot_id: str | None) -> 
 
 async def _query(config: Config, question: Callable[[Catalog], T], stores: StorePair, counters: Counters) -> T:
     if config.catalog is None and stores.url is None:
-        raise CatalogError("no catalog was chosen: give its file, as Config(catalog=...)")
+        raise CatalogError("no catalog to read: set one with Config(catalog=...), or name a store")
     async with merged_history(stores, config, counters) as catalog:
         return await anyio.to_thread.run_sync(question, catalog)

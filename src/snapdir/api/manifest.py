@@ -177,7 +177,7 @@ async def _of_cache_or_store(snapshot_id: str, stores: StorePair, config: Config
             return held.manifest
         if source is None:
             error = held.damage or ManifestNotFound(identifier, "the local cache")
-            error.add_note("--store names a store to look in")
+            error.add_note("use --store to look it up in a store")
             raise error
         manifest = await source.read_manifest(identifier)
         if held.damage is not None:

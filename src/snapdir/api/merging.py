@@ -38,7 +38,7 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
         except CatalogError as error:
             if needed:
                 raise
-            counters.warnings.append(f"only the history of the store is read: {error}")
+            counters.warnings.append(f"the local history cannot be used, only that of the store: {error}")
             catalog = await stack.enter_async_context(exchange.opened(None))
         yield catalog
 
@@ -59,7 +59,7 @@ async def merged_history(stores: StorePair, config: Config, counters: Counters) 
                 async with opened(stores, config) as repository:
                     await merge(catalog, repository, location, counters)
             except (LocalError, StoreError, TransferFailed) as error:
-                counters.warnings.append(f"the history in {location} is left out: {error}")
+                counters.warnings.append(f"the history in {location} cannot be read, and is left out: {error}")
         yield catalog
 
 
@@ -80,5 +80,6 @@ async def merge(catalog: Catalog, repository: Repository, location: str, counter
     if skipped:
         shown = ", ".join(skipped[:NAMED_KEYS]) + (", ..." if skipped[NAMED_KEYS:] else "")
         counters.warnings.append(
-            f"{len(skipped)} record(s) in the history of {location} are damaged or unknown here, and left out: {shown}"
+            f"{len(skipped)} record(s) in the history of {location} are damaged or of an unknown format, and left out:"
+            f" {shown}"
         )

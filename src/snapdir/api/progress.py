@@ -84,7 +84,7 @@ class Running(Generic[T]):
             RuntimeError: there is none: the verb still runs, was cancelled or has failed.
         """
         if not self._results:
-            raise RuntimeError("the verb has no result yet; it is there when the block has been left")
+            raise RuntimeError("no result yet: leave the `async with` block first")
         return self._results[0]
 
     def cancel(self) -> None:

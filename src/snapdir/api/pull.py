@@ -323,7 +323,8 @@ class _Checkout:
                 await _fetch(identifier, self.stores, options, self.config, counters)
         except SnapdirError as error:
             error.add_note(
-                f"the cache at {cache.url} cannot give {len(unsound)} object(s), {unsound[0].path} the first"
+                f"{len(unsound)} object(s) in the cache at {cache.url} are damaged or missing; the first is for"
+                f" {unsound[0].path}"
             )
             raise
         self.counters.already_complete = False
@@ -331,7 +332,7 @@ class _Checkout:
         self.counters.bytes_received += counters.bytes_received
         self.counters.warnings += counters.warnings
         self.counters.warnings.append(
-            f"{len(unsound)} damaged object(s) of the cache have been fetched again; the first is for {unsound[0].path}"
+            f"{len(unsound)} damaged object(s) in the cache were fetched again; the first is for {unsound[0].path}"
         )
 
     async def finish(self, identifier: SnapshotId, *, dry_run: bool, strict: bool) -> PullReport:
@@ -342,7 +343,7 @@ class _Checkout:
             except OSError as error:
                 reason = local_error(error, self.config.cache_dir)
                 self.counters.warnings.append(
-                    f"`snapdir status` will not know what is in {self.dest}: {reason}; {CACHE_HINT}"
+                    f"this checkout is not recorded for `snapdir status {self.dest}`: {reason}; {CACHE_HINT}"
                 )
         report_leftovers(self.dest, self.counters, whole=not self.options.selection.is_partial, strict=strict)
         return _report(identifier, self.counters)

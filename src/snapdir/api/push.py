@@ -195,7 +195,7 @@ async def _keep_tree(
             kept = await _push_tree(path, cache, options, config, Counters())
         first = unsound[0].planned.path
         counters.warnings.append(
-            f"{len(unsound)} damaged object(s) of the cache have been replaced; the first is for {first}"
+            f"{len(unsound)} damaged object(s) in the cache were replaced; the first is for {first}"
         )
     return kept
 

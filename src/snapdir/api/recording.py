@@ -106,7 +106,7 @@ class Publication(Generic[T]):
         try:
             await note(self.config.catalog)
         except CatalogError as error:
-            self.counters.warnings.append(f"{snapshot_id} is stored, but not in the history of this machine: {error}")
+            self.counters.warnings.append(f"{snapshot_id} is stored, but not recorded in the local history: {error}")
             if shared is not None:
                 await self._note_in_store(note)
         except (LocalError, StoreError) as error:
@@ -121,5 +121,5 @@ class Publication(Generic[T]):
 
     def _warn_of_store(self, error: SnapdirError) -> None:
         self.counters.warnings.append(
-            f"the snapshot is stored, but not in the history of the store: {error}; --no-shared-catalog skips it"
+            f"the snapshot is stored, but not recorded in the store's history: {error}; --no-shared-catalog skips it"
         )

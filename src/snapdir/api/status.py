@@ -83,7 +83,7 @@ async def status(
         manifest = await manifest_of(ref, store=store, config=config, counters=counters)
     except ManifestNotFound as error:
         if is_cut:
-            error.add_note(f"the credentials of {record.store} are not kept: name it with --id and --store")
+            error.add_note(f"the credentials of {record.store} are not saved: pass --id and --store")
         raise
     selection = selection_of(record.include, record.exclude, record.shard)
     found = await anyio.to_thread.run_sync(

@@ -21,8 +21,8 @@ from snapdir.errors import SnapdirError
 __all__ = ["Call", "PortalOfProcess", "as_blocking", "own_portal"]
 
 ENDING = (
-    "Python is ending and starts no more threads: call this before the program ends, not in an atexit handler or in a"
-    " thread that the program leaves behind"
+    "Python is shutting down and starts no threads: call this before the program ends, not in an atexit handler or in"
+    " a thread that outlives the main thread"
 )
 
 P = ParamSpec("P")

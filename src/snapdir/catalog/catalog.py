@@ -234,7 +234,7 @@ class Catalog:
         try:
             yield
         except CatalogError as error:
-            raise CatalogError(f"catalog {where}: {error}; choose another one with --catalog") from error
+            raise CatalogError(f"catalog {where}: {error}; choose another catalog with --catalog") from error
         except (sqlite3.Error, OSError, UnicodeError, ValueError) as error:
             raise CatalogError(f"catalog {where}: {self._reason(error)}") from error
 
@@ -244,7 +244,7 @@ class Catalog:
             return f"another process has kept it locked for {self._lock_seconds:g} s; try again later"
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
             return f"it is damaged or not a catalog ({error}); move it away, or choose another one with --catalog"
-        return f"{error}; choose another one with --catalog, or `--catalog none`"
+        return f"{error}; choose another catalog with --catalog, or `--catalog none`"
 
 
 def _make(file: Path) -> None:

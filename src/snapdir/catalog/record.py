@@ -50,11 +50,11 @@ class Provenance:
 
     def __post_init__(self) -> None:
         if len(self.derived_from) > MAX_SOURCES:
-            raise CatalogError(f"a snapshot can be derived from {MAX_SOURCES} others, not {len(self.derived_from)}")
+            raise CatalogError(f"derived_from has {len(self.derived_from)} ids; at most {MAX_SOURCES} are allowed")
         if self.note is not None:
             _check_text("the note", self.note, MAX_NOTE_CHARACTERS)
         if len(self.labels) > MAX_LABELS:
-            raise CatalogError(f"a snapshot can have {MAX_LABELS} labels, not {len(self.labels)}")
+            raise CatalogError(f"a snapshot has {len(self.labels)} labels; at most {MAX_LABELS} are allowed")
         for key, value in self.labels:
             _check_label(key, value)
         if len(dict(self.labels)) < len(self.labels):
@@ -164,7 +164,7 @@ def _checked(fields: Any) -> Record:
     )
     event = _typed(fields, "event", str, "")
     if event not in get_args(Event):
-        raise CatalogError(f"no such event: {event[:80]!r}")
+        raise CatalogError(f"unknown event: {event[:80]!r}")
     location = _typed(fields, "location", str, "")
     if not location:
         raise CatalogError("it has no location")

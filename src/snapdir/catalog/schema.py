@@ -83,7 +83,7 @@ def _version(connection: sqlite3.Connection) -> int:
     if application == APPLICATION_ID and version <= VERSION:
         return int(version)
     if application == APPLICATION_ID:
-        raise CatalogError(f"it is of version {version}, made by a later snapdir; this one knows up to {VERSION}")
+        raise CatalogError(f"it has version {version}, of a later snapdir; this one supports {VERSION}: update snapdir")
     if tables or application or version:
         raise CatalogError("it is a database of another program")
     return 0

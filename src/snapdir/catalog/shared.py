@@ -258,7 +258,7 @@ def _named_by(key: str, stored: bytes) -> Record:
     """
     record = Record.from_json(stored)
     if record_key(record.created_at, record.record_id) != key:
-        raise CatalogError(f"{key}: this is another record")
+        raise CatalogError(f"{key}: the record does not match its key")
     return record
 
 

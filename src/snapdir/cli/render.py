@@ -25,7 +25,7 @@ __all__ = [
     "verified",
 ]
 
-GONE = "I/O error: the current directory is gone: change to one that exists"
+GONE = "I/O error: the current directory was removed: change to another directory"
 
 
 def dry_run(what: str) -> str:

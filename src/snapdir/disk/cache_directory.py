@@ -30,7 +30,7 @@ def flush(cache_dir: Path, *, dry_run: bool = False) -> None:
             return
         names = os.listdir(cache_dir)
     if names and not any(name in SIGNS or name.endswith(CATALOGS) for name in names):
-        raise LocalError(cache_dir, "it does not look like a snapdir cache; nothing was removed (see --cache-dir)")
+        raise LocalError(cache_dir, "not a snapdir cache; nothing was removed: check --cache-dir")
     for name in CONTENTS:
         if name in names and not dry_run:
             _remove(cache_dir / name)

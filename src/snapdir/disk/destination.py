@@ -66,7 +66,7 @@ class Destination:
                 handle = DirectoryHandle(os.open(path, HANDLE_FLAGS | os.O_DIRECTORY))
             except (NotADirectoryError, FileExistsError) as error:
                 raise DestinationConflict(
-                    path, "it is not a directory: move it away or choose another destination"
+                    path, "not a directory: move it away or choose another destination"
                 ) from error
         return cls(path, handle)
 

@@ -121,7 +121,7 @@ class OpenDirectories:
             if error.errno not in NOT_EMPTY:
                 raise
             raise DestinationConflict(
-                self.path_of(names), "the snapshot has a file here, but there is a directory that is not empty"
+                self.path_of(names), "a directory that is not empty is in the place of a file; move it away"
             ) from error
 
     def forget(self, names: Names) -> None:
@@ -180,13 +180,15 @@ class OpenDirectories:
                 if error.errno not in NOT_A_DIRECTORY:
                     raise local_error(error, self.path_of(names)) from error
                 raise DestinationConflict(
-                    self.path_of(names), "the snapshot has a directory here, but there is something else"
+                    self.path_of(names), "a file or link is in the place of a directory; move it away"
                 ) from error
             else:
                 with local_errors(self.path_of(names)):
                     relax(handle.fd)
                 return handle
-        raise DestinationConflict(self.path_of(names), "another process keeps removing this directory")
+        raise DestinationConflict(
+            self.path_of(names), "another process keeps removing this directory; stop it and run again"
+        )
 
 
 def checked_name(names: Names) -> str:

@@ -172,7 +172,7 @@ class Staging:
                 fd = os.open(STAGING_NAME, LIST_FLAGS, dir_fd=self._directories.root_handle.fd)
             except NotADirectoryError as error:
                 raise DestinationConflict(
-                    self.path, "it is not a directory, but temporary files belong there: remove it"
+                    self.path, "not a directory, but snapdir keeps temporary files there: remove it"
                 ) from error
             handle = DirectoryHandle(fd)
             self._refuse_foreign(handle)
@@ -183,7 +183,7 @@ class Staging:
         # The root's owner is accepted too: with root squashed (NFS) new files belong to another user.
         owner = os.fstat(staging.fd).st_uid
         if owner not in (os.geteuid(), os.fstat(self._directories.root_handle.fd).st_uid):
-            raise DestinationConflict(self.path, f"it belongs to another user (uid {owner}): remove it")
+            raise DestinationConflict(self.path, f"belongs to another user (uid {owner}): remove it")
 
     def _error(self, error: OSError, name: str) -> LocalError:
         return local_error(error, self._directories.path_of((STAGING_NAME, name)))

@@ -259,8 +259,8 @@ class Walk:
         if self._cycle_entries > MAX_CYCLE_ENTRIES:
             raise LocalError(
                 link,
-                f"this link leads back to one of its own parents, and following it met {MAX_CYCLE_ENTRIES} entries"
-                " without an end; remove it, leave it out with --exclude, or use --no-follow",
+                f"this link leads to one of its own parents, and following it gave more than {MAX_CYCLE_ENTRIES}"
+                " entries; remove it, leave it out with --exclude, or use --no-follow",
                 errno=errno.ELOOP,
             )
 

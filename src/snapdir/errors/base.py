@@ -33,9 +33,9 @@ __all__ = [
 
 MAX_NAMED_OFFENDERS = 20
 
-STORE_ADVICE = "the store holds damaged data: push again from a good copy with --recheck"
+STORE_ADVICE = "the store has damaged data: push a good copy again with --recheck"
 CACHE_ADVICE = (
-    "the cache holds damaged data: remove it with `snapdir verify-cache --purge`, then fetch the snapshot again"
+    "the cache has damaged data: remove it with `snapdir verify-cache --purge`, then fetch the snapshot again"
 )
 
 
@@ -148,8 +148,8 @@ class SideConflict(Conflict):
 
     def __str__(self) -> str:
         return (
-            f"{self.prefix}intra-side path collision on '{self.side}' side: path \"{self.path}\" appears with differing"
-            " content; name one snapshot of the store"
+            f"{self.prefix}two snapshots on the '{self.side}' side have different content for \"{self.path}\"; name one"
+            " snapshot, STORE@ID"
         )
 
 
@@ -163,7 +163,7 @@ class NothingSelected(SnapdirError):
     def __str__(self) -> str:
         return (
             f"no path in the snapshot matches {self.options}; nothing was written"
-            " (`snapdir ls -R STORE@ID` lists its paths)"
+            " (list its paths with `snapdir ls -R STORE@ID`)"
         )
 
 
@@ -188,7 +188,10 @@ class PathNotFound(SnapdirError):
         self.snapshot_id = snapshot_id
 
     def __str__(self) -> str:
-        return f"snapshot {self.snapshot_id} has no file {self.path[:200]!r} (`snapdir ls -R STORE@ID` lists its paths)"
+        return (
+            f"snapshot {self.snapshot_id} has no file {self.path[:200]!r}"
+            " (list its paths with `snapdir ls -R STORE@ID`)"
+        )
 
 
 class InFluxError(SnapdirError):
@@ -202,10 +205,10 @@ class InFluxError(SnapdirError):
         self.what = what
 
     def __str__(self) -> str:
-        sentence = f"file {self.what} while it was read: {self.path}; run again when no program writes to the tree"
+        sentence = f"file {self.what} while it was read: {self.path}; run again when no program changes the directory"
         if self.what != "vanished":
             return sentence
-        return f"{sentence}; leave out temporary files of a running program with --exclude"
+        return f"{sentence}; use --exclude to leave out temporary files"
 
 
 class CatalogError(SnapdirError):

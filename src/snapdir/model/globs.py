@@ -58,7 +58,7 @@ def _names(pattern: str) -> tuple[list[str], bool]:
     if len(pattern) > MAX_GLOB_CHARACTERS:
         raise _invalid(pattern[:40] + "…", f"it is longer than {MAX_GLOB_CHARACTERS} characters")
     if pattern.startswith("!"):
-        raise _invalid(pattern, "it negates nothing here; use --exclude, or \\! for a name that starts with !")
+        raise _invalid(pattern, "a glob cannot start with !; use --exclude, or \\! for a name that starts with !")
     body = pattern.removeprefix(".") if pattern.startswith("./") else pattern
     names = body.removeprefix("/").removesuffix("/").split("/")
     if "" in names or "." in names or ".." in names:
@@ -109,7 +109,7 @@ def _expressions(pattern: str, name: str) -> Iterator[str]:
             yield expression
         elif character == "\\":
             if position == len(name):
-                raise _invalid(pattern, "a backslash needs a character behind it")
+                raise _invalid(pattern, "a character must follow the backslash")
             yield re.escape(name[position])
             position += 1
         else:
@@ -128,17 +128,17 @@ def _class(pattern: str, name: str, position: int) -> tuple[str, int]:
         if name[position : position + 1] == "-" and name[position + 1 : position + 2] not in ("", "]"):
             high, position = _member(pattern, name, position + 1)
         if high < low:
-            raise _invalid(pattern, f"the range {low}-{high} is the wrong way round")
+            raise _invalid(pattern, f"the range {low}-{high} is reversed")
         members += re.escape(low) if low == high else f"{re.escape(low)}-{re.escape(high)}"
     return (f"[^/{members}]" if negated else f"(?!/)[{members}]"), position + 1
 
 
 def _member(pattern: str, name: str, position: int) -> tuple[str, int]:
     if name.startswith("[:", position):
-        raise _invalid(pattern, "named classes such as [:alpha:] are not known; write [a-zA-Z]")
+        raise _invalid(pattern, "named classes such as [:alpha:] are not supported; write [a-zA-Z]")
     position += name.startswith("\\", position)
     if position >= len(name):
-        raise _invalid(pattern, "a [ has no ] that closes it; write \\[ for the character")
+        raise _invalid(pattern, "a [ is not closed by ]; write \\[ for the character itself")
     return name[position], position + 1
 
 

@@ -112,7 +112,7 @@ class PackParser:
 
     def _read_line(self, rest: memoryview) -> tuple[RecordStart | None, memoryview]:
         if self.ended:
-            raise InvalidPack("there are bytes behind its last line, 'end'")
+            raise InvalidPack("data follows its last line, 'end'")
         head = bytes(rest[: MAX_LINE_BYTES + 1 - len(self._line)])
         line, newline, _ = head.partition(b"\n")
         self._line += line
@@ -129,7 +129,7 @@ class PackParser:
             self.ended = True
             return None
         if self._had_manifest:
-            raise InvalidPack("something other than 'end' follows the manifest")
+            raise InvalidPack("a line other than 'end' follows the manifest")
         matched = _RECORD(line)
         if matched is None:
             raise InvalidPack(f"not a record: {line[:80]!r}")
@@ -140,7 +140,7 @@ class PackParser:
                 f"a manifest of {record.length} bytes is longer than the {format_size(MAX_MANIFEST_BYTES)} allowed"
             )
         if record.length > MAX_LENGTH:
-            raise InvalidPack(f"an object of {record.length} bytes is impossible")
+            raise InvalidPack(f"invalid object length {record.length}")
         return record
 
 

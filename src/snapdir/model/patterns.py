@@ -20,7 +20,7 @@ _SYSTEM_DIRECTORIES = (
 _EXPANDED_SYSTEM = re.compile(re.escape(f"(^({_SYSTEM_DIRECTORIES}") + r".*?\)\)")
 _META = frozenset("\\.+*?()|[]{}^$")
 
-INSIDE_ONLY = "a pattern that starts with ./ is matched inside the tree only"
+INSIDE_ONLY = "a pattern that starts with ./ matches paths inside the tree only"
 
 
 class Exclusion:
@@ -44,7 +44,7 @@ class Exclusion:
         if self._in_absolute(root):
             guilty = next(pattern for pattern in self._absolute if _searcher([pattern], "(?:{})")(root))
             raise SnapdirError(
-                f"the exclude pattern {_as_typed(guilty)!r} fits the path of the tree itself, {root}: patterns are"
+                f"the exclude pattern {_as_typed(guilty)!r} matches the path of the tree itself, {root}: patterns are"
                 f" searched in absolute paths; {INSIDE_ONLY}"
             )
 

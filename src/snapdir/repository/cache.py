@@ -129,7 +129,7 @@ async def mend_manifest(manifest: Manifest, snapshot_id: Digest, cache: Reposito
         await keep_manifest(manifest, snapshot_id, cache, complete=held.is_complete, replace=True)
     except (LocalError, StoreError) as error:
         return f"{subject} is damaged and cannot be replaced: {error}"
-    return f"{subject} was damaged and has been fetched again"
+    return f"{subject} was damaged and was fetched again"
 
 
 def cache_root(cache: Repository) -> Path:

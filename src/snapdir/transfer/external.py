@@ -149,4 +149,4 @@ def _require_files(source: Repository, objects: Iterable[PlannedObject], store: 
         with suppress(OSError):
             status = os.stat(path, follow_symlinks=False) if path is not None else None
         if status is None or not stat.S_ISREG(status.st_mode):
-            raise ObjectNotFound(f"{planned.digest} (for {planned.path}), which {store.program} has not brought")
+            raise ObjectNotFound(f"{planned.digest} (for {planned.path}): {store.program} did not provide it")

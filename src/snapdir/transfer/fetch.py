@@ -103,7 +103,7 @@ async def fetch(
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:
-        counters.warnings.append(f"the manifest of {snapshot_id} in the cache was damaged and has been fetched again")
+        counters.warnings.append(f"the manifest of {snapshot_id} in the cache was damaged and was fetched again")
     return FetchReport(manifest, len(missing), counters.bytes_received - received_before)
 
 

@@ -60,7 +60,7 @@ async def repair(
     await source.flush()
     unmended = [error for planned, error in damage if planned.digest not in files]
     if unmended:
-        raise TransferFailed(f"no file of {os.fspath(directory)} can mend all of {snapshot_id}", unmended)
+        raise TransferFailed(f"{os.fspath(directory)} lacks content to repair {snapshot_id}", unmended)
     return RepairReport(len(objects), len(files))
 
 

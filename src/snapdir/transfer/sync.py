@@ -128,7 +128,7 @@ class StoreSync:
         listed = await _listed(self.source, must_exist=True)
         extra = sorted((await _listed(self.target)).keys() - listed.keys())
         if extra and not listed:
-            raise SnapdirError(f"{self.source.url} holds no snapshot; nothing was pruned from {self.target.url}")
+            raise SnapdirError(f"{self.source.url} has no snapshots; nothing was deleted from {self.target.url}")
         if extra:
             await self._require_absent(extra, listed=min(listed))
         if not self._options.dry_run:

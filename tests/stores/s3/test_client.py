@@ -203,7 +203,7 @@ async def test_a_head_learns_the_time_from_the_date_of_a_403() -> None:
 async def test_a_clock_that_the_service_still_dislikes_is_an_error_that_says_so() -> None:
     skewed = refused(b"403 No", "RequestTimeTooSkewed", headers=(now(5 * HOURS),))
     async with playing((skewed, skewed)) as service:
-        with pytest.raises(AccessDenied, match="set this machine's clock right"):
+        with pytest.raises(AccessDenied, match="correct the clock of this machine"):
             await service.store.read("key", length=3)
 
 

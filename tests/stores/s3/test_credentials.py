@@ -163,7 +163,7 @@ async def test_credentials_that_no_header_can_carry_are_named_and_not_shown(
     monkeypatch.setenv(name, value)
     source = EnvironmentCredentials.find()
     assert source is not None
-    with pytest.raises(AccessDenied, match="no request can carry") as caught:
+    with pytest.raises(AccessDenied, match="invalid AWS credentials") as caught:
         await source.credentials()
     assert value not in str(caught.value)
 
@@ -173,7 +173,7 @@ async def test_nor_are_those_of_a_program_that_are_no_texts(tmp_path: Path) -> N
     file.parent.mkdir(parents=True, exist_ok=True)
     printed = '{"Version": 1, "AccessKeyId": 5, "SecretAccessKey": ["canary"]}'
     file.write_text(f"[default]\ncredential_process = echo '{printed}'\n")
-    with pytest.raises(AccessDenied, match="no request can carry"):
+    with pytest.raises(AccessDenied, match="invalid AWS credentials"):
         await ChainCredentials(TARGET).credentials()
 
 

@@ -95,8 +95,8 @@ def test_a_clock_that_is_wrong_is_said_to_be(minutes: int, side: str) -> None:
     there = datetime.now(UTC) + timedelta(minutes=minutes)
     error = failed(403, "RequestTimeTooSkewed", server_time=there.strftime("%Y-%m-%dT%H:%M:%SZ"))
     assert isinstance(error, AccessDenied)
-    assert f"the clock here is 125 minutes {side} the store's: set this machine's clock right" in str(error)
-    assert "set this machine's clock right" in str(failed(403, "RequestTimeTooSkewed", server_time="soon"))
+    assert f"the clock here is 125 minutes {side} the store's: correct the clock of this machine" in str(error)
+    assert "correct the clock of this machine" in str(failed(403, "RequestTimeTooSkewed", server_time="soon"))
 
 
 def test_a_bucket_that_is_elsewhere_is_said_to_be_there() -> None:
@@ -113,8 +113,8 @@ def test_what_aws_denies_without_a_reason_may_be_for_who_pays(
 ) -> None:
     target = TARGET._replace(endpoint=endpoint, options=BucketOptions(request_payer=payer))
     error = service_error(ErrorResponse(403, "AccessDenied", "Access Denied"), Operation(target, "GET", "key"))
-    assert "check that these credentials may read and write there" in str(error)
-    assert ("a Requester Pays bucket wants --request-payer requester" in str(error)) == is_named
+    assert "check that the credentials (AWS_PROFILE or AWS_ACCESS_KEY_ID) may read and write there" in str(error)
+    assert ("a Requester Pays bucket requires --request-payer requester" in str(error)) == is_named
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ async def test_a_real_proxy_that_wants_credentials_is_asked_once(
         for endpoint in (tls_server.endpoint, "http://127.0.0.1:1"):
             monkeypatch.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", endpoint)
             async with open_store("s3://bucket", QUICK) as store:
-                with pytest.raises(AccessDenied, match=rf"through the proxy {proxy.url}.* the proxy wants") as raised:
+                with pytest.raises(
+                    AccessDenied, match=rf"through the proxy {proxy.url}.* the proxy requires"
+                ) as raised:
                     await store.read("key")
             assert "canary" not in str(raised.value)
         assert len(proxy.requests) <= 2
@@ -130,7 +132,9 @@ async def test_a_real_proxy_that_opens_no_tunnel_to_the_port(
     with tinyproxy(tmp_path, "ConnectPort 443") as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         async with open_store("s3://bucket", QUICK) as store:
-            with pytest.raises(StoreRefused, match=r"refused with HTTP 403; check that the proxy .* NO_PROXY"):
+            with pytest.raises(
+                StoreRefused, match=r"refused with HTTP 403; allow this host and port in the proxy, .* NO_PROXY"
+            ):
                 await store.read("key")
 
 
@@ -171,7 +175,7 @@ async def test_a_proxy_that_wants_credentials_is_named(variables: pytest.MonkeyP
             variables.setenv(name, proxy.url.replace("//", "//user:canary@"))
         variables.setenv("AWS_ENDPOINT_URL", f"{scheme}://minio.example:9000")
         async with open_store("s3://bucket", QUICK) as store:
-            with pytest.raises(AccessDenied, match=rf"{proxy.url}.*proxy wants credentials.*HTTPS_PROXY") as caught:
+            with pytest.raises(AccessDenied, match=rf"{proxy.url}.*proxy requires credentials.*HTTPS_PROXY") as caught:
                 await store.read("key")
         assert "canary" not in str(caught.value)
         assert len(proxy.requests) == 1

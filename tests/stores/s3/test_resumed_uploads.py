@@ -83,6 +83,6 @@ async def test_a_list_of_parts_that_goes_back_is_left_at_once(against: CannedS3,
         for marker in markers
     ]
     async with against(*pages) as (store, server):
-        with pytest.raises(InvalidResponse, match="does not get ahead"):
+        with pytest.raises(InvalidResponse, match="does not advance"):
             await store.begin_upload("key", size=SIZE, part_bytes=PART, resume="1")
         assert len(server.requests) == len(markers)

@@ -42,7 +42,7 @@ async def test_a_service_that_takes_a_copied_part_for_an_empty_one_is_found_out(
     source, target = real
     await source.write("x", bytes(6_000_000))
     upload = await target.begin_upload("x", size=6_000_000, part_bytes=6_000_000)
-    with pytest.raises(StoreRefused, match="does not copy"):
+    with pytest.raises(StoreRefused, match="does not support copies"):
         await upload.copy_part(1, source.capabilities.copy_prefix + "x", start=0, length=6_000_000)
     await upload.abort()
 

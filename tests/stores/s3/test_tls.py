@@ -34,7 +34,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_final_error(keys: pyte
 @pytest.mark.parametrize(
     ("answer", "advice"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "write http:// in the endpoint"),
+        (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "use http:// in the endpoint"),
         (b"\x15\x03\x03\x00\x02\x02\x28", "check the endpoint and any proxy"),  # an alert: the handshake failed
     ],
     ids=["plain", "alert"],

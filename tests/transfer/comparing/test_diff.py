@@ -70,7 +70,7 @@ def test_totals_count_every_file_of_both_sides(before: dict[str, Entry], after: 
 
 def test_a_side_that_disagrees_names_the_path_unless_the_last_wins() -> None:
     one, other = (Manifest([Entry(FILE, "644", content, 1, "./f")]) for content in ("aa" * 32, "bb" * 32))
-    with pytest.raises(SideConflict, match=r"'to' side: path \"\./f\"") as raised:
+    with pytest.raises(SideConflict, match=r"'to' side have different content for \"\./f\"") as raised:
         union([one, other], side="to")
     assert (raised.value.code, raised.value.path) == ("CONFLICT", "./f")
     assert union([one, other], side="to", last_wins=True)["./f"].checksum == "bb" * 32

@@ -200,9 +200,9 @@ async def test_a_manifest_in_another_form_is_refused() -> None:
 
 async def test_the_required_manifest_must_come() -> None:  # PLB-10
     to = Repository(MemoryStore())
-    with pytest.raises(InvalidPack, match="instead of the required abab"):
+    with pytest.raises(InvalidPack, match="instead of abab"):
         await received(await packed(), to, required=Digest("ab" * 32))
-    with pytest.raises(InvalidPack, match="does not bring the required"):
+    with pytest.raises(InvalidPack, match="does not contain the required"):
         await received(MAGIC + END, to, required=Digest("ab" * 32))
 
 

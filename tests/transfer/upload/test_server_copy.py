@@ -145,7 +145,7 @@ async def test_a_copy_that_fails_is_tried_once_and_the_bytes_are_sent(
     assert target.objects == source.objects
     assert target.kinds()["copy"] == 1
     (warning,) = counters.warnings
-    assert warning.startswith(f"the service does not copy to {target.url}")
+    assert warning.startswith(f"the service cannot copy to {target.url}")
     assert counters.at_work == 0
 
 

@@ -56,7 +56,7 @@ def _ids_in(name: str) -> Iterator[str]:
     with local_errors(file), file.open("rb") as opened:
         content = opened.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        raise LocalError(file, "it is too long for a file of ids")
+        raise LocalError(file, "a file of ids has at most 1 MiB")
     lines = (line.strip() for line in content.decode(errors="replace").splitlines())
     yield from (line for line in lines if line and not line.startswith("#"))
 
@@ -68,7 +68,7 @@ def _labels(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> di
         if not separator or not key:
             raise InvalidOption(f"invalid --label '{pair}': expected KEY=VALUE")
         if key in labels:
-            raise InvalidOption(f"invalid --label '{pair}': {key} has a value already, '{labels[key]}'")
+            raise InvalidOption(f"invalid --label '{pair}': {key} is given twice, first as '{labels[key]}'")
         labels[key] = value
     return labels
 

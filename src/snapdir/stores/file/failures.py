@@ -61,7 +61,7 @@ def require_file(key: str, path: str, mode: int) -> None:
 
 def _not_a_file(key: str, path: str, kind: str) -> ObjectNotFound:
     error = ObjectNotFound(key)
-    error.add_note(f"{path} is {kind}, where a file should be")
+    error.add_note(f"{path} is {kind} instead of a file")
     return error
 
 
@@ -80,7 +80,7 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
     if error.errno in (*ABSENT, errno.ENXIO) and not writing:
         return _not_a_file(key, path, "a socket") if error.errno == errno.ENXIO else ObjectNotFound(key)
     if error.errno == errno.EISDIR and writing:
-        reason = "a directory that is not empty is where a file should be: move it away"
+        reason = "a directory that is not empty is in the place of a file: move it away"
     return StoreRefused(f"{path}: {reason}", key=key, error_code=errno.errorcode.get(error.errno or 0))
 
 
@@ -90,4 +90,4 @@ def missing_store(root: str) -> StoreMissing | None:
         return None
     if os.path.lexists(root):
         return StoreMissing(f"store is not a directory: {root}; choose another path")
-    return StoreMissing(f"store directory does not exist: {root}; check the path, a push creates it")
+    return StoreMissing(f"store directory does not exist: {root}; check the path; `snapdir push` creates a store")

@@ -134,11 +134,11 @@ def _checked_path(root: str, key: str) -> str:
     """The path of ``key``, checked to stay below ``root``."""
     names = key.split("/")
     if "" in names or "." in names or ".." in names or "\0" in key or names[0] == PARTIAL_NAME:
-        raise StoreRefused(f"not a key of a store in a directory: {key!r}", key=key)
+        raise StoreRefused(f"invalid key for a store in a directory: {key!r}", key=key)
     try:
         os.fsencode(key)
     except UnicodeEncodeError as error:
-        raise StoreRefused(f"not a key that a file name can hold: {key!r}", key=key) from error
+        raise StoreRefused(f"the key cannot be a file name: {key!r}", key=key) from error
     return os.path.join(root, key)
 
 

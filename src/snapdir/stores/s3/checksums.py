@@ -144,7 +144,9 @@ def require_same(operation: Operation, crc: int | None, header: bytes) -> None:
     """
     arrived = decoded(header.decode("latin-1"))
     if crc is not None and arrived not in (None, crc):
-        raise BodyRefused(f"{operation}: CRC32C {arrived:08x} arrived where {crc:08x} was sent", key=operation.key)
+        raise BodyRefused(
+            f"{operation}: the service received CRC32C {arrived:08x} instead of {crc:08x}", key=operation.key
+        )
 
 
 def encoded(crc: int) -> str:

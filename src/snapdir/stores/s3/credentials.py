@@ -232,8 +232,8 @@ def _checked(credentials: Credentials) -> Credentials:
         and not any("\ud800" <= character <= "\udfff" for character in credentials.secret_key)
     ):
         raise AccessDenied(
-            "no request can carry the AWS credentials: they hold a line end, needless spaces or what is no text; check "
-            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or what AWS_PROFILE names"
+            "invalid AWS credentials: they contain a line break, extra spaces or characters that a header cannot hold; "
+            "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or the profile in AWS_PROFILE"
         )
     return credentials
 

@@ -60,10 +60,10 @@ CHECK_ENDPOINT = "check the endpoint and any proxy in between"
 
 CREDENTIALS = (
     "no usable AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, "
-    "or sign in (such as `aws sso login`); a bucket that is open to everyone needs none: --no-sign-request"
+    "or sign in (such as `aws sso login`); for a public bucket, use --no-sign-request"
 )
 
-PROXY_CREDENTIALS = "the proxy wants credentials: write http://user:password@host:port in HTTPS_PROXY and HTTP_PROXY"
+PROXY_CREDENTIALS = "the proxy requires credentials: set HTTPS_PROXY and HTTP_PROXY to http://user:password@host:port"
 
 SHOWN_CHARACTERS = 300
 """The most of a server's text in a message."""
@@ -123,26 +123,26 @@ class ErrorResponse(NamedTuple):
 
 Make = Callable[[ErrorResponse, Operation, str], StoreError]
 
-RIGHTS = "check that these credentials may read and write there (AWS_PROFILE or AWS_ACCESS_KEY_ID)"
+RIGHTS = "check that the credentials (AWS_PROFILE or AWS_ACCESS_KEY_ID) may read and write there"
 UNKNOWN_KEY = "check AWS_ACCESS_KEY_ID or AWS_PROFILE, and that the key belongs to this endpoint"
-WRONG_SECRET = "check AWS_SECRET_ACCESS_KEY, and that no proxy rewrites requests"  # noqa: S105  # advice
+WRONG_SECRET = "check AWS_SECRET_ACCESS_KEY, and that no proxy changes requests"  # noqa: S105  # advice
 EXPIRED = "sign in again (such as `aws sso login`) or renew AWS_SESSION_TOKEN"
-CLOCK = "set this machine's clock right (NTP), S3 accepts at most 15 minutes of difference"
+CLOCK = "correct the clock of this machine (NTP); S3 accepts a difference of 15 minutes"
 CREATE = "create the bucket, or check its name and the endpoint"
-OTHER_REGION = "set AWS_REGION to the bucket's region, or the endpoint to that region's"
-OVERLOADED = "wait a while, or keep below its limit with --max-requests or --jobs"
+OTHER_REGION = "set AWS_REGION to the bucket's region, or the endpoint to one in that region"
+OVERLOADED = "run again later, or with a lower --max-requests or --jobs"
 AGAIN = "run again"
-ARCHIVED = "restore it first (such as `aws s3api restore-object`)"
+ARCHIVED = "restore the object first (such as with `aws s3api restore-object`)"
 KMS_KEY = "check --sse-kms-key-id and the key the bucket encrypts with: it must exist, be enabled and be in this region"
 FULL = "free space there or raise the quota"
 
 NETWORK = "check the endpoint (SNAPDIR_S3_STORE_ENDPOINT_URL, AWS_ENDPOINT_URL_S3) and the network"
 PROXY = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY, the endpoint and the network"
-PROXY_RULES = "check that the proxy lets this host and port pass, or except the host by NO_PROXY"
-LATER = "run again in some minutes"
+PROXY_RULES = "allow this host and port in the proxy, or bypass it with NO_PROXY"
+LATER = "run again in a few minutes"
 LOST = "check the endpoint and the network, then run again"
-CERTIFICATE = "name its CA in AWS_CA_BUNDLE if you trust it"
-NO_TLS = "write http:// in the endpoint if that is all it speaks"
+CERTIFICATE = "if you trust the certificate, set AWS_CA_BUNDLE to a file with its CA"
+NO_TLS = "if the service does not support TLS, use http:// in the endpoint"
 PLAIN_ANSWER = "WRONG_VERSION_NUMBER"
 """OpenSSL's reason for a response without TLS."""
 
@@ -166,7 +166,7 @@ def _not_found(response: ErrorResponse, operation: Operation, advice: str) -> St
 def _forbidden(response: ErrorResponse, operation: Operation, advice: str) -> StoreError:
     target = operation.target
     if response.code == "AccessDenied" and target.is_aws and target.options.request_payer is None:
-        advice += f"; a Requester Pays bucket wants {PAYER}"  # AWS says no more than "Access Denied" there
+        advice += f"; a Requester Pays bucket requires {PAYER}"  # AWS says no more than "Access Denied" there
     advice = what_is_missing(target, operation.verb, response.message) or advice
     return AccessDenied(_sentence(response, operation, advice), key=operation.key)
 
@@ -257,7 +257,7 @@ CODES: dict[str, tuple[Make, str]] = {
 }
 
 STATUSES: dict[int, tuple[Make, str]] = {
-    400: (_refused, "without an explanation; often an expired token or the wrong region (AWS_REGION)"),
+    400: (_refused, "often the cause is an expired token or the wrong region (AWS_REGION)"),
     401: (_forbidden, RIGHTS),
     403: (_forbidden, RIGHTS),
     407: (_denied, PROXY_CREDENTIALS),

@@ -38,7 +38,7 @@ class ListingProgress:
                 new.append(info)
         self._idle_pages = 0 if new else self._idle_pages + 1
         if self._idle_pages >= MAX_IDLE_PAGES:
-            raise InvalidResponse(f"{self._name}: {self._idle_pages} pages in a row brought no new key")
+            raise InvalidResponse(f"{self._name}: {self._idle_pages} pages in a row had no new key")
         return new
 
     def token_of(self, page: ListPage) -> str | None:
@@ -49,7 +49,7 @@ class ListingProgress:
         """
         token = page.next_token
         if token in self._tokens:
-            raise InvalidResponse(f"{self._name}: a page came twice")
+            raise InvalidResponse(f"{self._name}: the service sent the same page twice")
         if token is not None:
             self._tokens.add(token)
         return token

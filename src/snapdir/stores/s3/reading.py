@@ -155,7 +155,7 @@ async def _size_by_range(client: S3Client, key: str) -> int:
         total = _TOTAL(_content_range(response) or "")
         size = 0 if response.status == 416 else total and int(total[1])
     if size is None:
-        raise InvalidResponse(f"{operation}: neither HEAD nor GET says how long the object is", key=key)
+        raise InvalidResponse(f"{operation}: neither HEAD nor GET gives the length of the object", key=key)
     return size
 
 
@@ -187,7 +187,7 @@ async def _get(
         return None
     expected = check_range(operation, start, length, response)
     if expected is not None and response.received != expected:
-        raise ConnectionFailed(f"{operation}: {response.received} of {expected} bytes came", key=key)
+        raise ConnectionFailed(f"{operation}: received {response.received} of {expected} bytes", key=key)
     return response
 
 
@@ -220,21 +220,21 @@ def check_range(operation: Operation, start: int, length: int | None, response: 
 
 def _whole_object(operation: Operation, start: int, length: int | None, content_length: int | None) -> int | None:
     if start:
-        raise _invalid(operation, f"the whole object came where bytes from {start} were requested: no Range support")
+        raise _invalid(operation, f"received the whole object instead of the bytes from {start}: no Range support")
     if length is not None and content_length is not None and content_length > length:
-        raise _invalid(operation, f"{content_length} bytes came where {length} were requested: no Range support")
+        raise _invalid(operation, f"received {content_length} bytes instead of {length}: no Range support")
     return content_length
 
 
 def _range(operation: Operation, start: int, length: int | None, content_range: str) -> int:
     matched = _CONTENT_RANGE(content_range.strip())
     if matched is None:
-        raise _invalid(operation, f"unreadable Content-Range {content_range[:80]!r}")
+        raise _invalid(operation, f"malformed Content-Range {content_range[:80]!r}")
     first, last = int(matched[1]), int(matched[2])
     received = last - first + 1
     if first != start or received < 1 or (length is not None and received > length):
         range_text = "to the end" if length is None else f"{length} bytes"
-        raise _invalid(operation, f"Content-Range {content_range!r} where {range_text} from {start} were requested")
+        raise _invalid(operation, f"received Content-Range {content_range!r} instead of {range_text} from {start}")
     ends_early = matched[3] != "*" and last + 1 < int(matched[3]) and (length is None or received < length)
     if ends_early:
         raise _invalid(operation, f"Content-Range {content_range!r} ends before the object and the requested range")

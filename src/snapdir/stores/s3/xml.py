@@ -161,7 +161,7 @@ def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[Uplo
     # rclone leaves IsTruncated out; a part that is missed is only sent again.
     following = root.text("NextPartNumberMarker") if root.flag("IsTruncated") == "true" else None
     if following is not None and not (_SIZE(following) and int(following) > int(marker or 0)):
-        raise InvalidResponse(f"{operation}: the listing of parts does not get ahead", key=operation.key)
+        raise InvalidResponse(f"{operation}: the listing of parts does not advance", key=operation.key)
     return parts, following
 
 
@@ -204,7 +204,7 @@ def check_written(body: bytes, operation: Operation) -> None:
     if body.strip():
         root = _without_error(body, operation)
         if root is None or root.name.lower() == "html":
-            raise _invalid(operation, "an unexpected body in a success; nothing is known to be stored")
+            raise _invalid(operation, "an unexpected body in a successful response; the object may be missing")
 
 
 def check_gone(response: Response, operation: Operation) -> None:
@@ -233,7 +233,9 @@ def copied_etag(body: bytes, operation: Operation, name: str) -> tuple[str, int 
     """
     root = _without_error(body, operation)
     if root is None or root.name != name:
-        raise StoreRefused(f"{operation}: this service does not copy", key=operation.key, error_code="NotImplemented")
+        raise StoreRefused(
+            f"{operation}: this service does not support copies", key=operation.key, error_code="NotImplemented"
+        )
     crc = root.text("ChecksumCRC32C")
     return root.text("ETag") or "", decoded(crc) if crc else None
 

@@ -56,7 +56,9 @@ def clear_the_way(
     for top in survey.in_the_way:
         for extra in find_all(directories, top, is_protected=protected) if delete else [top]:
             if not remove_extra(directories, extra):
-                raise DestinationConflict(destination.path_of(extra.names), "another process keeps writing into it")
+                raise DestinationConflict(
+                    destination.path_of(extra.names), "another process keeps writing into it; stop it and run again"
+                )
             counters.pruned.append(extra.path)
 
 

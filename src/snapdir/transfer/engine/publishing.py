@@ -16,6 +16,6 @@ async def publish(
     """``to.write_manifest``, with a warning in ``counters`` where that replaced a damaged one."""
     if await to.write_manifest(manifest, identifier, replace=replace):
         counters.warnings.append(
-            f"the manifest of {identifier} in {to.url} was damaged and has been written again;"
+            f"the manifest of {identifier} in {to.url} was damaged and was written again;"
             " `snapdir verify` checks the objects"
         )

@@ -10,8 +10,8 @@ from snapdir.model.digest import Digest, SnapshotId
 __all__ = ["CacheReport", "Damage", "PullReport", "SnapshotReport", "SyncReport"]
 
 RESTORE = (
-    "`snapdir push --recheck` of a good copy sends missing objects again, and `snapdir verify --repair-from DIR`"
-    " looks for them in a directory"
+    "`snapdir push --recheck` of a good copy sends missing objects again; `snapdir verify --repair-from DIR`"
+    " restores them from a directory"
 )
 
 

@@ -78,7 +78,7 @@ class PackReader:
         if isinstance(event, RecordStart):
             yield from self._start(event)
         elif self._record is None:
-            raise InvalidPack("bytes of no record")
+            raise InvalidPack("data outside a record")
         elif isinstance(event, PayloadBlock):
             self._hasher.update(event.data)
             if self._is_large(self._record):
@@ -90,7 +90,7 @@ class PackReader:
 
     def _start(self, record: RecordStart) -> Iterator[PackItem]:
         if record.kind == MANIFEST and self._required not in (None, record.digest):
-            raise InvalidPack(f"it brings the manifest {record.digest} instead of the required {self._required}")
+            raise InvalidPack(f"it contains the manifest {record.digest} instead of {self._required}")
         self._record = record
         self._hasher = blake3()
         self._kept = bytearray()
@@ -113,7 +113,7 @@ class PackReader:
         try:
             manifest = Manifest.parse(bytes(self._kept))
         except InvalidManifest as error:
-            raise InvalidPack(f"its manifest does not parse: {error.reason}") from error
+            raise InvalidPack(f"invalid manifest: {error.reason}") from error
         if snapshot_id(manifest) != digest:
             raise InvalidPack(f"the text of its manifest {digest} is not in canonical form")
         return manifest

@@ -75,7 +75,7 @@ async def receive_pack(
         async with aclosing(_items(reader)) as items:
             manifest = await receiver.receive(items)
     if required is not None and manifest is None:
-        raise InvalidPack(f"it does not bring the required manifest {required}")
+        raise InvalidPack(f"it does not contain the required manifest {required}")
     if manifest is None:
         await to.flush()
     else:

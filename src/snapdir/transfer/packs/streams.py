@@ -96,7 +96,7 @@ def _decompressed(block: bytes, read: Read) -> Iterator[bytes]:
     error = _zstd().ZstdError
     for data in _plain(block, read):
         if decompressor.eof:
-            raise InvalidPack("something follows its zstd frame")
+            raise InvalidPack("data follows its zstd frame")
         try:
             yield decompressor.decompress(data, BLOCK_BYTES)
             while not (decompressor.needs_input or decompressor.eof):
@@ -104,7 +104,7 @@ def _decompressed(block: bytes, read: Read) -> Iterator[bytes]:
         except error as damage:
             raise InvalidPack(f"its zstd frame is damaged: {damage}") from damage
     if not decompressor.eof or decompressor.unused_data:
-        raise InvalidPack("its zstd frame is cut off, or something follows it")
+        raise InvalidPack("its zstd frame is cut off, or data follows it")
 
 
 def _compressor() -> Any:

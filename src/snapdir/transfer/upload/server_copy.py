@@ -68,7 +68,7 @@ class ServerCopy:
             self._has_warned = True
             reason = str(error).removeprefix(StoreError.prefix)
             self._counters.warnings.append(
-                f"the service does not copy to {self._target.url}; objects are read and sent instead: {reason}"
+                f"the service cannot copy to {self._target.url}; objects are read and sent instead: {reason}"
             )
         self._offers[way] = False
 

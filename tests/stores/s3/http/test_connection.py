@@ -224,7 +224,7 @@ async def test_half_an_answer_is_a_stall() -> None:
         await peer.until_closed()
 
     async with serve(script) as server, Pool("127.0.0.1", server.port, timeouts=STALLED) as pool:
-        with pytest.raises(StallTimeout, match=r"nothing moved for 0\.06 s \(--stall-timeout\)"):
+        with pytest.raises(StallTimeout, match=r"no data for 0\.06 s \(--stall-timeout\)"):
             await pool.request(b"GET", b"/")
 
 

@@ -164,7 +164,7 @@ async def test_a_file_that_is_too_short_is_an_error_and_closes(
     os.ftruncate(fd, length - 100 if length < len(content) else len(content))
     held = min(length - 100, len(content))
     async with talk(until_closed, answer(ok()), tls=tls) as (server, pool):
-        with pytest.raises(BodyTruncated, match=f"ends before the {length} bytes") as caught:
+        with pytest.raises(BodyTruncated, match=f"shorter than {length} bytes") as caught:
             await pool.request(b"PUT", b"/key", body=FileRange(fd, 0, length))
         assert (caught.value.bytes_sent, caught.value.detail) == (held, length)
         await server.peers[0].ended.wait()

@@ -105,7 +105,7 @@ def _login(error: BaseException, link: Link) -> str:
 def _file(error: OSError, link: Link) -> str:
     if link.method == "custom-process":
         return f"{link} cannot be run: {error.strerror}: {cleaned(str(error.filename), 200)}; check that setting"
-    return f"{link} cannot be had: {error.strerror}: {cleaned(str(error.filename), 200)}; check that file"
+    return f"{link} cannot be read: {error.strerror}: {cleaned(str(error.filename), 200)}; check that file"
 
 
 def _helper(error: Any, link: Link) -> str:
@@ -132,7 +132,7 @@ def _refused(error: Any, link: Link) -> str:
 
 
 def _unreachable(error: BaseException, link: Link) -> str:
-    return f"{link} cannot be had: {cleaned(str(error)).removesuffix('.')}; check the network and the region"
+    return f"{link} cannot be reached: {cleaned(str(error)).removesuffix('.')}; check the network and the region"
 
 
 def _misconfigured(error: BaseException, link: Link) -> str:
@@ -158,6 +158,6 @@ TABLE: tuple[tuple[tuple[type[BaseException], ...], Words], ...] = (
     (UNREACHABLE, _unreachable),
     ((boto.BotoCoreError,), _misconfigured),
     ((OSError,), _file),
-    ((RuntimeError,), lambda _, link: f"{link} gave credentials that have expired"),
+    ((RuntimeError,), lambda _, link: f"{link} returned expired credentials"),
     ((Exception,), _malformed),  # JSON, dates and keys that are not what they should be
 )

@@ -125,19 +125,19 @@ class FirstByteTimeout(WireError):
 class StallTimeout(WireError):
     """No byte moved for so many seconds while a request or its response was under way."""
 
-    sentence = "nothing moved for {:g} s (--stall-timeout)"
+    sentence = "no data for {:g} s (--stall-timeout)"
 
 
 class TooSlow(WireError):
     """Less moved than ``Timeouts`` demands, on the average of so many seconds, while something was due."""
 
-    sentence = "less than --min-rate moved, on the average of {:g} s"
+    sentence = "slower than --min-rate, on average over {:g} s"
 
 
 class WorkTimeout(WireError):
     """The whole request was sent, and no whole response came within the seconds that the work may take."""
 
-    sentence = "no response within {:g} s; the service may still be at work on it"
+    sentence = "no response within {:g} s; the service may still be processing the request"
 
 
 class ProtocolViolation(WireError):
@@ -149,13 +149,13 @@ class ProtocolViolation(WireError):
 class BodyTruncated(WireError):
     """A file ended before its range did (the bytes of the range)."""
 
-    sentence = "the file to send ends before the {} bytes it should hold"
+    sentence = "the file to send is shorter than {} bytes"
 
 
 class BodyChanged(WireError):
     """A file does not hold the bytes that were hashed. The server has not got the last of them."""
 
-    sentence = "the file to send is not the one that was hashed"
+    sentence = "the file to send has changed since it was hashed"
 
 
 class BodyUnreadable(WireError):

@@ -94,7 +94,7 @@ class ChunkedDecoder:
 
     def _read_chunk_end(self, line: bytes) -> None:
         if line:
-            raise MalformedHTTP("a chunk is longer than its size says")
+            raise MalformedHTTP("a chunk is longer than its size")
         self._read_line = self._read_size
 
     def _read_trailer(self, line: bytes) -> None:

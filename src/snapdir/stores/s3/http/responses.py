@@ -93,7 +93,7 @@ class Response:
             return None
         start += len(_CONTENT_LENGTH)
         if self.chunked or lowered.find(_CONTENT_LENGTH, start) >= 0:
-            raise MalformedHTTP("more than one statement of the body's length")
+            raise MalformedHTTP("contradictory headers about the length of the body")
         end = lowered.find(b"\r\n", start)
         value = lowered[start : end if end >= 0 else None].strip(b" \t")
         if not value.isdigit() or len(value) > _LENGTH_DIGITS:
@@ -240,14 +240,14 @@ class ResponseReceiver:
     def _pass_interim(self, response: Response) -> None:
         self._interim += 1
         if response.status == 101 or self._interim > INTERIM_LIMIT:
-            raise MalformedHTTP(f"an interim response {response.status} that was not asked for")
+            raise MalformedHTTP(f"an unexpected interim response {response.status}")
 
     def _keep_partial(self, part: memoryview) -> None:
         if len(part) > HEAD_LIMIT_BYTES:
             raise MalformedHTTP("a response head of more than 64 KiB")
         self._partial = bytearray(part)
         if not b"HTTP/".startswith(self._partial[:5]):
-            raise MalformedHTTP(f"a response that begins with {bytes(part[:40])!r}")
+            raise MalformedHTTP(f"it begins with {bytes(part[:40])!r}")
 
     def _begin_body(self, response: Response, rest: memoryview) -> Response | None:
         self._response = response
@@ -269,7 +269,7 @@ class ResponseReceiver:
             self._check_limit(response, length)
             return self._begin_measured(response, length, rest)
         if self._sink is not None:
-            raise MalformedHTTP(f"a {response.status} that does not say how long its body is")
+            raise MalformedHTTP(f"a {response.status} without the length of its body")
         self._decoder = ChunkedDecoder() if response.chunked else None
         response.keep_alive = response.keep_alive and response.chunked  # otherwise the connection ends with it
         return self._receive_unmeasured(response, rest)
