@@ -1,79 +1,60 @@
-"""Modules that a reader can take one at a time: no circle of imports, no crumb that only one other module needs."""
+"""Folders stay small, short modules have several importers, and imports form no cycle (decision 0011)."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[2] / "src"
-CRUMB_LINES = 40
-MAX_MODULES_IN_A_FOLDER = 25
-KEPT: dict[str, str] = {}
-"""Modules below CRUMB_LINES with one importer that stay, each with its reason."""
+SOURCE = Path(__file__).parents[2] / "src" / "snapdir"
+MAX_MODULES = 25
+MIN_LINES = 40
 
 
-@cache
-def modules() -> dict[str, Path]:
-    """Every module by its dotted name; a package is its ``__init__``."""
-    files = sorted((SOURCE / "snapdir").rglob("*.py"))
-    return {".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+def name_of(file: Path) -> str:
+    parts = ("snapdir", *file.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
 
 
-@cache
-def imports(name: str) -> frozenset[str]:
-    """Modules of ours that a module imports, anywhere in it.
-
-    Imports for type checkers are left out: a signature may name the type of an argument that a caller passes in.
-    """
-    return frozenset(_imported(ast.parse(modules()[name].read_bytes()))) - {name}
+MODULES = {name_of(file): file for file in sorted(SOURCE.rglob("*.py"))}
 
 
-def _imported(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        return
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names if alias.name in modules())
-    elif isinstance(node, ast.ImportFrom) and node.module:
-        for alias in node.names:
-            submodule = f"{node.module}.{alias.name}"
-            yield from (found for found in (submodule, node.module) if found in modules())
-    for child in ast.iter_child_nodes(node):
-        yield from _imported(child)
+def test_no_folder_is_crowded() -> None:
+    files = (file for file in MODULES.values() if file.name != "__init__.py")
+    counts = Counter(str(file.parent.relative_to(SOURCE)) for file in files)
+    assert {folder: count for folder, count in counts.items() if count > MAX_MODULES} == {}
 
 
-def circle_through(name: str) -> list[str]:
-    """The shortest way from a module back to itself; empty if there is none."""
-    ways = [[name]]
-    seen = {name}
-    while ways:
-        way = ways.pop(0)
-        for following in sorted(imports(way[-1])):
-            if following == name:
-                return [*way, name]
-            if following not in seen:
-                seen.add(following)
-                ways.append([*way, following])
-    return []
+def test_a_short_module_has_several_importers() -> None:
+    importers = Counter(name for imported in GRAPH.values() for name in imported)
+    short = {name for name, file in MODULES.items() if len(file.read_text().splitlines()) < MIN_LINES}
+    packages = {name for name, file in MODULES.items() if file.name in ("__init__.py", "__main__.py")}
+    assert {name for name in short - packages if importers[name] < 2} == set()
 
 
-def test_no_module_needs_itself() -> None:
-    circles = {tuple(sorted(set(circle))): circle for circle in map(circle_through, modules()) if circle}
-    assert not circles, "\n".join(" -> ".join(circle) for circle in circles.values())
+def test_imports_form_no_cycle() -> None:
+    try:
+        TopologicalSorter(GRAPH).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
 
 
-def test_a_folder_can_be_overlooked() -> None:
-    folders: dict[Path, int] = {}
-    for file in modules().values():
-        folders[file.parent] = folders.get(file.parent, 0) + (file.name != "__init__.py")
-    assert {str(folder): count for folder, count in folders.items() if count > MAX_MODULES_IN_A_FOLDER} == {}
+def imports(file: Path) -> Iterator[str]:
+    """The modules of snapdir that ``file`` imports, anywhere in it."""
+    waiting: list[ast.AST] = [ast.parse(file.read_bytes())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
 
 
-def test_a_small_module_has_more_than_one_importer() -> None:
-    crumbs = set()
-    for name, file in modules().items():
-        importers = [other for other in modules() if name in imports(other)]
-        if file.name != "__init__.py" and file.read_bytes().count(b"\n") < CRUMB_LINES and len(importers) == 1:
-            crumbs.add(name)
-    assert crumbs == set(KEPT)
+GRAPH = {name: {*imports(file)} - {name} for name, file in MODULES.items() if name != "snapdir"}
+"""What each module imports, also inside functions, but not for type checkers."""
