@@ -59,6 +59,17 @@ def test_size_of_the_store_that_is_configured(store: str, snapshots: list[str]) 
     assert cli("size", store, "--id", ID).code == 2
 
 
+def test_the_store_option_names_no_directory(
+    store: str, snapshots: list[str], isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(isolated)
+    assert rows(cli("size", "--store", "./store").stdout)[1][0] == store
+    for command in ("size", "ls"):
+        run = cli(command, "--store", "store")
+        assert run.code == 1
+        assert "invalid store protocol: 'store'" in run.stderr
+
+
 def test_an_empty_store_is_zeros_and_a_missing_one_an_error(isolated: Path) -> None:
     (isolated / "empty").mkdir()
     assert rows(cli("size", f"file://{isolated}/empty").stdout)[1][1:] == ["0", "0", "0", "0"]

@@ -25,6 +25,7 @@ __all__ = [
     "pool",
     "required_id",
     "required_store",
+    "required_store_ref",
     "snapshot",
     "store",
     "universal",
@@ -99,6 +100,17 @@ def required_store(store: str | None) -> str:
 
         raise SnapdirError(NO_STORE)
     return store
+
+
+def required_store_ref(store: str | None) -> str:
+    """The URL of ``--store``, for commands that also take a directory or an id: the option takes neither.
+
+    Raises:
+        SnapdirError: no store was named, or not by a URL or path.
+    """
+    from snapdir.stores.urls import StoreURL
+
+    return str(StoreURL.parse(required_store(store)))
 
 
 def pool() -> list[Flag]:

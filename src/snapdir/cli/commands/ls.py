@@ -54,7 +54,7 @@ def ls(
             raise UsageMistake("the argument '--id <ID>' replaces REF")
         listed, path = Ref(snapshot_id, snapshot_id=snapshot_id), ref
     else:
-        listed = parse_ref(ref or options.required_store(store))
+        listed = parse_ref(ref or options.required_store_ref(store))
     if not listed.is_whole_store:
         _list_paths(invocation, listed, path, recursive=recursive, store=store, as_json=as_json)
     elif path is not None or recursive:

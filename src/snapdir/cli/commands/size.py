@@ -39,7 +39,7 @@ def size(
     """
     if refs and snapshot_id is not None:
         raise UsageMistake("the argument '--id <ID>' goes with --store; write STORE@ID")
-    rows = list(_measured(invocation, refs or (options.required_store(store),), store, snapshot_id))
+    rows = list(_measured(invocation, refs or (options.required_store_ref(store),), store, snapshot_id))
     if as_json:
         write_json_lines(dict(zip(COLUMNS, row, strict=True)) for row in rows)
     else:
