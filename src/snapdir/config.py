@@ -36,16 +36,16 @@ def default_cache_dir(environment: Mapping[str, str] = os.environ) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The cache, the history, and the bounds of stores and transfers.
+    """Settings of all functions: the cache, the history, stores, and limits of transfers.
 
     Attributes:
-        cache_dir: A file store: ``stage`` and ``fetch`` fill it, ``checkout`` reads it.
-        stores: How stores are opened.
-        limits: Bounds of one transfer.
-        catalog: The file of the history (``snapdir.catalog``); None records nothing.
-        shared_catalog: Record pushes in the history that travels with their store, too.
-        keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``). Such
-            a manifest has an id, but can be neither staged nor pushed.
+        cache_dir: The directory of the cache, which has the layout of a store.
+        stores: Settings of stores.
+        limits: Limits of one transfer.
+        catalog: The file of the local history; None records nothing on this machine.
+        shared_catalog: Record pushes in their store too.
+        keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``).
+            Manifests with keyed checksums can be neither staged nor pushed.
     """
 
     cache_dir: Path = field(default_factory=default_cache_dir)
@@ -94,23 +94,23 @@ class Config:
             catalog: The history to record in: a name in the cache directory (the command line's default is
                 ``default``), a path, or ``none``.
             jobs: Concurrent requests; 0 adapts to the store.
-            adaptive: Use this share, above 0 and at most 1, of the concurrent requests that still add throughput.
-            max_jobs: Limit of concurrent requests where their number adapts.
+            adaptive: Use this fraction, above 0 and at most 1, of the concurrent requests that still add throughput.
+            max_jobs: Upper limit of concurrent requests if their number adapts.
             walk_jobs: Threads that hash; 0 is one per CPU, at most 16.
             memory, part_size: Bytes, or text such as ``256MiB``.
-            max_manifest_size: Likewise; 0 accepts manifests of any length.
+            max_manifest_size: Bytes, or text such as ``4GiB``; 0 is unlimited.
             limit_rate: Bytes per second, or text such as ``10M``; 0 is unlimited.
             max_requests: Requests per second; 0 is unlimited.
             max_retries: Attempts per request, the first included; by default 5, and 7 if it is throttled.
             stall_timeout: Seconds after which a connection without traffic is dropped; a response may take half as
                 long again to begin.
-            min_rate: Bytes per second, or text such as ``1K``, below which a connection is dropped after a minute; 0
-                never drops one.
+            min_rate: Bytes per second, or text such as ``1K``. A connection that is slower over a minute is dropped; 0
+                turns this off.
             sse, sse_kms_key_id, acl, storage_class, request_payer: See ``BucketOptions``; for S3 only.
             no_sign_request: Send anonymous requests to S3.
 
         Raises:
-            InvalidOption: a share outside 0 to 1, text that is not a size, memory for less than one part, or a value
+            InvalidOption: a fraction outside 0 to 1, text that is not a size, memory for less than one part, or a value
                 that S3 does not define.
         """
         retry = _changed(

@@ -184,7 +184,7 @@ def test_what_the_store_cannot_give_stays_in_the_cache(
     said = failed("pull", "--store", store, "--id", snapshot, *linked, "out")
     assert "object not found" in said
     if damage is flipped:  # the others are missing to begin with
-        assert f"1 object(s) in the cache at file://{cache} are damaged or missing; the first is for ./{SMALL}" in said
+        assert f"the cache at file://{cache} has 1 damaged object(s); the first is for ./{SMALL}" in said
     assert object_of(cache, SMALL).lstat().st_ino == before
     assert [file.name for file in object_of(cache, SMALL).parent.iterdir()] == [object_of(cache, SMALL).name]
 

@@ -20,17 +20,17 @@ async def bench(
     config: Config | None = None,
     on_phase: Callable[[str], None] = lambda _name: None,
 ) -> BenchReport:
-    """Measure what this host can get out of a store, and suggest how to run transfers.
+    """Measure the throughput between this host and a store, and suggest options for transfers.
 
-    Writes below ``.bench/`` and a random name in the store, and removes all of it again, also after a failure.
+    Writes temporary objects below ``.bench/`` in the store, and removes them, also after a failure.
 
     Args:
-        seconds: Time for the measurements, more than 0; clean-up comes on top.
-        directory: Where the disk is measured; default: the directory for temporary files.
+        seconds: Time for the measurements, more than 0; the clean-up is not included.
+        directory: The directory whose disk is measured; default: the directory for temporary files.
         on_phase: Called with the name of the next measurement.
 
     Raises:
-        InvalidStore: not a store that can be opened.
+        InvalidStore: not the URL of a store that can be opened.
         StoreError: the store fails.
         LocalError: ``directory`` cannot be written.
     """

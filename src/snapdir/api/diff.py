@@ -25,7 +25,7 @@ __all__ = ["DiffOptions", "diff", "manifest_size", "size"]
 
 
 class DiffOptions:
-    """The two sides of a ``diff``; make one with ``from_refs``."""
+    """The two sides of a ``diff``; create them with ``from_refs``."""
 
     def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
         self.before = tuple(before)
@@ -33,7 +33,7 @@ class DiffOptions:
 
     @classmethod
     def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
-        """The refs of each side; their snapshots are united. See ``diff``.
+        """Two sides from their refs. The snapshots of one side are taken together; see ``diff``.
 
         Raises:
             InvalidStore: a ref has an unknown scheme.
@@ -56,22 +56,22 @@ async def diff(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[DiffEntry]:
-    """Files added, deleted and modified between two sides, by path. Manifests only.
+    """List the files that were added, deleted and modified between two sides, sorted by path.
 
-    A ref is a store (all its snapshots), ``STORE@ID``, another directory (which is hashed), or an id.
-    A StoreUri is always a store.
+    A ref is a store (all its snapshots), ``STORE@ID``, an id, or another directory, which is hashed. A StoreUri is
+    always a store. Of a store, only manifests are read.
 
     Args:
-        id: Of a store that has this snapshot, compare only that; at least one store must have it.
-        store: Where to look for a bare id that is not in the cache.
-        unchanged: List files that are the same, too (``=``).
-        renames: Report a deleted and an added file of the same content as one renamed file (``R``).
-        on_conflict: If snapshots of one side disagree about a path, fail, or let the last win: the last ref, and in a
-            store the snapshot that was stored last.
+        id: Of each store that has this snapshot, compare only that; at least one store must have it.
+        store: Where to look for an id that is not in the cache.
+        unchanged: List unchanged files too (``=``).
+        renames: List a deleted and an added file of the same content as one renamed file (``R``).
+        on_conflict: What to do if snapshots of one side have different content for a path: ``error``, or ``last-wins``,
+            which takes the last ref and, in a store, the snapshot that was stored last.
 
     Raises:
         SideConflict: see ``on_conflict``.
-        ManifestNotFound: there is no such snapshot.
+        ManifestNotFound: a snapshot does not exist.
     """
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store)
@@ -132,7 +132,7 @@ def _compared(before: dict[str, Entry], after: dict[str, Entry], unchanged: bool
 
 
 def manifest_size(m: Manifest) -> SizeStats:
-    """Bytes and counts of one manifest."""
+    """Count the files, distinct contents and bytes of one manifest."""
     return measure([m])
 
 
@@ -144,11 +144,12 @@ async def size(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SizeStats:
-    """Bytes and counts of one snapshot of a store, or of all of them. Manifests only.
+    """Count the files, distinct contents and bytes of one snapshot of a store, or of all. Only manifests are read.
 
     Args:
         store: A store, or any other ref (see ``diff``).
-        id_store: Where to look for a bare id that is not in the cache.
+        id: One snapshot of the store; None counts all.
+        id_store: Where to look for an id that is not in the cache.
     """
     from snapdir.transfer.comparing.manifests import each_manifest
     from snapdir.transfer.comparing.sizes import Measure

@@ -59,12 +59,12 @@ async def locations(
     """The latest record of each location, in the order of the locations' bytes.
 
     Args:
-        location: Only this one: a store's URL, or a path, which means that directory and the store in it.
-        snapshot_id: Only where this is the latest snapshot.
+        location: Only this one: the URL of a store, or a path, which stands for the directory and for a store in it.
+        snapshot_id: Only locations whose latest snapshot is this one.
         store: Only this store.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read.
+        CatalogError: ``config`` has no catalog, or it cannot be read.
     """
     config = config or Config()
     identifier = None if snapshot_id is None else await full_id(snapshot_id, config)
@@ -97,10 +97,10 @@ async def revisions(
     Args:
         location: As for ``locations``.
         snapshot_id: Only the records of this snapshot.
-        store: Read its history too. If that fails, ``counters`` gets a warning.
+        store: Read the history of this store too. If that fails, ``counters`` gets a warning.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read, and no store was named.
+        CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
     """
     config = config or Config()
     identifier = None if snapshot_id is None else await resolve_id(snapshot_id, store, config=config)
@@ -117,17 +117,15 @@ async def ancestors(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Relation]:
-    """The snapshots that a snapshot came from: those before it at its location, and those it was derived from.
-
-    The whole chain, nearest first, without cycles.
+    """All ancestors of a snapshot, nearest first: earlier snapshots at its location, and those it was derived from.
 
     Args:
         depth: Follow at most this many steps; None follows all.
-        location: Only what was recorded there; as for ``locations``.
-        store: Read its history too. If that fails, ``counters`` gets a warning.
+        location: Only records of this location; as for ``locations``.
+        store: Read the history of this store too. If that fails, ``counters`` gets a warning.
 
     Raises:
-        CatalogError: there is no catalog, or it cannot be read, and no store was named.
+        CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
     Cost: one request for a store that has nothing new, and one for each new record.
     """
     found = await lineage(
@@ -145,7 +143,7 @@ async def descendants(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Relation]:
-    """The snapshots that came from a snapshot; otherwise as ``ancestors``."""
+    """All descendants of a snapshot, nearest first. Arguments and errors as for ``ancestors``."""
     found = await lineage(
         snapshot_id, backward=False, depth=depth, location=location, store=store, config=config, counters=counters
     )

@@ -44,9 +44,9 @@ class Revision:
     Attributes:
         created_at: When, in UTC: ``YYYY-MM-DD HH:MM:SS.mmm``.
         event: ``push``, ``stage`` or ``manifest``.
-        previous_id: The snapshot before; None for the first. Equal to ``id`` where only its provenance is new.
-        size_bytes, files: Of all its files; None, as are the changes, where its manifest is not at hand.
-        added, removed, modified: Files, compared with the snapshot before.
+        previous_id: The previous snapshot; None for the first. Equal to ``id`` if only the provenance is new.
+        size_bytes, files: Bytes and number of its files; None, like the changes, if its manifest is not available.
+        added, removed, modified: Numbers of files, compared with the previous snapshot.
     """
 
     created_at: str
@@ -67,19 +67,20 @@ class Revision:
 async def log(
     place: PathLike, *, limit: int | None = None, config: Config | None = None, counters: Counters | None = None
 ) -> list[Revision]:
-    """The revisions of a store or a directory, newest first, with the changes of each. Manifests only.
+    """The revisions of a store or a directory, newest first, with the changes of each. Only manifests are read.
 
-    Revisions come from this machine's catalog and, for a store, from the history that travels with it. A directory's
-    manifests are those in the cache.
+    Revisions come from the catalog of this machine and, for a store, from the history in the store. The manifests of a
+    directory are read from the cache.
 
     Args:
-        limit: Revisions at most; None for all.
+        place: The URL of a store, or a directory.
+        limit: Maximum number of revisions; None for all.
 
     Raises:
         StoreError: the store cannot be read.
         CatalogError: the catalog cannot be read, and ``place`` is a directory.
-        InvalidStore: not a store.
-    Cost: two requests where nothing is new, and one for each snapshot that is shown.
+        InvalidStore: ``place`` is an invalid URL.
+    Cost: two requests for a store that has nothing new, and one for each revision.
     """
     config, counters = config or Config(), counters or Counters()
     path = local_path(place)

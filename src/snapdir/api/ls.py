@@ -16,12 +16,12 @@ __all__ = ["list_snapshots"]
 
 
 async def list_snapshots(store: str, *, config: Config | None = None) -> list[SnapshotSummary]:
-    """All snapshots of a store with their dates, files and bytes, the oldest first. Reads every manifest.
+    """All snapshots of a store with their dates, files and bytes, oldest first. Reads every manifest.
 
     Raises:
-        InvalidStore: not a store.
-        StoreMissing: there is none.
-    Cost: a request for each 1,000 snapshots and one for each snapshot, side by side.
+        InvalidStore: ``store`` is not the URL of a store.
+        StoreMissing: the store does not exist.
+    Cost: a request for each 1,000 snapshots, and one for each snapshot. They run concurrently.
     """
     from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
 

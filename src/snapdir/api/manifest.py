@@ -51,20 +51,20 @@ async def manifest(
     counters: Counters | None = None,
     announce: Callable[[Manifest], None] | None = None,
 ) -> Manifest:
-    """Walk and hash a directory.
+    """The manifest of a directory, which is walked and hashed.
 
     Args:
-        no_follow: Leave every link out instead of following it.
+        no_follow: Leave symbolic links out instead of following them.
         absolute: List absolute paths.
         exclude: RE2 patterns, searched in absolute paths; patterns that start with ``./``, in relative paths.
-        counters: ``left_out`` lists entries that the manifest does not have, and ``warnings`` counts them in one line.
+        counters: ``left_out`` lists the entries that are not in the manifest; ``warnings`` counts them in one line.
         checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
         trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
             with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
-        announce: As in ``push``. (The manifest is recorded if ``config`` names a catalog.)
+        announce: As in ``push``. (The manifest is recorded if ``config`` has a catalog.)
 
     Raises:
-        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
+        WalkFailed, UnsafeName, InFluxError, LocalError: the directory cannot be read, or changes meanwhile.
         SnapdirError: a pattern matches the path of the directory itself, or the patterns leave no file.
     Cost: about 12 µs per small file, 0.2 s per GiB and hashing thread.
     Cancellation: within one block of the files being hashed.
@@ -94,7 +94,7 @@ async def id(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> str:
-    """The id of a directory, as ``manifest`` describes it. Never recorded."""
+    """The id of a directory. Arguments and errors as for ``manifest``. Nothing is recorded."""
     config = config or Config()
     options = _options(config, exclude, no_follow=no_follow, absolute=absolute, trust_links=trust_links)
     described = await read_tree(path, options, config, counters or Counters())
@@ -134,14 +134,15 @@ async def manifest_of(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Manifest:
-    """The manifest of one snapshot: ``STORE@ID``, a directory (which is hashed), or an id.
+    """The manifest of one snapshot.
 
     Args:
+        ref: ``STORE@ID``, an id, or a directory, which is hashed.
         store: Where to look for an id that is not in the cache.
 
     Raises:
-        SnapdirError: the ref is a whole store.
-        ManifestNotFound: there is no such snapshot.
+        SnapdirError: ``ref`` is a store without an id.
+        ManifestNotFound: the snapshot does not exist.
     """
     config, counters = config or Config(), counters or Counters()
     parsed = ref if isinstance(ref, Ref) else await anyio.to_thread.run_sync(parse_ref, ref)

@@ -24,16 +24,16 @@ INTERVAL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a verb is, at one moment.
+    """The progress of a verb at one moment.
 
     Attributes:
-        phase: What it is doing; ``files_*`` and ``bytes_*`` are those of this phase. A push is ``hashing`` until every
-            file is hashed, and in ``transfer`` while the store takes the rest of the bytes that it lacked.
-        total_is_final: Whether the totals are known; they grow until then.
+        phase: The current phase; ``files_*`` and ``bytes_*`` belong to it. The phase of a push is ``hashing`` until
+            every file is hashed, and then ``transfer`` until the store has all bytes.
+        total_is_final: Whether the totals are final; they grow until then.
         objects_sent, bytes_sent, objects_received, bytes_received, objects_skipped: Since the verb began.
-        warnings: Those so far.
-        seconds: Since the verb began.
-        finished: The verb has succeeded: nothing changes any more.
+        warnings: All warnings so far.
+        seconds: Time since the verb began.
+        finished: The verb has succeeded, and this is the last state.
     """
 
     phase: Phase
@@ -66,7 +66,7 @@ class Progress:
 class Running(Generic[T]):
     """A running verb. ``async for`` gives a Progress ten times a second, and a last one when the verb has succeeded.
 
-    Nothing piles up: each Progress is the state of the moment at which it is requested.
+    Each Progress is the state at the time of the call; a slow reader misses some.
     """
 
     _counters: Counters
@@ -81,7 +81,7 @@ class Running(Generic[T]):
         """The result of the verb.
 
         Raises:
-            RuntimeError: there is none: the verb still runs, was cancelled or has failed.
+            RuntimeError: the verb is still running, was cancelled or has failed.
         """
         if not self._results:
             raise RuntimeError("no result yet: leave the `async with` block first")
@@ -146,8 +146,8 @@ async def running(
                 print(progress.phase, progress.bytes_done, progress.bytes_total)
         print(pushing.result)
 
-    Leaving the block waits for the verb; its error ends the block, and leaves it. An exception in the block, or a
-    cancellation, stops the verb and waits until it has cleaned up.
+    Leaving the block waits for the verb. If the verb fails, its error ends the block and is raised from it. An
+    exception in the block, or a cancellation, stops the verb and waits until it has cleaned up.
     """
     watched: Any = partial(verb, *args, **kwargs)
     counters = watched.keywords.get("counters") or Counters()

@@ -65,15 +65,20 @@ async def fetch(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> PullReport:
-    """Bring a snapshot into the cache, with the objects that the cache lost, and replace a damaged manifest.
+    """Download a snapshot into the cache.
 
-    Cached objects are compared by length; ``verify_cache`` hashes them.
+    Only objects that the cache lacks are downloaded; each is verified. Cached objects are compared by length, and
+    ``verify_cache`` hashes them. A damaged manifest in the cache is replaced.
 
     Args:
-        store: Where to fetch from; None is enough if the cache is complete.
+        store: The store to fetch from; None is enough if the cache is complete.
         objects_store: The pool that holds the objects, if ``store`` does not.
         include, exclude, shard: Fetch only the objects of these files; see ``pull``.
         dry_run: Check that the store has the snapshot and the objects that the cache lacks; write nothing.
+
+    Raises:
+        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the store lacks the snapshot, or fails.
+    Cancellation: as for ``pull``.
     """
     config, counters = config or Config(), counters or Counters()
     options = FetchOptions(config.stores, selection_of(include, exclude, shard), dry_run)
@@ -125,16 +130,17 @@ async def checkout(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> PullReport:
-    """Make a directory hold the files of a cached snapshot. Works offline. ``transfer.checkout`` lists every promise.
+    """Write a snapshot of the cache into a directory. No store is needed.
 
     Args:
-        include, exclude, shard: Only these files, as for ``pull``; the cache need not hold the others.
-        delete, protect, linked, overwrite, strict, dry_run: As for ``pull``.
-        store, objects_store: Not opened. ``delete`` refuses a destination in a store, and a store inside the
+        include, exclude, shard: Only these files, as for ``pull``; the cache needs no others.
+        delete, protect, linked, overwrite, strict, keep, preserve_special_modes, dry_run: As for ``pull``.
+        store, objects_store: Not opened. ``delete`` refuses a destination in these stores, and a store inside the
             destination is not reported as left over.
 
     Raises:
-        CorruptObject, CorruptManifest, InvalidManifest: the cache is damaged; ``pull`` from a store mends it.
+        ManifestNotFound, ObjectNotFound: the cache lacks the snapshot, or some of its objects.
+        CorruptObject, CorruptManifest, InvalidManifest: the cache is damaged; ``pull`` from a store repairs it.
     """
     config, counters = config or Config(), counters or Counters()
     try:
@@ -187,14 +193,17 @@ async def pull(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> PullReport:
-    """Make a directory hold the files of a snapshot.
+    """Download a snapshot and write it into a directory.
+
+    A file appears complete and verified, or not at all. Files that differ are replaced. Paths that are not in the
+    snapshot stay, and a warning names them.
 
     Args:
+        snapshot_id: 64 hexadecimal digits, or the first 8 or more.
+        store: The store to pull from. With ``use_cache``, None is enough if the cache is complete.
         objects_store: The pool that holds the objects, if ``store`` does not.
-        include: Globs as in a ``.gitignore``: only matching files. None is every file.
-        exclude: Globs of files to leave out of those.
-        shard: ``"I/N"``: only the I-th of N parts of those files. The parts are about equal in bytes, and the same on
-            every machine.
+        include, exclude: Globs as in a ``.gitignore``: only files that match ``include`` and not ``exclude``.
+        shard: ``"I/N"``: only part I of N of the selected files, about equal in bytes and the same on every machine.
         delete: Remove every path that is not in the snapshot, links without following them: those in the way of the
             snapshot before anything is written, the others at the end. Refused if ``dest`` is, or holds, a home, a
             cache or a store, or lies in a cache or store. ``counters.pruned`` lists the removed paths. Without
@@ -202,19 +211,21 @@ async def pull(
             the others.
         protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` spares matching
             paths and the directories above them.
-        linked: Create absolute links to the objects of the cache instead of files. Every object is hashed first, and
-            made read-only.
-        overwrite: Replace files that differ; otherwise they are a conflict.
-        strict: Fail at the end if ``dest`` still holds paths that are not in the snapshot.
+        linked: Create absolute links to the objects of the cache, which are hashed first and made read-only.
+        overwrite: Replace files that differ; if false, they are a conflict.
+        strict: Fail at the end if paths remain in ``dest`` that are not in the snapshot.
+        keep, preserve_special_modes: Keep temporary files after a failure; restore special mode bits.
         dry_run: Write nothing: ``counters.replaced``, ``pruned`` and ``extra`` list the paths that would be replaced,
             removed and left over. Every file of the snapshot that is in ``dest`` is hashed.
-        use_cache: ``fetch`` and ``checkout``: the cache is filled too, and a complete cache needs no store. Its
-            damaged objects are fetched again. Otherwise the bytes go straight to ``dest``, and the cache only gets the
-            record that ``status`` reads.
+        use_cache: Fill the cache too, and use its objects; damaged ones are downloaded again.
 
     Raises:
+        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the store lacks the snapshot, or fails.
         DestinationConflict: ``dest`` is a file or holds paths that must not be replaced, and nothing was written; or
             ``strict`` failed. ``paths`` lists them.
+        UnsafePath, LocalError: a path of the manifest could leave ``dest``, or ``dest`` cannot be written.
+    Cost: one request for each missing object up to 16 MiB, and one for each part of a larger one.
+    Cancellation: stops within one block; the next pull resumes large objects.
     """
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store, objects_store)
@@ -322,10 +333,8 @@ class _Checkout:
             async with set_aside([planned.digest for planned in unsound], cache):
                 await _fetch(identifier, self.stores, options, self.config, counters)
         except SnapdirError as error:
-            error.add_note(
-                f"{len(unsound)} object(s) in the cache at {cache.url} are damaged or missing; the first is for"
-                f" {unsound[0].path}"
-            )
+            first = unsound[0].path
+            error.add_note(f"the cache at {cache.url} has {len(unsound)} damaged object(s); the first is for {first}")
             raise
         self.counters.already_complete = False
         self.counters.objects_received += counters.objects_received

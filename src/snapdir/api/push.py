@@ -58,8 +58,9 @@ async def stage(
 ) -> str:
     """Store a directory in the cache and return its id.
 
-    As ``push`` with the cache as the store, but recorded at its directory, in the catalog only: without a catalog,
-    ``derived_from``, ``note`` and ``labels`` raise InvalidOption.
+    Arguments, errors and cancellation are those of ``push``, with the cache as the store. The snapshot is recorded at
+    its directory, in the catalog only: without a catalog, ``derived_from``, ``note`` and ``labels`` raise
+    InvalidOption.
     """
     config, counters = config or Config(), counters or Counters()
     refuse_keyed(config)
@@ -93,24 +94,31 @@ async def push(
     counters: Counters | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Store a directory and return its id. ``transfer.push.push`` lists every promise.
+    """Store a directory and return its id.
 
-    It is recorded if ``config`` names a catalog, and in its store too unless ``config.shared_catalog`` is false.
-    Without a catalog, ``derived_from``, ``note`` and ``labels`` are recorded in the store. A failed record is a
-    warning in ``counters``.
+    Only objects that the store lacks are sent. The manifest is written last: a push that fails publishes no snapshot.
+
+    The push is recorded in the store, unless ``config.shared_catalog`` is false, and in ``config.catalog``, if that is
+    set. If a record cannot be written, ``counters`` gets a warning.
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
+        no_follow: Leave symbolic links out instead of following them.
+        exclude: RE2 patterns, searched in absolute paths; patterns that start with ``./``, in relative paths.
         recheck: Send every object again, even if the store has it.
-        dry_run: Only compute the id and check that the store answers; nothing is written or recorded.
-        derived_from: Ids of the snapshots this one was made from. For the history, as the next two.
-        note: Free text.
-        labels: Keys and their values.
+        dry_run: Only compute the id and check that the store responds; nothing is written or recorded.
+        derived_from: Ids of the snapshots from which this one was made, for the history.
+        note: Text for the history.
+        labels: Keys and values for the history.
         announce: Called with the id, in a thread, when the snapshot is complete and before it is recorded.
 
     Raises:
-        InvalidOption: ``derived_from``, ``note`` or ``labels``, with no history to record them in: no catalog, and a
-            store that is a program or ``shared_catalog`` off. Raised before anything is sent.
+        WalkFailed, UnsafeName, InFluxError, LocalError: the directory cannot be read, or changes meanwhile.
+        StoreError: the store fails; TransferFailed for several failures.
+        InvalidOption: there is no history for ``derived_from``, ``note`` or ``labels``: no catalog, and a store that is
+            a program or ``shared_catalog`` off. Raised before anything is sent.
+    Cost: about one request for each object that the store lacks, more for large ones.
+    Cancellation: stops within one part. The next push to the same store resumes large uploads.
     """
     config, counters = config or Config(), counters or Counters()
     refuse_keyed(config)
@@ -218,18 +226,19 @@ async def push_cached(
     counters: Counters | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> str:
-    """Store a snapshot of the cache. Recorded as by ``push``.
+    """Copy a snapshot from the cache to a store, and return its id. It is recorded as by ``push``.
 
     Args:
+        snapshot_id: 64 hexadecimal digits, or the first 8 or more.
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
-        recheck: Read every object the store has and send those that are wrong again.
-        dry_run: As in ``push``; an object that neither the cache nor the store has is an error.
+        recheck: Read every object of the store, and send damaged ones again.
+        dry_run: As in ``push``; an object that is neither in the cache nor in the store is an error.
         derived_from, note, labels, announce: As in ``push``.
 
     Raises:
-        ManifestNotFound: it is not in the cache.
-        ObjectNotFound: the cache and the store both lack an object.
-        UnsafePath: no pull would take its manifest.
+        ManifestNotFound: the snapshot is not in the cache.
+        ObjectNotFound: an object is neither in the cache nor in the store.
+        UnsafePath: the manifest has a path that a pull would refuse.
     """
     from snapdir.transfer.sync import StoreSync, SyncOptions
 

@@ -26,15 +26,15 @@ __all__ = ["Ref", "full_id", "holds_store", "only_match", "parse_ref", "resolve_
 
 
 async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Config | None = None) -> str:
-    """The whole id of a snapshot, from its first digits: 8 at least, in either case.
+    """The whole id of a snapshot, from its first 8 or more digits, in upper or lower case.
 
-    The cache is searched, the catalog of ``config``, and ``store``; exactly one id may match.
+    The id is searched in the cache, in the catalog of ``config``, and in ``store``.
 
     Raises:
-        InvalidId: not the digits of an id, or too few.
-        UnknownId: none matches; the message names the places that were searched.
-        AmbiguousId: several match; ``matches`` lists them.
-    Cost: one request (a page of a listing); none for 64 digits, which are not looked up.
+        InvalidId: the text is not hexadecimal, or has too few or too many digits.
+        UnknownId: no id matches; the message names the places that were searched.
+        AmbiguousId: several ids match; ``matches`` lists them.
+    Cost: one request (a page of a listing); none for 64 digits, which are returned as they are.
     """
     config = config or Config()
     stores = await parse_stores(store)
@@ -63,8 +63,8 @@ def only_match(digits: str, found: Mapping[str, Iterable[str]]) -> SnapshotId:
     """The id that starts with ``digits``, from all that each of the searched places has found.
 
     Raises:
-        UnknownId: there is none.
-        AmbiguousId: there are several.
+        UnknownId: no id matches.
+        AmbiguousId: several ids match.
     """
     matches = {snapshot_id for ids in found.values() for snapshot_id in ids}
     if not matches:

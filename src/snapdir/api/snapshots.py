@@ -39,12 +39,12 @@ async def open_snapshot(
             header = await snapshot.read("train/header.json")
 
     Args:
-        store: None is the cache.
-        objects_store: The pool that has the objects, where ``store`` has manifests only.
+        store: The store; None reads from the cache.
+        objects_store: The pool that holds the objects, if ``store`` does not.
 
     Raises:
-        InvalidStore: not a store, or a program, which gives whole snapshots only.
-        ManifestNotFound, CorruptManifest, InvalidManifest: the store does not have it, or has a damaged copy.
+        InvalidStore: not the URL of a store, or a store program, which transfers whole snapshots only.
+        ManifestNotFound, CorruptManifest, InvalidManifest: the store lacks the manifest, or has a damaged copy.
     Cost: one request, for the manifest.
     """
     from snapdir.transfer.download.reading import ObjectReader
@@ -66,11 +66,11 @@ async def open_snapshot(
 
 
 class Snapshot:
-    """A snapshot of an open store. Any number of tasks may read from it; they share one memory bound.
+    """A snapshot, opened for reading. Any number of tasks may read from it; they share one limit of memory.
 
     Attributes:
-        id: Its whole id.
-        manifest: Its verified manifest.
+        id: The whole id.
+        manifest: The verified manifest.
     """
 
     def __init__(
@@ -90,23 +90,23 @@ class Snapshot:
         """Open one file for reading.
 
         Args:
-            verify: What is promised of the bytes that reads return.
+            verify: When the bytes are verified.
 
-                ``before``: They are right: nothing is returned until the whole file has hashed to its address. The
-                first read fetches all of it, up to ``limits.large_bytes`` (16 MiB) into memory, beyond that into a
-                file without a name in the cache directory (an object of a local store is hashed where it is).
+                ``before``: Before the first read returns. The first read fetches and hashes the whole file: up to
+                ``limits.large_bytes`` (16 MiB) in memory, a larger one in an unnamed file in the cache directory. An
+                object of a local store is hashed in place.
 
-                ``after``: They come as they are fetched, from start to end without a way back; the last ones only if
-                all of them were right. What was read before then must not be relied upon before the end is reached.
-                Holds 32 MiB with the default limits, and writes nothing to disk.
+                ``after``: At the end. Reads are sequential, without ``seek``, and return bytes as they arrive; the last
+                read fails unless the whole file is right, so do not rely on the bytes before that. Holds 32 MiB with
+                the default limits, and writes nothing to disk.
 
-                ``never``: Each read asks for just its range. Nothing proves these bytes: a part of an object cannot
-                be checked against the hash of the whole.
+                ``never``: Not at all. Each read requests only its range, which cannot be checked against the hash of
+                the whole object.
 
         Raises:
             PathNotFound: the snapshot has no such file.
-            ObjectNotFound: the store has lost it. (Otherwise that is found out by the first read.)
-        Cost: one request where the size is not certain or ``verify`` is not ``before``; none otherwise.
+            ObjectNotFound: the store lacks the object. (If this costs no request, the first read raises it.)
+        Cost: one request if the size is not certain or ``verify`` is not ``before``; else none.
         """
         from snapdir.transfer.engine.plan import PlannedObject
 
@@ -117,11 +117,11 @@ class Snapshot:
         return SnapshotFile(entry, await self._reader.open(wanted, verify))
 
     async def read(self, path: str) -> bytes:
-        """The whole of one file, verified.
+        """Read one whole file, verified.
 
         Raises:
             PathNotFound: the snapshot has no such file.
-            ObjectNotFound, CorruptObject: the store has lost it, or holds other bytes.
+            ObjectNotFound, CorruptObject: the store lacks the object, or has other bytes.
         """
         async with await self.open(path) as file:
             return await file.read()
@@ -178,16 +178,15 @@ class SnapshotFile:
 
     @property
     def size(self) -> int:
-        """Bytes of the file. Until the first read it is the manifest's figure, which the format allows to be wrong."""
+        """Bytes of the file. Until the first read, this is the size in the manifest, which may be wrong."""
         return self._content.size
 
     async def read(self, size: int = -1) -> bytes:
-        """The next ``size`` bytes, or all that are left; fewer only at the end. See ``Snapshot.open`` for promises.
-
+        """Read the next ``size`` bytes, or all that are left; fewer only at the end. See ``Snapshot.open``.
         Raises:
-            CorruptObject: the store holds other bytes.
-            ObjectNotFound, StoreError, LocalError: they cannot be had.
-        Cancellation: leaves the position where it was.
+            CorruptObject: the store has other bytes.
+            ObjectNotFound, StoreError, LocalError: the bytes cannot be read.
+        Cancellation: the position stays where it was.
         """
         data = await self._content.read_at(self._position, None if size < 0 else size)
         self._position += len(data)

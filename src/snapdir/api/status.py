@@ -22,15 +22,15 @@ __all__ = ["StatusReport", "status"]
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A directory beside the snapshot that was checked out into it.
+    """A directory, compared with the snapshot that was checked out into it.
 
     Attributes:
-        directory: Its real path.
-        id: The snapshot.
-        store: Where it came from, a URL; None from the cache.
-        partial: The options that chose a part of it; empty for the whole.
-        modified: Files with other content or another mode, and directories with another mode.
-        missing: Files and directories that are gone.
+        directory: The real path of the directory.
+        id: The id of the snapshot.
+        store: The URL of the store that the snapshot was pulled from; None if it came from the cache.
+        partial: The options that selected a part of the snapshot; empty for all of it.
+        modified: Files with different content or another mode, and directories with another mode.
+        missing: Files and directories of the snapshot that are not in the directory.
         extra: Files and directories that are not in the snapshot. A partial checkout is compared with its part only.
     """
 
@@ -60,14 +60,14 @@ async def status(
     The manifest comes from the cache, else from the store that the checkout came from.
 
     Args:
-        id: Compare with all of this snapshot, whatever was checked out.
-        store: Where its manifest is, if not in the cache.
+        id: Compare with all of this snapshot instead.
+        store: Where to read its manifest if it is not in the cache.
 
     Raises:
-        NotCheckedOut: no ``id``, and the cache knows of no checkout into this directory.
+        NotCheckedOut: no ``id`` is given, and the cache has no record of a checkout into this directory.
         ManifestNotFound: neither the cache nor the store has the snapshot.
         LocalError: the directory cannot be read.
-    Cost: the hash of every file that has the right size and mode.
+    Cost: hashes every file with the right size and mode.
     """
     from snapdir.hashing.tree import snapshot_id
     from snapdir.transfer.status import directory_differences

@@ -39,13 +39,14 @@ async def sync(
     Args:
         src_objects, dst_objects: The pool of a side whose objects are not in the store itself.
         delete: Afterwards remove the manifests of ``dst`` that ``src`` does not have. Objects stay.
-        recheck: Send every object again, even if ``dst`` has it, and the manifest.
-        server_copy: If one S3 service holds both stores, let it copy the objects. Copies are then compared by length
-            and not hashed; ``verify`` hashes them. Off with ``recheck``.
+        recheck: Send every object and the manifest again, even if ``dst`` has them.
+        server_copy: If one S3 service holds both stores, let it copy the objects. Such copies are compared by length,
+            not by hash; ``verify`` hashes them. ``recheck`` turns this off.
 
     Raises:
-        ManifestNotFound, ObjectNotFound, CorruptObject: ``src`` cannot give it; ``dst`` then has no manifest of it.
-        InvalidStore: a store is a program; or ``delete``, and ``dst`` is not a single directory of this host.
+        ManifestNotFound, ObjectNotFound, CorruptObject: ``src`` lacks the snapshot or has a damaged object. No manifest
+            is then written to ``dst``.
+        InvalidStore: a store is a program, or ``delete`` is set and ``dst`` is not a single local directory.
     """
     config, counters = config or Config(), counters or Counters()
     options = SyncOptions(recheck, server_copy, dry_run)
@@ -69,12 +70,11 @@ async def sync_all(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SyncReport:
-    """Copy every snapshot of ``src`` that ``dst`` does not list, then their history. Otherwise as ``sync``.
-
-    A history that cannot be copied is a warning; ``config.shared_catalog`` leaves it out.
+    """Copy every snapshot of ``src`` that ``dst`` lacks, then their history. See ``sync`` for the arguments.
+    If the history cannot be copied, ``counters`` gets a warning. Without ``config.shared_catalog`` it is not copied.
 
     Raises:
-        TransferFailed: some snapshots are damaged; all others have been copied, and nothing was removed.
+        TransferFailed: some snapshots are damaged; all others were copied, and nothing was removed.
     """
     config, counters = config or Config(), counters or Counters()
     options = SyncOptions(recheck, server_copy, dry_run)

@@ -35,11 +35,11 @@ async def verify(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> bool:
-    """Read and hash every object of a snapshot in a store. Returns True, or raises the error of the damage.
+    """Read and hash every object of a snapshot in a store. Returns True if all are right.
 
     Args:
         objects_store: The pool that holds the objects, if ``store`` does not.
-        repair_from: A directory that still has the bytes: missing and damaged objects are sent again from it.
+        repair_from: A directory with files of the same content: missing and damaged objects are sent again from it.
     """
     from snapdir.transfer.repair import repair
 
@@ -64,10 +64,10 @@ async def examine(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SnapshotReport:
-    """``verify`` with a report of missing and corrupt objects instead of an error.
+    """``verify``, but missing and corrupt objects are returned in a report instead of raised as an error.
 
     Raises:
-        ManifestNotFound, CorruptManifest, InvalidManifest: there is no such snapshot, or its manifest is damaged.
+        ManifestNotFound, CorruptManifest, InvalidManifest: the manifest is missing or damaged.
         StoreError: the store fails.
     """
     stores = await parse_stores(store, objects_store)
@@ -98,7 +98,7 @@ async def verify_cache(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> CacheReport:
-    """Hash every cached object and look for the objects of cached manifests. An empty or absent cache is fine.
+    """Hash every object of the cache, and check that every object of its manifests is there. An empty cache is sound.
 
     Args:
         purge: Remove corrupt objects and the remains of killed runs, unless ``dry_run``.
