@@ -32,8 +32,8 @@ async def guard_destination(
     """
     Raises:
         DestinationConflict: ``options.delete``, and the destination must not be emptied.
-        SnapdirError: ``options.linked``, and there is no cache on this host to lead to.
-        InvalidOption: either of them, for a part of a snapshot.
+        SnapdirError: ``options.linked`` with a store that is not a local directory.
+        InvalidOption: either of them for a part of a snapshot, or ``options.linked`` without the cache.
     """
     for is_given, name in ((options.delete, "--delete"), (options.linked, "--linked")):
         if is_given and options.selection.is_partial:

@@ -25,7 +25,7 @@ NAMED_KEYS = 3
 
 @asynccontextmanager
 async def opened_catalog(config: Config, counters: Counters, *, needed: bool) -> AsyncIterator[Catalog]:
-    """The catalog; in memory only where there is none, or where it fails and is not ``needed``.
+    """The catalog; in memory only without a catalog file, or if the file fails and is not ``needed``.
 
     Raises:
         CatalogError: it is ``needed``, and cannot be used.

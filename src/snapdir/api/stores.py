@@ -91,7 +91,7 @@ class StorePair(NamedTuple):
     def required(self) -> StoreURL:
         """
         Raises:
-            SnapdirError: there is no store.
+            SnapdirError: no store is given.
         """
         if self.url is None:
             from snapdir.transfer.fetch import NO_STORE

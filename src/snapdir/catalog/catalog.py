@@ -120,7 +120,7 @@ class Catalog:
         """Note that a snapshot is the latest one at a location, and return the record.
 
         If it is the latest one already and ``provenance`` is empty, nothing is noted, and the result is None. A record
-        is never older than the record it follows, whatever the clock says.
+        is never older than the record it follows, even if the clock was set back.
         """
         moment = now or datetime.now(UTC)
         with self._writing():

@@ -16,7 +16,7 @@ SUFFIX = "-catalog.sqlite3"
 
 
 def catalog_file(selection: str, cache_dir: Path) -> Path | None:
-    """The file of the catalog called ``selection``: ``none`` or empty is no catalog, what has a slash is a path, and
+    """The file of the catalog called ``selection``: None for ``none`` or empty; text with a slash is a path, and
     any other word is one in the cache directory. The one that is used unasked is called ``default``.
     """
     if selection in DISABLED:
@@ -48,5 +48,5 @@ def locations_meant(text: str) -> tuple[str, ...]:
 
 
 def _written(location: str) -> str:
-    """``location`` as Unicode text: bytes of a path that are no UTF-8 are escaped."""
+    """``location`` as Unicode text: bytes of a path that are not UTF-8 are escaped."""
     return location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

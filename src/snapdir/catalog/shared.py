@@ -126,7 +126,7 @@ class SharedHistory:
     async def new_records(self) -> AsyncIterator[list[Record]]:
         """Records that are not known, in the order of their keys.
 
-        If the key at the position is gone, the store was replaced or cleaned, and everything is listed.
+        If the key at the position is missing, the store was replaced or cleaned, and everything is listed.
 
         Raises:
             StoreError: the store fails.
@@ -233,7 +233,7 @@ class SharedHistory:
         return [records[info.key] for info in infos if info.key in records]
 
     async def _read(self, info: ObjectInfo) -> Record | None:
-        """The record at a key, with this location; None if it is invalid, or gone."""
+        """The record at a key, with this location; None if it is invalid or missing."""
         if info.size > MAX_RECORD_BYTES:
             self.skipped.append(info.key)
             return None

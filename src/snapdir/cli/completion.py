@@ -29,7 +29,7 @@ def script(root: click.Command, shell: str) -> str:
     """
     if shell in ("elvish", "powershell"):
         return elvish(_vocabulary(root)) if shell == "elvish" else powershell(_vocabulary(root))
-    # Not the method of the class for bash: that one runs bash to look at its version, and may talk on stderr.
+    # Not the method of the class for bash, which runs bash to look at its version and may print to stderr.
     return ShellComplete.source(_asked(root, shell))
 
 

@@ -158,7 +158,7 @@ def hidden(*groups: list[Flag]) -> list[Flag]:
 
 
 def accepted(*names: str) -> list[Flag]:
-    """Options of other commands that change nothing here: accepted, so that one set of options fits all."""
+    """Options of other commands that change nothing here: accepted, so that scripts can pass one set of options."""
     metavars = {
         "--store": "<URI>",
         "--objects-store": "<URI>",

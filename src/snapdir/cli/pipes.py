@@ -55,8 +55,8 @@ class OutputPipe:
         """Write all of ``data``.
 
         Raises:
-            OutputClosed: the reader is gone.
-            LocalError: it cannot be written, for example to a full disk.
+            OutputClosed: the reader has closed the pipe.
+            LocalError: stdout cannot be written, for example to a full disk.
         """
         descriptor = self._descriptor if self._own is None else self._own
         rest = memoryview(data)

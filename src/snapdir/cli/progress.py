@@ -1,4 +1,4 @@
-"""The progress line: one line of stderr, drawn by a thread of its own and gone before anything else is printed."""
+"""The progress line: one line of stderr, drawn by its own thread and erased before anything else is printed."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class ProgressLine:
                 self._over.wait(FRAME_SECONDS)
             self._write(ERASE_LINE)
         except (OSError, ValueError):
-            return  # the terminal is gone: the verb goes on without it
+            return  # the terminal was closed: the verb continues without it
 
     def _console(self) -> Console:
         from rich.console import Console

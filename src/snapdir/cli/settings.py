@@ -95,7 +95,7 @@ def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Conf
 def cache_directory(settings: Mapping[str, Any]) -> Path:
     """
     Raises:
-        SnapdirError: none is given, and there is no home for one.
+        SnapdirError: no cache directory is given, and there is no home directory for the default.
     """
     from snapdir.config import default_cache_dir
 

@@ -47,7 +47,7 @@ def write_rows(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, termin
     """Print rows on stdout: a table on a terminal; else TSV, the names of the columns first.
 
     In TSV a backslash, a tab and every control character of a field are escaped (``\\\\``, ``\\t``, ``\\x1b``), so that
-    a line is a row and a tab separates fields, whatever a file is called. TSV is written as rows come.
+    a line is a row and a tab separates fields, for any file name. TSV is written as rows come.
     """
     if sys.stdout is not None and sys.stdout.isatty():
         _write_table(columns, rows, terminal)

@@ -19,7 +19,7 @@ UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class OutputClosed(Exception):
-    """The reader of standard output is gone, as with ``| head -1``."""
+    """The reader of standard output has closed the pipe, as ``| head -1`` does."""
 
 
 class Terminal(NamedTuple):
@@ -70,7 +70,7 @@ class Terminal(NamedTuple):
 
 
 def print_error(text: str) -> None:
-    """One line on stderr, whatever the flags."""
+    """One line on stderr, also with ``--quiet``."""
     _print(printable(text))
 
 
@@ -106,7 +106,7 @@ def _visible(character: str) -> str:
 
 def _print(line: str) -> None:
     line = without_secrets(line)
-    # A closed stderr (2>&-, or a reader that is gone) must not turn a finished verb into a failure.
+    # A closed stderr (2>&-, or a pipe whose reader has ended) must not turn a finished verb into a failure.
     with suppress(OSError, ValueError):
         print_to(sys.stderr, line)
 
@@ -123,8 +123,8 @@ def write_output(data: bytes | str) -> None:
     """Write data to stdout, as UTF-8 in every locale, and flush it.
 
     Raises:
-        OutputClosed: the reader is gone.
-        LocalError: it cannot be written, for example to a full disk.
+        OutputClosed: the reader has closed the pipe.
+        LocalError: stdout cannot be written, for example to a full disk.
     """
     text = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
     if sys.stdout is None:

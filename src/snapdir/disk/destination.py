@@ -1,4 +1,4 @@
-"""Writing a tree below one directory, and nowhere else."""
+"""Write a tree below one directory, and nowhere else."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ NOT_BY_RENAME = frozenset({errno.EISDIR, errno.EXDEV})
 class Destination:
     """The target directory of a pull or checkout. Open it with ``open``; several threads may write at once.
 
-    Whatever the names and whatever else changes the tree meanwhile, nothing outside is read, written, removed or
-    given another mode: every component is opened relative to its parent's descriptor, and no link is followed. Only
+    Nothing outside is read, written, removed or given another mode, even if other processes change the tree meanwhile:
+    every component is opened relative to its parent's descriptor, and no link is followed. Only
     ``root`` itself may be a link to a directory; it is resolved once. (If another process moves a directory out of the
     tree meanwhile, the files that are written into it go with it.)
 
@@ -55,8 +55,8 @@ class Destination:
         """Open ``root``, making it (mode 0700) and its parents where they are missing.
 
         Raises:
-            DestinationConflict: a file stands there, or a link that leads nowhere.
-            LocalError: the system refused, or it is missing and ``create`` is off.
+            DestinationConflict: ``root`` is a file or a broken link.
+            LocalError: the system refused, or ``root`` is missing and ``create`` is off.
         """
         path = os.fspath(root)
         with local_errors(path):
@@ -98,7 +98,7 @@ class Destination:
         read-only directories can be written into.
 
         Raises:
-            DestinationConflict: a file or link stands there; it stays.
+            DestinationConflict: the path is a file or link; it stays.
         """
         refuse_staging(names)
         self._directories.make(names, mode)
@@ -119,7 +119,7 @@ class Destination:
         """A descriptor to read a regular file; the caller closes it.
 
         Raises:
-            LocalError: there is none (errno ENOENT), or it is not a regular file.
+            LocalError: the file is missing (errno ENOENT), or is not a regular file.
         """
         try:
             fd = os.open(checked_name(names), READ_FLAGS, dir_fd=self._directories.get(names[:-1]).fd)
@@ -142,7 +142,7 @@ class Destination:
         return os.open(checked_name(names), flags, dir_fd=self._directories.get(names[:-1]).fd)
 
     def read_link(self, names: Names) -> str | None:
-        """The text of a link; None if there is no link."""
+        """The text of a link; None if the entry is not a link."""
         try:
             return os.readlink(checked_name(names), dir_fd=self._directories.get(names[:-1]).fd)
         except OSError as error:
@@ -156,7 +156,7 @@ class Destination:
         The directory above must exist.
 
         Raises:
-            DestinationConflict: a directory with something in it has that name; it stays.
+            DestinationConflict: the path is a directory that is not empty; it stays.
         """
         # Beside its target rather than in the staging directory: a filesystem may be mounted in the tree.
         beside = _name_beside()
@@ -168,7 +168,7 @@ class Destination:
             raise self._error(error, names) from error
 
     def publish(self, temporary: str, names: Names, mode: int) -> None:
-        """Give a temporary its mode and its final name, over whatever file or link has that name. Atomic.
+        """Give a temporary its mode and its final name, replacing a file or link of that name. Atomic.
 
         The directory above must exist (``make_directory``); if it has a set-group-id bit, the file gets its group. An
         empty directory that has the name is removed first. A mode that is refused is noted in ``refused_modes``.
@@ -177,7 +177,7 @@ class Destination:
             mode: Permission bits; special bits are set when they are given.
 
         Raises:
-            DestinationConflict: a directory with something in it has that name; it stays, and so does the temporary.
+            DestinationConflict: the path is a directory that is not empty; it stays, and so does the temporary.
         """
         refuse_staging(names)
         source = checked_temporary(temporary)
@@ -222,7 +222,7 @@ class Destination:
             keep_group_bit: A directory's set-group-id bit stays.
 
         Raises:
-            DestinationConflict: a symbolic link stands there.
+            DestinationConflict: the path is a symbolic link.
         """
         try:
             handle = self._directories.root_handle

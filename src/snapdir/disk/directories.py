@@ -206,8 +206,8 @@ def checked_name(names: Names) -> str:
 def remove_tree(name: str, *, dir_fd: int) -> None:
     """Remove an entry, with all below it if it is a directory. Safe to repeat.
 
-    Links are removed, never followed, whatever other processes do meanwhile; directories without rwx get it first. The
-    depth has no limit, and at most ``MAX_OPEN_LEVELS`` directories are open at once.
+    Links are removed, never followed, even if other processes change the tree. Directories without rwx get it first.
+    The depth has no limit, and at most ``MAX_OPEN_LEVELS`` directories are open at once.
     """
     try:
         os.unlink(name, dir_fd=dir_fd)

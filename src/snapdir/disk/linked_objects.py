@@ -19,7 +19,7 @@ def link_text(link: str) -> str:
     """The text of a link that a listing has shown.
 
     Raises:
-        InFluxError: the link is gone, or was replaced.
+        InFluxError: the link was removed or replaced.
     """
     try:
         return read_link(link)

@@ -58,7 +58,7 @@ class RunFolder:
         return self._path or self._made()
 
     def forget(self, path: str) -> None:
-        """``path`` is gone (a flush of the cache removes it): the next use makes another."""
+        """Forget ``path``, which a flush of the cache has removed: the next use creates another."""
         with self._lock:
             if self._path == path:
                 self._path, self._handle = "", None

@@ -134,7 +134,7 @@ class Staging:
         return True
 
     def leave(self) -> None:
-        """Remove all but the large objects that the next run resumes, and the directory if there are none."""
+        """Remove all but the large objects that the next run resumes; without any, remove the directory too."""
         with self._lock:
             staging, self._handle = self._handle or self._existing(), None
             if staging is None or try_lock(staging.fd) is False:
@@ -190,7 +190,7 @@ class Staging:
 
 
 def _created_anew(name: str, staging: DirectoryHandle) -> int:
-    """A new file to read and write, in place of whatever has that name."""
+    """A new file to read and write, replacing any entry of that name."""
     try:
         return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)
     except FileExistsError:

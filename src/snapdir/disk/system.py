@@ -126,7 +126,7 @@ def open_again(fd: int, flags: int) -> int:
     """Open the file of ``fd`` again, with flags and a position of its own.
 
     Raises:
-        OSError: there is no directory of descriptors; the caller then uses ``fd`` itself.
+        OSError: the system has no directory of descriptors; the caller then uses ``fd`` itself.
     """
     return os.open(f"{_DESCRIPTORS}/{fd}", flags)
 
@@ -143,7 +143,7 @@ def count_descriptors() -> int:
     """How many descriptors this process has open; 0 if that is unknown.
 
     Raises:
-        OSError: none is left to count them with.
+        OSError: no descriptor is left to count them with.
     """
     try:
         return len(os.listdir(_DESCRIPTORS))

@@ -102,7 +102,7 @@ class PackParser:
                 yield RecordEnd()
 
     def close(self) -> None:
-        """There are no more blocks.
+        """End the stream.
 
         Raises:
             InvalidPack: the pack is not complete.

@@ -87,7 +87,7 @@ async def held_manifest(snapshot_id: Digest, cache: Repository, *, incomplete: b
 
 
 async def read_incomplete(snapshot_id: Digest, cache: Repository) -> Manifest | None:
-    """The manifest that a partial fetch left, checked against its id; None if there is none.
+    """The manifest that a partial fetch left, checked against its id; None without one.
 
     Raises:
         InvalidManifest, CorruptManifest, StoreError: it is damaged, or cannot be read.
@@ -107,7 +107,7 @@ async def find_incomplete(digits: str, cache: Repository) -> list[str]:
 async def keep_manifest(
     manifest: Manifest, snapshot_id: Digest, cache: Repository, *, complete: bool, replace: bool = False
 ) -> None:
-    """Note that the cache has a snapshot, all of it or a part."""
+    """Record that the cache has a snapshot, or a part of it."""
     if complete:
         await cache.write_manifest(manifest, SnapshotId(snapshot_id), replace=replace)
         await cache.store.delete([incomplete_key(snapshot_id)])

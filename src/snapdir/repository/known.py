@@ -33,7 +33,7 @@ MAX_SNAPSHOTS = 4
 
 
 class KnownObjects:
-    """The objects of one snapshot. A membership test takes about 3 µs and no memory, whatever their number.
+    """The objects of one snapshot. A membership test takes about 3 µs and no memory, for any number of objects.
 
     Args:
         data: Their digests in order, and one more record, which is ignored.
@@ -97,7 +97,7 @@ class KnownSnapshots:
                 yield SnapshotId(entry.name)
 
     def read(self, snapshot_id: SnapshotId) -> KnownSnapshot | None:
-        """One hint; None if it is gone, torn or damaged. Hashes all of it: 10 ms for a million objects."""
+        """One hint; None if it is missing or damaged. Hashes all of it: 10 ms for a million objects."""
         try:
             with (self._folder / snapshot_id).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size

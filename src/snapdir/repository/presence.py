@@ -103,13 +103,13 @@ class Presence:
             await self.list_all()
 
     def was_listed(self, digest: str) -> bool:
-        """Whether a listing has shown the object, of whatever size."""
+        """Whether a listing has shown the object, at any size."""
         return digest in self._sizes
 
     async def learn(self, known: KnownSnapshots | None) -> None:
         """Confirm the latest hint that still holds; without one, list the store's first page.
 
-        Cost: one request, and one for each hint whose snapshot is gone from the store.
+        Cost: one request, and one for each hint whose snapshot is no longer in the store.
         """
         if known is not None:
             for snapshot_id in await anyio.to_thread.run_sync(lambda: list(known.latest())):
@@ -160,9 +160,9 @@ class Presence:
     async def disproof(self) -> str | None:
         """The reason why the hint is wrong, for a message; None if it seems right.
 
-        A sample of the objects that are present by the hint is looked up, with their lengths. If a share p of them is
-        gone, the sample shows it with a probability of 1 - (1 - p) ** SAMPLE_OBJECTS. The hint also has to name the
-        same objects as its manifest.
+        A sample of the objects that are present by the hint is looked up, with their lengths. If a fraction p of them
+        is missing, the sample shows it with a probability of 1 - (1 - p) ** SAMPLE_OBJECTS. The hint also has to name
+        the same objects as its manifest.
 
         Cost: SAMPLE_OBJECTS requests at most, side by side, and one for a manifest above READ_MANIFEST_BYTES.
         """
@@ -199,7 +199,7 @@ class Presence:
             first = await anext(pages, None) or Page()
             self._add(first)
             # A short page need not be the last: services give pages of any length. A store without resume tokens has to
-            # be asked for its next page, which costs no request at the end.
+            # be advanced to its next page, which costs no request at the end.
             self.listed_all = first.resume is None and await anext(pages, None) is None
             if not self.listed_all:
                 self._page_keys = len(first)

@@ -146,7 +146,7 @@ class Repository:
             raise ManifestTooLarge(f"{self.url}/{key}", size, self._max_manifest_bytes)
 
     async def shows_manifest(self, snapshot_id_: Digest, *, stored_bytes: int, crc32c: int) -> bool | None:
-        """Whether the snapshot is published with a text of this length and checksum (if the store keeps one).
+        """Whether the snapshot is published with a text of this length and checksum (if the store keeps checksums).
 
         None if it is not published at all. One request.
         """
@@ -184,7 +184,7 @@ class Repository:
         return is_sound is False
 
     async def _is_sound(self, identifier: SnapshotId, stored: bytes) -> bool | None:
-        """Whether the published manifest is right; None if there is none."""
+        """Whether the published manifest is right; None without one."""
         if len(stored) > READ_MANIFEST_BYTES and self.store.capabilities.remote:
             expected = await anyio.to_thread.run_sync(crc32c, stored)
             return await self.shows_manifest(identifier, stored_bytes=len(stored), crc32c=expected)

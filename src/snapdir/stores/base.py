@@ -281,14 +281,14 @@ class Store(Protocol):
 
         Args:
             resume: The token of an upload of the same bytes in the same parts that was neither committed nor aborted:
-                ``write_part`` does not send the parts that it holds. If it is gone, a new upload begins.
+                ``write_part`` does not send the parts that it holds. If it no longer exists, a new upload begins.
         """
 
     async def flush(self) -> None:
         """Make stored objects survive a power cut of this host. No request: remote services have done so already."""
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete ``keys``. Missing keys are no error."""
+        """Delete ``keys``. Missing keys are ignored."""
 
     def local_path(self, key: str) -> Path | None:
         """The file with the bytes of ``key``, if the store is on a filesystem of this host; else None. No I/O."""
@@ -301,7 +301,7 @@ class Store(Protocol):
 
 
 async def first_page(store: Store, prefix: str) -> Page:
-    """The first page of the keys below ``prefix``, with one request; empty only if there are none.
+    """The first page of the keys below ``prefix``, with one request; empty only if no key has the prefix.
 
     Raises:
         StoreMissing: the store itself does not exist.

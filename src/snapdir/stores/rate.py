@@ -17,7 +17,7 @@ Sleep = Callable[[float], Awaitable[None]]
 PERIOD_SECONDS = 0.5
 """The rate changes this often, by what became of two periods' requests: many stores count by whole seconds."""
 REFUSED_SHARE = 1 / 5
-"""A store may refuse some requests whatever the rate. Of 30 requests, a tenth is often an eighth by chance, rarely a
+"""A store may refuse some requests at any rate. Of 30 requests, a tenth is often an eighth by chance, rarely a
 fifth: 8 at a time kept a quarter of their speed with an eighth, and nine tenths with a fifth."""
 SLOWER = 0.9
 """Times what the store took, so that a store which counts refused requests too can recover."""
@@ -33,7 +33,7 @@ class RateLimit:
     For one event loop.
 
     Attributes:
-        per_second: ``math.inf`` is no limit.
+        per_second: ``math.inf`` for no limit.
     """
 
     def __init__(self, per_second: float, *, clock: Clock = time.monotonic, sleep: Sleep = anyio.sleep) -> None:

@@ -25,13 +25,13 @@ def random_share() -> float:
 
 
 class Retries:
-    """The retries of all calls to one store, by a policy, while the store is not gone.
+    """The retries of all calls to one store, by a policy, until the store is unreachable.
 
     When every request fails, few go out at a time, and each of many calls would wait for its turn as often as it has
     attempts. So a call gives up early after twice as many failures in a row as it has attempts, once no call has
     succeeded for as long as its own attempts and delays can take. (Half as many happen by chance: with
     ``--limit-rate 1M`` and a fifth refused, one push in 40 failed.) Lost connections and error responses are counted
-    apart: a store that responds is not gone.
+    apart: a store that responds is reachable.
 
     Args:
         attempt_seconds: How long an attempt may take to find out that a connection is lost.

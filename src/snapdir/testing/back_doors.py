@@ -31,7 +31,7 @@ class BackDoors(ABC):
 
     @abstractmethod
     def get_behind(self, key: str) -> bytes | None:
-        """The bytes at ``key``, without the store under test; None if there are none."""
+        """The bytes at ``key``, without the store under test; None if the key is missing."""
 
     def missing_store(self) -> Store | None:
         """A store of this kind that does not exist, if there can be one."""

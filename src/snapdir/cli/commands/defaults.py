@@ -148,7 +148,7 @@ def _catalog(settings: Mapping[str, Any]) -> Given:
 
     given = _given(settings, "catalog")
     if given is None:
-        # An empty variable, which is no value for other settings, means that nothing is recorded.
+        # An empty variable turns the history off; for other settings it counts as unset.
         disabled = os.environ.get("SNAPDIR_CATALOG") == ""
         given = Given("" if disabled else DEFAULT_CATALOG, "env" if disabled else "default")
     file = catalog_file(given.text, Path(_absolute(settings).text))

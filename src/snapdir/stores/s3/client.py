@@ -42,7 +42,7 @@ WORK_SECONDS = 600.0
 """A service takes minutes to assemble 10,000 parts, or to copy 5 GiB. Some send white space meanwhile."""
 
 RENEW_SECONDS = 30.0
-"""How often the source is asked for credentials; it renews them minutes before they expire."""
+"""How often credentials are read from the source, which renews them minutes before they expire."""
 
 SKEW_SECONDS = 300.0
 """The response to a HEAD has no body to say why it was refused; a clock that far off explains it."""

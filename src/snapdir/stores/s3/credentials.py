@@ -97,7 +97,7 @@ class ChainCredentials:
         """Valid credentials, renewed some minutes before they expire.
 
         Raises:
-            AccessDenied: there are none; the message names the link of the chain that failed, and the way out.
+            AccessDenied: no link of the chain has credentials; the message names the one that failed, and a remedy.
         Cancellation: ends the program that the profile runs for them (``credential_process``).
         """
         self._cancelled = False  # an earlier call may have been
@@ -198,7 +198,7 @@ class DirectorySession:
 
 
 class _Helper(subprocess.Popen[bytes]):
-    """A program that prints credentials. After ``stop`` it is not waited for, whatever still holds its pipes."""
+    """A program that prints credentials. After ``stop`` it is not waited for, even if its pipes are still open."""
 
     is_stopped = False
 

@@ -70,7 +70,7 @@ SHOWN_CHARACTERS = 300
 
 
 class BodyRefused(TransientStoreError):
-    """Other bytes arrived than were announced: they changed on the way or before they left."""
+    """The service received other bytes than announced: they changed before or during the transfer."""
 
 
 class Operation(NamedTuple):

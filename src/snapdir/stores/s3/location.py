@@ -189,7 +189,7 @@ def _checked_endpoint(value: str, name: str) -> str:
     try:
         parts = urlsplit(value)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError as error:  # a port that is no number, a bracket that is not closed
+    except ValueError as error:  # a port that is not a number, a bracket that is not closed
         raise InvalidOption(f"invalid {name}: {error}: {example}") from None
     if not usable or parts.username or parts.password or parts.query or parts.fragment:
         raise InvalidOption(f"invalid {name}: {shown_endpoint(value)!r}: {example}")

@@ -198,7 +198,7 @@ class S3Upload:
     async def _is_carried_out(self, error: StoreError, parts: Sequence[UploadedPart], was_completing: bool) -> bool:
         """Whether a commit has published the object in spite of this error."""
         if isinstance(error, TransientStoreError) and not isinstance(error, Throttled):
-            # An earlier push may have left a damaged object of that length: the upload has to be gone too.
+            # An earlier push may have left a damaged object of that length: the upload must no longer exist either.
             return await self._is_as_sent(parts) and await self._is_gone()
         # The service has responded: only an earlier commit can still be at work.
         is_gone = isinstance(error, StoreRefused) and error.error_code == "NoSuchUpload"
@@ -255,7 +255,7 @@ async def begin(client: S3Client, key: str, resume: str | None) -> Begun:
 
 
 async def _stored_parts(client: S3Client, key: str, upload_id: str) -> Sequence[UploadedPart] | None:
-    """The parts of an earlier upload; None if it is gone, or may not be listed."""
+    """The parts of an earlier upload; None if it no longer exists, or may not be listed."""
     parts: list[UploadedPart] = []
     pages = 0
     try:

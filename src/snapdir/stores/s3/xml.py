@@ -276,7 +276,7 @@ def _token(root: _Element, operation: Operation, name: str) -> str | None:
 
 
 def _without_error(body: bytes, operation: Operation) -> _Element | None:
-    """The root of a success, or None without XML. An error in it is raised, whatever the status."""
+    """The root of a successful response, or None without XML. An error in it is raised, at any status."""
     root = _parsed(body)
     if root is not None and root.name == "Error":
         raise service_error(error_response(500, body, {}), operation)

@@ -30,7 +30,7 @@ UNREACHABLE = (boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrieva
 
 
 class MFANeeded(Exception):
-    """A role requires an MFA code, and there is no terminal to ask for it."""
+    """A role requires an MFA code, and there is no terminal to enter it."""
 
 
 def refuse_prompt(_prompt: str) -> NoReturn:

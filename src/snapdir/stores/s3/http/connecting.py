@@ -33,7 +33,7 @@ async def open_connection(
     While there are others, an address has half of the time that is left.
 
     Raises:
-        ConnectFailed: no address took the connection, or there is none.
+        ConnectFailed: no address accepted the connection, or the name has none.
         ConnectTimeout: not within ``connect_seconds``.
         ProxyRefused: the proxy opens no tunnel. No other address is tried.
         TLSFailed: the certificate or the TLS of the server, or of its proxy, is not acceptable. Likewise.

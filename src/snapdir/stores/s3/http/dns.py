@@ -14,10 +14,10 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
 def resolve(host: str, port: int, flags: int = 0) -> list[Address]:
-    """Every TCP address of ``host``, IPv4 and IPv6, in the system's order. Blocks.
+    """Every TCP address of ``host``, IPv4 and IPv6, in the system's order. Blocking.
 
     Raises:
-        OSError: there is none.
+        OSError: the host has no address.
     """
     name = host.encode() if host.isascii() else host  # a str is encoded as IDNA: a module that start-up can spare
     addresses = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=flags)

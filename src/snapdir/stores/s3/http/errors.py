@@ -1,4 +1,4 @@
-"""What can go wrong between this host and an HTTP server, in one tree.
+"""Errors of connections to an HTTP server, in one tree.
 
 ::
 
@@ -81,7 +81,7 @@ class ConnectFailed(WireError):
 
 
 class ConnectTimeout(ConnectFailed):
-    """No connection (name look-up and TLS handshake included) within so many seconds."""
+    """No connection (name look-up and TLS handshake included) in time (the seconds)."""
 
     sentence = "no response within {:g} s"
 
@@ -108,7 +108,7 @@ class ConnectionLost(WireError):
 
     @property
     def response_started(self) -> bool:
-        """Some byte of the response had come. If not, the server may never have seen the request."""
+        """Whether a byte of the response had come. If not, the server may never have seen the request."""
         return self.bytes_received > 0
 
     @property
@@ -117,19 +117,19 @@ class ConnectionLost(WireError):
 
 
 class FirstByteTimeout(WireError):
-    """The whole request was sent, and no byte of a response came within so many seconds."""
+    """The whole request was sent, but no byte of a response came in time (the seconds)."""
 
     sentence = "no response within {:.3g} s (--stall-timeout)"
 
 
 class StallTimeout(WireError):
-    """No byte moved for so many seconds while a request or its response was under way."""
+    """No byte moved for some time while a request or its response was under way (the seconds)."""
 
     sentence = "no data for {:g} s (--stall-timeout)"
 
 
 class TooSlow(WireError):
-    """Less moved than ``Timeouts`` demands, on the average of so many seconds, while something was due."""
+    """Bytes were due, and moved more slowly than ``Timeouts`` allows, on average over some time (the seconds)."""
 
     sentence = "slower than --min-rate, on average over {:g} s"
 

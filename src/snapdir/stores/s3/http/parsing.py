@@ -1,6 +1,6 @@
 """HTTP/1.x syntax: heads, chunked bodies, dates. No I/O.
 
-Everything is parsed strictly: what RFC 9112 does not allow, or leaves to the reader's guess, is MalformedHTTP.
+Everything is parsed strictly: text that RFC 9112 forbids, or leaves to interpretation, is MalformedHTTP.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Request:
     Attributes:
         head: Everything up to and including the empty line.
         body_bytes: Bytes of the body.
-        method_is_head: The response has no body, whatever its headers say.
+        method_is_head: The response has no body, even if its headers announce one.
         into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
         max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
         check: Called with the head of a 2xx before its body is stored; the exchange fails with its errors.
@@ -71,7 +71,7 @@ class Pool:
     caller's to decide: nothing else is retried here.
 
     A pool belongs to the loop of its first request. In a forked child, and once that loop is closed, it begins anew
-    with the loop that asks next.
+    with the loop of the next request.
 
     Attributes:
         opened: Connections opened so far.
@@ -94,7 +94,7 @@ class Pool:
         Args:
             ssl_context: Speak TLS, and verify the server by this; None: plain TCP.
             proxy: Reach the server through it.
-            resolve: Looks up addresses, in a thread.
+            resolve: Looks up addresses; called in a thread.
         """
         self._endpoint = Endpoint(host, port, ssl_context, proxy)
         self.host_header = self._endpoint.host_header
@@ -135,7 +135,7 @@ class Pool:
         check: Callable[[Response], None] | None = None,
         patience_seconds: float = 0.0,
     ) -> Response:
-        """Send one request and receive its whole response, whatever its status.
+        """Send one request and receive its whole response, of any status.
 
         Args:
             target: Path and query, percent-encoded, sent as it is.
@@ -145,7 +145,7 @@ class Pool:
             into: A writable buffer of bytes for the body of a 2xx, received there without a copy. It must be as long
                 as the body at least. Bodies of other responses are in ``Response.body``. A BlockSink takes a body of
                 known length block by block; no thread has its block when this returns or raises.
-            max_body_bytes: The longest body of a 2xx if ``into`` is no buffer.
+            max_body_bytes: The longest body of a 2xx if ``into`` is not a buffer.
             check: Called with the head of a 2xx before its body is stored; its errors leave here.
             patience_seconds: See ``Request``.
 

@@ -182,7 +182,7 @@ class ResponseReceiver:
         """Take ``count`` bytes that were put into ``buffer()``; the response if they complete it.
 
         Raises:
-            MalformedHTTP: they are no response, or one with a longer body than allowed.
+            MalformedHTTP: the bytes are not a response, or its body is longer than allowed.
         """
         self.received += count
         response = self._response

@@ -193,7 +193,7 @@ class SocketSender(Sender):
     def _thread_done(self, future: asyncio.Future[int]) -> None:
         self.busy = False
         if self._owner is None:
-            future.exception()  # nobody waits for it
+            future.exception()  # retrieved here, because no task waits for it
             self._socket.close()
             return
         try:

@@ -77,7 +77,7 @@ class BodyReader:
         """Receive everything and pass it on.
 
         Raises:
-            BodyBroken: by the connection; anything else comes from the sink.
+            BodyBroken: the connection failed. Other errors come from the sink.
         """
         with self._socket:
             try:
@@ -166,11 +166,11 @@ class TLSBodyReader(BodyReader):
     def _receive(self, space: memoryview) -> int:
         """As many decrypted bytes as are available."""
         decrypt, received = self._tls.read, 0
-        # Records that bring nothing of the body are no progress.
+        # Records without bytes of the body are not progress.
         deadline = self._clock() + self._stall_seconds
         while received < len(space):
             try:
-                with space[received:] as view:  # nobody may keep it, an error neither
+                with space[received:] as view:  # released even if an error keeps this frame
                     count: int = decrypt(len(view), view)  # type: ignore[assignment]
             except ssl.SSLWantReadError:
                 if received:

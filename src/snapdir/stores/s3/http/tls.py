@@ -28,8 +28,8 @@ class TLSObject(ssl.SSLObject):
 class ResumingContext(ssl.SSLContext):
     """For connections to one server: each offers the session of an earlier one, which saves a full handshake.
 
-    asyncio knows no sessions, but it asks its context for the object that speaks TLS, and that may be given one, and
-    be a ``TLSObject``.
+    asyncio does not support sessions, but it gets the object that speaks TLS from its context. This context gives that
+    object a session, and makes it a ``TLSObject``.
 
     Attributes:
         session: Offered by the next connection; None for a full handshake. A server may decline it.
