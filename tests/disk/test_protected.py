@@ -44,7 +44,7 @@ def directories(tmp_path: Path) -> list[ProtectedDirectory]:
 def test_a_protected_place_what_holds_it_and_what_lies_in_it_are_refused(
     destination: str, relation: str, tmp_path: Path, directories: list[ProtectedDirectory]
 ) -> None:
-    with pytest.raises(DestinationConflict, match=f"refusing to mirror-delete it: {relation}"):
+    with pytest.raises(DestinationConflict, match=f"refusing to mirror-delete this directory: {relation}"):
         refuse_protected(os.path.join(tmp_path, destination), directories)
 
 

@@ -1,4 +1,4 @@
-"""What differs between snapshots, and how much they hold: diff, size. Manifests only; no object is read."""
+"""Differences and sizes of snapshots: diff, size. Only manifests are read, no objects."""
 
 from __future__ import annotations
 

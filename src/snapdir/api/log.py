@@ -1,4 +1,4 @@
-"""The revisions of a store or a directory, and what each changed: log."""
+"""The revisions of a store or a directory, and the changes of each: log."""
 
 from __future__ import annotations
 

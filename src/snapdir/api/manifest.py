@@ -1,4 +1,4 @@
-"""What a directory or a snapshot holds: manifest, id, manifest_of."""
+"""The content of a directory or a snapshot: manifest, id, manifest_of."""
 
 from __future__ import annotations
 

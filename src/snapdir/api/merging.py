@@ -64,11 +64,11 @@ async def merged_history(stores: StorePair, config: Config, counters: Counters) 
 
 
 async def merge(catalog: Catalog, repository: Repository, location: str, counters: Counters) -> None:
-    """Take what is new in a store's history into ``catalog``, or only into memory where its file cannot be written.
+    """Add the new records of a store's history to ``catalog``, in memory only if its file cannot be written.
 
     Raises:
         StoreError: the store cannot be read.
-        CatalogError: the catalog cannot be.
+        CatalogError: the catalog cannot be read.
     """
     from snapdir.catalog.exchange import read_history
 

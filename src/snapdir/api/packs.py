@@ -1,4 +1,4 @@
-"""What another snapdir uses through a pipe: objects_needed, send_pack, receive_pack."""
+"""Transfers to and from another snapdir through a pipe: objects_needed, send_pack, receive_pack."""
 
 from __future__ import annotations
 

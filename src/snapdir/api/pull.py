@@ -272,7 +272,7 @@ async def _pull_through_cache(snapshot_id: str, run: _Checkout, *, dry_run: bool
 async def _source(
     snapshot_id: str, run: _Checkout, *, dry_run: bool
 ) -> AsyncIterator[tuple[SnapshotId, Manifest, Repository]]:
-    """The id, the manifest, and where its objects are; a dry run brings no objects of a store that is a program."""
+    """The id, the manifest, and the repository of its objects; a dry run fetches no objects from a store program."""
     program = run.stores.program
     if program is not None:
         from snapdir.transfer.external import staged_snapshot
@@ -292,7 +292,7 @@ async def _cached(identifier: SnapshotId, cache: Repository, selection: Selectio
     """The cache's manifest of a snapshot, if the cache has every selected object too.
 
     Raises:
-        ManifestNotFound, CorruptManifest, StoreError: the cache has none, or cannot give it.
+        ManifestNotFound, CorruptManifest, StoreError: the manifest is missing, damaged or unreadable.
         IncompleteCache: an object is missing.
     """
     held = await held_manifest(identifier, cache, incomplete=selection.is_partial)

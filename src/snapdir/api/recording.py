@@ -1,4 +1,4 @@
-"""What follows a complete snapshot: its id is announced, then it is recorded."""
+"""The steps after a complete snapshot: announce its id, then record it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Publication(Generic[T]):
     provenance: Provenance | None = None
 
     async def tell(self, result: T) -> None:
-        """Only announce it: nothing was stored, or nothing is recorded."""
+        """Announce the result without a record: nothing was stored, or nothing is recorded."""
         if self.announce is not None:
             await anyio.to_thread.run_sync(self.announce, result)
 

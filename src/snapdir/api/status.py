@@ -1,4 +1,4 @@
-"""Whether a directory still is what was checked out into it: status."""
+"""Compare a directory with the snapshot that was checked out into it: status."""
 
 from __future__ import annotations
 

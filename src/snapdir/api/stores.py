@@ -178,7 +178,7 @@ async def opened(stores: StorePair, config: Config) -> AsyncIterator[Repository]
     """A store, with the pool of its objects if it has one.
 
     Raises:
-        SnapdirError: there is none.
+        SnapdirError: no store is given.
     """
     from snapdir.stores.open import open_store
 

@@ -65,7 +65,7 @@ class PortalOfProcess:
             return self._opened().wrap_async_context_manager(manager)
 
     def close(self) -> None:
-        """End the loop's thread once its calls are over; the next call starts another."""
+        """End the loop's thread when its calls have ended; the next call starts another."""
         with self._lock:
             portal, self._portal = self._portal, None
             thread, self._thread = self._thread, None

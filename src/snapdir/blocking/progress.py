@@ -24,7 +24,7 @@ class Running(Generic[T]):
 
     @property
     def result(self) -> T:
-        """What the verb has returned; RuntimeError before that."""
+        """The result of the verb; RuntimeError before the verb has succeeded."""
         return self._current.result
 
     def progress(self) -> snapdir.Progress:

@@ -254,7 +254,7 @@ def _make(file: Path) -> None:
 
 
 def _is_absent(file: Path) -> bool:
-    """Whether a file certainly does not exist: its directory may be unreadable."""
+    """Whether a file certainly does not exist: False if its directory cannot be read."""
     try:
         file.lstat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which file a catalog is, and how the places it speaks of are spelled."""
+"""The file of a catalog, and the spelling of the locations in its records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def directory_location(path: str) -> str:
 
 
 def locations_meant(text: str) -> tuple[str, ...]:
-    """What a user may mean by ``text``: a store by its URL; by a path a directory, or the store in it."""
+    """The locations that ``text`` may stand for: a store by its URL; a directory, or the store in it, by a path."""
     if ":" not in text.partition("/")[0]:
         path = directory_location(os.path.expanduser(text))
         return (store_location(StoreURL("file", path)), path)

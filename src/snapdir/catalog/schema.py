@@ -1,4 +1,4 @@
-"""The tables of a catalog, and the steps that bring an older file up to date."""
+"""The tables of a catalog, and the steps that update an older file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
 )
-"""What each version adds to the one before. Steps that have been released never change.
+"""The additions of each version. Released steps never change.
 
 ``records.derived_from`` and ``records.labels`` are JSON, in the given order; ``sources`` finds records by the snapshots
 they are derived from; ``marks`` keeps positions of reading.
@@ -51,7 +51,7 @@ VERSION = len(STEPS)
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables, or bring them up to date. Several processes may do it at once.
+    """Create the tables, or update them. Several processes may do it at once.
 
     Raises:
         CatalogError: the file belongs to another program, or to a later version of this one.

@@ -207,7 +207,7 @@ class SharedHistory:
                 yield batch
 
     def _note(self, key: str) -> bool:
-        """Move the position; whether the record at ``key`` has to be read."""
+        """Move the position; return whether the record at ``key`` must be read."""
         if record_of_key(key) is None:
             return False
         self._found_start = self._found_start or key == self._start

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What the body of a command works with besides its own options.
+    """The objects that the body of a command uses besides its own options.
 
     Attributes:
         limit_rate: The limit as it was typed; empty for none.

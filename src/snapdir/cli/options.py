@@ -1,4 +1,4 @@
-"""Options and arguments that several commands share: what a command works on, and how it writes and prints."""
+"""Options and arguments that several commands share: inputs, destinations and output."""
 
 from __future__ import annotations
 

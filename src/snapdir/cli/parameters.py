@@ -125,7 +125,7 @@ def text(value: str, source: str) -> str:
 class Single(Flag):
     """An option with one value, which may not be given twice; else its variable's value; else ``unset``.
 
-    An empty variable is unset, unless ``empty`` says what it stands for. A bad value is a usage error that names the
+    An empty variable is unset, unless ``empty`` gives its meaning. A bad value is a usage error that names the
     option or variable.
     """
 
@@ -250,7 +250,7 @@ class Choice:
 
 
 def kind_of(metavar: str) -> str:
-    """What the values of a metavar are: its first word, and STORE for every word that may name a store."""
+    """The kind of value of a metavar: its first word, or STORE for every word that may name a store."""
     word = re.search("[A-Z]+", metavar)
     kind = word[0] if word else ""
     return "STORE" if kind in ("URI", "REF", "FROM") else kind

@@ -43,7 +43,7 @@ def adaptive_banner(share: float, ceiling: int, limit: str) -> str:
 
 
 def kept(counters: Counters) -> str:
-    """What a run that stopped early has kept for the next run, and where; empty for nothing."""
+    """The unfinished objects that a run has kept for the next run, and where; empty without any."""
     if not counters.kept_objects:
         return ""
     objects = "1 object" if counters.kept_objects == 1 else f"{counters.kept_objects} objects"
@@ -60,7 +60,7 @@ def kept(counters: Counters) -> str:
 
 
 def summary(counters: Counters, seconds: float) -> str:
-    """What a transfer did, in one line; empty if it looked at nothing and moved nothing."""
+    """The figures of a transfer in one line; empty if it checked and moved nothing."""
     if not (counters.objects_sent or counters.objects_received or counters.files_done or counters.objects_skipped):
         return ""
     moved, size_bytes = _moved(counters)

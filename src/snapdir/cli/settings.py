@@ -145,7 +145,7 @@ def transfer(*, writing: bool = False) -> list[Flag]:
 
 
 def local() -> list[Flag]:
-    """How much is transferred at once."""
+    """Limits of a transfer on this machine."""
     return section(
         "Transfer",
         Setting(

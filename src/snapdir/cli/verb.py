@@ -121,7 +121,7 @@ def command(*params: click.Parameter, **attributes: Any) -> Callable[[Callable[.
 
 
 def write_help(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-    """What the command does, how it is called, and its options."""
+    """The purpose of the command, its usage and its options."""
     purpose, _, details = cleandoc(command.help or "").partition("\n\n")
     formatter.write(f"{purpose}\n\n")
     command.format_usage(ctx, formatter)

@@ -43,7 +43,7 @@ def refuse_protected(destination: str | os.PathLike[str], directories: Iterable[
         else:
             continue
         raise DestinationConflict(
-            destination, f"refusing to mirror-delete it: {relation} {directory.name}; choose a directory of its own"
+            destination, f"refusing to mirror-delete this directory: {relation} {directory.name}; choose another one"
         )
 
 

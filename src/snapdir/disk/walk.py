@@ -69,8 +69,7 @@ class Walk:
     Links that ``linked`` takes are not among the files. Cost: 2.9 µs a file (scandir and lstat).
 
     Attributes:
-        directory_modes: Octal text by manifest path. As the others, it fills on the way, and is complete when the
-            iteration ends.
+        directory_modes: Octal text by manifest path. Like the other attributes, it is complete when the iteration ends.
         followed_files, followed_directories: Numbers of links to either that were followed.
         left_out: Every other entry. The temporaries of a pull are left out unread: a pull that is under way removes
             them at any moment.

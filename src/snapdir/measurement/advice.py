@@ -1,4 +1,4 @@
-"""What limits the measured rates, and the advice that follows. Pure."""
+"""The bottlenecks of the measured rates, and advice. Pure."""
 
 from __future__ import annotations
 

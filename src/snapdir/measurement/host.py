@@ -1,4 +1,4 @@
-"""How fast this host hashes and writes, without a store."""
+"""Rates of hashing and writing on this host, without a store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from snapdir.model.sizes import GIB, MIB
 __all__ = ["disk_write_rate", "hash_rate"]
 
 HASH_BLOCK_BYTES = 2 * MIB
-"""Hashed at once, as in transfers."""
+"""Bytes hashed in one call, as in transfers."""
 DISK_BLOCK_BYTES = 4 * MIB
 FLUSH_BYTES = 32 * MIB
 """Written between two flushes: little enough for a slow disk to end in time."""

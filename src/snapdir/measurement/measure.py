@@ -50,7 +50,7 @@ PROBE_BYTES = MIB
 SLOW_PART_BYTES = MIB
 """Part size on a line where even one part of the default size would take too long."""
 SLOW_PART_SHARE = 0.05
-"""A line is slow if one part would take this share of all the time there is."""
+"""A line is slow if one part would take this fraction of the whole time."""
 IN_FLIGHT_SLOTS = 2
 """A concurrency is left out if its first requests alone would take this many times its slot."""
 PATIENCE_SLOTS, PATIENCE_SECONDS = 3.0, 5.0
@@ -72,7 +72,7 @@ async def measure_store(
     cancellation. (A store with versions keeps theirs.)
 
     Args:
-        seconds: For all measurements; the last requests and the clean-up come on top. On a slow line high concurrencies
+        seconds: For all measurements, without the last requests and the clean-up. On a slow line high concurrencies
             are left out, and parts are smaller.
         directory: Where the disk is measured; default: the directory for temporary files.
         limits: The part size and the memory of a transfer.

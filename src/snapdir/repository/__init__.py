@@ -1,1 +1,1 @@
-"""Digests on bytes: verified reads, presence, and what commits when."""
+"""Digests on bytes: verified reads, presence, and the order of commits."""

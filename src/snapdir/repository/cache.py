@@ -1,7 +1,7 @@
-"""What a cache holds of a snapshot: its manifest, complete or of a part, and which of its objects.
+"""The state of a snapshot in a cache: its manifest, complete or partial, and its objects.
 
-A cache has a manifest proper only where it has every object of the snapshot. The manifest of a snapshot that was
-fetched in part stands below ``.incomplete/``.
+The manifest is below ``.manifests/`` only if the cache has every object of the snapshot. The manifest of a partly
+fetched snapshot is below ``.incomplete/``.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ def require_cached(snapshot_id: Digest, manifest: Manifest, cache: Repository) -
 async def set_aside(digests: Sequence[Digest], cache: Repository) -> AsyncIterator[None]:
     """Rename objects of a cache while the block writes others under their names.
 
-    They are removed when the block ends well. When it fails, those that were not replaced get their names back: an
-    object that cannot be read may be right, and the last of its kind. Directories stay where they are.
+    They are removed when the block succeeds. If it fails, those that were not replaced get their names back: an object
+    that cannot be read may be right, and the only copy. Directories stay where they are.
     """
     paths = [path for digest in digests if (path := cache.local_object(digest)) is not None]
     aside = await anyio.to_thread.run_sync(_move_aside, paths)

@@ -1,4 +1,4 @@
-"""Snapshots that this machine has seen complete in a store: a hint that spares a push its look-ups. Blocking.
+"""Snapshots that were complete in a store: a hint that saves a push its look-ups. Blocking.
 
 One file for each snapshot below ``<cache>/.known/<store>/``, named by its id: the sorted 32-byte digests of its
 objects, and a last record of 32 bytes with the length and CRC32C of the manifest's text and the beginning of the BLAKE3

@@ -1,4 +1,4 @@
-"""Which objects a store has, found with as few requests as possible."""
+"""The presence of objects in a store, with as few requests as possible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_LISTED_OBJECTS = 2_000_000
 
 
 class Answer(Enum):
-    """The state of an object, as far as it is known without another request."""
+    """The state of an object that is known without another request."""
 
     PRESENT = "present"
     ABSENT = "absent"

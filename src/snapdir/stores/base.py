@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 ABORT_SECONDS = 10
-"""How long to wait for the store to drop an upload. After that its lifecycle rules have to remove the parts."""
+"""How long to wait for the store to drop an upload. After that, lifecycle rules of the store remove the parts."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -273,7 +273,7 @@ class Store(Protocol):
 
         Raises:
             ObjectNotFound: nothing at ``source``.
-            StoreRefused: The store cannot copy, or answered nonsense; the object at ``key`` must not be trusted.
+            StoreRefused: The store cannot copy, or sent an invalid response; do not rely on the object at ``key``.
         """
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> Upload:

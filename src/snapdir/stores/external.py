@@ -1,4 +1,4 @@
-"""A store that is a program: ``snapdir-NAME-store`` on PATH prints shell scripts that transfer whole snapshots.
+"""A store served by a program: ``snapdir-NAME-store`` on PATH prints shell scripts that transfer whole snapshots.
 
 It does not implement ``Store``: it has no keys, only snapshots, and directories in the layout of a store.
 """
@@ -49,7 +49,7 @@ class ExternalStore:
         """Check that the program is on PATH. Blocking.
 
         Raises:
-            StoreProgramFailed: It is not.
+            StoreProgramFailed: The program is not on PATH.
         """
         if shutil.which(self.program) is None:
             raise self._not_started(self.program, NOT_THERE)
@@ -135,7 +135,7 @@ class ExternalStore:
             raise StoreProgramFailed(self.program, f"{self.program}: {step} {how}: {self._message(done)}")
 
     def _message(self, done: Finished) -> str:
-        """The line that explains a failure best: the last one with ERROR:, else the last one. Without secrets."""
+        """The most useful line of output: the last with ERROR:, else the last. Without secrets."""
         lines = [line for line in (done.errors or done.result).decode("utf-8", "replace").splitlines() if line.strip()]
         reported = [line for line in lines if FAILED.decode() in line]
         message = (reported or lines or ["no message"])[-1].strip()

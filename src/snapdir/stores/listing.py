@@ -1,4 +1,4 @@
-"""Listings of any store: whether they are in order, and how they go on after a failure."""
+"""Listings of any store: their order, and how they continue after a failure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def shows_order(page: Sequence[ObjectInfo]) -> bool:
 class ResumedListing:
     """One listing that begins again after a failure: an async generator that has raised is finished.
 
-    It begins behind the last page where that says how, else at the start, leaving out what came before. The last key
-    does not help: a store need not list in the order of its keys. Keys are kept in memory only where the listing may
-    have to begin at the start.
+    It continues after the last page if that page has a resume token; else it begins at the start, and skips known keys.
+    (A store need not list in the order of its keys, so the last key is not enough.) Keys are kept in memory only if the
+    listing may begin at the start again.
 
     Args:
-        begin: Begins the listing at the start (None), or behind a page by its ``resume``.
+        begin: Begins the listing at the start (None), or after a page, by its ``resume``.
         request: Makes the request for a page, within the store's limits.
     """
 
@@ -64,7 +64,7 @@ class ResumedListing:
             raise
 
     async def aclose(self) -> None:
-        """Let go of the listing, whether or not it is at its end."""
+        """Close the listing, at its end or before."""
         pages, self._pages = self._pages, None
         if pages is not None:
             await close_pages(pages)

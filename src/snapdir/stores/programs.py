@@ -57,7 +57,7 @@ async def run_program(
         watch_for: A text to look for in its output.
 
     Raises:
-        OSError: It cannot be started.
+        OSError: The program cannot be started.
     Cancellation: the group gets SIGTERM, and SIGKILL when the program has ended, or after FAREWELL_SECONDS.
     """
     with anyio.CancelScope(shield=True):  # a cancelled start would end the program, but not its children

@@ -55,7 +55,7 @@ class RemoteStore(StoreWrapper):
     async def list(
         self, prefix: str, *, start_after: str = "", resume: str | None = None
     ) -> AsyncGenerator[Page, None]:
-        """Pages of ``inner``; after a failure they go on behind the last one. Each page has its own attempts."""
+        """Pages of ``inner``. A failed listing continues after the last page; each page has its own attempts."""
 
         def begin(resume: str | None) -> AsyncIterator[Page]:
             return self.inner.list(prefix, start_after=start_after, resume=resume)
@@ -84,7 +84,7 @@ class RemoteStore(StoreWrapper):
         return await self._retried(read_rest)
 
     async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
-        """Each attempt goes on behind what ``sink`` has consumed."""
+        """Each attempt continues after the bytes that ``sink`` has consumed."""
         begin = sink.consumed
 
         async def read_rest() -> None:

@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def random_share() -> float:
-    """From 0 to 1. ``random`` takes 1.3 ms to import, and a descriptor, which may be just what is missing."""
+    """A random number from 0 to 1. ``random`` takes 1.3 ms to import, and a descriptor, which may be lacking."""
     return int.from_bytes(os.urandom(6), "little") / (1 << 48)
 
 
@@ -34,7 +34,7 @@ class Retries:
     apart: a store that responds is reachable.
 
     Args:
-        attempt_seconds: How long an attempt may take to find out that a connection is lost.
+        attempt_seconds: The longest time until an attempt notices a lost connection.
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class RetryPolicy:
         return min(self.max_seconds, self.base_seconds * 2.0 ** min(retries, MOST_DOUBLINGS))
 
     def longest_delays_seconds(self, retries: int) -> float:
-        """What the delays before ``retries`` retries of one call can add up to. At once, for any number of them."""
+        """The longest possible sum of the delays before ``retries`` retries. Takes constant time."""
         doubling = sum(self.longest_delay_seconds(number) for number in range(min(retries, MOST_DOUBLINGS)))
         return doubling + max(0, retries - MOST_DOUBLINGS) * self.longest_delay_seconds(MOST_DOUBLINGS)
 
@@ -66,7 +66,7 @@ When it refuses every request, seven attempts take 8 s on average."""
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """Everything a store may need besides its URL.
+    """Settings of a store besides its URL.
 
     Attributes:
         retry: For stores across a network.
@@ -118,5 +118,5 @@ class StoreSettings:
 
     @property
     def attempt_seconds(self) -> float:
-        """How long an attempt may take to find out that a connection is lost."""
+        """The longest time until an attempt notices a lost connection."""
         return max(self.connect_timeout_seconds, self.first_byte_timeout_seconds, self.stall_timeout_seconds)

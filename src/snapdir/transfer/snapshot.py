@@ -46,7 +46,7 @@ class TreeOptions(NamedTuple):
         object_roots: Stores of this host. A link to an object there has the object's name as its checksum, if
             ``new_hasher`` is the hash of object names.
         trust_links: Believe that without reading the object; otherwise it is hashed, and has to agree.
-        own_locations: What snapdir writes to: a warning names those that lie in the tree.
+        own_locations: Files and directories that snapdir writes to; a warning names those in the tree.
     """
 
     follow: bool = True

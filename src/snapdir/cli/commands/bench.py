@@ -264,7 +264,7 @@ def _draw_curves(axes: Any, report: snapdir.BenchReport, names: dict[str, str], 
 
 
 def _draw_host(axes: Any, report: snapdir.BenchReport) -> None:
-    """What the host can take, as lines that the curves may stay below."""
+    """The rates of the host, as horizontal lines."""
     host = report.host
     for name, rate, style in (
         ("disk write, flushed", host.disk_write_bytes_per_second, "--"),

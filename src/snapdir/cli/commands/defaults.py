@@ -94,7 +94,7 @@ def defaults(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
 
 
 def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
-    """In the order of the reference's, then ours."""
+    """The settings in the order of the reference, then the others."""
     settings = settings_of(ctx)
 
     def setting(name: str, unset: str) -> Given:
@@ -156,7 +156,7 @@ def _catalog(settings: Mapping[str, Any]) -> Given:
 
 
 def _automatic(given: Given) -> Given:
-    """0 as the number that the CPUs give."""
+    """The setting, with 0 replaced by the number of threads for this machine."""
     if int(given.text):
         return Given(str(int(given.text)), given.source)
     from snapdir.transfer.engine.limits import Limits
@@ -169,7 +169,7 @@ def _fraction(given: Given) -> Given:
 
 
 def _switch(ctx: click.Context, name: str) -> Given:
-    """Given before or behind the verb, or by its variable."""
+    """A switch given before or after the verb, or by its variable."""
     asked = settings_of(ctx).get(name, False)
     contexts = filter(None, (ctx, ctx.parent))
     if any(one.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for one in contexts):

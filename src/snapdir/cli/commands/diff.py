@@ -1,4 +1,4 @@
-"""snapdir diff: what differs between two snapshots, or between two sets of them."""
+"""snapdir diff: the differences between two snapshots, or between two sets of snapshots."""
 
 from __future__ import annotations
 

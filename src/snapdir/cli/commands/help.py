@@ -59,7 +59,7 @@ def version(*, capabilities: bool) -> None:
 
 
 def _capabilities() -> str:
-    """What another snapdir may use that talks to this one through a pipe."""
+    """The capabilities that another snapdir may use through a pipe."""
     from snapdir.transfer.packs.streams import has_zstd
 
     able = [*CAPABILITIES, *(["snappack-zstd"] if has_zstd() else [])]

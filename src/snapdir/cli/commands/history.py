@@ -45,7 +45,7 @@ def formats(*more: str) -> list[Flag]:
 
 
 def catalog_missing(invocation: Invocation, store: str | None = None) -> bool:
-    """Whether there is neither a history nor a store to read; if so, a note says it."""
+    """Whether no history and no store can be read; prints a note in that case."""
     missing = invocation.config.catalog is None and store is None
     if missing:
         invocation.terminal.note("catalog disabled (--catalog none): nothing to query")

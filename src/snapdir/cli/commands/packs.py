@@ -1,4 +1,4 @@
-"""snapdir objects-needed, send-pack and receive-pack: what another snapdir uses through a pipe."""
+"""snapdir objects-needed, send-pack and receive-pack: transfers to and from another snapdir through a pipe."""
 
 from __future__ import annotations
 

@@ -186,10 +186,10 @@ def pull(
 
 
 def _source(store: str | None, snapshot_id: str | None) -> str | None:
-    """The store; a complete cache needs none, so that None may do where an id is given.
+    """The store; None with an id, because a complete cache needs no store.
 
     Raises:
-        SnapdirError: neither is given.
+        SnapdirError: neither a store nor an id is given.
     """
     return store if snapshot_id is not None else options.required_store(store)
 
@@ -216,14 +216,14 @@ def _target(path: str | None, *, force: bool) -> str:
 
 
 def _protecting(given: dict[str, Any]) -> dict[str, Any]:
-    """The options with ``--exclude`` as what it means: with ``--delete``, patterns of the paths to protect."""
+    """The options; with ``--delete``, ``--exclude`` becomes the patterns of paths to protect."""
     if not given["delete"]:
         return given
     return given | {"exclude": (), "protect": options.patterns(given["exclude"])}
 
 
 def _print_selection(invocation: Invocation, snapshot_id: str) -> None:
-    """Note that it was not the whole snapshot."""
+    """Print a note if only a part of the snapshot was selected."""
     counters = invocation.counters
     if counters.files_known:
         invocation.terminal.note(

@@ -20,7 +20,7 @@ MAX_FILE_BYTES = 1 << 20
 
 
 def _provenance() -> list[Flag]:
-    """What is recorded about a snapshot, and never part of its id."""
+    """The provenance of a snapshot, which is recorded and is not part of the id."""
     return section(
         "History",
         Flag(

@@ -1,4 +1,4 @@
-"""snapdir size: how much a store, a snapshot or a directory holds."""
+"""snapdir size: the files and bytes of a store, a snapshot or a directory."""
 
 from __future__ import annotations
 

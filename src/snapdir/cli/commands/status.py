@@ -1,4 +1,4 @@
-"""snapdir status: whether a directory still is what was checked out into it."""
+"""snapdir status: compare a directory with the snapshot that was checked out into it."""
 
 from __future__ import annotations
 

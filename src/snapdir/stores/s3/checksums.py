@@ -92,7 +92,7 @@ class Checksums:
         return await run_sync(lambda: crc32c(once.pop()))
 
     async def note_refusal(self) -> None:
-        """Send no checksums from now on, in later runs neither if that can be noted."""
+        """Send no checksums from now on, and in later runs if that can be noted."""
         self.accepted = False
         if self._note is not None:
             await run_sync(self._write_note, self._note)

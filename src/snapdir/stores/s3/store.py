@@ -192,7 +192,7 @@ class S3Store:
         return upload
 
     async def flush(self) -> None:
-        """Nothing to do: a service keeps what it has accepted."""
+        """Nothing to do: a service stores an object durably before it responds."""
 
     async def delete(self, keys: Sequence[str]) -> None:
         for first in range(0, len(keys), MAX_KEYS):

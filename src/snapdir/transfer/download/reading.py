@@ -247,7 +247,7 @@ class _Ranges:
         return bytes(collected)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 class _Stream:

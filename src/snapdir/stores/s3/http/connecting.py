@@ -36,7 +36,7 @@ async def open_connection(
         ConnectFailed: no address accepted the connection, or the name has none.
         ConnectTimeout: not within ``connect_seconds``.
         ProxyRefused: the proxy opens no tunnel. No other address is tried.
-        TLSFailed: the certificate or the TLS of the server, or of its proxy, is not acceptable. Likewise.
+        TLSFailed: the certificate or the TLS of the server or its proxy is not acceptable. No other address is tried.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + connect_seconds
@@ -146,11 +146,11 @@ class _Tunnel(asyncio.Protocol):
         self._response: asyncio.Future[Response] | None = None
 
     async def open(self, endpoint: Endpoint, transport: asyncio.Transport) -> None:
-        """Ask the proxy behind ``transport`` for a tunnel to the server.
+        """Request a tunnel to the server from the proxy at the other end of ``transport``.
 
         Raises:
-            ProxyRefused: it responded with another status than 2xx.
-            ConnectionError, MalformedHTTP: it did not respond, or not in HTTP.
+            ProxyRefused: the proxy responded with another status than 2xx.
+            ConnectionError, MalformedHTTP: the proxy did not respond, or not in HTTP.
         """
         self._response = response = asyncio.get_running_loop().create_future()
         transport.write(endpoint.connect_request)

@@ -326,7 +326,7 @@ class Connection(asyncio.BufferedProtocol):
             os.close(null)
 
     def _error(self, kind: type[WireError], detail: str | float = "") -> WireError:
-        """An error with the bytes that this exchange has moved."""
+        """An error of this exchange, with the number of bytes moved."""
         exchange = self._exchange
         sent, received = (0, 0) if exchange is None else (exchange.sent, exchange.receiver.received)
         return kind(self._endpoint, detail, bytes_sent=sent, bytes_received=received)

@@ -1,4 +1,4 @@
-"""Where a server is, and the proxy on the way there, as HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name it."""
+"""The address of a server, and its proxy, from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Endpoint(NamedTuple):
 
     Attributes:
         ssl_context: For TLS with the server; None: plain TCP.
-        proxy: What the connection goes to instead: for plain HTTP it passes requests on, for TLS it opens a tunnel.
+        proxy: The proxy that connections go to: for plain HTTP it forwards requests, for TLS it opens a tunnel.
     """
 
     host: str
@@ -53,7 +53,7 @@ class Endpoint(NamedTuple):
 
     @property
     def host_header(self) -> bytes:
-        """What a request to it says in ``Host``: no port where it is the scheme's own."""
+        """The value of ``Host`` in a request: without a port if it is the default of the scheme."""
         return self._authority(with_port=self.port != _DEFAULT_PORTS["http" if self.ssl_context is None else "https"])
 
     def _authority(self, *, with_port: bool = True) -> bytes:
@@ -67,7 +67,7 @@ class Endpoint(NamedTuple):
 
     @property
     def request_lines(self) -> tuple[bytes, bytes]:
-        """What stands before the path in a request line, and the lines of headers that every request begins with."""
+        """The text before the path in a request line, and the header lines at the start of every request."""
         lines = b"Host: %b\r\n" % self.host_header
         if self.proxy is None or self.ssl_context is not None:
             return b"", lines
@@ -75,7 +75,7 @@ class Endpoint(NamedTuple):
 
     @property
     def connect_request(self) -> bytes:
-        """What asks the proxy for a tunnel to the server."""
+        """The request to the proxy for a tunnel to the server."""
         authority = self._authority()
         return b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (authority, authority, self._proxy_authorization)
 

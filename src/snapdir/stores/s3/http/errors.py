@@ -49,7 +49,7 @@ class WireError(Exception):
     """The root: one request could not be carried to a server and back.
 
     Attributes:
-        server: What was to be reached, and by which proxy.
+        server: The server, and the proxy on the way.
         detail: A reason, or a number, as the kind of error says.
         bytes_sent: Bytes of the request's body that left this process.
         bytes_received: Bytes of the response, head included.
@@ -87,7 +87,7 @@ class ConnectTimeout(ConnectFailed):
 
 
 class ProxyRefused(ConnectFailed):
-    """The proxy answered CONNECT with another ``status`` than 2xx: it opens no tunnel to the server."""
+    """The proxy responded to CONNECT with another ``status`` than 2xx, and opens no tunnel."""
 
     sentence = "the proxy refused with HTTP {}"
 
@@ -153,7 +153,7 @@ class BodyTruncated(WireError):
 
 
 class BodyChanged(WireError):
-    """A file does not hold the bytes that were hashed. The server has not got the last of them."""
+    """A file does not hold the bytes that were hashed. The last bytes were not sent."""
 
     sentence = "the file to send has changed since it was hashed"
 

@@ -31,7 +31,7 @@ ENCRYPTED_BYTES = 512 << 10
 
 
 class BodyBroken(Exception):
-    """The connection ended before the body was complete, or brings it too slowly.
+    """The connection ended before the body was complete, or is too slow.
 
     Attributes:
         kind: The error that says so; its ``detail`` is a reason or a number of seconds.
@@ -48,8 +48,8 @@ class RemainingBody(NamedTuple):
 
     Attributes:
         filled: Bytes that are in the sink's block already.
-        left: Bytes that are still to come.
-        timeouts: How long to wait for any of them, and how slow they may come; the time of the sink does not count.
+        left: Bytes that have not arrived yet.
+        timeouts: The limits of waiting time and rate; the time of the sink does not count.
     """
 
     sink: BlockSink
@@ -89,7 +89,7 @@ class BodyReader:
                 self._wake_at(1)
 
     def close(self) -> None:
-        """Let go of the socket, where ``run`` will not be called."""
+        """Close the socket, if ``run`` will not be called."""
         self._socket.close()
 
     def stop(self) -> None:
@@ -145,7 +145,7 @@ class BodyReader:
 
 
 class TLSBodyReader(BodyReader):
-    """The same over TLS: the thread decrypts what it receives.
+    """``BodyReader`` over TLS: the thread decrypts the received bytes.
 
     Args:
         tls: The connection's. Until ``run`` has returned, nothing else may use it or close its transports.
