@@ -72,7 +72,7 @@ def _protected(config: Config, stores: StorePair) -> Iterator[ProtectedDirectory
 
 
 def own_locations(config: Config, stores: StorePair) -> tuple[OwnLocation, ...]:
-    """Where this run writes, and the cache of other runs. Inside a tree they become part of its snapshot."""
+    """The locations that this run writes to, and the default cache. Inside a tree they become part of its snapshot."""
     from snapdir.disk.own_locations import OwnLocation
 
     locations = [OwnLocation(str(config.cache_dir.expanduser()), "the cache")]

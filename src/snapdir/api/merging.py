@@ -45,7 +45,7 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
 
 @asynccontextmanager
 async def merged_history(stores: StorePair, config: Config, counters: Counters) -> AsyncIterator[Catalog]:
-    """The catalog, with the history of a store merged in. One request where the store has nothing new.
+    """The catalog, with the history of a store merged in. One request if the store has nothing new.
 
     A store that cannot be read is a warning.
 

@@ -43,7 +43,7 @@ async def send_pack(
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> None:
-    """Write objects of a store, and a manifest behind them, as one pack. ``transfer.packs.send`` lists its promises.
+    """Write objects of a store, and then a manifest, as one pack. ``transfer.packs.send`` lists its promises.
 
     Args:
         write: Called with the bytes, in a thread.

@@ -304,7 +304,7 @@ async def _cached(identifier: SnapshotId, cache: Repository, selection: Selectio
 
 @dataclass(frozen=True, slots=True)
 class _Checkout:
-    """One checkout: where it writes and how, and the stores that it may fetch from."""
+    """One checkout: its destination and options, and the stores that it may fetch from."""
 
     dest: Path
     options: CheckoutOptions
@@ -319,7 +319,7 @@ class _Checkout:
         )
 
     async def rehearse(self, manifest: Manifest, cache: Repository, *, source: Repository | None = None) -> None:
-        """List what ``write`` would do; fail where it would, and where ``source`` lacks an object that it needs."""
+        """List the effects of ``write``; fail if it would fail, or if ``source`` lacks a needed object."""
         run = partial(rehearse_checkout, options=self.options, counters=self.counters)
         needed = await anyio.to_thread.run_sync(run, manifest, cache, self.dest)
         if source is not None:

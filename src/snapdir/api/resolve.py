@@ -126,7 +126,7 @@ class Ref:
 def parse_ref(text: str) -> Ref:
     """The meaning of ``text``. Blocking: paths are looked up.
 
-    ``STORE@ID`` needs at least 8 digits behind the last ``@``; a local directory that has the whole text as its name
+    ``STORE@ID`` needs at least 8 digits after the last ``@``; a local directory that has the whole text as its name
     wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store; any other is
     hashed. A URL, ``file://`` too, is always a store.
 
@@ -136,7 +136,7 @@ def parse_ref(text: str) -> Ref:
     if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
         return Ref(text, snapshot_id=text)
     both = _STORE_AND_ID(text)
-    # With fewer digits it may be the name of a prefix; behind a store that is here it is an id that is too short.
+    # With fewer digits it may be the name of a prefix; after an existing store it is an id that is too short.
     meant = both and (len(both[2]) >= _FEWEST_DIGITS or holds_store(_path_of(both[1])))
     if both and meant and not _is_directory(text):
         return Ref(text, store=_url(both[1]), snapshot_id=both[2])

@@ -275,7 +275,7 @@ def _conditions(locations: Sequence[str], snapshot_id: str | None) -> tuple[str,
 
 
 def _after(latest: Record | None, moment: datetime) -> str:
-    """``moment``, or a millisecond after ``latest`` where that is later."""
+    """``moment``, or a millisecond after ``latest`` if that is later."""
     written = timestamp(moment)
     if latest is None or latest.created_at < written:
         return written

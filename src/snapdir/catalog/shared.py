@@ -130,7 +130,7 @@ class SharedHistory:
 
         Raises:
             StoreError: the store fails.
-        Cost: a request for 1,000 keys behind the position, and one for each new record.
+        Cost: a request for 1,000 keys after the position, and one for each new record.
         """
         async for batch in self._batches(_overlapping(self._start)):
             yield batch
@@ -155,7 +155,7 @@ class SharedHistory:
         return await self._read(newest) if newest is not None and self._is_new(newest.key) else None
 
     async def _newest(self, start_after: str) -> ObjectInfo | None:
-        """The newest record behind a key: while there is more than one page, the time is bisected."""
+        """The newest record after a key: while there is more than one page, the time is bisected."""
         newest: ObjectInfo | None = None
         key, moment, end = start_after, self._tomorrow, self._tomorrow
         while True:
@@ -170,7 +170,7 @@ class SharedHistory:
             key, moment = self._halfway(start_after, end)
 
     async def _newest_of_page(self, start_after: str) -> tuple[ObjectInfo | None, str | None]:
-        """The newest record of the page behind a key, and the end of that page if newer ones may follow."""
+        """The newest record of the page after a key, and the end of that page if newer ones may follow."""
         newest: ObjectInfo | None = None
         pages = self._store.list(RECORDS, start_after=start_after)
         try:

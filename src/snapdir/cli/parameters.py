@@ -43,7 +43,7 @@ class Flag(click.Option):
     """An option: a switch, unless it has a metavar. Hidden options are accepted but not shown.
 
     Args:
-        inverted: The verb gets False where the switch is given, and True otherwise.
+        inverted: The verb gets False if the switch is given, else True.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Positional(click.Argument):
 
     Args:
         use: Its description in the help.
-        words: All values, where they can be counted.
+        words: All possible values, if they are few.
         is_path: A path, while stores and snapshots are named by options.
     """
 
@@ -215,7 +215,7 @@ def settings_of(ctx: click.Context) -> dict[str, Any]:
 
 
 def from_variable(name: str, parse: Parser, environment: Mapping[str, str] = os.environ) -> Any:
-    """The parsed value of a variable; None where it is empty or not set.
+    """The parsed value of a variable; None if it is empty or not set.
 
     Raises:
         InvalidOption: the value is bad; the message names it and the variable.

@@ -237,7 +237,7 @@ class ProgressLine:
 
 
 def _columns() -> int:
-    """Of the terminal behind stderr, else ``$COLUMNS``, else 80."""
+    """The width of the terminal at stderr, else ``$COLUMNS``, else 80."""
     try:
         measured = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):

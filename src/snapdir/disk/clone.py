@@ -61,7 +61,7 @@ def copy_contents(
 
 @contextmanager
 def _own_position(fd: int) -> Iterator[int]:
-    """The same file with a position of its own; where the system has no way to open it again, ``fd`` itself."""
+    """The same file with its own position; ``fd`` itself if the system cannot open it again."""
     try:
         own = open_again(fd, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

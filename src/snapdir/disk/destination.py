@@ -52,7 +52,7 @@ class Destination:
 
     @classmethod
     def open(cls, root: Path, *, create: bool = True) -> Destination:
-        """Open ``root``, making it (mode 0700) and its parents where they are missing.
+        """Open ``root``, making it (mode 0700) and its parents if they are missing.
 
         Raises:
             DestinationConflict: ``root`` is a file or a broken link.
@@ -91,7 +91,7 @@ class Destination:
         return self._directories.path_of(names)
 
     def make_directory(self, names: Names, mode: int = 0o700) -> None:
-        """Make sure that a real directory is there, its parents too. Costs 0.5 µs where it is known to be.
+        """Make sure that a real directory exists, with its parents. Costs 0.5 µs if it is known to exist.
 
         New ones have mode 0700 until ``set_mode`` (but see ``OpenDirectories.make``), and the group and set-group-id
         bit of a directory above that has one; existing ones of ours get rwx for the owner, so that a tree with
@@ -254,7 +254,7 @@ class Destination:
                     os.close(fd)
 
     def _renamed(self, source: str, parent: DirectoryHandle, names: Names) -> bool:
-        """Rename a temporary to its final name; False where that is on another filesystem."""
+        """Rename a temporary to its final name; False if that is on another filesystem."""
         staging = self.staging.handle
         try:
             os.rename(source, checked_name(names), src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
@@ -287,7 +287,7 @@ class Destination:
         names: Names,
         mode: int,
     ) -> bool:
-        """Copy beside the target first, for another filesystem or group; False where the mode is refused."""
+        """Copy beside the target first, for another filesystem or group; False if the mode is refused."""
         beside = _name_beside()
         try:
             has_mode = _copy_across(source_fd, beside, parent, mode)

@@ -54,7 +54,7 @@ class DirectoryHandle(Handle):
 class OpenDirectories:
     """The most recently used ``limit`` directories below ``root``. Safe to use from several threads.
 
-    Without a ``limit`` there are 256, or fewer where the process may not open as many files.
+    Without a ``limit`` there are 256, or fewer if the process may open fewer files.
 
     Every component is opened relative to its parent's descriptor with O_NOFOLLOW and O_DIRECTORY: if a link replaces a
     directory, the next call fails, and open directories stay what they were.

@@ -56,7 +56,7 @@ class LinkedObjects:
         return None
 
     def take(self, link: str, path: str, mode: str, size: int) -> bool:
-        """Whether the content behind a link need not be read: then ``entries`` has it."""
+        """Whether the content of a link's target need not be read: then ``entries`` has it."""
         digest = self.digest_of(link)
         if digest is None:
             return False

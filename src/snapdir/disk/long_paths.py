@@ -1,6 +1,6 @@
 """Paths of any length, although a system call takes 4,095 bytes of one (macOS: 1,023). Blocking.
 
-Each function tries the path as it is. Where that is too long, the directories on the way are opened piece by piece.
+Each function tries the path as it is. If that is too long, the directories on the way are opened piece by piece.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PIECE_CHARACTERS = 1000
 
 
 class FarEntry(NamedTuple):
-    """Stands in for os.DirEntry where the path is too long. Each method makes system calls."""
+    """Replaces os.DirEntry if the path is too long. Each method makes system calls."""
 
     name: str
     path: str

@@ -1,4 +1,4 @@
-"""The modes of files and directories, where the filesystem allows to set them. Blocking."""
+"""Setting the modes of files and directories, on filesystems that allow it. Blocking."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RefusedModes:
 
 
 def set_mode(fd: int, mode: int) -> bool:
-    """Set the mode of an open file; False where that is refused, or special bits of it are dropped."""
+    """Set the mode of an open file; False if that is refused, or special bits of it are dropped."""
     try:  # not by ``refusable``: this is once a file
         os.fchmod(fd, mode)
     except OSError as error:
@@ -56,7 +56,7 @@ def set_mode(fd: int, mode: int) -> bool:
 
 
 def change_mode(fd: int, mode: int, *, keep_group_bit: bool = True) -> bool:
-    """Set the mode of an open file or directory, also with O_PATH; False where that is refused.
+    """Set the mode of an open file or directory, also with O_PATH; False if that is refused.
 
     Nothing is written if it has the mode already: a filesystem may be mounted read-only.
 

@@ -45,7 +45,7 @@ HANDLE_FLAGS = (os.O_PATH if _HAS_HANDLES else os.O_RDONLY) | os.O_CLOEXEC
 """O_PATH needs no read permission on a directory, and it opens a symbolic link or a FIFO without touching it."""
 
 NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
-"""For ``os.preadv``: read only what is in memory. None where the system has no such flag."""
+"""For ``os.preadv``: read only what is in memory. None if the system has no such flag."""
 
 CANNOT_CLONE = frozenset(
     {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EBADF}
@@ -153,7 +153,7 @@ def count_descriptors() -> int:
 
 @contextmanager
 def inherited_file(content: bytes) -> Iterator[tuple[str, list[int]]]:
-    """A file for a child: the path it opens, and the descriptors it has to inherit. In memory where possible."""
+    """A file for a child: the path it opens, and the descriptors it inherits. In memory if possible."""
     if _HAS_HANDLES and hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("snapdir")
         with os.fdopen(descriptor, "wb", buffering=0) as file:
@@ -169,7 +169,7 @@ def inherited_file(content: bytes) -> Iterator[tuple[str, list[int]]]:
 
 
 def more_follows() -> int:
-    """The flag for ``socket.send`` that announces more data; 0 where the system has none."""
+    """The flag for ``socket.send`` that announces more data; 0 if the system has none."""
     import socket
 
     return getattr(socket, "MSG_MORE", 0)

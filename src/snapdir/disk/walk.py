@@ -223,7 +223,7 @@ class Walk:
             return None
 
     def _target_status(self, link: str, path: str) -> os.stat_result | None:
-        """The status behind a link; None if it leads nowhere, cannot be read, or links are not followed."""
+        """The status of a link's target; None if the link is broken or cannot be read, or links are not followed."""
         if not self._follow:
             self.left_out.add(path, LINK)
             return None

@@ -2,7 +2,7 @@
 
 A line ``SNAPPACK 1``, then records, each a line ``obj <digest> <length>`` and the raw bytes, at most one
 ``manifest <digest> <length>`` and its text as the last of them, and a line ``end``. ``SNAPPACK 1Z`` is the same with
-everything behind the first line in one zstd frame.
+everything after the first line in one zstd frame.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def record_line(kind: str, digest: Digest, length: int) -> bytes:
 
 
 class PackParser:
-    """Turns blocks of a pack, from behind its first line, into events. Keeps at most one line."""
+    """Turns blocks of a pack, after its first line, into events. Keeps at most one line."""
 
     def __init__(self) -> None:
         self.ended = False
@@ -84,7 +84,7 @@ class PackParser:
         """The events of the next block.
 
         Raises:
-            InvalidPack: the bytes are not a pack, or continue behind its end.
+            InvalidPack: the bytes are not a pack, or continue after its end.
         """
         rest = memoryview(block)
         while rest:

@@ -84,7 +84,7 @@ class Page(tuple[ObjectInfo, ...]):
     """Some objects of a listing.
 
     Attributes:
-        resume: Continues the listing behind this page, in another call of ``Store.list``; None on the last page, and
+        resume: Continues the listing after this page, in another call of ``Store.list``; None on the last page, and
             from stores that cannot continue.
     """
 
@@ -221,9 +221,9 @@ class Store(Protocol):
         page has at least one object; a short page need not be the last.
 
         Args:
-            start_after: Only keys behind this one, in the order of their bytes. A store that lists in another order
+            start_after: Only keys after this one, in the order of their bytes. A store that lists in another order
                 lists everything, and leaves out the others itself.
-            resume: The ``resume`` of a page from a listing with the same arguments: only what comes behind that page.
+            resume: The ``resume`` of a page from a listing with the same arguments: only the keys after that page.
 
         Raises:
             StoreMissing: The store itself does not exist. A store without such keys has no pages.
@@ -320,7 +320,7 @@ async def close_pages(pages: AsyncIterator[Sequence[ObjectInfo]]) -> None:
 
 
 class BodyCutShort(ConnectionFailed):
-    """A body that ended early. ``received`` bytes are in the caller's buffer, and a reader may continue behind them."""
+    """A body that ended early. ``received`` bytes are in the caller's buffer, and a reader may continue after them."""
 
     def __init__(self, message: str, *, key: str | None = None, received: int) -> None:
         super().__init__(message, key=key)

@@ -1,4 +1,4 @@
-"""Write many small objects: in batches where the store supports them, else with one request each."""
+"""Write many small objects: in batches if the store supports them, else with one request each."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class BlockSink:
 
     Attributes:
         block: Writable, at least SMALLEST_BLOCK_BYTES.
-        consumed: Bytes consumed so far; after a failure, a read continues behind them.
+        consumed: Bytes consumed so far; after a failure, a read continues after them.
     """
 
     def __init__(self, block: memoryview, consume: Callable[[memoryview], None]) -> None:

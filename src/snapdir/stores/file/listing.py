@@ -13,7 +13,7 @@ __all__ = ["listed"]
 
 
 def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generator[ObjectInfo, None, None]:
-    """Regular files below ``root`` whose key starts with ``prefix`` and comes behind ``start_after``.
+    """Regular files below ``root`` whose key starts with ``prefix`` and comes after ``start_after``.
 
     They come in the order of the keys' bytes: a directory sorts with its slash, so ``a/...`` comes between ``a-`` and
     ``a0``. Links to directories are followed directly below the root only, for administrators who move ``.objects`` to

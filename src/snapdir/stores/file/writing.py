@@ -110,7 +110,7 @@ class FileWriter:
         """Write a body at ``offset``. Verify it if it has a checksum, or if the settings say so.
 
         Raises:
-            InFluxError: The file behind the body changed.
+            InFluxError: The file of the body changed.
             HashMismatchError: The written bytes differ from those that were read.
         """
         if isinstance(body, FileRange):

@@ -56,7 +56,7 @@ class Checksums:
     """Whether one endpoint takes ``x-amz-checksum-crc32c``: yes, until it refuses a request and takes it without.
 
     Args:
-        folder: The cache, where a refusal is noted for later runs; None notes nothing.
+        folder: The cache, which keeps a refusal for later runs; None keeps nothing.
         endpoint: Names the endpoint in the note.
 
     Attributes:
@@ -114,8 +114,8 @@ async def other_bytes(error: BodyRefused, body: Body, crc: int) -> SnapdirError:
         except SnapdirError as changed:
             return changed
     return BodyRefused(
-        f"{error.args[0]}; the bytes that arrived are not those that were hashed: suspect this machine"
-        "'s memory, or something that rewrites requests, if that goes on",
+        f"{error.args[0]}; the service received other bytes than were hashed: if this repeats, check "
+        "the memory of this machine, and proxies that change requests",
         key=error.key,
     )
 

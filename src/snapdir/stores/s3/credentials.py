@@ -77,7 +77,7 @@ class EnvironmentCredentials:
 
 
 class _Found(NamedTuple):
-    """botocore's credentials, which renew themselves, and where they come from."""
+    """botocore's credentials, which renew themselves, and their source."""
 
     credentials: Any
     link: Link

@@ -67,7 +67,7 @@ async def read_through(client: S3Client, key: str, sink: BlockSink, *, start: in
     """Pass the range to ``sink``, fewer bytes only at the object's end. ``length`` is not 0.
 
     Raises:
-        BodyCutShort: the body ended early, behind what ``sink`` has consumed.
+        BodyCutShort: the body ended early, after the bytes that ``sink`` has consumed.
         InvalidResponse: another range than the requested one.
     """
     operation = Operation(client.target, "GET", key)

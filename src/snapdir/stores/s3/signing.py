@@ -81,7 +81,7 @@ class Signer:
         self._region, self._service = region.encode(), service.encode()
         self._day = self._timestamp = self._to_sign = b""
         self._second = -1
-        # By host and header names: the text that is hashed behind the query, and the lines that are sent.
+        # By host and header names: the text that is hashed after the query, and the lines that are sent.
         self._templates: dict[tuple[bytes, ...], tuple[bytes, bytes]] = {}
         self._inner, self._outer = hashlib.sha256(), hashlib.sha256()
 

@@ -143,7 +143,7 @@ def list_page(body: bytes, operation: Operation, own_prefix: str, prefix: str) -
 
 
 def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[UploadedPart], str | None]:
-    """The parts behind ``marker`` (empty at the start), and the marker of the next page if there is one."""
+    """The parts after ``marker`` (empty at the start), and the marker of the next page if there is one."""
     root = _root(body, operation, "ListPartsResult", "ListPartsResponse")  # moto says Response
     try:
         parts = [

@@ -11,9 +11,7 @@ from snapdir.transfer.engine.events import Counters
 __all__ = ["clear_the_way", "refuse_conflicts"]
 
 DIFFERENT = "{} path(s) differ and --no-overwrite was given; nothing was written"
-PROTECTED = (
-    "{} path(s) are protected by --exclude, or mounted, where the snapshot has something else; nothing was written"
-)
+PROTECTED = "{} path(s) in the way of the snapshot are protected by --exclude or are mount points; nothing was written"
 IN_THE_WAY = (
     "{} path(s) are in the way (a directory where the snapshot has a file, or something else where it has a "
     "directory); nothing was written. Move them away, or check out the whole snapshot with --delete, which removes them"

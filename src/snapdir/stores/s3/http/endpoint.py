@@ -39,7 +39,7 @@ class Proxy(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """A server: where it is, and how it is reached.
+    """A server: its address, and the way to it.
 
     Attributes:
         ssl_context: For TLS with the server; None: plain TCP.

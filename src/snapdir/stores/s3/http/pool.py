@@ -267,7 +267,7 @@ class Pool:
     def _release(self, connection: Connection) -> None:
         context = self._endpoint.ssl_context
         if connection.exchanges == 1 and context is not None:
-            context.session = connection.tls_session  # the server's tickets come behind the handshake
+            context.session = connection.tls_session  # the server's tickets come after the handshake
         if not connection.reusable:
             return  # _on_lost will be called for it, or was
         while self._waiters:
@@ -360,7 +360,7 @@ async def _end(connection: Connection, exchange: Exchange) -> None:
         return
     settling = asyncio.ensure_future(threaded.settled())
     # The scope: anyio cancels a task at every turn of the loop until it leaves its cancelled scope, which would keep a
-    # processor busy meanwhile. The loop: Task.cancel() knows of no scopes.
+    # processor busy meanwhile. The loop: Task.cancel() bypasses scopes.
     with anyio.CancelScope(shield=True):
         while not settling.done():
             with suppress(asyncio.CancelledError):

@@ -129,7 +129,7 @@ class ResponseReceiver:
     destination, except for the bytes that arrive with its head.
 
     A body for ``Response.body`` takes memory as it arrives; of an error at most ERROR_BODY_BYTES are read. For a
-    BlockSink, receiving stops behind the head: the caller reads the rest itself (``in_block``) and calls ``drained()``.
+    BlockSink, receiving stops after the head: the caller reads the rest itself (``in_block``) and calls ``drained()``.
 
     Attributes:
         received: Bytes so far, with head and interim responses.
@@ -167,7 +167,7 @@ class ResponseReceiver:
         self._collected: bytearray | None = None  # what has come of a body for ``Response.body``
         self._decoder: ChunkedDecoder | None = None
         self._filled = 0
-        self._to_come = 0  # of a body of known length, behind its target
+        self._to_come = 0  # of a body of known length, after its target
         self._is_error = False
         self._interim = 0
         self.received = 0
@@ -282,7 +282,7 @@ class ResponseReceiver:
     def _begin_measured(self, response: Response, length: int, rest: memoryview) -> Response | None:
         come = len(rest)
         if come > length:
-            response.keep_alive = False  # bytes behind the body belong to no response
+            response.keep_alive = False  # bytes after the body belong to no response
             come = length
         if self._into is None:
             if come == length:  # small responses, all at once: no detour

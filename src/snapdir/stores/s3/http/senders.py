@@ -125,9 +125,9 @@ class Sender:
 class SocketSender(Sender):
     """Sends a head and a body past a plain transport, through a duplicate of its socket.
 
-    A transport copies what the kernel does not take at once, and uvloop's has no sendfile. Neither loop lets anybody
-    else watch a descriptor that belongs to a transport, hence the duplicate. The transport's own buffer is empty
-    whenever a request begins, so nothing can overtake anything.
+    A transport copies bytes that the kernel does not accept at once, and uvloop's has no sendfile. Neither loop allows
+    other code to watch a descriptor of a transport, hence the duplicate. The transport's own buffer is empty when a
+    request begins, so bytes stay in order.
     """
 
     def __init__(
@@ -330,7 +330,7 @@ class TransportSender(Sender):
 
 
 def unsent_in_kernel(sock: socket.socket) -> int:
-    """Bytes that the server's host has not acknowledged; 0 where the system cannot tell."""
+    """Bytes that the server's host has not acknowledged; 0 if the system cannot tell."""
     try:
         (count,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
     except OSError:
@@ -349,7 +349,7 @@ def _read_nowait(file: FileRange, offset: int, block: bytearray) -> bool:
 
 
 def _in_page_cache(fd: int, offset: int, length: int) -> bool:
-    """Whether the pages of this range are in memory; False where the system cannot tell (tmpfs, NFS)."""
+    """Whether the pages of this range are in memory; False if the system cannot tell (tmpfs, NFS)."""
     if not length:
         return True
     if NO_WAIT is None:
