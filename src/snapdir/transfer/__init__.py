@@ -1,1 +1,1 @@
-"""The verbs: sentences over repositories, in stages with bounded memory."""
+"""The verbs, as pipelines of stages over repositories, with bounded memory."""

@@ -1,4 +1,4 @@
-"""Make a directory equal to a snapshot, or say what that would change."""
+"""Write a snapshot into a directory, or list the changes that this would make."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["CheckoutOptions", "CheckoutReport", "checkout", "rehearse_checkout"]
 
 
 class CheckoutOptions(NamedTuple):
-    """How a checkout treats its destination.
+    """Options of a checkout.
 
     Attributes:
         selection: The part of the snapshot to check out.
         linked: Make links to the objects of a cache on this host instead of files.
         delete: Remove paths that are not in the snapshot: those in its way before anything is written, and the rest
-            when all of the snapshot is there.
-        protected: Paths that ``delete`` leaves alone.
+            after the whole snapshot is written.
+        protected: Paths that ``delete`` keeps.
         own_directories: Directories of snapdir. If one lies in the destination, it is not reported as left over.
         overwrite: Replace files that differ; otherwise fail before anything is written.
-        keep: Leave the temporaries of a failed run where they are.
+        keep: Keep the temporaries of a failed run.
         preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
         fsync: Flush the filesystem before success is reported.
         clone: Try reflinks for second copies of a content.
@@ -59,7 +59,7 @@ class CheckoutOptions(NamedTuple):
 
 
 class CheckoutReport(NamedTuple):
-    """What a checkout did, or in a rehearsal would do.
+    """The result of a checkout, or of a rehearsal.
 
     Attributes:
         files: Files of the selection.
@@ -91,14 +91,14 @@ async def checkout(
     that are there already are checked in the same way.
 
     Args:
-        mend: Where ``source`` is a cache: brings objects that are damaged or absent there.
+        mend: If ``source`` is a cache: fetches objects that are damaged or missing there.
 
     Raises:
         UnsafePath: the manifest is hostile; nothing was written.
         DestinationConflict: ``into`` is a file, or something differs and ``options.overwrite`` is off, or something
             that may not be removed is in the way.
-        ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
-        LocalError, NoSpace: the destination cannot take it.
+        ObjectNotFound, CorruptObject, StoreError: an object is missing or damaged, or the source fails.
+        LocalError, NoSpace: the destination cannot be written.
     Cancellation: as ``download``, also when the network fails. The rest stays in the staging directory of ``into``.
     """
     selected = await anyio.to_thread.run_sync(options.selection.counted, manifest, counters)
@@ -130,12 +130,12 @@ async def checkout(
 def rehearse_checkout(
     manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
 ) -> list[PlannedObject]:
-    """List in ``counters`` the paths that a checkout would replace, remove and leave over, and fail where it would.
+    """List in ``counters`` the paths that a checkout would replace, remove and leave, and fail if it would fail.
 
     Blocking; nothing is written.
 
     Args:
-        cache: Where the links of ``options.linked`` lead.
+        cache: The cache that the links of ``options.linked`` lead to.
 
     Returns:
         The objects that it would read.

@@ -1,4 +1,4 @@
-"""Whole snapshots to and from a store that is a program. Every byte that it brings is hashed before it counts."""
+"""Whole snapshots to and from a store program. Every byte from the program is hashed before it is used."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["fetch_external", "push_external", "staged_snapshot"]
 async def push_external(
     snapshot_id: Digest, cache: Repository, store: ExternalStore, *, limits: Limits, verified: bool = False
 ) -> None:
-    """Have the program push a snapshot of the cache, which must be complete.
+    """Push a complete snapshot of the cache with the program.
 
     Args:
         verified: The objects have hashed right already. (A program need not check the objects that it pushes.)
@@ -60,7 +60,7 @@ async def fetch_external(
     limits: Limits,
     counters: Counters,
 ) -> FetchReport:
-    """``fetch`` from a program: it fills a directory of its own, and objects that hash right go on into the cache.
+    """``fetch`` from a program, which fills a separate directory; objects that hash right are moved to the cache.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, CorruptManifest: as for any store.
@@ -95,10 +95,10 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
 async def staged_snapshot(
     snapshot_id: SnapshotId, store: ExternalStore, selection: Selection | None, cache_dir: Path
 ) -> AsyncIterator[tuple[Manifest, Repository]]:
-    """A snapshot as the program brings it, in a directory that is gone after the block; the cache is left alone.
+    """A snapshot from the program, in a temporary directory that is removed after the block. The cache is unchanged.
 
     Args:
-        selection: The part of it to bring; None brings nothing but the manifest.
+        selection: The part to fetch; None fetches the manifest only.
     """
     manifest = await read_manifest(snapshot_id, store)
     objects = [] if selection is None else await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
@@ -110,10 +110,10 @@ async def staged_snapshot(
 async def staged(
     snapshot_id: Digest, manifest: Manifest, objects: Sequence[PlannedObject], store: ExternalStore, cache_dir: Path
 ) -> AsyncIterator[Repository]:
-    """The objects that the program brings, as a repository of its own that is gone after the block.
+    """Objects from the program, as a temporary repository that is removed after the block.
 
     Args:
-        objects: The objects to bring: the manifest for the program lists no other file.
+        objects: The objects to fetch: the manifest for the program lists only their files.
     """
     own = RunFolder(cache_dir / PARTIAL_NAME)
     with local_errors(own.parent):
@@ -141,7 +141,7 @@ def _text_for(manifest: Manifest, objects: Iterable[PlannedObject]) -> bytes:
 def _require_files(source: Repository, objects: Iterable[PlannedObject], store: ExternalStore) -> None:
     """
     Raises:
-        ObjectNotFound: the program has not brought an object, or something else (a pipe, say) in its place.
+        ObjectNotFound: the program did not provide an object as a regular file.
     """
     for planned in objects:
         path = source.local_object(planned.digest)

@@ -1,4 +1,4 @@
-"""Bring a snapshot into the cache."""
+"""Download a snapshot into the cache."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE env
 
 
 class FetchOptions(NamedTuple):
-    """How a snapshot comes into the cache.
+    """Options of a fetch.
 
     Attributes:
         settings: How the cache writes.
@@ -45,7 +45,7 @@ class FetchOptions(NamedTuple):
 
 
 class FetchReport(NamedTuple):
-    """What a fetch did, or in a dry run would do.
+    """The result of a fetch, or of its dry run.
 
     Attributes:
         manifest: Of the whole snapshot.
@@ -76,9 +76,9 @@ async def fetch(
         source: Where to fetch from; None is enough for a complete cache.
 
     Raises:
-        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source cannot give it; the cache keeps the
-            objects that have come, and gets no manifest.
-        CorruptManifest, InvalidManifest: the cache's manifest is damaged, and there is no source.
+        ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the source lacks the snapshot, or fails; the cache
+            keeps the objects that have arrived, and gets no manifest.
+        CorruptManifest, InvalidManifest: the cache's manifest is damaged, and no source is given.
     """
     selection = options.selection
     held = await held_manifest(snapshot_id, cache, incomplete=selection.is_partial)

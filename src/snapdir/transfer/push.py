@@ -39,7 +39,7 @@ LARGE_FILES_AT_ONCE = 16
 
 
 class PushOptions(NamedTuple):
-    """How a directory goes into a store.
+    """Options of a push.
 
     Attributes:
         tree: How the directory is read.
@@ -51,7 +51,7 @@ class PushOptions(NamedTuple):
 
 
 class PushReport(NamedTuple):
-    """What a push stored.
+    """The result of a push.
 
     Attributes:
         files, bytes: Of the snapshot.
@@ -82,13 +82,13 @@ async def push(
     anything fails, no manifest is written; objects already sent stay, and the next push finds them.
 
     Args:
-        journal: Keeps notes about uploads under way, for the next push to resume them.
-        known: Hints of earlier pushes to this store, believed where the store still shows their manifest and a sample
-            of the objects. If it lacks one of those, the hints are dropped, and every object is looked up.
+        journal: Records uploads in progress, so that the next push can resume them.
+        known: Hints of earlier pushes to this store. A hint is used if the store still has its manifest and a sample of
+            the objects; otherwise the hints are dropped, and every object is looked up.
         random: Draws that sample.
 
     Raises:
-        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is.
+        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read, or changes meanwhile.
         StoreError: the store fails; TransferFailed for several failures.
     Cost: one request for a snapshot that is there already and known; otherwise one to look at the store, one or two
         an object that is not known to be there (more for parts), 16 at most for a sample of those that are, and two for

@@ -1,4 +1,4 @@
-"""Heal a store from a directory that still has the bytes."""
+"""Repair a store from a directory that has files of the same content."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def repair(
     """Verify a snapshot, and send every object that is missing or wrong again from a file of ``directory``.
 
     Raises:
-        TransferFailed: the damage that no file of ``directory`` can mend; the rest has been mended.
+        TransferFailed: damage that no file of ``directory`` can repair; all other damage was repaired.
     """
     manifest = await source.read_manifest(snapshot_id)
     objects = plan_objects(manifest)

@@ -45,7 +45,7 @@ class TreeOptions(NamedTuple):
         new_hasher: The hash of file and directory checksums.
         object_roots: Stores of this host. A link to an object there has the object's name as its checksum, if
             ``new_hasher`` is the hash of object names.
-        trust_links: Believe that without reading the object; otherwise it is hashed, and has to agree.
+        trust_links: Use that name without reading the object; otherwise the object is hashed and compared.
         own_locations: Files and directories that snapdir writes to; a warning names those in the tree.
     """
 
@@ -165,7 +165,7 @@ class TreeReader:
                 counters.bytes_total += source.identity[0]
                 yield source
         except WalkFailed as error:
-            # The rest of the tree is still read, so that one error can name all offenders.
+            # The rest of the tree is still read, so that one error names all unreadable files.
             self._failures += error.failures
         self._warn(counters)
         counters.total_is_final = True
@@ -187,7 +187,7 @@ def snapshot_tree(
     """The manifest of a directory. Blocking; 10-14 µs a small file and 0.2 s a GiB for each hashing thread.
 
     Raises:
-        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read as it is; nothing is returned.
+        WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read, or changes meanwhile.
     Cancellation: within one block of 2 MiB, or batch of small files. It needs a thread of ``anyio.to_thread``.
     """
     reader = TreeReader(root, options, counters)

@@ -1,4 +1,4 @@
-"""How a directory differs from the snapshot that was checked out into it. Blocking; reads, never writes."""
+"""Differences between a directory and the snapshot that was checked out into it. Blocking; reads, never writes."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _changed(files: list[_File], destination: Destination, counters: Counters, t
 
 
 def _hash_of(file: _File, destination: Destination, look: Callable[[], None]) -> str | None:
-    """The hash of a file's content; None for a link that leads elsewhere than to the object."""
+    """The hash of a file's content; None for a link that does not lead to the object."""
     if file.is_link:
         return _hash_of_link(file.target.names, destination, file.planned, look)
     try:

@@ -37,11 +37,11 @@ LOOKS_AT_ONCE = 32
 
 
 class SyncOptions(NamedTuple):
-    """How snapshots are copied.
+    """Options of a sync.
 
     Attributes:
         recheck: Copy a snapshot although the target has its manifest: send every object again, and the manifest.
-        server_copy: Where one service holds both stores, let it copy, unless ``recheck``. Such copies are not hashed.
+        server_copy: If one service holds both stores, let it copy, unless ``recheck``. Such copies are not hashed.
         dry_run: Only count, and make sure that the source has the objects to send; nothing is written.
     """
 
@@ -54,7 +54,7 @@ class StoreSync:
     """Copies snapshots from ``source`` to ``target``.
 
     Args:
-        journal: Keeps notes about uploads under way, for the next run to drop those of a killed one.
+        journal: Records uploads in progress, so that the next run can drop those of a killed run.
     """
 
     def __init__(
@@ -80,7 +80,8 @@ class StoreSync:
         """Copy one snapshot. A snapshot that is there already costs one read, and the flush of a target on this host.
 
         Raises:
-            ManifestNotFound, ObjectNotFound, CorruptObject: the source cannot give it; the target then has no manifest.
+            ManifestNotFound, ObjectNotFound, CorruptObject: the source lacks the snapshot, or has a damaged object. No
+                manifest is then written to the target.
         """
         if not self._options.recheck and await self._is_published(snapshot_id):
             self._counters.already_complete = True
@@ -91,10 +92,10 @@ class StoreSync:
     async def copy_all(self) -> SyncReport:
         """Copy every snapshot of the source that the target does not list at the same length.
 
-        A damaged snapshot does not keep back the rest.
+        If a snapshot is damaged, the others are copied all the same.
 
         Raises:
-            TransferFailed: snapshots that could not be copied, when all others have been.
+            TransferFailed: some snapshots could not be copied; all others were copied.
         """
         present = {} if self._options.recheck else await _listed(self.target)
         reports: list[SyncReport] = []
@@ -117,11 +118,11 @@ class StoreSync:
     async def prune(self) -> tuple[Digest, ...]:
         """Remove the target's manifests of snapshots that the source does not have; their ids, sorted. Objects stay.
 
-        A listing proves nothing: the source is checked for each snapshot before one manifest is removed.
+        A listing may be wrong, so each snapshot is looked up in the source before any manifest is removed.
 
         Raises:
-            SnapdirError: the source lists no snapshot at all, which is more likely a mistake than a wish; or its
-                listing is wrong: it leaves out a snapshot, or shows one that is not there. Nothing is removed.
+            SnapdirError: the source lists no snapshots, which is probably a mistake; or its listing is wrong, and lacks
+                a snapshot or shows a missing one. Nothing is removed.
             StoreError, LocalError: the source cannot be read. Nothing is removed.
         Cost: a listing of both, and one request for each manifest that goes.
         """
@@ -136,7 +137,7 @@ class StoreSync:
         return tuple(extra)
 
     async def _require_absent(self, snapshot_ids: Sequence[Digest], *, listed: Digest) -> None:
-        """Make sure that the source has none of these, and does have ``listed``: else its listings prove nothing."""
+        """Make sure that the source lacks these snapshots and has ``listed``; otherwise its listings are wrong."""
         if not await self._has(listed):
             raise self._doubt(f"lists the snapshot {listed} but does not have it")
 

@@ -1,4 +1,4 @@
-"""Prove that a repository holds what its manifests name."""
+"""Check that a repository holds the objects that its manifests name."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def find_damage(
     """Read and hash ``objects``; those that are missing or wrong, with the reason, in the order given.
 
     Raises:
-        StoreError: the store fails, which proves nothing about an object.
+        StoreError: the store fails, which says nothing about an object.
     """
     counters.begin("verify", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
     memory = Budget(limits.memory_bytes)
@@ -85,11 +85,11 @@ async def find_damage(
 
 
 async def _ignore(part: Part, data: memoryview) -> None:
-    """Keep nothing: only the hash counts."""
+    """Drop the bytes: only their hash is needed."""
 
 
 class _Need(NamedTuple):
-    """Why a cache needs an object: a path, and the snapshot that has it."""
+    """The use of an object in a cache: a path, and the snapshot that has it."""
 
     path: str
     snapshot_id: Digest

@@ -1,1 +1,1 @@
-"""Manifests beside manifests."""
+"""Comparing manifests."""

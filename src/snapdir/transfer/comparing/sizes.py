@@ -1,4 +1,4 @@
-"""How much snapshots hold. Pure."""
+"""Sizes of snapshots. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SnapshotSummary:
     """One snapshot of a store.
 
     Attributes:
-        stored_seconds: When its manifest was written (Unix seconds), if the store tells.
+        stored_seconds: When its manifest was written (Unix seconds); None if the store does not report it.
         size: Bytes and counts.
     """
 

@@ -1,1 +1,1 @@
-"""A directory that exists, beside the snapshot it is to hold."""
+"""An existing directory, compared with the snapshot to write into it."""

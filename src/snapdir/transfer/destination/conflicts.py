@@ -21,13 +21,13 @@ IN_THE_WAY = (
 def refuse_conflicts(
     survey: Survey, destination: Destination, *, overwrite: bool, delete: bool, protected: Protection | None
 ) -> None:
-    """Refuse a checkout that would remove what has to stay. Nothing is changed.
+    """Refuse a checkout that would remove entries that must stay. Nothing is changed.
 
-    A file or link in the place of a file may be replaced, and an empty directory may go; everything else goes only with
-    ``delete``, unless it is ``protected`` or a filesystem is mounted there.
+    A file or link in the place of a file may be replaced, and an empty directory removed. Everything else is removed
+    only with ``delete``, unless it is ``protected`` or a mount point.
 
     Raises:
-        DestinationConflict: something has to stay.
+        DestinationConflict: an entry must stay.
     """
     directories = destination.directories
     in_the_way = [extra.path for extra in survey.in_the_way]
@@ -44,10 +44,10 @@ def refuse_conflicts(
 def clear_the_way(
     survey: Survey, destination: Destination, *, delete: bool, protected: Protection | None, counters: Counters
 ) -> None:
-    """Remove what is in the way, after ``refuse_conflicts``.
+    """Remove entries that are in the way, after ``refuse_conflicts``.
 
     Raises:
-        DestinationConflict: new files came into it meanwhile; they stay.
+        DestinationConflict: an entry got new files meanwhile; they stay.
         LocalError: the system refused.
     """
     directories = destination.directories

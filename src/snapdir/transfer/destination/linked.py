@@ -30,8 +30,8 @@ def link_tree(
     Files get no modes of the snapshot: a link has none.
 
     Raises:
-        DestinationConflict: something of another kind came into the way since ``survey_links``.
-        ObjectNotFound: the cache lost an object.
+        DestinationConflict: an entry of another kind appeared since ``survey_links``.
+        ObjectNotFound: an object was removed from the cache.
     """
     writable = RefusedModes()
     for planned in plan.objects:

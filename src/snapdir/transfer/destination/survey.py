@@ -1,4 +1,4 @@
-"""How a directory differs from the plan of a checkout. Blocking; reads, never writes."""
+"""Differences between a directory and the plan of a checkout. Blocking; reads, never writes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ FILES_BETWEEN_LOOKS = 256
 
 @dataclass(slots=True)
 class Survey:
-    """What a checkout has to do.
+    """The work of a checkout.
 
     Attributes:
         missing: Objects with the targets that still need them.
         wrong_modes: Files with the right content and another mode.
-        differing: Paths of files where another file, a link or the like stands.
-        in_the_way: Entries of another kind: a directory in a file's place, or anything else in a directory's.
+        differing: Paths of files that are another file, a link or the like now.
+        in_the_way: Entries of another kind: a directory in the place of a file, or any other entry in the place of a
+            directory.
     """
 
     missing: list[PlannedObject] = field(default_factory=list)
@@ -107,7 +108,7 @@ def _survey(plan: TreePlan, destination: Destination, counters: Counters, is_rig
 def _is_done(
     planned: PlannedObject, target: Target, destination: Destination, survey: Survey, is_right: IsRight
 ) -> bool:
-    """Whether a target needs no work; the survey notes an entry that is not right."""
+    """Whether a target needs no work; the survey records an entry that differs."""
     status = destination.stat(target.names)
     if status is None:
         return False

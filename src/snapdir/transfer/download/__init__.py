@@ -1,1 +1,1 @@
-"""Objects on their way out of a store, verified."""
+"""Receiving objects from a store, verified."""

@@ -1,4 +1,4 @@
-"""One large object on its way into a temporary: its segments come in any order, and are hashed in theirs."""
+"""One large object that is written into a temporary: segments arrive in any order, and are hashed in sequence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PART_SIZE_BYTES = 8
 
 
 class Segment(NamedTuple):
-    """Parts ``first`` to ``end`` (not included), which one request brings: ``length`` bytes from ``offset``.
+    """Parts ``first`` to ``end`` (not included), fetched by one request: ``length`` bytes from ``offset``.
 
     Attributes:
         hashed_live: They are hashed as they come: everything before them is hashed.
@@ -121,7 +121,7 @@ class Assembly:
             os.pwrite(self.descriptor, b"\1" * (last - first), self.size + PART_SIZE_BYTES + first)
 
     def rest_of(self, segment: Segment, done: int) -> Segment:
-        """The part of a segment behind its first ``done`` bytes, for a hedged request."""
+        """The part of a segment after its first ``done`` bytes, for a hedged request."""
         return segment._replace(offset=segment.offset + done, length=segment.length - done, hashed_live=False)
 
     def finish(self, segment: Segment, own_bytes: int) -> None:
@@ -133,7 +133,7 @@ class Assembly:
             self._hashed_bytes = segment.offset + own_bytes
 
     def abandon(self, segment: Segment, reason: str) -> None:
-        """A segment cannot be brought: give up the object."""
+        """A segment cannot be fetched: give up the object."""
         self.streams -= 1
         self._hashing = self._hashing and not segment.hashed_live
         self._abandoned_for = reason

@@ -1,4 +1,4 @@
-"""Hedged requests: if a request of a large download is late, a second brings the rest, and the first to end wins."""
+"""Hedged requests: if a request of a large download is late, a second fetches the rest; the first to end wins."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class RequestsInFlight:
         self._request_seconds = 0.0
 
     def begin(self, assembly: Assembly, segment: Segment) -> HedgedRequest:
-        """A request that starts now; the caller has to ``end`` it."""
+        """A request that starts now; the caller must ``end`` it."""
         request = HedgedRequest(assembly, segment)
         self._under_way.append(request)
         return request
 
     def arrived(self, request: HedgedRequest) -> None:
-        """Count a request that has brought all of its segment."""
+        """Count a request that has received all of its segment."""
         self._received_bytes += request.segment.length
         self._request_seconds += request.seconds
 

@@ -37,12 +37,12 @@ SMALL_OBJECT_BYTES = MIB
 """An object up to this size is read in one call."""
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""They say nothing of an object: this process, or the machine, can open no more."""
+"""These errors are not about an object: this process, or the machine, can open no more files."""
 
 READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 Mend = Callable[[Sequence[PlannedObject]], Awaitable[None]]
-"""Fetches objects of a cache again, whatever the cache holds under their names."""
+"""Fetches objects of a cache again, and replaces them in the cache."""
 
 
 class Unsound(NamedTuple):
@@ -143,7 +143,7 @@ def copy_local_objects(
     """Put every object of ``batch`` at its targets. Each byte is copied once and hashed once. Blocking.
 
     Args:
-        unsound: Takes objects that the source cannot give, and why; without it the first of them is an error.
+        unsound: Collects missing and damaged objects of the source, and why; without it the first is an error.
 
     Raises:
         ObjectNotFound, CorruptObject: as for any source; nothing of that object is left at a final name.

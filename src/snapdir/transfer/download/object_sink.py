@@ -1,4 +1,4 @@
-"""Where downloaded objects go: verified bytes in, files under their final names out. Blocking."""
+"""Sinks of downloaded objects, which write verified bytes as files under their final names. Blocking."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ObjectSink(Protocol):
     def open_temporary(self, planned: PlannedObject) -> int:
         """A descriptor for a large object's bytes; the caller closes it after ``publish_temporary`` or ``drop``.
 
-        It holds the bytes that a killed run had written of this object, and its journal behind them (see ``Assembly``).
+        It holds the bytes that a killed run had written of this object, followed by its journal (see ``Assembly``).
         """
 
     def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:

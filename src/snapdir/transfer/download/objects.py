@@ -1,4 +1,4 @@
-"""Bring objects from a repository to a sink, verified on the way."""
+"""Fetch objects from a repository into a sink, verified on the way."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOOP_COPIES = 8
 write."""
 
 WRITE_SECONDS = 250e-6
-"""What an object may take on the loop. To hash and write 16 KiB takes 28 µs (tmpfs) or 73 (ext4); in a thread,
+"""The allowance of an object on the loop. To hash and write 16 KiB takes 28 µs (tmpfs) or 73 (ext4); in a thread,
 which has to be given the interpreter lock again after each of the five system calls, it costs 60 more."""
 
 WRITING_TASKS = 2
@@ -70,7 +70,7 @@ async def download(
     """Put every object at all of its targets; each is fetched once and no byte gets a final name unverified.
 
     Args:
-        mend: For a source on this host: brings its damaged or absent objects, which are copied after the others.
+        mend: For a source on this host: fetches its damaged or missing objects, which are copied after the others.
         clock: Measures how long writing keeps the loop.
 
     Raises:
@@ -192,7 +192,7 @@ class _Download:
     async def _write_arrivals(self, arrivals: Channel[Arrival], damaged: Channel[PlannedObject]) -> None:
         """Write the arrivals, batch by batch, in a thread: a hop takes 113-129 µs for one object, 3 µs each for 64.
 
-        Other tasks fetch damaged objects again: that waits for memory, which the arrivals behind them may hold.
+        Other tasks fetch damaged objects again: that waits for memory, which later arrivals may hold.
         """
         async for first in arrivals:
             # Without this pause most hops would carry one object.

@@ -95,7 +95,7 @@ class ObjectReader:
 
         Raises:
             ObjectNotFound, CorruptObject: it is absent, or hashes to something else.
-            LocalError: there is no room for a large one.
+            LocalError: there is no space for a large one.
         """
         return await with_true_size(self._source, planned, lambda size: self._verified(planned.digest, size))
 

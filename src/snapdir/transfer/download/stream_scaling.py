@@ -1,4 +1,4 @@
-"""Whether more streams would be faster: they are if the network, and not the processors, is the limit."""
+"""Whether more streams would be faster: they are if the network is the limit, not the processors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring large objects to a sink: a number of streams, spread over the objects, and never a whole part in memory.
+"""Fetch large objects into a sink by several streams, spread over the objects, without a whole part in memory.
 
 A stream receives a block, and hashes and writes it while it is in the processor's cache. While there are enough objects
 each has one stream, which brings it from its beginning; otherwise more streams bring later parts of it.
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Damaged", "LargeObjects"]
 
 MOST_STREAMS = 32
-"""Requests for large objects in request: 2.5 GB/s where a connection to S3 gives 80 MB/s."""
+"""Concurrent requests for large objects: 2.5 GB/s in all if a connection to S3 gives 80 MB/s."""
 
 LOOK_SECONDS = 0.015
 
@@ -48,7 +48,7 @@ ENCRYPTED_BLOCK_BYTES = STREAM_BYTES // 4
 BESIDE_SMALL_SHARE = 0.5
 """The share of the memory that streams may hold, from start to end, while small objects are received too."""
 LONE_SEGMENT_BYTES = 32 * MIB
-"""Brought by one request where an object has a single stream; with more streams a request brings one part."""
+"""Fetched by one request if an object has a single stream; with more streams a request fetches one part."""
 
 
 class Damaged(NamedTuple):
@@ -59,7 +59,7 @@ class Damaged(NamedTuple):
 
 
 class LargeObjects:
-    """Brings objects of known size within one transfer's memory: STREAM_BYTES a stream.
+    """Fetches objects of known size within one transfer's memory: STREAM_BYTES a stream.
 
     Args:
         beside_small: Small objects are received meanwhile, within the same memory.
@@ -175,7 +175,7 @@ class LargeObjects:
             await self._opened.wait()
 
     async def _begin(self, planned: PlannedObject) -> Assembly | None:
-        """Open an object's temporary; None if there is no room because the manifest's size is wrong."""
+        """Open an object's temporary; None if there is no space because the manifest's size is wrong."""
         self._opening += 1
         try:
             assembly = await anyio.to_thread.run_sync(self._open_assembly, planned)
@@ -207,7 +207,7 @@ class LargeObjects:
             raise
 
     async def _bring(self, assembly: Assembly, block: memoryview) -> None:
-        """Bring one segment of an object by one request."""
+        """Fetch one segment of an object with one request."""
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))
         request = self._requests.begin(assembly, segment)
@@ -308,7 +308,7 @@ class LargeObjects:
         self._drop(assembly)
 
     def _leave(self, assembly: Assembly, *, is_cut: bool = False) -> None:
-        """Leave the parts that have come to the next run; without any, remove the temporary."""
+        """Leave the parts that have arrived to the next run; without any, remove the temporary."""
         with local_errors(self._sink.temporaries):
             if is_cut:
                 assembly.restore_journal()

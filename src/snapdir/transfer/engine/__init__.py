@@ -1,1 +1,1 @@
-"""What every transfer is built from: plans, bounds, queues, events and reports."""
+"""The parts of every transfer: plans, limits, queues, events and reports."""

@@ -1,4 +1,4 @@
-"""Which of some objects a repository lacks."""
+"""The objects that a repository lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["absent_objects", "require_present"]
 async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:
     """Those of ``digests``, without repeats, that the repository lacks, in their order.
 
-    Cost: one request an object, or a listing of the whole store where that takes fewer. In a store on this host one
+    Cost: one request an object, or a listing of the whole store if that takes fewer. In a store on this host one
         thread looks at the files.
     """
     if repository.local_object(EMPTY_DIGEST) is not None:
@@ -40,10 +40,10 @@ async def absent_objects(digests: Sequence[Digest], repository: Repository, *, l
 
 
 async def require_present(objects: Sequence[PlannedObject], repository: Repository, *, limits: Limits) -> None:
-    """Make sure, as a dry run does, that a repository has every one of ``objects``. No byte is read.
+    """Make sure that a repository has all ``objects``, for a dry run. No content is read.
 
     Raises:
-        ObjectNotFound: it lacks an object; the error names the first.
+        ObjectNotFound: an object is missing; the error names the first.
     Cost: as ``absent_objects``.
     """
     paths = {planned.digest: planned.path for planned in objects}

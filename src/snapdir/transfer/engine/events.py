@@ -1,4 +1,4 @@
-"""Running totals of a transfer, for a display."""
+"""Running totals of a transfer, for a progress display."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Counters:
         files_total: Files found so far; final once ``total_is_final``.
         bytes_total: Their bytes; likewise.
         files_done: Files hashed (id, push, stage) or in place (fetch, pull, checkout, verify).
-        bytes_done: Their bytes, counted as they move; taken back where they turn out wrong.
+        bytes_done: Their bytes, counted as they move, and subtracted again if they turn out wrong.
         objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
         bytes_to_send, bytes_taken: Of a push: content that the store lacks, and the bytes of it that the store has
             taken, counted part by part. On a slow line hashing ends long before.

@@ -55,6 +55,6 @@ class HashPool:
         return working.result()
 
     def look(self) -> None:
-        """Raise CancelledError once the pool is stopped."""
+        """Raise CancelledError if the pool is stopped."""
         if self._stopped.is_set():
             raise CancelledError

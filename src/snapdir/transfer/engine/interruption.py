@@ -22,7 +22,7 @@ def is_interruption(error: BaseException) -> bool:
 def check_cancelled() -> None:
     """End work in a thread of ``anyio.to_thread`` whose caller was cancelled. 1 µs.
 
-    It reads a flag and calls nothing in the loop, so it cannot wait for a loop that has gone on.
+    It only reads a flag, so it never waits for the loop.
     """
     from anyio.from_thread import check_cancelled as check  # 1 ms of start-up that small runs do not need
 

@@ -1,4 +1,4 @@
-"""What a transfer may use."""
+"""The limits of a transfer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Limits:
     def workers(self, max_concurrency: int, items: int | None = None) -> int:
         """Tasks that keep busy a store of ``max_concurrency`` requests; at most one for each of ``items``.
 
-        A store that was opened with ``jobs`` takes as many, or fewer where the process may open fewer files.
+        A store that was opened with ``jobs`` allows as many, or fewer if the process may open fewer files.
         """
         workers = min(self.jobs or max_concurrency, max_concurrency)
         return workers if items is None else min(workers, items)

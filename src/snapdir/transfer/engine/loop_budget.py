@@ -1,4 +1,4 @@
-"""Whether short blocking work may be done on the event loop, by how long it has been taking."""
+"""A budget for short blocking work on the event loop, from the time that such work has taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a large object is cut. Pure."""
+"""The parts of a large object. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Part(NamedTuple):
 
 
 def part_size(size: int, preferred_bytes: int, capabilities: Capabilities) -> int:
-    """Bytes of every part but the last: ``preferred_bytes``, or whole MiB more where the store allows too few parts.
+    """Bytes of every part but the last: ``preferred_bytes``, or whole MiB more if the store allows too few parts.
 
     Raises:
         StoreRefused: the store cannot hold an object of ``size`` bytes.
@@ -40,7 +40,7 @@ def part_size(size: int, preferred_bytes: int, capabilities: Capabilities) -> in
 
 
 def held_part_size(size: int, limits: Limits, capabilities: Capabilities) -> int:
-    """``part_size`` of what passes through memory on its way into a store.
+    """``part_size`` for parts that pass through memory on their way into a store.
 
     Raises:
         StoreRefused: the store cannot hold the object, or only in parts that are larger than the memory.

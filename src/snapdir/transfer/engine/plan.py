@@ -1,4 +1,4 @@
-"""Which objects a manifest needs, and where their bytes go. Pure."""
+"""The objects that a manifest needs, and the targets of their bytes. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publish a snapshot whose objects are all there, and say so if its manifest was damaged."""
+"""Publish a snapshot whose objects are all stored, and warn if its manifest was damaged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["publish"]
 async def publish(
     to: Repository, manifest: Manifest, identifier: SnapshotId, counters: Counters, *, replace: bool = False
 ) -> None:
-    """``to.write_manifest``, with a warning in ``counters`` where that replaced a damaged one."""
+    """``to.write_manifest``, with a warning in ``counters`` if that replaced a damaged one."""
     if await to.write_manifest(manifest, identifier, replace=replace):
         counters.warnings.append(
             f"the manifest of {identifier} in {to.url} was damaged and was written again;"

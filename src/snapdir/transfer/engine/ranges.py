@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["RangeReader", "Sink"]
 
 PARTS_AHEAD = 16
-"""Ranges of one object that may be under way, or wait for their turn to be hashed."""
+"""Ranges of one object that may be in flight, or wait to be hashed in order."""
 
 Sink = Callable[[Part, memoryview], Awaitable[None]]
 """Takes each part in order, on the event loop, and keeps nothing of it. Work that blocks goes to a thread.

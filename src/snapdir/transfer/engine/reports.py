@@ -1,4 +1,4 @@
-"""What a verb did or learned, as values."""
+"""The results of verbs, as values."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ class CacheReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, or in a dry run would do.
+    """The result of a sync, or of its dry run.
 
     Attributes:
         snapshots: Ids of the requested snapshot, or of all new ones.
-        copied, skipped: Distinct objects that were copied, and that the destination had.
+        copied, skipped: Distinct objects that were copied, and those that were in the destination already.
         copied_bytes: Bytes of the copied ones; 0 in a dry run.
-        pruned: Manifests that the destination had and the source has not.
+        pruned: Manifests of the destination that the source lacks.
         manifests: Manifests that were written.
         pruned_snapshots: The ids of the ``pruned`` ones, sorted.
     """
@@ -115,7 +115,7 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class PullReport:
-    """What fetch, checkout or pull did, or in a dry run would do.
+    """The result of fetch, checkout or pull, or of their dry runs.
 
     Attributes:
         id: The whole id of the snapshot.

@@ -42,7 +42,7 @@ class Selection:
         return bool(self.include or self.exclude or self.shard)
 
     def of(self, manifest: Manifest) -> Manifest:
-        """The selected entries and the directories above them; ``manifest`` itself where that is everything.
+        """The selected entries and the directories above them; ``manifest`` itself if everything is selected.
 
         Raises:
             NothingSelected: no path of the manifest fits the globs.

@@ -21,12 +21,12 @@ Result = TypeVar("Result")
 async def with_true_size(
     source: Repository, planned: PlannedObject, read: Callable[[int], Awaitable[Result]]
 ) -> Result:
-    """``read(size)`` with the manifest's size, or with the store's where there is none or the bytes do not fit it.
+    """``read(size)`` with the manifest's size, or with the store's if that is missing or wrong.
 
     Raises:
         ObjectNotFound: the store has no such object.
         CorruptObject: the bytes are wrong, also at the size that the store gives.
-    Cost: no request of its own unless the size is unknown, wrong, or more than BELIEVED_BYTES.
+    Cost: one more request if the size is unknown, wrong, or more than BELIEVED_BYTES.
     """
     hint = planned.size
     if hint is not None and hint <= BELIEVED_BYTES:

@@ -25,7 +25,7 @@ class Small(NamedTuple):
 
 
 class PackedManifest(NamedTuple):
-    """The manifest, verified. The pack ends behind it."""
+    """The manifest, verified. The pack ends after it."""
 
     digest: Digest
     manifest: Manifest
@@ -50,10 +50,10 @@ class PackReader:
         self._hasher = blake3()
 
     def next_items(self) -> list[PackItem] | None:
-        """The items of the next block, perhaps none; None behind the end of a complete pack.
+        """The items of the next block, which may be empty; None after the end of a complete pack.
 
         Raises:
-            InvalidPack, HashMismatchError: the pack is wrong, or ends early.
+            InvalidPack, HashMismatchError: the pack is damaged, or ends early.
         """
         if self._failure is not None:
             raise self._failure

@@ -1,4 +1,4 @@
-"""Take a pack apart into a repository: objects as they come, the manifest when everything was right."""
+"""Store a pack in a repository: objects as they arrive, the manifest when everything was right."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ async def receive_pack(
 
     Args:
         read: Gives the pack's bytes, in a thread.
-        required: The snapshot that the pack must bring.
-        journal: Keeps notes about uploads under way, for the next run to drop those of a killed one.
+        required: The snapshot whose manifest the pack must contain.
+        journal: Records uploads in progress, so that the next run can drop those of a killed run.
 
     Raises:
         InvalidPack: not a pack, cut off, or without the ``required`` snapshot.

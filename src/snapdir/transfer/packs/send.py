@@ -42,7 +42,7 @@ async def send_pack(
     limits: Limits,
     counters: Counters,
 ) -> None:
-    """Write a pack of ``digests``, in their order, each hashed on its way out, and a manifest behind them.
+    """Write a pack of the objects ``digests``, in order, each hashed while it is sent, and then a manifest.
 
     Objects are fetched ahead while earlier ones are written. The last line, without which a pack is invalid, is written
     only when everything before it was right.
@@ -53,7 +53,7 @@ async def send_pack(
 
     Raises:
         ManifestNotFound: before anything is written.
-        ObjectNotFound, CorruptObject, StoreError: the source cannot give an object.
+        ObjectNotFound, CorruptObject, StoreError: an object is missing or damaged, or the source fails.
     """
     manifest = None if manifest_id is None else await _sendable(manifest_id, source)
     output = PackOutput(write, compressed=compressed)

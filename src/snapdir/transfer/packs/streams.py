@@ -1,4 +1,4 @@
-"""The bytes of a pack on their way in and out, plain or compressed. Blocking; memory stays bounded."""
+"""Reading and writing the bytes of a pack, plain or compressed. Blocking; memory stays bounded."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class PackOutput:
 
 
 def pack_blocks(read: Read) -> Iterator[bytes]:
-    """The bytes of a pack from behind its first line, decompressed, in blocks of a MiB or less.
+    """The bytes of a pack after its first line, decompressed, in blocks of a MiB or less.
 
     Raises:
-        InvalidPack: not a pack, or its zstd frame is damaged, cut off, or followed by something.
+        InvalidPack: not a pack, or its zstd frame is damaged, cut off, or followed by data.
     """
     head = b""
     while b"\n" not in head and len(head) < len(MAGIC_ZSTD):
@@ -121,7 +121,7 @@ def _zstd() -> Any:
     """The module of the standard library, or its backport.
 
     Raises:
-        SnapdirError: there is neither.
+        SnapdirError: neither is installed.
     """
     for name in ZSTD_MODULES:
         if _found(name):

@@ -1,1 +1,1 @@
-"""Objects on their way into a store."""
+"""Sending objects to a store."""

@@ -1,4 +1,4 @@
-"""Notes about uploads under way, so that the next push resumes those of a killed one. Blocking.
+"""Records of uploads in progress, so that the next push resumes those of a killed one. Blocking.
 
 One file for each upload below ``<cache>/.uploads/``, named by store, object and part size. It holds the store's token,
 the bytes that the store holds and the path of the file that is sent, and is locked while a process works on it. The

@@ -1,4 +1,4 @@
-"""Uploads in parts, noted in the cache while they are under way: a later run resumes them, or drops them."""
+"""Uploads in parts, recorded in the cache while they run: a later run resumes or drops them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NotedUploads:
     async def begin(
         self, digest: Digest, *, size: int, part_bytes: int, source: SourceFile | None = None
     ) -> AsyncIterator[Upload]:
-        """An upload that is committed when the block ends well. Otherwise it is kept or dropped; a cancellation waits.
+        """An upload that is committed if the block succeeds, and otherwise kept or dropped. Cancellation waits for it.
 
         Args:
             source: The file that is sent, for ``counting_kept``.
@@ -96,7 +96,7 @@ class NotedUploads:
             raise
 
     async def sweep(self, settled: Iterable[str]) -> None:
-        """Once a run has ended well, drop uploads of earlier runs that will not be resumed.
+        """After a successful run, drop uploads of earlier runs that will not be resumed.
 
         Args:
             settled: Objects that are at the store.

@@ -1,4 +1,4 @@
-"""Copy objects from one repository to another, without a stop on disk."""
+"""Copy objects from one repository to another, without a local copy."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class ObjectCopier:
 
     Args:
         recheck: Ignore the objects that ``target`` has: send every object again.
-        server_copy: Where one service holds both, let it copy, unless ``recheck``. Such copies are not hashed.
-        journal: Keeps notes about uploads under way, for the next run to drop those of a killed one.
+        server_copy: If one service holds both, let it copy, unless ``recheck``. Such copies are not hashed.
+        journal: Records uploads in progress, so that the next run can drop those of a killed run.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ObjectCopier:
         """Copy those of ``objects`` that the target lacks, several at a time, each verified on its way.
 
         Raises:
-            ObjectNotFound, CorruptObject: the source cannot give an object.
+            ObjectNotFound, CorruptObject: the source lacks an object, or has a damaged one.
         """
         await self._learn(len(objects))
         async with published(self._batch):
@@ -90,7 +90,7 @@ class ObjectCopier:
         return len(missing)
 
     async def _learn(self, count: int) -> None:
-        """List the target where that takes fewer requests than looking up ``count`` objects."""
+        """List the target if that takes fewer requests than looking up ``count`` objects."""
         capabilities = self._target.objects.capabilities
         if not self._recheck and capabilities.remote and count >= capabilities.list_page_keys // 8:
             await self._presence.list_if_it_pays(count)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Uploader"]
 
 IN_FLIGHT_BYTES = MIB
-"""What a part of a file on its way holds of the memory: sendfile copies nothing, TLS a few blocks of 112 KiB."""
+"""Memory for a part of a file that is being sent: sendfile copies nothing, TLS a few blocks of 112 KiB."""
 
 
 class Uploader:
@@ -45,7 +45,7 @@ class Uploader:
     Attributes:
         memory: Bytes of bodies held. The caller takes the share of kept data, and ``push_small`` gives it back.
         workers: Tasks that keep the store busy.
-        batch: Takes small objects where the store is on this host; it has to be published.
+        batch: Takes small objects if the store is on this host; the caller must publish it.
         uploads: The uploads in parts.
     """
 
@@ -118,7 +118,7 @@ class Uploader:
             self._counters.objects_skipped += 1
 
     def list_if_it_pays(self, group: TaskGroup, files_left: int) -> None:
-        """Start to list the whole store, once, where that takes fewer requests than looking up the files left."""
+        """Start to list the whole store, once, if that takes fewer requests than looking up the remaining files."""
         if not (self._listing or self._recheck) and self._presence.should_list(files_left):
             self._listing = True
             group.start_soon(self._presence.list_all)

@@ -1,4 +1,4 @@
-"""Objects copied by the service that holds both repositories: their bytes do not pass through here."""
+"""Objects copied by the service that holds both repositories: their bytes do not pass through this host."""
 
 from __future__ import annotations
 
