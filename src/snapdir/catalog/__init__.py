@@ -1,1 +1,1 @@
-"""The history of snapshots: what was pushed, staged and listed where, and what was derived from what."""
+"""The history of snapshots: pushes and stages at their locations, and derivations."""

@@ -187,7 +187,7 @@ class Catalog:
         return None if row is None else str(row[0])
 
     def set_mark(self, name: str, value: str) -> None:
-        """Keep a position of reading."""
+        """Store a value under a name."""
         with self._writing():
             self._connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
 

@@ -74,7 +74,7 @@ async def note(
         shared: The store, whose newest record is read first, so that the new one follows it.
 
     Raises:
-        StoreError, LocalError: the store's history cannot be written; the catalog has the record all the same.
+        StoreError, LocalError: the store's history cannot be written; the record is in the catalog.
         CatalogError: the catalog cannot be read or written.
     Cost: no request if the snapshot is the latest there in the catalog and ``provenance`` is empty; else
         ``SharedHistory.newest``, and a write.

@@ -17,7 +17,7 @@ SUFFIX = "-catalog.sqlite3"
 
 def catalog_file(selection: str, cache_dir: Path) -> Path | None:
     """The file of the catalog called ``selection``: None for ``none`` or empty; text with a slash is a path, and
-    any other word is one in the cache directory. The one that is used unasked is called ``default``.
+    any other word is a name in the cache directory. The default is called ``default``.
     """
     if selection in DISABLED:
         return None
@@ -27,7 +27,7 @@ def catalog_file(selection: str, cache_dir: Path) -> Path | None:
 
 
 def store_location(store: StoreURL) -> str:
-    """The URL of a store in its normal form, without credentials: others read the records."""
+    """The URL of a store in its normal form, without credentials, because other users read the records."""
     return _written(store.without_credentials)
 
 

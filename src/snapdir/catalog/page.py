@@ -1,7 +1,7 @@
-"""A lineage as one HTML page that needs nothing else: the graph drawn as SVG, and a table of every snapshot. Pure.
+"""A lineage as one self-contained HTML page: the graph as SVG, and a table of the snapshots. Pure.
 
-Locations, notes and labels may hold any text. Each is escaped where it enters the page. Should one get through, the
-page's own policy (``default-src 'none'``) lets no script run and nothing be loaded.
+Locations, notes and labels may hold any text, and are escaped. In addition, the content security policy of the page
+(``default-src 'none'``) blocks scripts and requests.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _TIMESTAMP_SHAPE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The origin of a snapshot as its maker describes it. Never part of its id.
+    """The origin of a snapshot, as described by its user. Not part of its id.
 
     Attributes:
         derived_from: Ids of the snapshots it was derived from, up to 1,000.
@@ -107,7 +107,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """The record in ``text``, which may come from anywhere. Unknown fields are dropped.
+        """The record in ``text``, which is not trusted. Unknown fields are dropped.
 
         Raises:
             CatalogError: not a valid record.

@@ -1,4 +1,4 @@
-"""The history that travels with a store: one small immutable record for each push, below ``.catalog/``.
+"""The history in a store: one small immutable record for each push, below ``.catalog/``.
 
 A record's key begins with its time, so that a listing from a key on finds new records. Clocks differ, so that listing
 starts ``OVERLAP`` before the latest known key; known records are not read again. Anyone who can write to the store may
@@ -29,7 +29,7 @@ MAX_RECORD_BYTES = MIB
 """More than the longest record that ``Record`` allows."""
 
 OVERLAP = timedelta(days=1)
-"""How far the clock of a pusher may be slow for its record to be found by those who have read later ones."""
+"""How slow the clock of a pusher may be, so that readers who have seen later records still find its record."""
 
 READS_AT_ONCE = 32
 RECORDS_A_BATCH = 1000
@@ -76,7 +76,7 @@ def _may_be_record(info: ObjectInfo) -> bool:
 
 
 async def _for_each(infos: Sequence[ObjectInfo], do: Callable[[ObjectInfo], Awaitable[None]]) -> None:
-    """Call ``do`` for several at once; the first error ends all."""
+    """Call ``do`` for several items concurrently; the first error ends all."""
     waiting = iter(infos)
 
     async def work() -> None:
@@ -95,7 +95,7 @@ class SharedHistory:
         location: The location of the store here, which replaces that of the records.
         known: Record ids at ``location`` that need not be read.
         position: The latest key of an earlier reading; empty to read from the beginning.
-        now: UTC. A key of the future never becomes the position: it would hide all records until then.
+        now: UTC. A key in the future never becomes the position: it would hide all records until then.
 
     Attributes:
         position: For the next reading, once ``new_records`` has ended.
@@ -194,7 +194,7 @@ class SharedHistory:
         return max(key, records_since(timestamp(middle))) if begin < end else key, middle
 
     def _is_past(self, key: str) -> bool:
-        """Whether a record's key is not of the future, apart from the errors of clocks."""
+        """Whether a record's key is in the past, apart from differences of clocks."""
         return record_of_key(key) is not None and key < self._soon
 
     async def _batches(self, start_after: str) -> AsyncIterator[list[Record]]:
@@ -254,7 +254,7 @@ def _named_by(key: str, stored: bytes) -> Record:
     """The record in ``stored``.
 
     Raises:
-        CatalogError: it is invalid, or another one than its key names.
+        CatalogError: the record is invalid, or does not match its key.
     """
     record = Record.from_json(stored)
     if record_key(record.created_at, record.record_id) != key:
@@ -263,7 +263,7 @@ def _named_by(key: str, stored: bytes) -> Record:
 
 
 def _overlapping(position: str) -> str:
-    """Where to list from so that records of slow clocks, written before ``position``, are found too."""
+    """The start of a listing that also finds records of slow clocks, written before ``position``."""
     parsed = record_of_key(position)
     if parsed is None:
         return ""

@@ -1,4 +1,4 @@
-"""Signed requests to one bucket, and what their responses correct: region, clock, credentials, headers."""
+"""Signed requests to one bucket, with corrections from its responses: region, clock, credentials, headers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class S3Client:
     """Sends requests to one bucket. A request is repeated only with a correction, never retried.
 
     Attributes:
-        target: Where requests go. The region changes if the service names another one.
+        target: The bucket. Its region changes if the service names another one.
         checksums: Whether the service takes CRC32C.
         compares: A response has shown that the service verifies the CRC32C of a body.
         proxy: The proxy on the way; None for none.

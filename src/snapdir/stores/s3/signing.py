@@ -1,7 +1,7 @@
 """AWS Signature Version 4 for S3. Work that is the same for every request is done once.
 
-What is left for a request is one SHA-256, one HMAC by two copies of hashes that have taken the key already (0.65 µs;
-``hmac.digest`` takes 1.3), and filling in two templates.
+Each request costs one SHA-256, one HMAC by two copies of hashes that have the key already (0.65 µs; ``hmac.digest``
+takes 1.3), and filling in two templates.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Signer:
             payload_hash: SHA-256 of the body in hex, or ``UNSIGNED_PAYLOAD``.
 
         Raises:
-            ValueError: a header is not like that.
+            ValueError: a header is not as described above.
         """
         second = int(self._clock() + self.clock_offset_seconds)
         if second != self._second:

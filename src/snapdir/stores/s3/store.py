@@ -42,7 +42,7 @@ class S3Store:
 
     S3 writes an object whole or not at all. A body is sent with its CRC32C if that is known, so that the service
     refuses changed bytes: see ``S3Client.put``. ``aclose`` aborts uploads that were neither committed nor aborted,
-    because the service would keep their parts, out of sight and at a price.
+    because the service would keep and charge for their parts.
 
     ``stat`` cannot tell a missing bucket from a missing object (a HEAD has no body): both are ObjectNotFound.
     """
@@ -72,7 +72,7 @@ class S3Store:
         Raises:
             InvalidStore: no bucket can have this name.
             InvalidOption: a variable or the AWS profile has a bad value.
-            AccessDenied: credentials are configured but cannot be had.
+            AccessDenied: credentials are configured, but cannot be read.
         """
         keys = EnvironmentCredentials.find(anonymous=not settings.bucket.sign)
         target = S3Target.of(url)._replace(options=settings.bucket)

@@ -48,10 +48,10 @@ class Begun(NamedTuple):
 
 
 class S3Upload:
-    """See ``Upload``. Parts are numbered from 1 and all but the last have the size the upload was begun with.
+    """See ``Upload``. Parts are numbered from 1; all but the last have the part size of the upload.
 
     Args:
-        ended: Called when nothing is left to abort.
+        ended: Called when the upload is committed or aborted.
     """
 
     def __init__(
@@ -134,8 +134,8 @@ class S3Upload:
     async def commit(self) -> None:
         """Publish the object.
 
-        A commit whose response got lost is settled by the object at the key, and can be repeated. Until the service has
-        refused it, nothing aborts the upload.
+        If the response is lost, the object at the key shows whether the commit succeeded; a commit can be repeated. The
+        upload is not aborted until the service has refused the commit.
 
         Raises:
             StillAtWork: no response in minutes, and no object yet.

@@ -125,7 +125,7 @@ def list_page(body: bytes, operation: Operation, own_prefix: str, prefix: str) -
         prefix: The requested prefix; it begins with ``own_prefix``.
 
     Raises:
-        InvalidResponse: anything but a complete page, which is never taken for an empty one.
+        InvalidResponse: not a complete page. An incomplete page is never treated as an empty one.
     """
     root = _root(body, operation, "ListBucketResult")
     url_encoded = root.text("EncodingType") == "url"
@@ -218,7 +218,7 @@ def check_gone(response: Response, operation: Operation) -> None:
 
 
 def deletion_failures(body: bytes, operation: Operation) -> list[tuple[str, str, str]]:
-    """(key, code, message) of what DeleteObjects could not delete."""
+    """(key, code, message) of each key that DeleteObjects could not delete."""
     root = _root(body, operation, "DeleteResult")
     failures = root.all("Error")
     return [(error.text("Key") or "", error.text("Code") or "", error.text("Message") or "") for error in failures]

@@ -1,4 +1,4 @@
-"""Errors of AWS's credential chain: one line that names the link and what to do."""
+"""Errors of AWS's credential chain: one line that names the link and the remedy."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def require_no_pipes(environment: Mapping[str, str]) -> None:
     """Refuse a named pipe as a file: reading would wait for a writer. Pipes of a shell (``/dev/fd/63``) are fine.
 
     Raises:
-        InvalidOption: a file is one.
+        InvalidOption: a file is a named pipe.
     """
     for file in _files(environment):
         if _is_pipe(file) and not str(file).startswith(("/dev/", "/proc/")):
