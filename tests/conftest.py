@@ -49,12 +49,14 @@ def anyio_backend() -> str:
 def free_loop() -> Iterator[None]:
     """Fail any call of the package that blocks the event loop. ``testing`` may: its back doors are meant to.
 
-    So may the two functions that write or hash small files on the loop, by the measure of ``transfer/loop_time.py``.
+    So may the two functions that write or hash small files on the loop, by the measure of ``engine/loop_budget.py``;
+    and an executor, which holds a lock for a moment while it takes work, as its threads do when they are done.
     """
     with blockbuster_ctx("snapdir", excluded_modules=["snapdir.testing"]) as watch:
         for function in watch.functions.values():
             function.can_block_in("snapdir/transfer/download/objects.py", "_written_here")
             function.can_block_in("snapdir/transfer/upload/hashed_batches.py", "_hash_here")
+        watch.functions["threading.Lock.acquire"].can_block_in("concurrent/futures/thread.py", "submit")
         yield
 
 

@@ -267,17 +267,33 @@ class OsThatCountsTwice:
         return getattr(os, name)
 
     def stat(self, path: str) -> os.stat_result:
-        self._disturb(path)
+        self.disturb(path)
         return os.stat(path)
 
     def scandir(self, path: str) -> object:
-        self._disturb(path)
-        return os.scandir(path)
+        self.disturb(path)
+        with os.scandir(path) as entries:
+            return nullcontext([DisturbedEntry(entry, self.disturb) for entry in entries])
 
-    def _disturb(self, path: str) -> None:
+    def disturb(self, path: str) -> None:
         self._looks[path] += 1
-        if self._looks[path] < 5 and path.endswith(("link", "loop", "sub")):
+        if self._looks[path] < 5 and path.endswith(("link", "loop", "sub", "b")):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+class DisturbedEntry:
+    """An entry of a directory whose status is looked up as ``OsThatCountsTwice`` does it."""
+
+    def __init__(self, entry: os.DirEntry[str], disturb: Callable[[str], None]) -> None:
+        self._entry = entry
+        self._disturb = disturb
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._entry, name)
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        self._disturb(self._entry.path)
+        return self._entry.stat(follow_symlinks=follow_symlinks)
 
 
 class OsThatUnlinks:

@@ -218,6 +218,12 @@ class Walk:
     def _status(self, entry: os.DirEntry[str] | FarEntry) -> os.stat_result | None:
         try:
             return entry.stat(follow_symlinks=False)
+        except OSError:
+            return self._status_again(entry)
+
+    def _status_again(self, entry: os.DirEntry[str] | FarEntry) -> os.stat_result | None:
+        try:
+            return _steady(lambda _: entry.stat(follow_symlinks=False), entry.path)
         except OSError as error:
             self._note(error, entry.path)
             return None
