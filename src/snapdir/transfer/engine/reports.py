@@ -119,7 +119,7 @@ class PullReport:
 
     Attributes:
         id: The whole id of the snapshot.
-        objects_received, bytes_received: From the store.
+        objects_received, bytes_received: Downloaded. Copies from a local store or the cache do not count.
         replaced: Files whose different content was replaced.
         pruned: Paths that ``delete`` removed, in that order.
         extra: Paths that are not in the snapshot and stay.
