@@ -172,7 +172,7 @@ def test_a_store_is_not_emptied_for_one_that_is_empty(isolated: Path, source: Pa
     pushed(isolated / "tree", TREE, "--store", str(target))
     source.mkdir()
     run = sync(source, target, "--all", "--delete")
-    assert (run.code, "nothing was pruned" in run.stderr) == (1, True)
+    assert (run.code, "nothing was deleted" in run.stderr) == (1, True)
     assert len(manifests(target)) == 1
 
 

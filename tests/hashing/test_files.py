@@ -225,7 +225,7 @@ def test_a_file_that_vanished_before_it_was_opened_is_in_flux_and_names_the_way_
     source = written(tmp_path / "sub" / "writer.tmp", 10)
     vanish(tmp_path / "sub" / "writer.tmp")
     with pytest.raises(
-        InFluxError, match=r"vanished while it was read: .*writer\.tmp;.*temporary files .* with --exclude"
+        InFluxError, match=r"vanished while it was read: .*writer\.tmp;.*--exclude to leave out temporary files"
     ):
         hash_file(source)
 
