@@ -32,7 +32,7 @@ def compare(old: str, new: str, *, profile: str, scenarios: Sequence[str], round
     Args:
         old, new: Commits, or ``.`` for the files as they are now.
     Raises:
-        CalledProcessError: git does not know a commit.
+        CalledProcessError: a commit does not exist.
         Unavailable: something that the profile needs is not installed.
     """
     peers = [_checked_out(old), _checked_out(new)]

@@ -33,7 +33,7 @@ TREE = {"small": b"some bytes", "folder/empty": b"", "large": os.urandom(20 << 2
 
 @pytest.fixture(autouse=True)
 def not_in_cgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There, HTTP_PROXY may come from whoever sends a request, and does not count."""
+    """In a CGI program, a request header can set HTTP_PROXY: it is ignored."""
     monkeypatch.delenv("REQUEST_METHOD", raising=False)
 
 
