@@ -250,12 +250,12 @@ class TestOwnPlaces:
         else:
             monkeypatch.setenv("SNAPDIR_CACHE_DIR", f"{tree}/sub/../{inside.name}")
         run = ok(*command(verb, tree, store))
-        (line,) = [line for line in run.stderr.splitlines() if "lies within" in line]
+        (line,) = [line for line in run.stderr.splitlines() if "is inside" in line]
         assert line.startswith("warning: the cache ")
         pattern = line.partition("--exclude '")[2].removesuffix("'")
         assert pattern.startswith("./my ")
         again = ok(*command(verb, tree, store), "--exclude", pattern)
-        assert "lies within" not in again.stderr
+        assert "is inside" not in again.stderr
         once_more = ok(*command(verb, tree, store), "--exclude", pattern)
         assert once_more.stdout == again.stdout
 
@@ -273,8 +273,8 @@ class TestOwnPlaces:
     def test_a_pool_and_a_catalog_in_the_tree_are_warned_of(self, tree: Path, store: str) -> None:
         pool, catalog = f"file://{tree}/sub/pool", f"{tree}/history.db"
         first = ok("push", "--store", store, "--objects-store", pool, "--catalog", catalog, str(tree))
-        assert f"the pool of objects {tree}/sub/pool lies within {tree}" in first.stderr
-        assert f"the catalog {catalog} lies within {tree}" in first.stderr
+        assert f"the pool of objects {tree}/sub/pool is inside {tree}" in first.stderr
+        assert f"the catalog {catalog} is inside {tree}" in first.stderr
         excludes = [word.strip("'") for word in first.stderr.split() if word.startswith("'./")]
         assert len(excludes) == 2
         options = [option for pattern in excludes for option in ("--exclude", pattern)]
@@ -283,24 +283,24 @@ class TestOwnPlaces:
             for _ in range(2)
         ]
         assert again[0].stdout == again[1].stdout
-        assert "lies within" not in again[0].stderr
+        assert "is inside" not in again[0].stderr
 
     def test_a_link_into_the_tree_is_warned_of_before_its_file_exists(self, tree: Path, isolated: Path) -> None:
         (isolated / "history.db").symlink_to("tree/history.db")
         run = ok("push", "--store", "./store", "--catalog", f"{isolated}/history.db", str(tree))
-        assert f"the catalog {isolated}/history.db lies within {tree}, at ./history.db" in run.stderr
+        assert f"the catalog {isolated}/history.db is inside {tree} (./history.db)" in run.stderr
 
     def test_a_place_with_two_names_is_warned_of_once(self, tree: Path, isolated: Path) -> None:
         (isolated / "alias").symlink_to("tree")
         stores = ("--store", f"{isolated}/alias/store", "--objects-store", f"{tree}/store")
-        assert ok("push", *stores, str(tree)).stderr.count("lies within") == 1
+        assert ok("push", *stores, str(tree)).stderr.count("is inside") == 1
 
     def test_a_catalog_in_a_cache_in_the_tree_is_told_with_the_cache(
         self, tree: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(tree / "cache"))
         assert str(catalog_file("default", tree / "cache")).startswith(str(tree))
-        assert ok("stage", str(tree)).stderr.count("lies within") == 1
+        assert ok("stage", str(tree)).stderr.count("is inside") == 1
 
     def test_the_cache_of_a_home_that_is_pushed_is_warned_of(
         self, tree: Path, store: str, monkeypatch: pytest.MonkeyPatch
@@ -312,8 +312,8 @@ class TestOwnPlaces:
         assert "the default cache" in ok("push", "--store", store, str(tree)).stderr
         monkeypatch.delenv("SNAPDIR_CACHE_DIR")
         run = ok("push", "--store", store, str(tree))
-        assert f"the cache {tree}/.cache/snapdir lies within {tree}, at ./.cache/snapdir" in run.stderr
-        assert "lies within" not in ok("push", "--store", store, "--exclude", "%common%", str(tree)).stderr
+        assert f"the cache {tree}/.cache/snapdir is inside {tree} (./.cache/snapdir)" in run.stderr
+        assert "is inside" not in ok("push", "--store", store, "--exclude", "%common%", str(tree)).stderr
 
     def test_a_store_that_is_the_tree_itself_is_warned_of(self, tree: Path) -> None:
         assert f"the store {tree} is the tree itself" in ok("push", "--store", f"file://{tree}", str(tree)).stderr

@@ -17,7 +17,7 @@ from tests.cli.test_sync import made, pushed
 
 FIRST = {"a.txt": "hello", "val/5": "5", "val/6": "6", "val/7.json": "7", "kept": "k"}
 SECOND = {"a.txt": "changed", "val/8": "8", "kept": "k"}
-LEFT = "3 paths in {} are not in the snapshot (./val/5, ./val/6, ./val/7.json): --delete removes them"
+LEFT = "3 paths in {} are not in the snapshot (./val/5, ./val/6, ./val/7.json); use --delete to remove them"
 
 
 @pytest.fixture
@@ -81,7 +81,9 @@ def test_strict_makes_it_exit_1(
 ) -> None:
     done = run(way, store, second, dest, "--strict", *dry)
     assert (done.code, done.stdout) == (1, "")
-    assert "3 paths are not in the snapshot; --delete removes them: ./val/5, ./val/6, ./val/7.json" in done.stderr
+    assert (
+        "3 paths are not in the snapshot (use --delete to remove them): ./val/5, ./val/6, ./val/7.json" in done.stderr
+    )
     assert (dest / "a.txt").read_text() == ("hello" if dry else "changed")
     if not dry:
         extra = "".join(f"extra\t./val/{name}\n" for name in ("5", "6", "7.json"))
@@ -95,7 +97,9 @@ def test_the_warning_counts_paths_and_names_three(store: Path, second: str, dest
     assert f"1 path in {new} is not in the snapshot (./extra): --delete removes it\n" in pull(store, second, new).stderr
     made(new, {f"more/{number}": "x" for number in range(4)})
     (new / "empty" / "deep").mkdir(parents=True)
-    said = f"6 paths in {new} are not in the snapshot (./empty/deep/, ./extra, ./more/0, …): --delete removes them\n"
+    said = (
+        f"6 paths in {new} are not in the snapshot (./empty/deep/, ./extra, ./more/0, …); use --delete to remove them\n"
+    )
     assert said in pull(store, second, new).stderr
 
 
@@ -119,9 +123,9 @@ def test_files_that_were_not_selected_are_not_left_over(store: Path, first: str,
     assert "warning" not in pull(store, first, dest, "--include", "val/").stderr
     assert "warning" not in pull(store, first, dest, "--shard", "1/2", "--exclude", "other").stderr
     done = pull(store, second, dest, "--include", "val/")
-    remedy = "a checkout of the whole snapshot with --delete removes them"
+    remedy = "check out the whole snapshot with --delete to remove them"
     assert f"(./val/5, ./val/6, ./val/7.json): {remedy}\n" in done.stderr
-    assert "(./other, ./val/8): a checkout of the whole" in pull(store, first, dest, "--shard", "2/2").stderr
+    assert "(./other, ./val/8); check out the whole" in pull(store, first, dest, "--shard", "2/2").stderr
 
 
 def test_temporaries_stores_and_caches_inside_are_not_left_over(

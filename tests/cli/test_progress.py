@@ -224,9 +224,9 @@ def test_a_store_that_is_at_work_is_named_while_nothing_moves() -> None:
             "100%",
             "━" * 10,
             "5.00 MiB/5.00 MiB",
-            "the store is at work on 1 object",
+            "the store is processing 1 object",
         ]
         with counters.store_at_work():
-            assert texts(counters)[-1] == "the store is at work on 2 objects"
+            assert texts(counters)[-1] == "the store is processing 2 objects"
         assert "at work" not in " ".join(texts(counters, speed=9.0))
     assert "at work" not in " ".join(texts(counters))

@@ -22,8 +22,8 @@ def test_a_place_that_exists_is_named_with_the_pattern_that_leaves_it_out(tmp_pa
     (tmp_path / "a/store").mkdir(parents=True)
     (warning,) = met(tmp_path, OwnLocation(str(tmp_path / "a/store"), "the store"))
     assert warning == (
-        f"the store {tmp_path}/a/store lies within {tmp_path}, at ./a/store: each run that writes there changes the"
-        " id; keep it elsewhere, or leave it out with --exclude './a/store$'"
+        f"the store {tmp_path}/a/store is inside {tmp_path} (./a/store), so every run that writes to it changes the"
+        " id; move it elsewhere or exclude it with --exclude './a/store$'"
     )
 
 
@@ -44,7 +44,7 @@ def test_a_place_is_met_through_a_link_and_by_another_spelling(tmp_path: Path) -
 
 def test_the_tree_itself_cannot_be_left_out(tmp_path: Path) -> None:
     (warning,) = met(tmp_path, OwnLocation(str(tmp_path), "the cache"))
-    assert warning.endswith("is the tree itself: each run that writes there changes the id; keep it elsewhere")
+    assert warning.endswith("is the tree itself, so every run that writes to it changes the id; move it elsewhere")
 
 
 def test_of_places_inside_each_other_the_outer_one_is_named_and_a_place_twice_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A polite stop keeps the received part of a large object, says so, and the same command resumes there."""
+"""A run that is stopped keeps the received part of a large object and says so; the same command resumes there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def at(server: ScriptedS3) -> dict[str, str]:
 
 
 def kept(parts: int, where: str) -> str:
-    return f"interrupted: {parts * 5}.0 MiB of 1 object are kept in {where}; the same command resumes there\n"
+    return f"interrupted: {parts * 5}.0 MiB of 1 object are kept in {where}; run the same command to resume\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
@@ -102,7 +102,8 @@ def test_a_push_that_is_stopped_before_a_part_is_complete_says_so(program: Progr
         command = ("push", "--store", URL, *PART_SIZE, "--jobs", "1", str(large))
         run = stop(program.start(*command, env=at(server)), gate, signal.SIGINT)
     assert run.stderr == (
-        f"interrupted: 1 object is under way to {URL}, without a complete part so far; the same command resumes it\n"
+        f"interrupted: the upload of 1 object to {URL} has begun, but no part is complete;"
+        " run the same command to resume\n"
     )
 
 
@@ -145,7 +146,7 @@ def test_a_network_that_fails_for_good_keeps_them_too_and_says_so_in_one_line(pr
         server.before = fail
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
         run = program(*command, env=at(server))
-        run.failed_clearly("15.0 MiB of 1 object are kept in s3://bucket/prefix; the same command resumes there")
+        run.failed_clearly("15.0 MiB of 1 object are kept in s3://bucket/prefix; run the same command to resume")
         server.before = lambda _: None
         before = server.requests["PUT"]
         program.id(*command, env=at(server))

@@ -78,7 +78,7 @@ async def test_an_object_removed_behind_our_back_is_sent_again(
     pushed, counters = await again()
     assert await is_sound(pushed, repository, limits)
     (warning,) = counters.warnings
-    assert "gone or torn" in warning
+    assert "missing or truncated" in warning
     assert counters.objects_sent == 2
     assert counters.bytes_sent == counters.bytes_taken == counters.bytes_to_send
 

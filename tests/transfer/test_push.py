@@ -344,7 +344,7 @@ async def test_a_store_within_the_tree_is_warned_of(tree: Path, limits: Limits) 
     counters = Counters()
     inside = Repository(FileStore(tree / "store"))
     await push(tree, inside, options=PushOptions(), limits=limits, counters=counters)
-    assert "lies within" in counters.warnings[0]
+    assert "is inside" in counters.warnings[0]
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -122,9 +122,9 @@ def report_leftovers(dest: Path, counters: Counters, *, whole: bool, strict: boo
     if not extra:
         return
     count, are, them = (f"{len(extra):,} paths", "are", "them") if len(extra) > 1 else ("1 path", "is", "it")
-    remedy = f"{'' if whole else 'a checkout of the whole snapshot with '}--delete removes {them}"
+    remedy = f"{'use' if whole else 'check out the whole snapshot with'} --delete to remove {them}"
     if strict:
-        raise DestinationConflict(dest, f"{count} {are} not in the snapshot; {remedy}", paths=extra)
+        raise DestinationConflict(dest, f"{count} {are} not in the snapshot ({remedy})", paths=extra)
     more = ", …" if len(extra) > MAX_NAMED else ""
     named = ", ".join(extra[:MAX_NAMED]) + more
-    counters.warnings.append(f"{count} in {dest} {are} not in the snapshot ({named}): {remedy}")
+    counters.warnings.append(f"{count} in {dest} {are} not in the snapshot ({named}); {remedy}")

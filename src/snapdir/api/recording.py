@@ -121,5 +121,6 @@ class Publication(Generic[T]):
 
     def _warn_of_store(self, error: SnapdirError) -> None:
         self.counters.warnings.append(
-            f"the snapshot is stored, but not recorded in the store's history: {error}; --no-shared-catalog skips it"
+            f"the snapshot is stored, but not recorded in the store's history: {error}; use --no-shared-catalog to"
+            " skip the record"
         )

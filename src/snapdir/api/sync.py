@@ -99,7 +99,7 @@ async def _copy_history(pair: StoreSync, counters: Counters) -> None:
         await copy_records(pair.source.store, pair.target.store)
     except (LocalError, StoreError) as error:
         counters.warnings.append(
-            f"all snapshots were copied, but not their history: {error}; --no-shared-catalog skips it"
+            f"all snapshots were copied, but not their history: {error}; use --no-shared-catalog to skip the history"
         )
 
 

@@ -51,9 +51,9 @@ def walk() -> list[Flag]:
             metavar="<PATTERN>",
             multiple=True,
             help="Leave out entries whose absolute path matches an RE2 pattern; repeat the option or separate patterns "
-            "by commas. A pattern that starts with ./ matches paths inside the directory; other patterns must not "
-            "match the directory itself. %common% stands for .git, .cache, node_modules, trash and the like, %system% "
-            "for /proc, /tmp, mounts and the cache.",
+            "by commas. A pattern that starts with ./ matches paths inside the directory; a pattern of the other kind "
+            "that matches the directory itself is an error. %common% stands for .git, .cache, node_modules, trash and "
+            "the like, %system% for /proc, /tmp, mounts and the cache.",
         ),
         Flag("--no-follow", help="Leave out symbolic links instead of following them."),
         Setting(

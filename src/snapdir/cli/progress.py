@@ -87,7 +87,7 @@ def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int =
         pieces.append(Field(_bytes(counters, total_known), sacrifice=2))
     if counters.at_work and not speed:
         what = "1 object" if counters.at_work == 1 else f"{counters.at_work} objects"
-        pieces.append(Field(f"the store is at work on {what}", sacrifice=2))
+        pieces.append(Field(f"the store is processing {what}", sacrifice=2))
     if speed and bytes_done:
         pieces.append(Field(f"{_arrow(counters, glyphs)}{format_size(speed)}/s", "cyan", sacrifice=3))
     if speed and total_known:

@@ -48,14 +48,13 @@ def kept(counters: Counters) -> str:
         return ""
     objects = "1 object" if counters.kept_objects == 1 else f"{counters.kept_objects} objects"
     if not counters.kept_bytes:
-        are, them = ("is", "it") if counters.kept_objects == 1 else ("are", "them")
         return (
-            f"{objects} {are} under way to {counters.kept_in}, without a complete part so far;"
-            f" the same command resumes {them}"
+            f"the upload of {objects} to {counters.kept_in} has begun, but no part is complete;"
+            " run the same command to resume"
         )
     return (
         f"{format_size(counters.kept_bytes)} of {objects} are kept in {counters.kept_in};"
-        " the same command resumes there"
+        " run the same command to resume"
     )
 
 

@@ -161,7 +161,8 @@ def local() -> list[Flag]:
             bare="0.8",
             parse=_share,
             help="Share the store with other clients: find how many concurrent requests still add throughput, and use "
-            "the fraction F of them (above 0, at most 1; default: 0.8). At most --max-jobs, else --jobs, and 64.",
+            "the fraction F of them (above 0, at most 1; default: 0.8). Never more than --max-jobs (or --jobs), and "
+            "never more than 64.",
         ),
         Setting(
             "--max-jobs",
@@ -227,7 +228,8 @@ def retries() -> list[Flag]:
             "--retry-base-ms",
             metavar="<MS>",
             parse=whole_number,
-            help="Longest delay before the first retry, in milliseconds; doubles with each retry; default: 250.",
+            help="Upper limit of the delay before the first retry, in milliseconds; it doubles with each retry; "
+            "default: 250.",
         ),
         Setting(
             "--retry-max-ms",

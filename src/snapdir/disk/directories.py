@@ -121,7 +121,7 @@ class OpenDirectories:
             if error.errno not in NOT_EMPTY:
                 raise
             raise DestinationConflict(
-                self.path_of(names), "a directory that is not empty is in the place of a file; move it away"
+                self.path_of(names), "expected a file, found a directory that is not empty; move it away"
             ) from error
 
     def forget(self, names: Names) -> None:
@@ -180,7 +180,7 @@ class OpenDirectories:
                 if error.errno not in NOT_A_DIRECTORY:
                     raise local_error(error, self.path_of(names)) from error
                 raise DestinationConflict(
-                    self.path_of(names), "a file or link is in the place of a directory; move it away"
+                    self.path_of(names), "expected a directory, found a file or link; move it away"
                 ) from error
             else:
                 with local_errors(self.path_of(names)):

@@ -99,9 +99,9 @@ def _holds(outer: _Met, inner: _Met) -> bool:
 def _warning(met: _Met, root: str) -> str:
     location, paths = met.location, [path.rstrip("/") for path in met.paths]
     if "." in paths or root.rstrip("/") in paths:
-        where, way_out = f"{location.name} {location.path} is the tree itself", "keep it elsewhere"
+        where, way_out = f"{location.name} {location.path} is the tree itself", "move it elsewhere"
     else:
         patterns = [shlex.quote(exactly(path, beside=location.beside)) for path in paths]
-        where = f"{location.name} {location.path} lies within {root}, at {', '.join(paths)}"
-        way_out = f"keep it elsewhere, or leave it out with --exclude {' --exclude '.join(patterns)}"
-    return f"{where}: each run that writes there changes the id; {way_out}"
+        where = f"{location.name} {location.path} is inside {root} ({', '.join(paths)})"
+        way_out = f"move it elsewhere or exclude it with --exclude {' --exclude '.join(patterns)}"
+    return f"{where}, so every run that writes to it changes the id; {way_out}"

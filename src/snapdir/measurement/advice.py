@@ -120,14 +120,14 @@ def _of_large(work: str, curve: Sequence[Measurement], host: HostRates, disk_byt
     hashed = host.hash_all_cpus_bytes_per_second
     slower: dict[Bottleneck, tuple[float, str]] = {}
     if 0 < disk_bytes_per_second < moved:
-        slower["disk"] = disk_bytes_per_second, "the disk takes"
+        slower["disk"] = disk_bytes_per_second, "the disk writes only"
     if 0 < hashed < moved:
-        slower["cpu"] = hashed, "BLAKE3 hashes"
+        slower["cpu"] = hashed, "BLAKE3 hashes only"
     if not slower:
         return Limit(work, *_waited_for(curve, best, figure))
     name = min(slower, key=lambda each: slower[each][0])
     rate, does = slower[name]
-    return Limit(work, name, f"{does} {format_size(rate)}/s, the store moves {figure}")
+    return Limit(work, name, f"{does} {format_size(rate)}/s; the store transfers {figure}")
 
 
 def _waited_for(curve: Sequence[Measurement], best: Measurement, figure: str) -> tuple[Bottleneck, str]:
@@ -137,4 +137,4 @@ def _waited_for(curve: Sequence[Measurement], best: Measurement, figure: str) ->
         return "latency", f"{figure}, and more in flight would still be faster"
     if len(curve) < 2:
         return "unknown", f"{figure}; there was time for one concurrency only"
-    return "store", f"{figure}, and no more with others; {best.busy_cores:.1f} CPUs of this host are busy"
+    return "store", f"{figure}; other concurrencies are not faster; {best.busy_cores:.1f} CPUs of this host busy"

@@ -49,22 +49,22 @@ def refuse_staging(names: Names) -> None:
 
 
 def flaw_of_name(name: str) -> str:
-    """The reason why a manifest cannot hold the name of a file or directory, or a checkout not write it; else empty."""
+    """Why a name cannot be represented in a manifest or checked out; empty if it can."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
         return "the name is not valid UTF-8"
     if "\n" in name or name.endswith("\r"):
-        return "the name has a newline or ends in a carriage return, which no manifest can hold"
+        return "the name has a newline or ends in a carriage return, which a manifest cannot represent"
     if length > MAX_NAME_BYTES:
-        return f"the name is longer than {MAX_NAME_BYTES} bytes, which no checkout can write"
+        return f"the name is longer than {MAX_NAME_BYTES} bytes, which cannot be checked out"
     return ""
 
 
 def flaw_of_length(path: str) -> str:
     """The reason why a checkout would refuse the length of a path; else empty."""
     if len(path) + len("/") > MAX_PATH_CHARACTERS + len("./"):
-        return f"its path in the tree is longer than {MAX_PATH_CHARACTERS} characters, which no checkout can write"
+        return f"its path in the tree is longer than {MAX_PATH_CHARACTERS} characters, which cannot be checked out"
     return ""
 
 

@@ -49,11 +49,11 @@ class Exclusion:
             )
 
     def nothing_left(self, root: str) -> SnapdirError:
-        """The error for a tree whose files are all left out."""
+        """The error for a tree whose files are all excluded."""
         patterns = ", ".join(repr(_as_typed(pattern)) for pattern in (*self._absolute, *self._relative))
         return SnapdirError(
-            f"nothing is left of {root}, which has files: --exclude {patterns} leaves all of it out; patterns are"
-            f" searched in absolute paths, {INSIDE_ONLY}"
+            f"--exclude {patterns} excludes every file of {root}; patterns are searched in absolute paths,"
+            f" {INSIDE_ONLY}"
         )
 
 

@@ -177,7 +177,7 @@ class Presence:
                 group.start_soon(look_up, digest, size)
         if not gone and self._relied and self._unread and await self._named_by(self._unread) != self._known:
             return f"the hint of snapshot {self._unread} does not match its manifest"
-        return f"object {min(gone)} is gone or torn" if gone else None
+        return f"object {min(gone)} is missing or truncated although an earlier push stored it" if gone else None
 
     async def list_all(self) -> None:
         """List every object: at least LISTED_PREFIXES requests, LISTERS side by side."""

@@ -110,8 +110,7 @@ async def push(
         identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
         if known is not None and identifier != presence.confirmed and (reason := await presence.disproof()):
             counters.warnings.append(
-                f"{to.url}: {reason}, although an earlier push stored it: all objects were looked up again;"
-                " check older snapshots with `snapdir verify`"
+                f"{to.url}: {reason}; every object was looked up again; check older snapshots with `snapdir verify`"
             )
             await anyio.to_thread.run_sync(known.forget)
             again = Counters()

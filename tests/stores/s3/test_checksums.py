@@ -58,7 +58,7 @@ async def test_a_part_that_changed_is_sent_whole_only_to_a_service_that_compares
 
 async def test_a_service_that_says_that_other_bytes_arrived_is_believed(against: CannedS3) -> None:
     async with against(reply(**{CRC_HEADER: "AAAAAA=="}), reply()) as (store, _):
-        with pytest.raises(TransientStoreError, match="other bytes than were hashed"):
+        with pytest.raises(TransientStoreError, match="bytes that differ from those hashed"):
             await store.write("key", b"123456789")
 
 

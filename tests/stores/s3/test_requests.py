@@ -84,7 +84,7 @@ async def test_a_refusal_for_another_reason_is_the_error_and_checksums_stay(agai
 @pytest.mark.parametrize("code", ["BadDigest", "XAmzContentChecksumMismatch"])
 async def test_bytes_that_changed_on_the_way_may_be_sent_again(against: CannedS3, code: str) -> None:
     async with against(error(code, 400), reply()) as (store, _):
-        with pytest.raises(TransientStoreError, match="other bytes than were hashed"):
+        with pytest.raises(TransientStoreError, match="bytes that differ from those hashed"):
             await store.write("key", b"123456789")
         await store.write("key", b"123456789")
 

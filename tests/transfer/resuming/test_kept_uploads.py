@@ -68,7 +68,7 @@ async def test_an_upload_without_a_whole_part_is_said_to_be_under_way(
     counters = await cancel_at("before_part", tree, store, limits, cache)
     assert [upload.held_bytes for upload in store.uploads.values()] == [0]
     assert render.kept(counters) == (
-        "1 object is under way to memory://, without a complete part so far; the same command resumes it"
+        "the upload of 1 object to memory:// has begun, but no part is complete; run the same command to resume"
     )
 
 

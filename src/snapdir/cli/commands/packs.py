@@ -31,7 +31,7 @@ from snapdir.model.pack import parse_digests
     ],
 )
 def objects_needed(invocation: Invocation, /, *, store: str | None, objects_store: str | None) -> None:
-    """Print those of the checksums on standard input that a store lacks.
+    """Read checksums from standard input and print those that a store lacks.
 
     Reads and prints one checksum per line. Prints each checksum once, in the order of the input.
     """

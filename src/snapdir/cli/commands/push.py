@@ -56,7 +56,7 @@ def _ids_in(name: str) -> Iterator[str]:
     with local_errors(file), file.open("rb") as opened:
         content = opened.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        raise LocalError(file, "a file of ids has at most 1 MiB")
+        raise LocalError(file, "a file of ids must not be larger than 1 MiB")
     lines = (line.strip() for line in content.decode(errors="replace").splitlines())
     yield from (line for line in lines if line and not line.startswith("#"))
 

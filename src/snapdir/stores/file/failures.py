@@ -80,7 +80,7 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
     if error.errno in (*ABSENT, errno.ENXIO) and not writing:
         return _not_a_file(key, path, "a socket") if error.errno == errno.ENXIO else ObjectNotFound(key)
     if error.errno == errno.EISDIR and writing:
-        reason = "a directory that is not empty is in the place of a file: move it away"
+        reason = "expected a file, found a directory that is not empty; move it away"
     return StoreRefused(f"{path}: {reason}", key=key, error_code=errno.errorcode.get(error.errno or 0))
 
 

@@ -104,7 +104,7 @@ class Checksums:
 
 
 async def other_bytes(error: BodyRefused, body: Body, crc: int) -> SnapdirError:
-    """The error to raise if other bytes arrived than were hashed.
+    """The error to raise if the service received bytes that differ from those hashed.
 
     InFluxError if the file has changed; otherwise BodyRefused, which is retried.
     """
@@ -114,8 +114,8 @@ async def other_bytes(error: BodyRefused, body: Body, crc: int) -> SnapdirError:
         except SnapdirError as changed:
             return changed
     return BodyRefused(
-        f"{error.args[0]}; the service received other bytes than were hashed: if this repeats, check "
-        "the memory of this machine, and proxies that change requests",
+        f"{error.args[0]}; the service received bytes that differ from those hashed; if this repeats, check "
+        "this machine's memory and any proxy that rewrites requests",
         key=error.key,
     )
 

@@ -131,7 +131,7 @@ class StallTimeout(WireError):
 class TooSlow(WireError):
     """Bytes were due, and moved more slowly than ``Timeouts`` allows, on average over some time (the seconds)."""
 
-    sentence = "slower than --min-rate, on average over {:g} s"
+    sentence = "slower than --min-rate on average for {:g} s"
 
 
 class WorkTimeout(WireError):
