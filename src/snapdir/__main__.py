@@ -10,12 +10,12 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line.
 
-    Ctrl-C ends the process without a word before a verb heeds it (while modules are imported it would be a traceback,
-    or get lost) and once the verb is done.
+    Before a verb installs its signal handlers, and after it ends, Ctrl-C ends the process silently instead of with a
+    traceback.
     """
     _end_at_interrupt()
     # A snapshot is millions of small tuples without cycles; looking through them again and again costs a tenth of the
-    # CPU of `snapdir id` on 200,000 files. What is imported now is no garbage either.
+    # CPU of `snapdir id` on 200,000 files. Modules imported here are never garbage either.
     gc.set_threshold(100_000, 20, 100)
     from snapdir.cli.main import main as run_command
     from snapdir.cli.process import adapt_to_limits

@@ -94,7 +94,10 @@ def test_strict_makes_it_exit_1(
 def test_the_warning_counts_paths_and_names_three(store: Path, second: str, dest: Path, isolated: Path) -> None:
     new = isolated / "new"
     made(new, {"extra": "x"})
-    assert f"1 path in {new} is not in the snapshot (./extra): --delete removes it\n" in pull(store, second, new).stderr
+    assert (
+        f"1 path in {new} is not in the snapshot (./extra); use --delete to remove it\n"
+        in pull(store, second, new).stderr
+    )
     made(new, {f"more/{number}": "x" for number in range(4)})
     (new / "empty" / "deep").mkdir(parents=True)
     said = (

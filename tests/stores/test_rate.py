@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.stores.rate import (
-    FASTER,
-    LEAST_PER_SECOND,
+    RATE_INCREASE_FACTOR,
+    MIN_PER_SECOND,
     PERIOD_SECONDS,
     REFUSED_SHARE,
-    SLOWER,
+    RATE_DECREASE_FACTOR,
     AdaptiveRate,
     RateLimit,
 )
@@ -99,7 +99,7 @@ async def test_a_store_that_refuses_a_few_requests_is_not_limited() -> None:
 
 async def test_a_store_that_refuses_many_requests_gets_a_little_less_than_it_took() -> None:
     rate, clock = await lowered(per_second=1000, refused=50)
-    assert rate.per_second == pytest.approx(SLOWER * 500, rel=0.1)
+    assert rate.per_second == pytest.approx(RATE_DECREASE_FACTOR * 500, rel=0.1)
     assert clock.now - 1000.0 == pytest.approx(PERIOD_SECONDS, rel=0.05)
 
 
@@ -110,9 +110,9 @@ async def test_a_lowered_rate_is_kept_to_and_grows_by_steps() -> None:
     for _ in range(int(first)):
         await rate.take()
     assert clock.now - taken_from == pytest.approx(1.0, rel=0.1)
-    assert rate.per_second == pytest.approx(FASTER * first)
+    assert rate.per_second == pytest.approx(RATE_INCREASE_FACTOR * first)
     await send(rate, clock, PERIOD_SECONDS, per_second=100_000)
-    assert rate.per_second == pytest.approx(FASTER**2 * first)
+    assert rate.per_second == pytest.approx(RATE_INCREASE_FACTOR**2 * first)
 
 
 async def test_refusals_of_requests_from_before_a_step_down_change_nothing() -> None:
@@ -142,7 +142,7 @@ async def test_refusals_from_before_a_pause_do_not_count() -> None:
 async def test_a_store_that_refuses_everything_still_gets_a_few_requests() -> None:
     rate, clock = await lowered()
     await send(rate, clock, 10, per_second=1000, refused=100)
-    assert rate.per_second == LEAST_PER_SECOND
+    assert rate.per_second == MIN_PER_SECOND
 
 
 async def test_the_ceiling_holds_while_the_store_does_not_throttle_and_after_it_did() -> None:
@@ -164,12 +164,12 @@ def test_whatever_the_store_refuses_every_request_gets_its_turn(fates: list[tupl
         for number, (is_refused, seconds) in enumerate(fates):
             before = clock.now
             await rate.take()
-            assert clock.now - before <= 1 / LEAST_PER_SECOND + 1e-6
+            assert clock.now - before <= 1 / MIN_PER_SECOND + 1e-6
             refusals += is_refused
             clock.now += seconds
             while refusals and number % 3 == 0:
                 rate.refused()
                 refusals -= 1
-            assert rate.per_second >= LEAST_PER_SECOND
+            assert rate.per_second >= MIN_PER_SECOND
 
     anyio.run(run)

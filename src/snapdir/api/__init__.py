@@ -1,4 +1,4 @@
-"""The public functions, one module a verb. ``snapdir/__init__.pyi`` lists them.
+"""The public functions, one module per verb. ``snapdir/__init__.pyi`` lists them.
 
-Nothing is imported here: the module ``push`` and the function ``push`` would take each other's name.
+Nothing is imported here: the function ``push`` would shadow the module ``push``.
 """

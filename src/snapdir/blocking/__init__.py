@@ -10,8 +10,8 @@ The event loop behind them runs in one thread of its own, started by the first c
 also work where a loop runs already (a notebook), from several threads at once, and again in a forked child. An
 exception that reaches the caller while it waits (Ctrl-C) cancels the call and waits until it has cleaned up.
 
-Nothing here is written twice: each function is the one of ``snapdir``, wrapped, and keeps its signature. What is
-open (a snapshot, its files, a running verb) is wrapped likewise; an open file is one that Python's libraries take.
+Nothing here is written twice: each function is the one of ``snapdir``, wrapped, and keeps its signature. Snapshots,
+their files and running verbs are wrapped too; an open file is an ordinary binary file.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ LOCK_SECONDS = 5.0
 """How long to wait for another process that writes. Writing a record takes a few milliseconds."""
 
 FUTURE = timedelta(days=1)
-"""A record later than this comes from a wrong clock: it is kept, and no record follows it."""
+"""A record further in the future comes from a wrong clock; it is kept but never used as predecessor."""
 
 _COLUMNS = "record_id, event, id, location, created_at, previous_id, derived_from, note, labels"
 _NEWEST_FIRST = "ORDER BY created_at DESC, sequence DESC"

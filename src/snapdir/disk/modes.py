@@ -44,7 +44,7 @@ class RefusedModes:
 
 def set_mode(fd: int, mode: int) -> bool:
     """Set the mode of an open file; False if that is refused, or special bits of it are dropped."""
-    try:  # not by ``refusable``: this is once a file
+    try:  # not with ``refusable``: this runs for every file
         os.fchmod(fd, mode)
     except OSError as error:
         if error.errno not in REFUSALS:

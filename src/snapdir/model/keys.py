@@ -31,7 +31,7 @@ OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
 RECORDS = ".catalog/"
 OBJECT_MODE = 0o444
-"""Of the file of an object, before the umask: objects never change."""
+"""Mode of an object's file, before the umask; objects never change."""
 
 INCOMPLETE = ".incomplete/"
 """In a cache only: manifests of snapshots that were fetched in part."""

@@ -12,16 +12,16 @@ from snapdir.model.sizes import KIB
 __all__ = ["ConcurrencyLimit"]
 
 START_REQUESTS = 32
-"""Most stores are faster with 32 requests in flight than with fewer, and no store fails of so few."""
+"""Most stores are faster with 32 requests in flight than with fewer, and no store fails at this number."""
 REQUESTS_PER_STEP = 4
-"""The throughput is measured over this many requests for each one in flight: fewer measure chance."""
+"""The throughput is measured over this many requests for each one in flight; fewer would measure noise."""
 WORTHWHILE_GAIN = 1.05
 """Half as many requests more must add a twentieth to the throughput, which varies by less without them."""
 HOLD_SECONDS = 5.0
-"""After a step that did not pay, a higher limit is tried again after this time: requests may be of another kind."""
+"""After a step without a gain, a higher limit is tried again after this time: requests may have changed in kind."""
 LOST_SHARE = 1 / 8
 """The limit is halved when this share of requests (of START_REQUESTS at least) lost their connections."""
-LEAST_AFTER_LOSSES = 8
+MIN_AFTER_LOSSES = 8
 """Lost connections do not lower the limit below this: each may cost a whole timeout."""
 REQUEST_COST_BYTES = 64 * KIB
 """A request counts as this many bytes besides its own, so that small and large requests add up to one throughput."""
@@ -66,7 +66,7 @@ class ConcurrencyLimit:
             self._in_flight += 1
             return
         self._was_full = True
-        slot = asyncio.get_running_loop().create_future()  # once a request: 2.2 µs, an anyio.Event takes 5.6
+        slot = asyncio.get_running_loop().create_future()  # 2.2 µs per request; an anyio.Event takes 5.6
         self._waiting.append(slot)
         try:
             await slot
@@ -98,12 +98,12 @@ class ConcurrencyLimit:
             return
         self._lost += 1
         if self._lost >= LOST_SHARE * max(self._done, self.limit, START_REQUESTS):
-            self.limit = self._useful = min(self.limit, max(LEAST_AFTER_LOSSES, self.limit // 2))
+            self.limit = self._useful = min(self.limit, max(MIN_AFTER_LOSSES, self.limit // 2))
             self._from_before_halving = self._in_flight
             self._begin_step(self._clock())
 
     def disregard(self) -> None:
-        """Draw no conclusion from this step: something else holds requests back."""
+        """Ignore this step: another limit is holding requests back."""
         self._is_disregarded = True
 
     def _end_step(self) -> None:

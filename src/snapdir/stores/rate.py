@@ -1,4 +1,4 @@
-"""Limits on requests and bytes a second."""
+"""Limits on requests and bytes per second."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
 PERIOD_SECONDS = 0.5
-"""The rate changes this often, by what became of two periods' requests: many stores count by whole seconds."""
+"""The rate is adjusted this often, from the outcomes of the last two periods, because many stores count requests per
+second."""
 REFUSED_SHARE = 1 / 5
 """A store may refuse some requests at any rate. Of 30 requests, a tenth is often an eighth by chance, rarely a
 fifth: 8 at a time kept a quarter of their speed with an eighth, and nine tenths with a fifth."""
-SLOWER = 0.9
-"""Times what the store took, so that a store which counts refused requests too can recover."""
-FASTER = 1.15
-"""It takes 20 s from LEAST_PER_SECOND to 1,000 a second, and 30 s with 1.1; with 1.2 a limit fails single calls."""
-LEAST_PER_SECOND = 4.0
+RATE_DECREASE_FACTOR = 0.9
+"""Factor on the accepted rate: a store that also counts refused requests can then recover."""
+RATE_INCREASE_FACTOR = 1.15
+"""From MIN_PER_SECOND to 1,000 per second takes 20 s, and 30 s with 1.1; with 1.2 a limit fails single calls."""
+MIN_PER_SECOND = 4.0
 """Enough to notice the end of an outage; twice as many would use up the attempts of calls while it lasts."""
 
 
 class RateLimit:
-    """A token bucket: ``per_second`` tokens a second; up to one second's worth is saved while none are taken.
+    """A token bucket: ``per_second`` tokens per second; up to one second's worth is saved while none are taken.
 
     For one event loop.
 
@@ -67,11 +68,10 @@ class _Period:
 
 
 class AdaptiveRate(RateLimit):
-    """Requests a second: no limit until a store throttles, then about what the store takes.
+    """Requests per second: no limit until a store throttles, then about what the store accepts.
 
-    Every half second, if more than a fifth of the last second's requests were refused, the rate becomes 0.9 of what the
-    store took. Otherwise it becomes 1.15 times what it was, or unlimited if no request had to wait. While there is no
-    limit, a request costs 0.3 µs.
+    If more than REFUSED_SHARE of the last requests were refused, the rate becomes a little lower than the accepted
+    rate. Otherwise it rises, or becomes unlimited if no request had to wait. Without a limit, a request costs 0.3 µs.
 
     Args:
         ceiling: The highest rate.
@@ -96,14 +96,14 @@ class AdaptiveRate(RateLimit):
             await super().take(tokens)
         now = self._clock()
         if now - self._sent_at >= PERIOD_SECONDS:
-            self._start_over(now)  # after a pause, requests a second tell no speed
+            self._start_over(now)  # a rate measured across a pause is meaningless
         elif now - self._current.began_at >= PERIOD_SECONDS:
             self._end_period(now)
         self._sent_at = now
         self._current.sent += 1
 
     def refused(self) -> None:
-        """The store refused a request. One without a response yet counts as taken: refusals are quick."""
+        """The store refused a request. Those without a response yet count as accepted, because refusals arrive quickly."""
         self._current.refused += 1
 
     def _start_over(self, now: float, *, is_settling: bool = False) -> None:
@@ -111,7 +111,7 @@ class AdaptiveRate(RateLimit):
 
     def _end_period(self, now: float) -> None:
         if self._is_settling:
-            self._start_over(now)  # refusals of requests from before the step down came in
+            self._start_over(now)  # it counted refusals of requests sent before the step down
             return
         first, last = self._earlier or _Period(self._current.began_at), self._current
         self._earlier, self._current = last, _Period(now)
@@ -121,10 +121,10 @@ class AdaptiveRate(RateLimit):
         elif not self._has_waited:
             self.per_second = self._ceiling
         else:
-            self.per_second = min(self._ceiling, FASTER * self.per_second)
+            self.per_second = min(self._ceiling, RATE_INCREASE_FACTOR * self.per_second)
         self._has_waited = False
 
     def _step_down(self, taken_per_second: float, now: float) -> None:
-        self.per_second = min(self.per_second, max(LEAST_PER_SECOND, SLOWER * taken_per_second))
+        self.per_second = min(self.per_second, max(MIN_PER_SECOND, RATE_DECREASE_FACTOR * taken_per_second))
         self._free_at = max(self._free_at, now)  # what was saved at the old rate is gone
         self._start_over(now, is_settling=True)

@@ -27,11 +27,10 @@ def random_share() -> float:
 class Retries:
     """The retries of all calls to one store, by a policy, until the store is unreachable.
 
-    When every request fails, few go out at a time, and each of many calls would wait for its turn as often as it has
-    attempts. So a call gives up early after twice as many failures in a row as it has attempts, once no call has
-    succeeded for as long as its own attempts and delays can take. (Half as many happen by chance: with
-    ``--limit-rate 1M`` and a fifth refused, one push in 40 failed.) Lost connections and error responses are counted
-    apart: a store that responds is reachable.
+    When a store is down, each call would wait for a slot once per attempt. A call therefore gives up early: after twice
+    as many consecutive failures (of all calls) as it has attempts, once no call has succeeded for as long as its own
+    attempts and delays can take. (Half as many happen by chance: with ``--limit-rate 1M`` and a fifth refused, one push
+    in 40 failed.) Lost connections and error responses are counted apart: a store that responds is reachable.
 
     Args:
         attempt_seconds: The longest time until an attempt notices a lost connection.

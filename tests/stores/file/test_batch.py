@@ -12,19 +12,7 @@ from snapdir.errors import StoreMissing, StoreRefused
 from snapdir.stores.file import writing
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-
-
-def temporaries(root: Path) -> list[Path]:
-    return [path for path in (root / ".partial").rglob("*") if path.is_file()]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-def files(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+from tests.stores.file.layout import files, temporaries
 
 
 def test_a_batch_writes_what_is_missing_or_torn_and_leaves_the_rest(tmp_path: Path) -> None:

@@ -4,36 +4,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from snapdir.model.keys import manifest_key, object_key
 from snapdir.stores.file.listing import listed
 from snapdir.stores.file.store import FileStore
-from snapdir.stores.settings import StoreSettings
+from tests.stores.file.layout import OBJECT, keys
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
-
-OBJECT = object_key("49dc870df1de7fd60794cebce449f5ccdae575affaa67a24b62acb03e039db92")
-MANIFEST = manifest_key("5f3a0df5b7f2a2d0f6b0e6c8f4f2f9d2a4a1c0b7e8d9f0a1b2c3d4e5f6071829")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-async def store(root: Path) -> AsyncIterator[FileStore]:
-    store = FileStore(root, StoreSettings(fsync=False))
-    yield store
-    await store.aclose()
-
-
-async def keys(store: FileStore, prefix: str = "") -> list[str]:
-    return [info.key for page in [page async for page in store.list(prefix)] for info in page]
 
 
 async def test_moved_directories_are_followed_once(store: FileStore, root: Path, tmp_path: Path) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,28 +16,13 @@ import pytest
 from snapdir.errors import HashMismatchError, InFluxError, StoreRefused
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of
-from snapdir.model.keys import manifest_key, object_key
 from snapdir.stores.base import FileRange
 from snapdir.stores.file import failures, writing
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
+from tests.stores.file.layout import MANIFEST, OBJECT, files, keys, mode, opened, temporaries
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
-
-OBJECT = object_key("49dc870df1de7fd60794cebce449f5ccdae575affaa67a24b62acb03e039db92")
-MANIFEST = manifest_key("5f3a0df5b7f2a2d0f6b0e6c8f4f2f9d2a4a1c0b7e8d9f0a1b2c3d4e5f6071829")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-async def store(root: Path) -> AsyncIterator[FileStore]:
-    store = FileStore(root, StoreSettings(fsync=False))
-    yield store
-    await store.aclose()
 
 
 @pytest.fixture
@@ -47,32 +30,6 @@ def umask() -> Iterator[None]:
     before = os.umask(0o027)
     yield
     os.umask(before)
-
-
-@contextmanager
-def opened(file: Path, content: bytes) -> Iterator[int]:
-    file.write_bytes(content)
-    fd = os.open(file, os.O_RDONLY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def temporaries(root: Path) -> list[Path]:
-    return [path for path in (root / ".partial").rglob("*") if path.is_file()]
-
-
-def files(root: Path) -> list[str]:
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
-
-
-async def keys(store: FileStore, prefix: str = "") -> list[str]:
-    return [info.key for page in [page async for page in store.list(prefix)] for info in page]
 
 
 # Layout and modes

@@ -17,7 +17,7 @@ __all__ = ["Assembly", "Segment"]
 MISSING, TAKEN, WRITTEN = range(3)
 HASH_BLOCK_BYTES = MIB
 PART_SIZE_BYTES = 8
-"""Bytes of the journal that say how large a part is; then comes a byte a part, 1 for those that are written."""
+"""Bytes of the journal that hold the size of a part; one byte per part follows, 1 for those that are written."""
 
 
 class Segment(NamedTuple):
@@ -37,10 +37,10 @@ class Segment(NamedTuple):
 class Assembly:
     """The temporary of one object of ``size`` bytes, and the state of its parts.
 
-    Segments are taken and finished in one thread, and written by any, one thread a segment. Bytes that were not hashed
-    when they came are read again from the file when everything before them has been hashed. Behind the object's bytes
-    the file holds a journal of the complete parts, with which a later run resumes; it is cut off at the end. The hash
-    of the whole decides, never the journal.
+    One thread takes and finishes segments; each segment is written by one thread, which may be any. Bytes that were not
+    hashed when they arrived are read back from the file once everything before them is hashed. Behind the object's
+    bytes the file holds a journal of the complete parts, with which a later run resumes; it is cut off at the end. The
+    hash of the whole decides, never the journal.
 
     Attributes:
         part_bytes: Length of every part but the last.

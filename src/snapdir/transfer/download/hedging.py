@@ -65,7 +65,7 @@ class HedgedRequest:
             self._hedge_ended.set()
 
     async def stop_hedge(self) -> None:
-        """Return when no hedge writes any more: only then may the object be published, or dropped."""
+        """Stop the hedge and wait until it no longer writes; only then may the object be published or dropped."""
         if self.hedge is not None:
             self.hedge.cancel()
             await self._hedge_ended.wait()

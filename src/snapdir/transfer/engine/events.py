@@ -32,8 +32,8 @@ class Counters:
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
         kept_objects, kept_bytes: Unfinished large objects that a run leaves to the next one when it stops early, and
-            their bytes so far, from all runs; ``kept_in`` says where. Empty ones count only while all are empty.
-        at_work: Objects that the store itself assembles or copies: for minutes nothing may move.
+            their bytes so far, from all runs; ``kept_in`` says where. Objects without a byte count only if all are.
+        at_work: Objects that the store itself assembles or copies: this can take minutes without any transfer.
         already_complete: The cache had everything: a fetch sent no request.
         warnings: Lines for the user that do not stop the verb.
         left_out: Entries of the tree that are not in its snapshot, as (path, reason): broken links, special files,

@@ -20,9 +20,9 @@ class Limits:
     Attributes:
         jobs: Concurrent requests; 0 adapts to the store (see ``workers``).
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
-        memory_bytes: All body bytes held at once; the process needs 35 MiB and up to 2 KiB a file besides.
-        part_bytes: Size of a part up and of a range down; grown only where an object would need too many parts.
-        large_bytes: Objects above this go in parts and ranges.
+        memory_bytes: All body bytes held at once, plus 35 MiB and up to 2 KiB per file for the process.
+        part_bytes: Size of an uploaded part and of a downloaded range; larger only if an object would need too many.
+        large_bytes: Objects above this are transferred in parts and ranges.
         max_manifest_bytes: A longer manifest is neither read nor written; 0 takes any length. A manifest is kept in
             memory until it is whole, so this bounds what an endless response can take.
         batch_files: Files that travel between stages together: a queue hop costs 5.6 µs, shared by 64 it is 0.09.

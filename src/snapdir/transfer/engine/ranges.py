@@ -1,4 +1,4 @@
-"""Read one large object in ranges that arrive in any order and are hashed in theirs."""
+"""Read one large object in ranges that arrive in any order and are hashed in sequence."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One HTTP/1.1 connection: a request out, its response in, again and again.
+"""One HTTP/1.1 connection: sends requests and receives their responses, one at a time.
 
 Built on ``asyncio.BufferedProtocol``, because then one body of code serves plain TCP and TLS, stock asyncio and uvloop,
 and the loop receives straight into the caller's buffer. (Measured against bare non-blocking sockets: the same for small
-requests and for plain bodies; over TLS 0.72 s of CPU a GiB where an ``SSLSocket`` takes 0.93.) Long bodies, which go to
-a BlockSink, are a thread's: see ``threaded_body``.
+requests and for plain bodies; over TLS 0.72 s of CPU per GiB where an ``SSLSocket`` takes 0.93.) Long bodies for a
+BlockSink are received in a thread: see ``threaded_body``.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class AddressBook:
         self._lookup: asyncio.Future[Sequence[Address]] | None = None
 
     async def candidates(self) -> list[Address]:
-        """All addresses, starting with another one at each call.
+        """All addresses, rotated by one at each call.
 
         Raises:
             OSError: the name has none, or cannot be looked up.

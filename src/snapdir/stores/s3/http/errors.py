@@ -10,8 +10,8 @@
     ├── ConnectionLost        the connection ended before the response did
     ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
     ├── StallTimeout          bytes stopped moving, in either direction (seconds)
-    ├── TooSlow               bytes moved more slowly than they may (seconds)
-    ├── WorkTimeout           the service worked on a request for longer than it may (seconds)
+    ├── TooSlow               slower than the minimum rate (seconds)
+    ├── WorkTimeout           a long-running request got no response in time (seconds)
     ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
     ├── BodyTruncated         a file ended before the length its request promised (bytes)
     ├── BodyChanged           a file does not hold the bytes that were hashed; the last of them were not sent

@@ -67,8 +67,7 @@ class Pool:
     """Up to ``max_connections`` connections to one endpoint; further requests wait in line.
 
     A request goes out on the connection that was used last. If that turns out to have been closed by the server before
-    it answered, the request is repeated once, silently, on another (not POST). Everything else that goes wrong is the
-    caller's to decide: nothing else is retried here.
+    it answered, the request is repeated once, silently, on another (not POST). Other failures are left to the caller.
 
     A pool belongs to the loop of its first request. In a forked child, and once that loop is closed, it begins anew
     with the loop of the next request.

@@ -38,10 +38,11 @@ MORE_FOLLOWS = more_follows()
 SENDFILE_BYTES = 4 << 20
 # Pages are probed this far apart before a sendfile: 16 probes of 0.7 µs for 4 MiB. Holes between are one short read.
 PROBE_BYTES = 256 << 10
-# Seven TLS records: 0.62 s of CPU a GiB of a file, where 256 KiB take 0.8 and 1 MiB takes 1.5, since what is larger
-# than 128 KiB comes from mmap and pays for its pages each time. Some of them, then others have their turn.
+# Seven TLS records: 0.62 s of CPU per GiB of a file, where 256 KiB take 0.8 and 1 MiB takes 1.5, since what is larger
+# than 128 KiB comes from mmap and pays for its pages each time.
 BLOCK_BYTES = 112 << 10
-BLOCKS_A_TURN = 8
+# After this many blocks, other tasks run.
+BLOCKS_PER_TURN = 8
 
 
 class BodyOwner(Protocol):
@@ -277,7 +278,7 @@ class TransportSender(Sender):
 
     def _advance(self) -> None:
         self._scheduled = False
-        for _ in range(BLOCKS_A_TURN):
+        for _ in range(BLOCKS_PER_TURN):
             if self._paused or self._owner is None:
                 return
             block = self._next_block()

@@ -194,13 +194,13 @@ class TLSBodyReader(BodyReader):
 
 
 class ThreadedBody:
-    """A thread at work on the rest of one body, while its connection does not read.
+    """A thread that receives the rest of a body while the connection is paused.
 
     Args:
         transport: The connection's; it reads no more from now on.
         tls: What speaks TLS for ``transport``, if anything does.
-        done: Called in the loop when the thread has ended and lets go of the sink's block, with its error.
-        threads: Where the work is done; None: the loop's own.
+        done: Called in the loop with the thread's error or None, once it no longer uses the sink's block.
+        threads: The executor; None for the loop's own.
     """
 
     def __init__(

@@ -106,7 +106,7 @@ class LineRate:
             self._bytes_per_second = max(ASSUMED_BYTES_PER_SECOND, body_bytes / max(seconds, 1e-3) / MARGIN)
 
     def seconds_for(self, body_bytes: int) -> float:
-        """Seconds that a body of that length may be under way."""
+        """Seconds that a body of that length may take to arrive."""
         return body_bytes / self._bytes_per_second
 
 
@@ -184,7 +184,7 @@ class Watch:
         self._moved, self._looked_at = look.moved, now
 
     def _drips(self, now: float, look: Look) -> bool:
-        """Whether bytes are due and too few of them move."""
+        """Whether data is expected and arrives too slowly."""
         moved, seconds = max(0, look.moved - self._moved), now - self._looked_at
         self._moved, self._looked_at = look.moved, now
         if look.reads_disk or not (look.is_sending or look.received):
