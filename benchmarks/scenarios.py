@@ -33,7 +33,7 @@ class Profile:
 
     Attributes:
         latency_ms: Delay before each response.
-        mbps: Megabytes a second for each connection; 0 is unlimited.
+        mbps: Megabytes per second for each connection; 0 is unlimited.
         tls: A TLS 1.3 proxy in front, with a certificate of a local authority.
         concurrency: Concurrent requests of clients without their own default; s5cmd always has 256.
         peers: The default clients; slow ones would take hours with latency.

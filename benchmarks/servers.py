@@ -23,7 +23,7 @@ from benchmarks.tls_proxy import tls_proxy
 __all__ = ["BUCKET", "Server", "Unavailable", "open_server"]
 
 BUCKET = "bench"
-# Without cached directories, the layout of a snapshot costs rclone 0.1 s an object. Without --etag-hash it hashes the
+# Without cached directories, the layout of a snapshot costs rclone 0.1 s per object. Without --etag-hash it hashes the
 # whole file for every response.
 _RCLONE_OPTIONS = ("--dir-cache-time", "1h", "--etag-hash", "")
 _TIMEOUT_SECONDS = 20.0

@@ -19,7 +19,7 @@ class Measure(StrEnum):
 
     WALL = "wall"
     CPU = "CPU"
-    CPU_PER_OBJECT = "CPU an object"  # start-up excluded
+    CPU_PER_OBJECT = "CPU per object"  # start-up excluded
     RSS = "RSS"
     REQUESTS = "requests"
 
@@ -89,7 +89,7 @@ TARGETS = (
     Target("pull-shards-1g", _C, 1.6, profile="tls"),
     Target("repush-small-50k", Measure.REQUESTS, 2, note="nothing changed"),
     Target("repush-1pct-small-50k", Measure.REQUESTS, 600, note="500 files changed"),
-    Target("head-20k", Measure.CPU_PER_OBJECT, 50e-6, note="20,000 HEAD a second of CPU"),
+    Target("head-20k", Measure.CPU_PER_OBJECT, 50e-6, note="20,000 HEAD per second of CPU"),
 )
 
 _READERS: Mapping[Measure, Callable[[Summary], float | None]] = {

@@ -35,7 +35,10 @@ def documented() -> dict[str, tuple[str, dict[str, str]]]:
     for section in sections:
         title, _, text = section.partition("\n")
         fields = dict(re.findall(r"^\| `([^`]+)` \| ([a-z ]+?) \|", text, flags=re.MULTILINE))
-        found[title.strip("` ").removeprefix("snapdir ")] = ("lines" if "object a line" in text else "document", fields)
+        found[title.strip("` ").removeprefix("snapdir ")] = (
+            "lines" if "object per line" in text else "document",
+            fields,
+        )
     return found
 
 

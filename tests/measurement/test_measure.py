@@ -282,7 +282,7 @@ def test_a_schedule_gives_out_all_its_time_and_no_more(small: int, large: int, s
 def curve(
     operation: Operation, rates: Sequence[float], *, cpu_share: float = 0.1, size: int = MIB
 ) -> list[Measurement]:
-    """Rates in requests a second at 1, 2, 4, ... requests in flight, over one second each."""
+    """Rates in requests per second at 1, 2, 4, ... requests in flight, over one second each."""
     return [
         Measurement(operation, 2**power, size, max(1, round(rate * 1000)), 1000.0, cpu_share * 1000)
         for power, rate in enumerate(rates)

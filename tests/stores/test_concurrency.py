@@ -49,7 +49,7 @@ async def test_the_limit_stays_where_a_higher_one_adds_no_throughput() -> None:
     for _ in range(60):
         await rounds(
             concurrency, clock, 1, seconds_a_round=concurrency.limit / 1000
-        )  # 1,000 requests a second, come what may
+        )  # 1,000 requests per second, come what may
     assert concurrency.limit <= 18
 
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.stores.rate import (
-    RATE_INCREASE_FACTOR,
     MIN_PER_SECOND,
     PERIOD_SECONDS,
-    REFUSED_SHARE,
     RATE_DECREASE_FACTOR,
+    RATE_INCREASE_FACTOR,
+    REFUSED_SHARE,
     AdaptiveRate,
     RateLimit,
 )
@@ -70,7 +70,7 @@ def test_a_cancelled_wait_takes_nothing() -> None:
 
 
 async def send(rate: AdaptiveRate, clock: ManualClock, seconds: float, *, per_second: int, refused: int = 0) -> None:
-    """Send as many requests a second as this, if the rate lets them; of each hundred, ``refused`` are refused."""
+    """Send as many requests per second as this, if the rate lets them; of each hundred, ``refused`` are refused."""
     ends_at = clock.now + seconds
     number = 0
     while clock.now < ends_at:

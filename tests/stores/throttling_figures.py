@@ -23,7 +23,7 @@ class Figure(NamedTuple):
 
 
 def figures() -> Iterator[Figure]:
-    """A tenth refused at random; three limits of requests a second; an outage of ten seconds."""
+    """A tenth refused at random; three limits of requests per second; an outage of ten seconds."""
     for in_flight, response_seconds in ((8, 0.1), (32, FAR_SECONDS), (32, 0.3)):
         load = Load(seconds=30, in_flight=in_flight, response_seconds=response_seconds)
         outcome = load.put_on(some(0.1, seed=1))

@@ -50,7 +50,7 @@ def some(share: float, seed: int) -> Refuses:
 
 
 def above(rate: float, *, saved: float) -> Refuses:
-    """A server that takes ``rate`` requests a second, and up to ``saved`` more after a pause."""
+    """A server that takes ``rate`` requests per second, and up to ``saved`` more after a pause."""
     tokens, seen = saved, 0.0
 
     def refuses(now: float) -> bool:

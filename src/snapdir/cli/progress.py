@@ -75,7 +75,7 @@ class Speed:
 
 
 def fields(counters: Counters, speed: float, glyphs: Glyphs, *, bar_cells: int = BAR_CELLS) -> list[Field]:
-    """The pieces of the line: phase, files, bar, bytes, rate, eta. ``speed`` is ``progress_of`` units a second."""
+    """The pieces of the line: phase, files, bar, bytes, rate, eta. ``speed`` is ``progress_of`` units per second."""
     if counters.phase == "idle":
         return [Field("starting", "bold")]
     total_known = counters.total_is_final and counters.files_total > 0

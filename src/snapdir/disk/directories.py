@@ -132,7 +132,7 @@ class OpenDirectories:
                 del self._handles[cached]
 
     def close(self) -> None:
-        """Close every directory; calls under way keep theirs, later ones fail with EBADF."""
+        """Close every directory; running calls keep theirs, later ones fail with EBADF."""
         with self._lock:
             self._handles.clear()
             self.root_handle = DirectoryHandle(-1)

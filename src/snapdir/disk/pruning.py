@@ -68,7 +68,7 @@ def find_extra(
 
     Raises:
         LocalError: a directory cannot be read.
-    Cost: about 2 µs an entry.
+    Cost: about 2 µs per entry.
     """
     search = _Search(
         directories, kept, is_protected, ignored, change_modes=change_modes, skip_unreadable=skip_unreadable

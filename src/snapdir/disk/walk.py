@@ -66,12 +66,12 @@ class _Directory(NamedTuple):
 class Walk:
     """The files of one tree, in the order the filesystem gives them; iterate once.
 
-    Links that ``linked`` takes are not among the files. Cost: 2.9 µs a file (scandir and lstat).
+    Links that ``linked`` takes are not among the files. Cost: 2.9 µs per file (scandir and lstat).
 
     Attributes:
         directory_modes: Octal text by manifest path. Like the other attributes, it is complete when the iteration ends.
         followed_files, followed_directories: Numbers of links to either that were followed.
-        left_out: Every other entry. The temporaries of a pull are left out unread: a pull that is under way removes
+        left_out: Every other entry. The temporaries of a pull are left out unread: a running pull removes
             them at any moment.
         has_long_paths: Some paths of files may be too long for one call: see ``long_paths``.
 

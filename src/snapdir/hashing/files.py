@@ -75,7 +75,7 @@ def hash_large_file(
     descriptor: int | None = None,
     open_file: Callable[[str, int], int] | None = None,
 ) -> HashedFile:
-    """Hash one file in blocks; 0.2 s a GiB when it is in the page cache.
+    """Hash one file in blocks; 0.2 s per GiB when it is in the page cache.
 
     Args:
         part_bytes: With ``crc32c``: also the checksum of every part of this many bytes (0: one part).

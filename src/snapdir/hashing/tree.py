@@ -15,7 +15,7 @@ __all__ = ["digest_of", "directory_checksum", "snapshot_id", "with_directories"]
 
 
 def snapshot_id(manifest: Manifest) -> SnapshotId:
-    """Plain BLAKE3 of the stored text. About 1.2 ms a MiB, mostly to write the text."""
+    """Plain BLAKE3 of the stored text. About 1.2 ms per MiB, mostly to write the text."""
     return SnapshotId(blake3(manifest.stored).hexdigest())
 
 

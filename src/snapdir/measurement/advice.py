@@ -19,7 +19,7 @@ GOOD_ENOUGH = 0.9
 STILL_CLIMBING = 1.25
 """The highest concurrency is still limited by latency if it is faster than the one before by this factor."""
 BUSY_CORE = 0.7
-"""One event loop drives all requests: with this much CPU a second, or more, the CPU is the limit."""
+"""One event loop drives all requests: with this much CPU per second, or more, the CPU is the limit."""
 LATENCY_SHARE = 0.1
 """Waiting for the first byte of a part should take at most this share of its time."""
 

@@ -27,7 +27,7 @@ FREE_SHARE = 10
 
 
 async def hash_rate(content: bytes, *, threads: int, seconds: float, clock: Clock = time.monotonic) -> float:
-    """Bytes a second that ``threads`` threads hash together, with the same ``content`` again and again."""
+    """Bytes per second that ``threads`` threads hash together, with the same ``content`` again and again."""
     hashed_bytes: list[int] = []
     limiter = anyio.CapacityLimiter(threads)
 
@@ -43,7 +43,7 @@ async def hash_rate(content: bytes, *, threads: int, seconds: float, clock: Cloc
 
 
 async def disk_write_rate(directory: str, content: bytes, *, seconds: float, clock: Clock = time.monotonic) -> float:
-    """Bytes a second that reach the disk of ``directory``, in a file without a name, which cannot stay behind.
+    """Bytes per second that reach the disk of ``directory``, in a file without a name, which cannot stay behind.
 
     Returns:
         0 if the disk is nearly full.

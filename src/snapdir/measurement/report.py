@@ -71,7 +71,7 @@ class HostRates:
     Attributes:
         cpus: CPUs this process may use, and the threads of the second rate (at most 16).
         hash_bytes_per_second: BLAKE3 in one thread.
-        hash_all_cpus_bytes_per_second: BLAKE3 in one thread a CPU.
+        hash_all_cpus_bytes_per_second: BLAKE3 in one thread per CPU.
         disk_write_bytes_per_second: One file, flushed to the disk; 0 where nothing was written.
     """
 

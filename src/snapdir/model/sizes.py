@@ -34,7 +34,7 @@ def parse_size(text: str, *, option: str = "size") -> int:
 
 
 def parse_rate(text: str, *, option: str = "--limit-rate") -> int | None:
-    """Bytes a second of ``text``; None (no limit) for 0.
+    """Bytes per second of ``text``; None (no limit) for 0.
 
     Raises:
         InvalidOption: not a rate.

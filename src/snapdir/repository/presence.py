@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLE_OBJECTS", "Answer", "Presence", "listing_pays"]
 
 LISTED_PREFIXES = 256
-"""Two hex digits: the prefixes of a listing of the whole store, side by side."""
+"""Two hex digits: the prefixes of a listing of the whole store."""
 
 LISTERS = 16
 
@@ -30,7 +30,7 @@ SAMPLE_OBJECTS = 16
 """Looked up by a push that relies on a hint and stores something new."""
 
 MAX_LISTED_OBJECTS = 2_000_000
-"""A listing is kept in memory, at about 180 bytes an object."""
+"""A listing is kept in memory, at about 180 bytes per object."""
 
 
 class Answer(Enum):
@@ -164,7 +164,7 @@ class Presence:
         is missing, the sample shows it with a probability of 1 - (1 - p) ** SAMPLE_OBJECTS. The hint also has to name
         the same objects as its manifest.
 
-        Cost: SAMPLE_OBJECTS requests at most, side by side, and one for a manifest above READ_MANIFEST_BYTES.
+        Cost: SAMPLE_OBJECTS concurrent requests at most, and one for a manifest above READ_MANIFEST_BYTES.
         """
         gone: list[str] = []
 
@@ -180,7 +180,7 @@ class Presence:
         return f"object {min(gone)} is missing or truncated although an earlier push stored it" if gone else None
 
     async def list_all(self) -> None:
-        """List every object: at least LISTED_PREFIXES requests, LISTERS side by side."""
+        """List every object: at least LISTED_PREFIXES requests, LISTERS at a time."""
         prefixes = iter([f"{OBJECTS}{number:02x}" for number in range(LISTED_PREFIXES)])
 
         async def list_some() -> None:

@@ -103,7 +103,7 @@ class AdaptiveRate(RateLimit):
         self._current.sent += 1
 
     def refused(self) -> None:
-        """The store refused a request. Those without a response yet count as accepted, because refusals arrive quickly."""
+        """The store refused a request. Pending ones count as accepted, because refusals arrive quickly."""
         self._current.refused += 1
 
     def _start_over(self, now: float, *, is_settling: bool = False) -> None:

@@ -30,8 +30,8 @@ class RemoteStore(StoreWrapper):
 
     Args:
         concurrency: Requests in flight; by default up to what ``inner`` can take.
-        rate: Requests a second; by default unlimited until ``inner`` throttles.
-        byte_rate: Bytes a second, up and down together; by default unlimited.
+        rate: Requests per second; by default unlimited until ``inner`` throttles.
+        byte_rate: Bytes per second, up and down together; by default unlimited.
     """
 
     def __init__(

@@ -75,12 +75,12 @@ class StoreSettings:
         adaptive: The fraction to use of the highest concurrency that adds throughput, above 0 and at most 1. The search
             ends at ``max_concurrency``, or else at MAX_ADAPTIVE_REQUESTS. None: a ``max_concurrency`` holds from the
             start.
-        limit_rate_bytes: Bytes a second, up and down together; None for no limit.
+        limit_rate_bytes: Bytes per second, up and down together; None for no limit.
         max_requests_per_second: None for no limit.
         connect_timeout_seconds, first_byte_timeout_seconds, stall_timeout_seconds: For a connection to open, for a
             response to begin, and for a body to move. All finite.
-        min_rate_bytes: Bytes a second; a transfer whose average over a minute is lower counts as stalled. 0 allows any
-            speed. Time that a request waits for its own rate limit does not count.
+        min_rate_bytes: Bytes per second; a transfer whose average over a minute is lower counts as stalled. 0 allows
+            any speed. Time that a request waits for its own rate limit does not count.
         fsync: Flush data to the disk before relying on it (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
         requests_limit: An upper bound of the requests in flight that overrides the other settings; ``open_store`` sets

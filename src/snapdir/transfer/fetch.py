@@ -136,7 +136,7 @@ async def _missing(
 
 
 def missing_objects(manifest: Manifest, cache: Repository) -> list[PlannedObject]:
-    """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 10 µs an object."""
+    """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 10 µs per object."""
     objects = plan_objects(manifest)
     return [planned for planned in objects if not _is_cached(planned, cache.local_object(planned.digest))]
 

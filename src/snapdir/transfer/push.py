@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["PushOptions", "PushReport", "push"]
 
 LARGE_FILES_AT_ONCE = 16
-"""Files above 1 MiB that are hashed or sent side by side: each waits for its upload to begin and to be completed."""
+"""Files above 1 MiB that are hashed or sent concurrently: each waits for its upload to begin and to be completed."""
 
 
 class PushOptions(NamedTuple):

@@ -30,7 +30,7 @@ from snapdir.transfer.engine.interruption import check_cancelled
 __all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
 
 RUN_AHEAD_FILES = 50_000
-"""How far the walk may be ahead of the hashing, so that a display soon knows the total; 470 bytes a file."""
+"""How far the walk may be ahead of the hashing, so that a display soon knows the total; 470 bytes per file."""
 WALK_FACTOR = 8
 """Files found for each one hashed, until the walk is done or RUN_AHEAD_FILES ahead."""
 
@@ -184,7 +184,7 @@ class TreeReader:
 def snapshot_tree(
     root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 1
 ) -> Manifest:
-    """The manifest of a directory. Blocking; 10-14 µs a small file and 0.2 s a GiB for each hashing thread.
+    """The manifest of a directory. Blocking; 10-14 µs per small file and 0.2 s per GiB for each hashing thread.
 
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read, or changes meanwhile.

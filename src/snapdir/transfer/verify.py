@@ -105,7 +105,7 @@ async def check_cache(
 
     Raises:
         ManifestNotFound: ``snapshot_id`` is not cached.
-    Cost: 20 µs a small object, 0.3 s a GiB and hashing thread.
+    Cost: 20 µs per small object, 0.3 s per GiB and hashing thread.
     """
     named: dict[Digest, _Need] = {}
     damaged: dict[Digest, str] = {}  # snapshots, and the keys of their manifests

@@ -243,10 +243,10 @@ def draw(report: snapdir.BenchReport, file: str) -> None:
     figure: Any = import_module("matplotlib.figure").Figure(figsize=(11, 5), layout="constrained")
     rates, throughput = figure.subplots(1, 2)
     _draw_curves(rates, report, SMALL, COLOURS)
-    rates.set(title="Small objects", ylabel="requests a second", yscale="log")
+    rates.set(title="Small objects", ylabel="requests per second", yscale="log")
     _draw_curves(throughput, report, LARGE, LARGE_COLOURS)
     _draw_host(throughput, report)
-    throughput.set(title="Large objects", ylabel="MiB a second", yscale="log")
+    throughput.set(title="Large objects", ylabel="MiB per second", yscale="log")
     for axes in (rates, throughput):
         _finish(axes)
     figure.suptitle(f"snapdir bench {printable(report.store)}", parse_math=False)

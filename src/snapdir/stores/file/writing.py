@@ -253,7 +253,7 @@ def _look() -> None:
 
 
 def _verify_copy(fd: int, source_fd: int, digest: str) -> None:
-    """Hash the copy of a whole file and compare. 0.2 s a GiB, from the page cache."""
+    """Hash the copy of a whole file and compare. 0.2 s per GiB, from the page cache."""
     from snapdir.hashing.files import hash_descriptor
 
     actual, _ = hash_descriptor(fd, between=_look)

@@ -60,7 +60,7 @@ def leftovers(
 
     Raises:
         LocalError: a directory cannot be read.
-    Cost: about 3 µs a path of the manifest and 2 µs an entry of the destination.
+    Cost: about 3 µs per path of the manifest and 2 µs per entry of the destination.
     """
     known = with_parents(entry.path for entry in manifest.entries)
     ignored = OWN | _inside(destination.path_of(()), own_directories)

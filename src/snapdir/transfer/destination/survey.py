@@ -44,7 +44,7 @@ IsRight = Callable[[PlannedObject, Target, os.stat_result], bool]
 
 
 def survey_files(plan: TreePlan, destination: Destination, counters: Counters) -> Survey:
-    """Compare a directory with a plan of files: 5 µs a path that is not there, and the hash of every file that is."""
+    """Compare a directory with a plan of files: 5 µs per path that is not there, and the hash of every file that is."""
     if is_empty(destination):
         return Survey(missing=plan.objects)
     wrong_modes = []

@@ -44,7 +44,7 @@ class Assembly:
 
     Attributes:
         part_bytes: Length of every part but the last.
-        streams: Segments that are under way.
+        streams: Segments that are being fetched.
     """
 
     def __init__(self, planned: PlannedObject, size: int, descriptor: int, part_bytes: int) -> None:
@@ -82,7 +82,7 @@ class Assembly:
 
     @property
     def is_settled(self) -> bool:
-        """Whether ``actual`` is known, and no request or hashing is under way."""
+        """Whether ``actual`` is known, and no request or hashing is in progress."""
         return not (self.streams or self._hashing) and (self.is_hashed or bool(self._abandoned_for))
 
     @property

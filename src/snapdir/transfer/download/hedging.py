@@ -20,7 +20,7 @@ LATE_LOOK_SECONDS = 0.2
 
 
 class HedgedRequest:
-    """A request under way for a segment, and its hedge: a second request for the bytes that are still missing.
+    """A request in flight for a segment, and its hedge: a second request for the bytes that are still missing.
 
     Attributes:
         written: Bytes of the segment that the first request has written.
@@ -72,10 +72,10 @@ class HedgedRequest:
 
 
 class RequestsInFlight:
-    """The requests under way, and how long they usually take. For one event loop."""
+    """The requests in flight, and how long they usually take. For one event loop."""
 
     def __init__(self) -> None:
-        self._under_way: list[HedgedRequest] = []
+        self._in_flight: list[HedgedRequest] = []
         self._ended = anyio.Event()
         self._received_bytes = 0
         self._request_seconds = 0.0
@@ -83,7 +83,7 @@ class RequestsInFlight:
     def begin(self, assembly: Assembly, segment: Segment) -> HedgedRequest:
         """A request that starts now; the caller must ``end`` it."""
         request = HedgedRequest(assembly, segment)
-        self._under_way.append(request)
+        self._in_flight.append(request)
         return request
 
     def arrived(self, request: HedgedRequest) -> None:
@@ -92,13 +92,13 @@ class RequestsInFlight:
         self._request_seconds += request.seconds
 
     def end(self, request: HedgedRequest) -> None:
-        self._under_way.remove(request)
+        self._in_flight.remove(request)
         self._ended.set()
         self._ended = anyio.Event()
 
     async def next_late(self) -> HedgedRequest | None:
         """Wait until a request without a hedge is late; None when no such request is left."""
-        while unhedged := [request for request in self._under_way if request.hedge is None]:
+        while unhedged := [request for request in self._in_flight if request.hedge is None]:
             longest = max(unhedged, key=lambda request: request.seconds)
             if self._is_late(longest):
                 return longest

@@ -85,7 +85,7 @@ async def find_unsound(
 
     Raises:
         LocalError: this process, or the machine, can open no more files.
-    Cost: 20 µs a small object, 0.2 s a GiB and hashing thread.
+    Cost: 20 µs per small object, 0.2 s per GiB and hashing thread.
     Cancellation: stops within one block of the objects that are being hashed.
     """
     counters.begin("verify", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
@@ -205,7 +205,7 @@ def _copy_large(source: Repository, planned: PlannedObject, sink: ObjectSink, fi
 
 
 def _open_object(source: Repository, planned: PlannedObject) -> _ObjectFile:
-    """The file of an object; the caller closes its descriptor. (A context manager would cost 3 µs, of 20 an object.)
+    """The file of an object; the caller closes its descriptor. (A context manager would cost 3 of 20 µs per object.)
 
     Raises:
         ObjectNotFound, CorruptObject, LocalError: it is absent, no regular file, or cannot be opened.

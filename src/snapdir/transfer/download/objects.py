@@ -42,7 +42,7 @@ AGAIN_TASKS = 4
 """Objects that came damaged, fetched again at once."""
 
 LINGER_SECONDS = 0.002
-"""How long the first object of a batch waits for others: about 16 of them at 8,000 a second."""
+"""How long the first object of a batch waits for others: about 16 of them at 8,000 per second."""
 
 LOCAL_COPY_THREADS = 4
 
@@ -76,7 +76,7 @@ async def download(
     Raises:
         ObjectNotFound, CorruptObject: the source lacks an object or holds other bytes under its name.
         StoreError, LocalError: the source or the destination fails.
-    Cost: one request an object up to ``limits.large_bytes``, one a part above.
+    Cost: one request per object up to ``limits.large_bytes``, one per part above.
     Cancellation: stops within one block. The parts of large objects that came across a network stay for the next run;
         other temporaries are removed.
     """

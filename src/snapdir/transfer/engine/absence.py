@@ -19,7 +19,7 @@ __all__ = ["absent_objects", "require_present"]
 async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:
     """Those of ``digests``, without repeats, that the repository lacks, in their order.
 
-    Cost: one request an object, or a listing of the whole store if that takes fewer. In a store on this host one
+    Cost: one request per object, or a listing of the whole store if that takes fewer. In a store on this host one
         thread looks at the files.
     """
     if repository.local_object(EMPTY_DIGEST) is not None:

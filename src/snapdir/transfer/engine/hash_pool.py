@@ -1,4 +1,4 @@
-"""Threads that hash large files side by side, and stop when their caller is cancelled. Blocking."""
+"""Threads that hash large files concurrently and stop when their caller is cancelled. Blocking."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Selection:
 
         Raises:
             NothingSelected: no path of the manifest fits the globs.
-        Cost: about 2 µs a path, and the sort of the files for a shard.
+        Cost: about 2 µs per path, and the sort of the files for a shard.
         """
         if not self.is_partial:
             return manifest

@@ -164,7 +164,7 @@ def start_workers(
     *,
     workers: int,
 ) -> None:
-    """Run ``work`` on every item of ``source``, up to ``workers`` side by side; the group ends when all are done.
+    """Run ``work`` on every item of ``source``, up to ``workers`` concurrently; the group ends when all are done.
 
     A worker takes many items: starting a task costs about 28 µs, taking the next item from a shared iterator 0.1 µs. On
     a channel, workers start when items come that no worker waits for: 256 idle ones would cost a small push 6 ms.

@@ -23,7 +23,7 @@ LOOP_FILE_BYTES = 64 * KIB
 than it loses by taking the interpreter lock again after each of the four system calls of a file."""
 
 LOOP_FILES = 8
-"""Files between looks at the clock: a disk that takes 0.1 s a file holds the loop up for 0.8 s every 1,000 files.
+"""Files between looks at the clock: a disk that takes 0.1 s per file holds the loop up for 0.8 s every 1,000 files.
 
 Nothing else runs in between: a batch of 64 from the page cache takes 0.8 to 1.7 ms."""
 

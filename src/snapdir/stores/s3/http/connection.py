@@ -92,7 +92,7 @@ class Exchange:
 class Connection(asyncio.BufferedProtocol):
     """One connection to one server; one exchange at a time.
 
-    Any failure closes it; the exchange under way then fails with a WireError.
+    Any failure closes it; the current exchange then fails with a WireError.
 
     Attributes:
         reusable: Another exchange may begin.
@@ -311,7 +311,7 @@ class Connection(asyncio.BufferedProtocol):
             exchange.future.set_exception(error)
 
     def close(self) -> None:
-        """Close at once; an exchange under way fails with PoolClosed."""
+        """Close at once; the current exchange fails with PoolClosed."""
         self._fail(self._error(PoolClosed))
 
     def disown(self) -> None:

@@ -123,13 +123,13 @@ class FirstByteTimeout(WireError):
 
 
 class StallTimeout(WireError):
-    """No byte moved for some time while a request or its response was under way (the seconds)."""
+    """No byte of a request or its response moved for some time (the seconds)."""
 
     sentence = "no data for {:g} s (--stall-timeout)"
 
 
 class TooSlow(WireError):
-    """Bytes were due, and moved more slowly than ``Timeouts`` allows, on average over some time (the seconds)."""
+    """Data was expected and arrived more slowly than ``Timeouts`` allows, on average over some time (the seconds)."""
 
     sentence = "slower than --min-rate on average for {:g} s"
 

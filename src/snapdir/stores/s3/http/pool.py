@@ -118,7 +118,7 @@ class Pool:
         self._count = 0  # connections that are open or being opened
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Future[None] | None = None
-        # A thread is started when a body needs one, up to one a connection: each stays with its body to the end.
+        # A thread is started when a body needs one, up to one per connection: each stays with its body to the end.
         self._threads = ThreadPoolExecutor(max(1, self._max_connections), "snapdir-body")
         self._book.forget()
 
@@ -324,7 +324,7 @@ class Pool:
         self._loop = loop
 
     async def aclose(self) -> None:
-        """Close every connection; requests under way and in line fail with PoolClosed. Safe to repeat."""
+        """Close every connection; requests in flight and in line fail with PoolClosed. Safe to repeat."""
         self._closed = True
         if os.getpid() != self._pid or asyncio.get_running_loop() is not self._loop:
             return

@@ -31,7 +31,7 @@ class Timeouts:
         connect_seconds: For a connection: name look-up, every address tried, TLS handshake.
         first_byte_seconds: From the last byte of a request reaching the server's host to the first of its response;
             longer after a long body (see ``LineRate``).
-        stall_seconds: Without any byte moving, while a request or a response is under way.
+        stall_seconds: Without any byte moving, during a request or a response.
         idle_seconds: An unused connection is closed after this; servers do it themselves a little later.
         resolve_seconds: A name's addresses are looked up again after this.
         min_bytes_per_second: The lowest rate, on the average of ``rate_seconds``; 0 for none.
