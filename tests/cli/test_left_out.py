@@ -267,7 +267,8 @@ class TestOwnPlaces:
             assert "the store " in run.stderr
             assert "--exclude './store$'" in run.stderr
             assert (
-                ok("push", "--dryrun", "--store", f"file://{store}", str(isolated / "alias")).stderr.count("lies") == 1
+                ok("push", "--dryrun", "--store", f"file://{store}", str(isolated / "alias")).stderr.count("is inside")
+                == 1
             )
 
     def test_a_pool_and_a_catalog_in_the_tree_are_warned_of(self, tree: Path, store: str) -> None:

@@ -127,7 +127,7 @@ def test_files_that_were_not_selected_are_not_left_over(store: Path, first: str,
     assert "warning" not in pull(store, first, dest, "--shard", "1/2", "--exclude", "other").stderr
     done = pull(store, second, dest, "--include", "val/")
     remedy = "check out the whole snapshot with --delete to remove them"
-    assert f"(./val/5, ./val/6, ./val/7.json): {remedy}\n" in done.stderr
+    assert f"(./val/5, ./val/6, ./val/7.json); {remedy}\n" in done.stderr
     assert "(./other, ./val/8); check out the whole" in pull(store, first, dest, "--shard", "2/2").stderr
 
 

@@ -30,7 +30,7 @@ def test_a_place_that_exists_is_named_with_the_pattern_that_leaves_it_out(tmp_pa
 def test_a_place_that_is_still_to_be_made_is_met_at_the_nearest_directory(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (warning,) = met(tmp_path, OwnLocation(str(tmp_path / "a/b/c/store"), "the store"))
-    assert "at ./a/b/c/store:" in warning
+    assert "(./a/b/c/store), so" in warning
     assert met(tmp_path, OwnLocation(str(tmp_path / "a/b/store"), "the default cache", foreign=True)) == []
 
 
@@ -39,7 +39,7 @@ def test_a_place_is_met_through_a_link_and_by_another_spelling(tmp_path: Path) -
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree/link").symlink_to(tmp_path / "outside")
     (warning,) = met(tmp_path / "tree", OwnLocation(f"{tmp_path}/tree/../outside/./store", "the store"))
-    assert "at ./link/store:" in warning
+    assert "(./link/store), so" in warning
 
 
 def test_the_tree_itself_cannot_be_left_out(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ async def test_only_regular_files_are_objects(store: FileStore, root: Path) -> N
 
 async def test_a_directory_in_place_of_an_object_is_an_error_that_names_it(store: FileStore, root: Path) -> None:
     (root / OBJECT / "inside").mkdir(parents=True)
-    with pytest.raises(StoreRefused, match=f"{root / OBJECT}: a directory that is not empty"):
+    with pytest.raises(StoreRefused, match=f"{root / OBJECT}: expected a file, found a directory that is not empty"):
         await store.write(OBJECT, b"data")
     assert (root / OBJECT / "inside").is_dir()
     (root / "file").write_bytes(b"in the way")
