@@ -191,7 +191,7 @@ async def test_a_push_heals_an_object_where_nothing_of_others_is_lost(
     path = tmp_path / "store" / object_key(digest_of(bytes(size)))
     await anyio.to_thread.run_sync(put_in_place, path, kind)
     if kind == "full directory":
-        with pytest.raises(StoreRefused, match=f"{path}: a directory that is not empty"):
+        with pytest.raises(StoreRefused, match=f"{path}: expected a file, found a directory that is not empty"):
             await snapdir.push(root, url, recheck=recheck, config=config)
         assert await anyio.to_thread.run_sync((path / "file").read_bytes) == b"mine"
     else:
@@ -212,7 +212,7 @@ async def test_a_manifest_is_healed_or_what_lies_there_is_named(
         await snapdir.verify(pushed, url, config=config)
     assert any(str(path) in note for note in caught.value.__notes__)
     if kind == "full directory":
-        with pytest.raises(StoreRefused, match=f"{path}: a directory that is not empty"):
+        with pytest.raises(StoreRefused, match=f"{path}: expected a file, found a directory that is not empty"):
             await snapdir.push(root, url, config=config)
     else:
         await snapdir.push(root, url, config=config)
