@@ -57,6 +57,19 @@ def test_what_is_not_given_stays(tmp_path: Path) -> None:
     assert changed.cache_dir == Path.home() / "elsewhere"
 
 
+async def test_every_function_means_the_same_cache_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a").write_text("a")
+    config = Config(cache_dir=Path("~/cache"))
+    assert config.cache_dir == tmp_path / "cache"
+    snapshot_id = await snapdir.stage(tmp_path / "tree", config=config)
+    await snapdir.checkout(snapshot_id, tmp_path / "copy", config=config)
+    assert (await snapdir.status(tmp_path / "copy", config=config)).id == snapshot_id
+    await snapdir.flush_cache(config=config)
+    assert {file.name for file in (tmp_path / "cache").iterdir()} == {".checkouts"}
+
+
 def test_a_catalog_is_a_name_a_path_or_none(tmp_path: Path) -> None:
     config = Config(cache_dir=tmp_path).with_options(catalog="default")
     assert config.catalog == tmp_path / "default-catalog.sqlite3"

@@ -4,8 +4,6 @@ import gc
 import signal
 from typing import NoReturn
 
-__all__ = ["main"]
-
 
 def main() -> NoReturn:
     """Run the command line.

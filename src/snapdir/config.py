@@ -39,7 +39,7 @@ class Config:
     """Settings of all functions: the cache, the history, stores, and limits of transfers.
 
     Attributes:
-        cache_dir: The directory of the cache, which has the layout of a store.
+        cache_dir: The directory of the cache, which has the layout of a store. ``~`` is expanded.
         stores: Settings of stores.
         limits: Limits of one transfer.
         catalog: The file of the local history; None records nothing on this machine.
@@ -54,6 +54,10 @@ class Config:
     catalog: Path | None = None
     shared_catalog: bool = True
     keyed_context: str = ""
+
+    def __post_init__(self) -> None:
+        # Once: every user of the directory must mean the same one, and the current directory may change.
+        object.__setattr__(self, "cache_dir", Path(self.cache_dir).expanduser().absolute())
 
     def with_options(
         self,
@@ -157,7 +161,7 @@ class Config:
         _require_room(limits)
         changed = replace(self, stores=stores, limits=limits)
         if cache_dir is not None:
-            changed = replace(changed, cache_dir=Path(cache_dir).expanduser())
+            changed = replace(changed, cache_dir=Path(cache_dir))
         return changed if catalog is None else changed._recorded_in(os.fspath(catalog))
 
     def _recorded_in(self, catalog: str) -> Config:

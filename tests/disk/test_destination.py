@@ -14,8 +14,8 @@ import pytest
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.directories import remove_tree
-from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError, NoSpace, UnsafePath
+from snapdir.model.paths import STAGING_NAME
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 

@@ -11,8 +11,8 @@ import pytest
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.run_folder import CLAIMED
-from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import DestinationConflict, LocalError
+from snapdir.model.paths import STAGING_NAME
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 

@@ -14,11 +14,11 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import CorruptObject, DestinationConflict, ObjectNotFound, SnapdirError
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import STAGING_NAME
 from snapdir.repository.repository import Repository
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings

@@ -9,8 +9,6 @@ from snapdir.api.stores import PathLike, local_path, parse_stores
 from snapdir.config import Config
 from snapdir.measurement.report import BenchReport
 
-__all__ = ["bench"]
-
 
 async def bench(
     store: str,

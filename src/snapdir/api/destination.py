@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from snapdir.disk.protected import ProtectedDirectory
     from snapdir.transfer.checkout import CheckoutOptions
 
-__all__ = ["guard_destination", "own_directories", "own_locations", "report_leftovers"]
-
 MAX_NAMED = 3
 """Paths that a warning names."""
 
@@ -63,7 +61,7 @@ def _protected(config: Config, stores: StorePair) -> Iterator[ProtectedDirectory
     yield ProtectedDirectory("/", "the root of the filesystem", closed=False)
     for home in _homes():
         yield ProtectedDirectory(home, "a home directory", closed=False)
-    yield ProtectedDirectory(str(config.cache_dir.expanduser()), "the local cache", closed=True)
+    yield ProtectedDirectory(str(config.cache_dir), "the local cache", closed=True)
     usual = _usual_cache()
     if usual is not None:
         yield ProtectedDirectory(usual, "the default cache", closed=True)
@@ -75,7 +73,7 @@ def own_locations(config: Config, stores: StorePair) -> tuple[OwnLocation, ...]:
     """The locations that this run writes to, and the default cache. Inside a tree they become part of its snapshot."""
     from snapdir.disk.own_locations import OwnLocation
 
-    locations = [OwnLocation(str(config.cache_dir.expanduser()), "the cache")]
+    locations = [OwnLocation(str(config.cache_dir), "the cache")]
     if config.catalog is not None:
         locations.append(OwnLocation(str(config.catalog), "the catalog", beside="(-journal|-shm|-wal)?"))
     locations += [OwnLocation(path, name) for path, name in stores.directories.items()]
@@ -87,7 +85,7 @@ def own_locations(config: Config, stores: StorePair) -> tuple[OwnLocation, ...]:
 
 def own_directories(config: Config, stores: StorePair) -> tuple[str, ...]:
     """The directories of the cache and of the stores on this host."""
-    return (str(config.cache_dir.expanduser()), *stores.directories)
+    return (str(config.cache_dir), *stores.directories)
 
 
 def _usual_cache() -> str | None:

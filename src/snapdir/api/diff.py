@@ -21,8 +21,6 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.model.entry import Entry
 
-__all__ = ["DiffOptions", "diff", "manifest_size", "size"]
-
 
 class DiffOptions:
     """The two sides of a ``diff``; create them with ``from_refs``."""

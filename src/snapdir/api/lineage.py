@@ -27,8 +27,6 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog
 
-__all__ = ["Lineage", "ancestors", "descendants", "lineage", "locations", "revisions"]
-
 T = TypeVar("T")
 
 

@@ -31,8 +31,6 @@ from snapdir.transfer.comparing.diff import compare, union
 from snapdir.transfer.comparing.sizes import measure
 from snapdir.transfer.engine.events import Counters
 
-__all__ = ["Revision", "log"]
-
 READ_AT_ONCE = 8
 """Manifests in memory, about: those of one group of revisions and of the snapshots they followed."""
 

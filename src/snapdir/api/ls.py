@@ -12,8 +12,6 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
 from snapdir.transfer.comparing.sizes import SnapshotSummary, summarise
 
-__all__ = ["list_snapshots"]
-
 
 async def list_snapshots(store: str, *, config: Config | None = None) -> list[SnapshotSummary]:
     """All snapshots of a store with their dates, files and bytes, oldest first. Reads every manifest.

@@ -31,8 +31,6 @@ from snapdir.repository.repository import Published
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
-__all__ = ["id", "id_from_manifest", "manifest", "manifest_of", "manifests_of", "read_tree"]
-
 
 def id_from_manifest(m: Manifest) -> str:
     """The id of the snapshot that ``m`` describes."""

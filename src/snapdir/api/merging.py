@@ -18,8 +18,6 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog
 
-__all__ = ["merge", "merged_history", "opened_catalog"]
-
 NAMED_KEYS = 3
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from snapdir.transfer.packs.receive import ReceivedPack
     from snapdir.transfer.packs.streams import Read, Write
 
-__all__ = ["objects_needed", "receive_pack", "send_pack"]
-
 
 async def objects_needed(
     digests: Sequence[str], store: str, *, objects_store: str | None = None, config: Config | None = None

@@ -14,8 +14,6 @@ import anyio
 from snapdir.errors import ungrouped
 from snapdir.transfer.engine.events import Counters, Phase
 
-__all__ = ["Progress", "Running", "running"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from snapdir.transfer.download.local_objects import Mend
     from snapdir.transfer.engine.plan import PlannedObject
 
-__all__ = ["checkout", "fetch", "pull"]
-
 
 async def fetch(
     snapshot_id: str,
@@ -279,8 +277,7 @@ async def _source(
 
         identifier = await full_id(snapshot_id, run.config)
         selection = None if dry_run else run.options.selection
-        cache_dir = run.config.cache_dir.expanduser().absolute()
-        async with staged_snapshot(identifier, program, selection, cache_dir) as (manifest, staged):
+        async with staged_snapshot(identifier, program, selection, run.config.cache_dir) as (manifest, staged):
             yield identifier, manifest, staged
     else:
         async with opened(run.stores, run.config) as source:

@@ -40,8 +40,6 @@ from snapdir.transfer.snapshot import TreeOptions
 if TYPE_CHECKING:
     from snapdir.transfer.sync import SyncOptions
 
-__all__ = ["push", "push_cached", "stage"]
-
 
 async def stage(
     path: PathLike,

@@ -18,8 +18,6 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.catalog.record import Event, Provenance
 
-__all__ = ["Publication", "publication_of"]
-
 T = TypeVar("T")
 
 NOT_KEPT = (

@@ -22,8 +22,6 @@ from snapdir.stores.urls import StoreUri, StoreURL
 if TYPE_CHECKING:
     from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["Ref", "full_id", "holds_store", "only_match", "parse_ref", "resolve_id", "selection_of"]
-
 
 async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Config | None = None) -> str:
     """The whole id of a snapshot, from its first 8 or more digits, in upper or lower case.

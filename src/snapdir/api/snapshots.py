@@ -20,8 +20,6 @@ from snapdir.model.sizes import MIB
 if TYPE_CHECKING:
     from snapdir.transfer.download.reading import Content, ObjectReader, Verify
 
-__all__ = ["Files", "Snapshot", "SnapshotFile", "open_snapshot", "refuse_pickling"]
-
 BLOCK_BYTES = MIB
 """The size of the blocks of ``async for block in file``."""
 

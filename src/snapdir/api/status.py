@@ -17,8 +17,6 @@ from snapdir.disk.checkout_record import CheckoutRecord, read_record
 from snapdir.errors import HIDDEN, ManifestNotFound, NotCheckedOut, local_errors
 from snapdir.transfer.engine.events import Counters
 
-__all__ = ["StatusReport", "status"]
-
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:

@@ -33,25 +33,6 @@ if TYPE_CHECKING:
     from snapdir.stores.settings import StoreSettings
     from snapdir.transfer.upload.journal import UploadJournal
 
-__all__ = [
-    "CACHE_HINT",
-    "NO_CACHE_HINT",
-    "PathLike",
-    "StorePair",
-    "cache_hint",
-    "exclude_patterns",
-    "journal_of",
-    "local_path",
-    "opened",
-    "opened_cache",
-    "opened_or_none",
-    "parse_stores",
-    "pool_hint",
-    "refuse_keyed",
-    "require_answer",
-    "require_in_process",
-]
-
 PathLike = str | os.PathLike[str]
 
 IN_PROCESS = ("file", "s3", "b2", "gs")
@@ -193,7 +174,7 @@ async def opened(stores: StorePair, config: Config) -> AsyncIterator[Repository]
 
 
 def _settings(config: Config) -> StoreSettings:
-    return replace(config.stores, notes_dir=config.cache_dir.expanduser())
+    return replace(config.stores, notes_dir=config.cache_dir)
 
 
 @asynccontextmanager
@@ -240,7 +221,7 @@ def journal_of(to: Repository, config: Config) -> UploadJournal | None:
     from snapdir.transfer.upload.journal import UploadJournal
 
     remote = to.objects.capabilities.remote
-    return UploadJournal(config.cache_dir.expanduser(), to.objects.url) if remote else None
+    return UploadJournal(config.cache_dir, to.objects.url) if remote else None
 
 
 @contextmanager
@@ -249,7 +230,7 @@ def cache_hint(config: Config, hint: str = CACHE_HINT) -> Iterator[None]:
     try:
         yield
     except SnapdirError as error:
-        root = str(config.cache_dir.expanduser().absolute())
+        root = str(config.cache_dir)
         leaves = error.exceptions if isinstance(error, TransferFailed) else (error,)
         if any(_is_denied_below(root, leaf) for leaf in leaves) and hint not in getattr(error, "__notes__", ()):
             error.add_note(hint)
@@ -269,7 +250,7 @@ async def opened_cache(config: Config) -> AsyncIterator[Repository]:
     from snapdir.errors.base import CACHE_ADVICE
     from snapdir.stores.open import open_store
 
-    url = StoreURL("file", str(config.cache_dir.expanduser().absolute()))
+    url = StoreURL("file", str(config.cache_dir))
     with cache_hint(config):
         async with open_store(url, _settings(config)) as store:
             yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)

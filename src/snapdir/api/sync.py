@@ -14,8 +14,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.reports import SyncReport
 from snapdir.transfer.sync import StoreSync, SyncOptions
 
-__all__ = ["sync", "sync_all"]
-
 Side = tuple[str, str | None]
 """A store, and the pool of its objects if they are not in it, as they were given."""
 

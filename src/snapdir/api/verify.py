@@ -23,8 +23,6 @@ from snapdir.errors import without_secrets
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.reports import CacheReport, SnapshotReport
 
-__all__ = ["examine", "flush_cache", "verify", "verify_cache"]
-
 
 async def verify(
     snapshot_id: str,
@@ -83,8 +81,7 @@ async def _examine(snapshot_id: str, stores: StorePair, config: Config, counters
     program = stores.program
     if program is not None:
         identifier = await full_id(snapshot_id, config)
-        cache_dir = config.cache_dir.expanduser().absolute()
-        async with staged_snapshot(identifier, program, EVERYTHING, cache_dir) as (_, source):
+        async with staged_snapshot(identifier, program, EVERYTHING, config.cache_dir) as (_, source):
             return replace(await check(identifier, source), store=without_secrets(program.url))
     async with opened(stores, config) as source:
         return await check(await full_id(snapshot_id, config, source), source)
@@ -108,7 +105,7 @@ async def verify_cache(
 
     config = config or Config()
     if purge and not dry_run:
-        await anyio.to_thread.run_sync(sweep, config.cache_dir.expanduser() / PARTIAL_NAME)
+        await anyio.to_thread.run_sync(sweep, config.cache_dir / PARTIAL_NAME)
     async with opened_cache(config) as cache:
         wanted = None if snapshot_id is None else await full_id(snapshot_id, config)
         return await check_cache(

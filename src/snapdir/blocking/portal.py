@@ -18,8 +18,6 @@ from anyio.from_thread import BlockingPortal
 
 from snapdir.errors import SnapdirError
 
-__all__ = ["Call", "PortalOfProcess", "as_blocking", "own_portal"]
-
 ENDING = (
     "Python is shutting down and starts no threads: call this before the program ends, not in an atexit handler or in"
     " a thread that outlives the main thread"

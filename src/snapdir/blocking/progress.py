@@ -10,8 +10,6 @@ from typing import Generic, ParamSpec, TypeVar
 import snapdir
 from snapdir.blocking.portal import own_portal
 
-__all__ = ["Running", "running"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

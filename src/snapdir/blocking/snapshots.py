@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from snapdir.config import Config
     from snapdir.transfer.download.reading import Verify
 
-__all__ = ["Snapshot", "SnapshotFile", "open_snapshot"]
-
 FILE_BUFFER_BYTES = 128 * 1024
 """Small reads share one hop to the loop (and, unverified, one request)."""
 

@@ -16,8 +16,6 @@ from snapdir.catalog.schema import prepare
 from snapdir.errors import CatalogError
 from snapdir.errors.local import DENIED
 
-__all__ = ["LOCK_SECONDS", "Catalog"]
-
 LOCK_SECONDS = 5.0
 """How long to wait for another process that writes. Writing a record takes a few milliseconds."""
 

@@ -16,8 +16,6 @@ from snapdir.catalog.shared import SharedHistory, write_record
 from snapdir.errors import LocalError, StoreError
 from snapdir.stores.base import Store
 
-__all__ = ["note", "opened", "read_history"]
-
 
 @asynccontextmanager
 async def opened(file: Path | None, *, reading: bool = False) -> AsyncIterator[Catalog]:

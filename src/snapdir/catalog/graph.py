@@ -9,8 +9,6 @@ from snapdir.catalog.lineage import Relation
 from snapdir.catalog.record import Record
 from snapdir.model.digest import SHORT_ID_DIGITS
 
-__all__ = ["Edge", "Graph", "Node", "lineage_graph", "to_dot", "to_mermaid", "visible"]
-
 _PLAIN_IN_MERMAID = frozenset(" .,/-_=@+~")
 
 

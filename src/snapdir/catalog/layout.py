@@ -13,8 +13,6 @@ from statistics import fmean
 
 from snapdir.catalog.graph import Graph, Node
 
-__all__ = ["CARD_WIDTH", "Card", "Layout", "Route", "lay_out"]
-
 CARD_WIDTH = 280.0
 LINE_HEIGHT = 18.0
 CARD_PADDING = 16.0

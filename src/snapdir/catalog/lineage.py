@@ -13,8 +13,6 @@ from typing import Literal, NamedTuple
 
 from snapdir.catalog.record import Record
 
-__all__ = ["Relation", "RelationKind", "ancestors", "descendants"]
-
 RelationKind = Literal["history", "derived"]
 
 

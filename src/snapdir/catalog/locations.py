@@ -8,8 +8,6 @@ from pathlib import Path
 from snapdir.errors import InvalidStore
 from snapdir.stores.urls import StoreURL
 
-__all__ = ["DEFAULT_CATALOG", "catalog_file", "directory_location", "locations_meant", "store_location"]
-
 DEFAULT_CATALOG = "default"
 DISABLED = ("", "none")
 SUFFIX = "-catalog.sqlite3"
@@ -23,7 +21,7 @@ def catalog_file(selection: str, cache_dir: Path) -> Path | None:
         return None
     if "/" in selection:
         return Path(selection).expanduser().absolute()
-    return cache_dir.expanduser().absolute() / f"{selection}{SUFFIX}"
+    return cache_dir / f"{selection}{SUFFIX}"
 
 
 def store_location(store: StoreURL) -> str:

@@ -14,8 +14,6 @@ from snapdir.catalog.graph import Graph, Node, visible
 from snapdir.catalog.layout import CARD_WIDTH, Card, Layout, Route, lay_out
 from snapdir.model.digest import SHORT_ID_DIGITS
 
-__all__ = ["lineage_page"]
-
 SHOWN_CHARACTERS = 36
 """Of a line in a card; the table holds the whole text."""
 

@@ -13,8 +13,6 @@ from typing import Any, Literal, get_args
 from snapdir.errors import CatalogError, InvalidId
 from snapdir.model.digest import SnapshotId
 
-__all__ = ["Event", "Provenance", "Record", "compact_json", "new_record", "timestamp"]
-
 Event = Literal["push", "stage", "manifest"]
 
 MAX_SOURCES = 1000

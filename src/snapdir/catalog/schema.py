@@ -11,8 +11,6 @@ from snapdir.errors import CatalogError
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["VERSION", "prepare"]
-
 APPLICATION_ID = 0x736E6462
 """Marks the file as a catalog: the database of another program is never written to."""
 

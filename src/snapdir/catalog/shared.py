@@ -23,8 +23,6 @@ from snapdir.stores.base import ObjectInfo, Store, close_pages
 from snapdir.stores.batches import published, put_small
 from snapdir.stores.listing import shows_order
 
-__all__ = ["MAX_RECORD_BYTES", "OVERLAP", "SharedHistory", "copy_records", "write_record"]
-
 MAX_RECORD_BYTES = MIB
 """More than the longest record that ``Record`` allows."""
 

@@ -12,8 +12,6 @@ from click.shell_completion import CompletionItem, ShellComplete, get_completion
 from snapdir.cli.commands import COMMANDS
 from snapdir.cli.completion_scripts import elvish, powershell
 
-__all__ = ["answer", "script", "suggest"]
-
 PROGRAM = "snapdir"
 VARIABLE = "_SNAPDIR_COMPLETE"
 SCHEMES = ("file://", "s3://", "b2://")

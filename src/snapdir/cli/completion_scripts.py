@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["elvish", "powershell"]
-
 Vocabulary = Mapping[str, Sequence[tuple[str, str]]]
 """For each command, and for none (""), the words that may follow, each with its purpose."""
 

@@ -15,8 +15,6 @@ from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.transfer.engine.events import Counters
 
-__all__ = ["Invocation"]
-
 T = TypeVar("T")
 
 

@@ -24,8 +24,6 @@ from snapdir.cli.usage import UsageMistake, located, similar, usage_text
 from snapdir.cli.verb import HELP_WIDTH, information, write_options
 from snapdir.errors import SnapdirError
 
-__all__ = ["main", "root"]
-
 MORE = """`snapdir help COMMAND` shows the options of a command, with examples;
 `snapdir man` prints the manual page, `snapdir defaults` the settings in
 effect."""

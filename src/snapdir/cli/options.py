@@ -14,24 +14,6 @@ from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 if TYPE_CHECKING:
     from snapdir.config import Config
 
-__all__ = [
-    "accepted",
-    "dry_run",
-    "exclusions",
-    "hidden",
-    "output",
-    "path",
-    "patterns",
-    "pool",
-    "required_id",
-    "required_store",
-    "required_store_ref",
-    "snapshot",
-    "store",
-    "universal",
-    "walk",
-]
-
 NO_ID = "missing --id option"
 # A comma inside a repetition such as a{1,2} separates nothing.
 _SEPARATOR = re.compile(r",(?![0-9]*\})")

@@ -15,23 +15,6 @@ from snapdir.errors import InvalidOption
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = [
-    "BareSetting",
-    "Choice",
-    "Flag",
-    "Positional",
-    "Setting",
-    "SettingSwitch",
-    "Single",
-    "from_variable",
-    "kind_of",
-    "section",
-    "settings_of",
-    "switch",
-    "text",
-    "whole_number",
-]
-
 Parser = Callable[[str, str], Any]
 """Turns the text of the option or variable named second into a value, or raises InvalidOption."""
 

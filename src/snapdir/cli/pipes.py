@@ -14,8 +14,6 @@ from snapdir.disk.system import open_again
 from snapdir.errors import LocalError, local_errors
 from snapdir.model.sizes import MIB
 
-__all__ = ["InputPipe", "OutputPipe"]
-
 BLOCK_BYTES = MIB
 LOOK_AROUND_MS = 200
 """How long a thread waits for the other end between two checks whether the verb was cancelled."""

@@ -10,8 +10,6 @@ from contextlib import suppress
 
 from snapdir.model.names import NAMES_ARE_UTF8
 
-__all__ = ["adapt_to_limits", "memory_is_limited", "read_names_as_utf8"]
-
 WANTED_FILES = 16_384
 STACK_BYTES = 1 << 20
 KEPT_BYTES = 8 << 20

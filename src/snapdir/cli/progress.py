@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from snapdir.transfer.engine.events import Counters
 
-__all__ = ["Field", "Glyphs", "ProgressLine", "Speed", "fields", "fit", "progress_of"]
-
 # rich takes 50 ms of CPU to import: a verb that ends earlier never pays it, and nothing flickers.
 FIRST_FRAME_SECONDS = 0.1
 FRAME_SECONDS = 0.1

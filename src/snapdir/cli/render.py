@@ -12,19 +12,6 @@ from snapdir.model.sizes import format_size
 if TYPE_CHECKING:
     from snapdir.transfer.engine.events import Counters
 
-__all__ = [
-    "adaptive_banner",
-    "banner",
-    "crash_line",
-    "dry_run",
-    "error_json",
-    "error_line",
-    "kept",
-    "shortage",
-    "summary",
-    "verified",
-]
-
 GONE = "I/O error: the current directory was removed: change to another directory"
 
 

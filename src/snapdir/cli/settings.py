@@ -24,27 +24,6 @@ from snapdir.stores.bucket_options import ACLS, ENCRYPTIONS, REQUESTER, kms_key,
 if TYPE_CHECKING:
     from snapdir.config import Config
 
-__all__ = [
-    "CLONEFILE",
-    "FSYNC",
-    "KEYED_CONTEXT",
-    "SHARED_CATALOG",
-    "VARIABLES",
-    "VERIFY_COPIES",
-    "WRITING",
-    "bucket",
-    "cache",
-    "cache_directory",
-    "catalog",
-    "config_from",
-    "fsync",
-    "local",
-    "network",
-    "retries",
-    "shared_catalog",
-    "transfer",
-]
-
 SMALLEST_PART_BYTES = MIB
 LARGEST_PART_BYTES = 5 * GIB
 

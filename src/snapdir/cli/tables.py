@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from snapdir.model.entry import Entry
 
-__all__ = ["Cell", "ShortId", "Size", "entry_fields", "json_line", "write_json", "write_json_lines", "write_rows"]
-
 LINES_AT_ONCE = 1000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -10,8 +10,6 @@ from typing import NamedTuple, TextIO
 
 from snapdir.errors import LocalError, without_secrets
 
-__all__ = ["OutputClosed", "Terminal", "close_output", "print_error", "printable", "visible_json", "write_output"]
-
 YELLOW = "\x1b[33m"
 RESET = "\x1b[0m"
 UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -9,8 +9,6 @@ import click
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["UsageMistake", "located", "similar", "usage_text"]
-
 ROOT_USAGE = "Usage: snapdir [OPTIONS] <COMMAND>"
 
 

@@ -19,8 +19,6 @@ from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 if TYPE_CHECKING:
     from snapdir.cli.invocation import Invocation
 
-__all__ = ["HELP_WIDTH", "Verb", "command", "information", "write_options"]
-
 HELP_WIDTH = 100
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from snapdir.errors import LocalError, local_errors
 
-__all__ = ["flush"]
-
 CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads", ".endpoints")
 """The contents of a cache. Other files in its directory, such as a catalog or notes about checkouts, stay."""
 

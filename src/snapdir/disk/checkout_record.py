@@ -15,8 +15,6 @@ from blake3 import blake3
 
 from snapdir.disk.run_folder import replace_note
 
-__all__ = ["RECORDS_NAME", "CheckoutRecord", "read_record", "write_record"]
-
 RECORDS_NAME = ".checkouts"
 MAX_RECORDS = 2000
 """Above this the older half goes: the cache does not learn of directories that were removed."""

@@ -12,8 +12,6 @@ import os
 import stat
 from contextlib import suppress
 
-__all__ = ["hold_shared", "is_still_at", "open_locked", "try_lock"]
-
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
 

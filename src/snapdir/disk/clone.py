@@ -11,8 +11,6 @@ from snapdir.disk.system import copy_in_kernel, has_holes, next_data, open_again
 from snapdir.errors import InFluxError
 from snapdir.model.sizes import MIB
 
-__all__ = ["copy_contents"]
-
 KERNEL_COPY_BYTES = 64 * MIB
 """Copied by one call: 20 to 30 ms, after which ``between`` runs again."""
 BLOCK_BYTES = MIB

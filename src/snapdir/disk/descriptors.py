@@ -8,8 +8,6 @@ from collections.abc import Callable
 from snapdir.disk.system import count_descriptors
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
 
-__all__ = ["Handle", "share_of_descriptors"]
-
 RESERVED = 16
 """Left to the loop, the catalog, Python's imports and the rest of the process."""
 

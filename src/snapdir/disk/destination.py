@@ -17,12 +17,10 @@ from snapdir.disk.directories import (
 )
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.modes import RefusedModes, change_mode, set_mode
-from snapdir.disk.staging import STAGING_NAME, TEMPORARY_FLAGS, Staging, checked_temporary
+from snapdir.disk.staging import TEMPORARY_FLAGS, Staging, checked_temporary
 from snapdir.disk.system import HANDLE_FLAGS
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
-from snapdir.model.paths import Names, refuse_staging
-
-__all__ = ["Destination"]
+from snapdir.model.paths import STAGING_NAME, Names, refuse_staging
 
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 ABSENT = NOT_A_DIRECTORY | {errno.ENOENT}

@@ -19,8 +19,6 @@ from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.model.names import name_on_system
 from snapdir.model.paths import Names
 
-__all__ = ["NOT_EMPTY", "DirectoryHandle", "OpenDirectories", "checked_name", "remove_tree"]
-
 DIRECTORY_FLAGS = HANDLE_FLAGS | os.O_DIRECTORY | os.O_NOFOLLOW
 LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NOT_A_DIRECTORY = frozenset({errno.ENOTDIR, errno.ELOOP})

@@ -12,8 +12,6 @@ import os
 
 from snapdir.disk.system import sync_filesystem_of
 
-__all__ = ["sync_directory", "sync_filesystem"]
-
 CANNOT_SYNC_DIRECTORIES = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
 

@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from snapdir.disk.system import MOUNTS
 
-__all__ = ["devices_of", "filesystem_of", "is_on_local_filesystem", "memory_devices"]
-
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"})
 IN_MEMORY = frozenset({"ramfs", "tmpfs"})
 _ESCAPED = re.compile(r"\\([0-7]{3})")

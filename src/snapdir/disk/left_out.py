@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from stat import S_ISBLK, S_ISCHR, S_ISFIFO, S_ISSOCK
 
-__all__ = [
-    "BROKEN_LINK",
-    "EXCLUDED",
-    "LINK",
-    "MAX_KEPT",
-    "OWN_TEMPORARY",
-    "LeftOut",
-    "special_file",
-]
-
 BROKEN_LINK = "broken link"
 EXCLUDED = "excluded"
 LINK = "link not followed"

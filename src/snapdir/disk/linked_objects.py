@@ -12,8 +12,6 @@ from snapdir.model.digest import Digest
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import OBJECTS, digest_of_key
 
-__all__ = ["LinkedObjects", "link_text"]
-
 
 def link_text(link: str) -> str:
     """The text of a link that a listing has shown.

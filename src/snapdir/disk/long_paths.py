@@ -13,8 +13,6 @@ from typing import NamedTuple
 from snapdir.disk.directories import DirectoryHandle
 from snapdir.disk.system import HANDLE_FLAGS
 
-__all__ = ["FarEntry", "far_entries", "open_file", "read_link", "status_of"]
-
 PIECE_CHARACTERS = 1000
 """At most 4,000 bytes: short enough for Linux, and for macOS where names are ASCII."""
 

@@ -11,8 +11,6 @@ from stat import S_IMODE, S_ISDIR, S_ISGID
 
 from snapdir.disk.system import chmod_descriptor
 
-__all__ = ["RefusedModes", "change_mode", "is_member_of", "refusable", "relax", "set_mode"]
-
 SPECIAL = 0o7000
 REFUSALS = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """Errors of chmod on CIFS, FAT and FUSE, and on files of another user."""

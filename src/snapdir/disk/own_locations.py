@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from snapdir.model.patterns import Exclusion, exactly
 
-__all__ = ["OwnLocation", "OwnLocations"]
-
 DirectoryKey = tuple[int, int]
 """Device and inode."""
 

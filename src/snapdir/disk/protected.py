@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from snapdir.errors import DestinationConflict
 
-__all__ = ["ProtectedDirectory", "refuse_protected"]
-
 
 class ProtectedDirectory(NamedTuple):
     """A directory that need not exist, and its name in the message.

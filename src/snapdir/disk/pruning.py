@@ -13,17 +13,6 @@ from snapdir.errors import local_error
 from snapdir.model.names import name_for_pattern, name_in_utf8
 from snapdir.model.paths import Names
 
-__all__ = [
-    "Extra",
-    "Protection",
-    "find_all",
-    "find_extra",
-    "is_empty_directory",
-    "path_of",
-    "remove_extra",
-    "what_holds",
-]
-
 UNREADABLE = frozenset({errno.EACCES, errno.EPERM})
 
 Protection = Callable[[str], bool]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-__all__ = ["require_room"]
-
 
 def require_room(descriptor: int, size: int) -> None:
     """Refuse a file of ``size`` bytes that its filesystem could not hold even if it were empty.

@@ -17,8 +17,6 @@ from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, remove_tree
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.filesystems import is_on_local_filesystem
 
-__all__ = ["CLAIMED", "KEPT_SECONDS", "PARTIAL_NAME", "STALE_SECONDS", "RunFolder", "replace_note", "sweep"]
-
 PARTIAL_NAME = ".partial"
 """Below the root of a store or cache; no reader looks into it."""
 

@@ -9,8 +9,6 @@ from operator import or_
 from snapdir.disk.system import next_data
 from snapdir.model.sizes import KIB
 
-__all__ = ["ZERO_RUN_BYTES", "write_at"]
-
 ZERO_RUN_BYTES = 64 * KIB
 """Shorter runs are written: a hole for each would cost more than it saves."""
 

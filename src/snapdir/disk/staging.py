@@ -21,8 +21,6 @@ from snapdir.disk.sparse import ZERO_RUN_BYTES, write_at
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
 from snapdir.model.paths import STAGING_NAME
 
-__all__ = ["STAGING_NAME", "TEMPORARY_FLAGS", "Staging", "checked_temporary"]
-
 TEMPORARY_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 

@@ -14,27 +14,6 @@ from contextlib import contextmanager, suppress
 from os import readlink  # by name: a check for blocking calls need not look, /proc waits for no disk
 from pathlib import Path
 
-__all__ = [
-    "CANNOT_CLONE",
-    "HANDLE_FLAGS",
-    "MOUNTS",
-    "NO_WAIT",
-    "chmod_descriptor",
-    "copy_in_kernel",
-    "count_descriptors",
-    "expect_reads",
-    "has_holes",
-    "inherited_file",
-    "more_follows",
-    "next_data",
-    "open_again",
-    "path_of_descriptor",
-    "reflink",
-    "send_file",
-    "sync_filesystem_of",
-    "usable_cpus",
-]
-
 MOUNTS = Path("/proc/self/mountinfo")
 """The mounts of this process. Without it, no filesystem is known to be local or in memory."""
 

@@ -20,8 +20,6 @@ from snapdir.model.paths import STAGING_NAME, flaw_of_length, flaw_of_name, is_t
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
 
-__all__ = ["MAX_CYCLE_ENTRIES", "Walk", "clean_path"]
-
 MAX_CYCLE_ENTRIES = 100_000
 """Entries met below a link that leads back to one of its own parents: one cycle through 40 levels stays below."""
 

@@ -9,28 +9,6 @@ from typing import Any
 
 from snapdir.errors.secrets import without_secrets
 
-__all__ = [
-    "CACHE_ADVICE",
-    "MAX_NAMED_OFFENDERS",
-    "STORE_ADVICE",
-    "AmbiguousId",
-    "CatalogError",
-    "Conflict",
-    "CorruptManifest",
-    "CorruptObject",
-    "HashMismatchError",
-    "InFluxError",
-    "InvalidId",
-    "InvalidOption",
-    "InvalidPack",
-    "InvalidStore",
-    "NothingSelected",
-    "PathNotFound",
-    "SideConflict",
-    "SnapdirError",
-    "UnsafePath",
-]
-
 MAX_NAMED_OFFENDERS = 20
 
 STORE_ADVICE = "the store has damaged data: push a good copy again with --recheck"

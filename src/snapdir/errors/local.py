@@ -9,22 +9,6 @@ from contextlib import contextmanager
 
 from snapdir.errors.base import MAX_NAMED_OFFENDERS, InFluxError, SnapdirError
 
-__all__ = [
-    "DENIED",
-    "FULL_DISK_ERRNOS",
-    "MORE_DESCRIPTORS",
-    "OUT_OF_DESCRIPTORS",
-    "DestinationConflict",
-    "LocalError",
-    "NoSpace",
-    "NotCheckedOut",
-    "UnsafeName",
-    "WalkFailed",
-    "local_error",
-    "local_errors",
-    "source_error",
-]
-
 OUT_OF_DESCRIPTORS = frozenset({errno_names.EMFILE, errno_names.ENFILE})
 MORE_DESCRIPTORS = "raise the limit of open files (ulimit -n), or lower --jobs"
 DENIED = frozenset({errno_names.EACCES, errno_names.EPERM, errno_names.EROFS})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["HIDDEN", "secrets_of", "without_secrets"]
-
 HIDDEN = "…"
 _NAMES = "token|signature|secret|password|passwd|pwd|credential|key|auth|session|sas|sig"
 # A secret key may contain slashes. If the first component contains a colon, the userinfo extends to the @; otherwise it

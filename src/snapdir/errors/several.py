@@ -9,11 +9,6 @@ from snapdir.errors.base import SnapdirError
 from snapdir.errors.local import NoSpace
 from snapdir.errors.store import AccessDenied, StoreMissing
 
-__all__ = [
-    "TransferFailed",
-    "ungrouped",
-]
-
 MAX_NAMED_FAILURES = 10
 
 

@@ -6,24 +6,6 @@ from collections.abc import Sequence
 
 from snapdir.errors.base import SnapdirError
 
-__all__ = [
-    "AccessDenied",
-    "ConnectionFailed",
-    "IncompleteCache",
-    "InvalidManifest",
-    "InvalidResponse",
-    "ManifestNotFound",
-    "ManifestTooLarge",
-    "ObjectNotFound",
-    "StoreError",
-    "StoreMissing",
-    "StoreProgramFailed",
-    "StoreRefused",
-    "Throttled",
-    "TransientStoreError",
-    "UnknownId",
-]
-
 
 class StoreError(SnapdirError):
     """The store failed or sent an invalid response. ``key`` is the key of the operation, if it has one."""

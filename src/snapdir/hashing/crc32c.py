@@ -7,8 +7,6 @@ from collections.abc import Callable
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 
-__all__ = ["crc32c", "crc32c_of_range"]
-
 BLOCK_BYTES = 1 << 20
 
 Checksum = Callable[..., int]

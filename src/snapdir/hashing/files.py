@@ -12,8 +12,6 @@ from snapdir.hashing.hasher import HasherFactory
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 
-__all__ = ["SMALL_FILE_BYTES", "hash_descriptor", "hash_large_file", "hash_small_files"]
-
 SMALL_FILE_BYTES = MIB
 """A file up to this size is read by one call, and its bytes can be kept for an upload."""
 

@@ -10,8 +10,6 @@ from blake3 import blake3
 
 from snapdir.errors import SnapdirError
 
-__all__ = ["Hasher", "HasherFactory", "hasher_factory"]
-
 
 class Hasher(Protocol):
     """The methods of hashlib's objects that hash a stream."""

@@ -11,8 +11,6 @@ from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import DIRECTORY, Entry
 from snapdir.model.manifest import Manifest
 
-__all__ = ["digest_of", "directory_checksum", "snapshot_id", "with_directories"]
-
 
 def snapshot_id(manifest: Manifest) -> SnapshotId:
     """Plain BLAKE3 of the stored text. About 1.2 ms per MiB, mostly to write the text."""

@@ -9,8 +9,6 @@ from snapdir.measurement.report import Advice, Bottleneck, HostRates, Limit, Mea
 from snapdir.model.sizes import MIB, format_size
 from snapdir.transfer.engine.limits import Limits
 
-__all__ = ["LARGEST_PART_BYTES", "MAX_JOBS", "advise"]
-
 JUDGED: tuple[Operation, ...] = ("put", "get", "head", "upload", "download")
 MAX_JOBS = 256
 LARGEST_PART_BYTES = 64 * MIB

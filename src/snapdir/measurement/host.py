@@ -14,8 +14,6 @@ from snapdir.errors import local_errors
 from snapdir.measurement.schedule import Clock
 from snapdir.model.sizes import GIB, MIB
 
-__all__ = ["disk_write_rate", "hash_rate"]
-
 HASH_BLOCK_BYTES = 2 * MIB
 """Bytes hashed in one call, as in transfers."""
 DISK_BLOCK_BYTES = 4 * MIB

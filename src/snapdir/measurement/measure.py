@@ -24,8 +24,6 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Store, Upload, first_page
 from snapdir.transfer.engine.limits import MAX_HASH_THREADS, Limits
 
-__all__ = ["LARGE_CONCURRENCIES", "SMALL_BYTES", "SMALL_CONCURRENCIES", "measure_store"]
-
 Work = Callable[[int], Awaitable[object]]
 
 DEFAULT_LIMITS = Limits()

@@ -8,8 +8,6 @@ from typing import Literal
 
 from snapdir.model.sizes import GIB
 
-__all__ = ["Advice", "BenchReport", "Bottleneck", "HostRates", "Limit", "Measurement", "Operation"]
-
 Operation = Literal["put", "get", "head", "list", "upload", "download"]
 """Requests of small objects, pages of a listing, and parts up and ranges down of large objects."""
 

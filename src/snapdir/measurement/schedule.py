@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-__all__ = ["Clock", "Kind", "Schedule"]
-
 Clock = Callable[[], float]
 Kind = Literal["small", "large", "hash", "disk"]
 

@@ -14,8 +14,6 @@ from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import SnapdirError, StoreMissing
 from snapdir.stores.base import Store
 
-__all__ = ["CLEANUP_SECONDS", "SCRATCH", "Scratch", "scratch_in"]
-
 SCRATCH = ".bench/"
 """Prefix of all temporary objects."""
 CLEANUP_SECONDS = 15

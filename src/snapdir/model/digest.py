@@ -6,17 +6,6 @@ import re
 
 from snapdir.errors import InvalidId
 
-__all__ = [
-    "EMPTY_DIGEST",
-    "ID_DIGITS",
-    "SHORTEST_PREFIX",
-    "SHORT_ID_DIGITS",
-    "Digest",
-    "SnapshotId",
-    "id_prefix",
-    "is_hexadecimal",
-]
-
 ID_DIGITS = 64
 SHORT_ID_DIGITS = 12
 """Shown in tables and drawings."""

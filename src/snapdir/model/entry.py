@@ -8,8 +8,6 @@ from typing import NamedTuple
 from snapdir.errors import InvalidId, LocalError
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 
-__all__ = ["DIRECTORY", "FILE", "Entry", "ManifestEntry", "PathType", "permission_bits"]
-
 FILE = "F"
 DIRECTORY = "D"
 

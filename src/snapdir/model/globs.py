@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["MAX_GLOB_CHARACTERS", "globs"]
-
 MAX_GLOB_CHARACTERS = 4096
 """PATH_MAX: no longer pattern can match a path that may be written."""
 

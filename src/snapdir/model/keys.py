@@ -11,22 +11,6 @@ import re
 
 from snapdir.model.digest import Digest
 
-__all__ = [
-    "INCOMPLETE",
-    "MANIFESTS",
-    "OBJECTS",
-    "OBJECT_MODE",
-    "RECORDS",
-    "digest_of_key",
-    "incomplete_key",
-    "manifest_key",
-    "manifest_prefix",
-    "object_key",
-    "record_key",
-    "record_of_key",
-    "records_since",
-]
-
 OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
 RECORDS = ".catalog/"

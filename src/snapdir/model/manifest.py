@@ -10,8 +10,6 @@ from operator import itemgetter
 from snapdir.errors import InvalidManifest
 from snapdir.model.entry import DIRECTORY, FILE, Entry
 
-__all__ = ["Manifest"]
-
 MAX_SIZE_BYTES = 2**64 - 1
 _SIZE = re.compile(r"\+?[0-9]+", re.ASCII).fullmatch
 _SHORT_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", '"': '\\"', "\\": "\\\\", "\0": "\\0"}

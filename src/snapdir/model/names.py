@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-__all__ = ["NAMES_ARE_UTF8", "name_for_pattern", "name_in_utf8", "name_on_system"]
-
 NAMES_ARE_UTF8 = sys.getfilesystemencoding() == "utf-8"
 """Python decodes names by the locale. Manifests hold UTF-8: under other locales names are translated."""
 

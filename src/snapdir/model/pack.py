@@ -15,23 +15,6 @@ from snapdir.errors import InvalidPack, SnapdirError
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB, format_size
 
-__all__ = [
-    "END",
-    "MAGIC",
-    "MAGIC_ZSTD",
-    "MANIFEST",
-    "MAX_LINE_BYTES",
-    "MAX_MANIFEST_BYTES",
-    "OBJECT",
-    "PackEvent",
-    "PackParser",
-    "PayloadBlock",
-    "RecordEnd",
-    "RecordStart",
-    "parse_digests",
-    "record_line",
-]
-
 MAGIC = b"SNAPPACK 1\n"
 MAGIC_ZSTD = b"SNAPPACK 1Z\n"
 END = b"end\n"

@@ -8,18 +8,6 @@ from collections.abc import Iterable
 from snapdir.errors import UnsafePath
 from snapdir.model.entry import Entry
 
-__all__ = [
-    "STAGING_NAME",
-    "Names",
-    "check_materialisable",
-    "flaw_of_length",
-    "flaw_of_name",
-    "is_temporary_beside",
-    "path_components",
-    "refuse_staging",
-    "with_parents",
-]
-
 Names = tuple[str, ...]
 """A path below a root, as names; () is the root."""
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from snapdir.errors import SnapdirError
 
-__all__ = ["Exclusion", "exactly", "exclusion", "expand_macros", "protection"]
-
 COMMON = (
     "(/(.cache|.git|.DS_Store|.vscode-server|.dbus|.gvfs|.local/share/gvfs-metadata|.local/share/Trash|.Trash"
     "|node_modules|Trash-1000)($|/))"

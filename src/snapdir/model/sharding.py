@@ -10,8 +10,6 @@ from heapq import heapify, heapreplace
 from snapdir.errors import InvalidOption
 from snapdir.model.entry import Entry
 
-__all__ = ["Shard"]
-
 MAX_SHARDS = 100_000
 _SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})", re.ASCII).fullmatch
 

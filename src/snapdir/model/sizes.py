@@ -7,8 +7,6 @@ import re
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["GIB", "KIB", "MIB", "TIB", "format_size", "parse_rate", "parse_size"]
-
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB

@@ -6,8 +6,6 @@ from typing import NamedTuple, Protocol
 
 from snapdir.model.entry import FILE, Entry
 
-__all__ = ["FileStatus", "HashedFile", "Identity", "SourceFile", "identity_of"]
-
 Identity = tuple[int, int, int, int]
 """(size, mtime_ns, ctime_ns, inode): equal before and after a read if the file did not change."""
 

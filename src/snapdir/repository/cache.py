@@ -32,18 +32,6 @@ from snapdir.model.keys import INCOMPLETE, incomplete_key
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 
-__all__ = [
-    "HeldManifest",
-    "cache_root",
-    "find_incomplete",
-    "held_manifest",
-    "keep_manifest",
-    "mend_manifest",
-    "read_incomplete",
-    "require_cached",
-    "set_aside",
-]
-
 
 class HeldManifest(NamedTuple):
     """The manifest that a cache holds of a snapshot.

@@ -22,8 +22,6 @@ from snapdir.disk.run_folder import replace_note
 from snapdir.hashing.crc32c import crc32c
 from snapdir.model.digest import SnapshotId
 
-__all__ = ["KNOWN_NAME", "KnownObjects", "KnownSnapshot", "KnownSnapshots"]
-
 KNOWN_NAME = ".known"
 DIGEST_BYTES = 32
 LENGTH_BYTES, CRC_BYTES = 8, 4

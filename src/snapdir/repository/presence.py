@@ -19,8 +19,6 @@ from snapdir.stores.base import ObjectInfo, Page, close_pages
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["SAMPLE_OBJECTS", "Answer", "Presence", "listing_pays"]
-
 LISTED_PREFIXES = 256
 """Two hex digits: the prefixes of a listing of the whole store."""
 

@@ -27,15 +27,6 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink, CutSink
 
-__all__ = [
-    "INLINE_HASH_BYTES",
-    "READ_ATTEMPTS",
-    "READ_MANIFEST_BYTES",
-    "Published",
-    "Repository",
-    "verified_manifest",
-]
-
 MANIFEST_BLOCK_BYTES = 64 * MIB
 """Read by the first request: all of a manifest of 400,000 files. A longer one is measured first."""
 

@@ -12,8 +12,6 @@ import anyio.to_thread
 from snapdir.errors import LocalError, StoreError
 from snapdir.stores.base import BatchWriter, Buffer, Store
 
-__all__ = ["published", "put_small"]
-
 
 @asynccontextmanager
 async def published(batch: BatchWriter | None) -> AsyncIterator[None]:

@@ -6,8 +6,6 @@ from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-__all__ = ["SMALLEST_BLOCK_BYTES", "BlockSink", "CutSink", "read_blocks"]
-
 SMALLEST_BLOCK_BYTES = 128 << 10
 
 

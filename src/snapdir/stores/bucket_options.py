@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["ACLS", "ENCRYPTIONS", "NO_BUCKET_OPTIONS", "REQUESTER", "BucketOptions", "kms_key", "storage_class"]
-
 ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
 ACLS = (
     "private",

@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 from snapdir.model.sizes import KIB
 
-__all__ = ["ConcurrencyLimit"]
-
 START_REQUESTS = 32
 """Most stores are faster with 32 requests in flight than with fewer, and no store fails at this number."""
 REQUESTS_PER_STEP = 4

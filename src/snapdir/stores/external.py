@@ -22,8 +22,6 @@ from snapdir.model.sizes import MIB, format_size
 from snapdir.stores.programs import Finished, run_program
 from snapdir.stores.urls import StoreURL
 
-__all__ = ["ExternalStore"]
-
 PROLOGUE = "set -eEuo pipefail; trap 'kill 0' INT"
 FAILED = b"ERROR:"
 NOT_THERE = "no such program on PATH"

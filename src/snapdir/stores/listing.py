@@ -9,8 +9,6 @@ from itertools import pairwise
 from snapdir.errors import TransientStoreError
 from snapdir.stores.base import ObjectInfo, Page, close_pages
 
-__all__ = ["TELLING_KEYS", "ResumedListing", "shows_order"]
-
 TELLING_KEYS = 100
 """A page of this many keys is in order by more than chance."""
 

@@ -19,8 +19,6 @@ from snapdir.model.sizes import TIB
 from snapdir.stores.base import Body, Capabilities, FileRange, NoServerCopy, NotResumable, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
 
-__all__ = ["MemoryStore", "MemoryUpload"]
-
 CAPABILITIES = Capabilities(part_size_range=(1, 48 * TIB), conditional_write=True, remote=False)
 
 

@@ -19,8 +19,6 @@ from snapdir.stores.urls import StoreURL
 if TYPE_CHECKING:
     from snapdir.stores.concurrency import ConcurrencyLimit
 
-__all__ = ["open_store"]
-
 OPENED_HERE = ("file", "s3", "b2")
 NOT_YET = ("gs",)
 

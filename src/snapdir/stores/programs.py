@@ -15,8 +15,6 @@ from snapdir.model.sizes import KIB
 if TYPE_CHECKING:
     from anyio.abc import Process
 
-__all__ = ["Finished", "run_program"]
-
 KEPT_BYTES = 64 * KIB
 """The end of a program's stderr, for error messages."""
 

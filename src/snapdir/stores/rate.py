@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import anyio
 
-__all__ = ["AdaptiveRate", "RateLimit"]
-
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -17,8 +17,6 @@ from snapdir.stores.rate import AdaptiveRate, RateLimit
 from snapdir.stores.retry import Retries
 from snapdir.stores.wrapper import StoreWrapper
 
-__all__ = ["RemoteStore"]
-
 Result = TypeVar("Result")
 
 

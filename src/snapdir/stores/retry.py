@@ -14,8 +14,6 @@ from snapdir.errors import ConnectionFailed, StoreError, Throttled, TransientSto
 from snapdir.stores.base import BodyCutShort, StillAtWork
 from snapdir.stores.settings import DEFAULT_RETRY, MAX_RETRY_AFTER_SECONDS, RetryPolicy
 
-__all__ = ["Retries"]
-
 Result = TypeVar("Result")
 
 

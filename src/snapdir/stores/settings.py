@@ -7,15 +7,6 @@ from pathlib import Path
 
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 
-__all__ = [
-    "DEFAULT_RETRY",
-    "MAX_ADAPTIVE_REQUESTS",
-    "MAX_RETRY_AFTER_SECONDS",
-    "UNLIMITED",
-    "RetryPolicy",
-    "StoreSettings",
-]
-
 UNLIMITED = 1 << 30
 
 MAX_ADAPTIVE_REQUESTS = 64

@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 from snapdir.errors import HIDDEN, InvalidStore, without_secrets
 
-__all__ = ["ARN", "SCHEMES", "StoreURL", "StoreUri", "shown_store"]
-
 SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
 ARN = "arn:"
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch

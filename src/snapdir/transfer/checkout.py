@@ -26,8 +26,6 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, TreePlan, plan_tree
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
-__all__ = ["CheckoutOptions", "CheckoutReport", "checkout", "rehearse_checkout"]
-
 
 class CheckoutOptions(NamedTuple):
     """Options of a checkout.

@@ -28,8 +28,6 @@ from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import Selection
 from snapdir.transfer.fetch import FetchOptions, FetchReport, fetch, missing_objects
 
-__all__ = ["fetch_external", "push_external", "staged_snapshot"]
-
 
 async def push_external(
     snapshot_id: Digest, cache: Repository, store: ExternalStore, *, limits: Limits, verified: bool = False

@@ -25,8 +25,6 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
-__all__ = ["NO_STORE", "FetchOptions", "FetchReport", "fetch", "missing_objects"]
-
 NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
 
 

@@ -32,8 +32,6 @@ from snapdir.transfer.upload.objects import Uploader
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["PushOptions", "PushReport", "push"]
-
 LARGE_FILES_AT_ONCE = 16
 """Files above 1 MiB that are hashed or sent concurrently: each waits for its upload to begin and to be completed."""
 

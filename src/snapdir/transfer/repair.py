@@ -22,8 +22,6 @@ from snapdir.transfer.engine.plan import plan_objects
 from snapdir.transfer.upload.objects import Uploader
 from snapdir.transfer.verify import find_damage
 
-__all__ = ["RepairReport", "repair"]
-
 
 class RepairReport(NamedTuple):
     """Distinct objects of a snapshot, and those of them that were sent again."""

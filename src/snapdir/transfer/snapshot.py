@@ -27,8 +27,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.hash_pool import HashPool
 from snapdir.transfer.engine.interruption import check_cancelled
 
-__all__ = ["TreeOptions", "TreeReader", "snapshot_tree"]
-
 RUN_AHEAD_FILES = 50_000
 """How far the walk may be ahead of the hashing, so that a display soon knows the total; 470 bytes per file."""
 WALK_FACTOR = 8

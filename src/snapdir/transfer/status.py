@@ -23,8 +23,6 @@ from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan, plan_tree
 from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["Differences", "directory_differences"]
-
 
 class Differences(NamedTuple):
     """Paths, sorted: files with other content or another mode, missing ones, and those that are not in the snapshot."""

@@ -28,8 +28,6 @@ from snapdir.transfer.engine.stages import run_workers
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.object_copy import ObjectCopier
 
-__all__ = ["StoreSync", "SyncOptions"]
-
 DAMAGED = (HashMismatchError, InvalidManifest, ManifestNotFound, ObjectNotFound)
 """Damage of a single snapshot: the next one may be sound."""
 

@@ -23,8 +23,6 @@ from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport
 from snapdir.transfer.engine.stages import Budget, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
-__all__ = ["check_cache", "check_snapshot", "find_damage"]
-
 LARGE_OBJECTS_AT_ONCE = 4
 
 

@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from snapdir.disk.run_folder import CLAIMED
-from snapdir.disk.staging import STAGING_NAME
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import STAGING_NAME
 from snapdir.repository.repository import Repository
 from snapdir.transfer.checkout import CheckoutOptions, checkout
 from snapdir.transfer.engine.events import Counters

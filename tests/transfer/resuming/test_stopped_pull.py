@@ -14,10 +14,10 @@ import anyio.to_thread
 import pytest
 
 from snapdir.disk.run_folder import CLAIMED
-from snapdir.disk.staging import STAGING_NAME
 from snapdir.errors import ConnectionFailed, StoreError
 from snapdir.hashing.tree import snapshot_id
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import STAGING_NAME
 from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
 from snapdir.stores.file.store import FileStore

@@ -202,7 +202,7 @@ def _target(path: str | None, *, force: bool) -> str:
     """
     if path is not None:
         return path
-    from snapdir.disk.staging import STAGING_NAME
+    from snapdir.model.paths import STAGING_NAME
 
     with local_errors("."):
         taken = sorted(name for name in os.listdir(".") if name != STAGING_NAME)

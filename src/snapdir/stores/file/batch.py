@@ -12,8 +12,6 @@ from snapdir.stores.base import Buffer
 from snapdir.stores.file.failures import store_error, translate
 from snapdir.stores.file.writing import FileWriter, remove
 
-__all__ = ["FileBatch"]
-
 BATCH_OBJECTS = 4096
 BATCH_BYTES = 64 * MIB
 BATCH_SECONDS = 5.0

@@ -21,8 +21,6 @@ from snapdir.errors import (
 )
 from snapdir.errors.local import DENIED, FULL_DISK_ERRNOS, OUT_OF_DESCRIPTORS
 
-__all__ = ["in_thread", "missing_store", "require_file", "store_error", "translate"]
-
 Result = TypeVar("Result")
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})

@@ -9,8 +9,6 @@ from collections.abc import Generator, Iterator
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.file.failures import missing_store
 
-__all__ = ["listed"]
-
 
 def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generator[ObjectInfo, None, None]:
     """Regular files below ``root`` whose key starts with ``prefix`` and comes after ``start_after``.

@@ -23,8 +23,6 @@ from snapdir.stores.file.upload import FileUpload
 from snapdir.stores.file.writing import FileWriter, final_mode
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["FileStore"]
-
 DEFAULT_CONCURRENCY = 8
 UNLIMITED = 2**63 - 1
 READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

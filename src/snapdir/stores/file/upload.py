@@ -8,8 +8,6 @@ from snapdir.stores.base import Body, NoServerCopy, NotResumable, body_length
 from snapdir.stores.file.failures import in_thread
 from snapdir.stores.file.writing import FileWriter, remove
 
-__all__ = ["FileUpload"]
-
 
 class FileUpload(NoServerCopy, NotResumable):
     """Writes parts at their offsets into one temporary, which ``commit`` renames.

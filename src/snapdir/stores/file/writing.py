@@ -19,8 +19,6 @@ from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["FileWriter", "final_mode", "remove"]
-
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 

@@ -22,20 +22,6 @@ from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.s3.failures import BodyRefused, Operation
 
-__all__ = [
-    "INLINE_BYTES",
-    "NOTES_NAME",
-    "UNSUPPORTED",
-    "Checksums",
-    "checksum_of_parts",
-    "content_md5",
-    "decoded",
-    "encoded",
-    "other_bytes",
-    "payload_hash",
-    "require_same",
-]
-
 CRC_BYTES = 4
 
 HASHED_AT_ONCE = 64 * KIB

@@ -36,8 +36,6 @@ from snapdir.stores.s3.location import S3Target, is_region
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path, encode_query
 from snapdir.stores.settings import StoreSettings
 
-__all__ = ["CHECKSUM", "CHECKSUM_ALGORITHM", "CONTENT_MD5", "NO_HEADERS", "WORK_SECONDS", "S3Client"]
-
 WORK_SECONDS = 600.0
 """A service takes minutes to assemble 10,000 parts, or to copy 5 GiB. Some send white space meanwhile."""
 

@@ -19,8 +19,6 @@ from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 if TYPE_CHECKING:
     from snapdir.stores.s3.aws.chain_failures import Link
 
-__all__ = ["ChainCredentials", "CredentialSource", "DirectorySession", "EnvironmentCredentials"]
-
 LOOK_SECONDS = 0.2
 """How often a running helper is checked for a stop."""
 STOP_SECONDS = 1.0

@@ -9,8 +9,6 @@ from snapdir.model.keys import OBJECTS
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.s3.location import S3Target
 
-__all__ = ["PAYER", "headers_of_all", "headers_of_new", "headers_of_session", "what_is_missing"]
-
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
 """Storage classes without immediate access. Manifests and history are not stored in them."""
 

@@ -44,18 +44,6 @@ from snapdir.stores.s3.http.parsing import http_seconds
 from snapdir.stores.s3.location import S3Target, shown_endpoint
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
-__all__ = [
-    "CHECK_ENDPOINT",
-    "CREDENTIALS",
-    "PROXY_CREDENTIALS",
-    "BodyRefused",
-    "ErrorResponse",
-    "Operation",
-    "cleaned",
-    "retry_after_seconds",
-    "service_error",
-]
-
 CHECK_ENDPOINT = "check the endpoint and any proxy in between"
 
 CREDENTIALS = (

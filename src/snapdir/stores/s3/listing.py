@@ -6,8 +6,6 @@ from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.s3.xml import ListPage
 
-__all__ = ["MAX_IDLE_PAGES", "ListingProgress"]
-
 MAX_IDLE_PAGES = 100
 """Pages in a row without a new key. S3 sends empty pages where many keys were deleted."""
 

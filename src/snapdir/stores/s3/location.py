@@ -15,8 +15,6 @@ from snapdir.stores.s3.aws.configuration import Profile
 from snapdir.stores.s3.aws.endpoints import Address, AWSEndpoints, split_endpoint
 from snapdir.stores.urls import ARN, StoreURL
 
-__all__ = ["DEFAULT_REGION", "S3Target", "ignores_configured_endpoints", "is_region", "shown_endpoint"]
-
 DEFAULT_REGION = "us-east-1"
 B2_REGION = "us-west-004"
 OWN_ENDPOINT = "SNAPDIR_S3_STORE_ENDPOINT_URL"

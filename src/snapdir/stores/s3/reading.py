@@ -14,17 +14,6 @@ from snapdir.stores.s3.failures import CHECK_ENDPOINT, Operation
 from snapdir.stores.s3.http.parsing import http_seconds
 from snapdir.stores.s3.http.responses import Response
 
-__all__ = [
-    "check_range",
-    "must_be_s3",
-    "range_headers",
-    "read",
-    "read_into",
-    "read_through",
-    "size_and_checksum",
-    "stat",
-]
-
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``read`` without a length."""
 

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-__all__ = ["ANONYMOUS", "EMPTY_PAYLOAD", "UNSIGNED_PAYLOAD", "Credentials", "Signer", "encode_path", "encode_query"]
-
 EMPTY_PAYLOAD = hashlib.sha256().hexdigest().encode()
 UNSIGNED_PAYLOAD = b"UNSIGNED-PAYLOAD"
 

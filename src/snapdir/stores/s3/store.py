@@ -30,8 +30,6 @@ from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, begin, copy_source
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
-__all__ = ["S3Store"]
-
 PART_BYTES = (5 * MIB, 5 * GIB)
 MAX_KEYS = 1000
 DEFAULT_CONCURRENCY = 256

@@ -27,8 +27,6 @@ from snapdir.stores.s3.reading import size_and_checksum
 from snapdir.stores.s3.signing import encode_path
 from snapdir.stores.s3.xml import UploadedPart
 
-__all__ = ["MAX_PARTS", "Begun", "S3Upload", "begin", "copy_source", "list_parts"]
-
 MAX_PARTS = 10_000
 
 log = logging.getLogger(__name__)

@@ -18,25 +18,6 @@ from snapdir.stores.s3.signing import Credentials
 if TYPE_CHECKING:
     from xml.etree import ElementTree  # at run time only where XML is read or written: 3.7 ms
 
-__all__ = [
-    "ANSWER_BYTES",
-    "PAGE_BYTES",
-    "ListPage",
-    "UploadedPart",
-    "check_completed",
-    "check_gone",
-    "check_written",
-    "completion_body",
-    "copied_etag",
-    "delete_body",
-    "deletion_failures",
-    "error_response",
-    "list_page",
-    "part_page",
-    "session_credentials",
-    "upload_id",
-]
-
 ANSWER_BYTES = 64 << 10
 """The longest response that is not a listing; S3 sends a few hundred bytes."""
 PAGE_BYTES = 8 << 20

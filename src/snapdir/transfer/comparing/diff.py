@@ -12,8 +12,6 @@ from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
 
-__all__ = ["KINDS", "DiffEntry", "DiffTotals", "Total", "compare", "union", "with_renames"]
-
 KINDS = {"A": "added", "D": "deleted", "M": "modified", "R": "renamed", "=": "unchanged"}
 
 

@@ -12,8 +12,6 @@ from snapdir.repository.repository import Published, Repository
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.stages import Budget, run_workers
 
-__all__ = ["each_manifest", "published_by_date"]
-
 PARSED_FACTOR = 5
 """Bytes of a parsed manifest for each byte of its text: a line of about 110 is a tuple of five."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
 
-__all__ = ["Measure", "SizeStats", "SnapshotSummary", "measure", "summarise"]
-
 
 @dataclass(frozen=True, slots=True)
 class SizeStats:

@@ -8,8 +8,6 @@ from snapdir.errors import DestinationConflict
 from snapdir.transfer.destination.survey import Survey
 from snapdir.transfer.engine.events import Counters
 
-__all__ = ["clear_the_way", "refuse_conflicts"]
-
 DIFFERENT = "{} path(s) differ and --no-overwrite was given; nothing was written"
 PROTECTED = "{} path(s) in the way of the snapshot are protected by --exclude or are mount points; nothing was written"
 IN_THE_WAY = (

@@ -15,8 +15,6 @@ from snapdir.transfer.destination.survey import object_path
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.plan import PlannedObject, TreePlan
 
-__all__ = ["link_tree"]
-
 
 def link_tree(
     plan: TreePlan,

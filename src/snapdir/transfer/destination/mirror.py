@@ -14,8 +14,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.plan import TreePlan
 from snapdir.transfer.engine.selection import Selection
 
-__all__ = ["find_prunable", "leftovers", "prune"]
-
 OWN = frozenset({(STAGING_NAME,)})
 
 

@@ -16,8 +16,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan
 
-__all__ = ["Survey", "is_empty", "object_path", "survey_files", "survey_links"]
-
 FILES_BETWEEN_LOOKS = 256
 
 

@@ -12,8 +12,6 @@ from snapdir.disk.sparse import write_at
 from snapdir.model.sizes import MIB
 from snapdir.transfer.engine.plan import PlannedObject
 
-__all__ = ["Assembly", "Segment"]
-
 MISSING, TAKEN, WRITTEN = range(3)
 HASH_BLOCK_BYTES = MIB
 PART_SIZE_BYTES = 8

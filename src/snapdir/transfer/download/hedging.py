@@ -11,8 +11,6 @@ import anyio
 
 from snapdir.transfer.download.assembly import Assembly, Segment
 
-__all__ = ["HedgedRequest", "RequestsInFlight"]
-
 LATE_SECONDS = 2.0
 LATE_FACTOR = 4
 """A request is late after LATE_SECONDS, and after LATE_FACTOR times as long as such a request usually takes."""

@@ -31,8 +31,6 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import batches, run_workers
 
-__all__ = ["Mend", "Unsound", "copy_local_objects", "find_unsound", "require_sound"]
-
 SMALL_OBJECT_BYTES = MIB
 """An object up to this size is read in one call."""
 

@@ -19,8 +19,6 @@ from snapdir.stores.file.writing import FileWriter, remove
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.plan import PlannedObject
 
-__all__ = ["CacheSink", "DirectorySink", "ObjectSink"]
-
 
 class ObjectSink(Protocol):
     """Writes verified objects, each at all of its targets. Safe for several threads with different objects."""

@@ -24,8 +24,6 @@ from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
-__all__ = ["LOOP_BYTES", "LOOP_COPIES", "WRITE_SECONDS", "download"]
-
 LOOP_BYTES = 128 * KIB
 LOOP_COPIES = 8
 """Larger or more files are always written in a thread: 128 KiB take 32 µs to hash, and 62 (tmpfs) or 107 (ext4) to

@@ -25,8 +25,6 @@ from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.stages import Budget, run_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
-__all__ = ["Content", "ObjectReader", "Verify"]
-
 Verify = Literal["before", "after", "never"]
 """When the bytes of an object are verified.
 

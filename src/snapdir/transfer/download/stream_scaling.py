@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from snapdir.model.sizes import MIB
 
-__all__ = ["Moment", "StreamScaling"]
-
 IDLE_SHARE = 0.5
 """If this share of the processors' time is left, they are not the limit."""
 SLOW_STREAM_BYTES_PER_SECOND = 100 * MIB

@@ -34,8 +34,6 @@ from snapdir.transfer.engine.stages import Budget
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["Damaged", "LargeObjects"]
-
 MOST_STREAMS = 32
 """Concurrent requests for large objects: 2.5 GB/s in all if a connection to S3 gives 80 MB/s."""
 

@@ -13,8 +13,6 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.stages import run_workers
 
-__all__ = ["absent_objects", "require_present"]
-
 
 async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:
     """Those of ``digests``, without repeats, that the repository lacks, in their order.

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Counters", "Phase"]
-
 Phase = Literal["discovering", "hashing", "transfer", "checkout", "verify", "idle"]
 
 

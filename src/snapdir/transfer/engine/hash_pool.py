@@ -9,8 +9,6 @@ from typing import ParamSpec, TypeVar
 
 from snapdir.transfer.engine.interruption import check_cancelled
 
-__all__ = ["HashPool"]
-
 LOOK_SECONDS = 0.05
 
 P = ParamSpec("P")

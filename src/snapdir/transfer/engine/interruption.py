@@ -6,8 +6,6 @@ from asyncio import CancelledError
 
 from snapdir.errors import TransientStoreError
 
-__all__ = ["check_cancelled", "is_interruption"]
-
 
 def is_interruption(error: BaseException) -> bool:
     """Whether a run that ends with ``error`` can be resumed: it was cancelled, or the network failed.

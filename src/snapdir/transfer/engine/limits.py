@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from snapdir.disk.system import usable_cpus
 from snapdir.model.sizes import GIB, MIB
 
-__all__ = ["MAX_HASH_THREADS", "Limits"]
-
 MAX_HASH_THREADS = 16
 """``hash_threads`` alone asks for more."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DEBT_SECONDS", "PIECES_AWAY", "LoopBudget"]
-
 DEBT_SECONDS = 0.05
 """The time by which all pieces together may exceed the allowance: one hiccup of a disk, or 60 files at 1 ms."""
 

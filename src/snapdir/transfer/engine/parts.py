@@ -10,8 +10,6 @@ from snapdir.model.sizes import MIB, format_size
 from snapdir.stores.base import Capabilities
 from snapdir.transfer.engine.limits import Limits
 
-__all__ = ["Part", "held_part_size", "part_size", "parts_of"]
-
 
 class Part(NamedTuple):
     """Part ``number`` (from 1) of an object: ``length`` bytes from ``offset``."""

@@ -12,8 +12,6 @@ from snapdir.model.keys import OBJECT_MODE, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names, check_materialisable, path_components
 
-__all__ = ["PlannedObject", "Target", "TreePlan", "plan_objects", "plan_tree"]
-
 PERMISSION_BITS = 0o777
 
 

@@ -7,8 +7,6 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 
-__all__ = ["publish"]
-
 
 async def publish(
     to: Repository, manifest: Manifest, identifier: SnapshotId, counters: Counters, *, replace: bool = False

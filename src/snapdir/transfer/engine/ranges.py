@@ -20,8 +20,6 @@ from snapdir.transfer.engine.stages import Budget, Channel
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["RangeReader", "Sink"]
-
 PARTS_AHEAD = 16
 """Ranges of one object that may be in flight, or wait to be hashed in order."""
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from snapdir.errors import CorruptObject, SnapdirError, TransferFailed
 from snapdir.model.digest import Digest, SnapshotId
 
-__all__ = ["CacheReport", "Damage", "PullReport", "SnapshotReport", "SyncReport"]
-
 RESTORE = (
     "`snapdir push --recheck` of a good copy sends missing objects again; `snapdir verify --repair-from DIR`"
     " restores them from a directory"

@@ -12,8 +12,6 @@ from snapdir.model.paths import with_parents
 from snapdir.model.sharding import Shard
 from snapdir.transfer.engine.events import Counters
 
-__all__ = ["EVERYTHING", "Selection"]
-
 ROOT = "./"
 
 

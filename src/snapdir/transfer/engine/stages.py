@@ -12,8 +12,6 @@ import anyio
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["Budget", "Channel", "batches", "run_workers", "start_workers"]
-
 Item = TypeVar("Item")
 
 

@@ -10,8 +10,6 @@ from snapdir.model.sizes import GIB
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.plan import PlannedObject
 
-__all__ = ["with_true_size"]
-
 BELIEVED_BYTES = GIB
 """A larger size is looked up before anything is prepared for it: one request among many."""
 

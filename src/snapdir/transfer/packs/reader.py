@@ -14,8 +14,6 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.pack import MANIFEST, PackEvent, PackParser, PayloadBlock, RecordEnd, RecordStart
 from snapdir.transfer.packs.streams import Read, pack_blocks
 
-__all__ = ["PackItem", "PackReader", "PackedManifest", "Small"]
-
 
 class Small(NamedTuple):
     """A whole object, verified."""

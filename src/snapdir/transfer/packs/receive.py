@@ -31,8 +31,6 @@ from snapdir.transfer.upload.noted_uploads import NotedUploads
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["ReceivedPack", "receive_pack"]
-
 QUEUED = 64
 
 

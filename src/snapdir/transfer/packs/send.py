@@ -24,8 +24,6 @@ from snapdir.transfer.packs.streams import PackOutput, Write
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["send_pack"]
-
 FLUSH_BYTES = MIB
 """Small records that share one hop to the thread that writes."""
 

@@ -12,8 +12,6 @@ from snapdir.model.pack import MAGIC, MAGIC_ZSTD
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import Buffer
 
-__all__ = ["PackOutput", "Read", "Write", "has_zstd", "pack_blocks"]
-
 Read = Callable[[], bytes]
 """Gives the next bytes of a stream, up to some MiB; none at its end. Called in a thread."""
 

@@ -13,8 +13,6 @@ from snapdir.model.source import HashedFile, SourceFile
 from snapdir.transfer.engine.loop_budget import LoopBudget
 from snapdir.transfer.snapshot import TreeReader
 
-__all__ = ["BATCH_BYTES", "LOOP_FILES", "LOOP_FILE_BYTES", "READ_SECONDS", "HashedBatches"]
-
 BATCH_BYTES = 4 * MIB
 """Content kept of one batch of small files."""
 

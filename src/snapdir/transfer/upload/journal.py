@@ -23,8 +23,6 @@ from snapdir.errors import InvalidId
 from snapdir.model.digest import Digest
 from snapdir.model.source import SourceFile, identity_of
 
-__all__ = ["JournalEntry", "UploadJournal"]
-
 UPLOADS_NAME = ".uploads"
 MAX_TOKEN_BYTES = 4096
 MAX_NOTE_BYTES = 4 * MAX_TOKEN_BYTES

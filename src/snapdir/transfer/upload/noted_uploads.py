@@ -16,8 +16,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.upload.journal import JournalEntry, UploadJournal
 
-__all__ = ["NotedUploads"]
-
 
 class NotedUploads:
     """Uploads to one repository.

@@ -21,8 +21,6 @@ from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 from snapdir.transfer.upload.server_copy import ServerCopy
 
-__all__ = ["ObjectCopier"]
-
 
 class ObjectCopier:
     """Copies the objects that ``target`` lacks. Each object is looked up once.

@@ -33,8 +33,6 @@ from snapdir.transfer.upload.noted_uploads import NotedUploads
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-__all__ = ["Uploader"]
-
 IN_FLIGHT_BYTES = MIB
 """Memory for a part of a file that is being sent: sendfile copies nothing, TLS a few blocks of 112 KiB."""
 

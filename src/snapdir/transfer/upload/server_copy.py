@@ -17,8 +17,6 @@ from snapdir.transfer.engine.parts import Part, part_size, parts_of
 from snapdir.transfer.engine.stages import run_workers
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 
-__all__ = ["ServerCopy"]
-
 PART_BYTES = 256 * MIB
 PARTS_AT_ONCE = 8
 

@@ -11,8 +11,6 @@ from botocore import exceptions as boto  # type: ignore[import-untyped]
 from snapdir.errors import AccessDenied, ConnectionFailed
 from snapdir.stores.s3.failures import CREDENTIALS, cleaned
 
-__all__ = ["Link", "link_errors", "no_credentials", "refuse_prompt"]
-
 LINKS = {
     "env": "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "assume-role": "the role of AWS profile {profile!r}",

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from snapdir.errors import InvalidOption
 from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 
-__all__ = ["CABundle", "Profile", "files_have_a_say", "require_no_pipes"]
-
 FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
 ALWAYS_COUNT = frozenset({"s3", "ca_bundle", "max_attempts"})
 """Settings that count even if variables give keys, region and endpoint."""

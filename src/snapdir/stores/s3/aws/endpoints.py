@@ -11,8 +11,6 @@ from snapdir.errors import InvalidOption, InvalidStore
 if TYPE_CHECKING:
     from snapdir.stores.s3.location import S3Target
 
-__all__ = ["AWSEndpoints", "Address", "split_endpoint"]
-
 OPTIONS = {"UseArnRegion": True}
 OF_AWS_HOSTS = frozenset({"UseDualStack", "UseFIPS", "UseGlobalEndpoint"})
 """Options that only AWS's own hosts have."""

@@ -15,8 +15,6 @@ from snapdir.stores.s3.aws.configuration import require_no_pipes
 from snapdir.stores.s3.failures import cleaned
 from snapdir.stores.s3.location import S3Target, ignores_configured_endpoints
 
-__all__ = ["completed_target", "credential_chain", "new_session"]
-
 
 def completed_target(target: S3Target, environment: Mapping[str, str] = os.environ) -> S3Target:
     """``target`` completed by the configuration; its address is checked.

@@ -17,8 +17,6 @@ from snapdir.stores.s3.http.parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, Malfor
 from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.http.tls import ResumingContext
 
-__all__ = ["open_connection", "out_of_descriptors"]
-
 NEVER_FULL_BYTES = 1 << 30
 
 IDLE_SECONDS, PROBE_SECONDS, PROBES = 45, 15, 5

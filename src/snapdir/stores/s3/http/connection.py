@@ -29,8 +29,6 @@ from snapdir.stores.s3.http.tls import TLSObject
 if TYPE_CHECKING:
     from snapdir.stores.s3.http.pool import Request
 
-__all__ = ["Connection", "Exchange"]
-
 # Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
 JOINED_BYTES = 64 << 10
 

@@ -7,8 +7,6 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["Address", "AddressBook", "resolve"]
-
 # The family, and the address as sockets of that family take it.
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 

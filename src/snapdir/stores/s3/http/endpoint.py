@@ -11,8 +11,6 @@ from urllib.parse import unquote, urlsplit
 from snapdir.errors import InvalidOption
 from snapdir.stores.s3.http.tls import ResumingContext
 
-__all__ = ["Endpoint", "Proxy", "proxy_for"]
-
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

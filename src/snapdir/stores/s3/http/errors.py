@@ -26,24 +26,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from snapdir.stores.s3.http.endpoint import Endpoint
 
-__all__ = [
-    "BodyChanged",
-    "BodyTruncated",
-    "BodyUnreadable",
-    "ConnectFailed",
-    "ConnectTimeout",
-    "ConnectionLost",
-    "FirstByteTimeout",
-    "PoolClosed",
-    "ProtocolViolation",
-    "ProxyRefused",
-    "StallTimeout",
-    "TLSFailed",
-    "TooSlow",
-    "WireError",
-    "WorkTimeout",
-]
-
 
 class WireError(Exception):
     """The root: one request could not be carried to a server and back.

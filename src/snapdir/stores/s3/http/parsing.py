@@ -9,16 +9,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-__all__ = [
-    "END_OF_HEAD",
-    "HEAD_LIMIT_BYTES",
-    "ChunkedDecoder",
-    "MalformedHTTP",
-    "excerpt",
-    "http_seconds",
-    "is_head",
-]
-
 END_OF_HEAD = b"\r\n\r\n"
 HEAD_LIMIT_BYTES = 64 << 10
 

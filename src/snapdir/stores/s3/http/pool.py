@@ -27,8 +27,6 @@ from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
 from snapdir.stores.s3.http.timeouts import LineRate, Timeouts
 from snapdir.stores.s3.http.tls import ResumingContext
 
-__all__ = ["MAX_BODY_BYTES", "Pool", "Request"]
-
 MAX_BODY_BYTES = 16 << 20
 
 _DEFAULT_TIMEOUTS = Timeouts()

@@ -14,8 +14,6 @@ from snapdir.stores.s3.http.parsing import (
     is_head,
 )
 
-__all__ = ["ERROR_BODY_BYTES", "SCRATCH_BYTES", "Response", "ResponseReceiver"]
-
 ERROR_BODY_BYTES = 64 << 10
 """Bytes of an error's body that are read, then the connection is closed. S3 needs about 1 KiB."""
 COLLECTED_BYTES = 1 << 20

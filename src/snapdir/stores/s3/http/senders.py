@@ -23,15 +23,6 @@ from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.s3.http.errors import BodyChanged, BodyTruncated, BodyUnreadable, WireError
 
-__all__ = [
-    "BodyOwner",
-    "Sender",
-    "SocketSender",
-    "TransportSender",
-    "read_small",
-    "unsent_in_kernel",
-]
-
 MORE_FOLLOWS = more_follows()
 # A sendfile of 4 MiB takes the loop 0.8 ms and is what a full-grown socket buffer holds; in calls of 1 MiB the same
 # GiB costs 1.3 to 1.7 times the CPU.

@@ -21,8 +21,6 @@ from snapdir.stores.s3.http.errors import ConnectionLost, StallTimeout, TooSlow
 from snapdir.stores.s3.http.timeouts import RateFloor, Timeouts
 from snapdir.stores.s3.http.tls import TLSObject
 
-__all__ = ["BodyBroken", "BodyReader", "RemainingBody", "TLSBodyReader", "ThreadedBody"]
-
 WAKE_BYTES = 2 << 20
 """A thread sleeps until this much has arrived: waking for every packet costs more than receiving it."""
 

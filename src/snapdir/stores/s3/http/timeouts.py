@@ -9,8 +9,6 @@ from typing import NamedTuple
 from snapdir.model.sizes import KIB
 from snapdir.stores.s3.http.errors import FirstByteTimeout, StallTimeout, TooSlow, WorkTimeout
 
-__all__ = ["TELLING_BYTES", "Expired", "LineRate", "Look", "RateFloor", "Timeouts", "Watch"]
-
 ASSUMED_BYTES_PER_SECOND = 64 * KIB
 """Assumed until responses show more. A slower line needs a longer --stall-timeout, or smaller parts."""
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from snapdir.errors import InvalidOption
 
-__all__ = ["ResumingContext", "TLSObject", "trusted_context"]
-
 
 class TLSObject(ssl.SSLObject):
     """TLS of one connection. Another thread may use it while both transports are paused.
