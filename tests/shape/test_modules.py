@@ -10,7 +10,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "snapdir"
 MAX_MODULES = 25
-MIN_LINES = 40
+MIN_LINES = 37
 
 
 def name_of(file: Path) -> str:
