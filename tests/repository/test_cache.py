@@ -20,7 +20,7 @@ from snapdir.stores.settings import StoreSettings
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Repository:
-    return Repository(FileStore(tmp_path / "cache", StoreSettings(fsync=False)), advice="look into the cache")
+    return Repository(FileStore(tmp_path / "cache", StoreSettings(fsync=False)), is_cache=True)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def test_a_damaged_manifest_is_reported_and_mended_as_what_it_was(
     assert (held.manifest, held.is_complete, type(held.damage)) == (None, complete, CorruptManifest)
     with pytest.raises(CorruptManifest) as caught:
         held.require(kept)
-    assert any("look into the cache" in note for note in caught.value.__notes__)
+    assert any("snapdir verify-cache --purge" in note for note in caught.value.__notes__)
     warning = await mend_manifest(manifest, kept, cache, held)
     assert warning == f"the manifest of {kept} in the cache was damaged and was fetched again"
     assert await cache.store.read(key) == manifest.stored

@@ -20,7 +20,8 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import Store
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
-from snapdir.transfer.checkout import CheckoutOptions, checkout
+from snapdir.transfer.checkout import checkout
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.download.reading import ObjectReader
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits

@@ -18,7 +18,7 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.disk.own_locations import OwnLocation
     from snapdir.disk.protected import ProtectedDirectory
-    from snapdir.transfer.checkout import CheckoutOptions
+    from snapdir.transfer.destination.options import CheckoutOptions
 
 MAX_NAMED = 3
 """Paths that a warning names."""

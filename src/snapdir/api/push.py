@@ -171,7 +171,7 @@ async def _only_named(path: PathLike, options: PushOptions, publication: Publica
 async def _push_tree(path: PathLike, to: Repository, options: PushOptions, config: Config, counters: Counters) -> str:
     from snapdir.repository.known import KnownSnapshots
 
-    report = await push_tree(
+    identifier = await push_tree(
         local_path(path),
         to,
         options=options,
@@ -180,7 +180,7 @@ async def _push_tree(path: PathLike, to: Repository, options: PushOptions, confi
         known=KnownSnapshots(config.cache_dir, to.location) if to.objects.capabilities.remote else None,
         journal=journal_of(to, config),
     )
-    return str(report.id)
+    return str(identifier)
 
 
 async def _keep_tree(

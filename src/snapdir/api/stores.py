@@ -247,10 +247,9 @@ def _is_denied_below(root: str, error: BaseException) -> bool:
 @asynccontextmanager
 async def opened_cache(config: Config) -> AsyncIterator[Repository]:
     """The local cache; its errors about damage name `snapdir verify-cache --purge`, those about rights --cache-dir."""
-    from snapdir.errors.base import CACHE_ADVICE
     from snapdir.stores.open import open_store
 
     url = StoreURL("file", str(config.cache_dir))
     with cache_hint(config):
         async with open_store(url, _settings(config)) as store:
-            yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, advice=CACHE_ADVICE)
+            yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, is_cache=True)

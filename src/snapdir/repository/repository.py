@@ -17,7 +17,7 @@ from snapdir.errors import (
     ObjectNotFound,
     StoreMissing,
 )
-from snapdir.errors.base import STORE_ADVICE
+from snapdir.errors.base import CACHE_ADVICE, STORE_ADVICE
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of, snapshot_id
 from snapdir.model.digest import Digest, SnapshotId
@@ -60,7 +60,7 @@ class Repository:
         store: Holds manifests, and objects unless ``objects`` does.
         objects: A pool that several repositories may share.
         max_manifest_bytes: A longer manifest is neither read nor written; None for any length.
-        advice: Added to errors about damage: what to do about it.
+        is_cache: The store is the local cache: errors about damage name `snapdir verify-cache`.
     """
 
     def __init__(
@@ -69,12 +69,13 @@ class Repository:
         objects: Store | None = None,
         *,
         max_manifest_bytes: int | None = None,
-        advice: str = STORE_ADVICE,
+        is_cache: bool = False,
     ) -> None:
         self.store = store
         self.objects = objects or store
         self._max_manifest_bytes = max_manifest_bytes
-        self._advice = advice
+        self.is_cache = is_cache
+        self._advice = CACHE_ADVICE if is_cache else STORE_ADVICE
 
     @property
     def url(self) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import anyio.to_thread
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.pruning import Protection
 from snapdir.errors import DestinationConflict, LocalError, ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.destination.conflicts import clear_the_way, refuse_conflicts
 from snapdir.transfer.destination.linked import link_tree
 from snapdir.transfer.destination.mirror import find_prunable, leftovers, prune
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.destination.survey import Survey, is_empty, survey_files, survey_links
 from snapdir.transfer.download.local_objects import Mend, require_sound
 from snapdir.transfer.download.object_sink import DirectorySink
@@ -24,52 +23,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, TreePlan, plan_tree
-from snapdir.transfer.engine.selection import EVERYTHING, Selection
-
-
-class CheckoutOptions(NamedTuple):
-    """Options of a checkout.
-
-    Attributes:
-        selection: The part of the snapshot to check out.
-        linked: Make links to the objects of a cache on this host instead of files.
-        delete: Remove paths that are not in the snapshot: those in its way before anything is written, and the rest
-            after the whole snapshot is written.
-        protected: Paths that ``delete`` keeps.
-        own_directories: Directories of snapdir. If one lies in the destination, it is not reported as left over.
-        overwrite: Replace files that differ; otherwise fail before anything is written.
-        keep: Keep the temporaries of a failed run.
-        preserve_special_modes: Restore set-user-id, set-group-id and sticky bits.
-        fsync: Flush the filesystem before success is reported.
-        clone: Try reflinks for second copies of a content.
-    """
-
-    selection: Selection = EVERYTHING
-    linked: bool = False
-    delete: bool = False
-    protected: Protection | None = None
-    own_directories: tuple[str, ...] = ()
-    overwrite: bool = True
-    keep: bool = False
-    preserve_special_modes: bool = False
-    fsync: bool = True
-    clone: bool = True
-
-
-class CheckoutReport(NamedTuple):
-    """The result of a checkout, or of a rehearsal.
-
-    Attributes:
-        files: Files of the selection.
-        replaced: Files whose different content was replaced.
-        pruned: Paths that were removed, in that order.
-        extra: Paths that are not in the snapshot and stay; a directory only if it is empty.
-    """
-
-    files: int
-    replaced: int = 0
-    pruned: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
 
 
 async def checkout(
@@ -81,7 +34,7 @@ async def checkout(
     limits: Limits,
     counters: Counters,
     mend: Mend | None = None,
-) -> CheckoutReport:
+) -> None:
     """Make ``into`` hold every selected file and directory of ``manifest``, with its modes.
 
     Other paths there stay, unless ``options.delete``. Files that are right already are not touched. A file appears
@@ -115,14 +68,13 @@ async def checkout(
                 is_new = await anyio.to_thread.run_sync(is_empty, destination)
                 await _fill(plan, source, destination, options=options, limits=limits, counters=counters, mend=mend)
                 if not is_new and not options.delete:
-                    counters.extra += await anyio.to_thread.run_sync(_leftovers, manifest, destination, options)
+                    counters.extra += await anyio.to_thread.run_sync(leftovers, manifest, options, destination)
                 await anyio.to_thread.run_sync(_finish, plan, destination, options)
                 counters.warnings += destination.refused_modes.warnings()
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_leave, destination, options.keep, error)
             raise
-    return CheckoutReport(plan.count_files(), counters.files_replaced, tuple(counters.pruned), tuple(counters.extra))
 
 
 def rehearse_checkout(
@@ -159,15 +111,14 @@ def rehearse_checkout(
             survey = survey_links(plan, cache, destination, counters)
         else:
             survey = survey_files(plan, destination, counters)
-        _refuse(survey, destination, options)
+        refuse_conflicts(survey, destination, options)
         counters.replaced += survey.differing
         if options.delete:
             counters.pruned += [extra.path for extra in find_prunable(plan, destination, options.protected)]
         else:
             counters.pruned += [extra.path for extra in survey.in_the_way]
             removed = set(counters.pruned)
-            left_over = _leftovers(manifest, destination, options)
-            counters.extra += [path for path in left_over if path not in removed]
+            counters.extra += [path for path in leftovers(manifest, options, destination) if path not in removed]
     return plan.objects if options.linked else survey.missing
 
 
@@ -218,25 +169,9 @@ def _prepare(
 
 
 def _make_room(survey: Survey, destination: Destination, options: CheckoutOptions, counters: Counters) -> None:
-    _refuse(survey, destination, options)
+    refuse_conflicts(survey, destination, options)
     counters.files_replaced += len(survey.differing)
-    clear_the_way(survey, destination, delete=options.delete, protected=options.protected, counters=counters)
-
-
-def _refuse(survey: Survey, destination: Destination, options: CheckoutOptions) -> None:
-    refuse_conflicts(
-        survey, destination, overwrite=options.overwrite, delete=options.delete, protected=options.protected
-    )
-
-
-def _leftovers(manifest: Manifest, destination: Destination, options: CheckoutOptions) -> list[str]:
-    return leftovers(
-        manifest,
-        options.selection,
-        destination,
-        own_directories=options.own_directories,
-        skip_unreadable=True,
-    )
+    clear_the_way(survey, destination, options, counters)
 
 
 def _finish(plan: TreePlan, destination: Destination, options: CheckoutOptions) -> None:

@@ -26,7 +26,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import Selection
-from snapdir.transfer.fetch import FetchOptions, FetchReport, fetch, missing_objects
+from snapdir.transfer.fetch import FetchOptions, fetch, missing_objects
 
 
 async def push_external(
@@ -57,7 +57,7 @@ async def fetch_external(
     options: FetchOptions,
     limits: Limits,
     counters: Counters,
-) -> FetchReport:
+) -> Manifest:
     """``fetch`` from a program, which fills a separate directory; objects that hash right are moved to the cache.
 
     Raises:
@@ -72,7 +72,7 @@ async def fetch_external(
     if held is not None and not missing:
         return await into_cache(source=None)
     if options.dry_run:
-        return FetchReport(manifest, len(missing))
+        return manifest
     async with staged(snapshot_id, manifest, missing, store, cache_root(cache)) as source:
         return await into_cache(source=source)
 

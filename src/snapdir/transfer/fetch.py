@@ -42,20 +42,6 @@ class FetchOptions(NamedTuple):
     dry_run: bool = False
 
 
-class FetchReport(NamedTuple):
-    """The result of a fetch, or of its dry run.
-
-    Attributes:
-        manifest: Of the whole snapshot.
-        objects: Objects that the cache lacked.
-        bytes_received: Bytes that came from the source.
-    """
-
-    manifest: Manifest
-    objects: int = 0
-    bytes_received: int = 0
-
-
 async def fetch(
     snapshot_id: Digest,
     source: Repository | None,
@@ -64,8 +50,8 @@ async def fetch(
     options: FetchOptions,
     limits: Limits,
     counters: Counters,
-) -> FetchReport:
-    """Make the cache hold a complete snapshot.
+) -> Manifest:
+    """Make the cache hold a complete snapshot, and return its manifest.
 
     Objects that the cache has are not fetched; those it lost are. A complete cache needs no store. Cached objects
     are checked by length only: their readers hash them. A damaged manifest is fetched again.
@@ -86,7 +72,7 @@ async def fetch(
         if not missing:
             counters.already_complete = True
             await cache.flush()
-            return FetchReport(manifest)
+            return manifest
     if source is None:
         raise held.damage or SnapdirError(NO_STORE)
     if manifest is None:
@@ -94,15 +80,14 @@ async def fetch(
         missing = await _missing(manifest, selection, cache, counters)
     if options.dry_run:
         await require_present(missing, source, limits=limits)
-        return FetchReport(manifest, len(missing))
-    received_before = counters.bytes_received
+        return manifest
     with ungrouped(f"fetch {snapshot_id}"):
         await _download(missing, source, cache, settings=options.settings, limits=limits, counters=counters)
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:
         counters.warnings.append(f"the manifest of {snapshot_id} in the cache was damaged and was fetched again")
-    return FetchReport(manifest, len(missing), counters.bytes_received - received_before)
+    return manifest
 
 
 async def _download(

@@ -48,21 +48,6 @@ class PushOptions(NamedTuple):
     recheck: bool = False
 
 
-class PushReport(NamedTuple):
-    """The result of a push.
-
-    Attributes:
-        files, bytes: Of the snapshot.
-        objects_sent, bytes_sent: Of the objects that the store lacked.
-    """
-
-    id: SnapshotId
-    files: int
-    bytes: int
-    objects_sent: int
-    bytes_sent: int
-
-
 async def push(
     tree: str | os.PathLike[str],
     to: Repository,
@@ -73,8 +58,8 @@ async def push(
     known: KnownSnapshots | None = None,
     journal: UploadJournal | None = None,
     random: Random | None = None,
-) -> PushReport:
-    """Store every file of ``tree`` in ``to``, then its manifest.
+) -> SnapshotId:
+    """Store every file of ``tree`` in ``to``, then its manifest, and return its id.
 
     Walking, hashing, look-ups and uploads overlap. Each distinct content is looked up once and sent once. When
     anything fails, no manifest is written; objects already sent stay, and the next push finds them.
@@ -113,12 +98,11 @@ async def push(
             await anyio.to_thread.run_sync(known.forget)
             again = Counters()
             try:
-                report = await push(
+                return await push(
                     tree, to, options=options, limits=limits, counters=again, known=known, journal=journal
                 )
             finally:
                 _add(again, counters)
-            return _report(report.id, counters)
         if identifier != presence.confirmed:
             await publish(to, manifest, identifier, counters, replace=recheck)
         else:
@@ -127,11 +111,7 @@ async def push(
         if known is not None:
             digests = [entry.checksum for entry in entries]
             await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest.stored)
-        return _report(identifier, counters)
-
-
-def _report(identifier: SnapshotId, counters: Counters) -> PushReport:
-    return PushReport(identifier, counters.files_done, counters.bytes_done, counters.objects_sent, counters.bytes_sent)
+        return identifier
 
 
 def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:

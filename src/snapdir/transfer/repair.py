@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 import anyio.to_thread
 
@@ -23,13 +22,6 @@ from snapdir.transfer.upload.objects import Uploader
 from snapdir.transfer.verify import find_damage
 
 
-class RepairReport(NamedTuple):
-    """Distinct objects of a snapshot, and those of them that were sent again."""
-
-    objects: int
-    mended: int
-
-
 async def repair(
     snapshot_id: Digest,
     source: Repository,
@@ -37,18 +29,17 @@ async def repair(
     *,
     limits: Limits,
     counters: Counters,
-) -> RepairReport:
+) -> None:
     """Verify a snapshot, and send every object that is missing or wrong again from a file of ``directory``.
 
     Raises:
         TransferFailed: damage that no file of ``directory`` can repair; all other damage was repaired.
     """
     manifest = await source.read_manifest(snapshot_id)
-    objects = plan_objects(manifest)
-    damage = await find_damage(objects, source, limits=limits, counters=counters)
+    damage = await find_damage(plan_objects(manifest), source, limits=limits, counters=counters)
     if not damage:
         await source.flush()  # objects that a killed run has sent
-        return RepairReport(len(objects), 0)
+        return
     damaged = {planned.digest for planned, _ in damage}
     files = await anyio.to_thread.run_sync(_find_files, directory, damaged)
     uploader = Uploader(source, limits, counters, Presence(source), recheck=True)
@@ -59,7 +50,6 @@ async def repair(
     unmended = [error for planned, error in damage if planned.digest not in files]
     if unmended:
         raise TransferFailed(f"{os.fspath(directory)} lacks content to repair {snapshot_id}", unmended)
-    return RepairReport(len(objects), len(files))
 
 
 def _find_files(directory: str | os.PathLike[str], damaged: set[Digest]) -> dict[str, SourceFile]:

@@ -17,6 +17,7 @@ from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names
 from snapdir.transfer.destination.mirror import leftovers
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.hash_pool import HashPool
 from snapdir.transfer.engine.interruption import check_cancelled
@@ -65,7 +66,7 @@ def directory_differences(
         files = list(_to_hash(plan, destination, modified, missing))
         counters.begin("verify", files=len(files), bytes_=sum(file.size for file in files))
         modified += _changed(files, destination, counters, hash_threads)
-        extra = leftovers(manifest, selection, destination)
+        extra = leftovers(manifest, CheckoutOptions(selection), destination, skip_unreadable=False)
     return Differences(tuple(sorted(modified)), tuple(sorted(missing)), tuple(extra))
 
 

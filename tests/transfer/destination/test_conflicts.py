@@ -15,7 +15,8 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.checkout import CheckoutOptions, checkout
+from snapdir.transfer.checkout import checkout
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.selection import EVERYTHING, Selection

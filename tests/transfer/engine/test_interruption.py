@@ -27,7 +27,8 @@ from snapdir.stores.base import FileRange
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.checkout import CheckoutOptions, checkout
+from snapdir.transfer.checkout import checkout
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.engine.limits import Limits

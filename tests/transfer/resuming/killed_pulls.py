@@ -9,7 +9,8 @@ from snapdir.disk.run_folder import CLAIMED
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import STAGING_NAME
 from snapdir.repository.repository import Repository
-from snapdir.transfer.checkout import CheckoutOptions, checkout
+from snapdir.transfer.checkout import checkout
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from tests.transfer.conftest import RecordingStore

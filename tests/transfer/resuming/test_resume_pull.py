@@ -23,7 +23,8 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.checkout import CheckoutOptions, checkout
+from snapdir.transfer.checkout import checkout
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.fetch import FetchOptions, fetch

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.pruning import Protection, find_all, is_empty_directory, remove_extra, what_holds
+from snapdir.disk.pruning import find_all, is_empty_directory, remove_extra, what_holds
 from snapdir.errors import DestinationConflict
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.destination.survey import Survey
 from snapdir.transfer.engine.events import Counters
 
@@ -16,32 +17,32 @@ IN_THE_WAY = (
 )
 
 
-def refuse_conflicts(
-    survey: Survey, destination: Destination, *, overwrite: bool, delete: bool, protected: Protection | None
-) -> None:
+def refuse_conflicts(survey: Survey, destination: Destination, options: CheckoutOptions) -> None:
     """Refuse a checkout that would remove entries that must stay. Nothing is changed.
 
     A file or link in the place of a file may be replaced, and an empty directory removed. Everything else is removed
-    only with ``delete``, unless it is ``protected`` or a mount point.
+    only with ``options.delete``, unless it is protected or a mount point.
 
     Raises:
         DestinationConflict: an entry must stay.
     """
     directories = destination.directories
     in_the_way = [extra.path for extra in survey.in_the_way]
-    if not overwrite:
+    if not options.overwrite:
         _refuse(destination, DIFFERENT, [*survey.differing, *in_the_way])
-    if delete:
-        held = [path for extra in survey.in_the_way for path in what_holds(directories, extra, is_protected=protected)]
+    if options.delete:
+        held = [
+            path
+            for extra in survey.in_the_way
+            for path in what_holds(directories, extra, is_protected=options.protected)
+        ]
         _refuse(destination, PROTECTED, held)
     else:
         full = [extra.path for extra in survey.in_the_way if not is_empty_directory(directories, extra)]
         _refuse(destination, IN_THE_WAY, full)
 
 
-def clear_the_way(
-    survey: Survey, destination: Destination, *, delete: bool, protected: Protection | None, counters: Counters
-) -> None:
+def clear_the_way(survey: Survey, destination: Destination, options: CheckoutOptions, counters: Counters) -> None:
     """Remove entries that are in the way, after ``refuse_conflicts``.
 
     Raises:
@@ -50,7 +51,7 @@ def clear_the_way(
     """
     directories = destination.directories
     for top in survey.in_the_way:
-        for extra in find_all(directories, top, is_protected=protected) if delete else [top]:
+        for extra in find_all(directories, top, is_protected=options.protected) if options.delete else [top]:
             if not remove_extra(directories, extra):
                 raise DestinationConflict(
                     destination.path_of(extra.names), "another process keeps writing into it; stop it and run again"

@@ -10,9 +10,9 @@ from snapdir.disk.destination import Destination
 from snapdir.disk.pruning import Extra, Protection, find_extra, path_of, remove_extra
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import STAGING_NAME, Names, is_temporary_beside, with_parents
+from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.plan import TreePlan
-from snapdir.transfer.engine.selection import Selection
 
 OWN = frozenset({(STAGING_NAME,)})
 
@@ -42,18 +42,12 @@ def find_prunable(
 
 
 def leftovers(
-    manifest: Manifest,
-    selection: Selection,
-    destination: Destination,
-    *,
-    own_directories: Iterable[str] = (),
-    skip_unreadable: bool = False,
+    manifest: Manifest, options: CheckoutOptions, destination: Destination, *, skip_unreadable: bool = True
 ) -> list[str]:
     """Paths that fit the selection and are not in the snapshot; a directory only if nothing is in it.
 
     Args:
         manifest: All of the snapshot: files that were not selected are not left over.
-        own_directories: Directories of snapdir, which are left out if they lie in the destination.
         skip_unreadable: Take a directory that cannot be read for an empty one.
 
     Raises:
@@ -61,9 +55,9 @@ def leftovers(
     Cost: about 3 µs per path of the manifest and 2 µs per entry of the destination.
     """
     known = with_parents(entry.path for entry in manifest.entries)
-    ignored = OWN | _inside(destination.path_of(()), own_directories)
+    ignored = OWN | _inside(destination.path_of(()), options.own_directories)
     extra = find_extra(destination.directories, known, ignored=ignored, skip_unreadable=skip_unreadable)
-    covered = selection.covering()
+    covered = options.selection.covering()
     paths = sorted(
         entry.path
         for entry in extra

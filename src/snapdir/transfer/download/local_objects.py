@@ -158,6 +158,9 @@ def copy_local_objects(
                 raise
             unsound.append(Unsound(planned, error))
             continue
+        if not source.is_cache:
+            counters.objects_received += 1
+            counters.bytes_received += size
         counters.files_done += len(planned.targets)
         counters.bytes_done += size * len(planned.targets)
 

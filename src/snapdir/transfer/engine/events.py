@@ -19,7 +19,7 @@ class Counters:
         bytes_total: Their bytes; likewise.
         files_done: Files hashed (id, push, stage) or in place (fetch, pull, checkout, verify).
         bytes_done: Their bytes, counted as they move, and subtracted again if they turn out wrong.
-        objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: downloaded.
+        objects_sent, bytes_sent: Uploaded. objects_received, bytes_received: Came from the store, not from the cache.
         bytes_to_send, bytes_taken: Of a push: content that the store lacks, and the bytes of it that the store has
             taken, counted part by part. On a slow line hashing ends long before.
         objects_skipped: Present in the store, the cache or the destination already.

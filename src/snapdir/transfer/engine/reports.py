@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snapdir.errors import CorruptObject, SnapdirError, TransferFailed
 from snapdir.model.digest import Digest, SnapshotId
+from snapdir.transfer.engine.events import Counters
 
 RESTORE = (
     "`snapdir push --recheck` of a good copy sends missing objects again; `snapdir verify --repair-from DIR`"
@@ -117,7 +118,7 @@ class PullReport:
 
     Attributes:
         id: The whole id of the snapshot.
-        objects_received, bytes_received: Downloaded. Copies from a local store or the cache do not count.
+        objects_received, bytes_received: From the store. Objects of the cache do not count.
         replaced: Files whose different content was replaced.
         pruned: Paths that ``delete`` removed, in that order.
         extra: Paths that are not in the snapshot and stay.
@@ -129,3 +130,15 @@ class PullReport:
     replaced: int = 0
     pruned: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, identifier: SnapshotId, counters: Counters) -> PullReport:
+        """The result that ``counters`` have counted."""
+        return cls(
+            identifier,
+            counters.objects_received,
+            counters.bytes_received,
+            counters.files_replaced or len(counters.replaced),
+            tuple(counters.pruned),
+            tuple(counters.extra),
+        )
