@@ -5,29 +5,25 @@ They read this machine's catalog, and if a store is named, the records that trav
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from snapdir.api.merging import merged_history
-from snapdir.api.resolve import full_id, resolve_id
-from snapdir.api.stores import StorePair, parse_stores
+from snapdir.api.resolve import full_id
+from snapdir.api.stores import parse_stores
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
 from snapdir.catalog.locations import locations_meant, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
-from snapdir.errors import CatalogError
+from snapdir.model.digest import SnapshotId
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +62,21 @@ async def locations(
     """
     config = config or Config()
     identifier = None if snapshot_id is None else await full_id(snapshot_id, config)
-    stores = await parse_stores(store)
+    url = (await parse_stores(store)).url
 
-    def question(catalog: Catalog) -> list[Record]:
-        wanted = None if location is None else locations_meant(location)
-        only_store = None if stores.url is None else store_location(stores.url)
+    def select(catalog: Catalog) -> list[Record]:
+        places = None if location is None else locations_meant(location)
+        only_store = None if url is None else store_location(url)
         return [
             record
             for record in catalog.latest_by_location()
-            if (wanted is None or record.location in wanted)
+            if (places is None or record.location in places)
             and only_store in (None, record.location)
             and identifier in (None, record.id)
         ]
 
-    return await _query(config, question, StorePair(), Counters())
+    async with merged_history(None, config, Counters()) as (catalog, _):
+        return await anyio.to_thread.run_sync(select, catalog)
 
 
 async def revisions(
@@ -101,9 +98,11 @@ async def revisions(
         CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
     """
     config = config or Config()
-    identifier = None if snapshot_id is None else await resolve_id(snapshot_id, store, config=config)
-    question = partial(_records_at, location=location, snapshot_id=identifier)
-    return await _query(config, question, await parse_stores(store), counters or Counters())
+    async with merged_history(store, config, counters or Counters()) as (catalog, source):
+        identifier = None if snapshot_id is None else await full_id(snapshot_id, config, source)
+        return await anyio.to_thread.run_sync(
+            lambda: catalog.records(locations_meant(location), snapshot_id=identifier)
+        )
 
 
 async def ancestors(
@@ -126,10 +125,10 @@ async def ancestors(
         CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
     Cost: one request for a store that has nothing new, and one for each new record.
     """
-    found = await lineage(
+    result = await lineage(
         snapshot_id, backward=True, depth=depth, location=location, store=store, config=config, counters=counters
     )
-    return found.relations
+    return result.relations
 
 
 async def descendants(
@@ -142,10 +141,10 @@ async def descendants(
     counters: Counters | None = None,
 ) -> list[Relation]:
     """All descendants of a snapshot, nearest first. Arguments and errors as for ``ancestors``."""
-    found = await lineage(
+    result = await lineage(
         snapshot_id, backward=False, depth=depth, location=location, store=store, config=config, counters=counters
     )
-    return found.relations
+    return result.relations
 
 
 async def lineage(
@@ -160,25 +159,14 @@ async def lineage(
 ) -> Lineage:
     """``ancestors`` (``backward``) or ``descendants``, with their records."""
     config = config or Config()
-    identifier = await resolve_id(snapshot_id, store, config=config)
 
-    def question(catalog: Catalog) -> Lineage:
+    def trace(catalog: Catalog, identifier: SnapshotId) -> Lineage:
         records = catalog.records_above(identifier) if backward else catalog.records_below(identifier)
         if location is not None:
-            wanted = locations_meant(location)
-            records = [record for record in records if record.location in wanted]
+            places = locations_meant(location)
+            records = [record for record in records if record.location in places]
         walk = walk_back if backward else walk_on
         return Lineage(identifier, backward, walk(records, identifier, depth=depth), records)
 
-    return await _query(config, question, await parse_stores(store), counters or Counters())
-
-
-def _records_at(catalog: Catalog, *, location: str, snapshot_id: str | None) -> list[Record]:
-    return catalog.records(locations_meant(location), snapshot_id=snapshot_id)
-
-
-async def _query(config: Config, question: Callable[[Catalog], T], stores: StorePair, counters: Counters) -> T:
-    if config.catalog is None and stores.url is None:
-        raise CatalogError("no catalog to read: set one with Config(catalog=...), or name a store")
-    async with merged_history(stores, config, counters) as catalog:
-        return await anyio.to_thread.run_sync(question, catalog)
+    async with merged_history(store, config, counters or Counters()) as (catalog, source):
+        return await anyio.to_thread.run_sync(trace, catalog, await full_id(snapshot_id, config, source))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.stores import StorePair, opened
+from snapdir.api.stores import opened, parse_stores
 from snapdir.catalog.locations import store_location
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
@@ -42,23 +42,30 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
 
 
 @asynccontextmanager
-async def merged_history(stores: StorePair, config: Config, counters: Counters) -> AsyncIterator[Catalog]:
-    """The catalog, with the history of a store merged in. One request if the store has nothing new.
+async def merged_history(
+    store: str | None, config: Config, counters: Counters
+) -> AsyncIterator[tuple[Catalog, Repository | None]]:
+    """The catalog, with the history of a store merged in, and the store. One request if the store has nothing new.
 
-    A store that cannot be read is a warning.
+    A store that cannot be read is a warning, and None.
 
     Raises:
-        CatalogError: the catalog cannot be read, and no store was named.
+        CatalogError: there is no catalog, or it cannot be read, and no store was named.
     """
-    async with opened_catalog(config, counters, needed=stores.url is None) as catalog:
+    stores = await parse_stores(store)
+    if config.catalog is None and stores.url is None:
+        raise CatalogError("no catalog to read: set one with Config(catalog=...), or name a store")
+    async with opened_catalog(config, counters, needed=stores.url is None) as catalog, AsyncExitStack() as stack:
+        repository: Repository | None = None
         if stores.url is not None:
             location = store_location(stores.url)
             try:
-                async with opened(stores, config) as repository:
-                    await merge(catalog, repository, location, counters)
+                repository = await stack.enter_async_context(opened(stores, config))
+                await merge(catalog, repository, location, counters)
             except (LocalError, StoreError, TransferFailed) as error:
                 counters.warnings.append(f"the history in {location} cannot be read, and is left out: {error}")
-        yield catalog
+                repository = None
+        yield catalog, repository
 
 
 async def merge(catalog: Catalog, repository: Repository, location: str, counters: Counters) -> None:

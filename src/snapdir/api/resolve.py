@@ -42,17 +42,17 @@ async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Conf
         return await full_id(snapshot_id, config, source)
 
 
-async def full_id(snapshot_id: str, config: Config, *sources: Repository | None) -> SnapshotId:
-    """``resolve_id`` in the cache, the catalog and repositories that are open already."""
+async def full_id(snapshot_id: str, config: Config, source: Repository | None = None) -> SnapshotId:
+    """``resolve_id`` in the cache, the catalog and a repository that is open already."""
     if len(snapshot_id) == ID_DIGITS:
         return SnapshotId(snapshot_id)
     digits = id_prefix(snapshot_id)
     found: dict[str, Iterable[str]] = {}
     async with opened_cache(config) as cache:
-        found[f"the cache at {config.cache_dir}"] = await _find_cached(cache, digits, needed=not any(sources))
+        found[f"the cache at {config.cache_dir}"] = await _find_cached(cache, digits, needed=source is None)
     if config.catalog is not None and await anyio.to_thread.run_sync(os.path.isfile, config.catalog):
         found[f"the catalog {config.catalog}"] = await anyio.to_thread.run_sync(_recorded, config.catalog, digits)
-    for source in filter(None, sources):
+    if source is not None:
         found[source.url] = await source.find_snapshots(digits)
     return only_match(digits, found)
 
