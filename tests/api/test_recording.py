@@ -108,3 +108,16 @@ async def test_a_catalog_keeps_what_a_store_does_not(tree: Path, tmp_path: Path,
     pushed = await snapdir.push(tree, str(tmp_path / "store"), note="here", config=recorded)
     assert [revision.id for revision in await snapdir.revisions(str(tmp_path / "store"), config=recorded)] == [pushed]
     assert records(tmp_path / "store") == []
+
+
+async def test_a_short_id_is_found_here_if_the_store_cannot_be_read(tree: Path, tmp_path: Path, config: Config) -> None:
+    recorded = config.with_options(catalog="default")
+    first = await snapdir.push(tree, str(tmp_path / "store"), config=recorded)
+    (tree / "file").write_text("more")
+    second = await snapdir.push(tree, str(tmp_path / "store"), config=recorded)
+    (tmp_path / "store").rename(tmp_path / "moved")
+    counters = Counters()
+    found = await snapdir.ancestors(second[:16], store=str(tmp_path / "store"), config=recorded, counters=counters)
+    assert [relation.id for relation in found] == [first]
+    assert len(counters.warnings) == 1
+    assert "left out" in counters.warnings[0]

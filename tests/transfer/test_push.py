@@ -22,9 +22,9 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryUpload
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.stages import Budget
 from snapdir.transfer.push import PushOptions, push
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 from snapdir.transfer.upload import objects
@@ -237,16 +237,16 @@ async def test_memory_in_flight_stays_within_the_budget(
     tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     peak = 0
-    acquire = Budget.acquire
+    acquire = ByteBudget.acquire
 
-    async def watch(self: Budget, count: int) -> None:
+    async def watch(self: ByteBudget, count: int) -> None:
         nonlocal peak
         await acquire(self, count)
-        if self.total == budget:
-            peak = max(peak, self.held)
+        if self.total_bytes == budget:
+            peak = max(peak, self.held_bytes)
 
     budget = 300_000
-    monkeypatch.setattr(Budget, "acquire", watch)
+    monkeypatch.setattr(ByteBudget, "acquire", watch)
     for number in range(100):
         (tmp_path / str(number)).write_bytes(bytes([number]) * 50_000)
     await push_tree(tmp_path, repository, dataclasses.replace(limits, memory_bytes=budget))

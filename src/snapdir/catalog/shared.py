@@ -7,12 +7,11 @@ write below that prefix: invalid records, and those under a wrong key, are skipp
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import anyio
 from blake3 import blake3
 
 from snapdir.catalog.record import Record, timestamp
@@ -22,6 +21,7 @@ from snapdir.model.sizes import MIB
 from snapdir.stores.base import ObjectInfo, Store, close_pages
 from snapdir.stores.batches import published, put_small
 from snapdir.stores.listing import shows_order
+from snapdir.stores.workers import run_workers
 
 MAX_RECORD_BYTES = MIB
 """More than the longest record that ``Record`` allows."""
@@ -65,25 +65,12 @@ async def copy_records(source: Store, target: Store) -> None:
         async for page in source.list(RECORDS):
             new = [info for info in page if _may_be_record(info) and info.key not in present]
             with ungrouped(f"copy the history of {source.url}"):
-                await _for_each(new, copy)
+                await run_workers(new, copy, workers=READS_AT_ONCE)
     await target.flush()
 
 
 def _may_be_record(info: ObjectInfo) -> bool:
     return record_of_key(info.key) is not None and info.size <= MAX_RECORD_BYTES
-
-
-async def _for_each(infos: Sequence[ObjectInfo], do: Callable[[ObjectInfo], Awaitable[None]]) -> None:
-    """Call ``do`` for several items concurrently; the first error ends all."""
-    waiting = iter(infos)
-
-    async def work() -> None:
-        for info in waiting:
-            await do(info)
-
-    async with anyio.create_task_group() as group:
-        for _ in range(min(READS_AT_ONCE, len(infos))):
-            group.start_soon(work)
 
 
 class SharedHistory:
@@ -227,7 +214,7 @@ class SharedHistory:
                 records[info.key] = record
 
         with ungrouped(f"read the history of {self._location}"):
-            await _for_each(infos, read)
+            await run_workers(infos, read, workers=READS_AT_ONCE)
         return [records[info.key] for info in infos if info.key in records]
 
     async def _read(self, info: ObjectInfo) -> Record | None:

@@ -15,6 +15,7 @@ from snapdir.model.keys import OBJECTS, digest_of_key
 from snapdir.repository.known import KnownObjects, KnownSnapshot, KnownSnapshots
 from snapdir.repository.repository import READ_MANIFEST_BYTES, Repository
 from snapdir.stores.base import ObjectInfo, Page, close_pages
+from snapdir.stores.workers import run_workers
 
 if TYPE_CHECKING:
     from random import Random
@@ -166,29 +167,25 @@ class Presence:
         """
         gone: list[str] = []
 
-        async def look_up(digest: str, size: int) -> None:
+        async def look_up(relied: tuple[str, int]) -> None:
+            digest, size = relied
             if await self._repository.object_size(Digest(digest)) != size:
                 gone.append(digest)
 
-        async with anyio.create_task_group() as group:
-            for digest, size in self._relied:
-                group.start_soon(look_up, digest, size)
+        await run_workers(self._relied, look_up, workers=SAMPLE_OBJECTS)
         if not gone and self._relied and self._unread and await self._named_by(self._unread) != self._known:
             return f"the hint of snapshot {self._unread} does not match its manifest"
         return f"object {min(gone)} is missing or truncated although an earlier push stored it" if gone else None
 
     async def list_all(self) -> None:
         """List every object: at least LISTED_PREFIXES requests, LISTERS at a time."""
-        prefixes = iter([f"{OBJECTS}{number:02x}" for number in range(LISTED_PREFIXES)])
 
-        async def list_some() -> None:
-            for prefix in prefixes:
-                async for page in self._repository.objects.list(prefix):
-                    self._add(page)
+        async def list_below(prefix: str) -> None:
+            async for page in self._repository.objects.list(prefix):
+                self._add(page)
 
-        async with anyio.create_task_group() as group:
-            for _ in range(LISTERS):
-                group.start_soon(list_some)
+        prefixes = [f"{OBJECTS}{number:02x}" for number in range(LISTED_PREFIXES)]
+        await run_workers(prefixes, list_below, workers=LISTERS)
         self.listed_all = True
 
     async def _look_at_first_page(self) -> None:
@@ -212,7 +209,7 @@ class Presence:
 
         Digests are spread evenly: a page that ends at a fraction of their range holds that fraction of the store.
         """
-        if any(one.key > other.key for one, other in pairwise(first)):
+        if any(earlier.key > later.key for earlier, later in pairwise(first)):
             return None
         reached = int(max(self._sizes, default="f" * 8)[:8], 16) + 1
         return len(first) * 2**32 // reached

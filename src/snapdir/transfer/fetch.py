@@ -101,7 +101,7 @@ async def _download(
 ) -> None:
     root = str(cache_root(cache))
     sink = CacheSink(root, FileWriter(root, settings))
-    counters.begin("transfer", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
+    counters.begin_objects("transfer", objects)
     try:
         async with published(sink.batch):
             await download(source, objects, sink, limits=limits, counters=counters)

@@ -20,10 +20,10 @@ from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.batches import published
+from snapdir.stores.workers import Channel, start_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.publishing import publish
-from snapdir.transfer.engine.stages import Channel, start_workers
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
 from snapdir.transfer.upload.hashed_batches import HashedBatches
 from snapdir.transfer.upload.journal import UploadJournal

@@ -19,12 +19,12 @@ from snapdir.errors import (
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import manifest_key
 from snapdir.repository.repository import Repository
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import plan_objects
 from snapdir.transfer.engine.publishing import publish
 from snapdir.transfer.engine.reports import SyncReport
-from snapdir.transfer.engine.stages import run_workers
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.object_copy import ObjectCopier
 
@@ -69,9 +69,8 @@ class StoreSync:
         self.target = target
         self._options = options
         self._counters = counters
-        server_copy = options.server_copy and not options.recheck
         self._copier = ObjectCopier(
-            source, target, limits, counters, recheck=options.recheck, server_copy=server_copy, journal=journal
+            source, target, limits, counters, recheck=options.recheck, server_copy=options.server_copy, journal=journal
         )
 
     async def copy(self, snapshot_id: Digest) -> SyncReport:
@@ -144,7 +143,7 @@ class StoreSync:
                 raise self._doubt(f"has the snapshot {snapshot_id} but does not list it")
 
         with ungrouped(f"prune {self.target.url}"):
-            await run_workers(snapshot_ids, check, workers=min(LOOKS_AT_ONCE, len(snapshot_ids)))
+            await run_workers(snapshot_ids, check, workers=LOOKS_AT_ONCE)
 
     async def _has(self, snapshot_id: Digest) -> bool:
         try:
@@ -160,7 +159,7 @@ class StoreSync:
         manifest = await self.source.read_manifest(snapshot_id)
         objects = plan_objects(manifest)
         counters = self._counters
-        counters.begin("transfer", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
+        counters.begin_objects("transfer", objects)
         before = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         with ungrouped(f"sync {snapshot_id}"):
             if self._options.dry_run:

@@ -13,14 +13,15 @@ from snapdir.model.digest import ID_DIGITS, Digest
 from snapdir.model.keys import OBJECTS, digest_of_key, incomplete_key, manifest_key, object_key
 from snapdir.repository.cache import find_incomplete, held_manifest
 from snapdir.repository.repository import Repository
+from snapdir.stores.workers import start_workers
 from snapdir.transfer.download.local_objects import find_unsound
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport
-from snapdir.transfer.engine.stages import Budget, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
 LARGE_OBJECTS_AT_ONCE = 4
@@ -51,8 +52,8 @@ async def find_damage(
     Raises:
         StoreError: the store fails, which says nothing about an object.
     """
-    counters.begin("verify", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
-    memory = Budget(limits.memory_bytes)
+    counters.begin_objects("verify", objects)
+    memory = ByteBudget(limits.memory_bytes)
     ranges = RangeReader(source, limits, counters, memory=memory)
     errors: dict[Digest, SnapdirError] = {}
 
@@ -74,11 +75,10 @@ async def find_damage(
 
     small = [planned for planned in objects if planned.size is not None and planned.size <= limits.large_bytes]
     other = [planned for planned in objects if planned.size is None or planned.size > limits.large_bytes]
-    workers = limits.workers(source.objects.capabilities.max_concurrency, len(small))
     with ungrouped(f"verify {source.url}"):
         async with anyio.create_task_group() as group:
-            start_workers(group, small, check, workers=workers)
-            start_workers(group, other, check, workers=min(LARGE_OBJECTS_AT_ONCE, len(other)))
+            start_workers(group, small, check, workers=limits.workers(source.objects))
+            start_workers(group, other, check, workers=LARGE_OBJECTS_AT_ONCE)
     return [(planned, errors[planned.digest]) for planned in objects if planned.digest in errors]
 
 

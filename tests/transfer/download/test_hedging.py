@@ -22,10 +22,10 @@ from snapdir.transfer.download.assembly import Assembly
 from snapdir.transfer.download.hedging import HedgedRequest
 from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.streams import Damaged, LargeObjects
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, Target
-from snapdir.transfer.engine.stages import Budget
 from tests.transfer.conftest import RecordingStore
 
 PART = 256 * KIB
@@ -159,6 +159,6 @@ async def receive_all(
     limits = dataclasses.replace(Limits(), jobs=jobs, part_bytes=PART, large_bytes=PART)
     with await anyio.to_thread.run_sync(Destination.open, out) as destination:
         sink = DirectorySink(destination)
-        objects = LargeObjects(Repository(store), sink, limits, Counters(), memory=Budget(limits.memory_bytes))
+        objects = LargeObjects(Repository(store), sink, limits, Counters(), memory=ByteBudget(limits.memory_bytes))
         with anyio.fail_after(30):
             return await objects.receive(planned)

@@ -9,8 +9,9 @@ import anyio.to_thread
 from snapdir.errors import ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published, Repository
+from snapdir.stores.workers import run_workers
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.stages import Budget, run_workers
 
 PARSED_FACTOR = 5
 """Bytes of a parsed manifest for each byte of its text: a line of about 110 is a tuple of five."""
@@ -35,7 +36,7 @@ async def each_manifest(
         ManifestNotFound, InvalidManifest, CorruptManifest, StoreError: a manifest cannot be read.
     Cost: a request each. Memory: ``limits.memory_bytes`` or one manifest, besides the memory of ``use``.
     """
-    budget = Budget(limits.memory_bytes)
+    budget = ByteBudget(limits.memory_bytes)
     one_at_a_time = anyio.CapacityLimiter(1)
 
     async def read(published: Published) -> None:
@@ -43,6 +44,5 @@ async def each_manifest(
             manifest = await source.read_manifest(published.snapshot_id)
             await anyio.to_thread.run_sync(use, published, manifest, limiter=one_at_a_time)
 
-    workers = limits.workers(source.store.capabilities.max_concurrency, len(published))
     with ungrouped(f"read the manifests of {source.url}"):
-        await run_workers(published, read, workers=workers)
+        await run_workers(published, read, workers=limits.workers(source.store))

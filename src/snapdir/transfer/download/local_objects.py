@@ -24,12 +24,12 @@ from snapdir.hashing.files import hash_descriptor
 from snapdir.hashing.tree import digest_of
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
+from snapdir.stores.workers import batches, run_workers
 from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
-from snapdir.transfer.engine.stages import batches, run_workers
 
 SMALL_OBJECT_BYTES = MIB
 """An object up to this size is read in one call."""
@@ -86,7 +86,7 @@ async def find_unsound(
     Cost: 20 µs per small object, 0.2 s per GiB and hashing thread.
     Cancellation: stops within one block of the objects that are being hashed.
     """
-    counters.begin("verify", files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))
+    counters.begin_objects("verify", objects)
     small = [planned for planned in objects if planned.size is not None and planned.size <= SMALL_OBJECT_BYTES]
     large = [[planned] for planned in objects if planned.size is None or planned.size > SMALL_OBJECT_BYTES]
     unsound: list[Unsound] = []

@@ -14,14 +14,15 @@ from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.sizes import KIB
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
+from snapdir.stores.workers import Channel, batches, run_workers, start_workers
 from snapdir.transfer.download.local_objects import Mend, Unsound, copy_local_objects
 from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.download.streams import LargeObjects
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.loop_budget import LoopBudget
 from snapdir.transfer.engine.plan import PlannedObject
-from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers, start_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
 LOOP_BYTES = 128 * KIB
@@ -119,7 +120,7 @@ class _Download:
         self._sink = sink
         self._limits = limits
         self._counters = counters
-        self._memory = Budget(limits.memory_bytes)
+        self._memory = ByteBudget(limits.memory_bytes)
         self._loop_budget = LoopBudget(WRITE_SECONDS)
         self._clock = clock
 
@@ -147,7 +148,7 @@ class _Download:
                 for _ in range(WRITING_TASKS):
                     writing.start_soon(self._write_arrivals, arrivals, damaged)
                 async with anyio.create_task_group() as receiving:
-                    workers = self._limits.workers(self._source.objects.capabilities.max_concurrency, len(small))
+                    workers = self._limits.workers(self._source.objects)
                     receiving.start_soon(receive_large)
                     start_workers(receiving, small, receive, workers=workers)
                 arrivals.close()

@@ -16,13 +16,14 @@ from snapdir.errors import CorruptObject, local_errors, ungrouped
 from snapdir.hashing.files import hash_descriptor
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 from snapdir.repository.repository import Repository
+from snapdir.stores.workers import run_workers
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, parts_of
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader
-from snapdir.transfer.engine.stages import Budget, run_workers
 from snapdir.transfer.engine.true_size import with_true_size
 
 Verify = Literal["before", "after", "never"]
@@ -65,7 +66,7 @@ class ObjectReader:
         self._source = source
         self._limits = limits
         self._spool = spool
-        self._memory = Budget(limits.memory_bytes)
+        self._memory = ByteBudget(limits.memory_bytes)
         self._ranges = RangeReader(source, limits, Counters(), memory=self._memory)
 
     async def open(self, planned: PlannedObject, verify: Verify) -> Content:
@@ -157,7 +158,7 @@ class ObjectReader:
         parts = list(parts_of(end, self._limits.part_bytes, start=start))
         with ungrouped(f"read {digest}"):
             async with self._memory.share(len(buffer)):
-                await run_workers(parts, read, workers=min(RANGES_AT_ONCE, len(parts)))
+                await run_workers(parts, read, workers=RANGES_AT_ONCE)
 
     @property
     def stretch_bytes(self) -> int:

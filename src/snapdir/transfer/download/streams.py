@@ -24,12 +24,12 @@ from snapdir.transfer.download.assembly import Assembly, Segment
 from snapdir.transfer.download.hedging import HedgedRequest, RequestsInFlight
 from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.download.stream_scaling import Moment, StreamScaling
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled, is_interruption
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import part_size
 from snapdir.transfer.engine.plan import PlannedObject
-from snapdir.transfer.engine.stages import Budget
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
@@ -70,7 +70,7 @@ class LargeObjects:
         limits: Limits,
         counters: Counters,
         *,
-        memory: Budget,
+        memory: ByteBudget,
         beside_small: bool = False,
     ) -> None:
         self._source = source

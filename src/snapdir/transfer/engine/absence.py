@@ -9,9 +9,9 @@ import anyio.to_thread
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
-from snapdir.transfer.engine.stages import run_workers
 
 
 async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:
@@ -32,8 +32,7 @@ async def absent_objects(digests: Sequence[Digest], repository: Repository, *, l
         if await repository.object_size(digest) is None:
             absent.add(digest)
 
-    workers = limits.workers(repository.objects.capabilities.max_concurrency, len(digests))
-    await run_workers(digests, look_up, workers=workers)
+    await run_workers(digests, look_up, workers=limits.workers(repository.objects))
     return [digest for digest in digests if digest in absent]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from snapdir.transfer.engine.plan import PlannedObject
 
 Phase = Literal["discovering", "hashing", "transfer", "checkout", "verify", "idle"]
 
@@ -93,8 +96,17 @@ class Counters:
         self.kept_bytes += bytes_
         self.kept_in = where
 
+    def count_sent(self, bytes_: int) -> None:
+        """Count an object that was uploaded."""
+        self.objects_sent += 1
+        self.bytes_sent += bytes_
+
     def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
         """Start a phase whose totals are known, with nothing done yet."""
         self.phase = phase
         self.files_total, self.bytes_total, self.total_is_final = files, bytes_, True
         self.files_done = self.bytes_done = 0
+
+    def begin_objects(self, phase: Phase, objects: Sequence[PlannedObject]) -> None:
+        """``begin`` with distinct objects as the files."""
+        self.begin(phase, files=len(objects), bytes_=sum(planned.size or 0 for planned in objects))

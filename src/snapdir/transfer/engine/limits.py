@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from snapdir.disk.system import usable_cpus
 from snapdir.model.sizes import GIB, MIB
+
+if TYPE_CHECKING:
+    from snapdir.stores.base import Store
 
 MAX_HASH_THREADS = 16
 """``hash_threads`` alone asks for more."""
@@ -39,10 +43,10 @@ class Limits:
         """``hash_threads``, or what 0 stands for on this machine."""
         return self.hash_threads or min(usable_cpus(), MAX_HASH_THREADS)
 
-    def workers(self, max_concurrency: int, items: int | None = None) -> int:
-        """Tasks that keep busy a store of ``max_concurrency`` requests; at most one for each of ``items``.
+    def workers(self, *stores: Store) -> int:
+        """Tasks that keep the slowest of ``stores`` busy.
 
         A store that was opened with ``jobs`` allows as many, or fewer if the process may open fewer files.
         """
-        workers = min(self.jobs or max_concurrency, max_concurrency)
-        return workers if items is None else min(workers, items)
+        allowed = [store.capabilities.max_concurrency for store in stores]
+        return min([self.jobs, *allowed] if self.jobs else allowed)

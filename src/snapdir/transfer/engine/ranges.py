@@ -12,10 +12,11 @@ from blake3 import blake3
 from snapdir.errors import CorruptObject, ungrouped
 from snapdir.model.digest import Digest
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
+from snapdir.stores.workers import Channel
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, parts_of
-from snapdir.transfer.engine.stages import Budget, Channel
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
@@ -48,7 +49,7 @@ class _Range:
 class _Held:
     """The share of one object in the memory budget; the end of its block releases the rest."""
 
-    def __init__(self, memory: Budget) -> None:
+    def __init__(self, memory: ByteBudget) -> None:
         self._memory = memory
         self._bytes = 0
 
@@ -70,7 +71,7 @@ class _Held:
 class RangeReader:
     """Reads large objects within one transfer's memory."""
 
-    def __init__(self, source: Repository, limits: Limits, counters: Counters, *, memory: Budget) -> None:
+    def __init__(self, source: Repository, limits: Limits, counters: Counters, *, memory: ByteBudget) -> None:
         self._source = source
         self._limits = limits
         self._counters = counters

@@ -16,13 +16,14 @@ from snapdir.model.pack import RecordEnd, RecordStart
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
 from snapdir.stores.batches import published, put_small
+from snapdir.stores.workers import Channel, start_workers
 from snapdir.transfer.engine.absence import absent_objects
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import held_part_size
 from snapdir.transfer.engine.plan import plan_objects
 from snapdir.transfer.engine.publishing import publish
-from snapdir.transfer.engine.stages import Budget, Channel, start_workers
 from snapdir.transfer.packs.reader import PackedManifest, PackItem, PackReader, Small
 from snapdir.transfer.packs.streams import Read
 from snapdir.transfer.upload.journal import UploadJournal
@@ -110,14 +111,13 @@ class _Receiver:
         self._batch = to.objects.batch_writer()
         self._limits = limits
         self._counters = counters
-        self._memory = Budget(limits.memory_bytes)
+        self._memory = ByteBudget(limits.memory_bytes)
 
     async def receive(self, items: AsyncIterator[PackItem]) -> PackedManifest | None:
         manifest, failure = None, None
         small = Channel[Small](QUEUED)
-        workers = self._limits.workers(self._to.objects.capabilities.max_concurrency)
         async with published(self._batch), anyio.create_task_group() as group:
-            start_workers(group, small, self._store_small, workers=workers)
+            start_workers(group, small, self._store_small, workers=self._limits.workers(self._to.objects))
             try:
                 manifest = await self._take(items, small)
             except (InvalidPack, HashMismatchError) as error:

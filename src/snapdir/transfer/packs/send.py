@@ -14,11 +14,12 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.pack import END, MANIFEST, MAX_MANIFEST_BYTES, OBJECT, record_line
 from snapdir.model.sizes import MIB, format_size
 from snapdir.repository.repository import Repository
+from snapdir.stores.workers import Channel, batches, run_workers
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part
 from snapdir.transfer.engine.ranges import RangeReader
-from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers
 from snapdir.transfer.packs.streams import PackOutput, Write
 
 if TYPE_CHECKING:
@@ -90,19 +91,17 @@ class _Sender:
         self._limits = limits
         self._counters = counters
         # Halves, so that small objects which wait behind a large one cannot hold what its ranges need.
-        self._memory = Budget(limits.memory_bytes // 2)
-        self._ranges = RangeReader(source, limits, counters, memory=Budget(limits.memory_bytes // 2))
+        self._memory = ByteBudget(limits.memory_bytes // 2)
+        self._ranges = RangeReader(source, limits, counters, memory=ByteBudget(limits.memory_bytes // 2))
         self._pending = bytearray()
 
     async def send(self, digests: Sequence[Digest]) -> None:
-        workers = self._limits.workers(self._source.objects.capabilities.max_concurrency)
-        ordered = Channel[_Ahead](max(1, workers))
+        ordered = Channel[_Ahead](self._limits.workers(self._source.objects))
         async with anyio.create_task_group() as group:
             group.start_soon(self._fetch_ahead, group, digests, ordered)
             async for item in ordered:
                 await self._send_one(item)
-                self._counters.objects_sent += 1
-                self._counters.bytes_sent += item.size
+                self._counters.count_sent(item.size)
 
     async def add(self, data: bytes) -> None:
         self._pending += data

@@ -9,13 +9,14 @@ from snapdir.model.keys import object_key
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.batches import published, put_small
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.absence import require_present
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, held_part_size
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader
-from snapdir.transfer.engine.stages import Budget, run_workers
 from snapdir.transfer.engine.true_size import with_true_size
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
@@ -42,9 +43,8 @@ class ObjectCopier:
         server_copy: bool = True,
         journal: UploadJournal | None = None,
     ) -> None:
-        concurrency = min(source.objects.capabilities.max_concurrency, target.objects.capabilities.max_concurrency)
-        self._workers = limits.workers(concurrency)
-        self._memory = Budget(limits.memory_bytes)
+        self._workers = limits.workers(source.objects, target.objects)
+        self._memory = ByteBudget(limits.memory_bytes)
         self._ranges = RangeReader(source, limits, counters, memory=self._memory)
         self._source = source
         self._target = target
@@ -65,7 +65,7 @@ class ObjectCopier:
         """
         await self._learn(len(objects))
         async with published(self._batch):
-            await run_workers(objects, self._copy, workers=min(self._workers, len(objects)))
+            await run_workers(objects, self._copy, workers=self._workers)
         await self._uploads.sweep(planned.digest for planned in objects)
 
     async def count_missing(self, objects: Sequence[PlannedObject]) -> int:
@@ -83,7 +83,7 @@ class ObjectCopier:
             if not present:
                 missing.append(planned)
 
-        await run_workers(objects, look, workers=min(self._workers, len(objects)))
+        await run_workers(objects, look, workers=self._workers)
         await require_present(missing, self._source, limits=self._limits)
         return len(missing)
 
@@ -102,7 +102,7 @@ class ObjectCopier:
             # Only at the length in the manifest: a length from the store itself would prove nothing.
             elif size == listed_size and self._server_copy and await self._server_copy.copy(planned.digest, size):
                 self._counters.bytes_done += size
-                self._count_sent(size)
+                self._counters.count_sent(size)
             elif size <= self._limits.large_bytes:
                 await self._copy_whole(planned.digest, size)
             else:
@@ -138,7 +138,7 @@ class ObjectCopier:
             data = await self._source.read_object(digest, size)
             await put_small(self._target.objects, self._batch, object_key(digest), data)
         self._counters.bytes_done += size
-        self._count_sent(size)
+        self._counters.count_sent(size)
 
     async def _copy_parts(self, digest: Digest, size: int) -> None:
         """Each part is sent when it arrives; the object is published only when all of it has hashed right."""
@@ -149,8 +149,4 @@ class ObjectCopier:
                 await upload.write_part(part.number, data)
 
             await self._ranges.read_verified(digest, size, send, part_bytes=part_bytes)
-        self._count_sent(size)
-
-    def _count_sent(self, size: int) -> None:
-        self._counters.objects_sent += 1
-        self._counters.bytes_sent += size
+        self._counters.count_sent(size)

@@ -22,11 +22,11 @@ from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import ABORT_SECONDS, BatchWriter, FileRange, Upload
+from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, part_size, parts_of
-from snapdir.transfer.engine.stages import Budget
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 
@@ -66,10 +66,10 @@ class Uploader:
         self.uploads = NotedUploads(to, journal, counters)
         self._capabilities = to.objects.capabilities
         self.batch = to.objects.batch_writer()
-        self.memory = Budget(limits.memory_bytes)
+        self.memory = ByteBudget(limits.memory_bytes)
         self._memory_devices: frozenset[int] | None = None
         self._hashing = anyio.CapacityLimiter(limits.hashers)
-        self.workers = limits.workers(self._capabilities.max_concurrency)
+        self.workers = limits.workers(to.objects)
 
     def batch_storer(self, seen: set[str]) -> Callable[[list[HashedFile]], None] | None:
         """Stores kept files at once, in the thread that calls it; None unless the store is on this host.
@@ -85,7 +85,7 @@ class Uploader:
                 seen.add(file.checksum)
                 data = file.data or b""
                 if batch.put(object_key(Digest(file.checksum)), data, replace=self._recheck):
-                    self._count_sent(len(data))
+                    self._counters.count_sent(len(data))
                 else:
                     self._counters.objects_skipped += 1
 
@@ -111,7 +111,7 @@ class Uploader:
         is_sent = await self._to.write_object(digest, data, if_absent=conditional)
         self._counters.bytes_taken += len(data)
         if is_sent:
-            self._count_sent(len(data))
+            self._counters.count_sent(len(data))
         else:
             self._counters.objects_skipped += 1
 
@@ -182,7 +182,7 @@ class Uploader:
         else:
             await self._write_parts(digest, body, size, part_bytes)
         await self._confirm(digest, body)
-        self._count_sent(size)
+        self._counters.count_sent(size)
 
     async def _is_present(self, digest: Digest, size: int, answer: Answer) -> bool:
         if answer is Answer.ABSENT:
@@ -219,10 +219,6 @@ class Uploader:
             with anyio.move_on_after(ABORT_SECONDS, shield=True):
                 await self._to.delete_object(digest)
             raise
-
-    def _count_sent(self, size: int) -> None:
-        self._counters.objects_sent += 1
-        self._counters.bytes_sent += size
 
 
 class _FileBody:

@@ -12,9 +12,9 @@ from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.parts import Part, part_size, parts_of
-from snapdir.transfer.engine.stages import run_workers
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 
 PART_BYTES = 256 * MIB

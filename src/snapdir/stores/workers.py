@@ -1,10 +1,9 @@
-"""The parts of every verb: a bound on bytes in flight, and workers that share a queue."""
+"""Concurrent tasks: workers that share items, and bounded queues between stages."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
@@ -13,59 +12,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
 Item = TypeVar("Item")
-
-
-class Budget:
-    """At most ``total`` bytes held at once; waiting for a share is the back-pressure of a transfer.
-
-    Shares are given in the order of the requests. A share larger than the budget is given when nothing else is held, so
-    that no task waits for ever. For one event loop.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.held = 0
-        self._waiting: deque[tuple[int, anyio.Event]] = deque()
-
-    def _fits(self, count: int) -> bool:
-        return self.held == 0 or self.held + count <= self.total
-
-    async def acquire(self, count: int) -> None:
-        """Take ``count``, waiting for them if need be. Cancellation takes nothing."""
-        if not self._waiting and self._fits(count):
-            self.held += count
-            return
-        given = anyio.Event()
-        self._waiting.append((count, given))
-        try:
-            await given.wait()
-        except BaseException:
-            if given.is_set():
-                self.release(count)
-            else:
-                self._waiting.remove((count, given))
-                self._give()
-            raise
-
-    def release(self, count: int) -> None:
-        """Give ``count`` back."""
-        self.held -= count
-        self._give()
-
-    def _give(self) -> None:
-        while self._waiting and self._fits(self._waiting[0][0]):
-            count, given = self._waiting.popleft()
-            self.held += count
-            given.set()
-
-    @asynccontextmanager
-    async def share(self, count: int) -> AsyncIterator[None]:
-        """Hold ``count`` for the block."""
-        await self.acquire(count)
-        try:
-            yield
-        finally:
-            self.release(count)
 
 
 class Channel(Generic[Item]):
@@ -171,7 +117,7 @@ def start_workers(
         source.take_with(_Crew(group, source, work, workers).call)
     else:
         shared = iter(source)
-        for _ in range(workers):
+        for _ in range(min(workers, len(source)) if isinstance(source, Sized) else workers):
             group.start_soon(_work, shared, work)
 
 

@@ -1,4 +1,4 @@
-"""The queue and the budget that stages share: in order, bounded, and nobody waits for ever."""
+"""Workers and the queue that stages share: in order, bounded, and nobody waits for ever."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import anyio.lowlevel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.transfer.engine.stages import Budget, Channel, batches, run_workers, start_workers
+from snapdir.stores.workers import Channel, batches, run_workers, start_workers
 
 
 @given(st.lists(st.integers()), st.integers(1, 10))
@@ -77,19 +77,6 @@ async def test_a_cancelled_taker_passes_its_turn_on() -> None:
         await anyio.lowlevel.checkpoint()
         channel.close()
     assert taken == [7]
-
-
-async def test_a_share_larger_than_the_budget_passes_alone() -> None:
-    budget = Budget(10)
-    await budget.acquire(3)
-    with anyio.move_on_after(0) as scope:
-        await budget.acquire(100)
-    assert scope.cancelled_caught
-    budget.release(3)
-    with anyio.fail_after(5):
-        await budget.acquire(100)
-    budget.release(100)
-    assert budget.held == 0
 
 
 async def test_a_worker_is_started_for_every_item_nobody_waits_for_and_no_more_than_allowed() -> None:
