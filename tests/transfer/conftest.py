@@ -90,7 +90,7 @@ def store() -> RecordingStore:
 async def push_tree(tree: Path, to: Repository, limits: Limits, *, recheck: bool = False, **more: Any) -> SnapshotId:
     """Push a directory, and return the snapshot's id."""
     options = PushOptions(recheck=recheck)
-    return (await push(tree, to, options=options, limits=limits, counters=Counters(), **more)).id
+    return await push(tree, to, options=options, limits=limits, counters=Counters(), **more)
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ def again(
         counters = Counters()
         options = PushOptions(recheck=recheck)
         hints = {"known": known, "random": Random(1), **more}
-        report = await push(tree, repository, options=options, limits=limits, counters=counters, **hints)
-        return report.id, counters
+        pushed = await push(tree, repository, options=options, limits=limits, counters=counters, **hints)
+        return pushed, counters
 
     return push_again
 

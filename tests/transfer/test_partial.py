@@ -50,8 +50,8 @@ async def fetch_part(
     counters: Counters | None = None,
 ) -> Manifest:
     options = FetchOptions(SETTINGS, selection)
-    report = await fetch(snapshot_id, source, cache, options=options, limits=Limits(), counters=counters or Counters())
-    return report.manifest
+    counters = counters or Counters()
+    return await fetch(snapshot_id, source, cache, options=options, limits=Limits(), counters=counters)
 
 
 async def test_ten_of_five_thousand_files_take_eleven_requests(

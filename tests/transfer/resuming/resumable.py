@@ -115,16 +115,9 @@ async def push_noted(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, counters: Counters | None = None
 ) -> str:
     journal = UploadJournal(cache, store.url)
-    return (
-        await push(
-            tree,
-            Repository(store),
-            options=PushOptions(),
-            limits=limits,
-            counters=counters or Counters(),
-            journal=journal,
-        )
-    ).id
+    counters = counters or Counters()
+    to = Repository(store)
+    return await push(tree, to, options=PushOptions(), limits=limits, counters=counters, journal=journal)
 
 
 async def cancel_push(tree: Path, store: ResumableStore, limits: Limits, cache: Path | None, *, parts: int) -> Counters:
