@@ -174,13 +174,13 @@ class Soak:
             async with asyncio.timeout(self.bound_seconds):
                 await (self.push() if verb == "push" else self.pull())
         except SnapdirError as error:
-            told = str(error)
-            right = any(cause in told for cause in fault.cause.split("|"))
+            message = str(error)
+            right = any(cause in message for cause in fault.cause.split("|"))
         except TimeoutError:
-            told, right = "still running", False
+            message, right = "still running", False
         else:
-            told, right = "it succeeded", False
-        return time.monotonic() - began, told, right
+            message, right = "it succeeded", False
+        return time.monotonic() - began, message, right
 
 
 @asynccontextmanager
@@ -251,8 +251,8 @@ async def soak(work: Soak, faults: list[Fault], seeds: int) -> bool:
 
 
 def show(name: str, verb: str, found: tuple[float, str, bool]) -> bool:
-    seconds, told, right = found
-    print(f"| {name} | {verb} | {seconds:.1f} | {'yes' if right else 'NO'} | {told[:220]} |", flush=True)
+    seconds, message, right = found
+    print(f"| {name} | {verb} | {seconds:.1f} | {'yes' if right else 'NO'} | {message[:220]} |", flush=True)
     return right
 
 

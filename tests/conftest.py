@@ -35,7 +35,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def heeded_signals() -> None:
-    """Programs that tests start heed signals, also where the tests run in the background and ignore them."""
+    """Programs that tests start do not inherit ignored signals, as they would from a job in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -49,7 +49,7 @@ def anyio_backend() -> str:
 def free_loop() -> Iterator[None]:
     """Fail any call of the package that blocks the event loop. ``testing`` may: its back doors are meant to.
 
-    So may the two functions that write or hash small files on the loop, by the measure of ``engine/loop_budget.py``;
+    So may the two functions that write or hash small files on the loop, within ``transfer/engine/loop_budget.py``;
     and an executor, which holds a lock for a moment while it takes work, as its threads do when they are done.
     """
     with blockbuster_ctx("snapdir", excluded_modules=["snapdir.testing"]) as watch:
@@ -74,7 +74,7 @@ def open_descriptors() -> Iterator[None]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory that takes 1 MiB and then is full: a real small filesystem for root, a pretended one for others."""
+    """A directory with room for 1 MiB: a real small filesystem for root, a simulated one for others."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = subprocess.run(

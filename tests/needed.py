@@ -1,4 +1,4 @@
-"""What some tests need and not every machine has: the only reason for which a test is skipped.
+"""Programs that some tests need: their absence is the only reason to skip a test.
 
 `scripts/test` installs the programs where that asks nobody (as root, with apt-get). With `--no-skips`, as in CI, a test
 that is skipped fails the run.
@@ -23,5 +23,5 @@ def needed(program: str, *others: str) -> str:
 
 
 def skip(name: str, way: str) -> NoReturn:
-    """Skip the test: ``name`` is not here, and ``way`` is how to get it."""
+    """Skip the test because ``name`` is missing; ``way`` says how to get it."""
     pytest.skip(f"{name} is not here: {way}")

@@ -1,4 +1,4 @@
-"""System calls that the kernel refuses to one program and its children: a filter of Linux, which needs no root."""
+"""System calls that the kernel refuses to one program and its children, by a seccomp filter; needs no root."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALLOW, FAIL_WITH = 0x7FFF0000, 0x00050000
 
 
 def refuse(name: str, number: int) -> None:
-    """Let every call of this kind fail with an errno, in this process and those it starts, from now on."""
+    """Make every such call fail with an errno from now on, in this process and those it starts."""
     calls = NUMBERS[name][platform.machine()]
     program = [(LOAD_NUMBER, 0, 0, 0)]
     program += [(IF_EQUAL, len(calls) - place, 0, call) for place, call in enumerate(calls)]

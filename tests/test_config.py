@@ -1,4 +1,4 @@
-"""One value says how the verbs run, by the names of the command line's options."""
+"""Config: options of every verb in one value, with the names of the command line."""
 
 from __future__ import annotations
 

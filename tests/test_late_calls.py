@@ -1,4 +1,4 @@
-"""Calls while Python ends: in atexit handlers, and in threads that outlive the main one. Nothing hangs."""
+"""Calls during interpreter exit, in atexit handlers and in threads that outlive the main one, never hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of the suites without what only Linux has, and without /proc: see ``other_systems/sitecustomize.py``."""
+"""Parts of the suite without Linux-only calls and without /proc: see ``other_systems/sitecustomize.py``."""
 
 from __future__ import annotations
 

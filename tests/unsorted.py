@@ -1,4 +1,4 @@
-"""An order of keys that has nothing to do with their names: that of services which list by hash."""
+"""The order of keys in services that list by hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A verb that runs while its caller watches: events, its result, its failure, and its end when nobody waits."""
+"""A running verb: its events, result, failure, and its end when its caller stops watching."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snapdir import Counters, Progress
 
 
 class Slow:
-    """A verb that goes on when it is told to."""
+    """A verb that waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.go_on = anyio.Event()

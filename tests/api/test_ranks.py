@@ -1,4 +1,4 @@
-"""Eight ranks of one job, which pull at the same moment."""
+"""Eight ranks of one job that pull at the same time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RANKS = 8
 
 
 def test_ranks_pull_into_directories_below_one_another(tmp_path: Path) -> None:
-    """Nothing is there when they start: neither the directories, nor the cache that they share."""
+    """Neither their directories nor their shared cache exist when they start."""
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "sub" / "file").write_text("data")
     store = str(tmp_path / "store")

@@ -1,4 +1,4 @@
-"""What a program says of a snapshot is recorded, or is an error before anything is written."""
+"""Notes and labels of a snapshot are recorded, or are an error before anything is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = [{name: value} for name, value in SAID.items()]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """Without a catalog, as a program has it that says nothing else."""
+    """No catalog: the default of a Python program."""
     return Config(cache_dir=tmp_path / "cache")
 
 
@@ -34,7 +34,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def records(store: Path) -> list[dict[str, Any]]:
-    """What is in the store's history, oldest first."""
+    """The store's history, oldest first."""
     return [json.loads(file.read_text()) for file in sorted(store.glob(".catalog/*/*/*.json"))]
 
 

@@ -1,4 +1,4 @@
-"""Eight digits of an id do wherever an id is taken; sixty-four are never looked up."""
+"""Eight digits are accepted wherever an id is; sixty-four are never looked up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stores of one call: parsed once, and opened once, also where a snapshot is named by its first digits."""
+"""The stores of one call are parsed and opened once, even if a snapshot is named by its first digits."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def make_record() -> MakeRecord:
 
 
 def timed(scenario: str, peer: str, *walls: float, cpu: float = 0.5, **more: object) -> list[Run]:
-    """One run a wall time."""
+    """One run for each wall time."""
     return [
         Run(scenario, peer, number, wall_seconds=wall, user_seconds=cpu, **more)  # type: ignore[arg-type]
         for number, wall in enumerate(walls)

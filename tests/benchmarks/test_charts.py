@@ -1,4 +1,4 @@
-"""Charts: whose bars there are, in which order, and nothing for nothing. (matplotlib is no part of the test extra.)"""
+"""Charts: which bars they show, in which order; none without data. (matplotlib is not in the test extra.)"""
 
 from __future__ import annotations
 

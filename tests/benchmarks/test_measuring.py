@@ -1,4 +1,4 @@
-"""What a child process took."""
+"""The resources that a child process used."""
 
 from __future__ import annotations
 

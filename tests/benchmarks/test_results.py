@@ -1,4 +1,4 @@
-"""Records: what is written is what is read, and the newest of each scenario is shown."""
+"""Records are read back as written, and the newest of each scenario is shown."""
 
 from __future__ import annotations
 

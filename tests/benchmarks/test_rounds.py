@@ -1,4 +1,4 @@
-"""Who runs when, and whether a pull brought what was pushed."""
+"""The order of runs, and the comparison of a pulled tree with the original."""
 
 from __future__ import annotations
 

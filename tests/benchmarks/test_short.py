@@ -1,4 +1,4 @@
-"""The short run complains of counts and memory, never of time."""
+"""The short run checks counts and memory, never time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Medians, spread, and what does not count."""
+"""Medians, spread, and runs that are ignored."""
 
 from __future__ import annotations
 

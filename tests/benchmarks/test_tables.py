@@ -1,4 +1,4 @@
-"""Markdown as it is rendered."""
+"""Tables in Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where ours stands against the numbers to reach."""
+"""Results compared with their targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushes noted here and in the store, and what other machines noted read back."""
+"""Pushes recorded locally and in the store, and the records of other machines read back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def catalog(tmp_path: Path):
 
 @pytest.fixture
 def fresh():
-    """Another machine's catalog, which knows nothing yet."""
+    """The empty catalog of another machine."""
     with Catalog(None) as opened:
         yield opened
 

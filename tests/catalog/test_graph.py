@@ -1,4 +1,4 @@
-"""A lineage as dot, as Mermaid, and as a page: every snapshot once, every relation told, nobody's text believed."""
+"""A lineage as dot, as Mermaid, and as a page: every snapshot once, every relation shown, all text escaped."""
 
 from __future__ import annotations
 

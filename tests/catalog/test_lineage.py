@@ -21,7 +21,7 @@ def at(number: int) -> str:
 
 
 def history(*ids: str, location: str = HERE, first: int = 0) -> list[Record]:
-    """What pushing ``ids`` one after the other leaves."""
+    """The records left by pushing ``ids`` in sequence."""
     pairs = zip([None, *ids], ids, strict=False)
     return [Record(f"{first + n:032x}", "push", id, location, at(first + n), old) for n, (old, id) in enumerate(pairs)]
 
@@ -111,7 +111,7 @@ def older(record: Record) -> set[str]:
 
 
 def reachable(records: Sequence[Record], start: str, steps: int, walk: Walk) -> dict[str, int]:
-    """Ids and their distances, the slow way."""
+    """Ids and their distances, computed naively."""
     edges = {(record.id, old) for record in records for old in older(record)}
     if walk is descendants:
         edges = {(old, new) for new, old in edges}

@@ -1,4 +1,4 @@
-"""Which file a catalog is, and how places are spelled."""
+"""Which file a catalog is, and how locations are normalized."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from tests.unsorted import by_hash
 
 @dataclass
 class Bucket:
-    """A store of ScriptedS3, and what was asked of it."""
+    """A store on ScriptedS3, and its requests."""
 
     server: ScriptedS3
     store: Store
@@ -39,7 +39,7 @@ class Bucket:
         return records
 
     async def newest(self, **known: Any) -> tuple[Record | None, int]:
-        """The newest record, and the listings it took."""
+        """The newest record, and the number of listings."""
         self.listings.clear()
         found = await SharedHistory(self.store, HERE, now=NOW, **known).newest()
         return found, len(self.listings)

@@ -1,4 +1,4 @@
-"""Records survive being written and read, and nothing else is taken for one."""
+"""Records are read back as written, and nothing else is accepted as a record."""
 
 from __future__ import annotations
 

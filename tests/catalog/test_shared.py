@@ -1,4 +1,4 @@
-"""The history that travels with a store: complete, read once, and never believed blindly."""
+"""The shared history of a store: complete, read once, every record checked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def record_at(moment: datetime, number: int = 1, *, location: str = HERE) -> Rec
 
 
 class CountingStore(StoreWrapper):
-    """Says what was asked of the store behind it."""
+    """Records the requests to the store it wraps."""
 
     def __init__(self, *, listed_by: Callable[[str], str] = str) -> None:
         inner = MemoryStore(listed_by=listed_by)
@@ -58,7 +58,7 @@ class Reader:
     skipped: list[str] = field(default_factory=list)
 
     async def read(self, now: datetime = NOW, *, location: str = HERE) -> list[Record]:
-        """What is new to it."""
+        """The records that are new to it."""
         self.store.reads.clear()
         self.store.lists.clear()
         known = set(self.records)
@@ -108,7 +108,7 @@ async def test_nothing_new_is_one_listing() -> None:
 
 @given(st.lists(st.tuples(st.timedeltas(-OVERLAP * 0.9, OVERLAP * 0.9), st.booleans()), min_size=1, max_size=12))
 def test_no_record_is_missed_while_clocks_differ_by_less_than_the_overlap(pushes: list[tuple[timedelta, bool]]) -> None:
-    """Pushers' clocks are off by half a day and more; one machine reads now and then."""
+    """Clocks are off by half a day or more while one machine reads from time to time."""
 
     async def run() -> None:
         reader, written = Reader(), set()
@@ -147,7 +147,7 @@ async def test_a_store_made_anew_under_its_old_name_is_read_from_the_beginning()
 
 
 def garbage() -> dict[str, bytes]:
-    """What lies below the prefix and is no record, by key."""
+    """Entries below the prefix that are not records, by key."""
     good = record_at(NOW - timedelta(hours=2))
     fields = json.loads(good.to_json())
 

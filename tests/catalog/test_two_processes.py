@@ -95,7 +95,7 @@ def pusher(tree: Path, store: str, file: Path) -> subprocess.Popen[str]:
 
 
 def told(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
-    """Let it start: all of them before the first is waited for."""
+    """Let it start; start all of them before waiting for the first."""
     assert process.stdin is not None
     process.stdin.write("go\n")
     process.stdin.flush()

@@ -42,7 +42,7 @@ class Run:
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No variable of the surroundings, a home and a cache of its own, an empty current directory."""
+    """An environment without the caller's variables, with its own home, cache and empty current directory."""
     for name in list(os.environ):
         if name.startswith("SNAPDIR_") or name in {"NO_COLOR", "COLUMNS"}:
             monkeypatch.delenv(name)
@@ -76,7 +76,7 @@ def one_line(run: Run) -> str:
 
 
 def heed_modes() -> None:
-    """In a child process: modes stop root too (its rights to pass over them are dropped); others they stop anyway."""
+    """In a child process: root loses its right to override modes; other users never have it."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 
@@ -92,7 +92,7 @@ def command_line(*args: str, patch: str = "") -> list[str]:
 
 @dataclass(frozen=True)
 class Screen:
-    """What a terminal on stderr (and, if asked for, on stdin) was sent."""
+    """What was written to a terminal on stderr (and optionally stdin)."""
 
     code: int
     stdout: bytes

@@ -1,4 +1,4 @@
-"""An S3 that notes what every request carries, and refuses what a test wants refused."""
+"""An S3 server that records the headers of every request and refuses those that a test chooses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Refusal = tuple[int, str, str]
 
 
 class Bucket(ScriptedS3):
-    """Notes every request, and refuses those that ``refuses`` gives status, code and message for."""
+    """Records every request; refuses those for which ``refuses`` returns status, code and message."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`snapdir bench`: what it asks the API for, its tables, its JSON, its picture, and how it ends."""
+"""`snapdir bench`: its calls of the API, tables, JSON, plot and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bucket demands: every request carries it where it belongs, and no other does."""
+"""Headers that a bucket requires: on every request that needs them, and on no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bucket refuses: the error names the option that was missing, or what to do first."""
+"""Requests that a bucket refuses: the error names the missing option or the way out."""
 
 from __future__ import annotations
 

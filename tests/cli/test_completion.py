@@ -1,4 +1,4 @@
-"""What a shell offers while somebody types, and the scripts that make it ask."""
+"""Shell completion, and the scripts that install it."""
 
 from __future__ import annotations
 
@@ -136,14 +136,14 @@ def typing(*shell: str, path: Path) -> Iterator[Typist]:
 
 
 class Typist:
-    """Somebody at a terminal, who reads what appears."""
+    """A user at a terminal."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._seen = ""
 
     def type(self, text: str, *, until: str) -> None:
-        """Type, and wait for what the screen must show then."""
+        """Type, and wait until the screen shows the expected text."""
         os.write(self._descriptor, text.encode())
         self.wait(until)
 

@@ -1,4 +1,4 @@
-"""AWS's chain of credentials with real files and programs: a failure is one line that names the link and a way out."""
+"""AWS's credential chain with real files and programs: a failure is one line that names the link and a way out."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Home:
         )
 
     def fails(self, *words: str, **variables: str) -> None:
-        """Listing the bucket fails, in a line with these words and nothing that is secret."""
+        """Listing the bucket fails in one line with these words and no secret."""
         run = self.snapdir("ls", f"s3://{self.server.bucket}", **variables)
         assert (run.returncode, run.stdout) == (1, "")
         assert run.stderr.count("\n") == 1, run.stderr

@@ -1,4 +1,4 @@
-"""A cache that is damaged: with a store at hand it is mended, without one the error names it and the way out."""
+"""A damaged cache is repaired if a store is given; otherwise the error names it and the way out."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_what_the_store_does_not_give_either_is_an_error(cache: Path, store: str
 def test_what_the_store_cannot_give_stays_in_the_cache(
     damage: Damage, linked: list[str], cache: Path, store: str, snapshot: str
 ) -> None:
-    """It may be the last copy, and right: that it cannot be read does not say that it is wrong."""
+    """It may be the last copy: an object that cannot be read is not necessarily damaged."""
     object_of(Path(store), SMALL).unlink()
     damage(object_of(cache, SMALL))
     before = object_of(cache, SMALL).lstat().st_ino

@@ -1,4 +1,4 @@
-"""A dry run refuses what the run refuses, with the same words where it can, and says what the run would do."""
+"""A dry run refuses what the run refuses, if possible in the same words, and says what the run would do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How failures are told: one line, the right exit code, nothing that could steer a terminal."""
+"""Error messages: one line, the right exit code, no control characters."""
 
 from __future__ import annotations
 

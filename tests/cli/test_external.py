@@ -1,4 +1,4 @@
-"""Stores that are programs: snapdir-NAME-store on PATH, honest ones and others."""
+"""Store programs: snapdir-NAME-store on PATH, correct and broken ones."""
 
 from __future__ import annotations
 

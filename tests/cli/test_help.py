@@ -1,4 +1,4 @@
-"""What the helps promise: of every verb a purpose, arguments, options in sections, and examples that parse."""
+"""Help of every verb: purpose, arguments, options in sections, and examples that parse."""
 
 from __future__ import annotations
 

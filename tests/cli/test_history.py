@@ -1,4 +1,4 @@
-"""The history on the command line: what is recorded, by whom, where, and how it is asked."""
+"""The history on the command line: which commands record what, and how it is queried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed run left in a store or cache goes with the next run that writes there."""
+"""The leftovers of a killed run in a store or cache are removed by the next run that writes there."""
 
 from __future__ import annotations
 

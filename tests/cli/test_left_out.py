@@ -1,4 +1,4 @@
-"""What a snapshot does not have is said, what changes with every run too, and ids stay as they are."""
+"""Warnings name what a snapshot leaves out and what changes with every run; ids stay the same."""
 
 from __future__ import annotations
 

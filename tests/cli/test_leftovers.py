@@ -1,4 +1,4 @@
-"""What a checkout or pull leaves, replaces or refuses in a directory that is not empty; what a dry run says of it."""
+"""What a checkout or pull keeps, replaces or refuses in a directory that is not empty, and what a dry run reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ancestors and descendants draw, and what they make of a store's own history."""
+"""Drawings of ancestors and descendants, and the shared history of a store."""
 
 from __future__ import annotations
 

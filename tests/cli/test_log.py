@@ -1,4 +1,4 @@
-"""snapdir log: what a store or a directory held over time."""
+"""snapdir log: the revisions of a store or a directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that could steer a terminal: escaped where one is watched, exact where a program reads."""
+"""Names with control characters: escaped on a terminal, exact for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prefix that a service may store elsewhere than it lists it is refused by every verb, in one line."""
+"""Every verb refuses, in one line, a prefix that a service may store under one key and list under another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The program as others see it: exit codes, streams, signals, cost."""
+"""The program as a process: exit codes, streams, signals, cost."""
 
 from __future__ import annotations
 

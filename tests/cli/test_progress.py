@@ -1,4 +1,4 @@
-"""The progress line: what it says, when it is drawn, and that it leaves nothing behind."""
+"""The progress line: its content, when it is drawn, and that it is erased."""
 
 from __future__ import annotations
 

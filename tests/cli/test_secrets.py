@@ -1,4 +1,4 @@
-"""Credentials that somebody puts into a URL are shown by no message and kept in no record."""
+"""Credentials in a URL appear in no message and no record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services that differ from AWS: every command works there as anywhere else.
+"""Every command works on services that differ from AWS.
 
 One leaves out everything that only AWS sends; the other lists by hash, in short pages that overlap.
 """

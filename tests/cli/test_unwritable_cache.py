@@ -1,4 +1,4 @@
-"""A cache that may not be written: histories are read all the same, and errors name the way out."""
+"""A read-only cache: histories can still be read, and errors name the way out."""
 
 from __future__ import annotations
 

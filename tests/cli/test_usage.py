@@ -1,4 +1,4 @@
-"""What the command line accepts, refuses and explains."""
+"""Arguments that the command line accepts, refuses and explains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each verb asks of the API, prints, and says when it cannot."""
+"""The API calls, output and errors of each verb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The isolated surroundings of every case, and what most of them start from."""
+"""The isolated environment of every case, and common fixtures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a case needs: the command line in a home of its own, small trees, and eyes for a store."""
+"""What a case needs: the command line in its own home, small trees, and the contents of a store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Tree = Mapping[str, "str | bytes | tuple[str | bytes, int]"]
 
 
 def case(*ids: str) -> Callable[[Test], Test]:
-    """Say which cases of the checklist (``cases.toml``) a test decides; ``pytest -k MAN-01`` finds it by them."""
+    """Name the cases of the checklist (``cases.toml``) that a test checks; ``pytest -k MAN-01`` selects it."""
 
     def claim(test: Test) -> Test:
         test.__dict__.update(dict.fromkeys(ids, True))
@@ -78,7 +78,7 @@ class Shell:
     place: Path
 
     def __call__(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
-        """Run in this process, whatever comes of it."""
+        """Run in this process, with any result."""
         done = CliRunner().invoke(root, list(map(str, args)), input=stdin, env=variables)
         assert "internal error" not in done.stderr
         return Run(done.exit_code, done.stdout_bytes, done.stderr)
@@ -89,14 +89,14 @@ class Shell:
         return done
 
     def fails(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
-        """Run what must end with 1, say why, and print no data."""
+        """Run a command that must fail with 1, an error line and no data."""
         done = self(*args, stdin=stdin, **variables)
         assert (done.code, done.stdout) == (1, b""), done.err
         assert done.err
         return done
 
     def refused(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
-        """Run what must be told that it is no valid command line."""
+        """Run an invalid command line, which must be a usage error."""
         done = self(*args, stdin=stdin, **variables)
         assert (done.code, done.stdout) == (2, b""), done.err
         assert done.err.startswith("error: ")
@@ -166,6 +166,6 @@ def manifests(folder: Path) -> set[str]:
 
 
 def unlock(file: Path, content: str | bytes) -> None:
-    """Overwrite an object in place, which is write-protected against just that."""
+    """Overwrite a write-protected object in place."""
     file.chmod(0o644)
     file.write_bytes(content.encode() if isinstance(content, str) else content)

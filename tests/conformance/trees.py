@@ -1,4 +1,4 @@
-"""The trees that the checklist speaks of, by its names for them."""
+"""The trees of the checklist, by its names for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Emptying a cache removes what is a cache's, and nothing of any other directory."""
+"""Emptying a cache removes the cache's own entries and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The note of what was checked out where."""
+"""The record of the snapshot that was checked out into a directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A claimed file is ours alone, and is plainly a file."""
+"""A claimed file is locked by one process, and is a regular file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def held_elsewhere(path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def refused(path: Path) -> int | None:
-    """The system's number for why not."""
+    """The errno of a failed claim."""
     with pytest.raises(OSError) as caught:  # noqa: PT011  # the number is what counts
         open_locked(path)
     return caught.value.errno
@@ -145,7 +145,7 @@ def replace(path: Path) -> None:
 def test_what_happens_between_open_and_lock_is_noticed(
     path: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Path], object]
 ) -> None:
-    """Its last holder publishes (or drops) the file just before we lock it: those bytes are not ours any more."""
+    """Its last holder publishes or removes the file just before it is locked: the bytes belong to someone else."""
     path.write_bytes(b"published")
     lock = fcntl.flock
     first = [True]

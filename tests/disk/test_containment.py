@@ -1,4 +1,4 @@
-"""Whoever races with a destination, nothing outside changes; and its own threads do not trip over each other."""
+"""No race with a destination changes anything outside, and its own threads do not disturb each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def put(destination: Destination, names: tuple[str, ...], data: bytes, mode: int
 
 
 class TestRaces:
-    """Somebody swaps a directory for a link at the worst moment: right before or after one system call of ours."""
+    """Replaces a directory by a link right before or after one system call of snapdir."""
 
     @pytest.fixture
     def swap(self, root: Path, outside: Path) -> Callable[[], None]:
@@ -110,7 +110,7 @@ class TestRaces:
 
 class TestThreads:
     def test_threads_share_it(self, destination: Destination, root: Path) -> None:
-        """More directories than are kept open, all threads making all of them."""
+        """More directories than are kept open; every thread creates all of them."""
 
         def write(thread: int) -> None:
             for number in range(300):

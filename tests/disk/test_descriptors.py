@@ -1,4 +1,4 @@
-"""How many descriptors one purpose may take, and what is behind one."""
+"""How many descriptors one purpose may use, and the path of a descriptor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a destination does with directories, files and modes. (Whatever uses ``outside`` also checks containment.)"""
+"""Directories, files and modes of a destination. (Tests with ``outside`` also check containment.)"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a path's filesystem."""
+"""Facts about the filesystem of a path."""
 
 from __future__ import annotations
 

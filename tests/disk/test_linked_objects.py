@@ -1,4 +1,4 @@
-"""A link into a store tells what its object is called, which is believed or compared with its content."""
+"""A link into a store names its object, which is trusted or compared with its content."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TREE = "t" * 200
 
 
 def make_deep(root: Path, depth: int = DEPTH, name: str = NAME) -> str:
-    """Directories in one another, with a file, a link to it and an empty directory at the end; the path of that end."""
+    """Nested directories with a file, a link to it and an empty directory at the end; returns the path of that end."""
     here = os.open(root, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir(name, dir_fd=here)

@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def fill(root: Path) -> None:
-    """What a checkout does, by both of its ways to write a file."""
+    """Write a file as a checkout does, in both of its ways."""
     with Destination.open(root) as destination:
         destination.make_directory(("sub", "deep"), 0o755)
         destination.staging.write("small", b"small", mode=0o644)

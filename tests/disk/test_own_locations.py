@@ -1,4 +1,4 @@
-"""Places of snapdir's own that lie in a tree: met by whatever link leads there, and named with a way out."""
+"""Stores, caches and catalogs inside a tree are found, also through links, and named with a way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which destinations a mirror refuses, however they are spelled."""
+"""Destinations that a mirror refuses, in any spelling."""
 
 from __future__ import annotations
 

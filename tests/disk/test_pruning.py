@@ -1,4 +1,4 @@
-"""What does not belong into a tree is found and removed, and nothing else, not even what links lead to."""
+"""Pruning removes exactly the extra entries, and never follows links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's temporaries are its own while it works; what a killed one left goes, and nothing else does."""
+"""Temporaries belong to their run while it lives; those of a killed run are removed, and nothing else is."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_folder_that_is_not_empty_stays_for_the_next_run(partial: Path) -> Non
 def test_a_folder_that_is_swept_before_it_is_locked_is_made_anew(
     partial: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process comes between the making and the lock, twice."""
+    """Twice, another process acts between the creation and the lock."""
     make, swept = os.mkdir, []
 
     def mkdir(path: str, *more: int) -> None:

@@ -1,4 +1,4 @@
-"""Runs of zeros that are not written, and holes that stay holes when a file is copied."""
+"""Runs of zeros are not written, and holes stay holes when a file is copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Temporaries of a destination, and how they get across to a filesystem mounted inside."""
+"""Temporaries of a destination, and how they move to a filesystem mounted inside it."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class TestOtherFilesystem:
     def test_a_file_that_nobody_may_read_crosses(
         self, destination: Destination, root: Path, monkeypatch: pytest.MonkeyPatch, mode: int
     ) -> None:
-        """Root may read all, so what is looked at is that nobody opens it again once it has its mode."""
+        """Root can read everything, so the test checks that the file is not opened again after its mode is set."""
         destination.make_directory(("mounted",))
         destination.staging.write("temporary", b"data")
         changed: list[int] = []

@@ -1,4 +1,4 @@
-"""What a walk leaves out and says so, and what happens when the tree changes under it."""
+"""Entries that a walk leaves out and names, and trees that change during a walk."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ class TestInFlux:
 
 
 class OsThatCountsTwice:
-    """The system, where a mount elsewhere disturbs the first looks at each path: see ``_steady``."""
+    """A system where a mount elsewhere disturbs the first stat calls of each path: see ``_steady``."""
 
     def __init__(self) -> None:
         self._looks: Counter[str] = Counter()

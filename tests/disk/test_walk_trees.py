@@ -1,4 +1,4 @@
-"""What a walk finds of any tree is what a plain recursion over the same rules finds."""
+"""A walk of any tree finds the same entries as a plain recursion by the same rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program that is stopped at a moment that is known: when its store has taken so many requests."""
+"""Stops a program after its store has received a given number of requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Gate", "stop"]
 
 
 class Gate:
-    """Lets requests of one verb through until ``count`` came, then holds all of them until it is opened."""
+    """Passes ``count`` requests of one HTTP verb, then holds all of them until it is opened."""
 
     def __init__(self, verb: str, count: int) -> None:
         self.reached = threading.Event()

@@ -1,4 +1,4 @@
-"""Loopback servers that do what a test wants: one that gives the same answer to everything, and an S3 with faults."""
+"""Loopback servers for tests: one that gives every request the same response, and an S3 server with faults."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def plain_headers(self, headers: dict[str, str]) -> dict[str, str]:
-        """Those that HTTP needs, and the ETag of what was written."""
+        """The headers that HTTP requires, and the ETag of a written object."""
         kept = {"PUT": ("ETag", "Content-Length"), "HEAD": ()}
         names = kept.get(self.command, ("Content-Range", "Content-Length"))
         return {name: value for name, value in headers.items() if name in names}
@@ -165,7 +165,7 @@ def _parts(parts: dict[int, bytes]) -> bytes:
 
 
 class ScriptedS3(ThreadingHTTPServer):
-    """An S3 in memory, that checks no signature. A share of its answers is faulty.
+    """An S3 server in memory that checks no signatures. A share of its responses is faulty.
 
     Args:
         faults: Which ones, of FAULTS.
@@ -235,7 +235,7 @@ class ScriptedS3(ThreadingHTTPServer):
             return fault
 
     def listing(self, bucket: str, query: dict[str, str]) -> bytes:
-        """A page. What comes behind a key, or behind a page, is so in the order of this service."""
+        """A page, in the order of this service."""
         paths = [path for path in list(self.objects) if path.startswith(f"{bucket}/")]
         names = sorted((path.partition("/")[2] for path in paths), key=self.listed_by)
         names = [name for name in names if name.startswith(query.get("prefix", ""))]
@@ -263,12 +263,12 @@ class ScriptedS3(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that was killed is none of ours."""
+        """Ignore errors of connections to killed clients."""
 
 
 @contextmanager
 def answering(status: str, body: bytes, content_type: str = "text/html") -> Iterator[str]:
-    """A server that gives this answer to every request; yields its address."""
+    """A server that gives every request this response; yields its address."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
@@ -288,7 +288,7 @@ def answering(status: str, body: bytes, content_type: str = "text/html") -> Iter
 
 
 def unused_port() -> int:
-    """A port nobody listens on."""
+    """A port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port

@@ -1,4 +1,4 @@
-"""What goes wrong for users: each failure is one clear line, the right exit code, and no half-written anything."""
+"""Failures that users meet: each has one clear line, the right exit code, and leaves nothing partly written."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def without_privileges() -> None:
-    """For root: let the child heed permissions. Anybody else does already, and this changes nothing."""
+    """For root: make the child subject to permissions. Others already are."""
     for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
@@ -189,7 +189,7 @@ def test_what_speaks_no_http(program: Program) -> None:
 
 
 def test_an_endpoint_that_never_answers(program: Program, tree: Path) -> None:
-    """It is given up in finite time; here the wait is cut short by the user, who is obeyed at once."""
+    """It would end with a timeout; here the user interrupts it, and it stops at once."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         env = {"SNAPDIR_S3_STORE_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
         process = program.start("push", "--store", URL, str(tree), env=env)
@@ -205,7 +205,7 @@ def test_an_endpoint_that_never_answers(program: Program, tree: Path) -> None:
 
 
 def in_process(program: Program, *args: str) -> Run:
-    """The program in this process, where a pretended full disk counts too."""
+    """The program in this process, so that a simulated full disk applies."""
     result = CliRunner(env={"SNAPDIR_CACHE_DIR": str(program.folder / "cache")}).invoke(root, list(args))
     return Run(result.exit_code, result.stdout, result.stderr)
 

@@ -1,4 +1,4 @@
-"""Trees deeper than one system call reaches: what a pull writes, every verb reads."""
+"""Trees too deep for one system call: every verb reads what a pull writes."""
 
 from __future__ import annotations
 

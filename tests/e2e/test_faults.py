@@ -1,4 +1,4 @@
-"""Stores that fail now and then are borne, those that always fail are named, and a killed run leaves no half truth."""
+"""Occasional failures are retried, permanent ones are named, and a killed run leaves nothing inconsistent."""
 
 from __future__ import annotations
 

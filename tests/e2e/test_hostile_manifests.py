@@ -1,4 +1,4 @@
-"""Manifests that try to leave the destination: refused or contained, and nothing is written outside."""
+"""Manifests with paths outside the destination are refused or contained; nothing is written outside."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def file_line(path: str, *, mode: str = "644", checksum: str = SUM) -> str:
 
 
 class Arena:
-    """A store that holds whatever we say, a destination, and a place outside of it that must stay as it is."""
+    """A store with any content, a destination, and a directory outside it that must not change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

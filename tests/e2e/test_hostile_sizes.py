@@ -1,4 +1,4 @@
-"""Sizes that nothing has: in manifests, packs and heads they take no memory, and end as an answer or a clear error."""
+"""Absurd sizes in manifests, packs and headers use no memory and end in a result or a clear error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ sys.exit(os.waitstatus_to_exitcode(status) % 256)
 
 
 class Measured(NamedTuple):
-    """What a command did, and the most memory it had."""
+    """The result of a command, and its peak memory."""
 
     run: Run
     peak_bytes: int
@@ -120,7 +120,7 @@ def test_a_pack_that_promises_more_than_it_has_takes_no_memory(
 
 
 def endless(handler: BaseHTTPRequestHandler, *head: str) -> None:
-    """Answer without an end."""
+    """Send an endless response."""
     block = b"F 644 %s 1 ./%s\n" % (b"0" * 64, b"a" * 60000)
     handler.wfile.write("".join(f"{line}\r\n" for line in ("HTTP/1.1 200 OK", 'ETag: "e"', *head, "")).encode())
     handler.close_connection = True

@@ -1,4 +1,4 @@
-"""A dataset, what was filtered from it, and a model made from that: told on a machine that has only the bucket."""
+"""A dataset, a filtered copy and a model: their lineage, shown on a machine that knows only the bucket."""
 
 from __future__ import annotations
 

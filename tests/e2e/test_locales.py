@@ -1,4 +1,4 @@
-"""Names are bytes: no locale changes an id, a name or what is printed, in the program and in a program of one's own."""
+"""Names are bytes: no locale changes an id, a name or output, on the command line and through the Python API."""
 
 from __future__ import annotations
 

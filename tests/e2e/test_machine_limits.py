@@ -1,4 +1,4 @@
-"""Few open files and little memory: every verb works within them, or says which limit it met."""
+"""Few open files and little memory: every verb works within the limits or names the one it met."""
 
 from __future__ import annotations
 

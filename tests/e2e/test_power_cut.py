@@ -1,4 +1,4 @@
-"""Power cuts: scripts/power_cut.py with few moments of every verb. It says in a line why it cannot run, if so."""
+"""Power cuts: scripts/power_cut.py at a few moments of every verb. If it cannot run, it says why in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filesystems that refuse chmod (CIFS, FAT, FUSE), and modes of what belongs to others: the content lands."""
+"""The content is written on filesystems that refuse chmod (CIFS, FAT, FUSE) and over files of other users."""
 
 from __future__ import annotations
 

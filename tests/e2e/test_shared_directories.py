@@ -1,4 +1,4 @@
-"""Directories with a set-group-id bit: what every verb makes in them has their group, and directories their bit."""
+"""Directories with a set-group-id bit: files and directories that a verb creates in them inherit group and bit."""
 
 from __future__ import annotations
 

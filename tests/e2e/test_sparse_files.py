@@ -1,4 +1,4 @@
-"""Files with holes, and files full of zeros: they take little room wherever they land, and have the same bytes."""
+"""Files with holes and files full of zeros take little space after a transfer, and have the same bytes."""
 
 from __future__ import annotations
 

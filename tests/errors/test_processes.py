@@ -1,4 +1,4 @@
-"""Errors that leave a process, or are copied: every class keeps all it says. What is open says that it cannot."""
+"""Every error class can be pickled and copied without loss; open objects raise a clear error instead."""
 
 from __future__ import annotations
 

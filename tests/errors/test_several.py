@@ -1,4 +1,4 @@
-"""Several failures: what leaves a task group, and what stands for all of them."""
+"""Several failures: the error raised from a task group, and the one that stands for all."""
 
 from __future__ import annotations
 

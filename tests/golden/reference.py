@@ -73,7 +73,7 @@ class ReferenceMissing(Exception):
 
 
 class ReferenceRefused(Exception):
-    """The reference raised; ``code`` is its stable word."""
+    """The reference raised; ``code`` is its stable error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

@@ -1,4 +1,4 @@
-"""Drawn trees: ours and the reference give one manifest and one id, and each reads what the other wrote."""
+"""Generated trees: snapdir and the reference compute the same manifest and id, and read each other's stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawn stores: ours and the reference say the same of what differs between them and what they hold."""
+"""Generated stores: snapdir and the reference report the same differences and sizes."""
 
 from __future__ import annotations
 

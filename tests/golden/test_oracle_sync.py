@@ -1,4 +1,4 @@
-"""Drawn pairs of stores, damaged ones among them: what `sync` leaves behind and what `verify` says is the same."""
+"""Generated pairs of stores, some damaged: `sync` and `verify` have the same results as the reference."""
 
 from __future__ import annotations
 

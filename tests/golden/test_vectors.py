@@ -1,4 +1,4 @@
-"""Every tree and every stored text of the specification gives the manifest, the id and the error it should.
+"""Every tree and text of the specification's vectors has the expected manifest, id or error.
 
 ``vectors.json`` beside this file is a copy of ``spec/vectors.json``, so that a clone alone can run these tests.
 """

@@ -1,4 +1,4 @@
-"""The checksum that S3 verifies parts by is Castagnoli's, however it is loaded and in whatever pieces it is taken."""
+"""CRC32C has the right values with every implementation and for any pieces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TABLE = _table()
 
 
 def slow_crc32c(data: bytes, value: int = 0) -> int:
-    """By the book, a byte at a time."""
+    """The definition, one byte at a time."""
     value ^= 0xFFFFFFFF
     for byte in data:
         value = TABLE[(value ^ byte) & 0xFF] ^ value >> 8

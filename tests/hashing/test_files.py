@@ -1,4 +1,4 @@
-"""Files as they are hashed: right bytes, or an error that names the one that moved, vanished or cannot be read."""
+"""Hashing a file: the right digest, or an error that names the file that changed, vanished or cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checksums and sizes of directories, against the format's own words worked out the slow way."""
+"""Checksums and sizes of directories, compared with a direct implementation of the format."""
 
 from __future__ import annotations
 

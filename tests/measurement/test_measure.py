@@ -1,4 +1,4 @@
-"""`bench` measures every operation, leaves nothing behind whatever happens, and its advice follows from the figures."""
+"""`bench` measures every operation, always cleans up, and its advice follows from the figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def little_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ticking(step_seconds: float = 0.0006) -> Callable[[], float]:
-    """A clock that goes on by one step whenever it is read: what a measurement does never depends on the machine."""
+    """A clock that advances by one step per reading, so that results never depend on the machine."""
     ticks = count()
     return lambda: next(ticks) * step_seconds
 
@@ -52,7 +52,7 @@ async def measured(store: object, directory: Path, **options: object) -> BenchRe
 
 
 class StuckStore(MemoryStore):
-    """Its reads never end, and it says when one has begun."""
+    """Its reads never end; it signals when one has begun."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class StuckStore(MemoryStore):
 
 
 class LateStore(MemoryStore):
-    """Across a network: something that was sent before lands during the first listing after the deletion."""
+    """A remote store: a write sent earlier arrives during the first listing after the deletion."""
 
     late = 2
 
@@ -95,7 +95,7 @@ class SlowStore(MemoryStore):
 
 
 class LosingStore(MemoryStore):
-    """Forgets the second half of what it is given."""
+    """Stores only the first half of each object."""
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         assert isinstance(body, memoryview)

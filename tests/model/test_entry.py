@@ -1,4 +1,4 @@
-"""One line of a manifest: what its text says, and what it is believed of."""
+"""One line of a manifest: parsing, and which values are trusted."""
 
 from __future__ import annotations
 

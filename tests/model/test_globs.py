@@ -1,4 +1,4 @@
-"""Globs mean what gitignore means by them, and no pattern makes them slow."""
+"""Globs have gitignore's meaning, and no pattern is slow."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ pattern_names = st.one_of(st.just("**"), st.text("ab.*?", min_size=1, max_size=5
 
 
 def covers(pattern: list[str], path: list[str]) -> bool:
-    """The meaning, by trying everything: names against names, characters against characters."""
+    """The definition, by trying everything: names against names, characters against characters."""
 
     @cache
     def names_fit(i: int, j: int) -> bool:

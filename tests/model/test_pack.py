@@ -1,4 +1,4 @@
-"""The grammar of packs: one spelling for everything, and nothing that is not a pack passes."""
+"""The grammar of packs: one spelling for everything; anything else is refused."""
 
 from __future__ import annotations
 

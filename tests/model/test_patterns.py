@@ -1,4 +1,4 @@
-"""Excludes: the reference's dialect, and patterns that cannot see where the tree lives."""
+"""Excludes: the reference's dialect, and patterns relative to the tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python without what only Linux has, and without /proc: found by every Python that has this folder in its path.
+"""Python without Linux-only calls and /proc, imported by every Python that has this folder in its path.
 
 The package must not notice. Tests themselves may look into /proc: what they do there is refused to the package alone.
 """

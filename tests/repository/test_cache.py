@@ -1,4 +1,4 @@
-"""The manifest that a cache holds of a snapshot: which is believed, and how a damaged one is mended."""
+"""Manifests in a cache: which are trusted, and how a damaged one is repaired."""
 
 from __future__ import annotations
 

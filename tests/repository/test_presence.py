@@ -1,4 +1,4 @@
-"""What is known of a store, with as few requests as it takes."""
+"""Presence of objects is determined with as few requests as possible."""
 
 from __future__ import annotations
 

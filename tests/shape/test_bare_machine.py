@@ -1,4 +1,4 @@
-"""Where programs are missing that some tests need, those are skipped by name; CI takes no skip."""
+"""Tests whose programs are missing are skipped by name; CI allows no skips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A test that hangs ends, as a failure, whatever it hangs in."""
+"""A test that hangs fails after a time limit, wherever it hangs."""
 
 from __future__ import annotations
 

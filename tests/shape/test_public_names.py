@@ -1,4 +1,4 @@
-"""The shape a reader meets: names that are listed and sorted, short modules, short functions, tests that run."""
+"""Sorted public names, short modules, short functions, and tests that run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No worker thread calls into the event loop: see ``Sink`` in ``transfer/ranges.py`` for what becomes of it."""
+"""No worker thread calls into the event loop: see ``Sink`` in ``transfer/engine/ranges.py`` for the reason."""
 
 from __future__ import annotations
 

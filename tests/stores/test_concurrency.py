@@ -137,7 +137,7 @@ async def test_a_share_of_the_maximum_is_kept_to_as_well() -> None:
 
 
 async def fail_in_flight(concurrency: ConcurrencyLimit, count: int) -> None:
-    """Reach the limit, and lose ``count`` of the requests; the others get a response."""
+    """Reach the limit; ``count`` requests lose their connections, the others get a response."""
     places = concurrency.limit
     for _ in range(places):
         await concurrency.acquire()
@@ -238,7 +238,7 @@ async def test_a_cancelled_wait_takes_no_slot() -> None:
 
 @pytest.mark.parametrize("release_first", [False, True])
 async def test_a_wait_cancelled_in_the_turn_of_a_release_leaves_the_slot_to_the_next(release_first: bool) -> None:
-    """Whichever comes first: the one whose wait is cancelled has not run again when the place is given on."""
+    """In either order: a cancelled waiter has not run again when its slot is passed on."""
     concurrency = ConcurrencyLimit(1)
     await concurrency.acquire()
     waiting = [asyncio.ensure_future(concurrency.acquire()) for _ in range(2)]

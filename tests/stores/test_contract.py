@@ -1,4 +1,4 @@
-"""Every local store, and the wrapper that can fail, keeps every promise."""
+"""Every local store, and the wrapper that injects faults, passes the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page shows that a store lists in order only if that cannot be chance."""
+"""A page proves that a store lists in order only if chance is excluded."""
 
 from __future__ import annotations
 

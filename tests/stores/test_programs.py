@@ -1,4 +1,4 @@
-"""A program that is run leaves what was asked for, and nothing else: no process, no memory, no waiting."""
+"""A program that was run leaves its result and nothing else: no process, no memory, no wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rate limit holds, and an adaptive one follows what the store takes."""
+"""A rate limit holds, and an adaptive one follows the rate that the store accepts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_cancelled_wait_takes_nothing() -> None:
 
 
 async def send(rate: AdaptiveRate, clock: ManualClock, seconds: float, *, per_second: int, refused: int = 0) -> None:
-    """Send as many requests per second as this, if the rate lets them; of each hundred, ``refused`` are refused."""
+    """Send this many requests per second, if the rate allows; ``refused`` of each hundred are refused."""
     ends_at = clock.now + seconds
     number = 0
     while clock.now < ends_at:

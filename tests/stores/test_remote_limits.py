@@ -1,4 +1,4 @@
-"""Every request of a remote store is limited, and the limits learn what becomes of it."""
+"""Every request of a remote store is limited, and the limits learn its outcome."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_no_more_requests_are_in_flight_than_the_limit() -> None:
 
 
 class NotedConcurrency(ConcurrencyLimit):
-    """Notes what becomes of each request."""
+    """Records the outcome of each request."""
 
     def __init__(self) -> None:
         super().__init__(4)

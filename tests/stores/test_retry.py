@@ -1,4 +1,4 @@
-"""Failures that may pass are retried in the right rhythm, others are not, and a store that is gone is given up."""
+"""Transient failures are retried with the right delays, others are not, and calls to an unreachable store give up."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_many_calls_to_a_store_that_is_gone_end_soon(
 
 
 class Calls:
-    """Calls to one store that fail one by one, when the test says so. Each then waits for ever, or is given up."""
+    """Calls to one store that fail one by one, as the test decides. Each then waits for ever or gives up."""
 
     def __init__(self, group: TaskGroup) -> None:
         self.clock = ManualClock()
@@ -180,7 +180,7 @@ class Calls:
         await anyio.wait_all_tasks_blocked()
 
     async def fail(self, error: StoreError | None) -> bool:
-        """Let the call that began first fail, or succeed (None); whether it was given up."""
+        """Let the call that began first fail, or succeed (None); return whether it gave up."""
         before = self._given_up
         response = self._waiting.popleft()
         if error is None:

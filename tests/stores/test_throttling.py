@@ -1,4 +1,4 @@
-"""A store that throttles gets requests about as fast as it takes them."""
+"""A store that throttles gets requests about as fast as it accepts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers and the queue that stages share: in order, bounded, and nobody waits for ever."""
+"""Workers and the queue of the stages: in order, bounded, without deadlock."""
 
 from __future__ import annotations
 

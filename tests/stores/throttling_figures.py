@@ -1,4 +1,4 @@
-"""What a client gets out of stores that throttle, in virtual time: ``python -m tests.stores.throttling_figures``."""
+"""The throughput from stores that throttle, in virtual time: ``python -m tests.stores.throttling_figures``."""
 
 from __future__ import annotations
 

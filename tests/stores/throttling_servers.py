@@ -115,7 +115,7 @@ class Server(MemoryStore):
 
 @dataclass
 class Outcome:
-    """What all clients of a server got together."""
+    """The results of all clients of a server together."""
 
     passed: int
     per_second: float

@@ -1,4 +1,4 @@
-"""A store that writes down what is asked of it, and small trees."""
+"""A store that records its requests, and small trees."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from snapdir.transfer.push import PushOptions, push
 
 
 class RecordingStore(MemoryStore):
-    """A memory store across an imagined network: it counts requests by kind and key.
+    """A memory store that counts as remote and records requests by kind and key.
 
     Attributes:
         streamed: Key, start and length of every ``read_through``, which passes small pieces.
@@ -105,13 +105,13 @@ def counters() -> Counters:
 
 @pytest.fixture
 def limits() -> Limits:
-    """Everything above 1 MiB goes in parts of 1 MiB."""
+    """Everything above 1 MiB is transferred in parts of 1 MiB."""
     return dataclasses.replace(Limits(), large_bytes=MIB, part_bytes=MIB)
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Duplicates, an empty file, an empty directory, a file of three parts and one of a hair above 1 MiB."""
+    """Duplicates, an empty file, an empty directory, a file of three parts and one slightly above 1 MiB."""
     root = tmp_path / "tree"
     (root / "sub" / "empty").mkdir(parents=True)
     (root / "a").write_bytes(b"alpha")

@@ -1,4 +1,4 @@
-"""checkout: exactly those bytes and modes, nothing outside, nothing half done."""
+"""checkout: exact bytes and modes, nothing outside, nothing partly written."""
 
 from __future__ import annotations
 

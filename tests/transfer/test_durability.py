@@ -1,4 +1,4 @@
-"""What a verb says it has stored in a directory of this host is on the disk by then."""
+"""Data that a verb reports as stored in a local directory has been flushed to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a push believes of a store is proved before something new relies on it, and damage that it meets is mended."""
+"""A push verifies its assumptions about a store before it relies on them, and repairs damage that it meets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A writer through a mapping leaves no trace in a file's times: what is stored is what was hashed, or nothing.
+"""Writes through a mapping do not change a file's times: the bytes stored are those hashed, or nothing is stored.
 
 Each test lets a real thread write between the hash of a file and its transfer: it waits for the end of the hash, and
 the transfer for the end of its write.

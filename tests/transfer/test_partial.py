@@ -1,4 +1,4 @@
-"""A part of a snapshot costs the requests of that part, and no more has to be there."""
+"""A partial transfer requests only the objects of that part, and needs no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mirror removes only what its source is sure not to have."""
+"""A mirror removes only snapshots that its source certainly lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An object ends where its manifest says: bytes behind that end are damage, whichever store and verb meets them."""
+"""An object ends where its manifest says: further bytes are damage, for every store and verb."""
 
 from __future__ import annotations
 

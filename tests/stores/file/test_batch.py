@@ -1,4 +1,4 @@
-"""Small objects that are flushed together, and named then."""
+"""Small objects that are flushed together and named afterwards."""
 
 from __future__ import annotations
 

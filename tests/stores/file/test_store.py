@@ -249,7 +249,7 @@ async def test_a_short_write_is_continued(store: FileStore, root: Path, monkeypa
 async def test_a_worker_thread_that_keeps_its_last_call_keeps_no_data(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker may hold the function it ran for a while after the caller went on."""
+    """A worker thread may keep a reference to its function for a while after the call."""
     kept = []
     real = failures.run_sync
 
@@ -313,7 +313,7 @@ async def test_flushing_can_be_switched_off(
 
 
 async def test_an_object_is_on_the_disk_before_it_has_a_name(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its length is right as soon as an upload begins: were it named too early, zeros would be believed."""
+    """The file has its full length once an upload begins: named too early, its zeros would be trusted."""
     flushed: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(os.pread(fd, 100, 0)))
     store = FileStore(root)

@@ -1,4 +1,4 @@
-"""A server that does what each test says, and a pool that passes long bodies from it to a sink."""
+"""A scripted server, and a pool that passes long bodies from it to a sink."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def get(pool: Pool, sink: BlockSink, check: Callable[[Response], None] | N
 
 
 class Held(Collecting):
-    """A sink that is slow: each block waits until it is let go.
+    """A slow sink: each block waits until the test releases it.
 
     Attributes:
         begun: A thread has a block.
@@ -68,7 +68,7 @@ class Held(Collecting):
 
 
 async def unheard(peer: Peer) -> None:
-    """Sends a body, whoever may have gone meanwhile."""
+    """Sends a body, even if the client has gone."""
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         await peer.request()
         await peer.send(ok(CONTENT))

@@ -1,4 +1,4 @@
-"""An S3 endpoint on loopback that gives the answers a test put in, one a request, on however many connections."""
+"""An S3 endpoint on loopback that gives prepared responses, one per request, on any number of connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ S3 = {"x-amz-request-id": "REQUEST-1", "ETag": '"etag-1"'}
 
 @dataclass
 class Request:
-    """One that came. Names of headers are in lower case."""
+    """A received request. Header names are in lower case."""
 
     method: str
     target: str
@@ -25,7 +25,7 @@ class Request:
 
     @property
     def region(self) -> str:
-        """What it was signed for."""
+        """The signed headers."""
         return self.headers["authorization"].split("Credential=")[1].split("/")[2]
 
 
@@ -48,7 +48,7 @@ Answer = Callable[[Exchange], Awaitable[bool]]
 def reply(
     body: str | bytes = b"", *, status: int = 200, s3: bool = True, length: int | None = -1, **headers: str
 ) -> Answer:
-    """A well-formed answer. ``s3``: with what S3 always sends; ``length``: the Content-Length, None for none."""
+    """A well-formed response. ``s3``: with S3's headers; ``length``: the Content-Length, None for none."""
     data = body.encode() if isinstance(body, str) else body
     lines = {**(S3 if s3 else {}), **{name.replace("_", "-"): value for name, value in headers.items()}}
     if length is not None:
@@ -71,7 +71,7 @@ def error(code: str, status: int, message: str = "Because.", more: str = "", **h
 
 
 def cut(data: bytes) -> Answer:
-    """Exactly these bytes, and then the end of the connection."""
+    """Exactly these bytes, then the connection ends."""
 
     async def play(exchange: Exchange) -> bool:
         await exchange.read_body()
@@ -131,7 +131,7 @@ class CannedServer:
             self._handlers.discard(task)
 
     def play(self, *answers: Answer) -> None:
-        """Begin again, with other answers."""
+        """Start over with other responses."""
         self.left = list(answers)
         self.requests = []
 

@@ -1,4 +1,4 @@
-"""An environment without anybody's AWS settings, real and pretended servers, and stores in them."""
+"""An environment without AWS settings; real and simulated servers, and stores on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CREDENTIALS = {
 
 @pytest.fixture(autouse=True)
 def no_settings_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither variables nor files of whoever runs the tests; no request to a metadata service."""
+    """No AWS variables or files of the user; no request to a metadata service."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "SNAPDIR_")) or name.lower() in PROXIES:
             monkeypatch.delenv(name)
@@ -51,7 +51,7 @@ def no_settings_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @asynccontextmanager
 async def opened(url: str, settings: StoreSettings = QUICK) -> AsyncIterator[S3Store]:
-    """An S3 store as the environment says, without the layer that retries: one request is one request."""
+    """An S3 store as the environment configures it, without the layer that retries."""
     store = await S3Store.open(StoreURL.parse(url), settings)
     try:
         yield store
@@ -60,7 +60,7 @@ async def opened(url: str, settings: StoreSettings = QUICK) -> AsyncIterator[S3S
 
 
 class CannedS3:
-    """One pretended server for the tests of a module, and stores on it."""
+    """One simulated server for the tests of a module, and stores on it."""
 
     def __init__(self, server: CannedServer) -> None:
         self.server = server
@@ -69,7 +69,7 @@ class CannedS3:
     async def __call__(
         self, *answers: Answer, settings: StoreSettings = QUICK
     ) -> AsyncIterator[tuple[S3Store, CannedServer]]:
-        """A store that gets these answers, one a request; the last one again and again."""
+        """A store that gets these responses, one per request; the last one repeats."""
         self.server.play(*answers)
         store = self.store(settings)
         try:

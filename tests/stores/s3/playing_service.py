@@ -1,4 +1,4 @@
-"""A service that plays exact answers to the requests of a store, and keeps what it was asked."""
+"""A service with exact responses to the requests of a store, which it records."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Source:
 
 @dataclass
 class Service:
-    """What one test talks to and with."""
+    """The service of one test, and the store that uses it."""
 
     requests: list[Asked]
     client: S3Client
@@ -108,7 +108,7 @@ def error(code: str, *more: str, message: str = "words of the service") -> bytes
 
 
 def ok(body: bytes = b"", *headers: bytes, status: bytes = b"200 OK") -> bytes:
-    """A well-formed response that shows by a header that it is S3's."""
+    """A well-formed response with a header that identifies S3."""
     return response(body, b"x-amz-request-id: REQ42", *headers, status=status)
 
 
@@ -124,7 +124,7 @@ async def playing(
     settings: StoreSettings = SETTINGS,
     max_connections: int = 1,
 ) -> AsyncIterator[Service]:
-    """A service that answers with ``connections``: each one connection's answers, after which it is closed."""
+    """A service that responds with ``connections``: the responses of each connection, which is closed afterwards."""
     requests: list[Asked] = []
 
     def script(answers: bytes | tuple[bytes, ...]) -> Script:

@@ -1,4 +1,4 @@
-"""A server on loopback that does exactly what a test says, byte by byte.
+"""A server on loopback that follows a script, byte by byte.
 
 Each connection is played by one script, in the order of their coming::
 
@@ -50,7 +50,7 @@ class Peer:
 
     @property
     def session_reused(self) -> bool:
-        """Whether the client's handshake went on from an earlier one."""
+        """Whether the client resumed an earlier TLS session."""
         return bool(self._writer.get_extra_info("ssl_object").session_reused)
 
     async def head(self) -> bytes:
@@ -194,7 +194,7 @@ def server_tls() -> ssl.SSLContext:
 
 
 def client_tls() -> ResumingContext:
-    """Trusts the test server's certificate, and nothing else."""
+    """Trusts only the test server's certificate."""
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(CERTIFICATE)
     return context

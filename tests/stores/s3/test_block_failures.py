@@ -1,4 +1,4 @@
-"""Long bodies on their way to a sink that end early, stand still, or are given up: the sink has what came before."""
+"""Long bodies for a sink that end early, stall or are cancelled: the sink keeps what arrived before."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ async def test_closing_the_pool_at_any_time_ends_its_requests(tls: bool, open_de
 
 
 async def test_every_way_to_fail_is_one_of_the_wire(tls: bool) -> None:
-    """Nothing of a thread's own kind of error gets out."""
+    """No error type internal to the thread escapes."""
     async with talk(unheard, tls=tls) as (server, pool):
         sink = Held()
         task = asyncio.create_task(get(pool, sink))

@@ -1,4 +1,4 @@
-"""Whose work it is to compare what arrives with what was hashed: the service's where it has shown that it does so."""
+"""Received bytes are compared with the hash by the service if it is known to do so, else by snapdir."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.stores.s3.test_requests import CRC_HEADER, CRC_OF_DIGITS, CREATED, a_
 async def test_a_file_that_changed_is_sent_whole_only_to_a_service_that_compares(
     against: CannedS3, tmp_path: Path, carried: dict[str, str]
 ) -> None:
-    """A service that compares gives back the checksum that came; it refuses what the other is not sent."""
+    """A service that compares returns the checksum it received."""
     is_compared = carried == {CRC_HEADER: CRC_OF_DIGITS}
     with a_file(tmp_path / "changing", b"987654321") as fd:
         async with against(reply(**carried), error("BadDigest", 400)) as (store, server):
@@ -78,7 +78,7 @@ OTHER_REFUSALS = {
 async def test_only_a_header_that_is_not_known_switches_checksums_off(
     against: CannedS3, tmp_path: Path, refusal: str
 ) -> None:
-    """What fails for another reason is not tried without, though that would succeed: nothing is learned from it."""
+    """A failure for another reason is not repeated without the checksum: it would teach nothing."""
     answer, kind = OTHER_REFUSALS[refusal]
     async with against(answer, reply()) as (store, server):
         store._client.checksums = await anyio.to_thread.run_sync(Checksums, tmp_path, "the endpoint")

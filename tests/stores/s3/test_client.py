@@ -1,4 +1,4 @@
-"""What a service answers, above HTTP: refusals read, corrections made once, nonsense never taken for an answer."""
+"""Responses of a service, above HTTP: refusals are parsed, corrections made once, and nonsense is an error."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ async def test_expired_credentials_without_others_are_an_error_that_says_so() ->
 
 @pytest.mark.parametrize("kind", ["region", "clock", "credentials"])
 async def test_requests_that_were_under_way_profit_from_the_correction_of_another(kind: str) -> None:
-    """Four go out together, all four are refused for the same reason, and the first mends it for all."""
+    """Four concurrent requests are refused for the same reason; the first correction serves all."""
     refusal = {
         "region": refused(b"301 Moved", "PermanentRedirect", headers=(b"x-amz-bucket-region: eu-west-1",)),
         "clock": refused(b"403 No", "RequestTimeTooSkewed", headers=(now(5 * HOURS),)),

@@ -1,4 +1,4 @@
-"""The end of an upload in parts: a lost answer is settled by what is there, and nothing is aborted that may be."""
+"""Commits of uploads in parts: lost responses are looked up, and an upload that may have succeeded is never aborted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SENT = [BEGUN, *[reply(ETag=f"e{number}") for number in range(len(PARTS))]]
 
 
 def asked(server: CannedServer) -> list[str]:
-    """What was asked for after the parts."""
+    """The requests after those for the parts."""
     return [request.method for request in server.requests[len(SENT) :]]
 
 
@@ -98,7 +98,7 @@ async def test_a_checksum_that_says_nothing_else_is_fine(against: CannedS3, kept
 
 
 async def test_the_next_try_meets_what_the_first_has_done(against: CannedS3) -> None:
-    """The service was still at it when the connection broke, and the second commit came too late."""
+    """The service was still completing the upload when the connection broke; the second commit came too late."""
     async with against(*SENT, LOST, ABSENT, GONE, THERE) as (store, server):
         retrying = RemoteStore(store, Retries(RetryPolicy(attempts=2, base_seconds=0.0)))
         upload = await retrying.begin_upload("key", size=len(DATA), part_bytes=PART)
@@ -109,7 +109,7 @@ async def test_the_next_try_meets_what_the_first_has_done(against: CannedS3) -> 
 
 
 async def test_where_uploads_are_not_shown_the_next_try_settles_it(against: CannedS3) -> None:
-    """The object that is there may be a damaged one of the same length, which this push was to heal."""
+    """The object there may be a damaged one of the same length, which this push was to repair."""
     failed = error("InternalError", 500)
     async with against(*SENT, failed, THERE, DENIED, DONE) as (store, server):
         retrying = RemoteStore(store, Retries(RetryPolicy(attempts=2, base_seconds=0.0)))

@@ -1,4 +1,4 @@
-"""Credentials are kept while they hold, and read again from where they came from once a service finds them expired."""
+"""Credentials are kept while they are valid, and read again from their source once a service finds them expired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers of services that are not AWS's: what they say counts, and not which headers come with it."""
+"""Responses of services other than AWS: their content counts, not their headers."""
 
 from __future__ import annotations
 

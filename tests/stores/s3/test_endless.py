@@ -1,4 +1,4 @@
-"""Answers without an end: they are no success, and are not read."""
+"""Endless responses are never a success, and are not read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_BYTES = 64 << 20
 
 
 def endless(status: int = 200, **headers: str) -> tuple[Answer, list[int]]:
-    """An answer that goes on until the client hangs up; and the bytes that were sent of each."""
+    """An endless response, and the bytes sent of each until the client hung up."""
     sent: list[int] = []
     lines = "".join(f"{name}: {value}\r\n" for name, value in {**S3, **headers}.items())
 

@@ -1,4 +1,4 @@
-"""What was learned of an endpoint is remembered for a while, and never needed."""
+"""Facts learned about an endpoint are kept for a while, and are never required."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes and statuses of S3 become our errors, and what a server says is shown with care."""
+"""Codes and statuses of S3 become snapdir's errors; text of a server is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A success that is none: a 200 with an error inside, a 204 to a write, a web page. Nothing counts as stored."""
+"""False successes: a 200 with an error inside, a 204 to a write, a web page. Nothing counts as stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store makes of answers that are wrong, late, cut short, or not from a store at all."""
+"""Responses that are wrong, late, truncated, or not from a store at all."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ async def test_a_server_that_does_not_take_the_body_is_given_up(against: CannedS
 
 @pytest.fixture
 def deaf_port() -> Iterator[int]:
-    """A port that answers no connection: its queue is full."""
+    """A port that accepts no connection because its queue is full."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

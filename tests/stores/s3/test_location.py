@@ -1,4 +1,4 @@
-"""Endpoint, region and bucket, as the URL and the environment say."""
+"""Endpoint, region and bucket from the URL and the environment."""
 
 from __future__ import annotations
 

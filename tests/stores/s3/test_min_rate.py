@@ -1,4 +1,4 @@
-"""A drip of bytes is given up: in heads, bodies and pages, down and up, whoever takes them from the socket."""
+"""Transfers slower than the minimum rate fail: heads, bodies and pages, down and up, on the loop and in threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GET = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=1000)
 
 @pytest.mark.parametrize("whole", [b"", HEAD], ids=["head", "body"])
 async def test_an_answer_that_drips_is_given_up(whole: bytes) -> None:
-    """A byte a second, as the connection sees it: each look is a second later."""
+    """One byte per second, as the connection sees it: each check is one second later."""
 
     async def script(peer: Peer) -> None:
         await peer.request()
@@ -59,7 +59,7 @@ async def test_an_answer_that_drips_is_given_up(whole: bytes) -> None:
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:
-    """A clock that moves on by these at each look, again and again."""
+    """A clock that advances by these steps in turn at each reading."""
     moment = itertools.accumulate(itertools.cycle(seconds))
     return lambda: next(moment)
 
@@ -80,14 +80,14 @@ def remaining(
 
 
 class Dripping:
-    """A socket's other end: a byte, or a record with one, is there whenever the drain looks."""
+    """The other end of a socket: one byte, or a TLS record with one, is always ready."""
 
     def __init__(self, theirs: socket.socket, drops: Iterator[bytes], seconds: float) -> None:
         self._theirs, self._drops, self._seconds = theirs, drops, seconds
         self._now = 0.0
 
     def clock(self) -> float:
-        """Moves on by some seconds, in which a drop falls."""
+        """Advances by some seconds, in which one byte arrives."""
         self._theirs.sendall(next(self._drops))
         self._now += self._seconds
         return self._now
@@ -113,7 +113,7 @@ def test_a_thread_gives_a_drip_over_tls_up(pair: tuple[socket.socket, socket.soc
 
 
 def test_what_the_sink_takes_is_not_the_servers_time(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Two looks around each receipt, 10 ms apart, and a minute in which the sink is busy."""
+    """Two checks around each receipt, 10 ms apart, and a minute in which the sink is busy."""
     ours, theirs = pair
     data = bytes(600_000)
     sink, body = remaining(len(data))

@@ -1,4 +1,4 @@
-"""Only the range that was asked for is believed."""
+"""Only the requested range is accepted."""
 
 from __future__ import annotations
 

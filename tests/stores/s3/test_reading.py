@@ -1,4 +1,4 @@
-"""Ranges that are not the ones asked for, conditional writes, keys and checksums, over our own connections."""
+"""Ranges other than the requested ones, conditional writes, keys and checksums."""
 
 from __future__ import annotations
 

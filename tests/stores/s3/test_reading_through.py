@@ -1,4 +1,4 @@
-"""Objects that pass through a block, over our own connections: nothing but the range that was asked for passes."""
+"""Objects read through a block: only the requested range passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers as some servers give them: each is taken from a run of that server."""
+"""Responses recorded from real servers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PARTS = (
 
 
 def announced(total: str, *, status: int = 206) -> Answer:
-    """s3rver's answer to a range of an object without a byte: one is announced, and does not come."""
+    """s3rver's response to a range of an empty object: it announces one byte and sends none."""
     return reply("", length=1, status=status, Content_Range=total)
 
 

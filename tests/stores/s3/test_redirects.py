@@ -1,4 +1,4 @@
-"""A redirect is an error that names where it leads; nothing is sent there, signed or not."""
+"""A redirect is an error that names its target; nothing is sent there, signed or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store sends, and what it learns from an answer for the requests after it."""
+"""Requests of a store, and what it learns from a response for later requests."""
 
 from __future__ import annotations
 

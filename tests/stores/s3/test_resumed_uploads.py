@@ -1,4 +1,4 @@
-"""An upload that an earlier run began: what the service holds of it is known, and costs no request and no waiting."""
+"""An upload begun by an earlier run: parts that the service holds cost no request and no time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures: the published examples, botocore on anything, and a real server that checks them."""
+"""Signatures, compared with published examples, with botocore, and checked by a real server."""
 
 from __future__ import annotations
 

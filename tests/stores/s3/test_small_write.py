@@ -1,4 +1,4 @@
-"""How much code one small write passes on a connection that is open: every object of a push of small files does."""
+"""The amount of code that a small write runs on an open connection, as for every object of a push of small files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which TLS a store trusts, and what it says of the TLS that it does not."""
+"""Certificates that a store trusts, and errors for those that it does not."""
 
 from __future__ import annotations
 

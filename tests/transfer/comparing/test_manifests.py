@@ -1,4 +1,4 @@
-"""Many manifests: each read once, side by side, within bounds."""
+"""Many manifests, each read once, concurrently, within limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.transfer.conftest import RecordingStore
 
 
 class Watched(RecordingStore):
-    """Counts the reads under way at once."""
+    """Counts concurrent reads."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def mounted(out: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A filesystem of its own in the place of a file: a real one for root, a pretended one for others."""
+    """A filesystem mounted in the place of a file: a real one for root, a simulated one for others."""
     place = out / "model" / "mounted"
     place.mkdir(parents=True)
     if subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True, check=False).returncode:

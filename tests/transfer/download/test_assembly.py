@@ -50,7 +50,7 @@ class Stream:
 
 
 def missing_parts(descriptor: int, size: int, part_bytes: int) -> list[int]:
-    """The parts that a run which begins now would fetch."""
+    """The parts that a new run would fetch."""
     looking = begin(descriptor, size, part_bytes)
     parts = []
     while looking.has_missing:
@@ -271,7 +271,7 @@ def test_an_object_that_is_abandoned_wants_no_more_and_says_why() -> None:
         assembly.abandon(first.segment, "an object of only 10 bytes")
         assert not assembly.has_missing
         assert not assembly.begin_hashing()
-        assert not assembly.is_settled, "the third is under way"
+        assert not assembly.is_settled, "the third is in flight"
         third.write(assembly, 999)
         assembly.finish(third.segment, third.done)
         assert assembly.is_settled

@@ -1,4 +1,4 @@
-"""A request that hangs while everything else is done is hedgen by a second one for what it lacks."""
+"""A request that is late is hedged: a second request fetches the missing bytes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONTENTS = [bytes([number]) * (3 * PART) + b"end" for number in range(3)]
 
 
 class HangingStore(RecordingStore):
-    """The first read of ``hanging`` brings ``before`` bytes and then nothing more, until it is cancelled."""
+    """The first read of ``hanging`` gets ``before`` bytes, then hangs until it is cancelled."""
 
     hanging = ""
     before = 0
@@ -137,7 +137,9 @@ async def test_the_second_request_writes_only_behind_what_the_first_has(tmp_path
 
 @pytest.mark.parametrize("before", [0, 1, PART, 2 * PART + 5])
 @pytest.mark.parametrize("jobs", [2, 8])
-async def test_what_is_late_is_hedgen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, jobs: int) -> None:
+async def test_a_late_request_is_hedged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, jobs: int
+) -> None:
     store = HangingStore()
     store.hanging, store.before = object_key(digest_of(CONTENTS[-1])), before
     assert not await receive_all(store, tmp_path / "out", monkeypatch, jobs=jobs)

@@ -1,4 +1,4 @@
-"""A large object that comes damaged is fetched again, so many times and no more."""
+"""A large object that arrives damaged is fetched again, a limited number of times."""
 
 from __future__ import annotations
 

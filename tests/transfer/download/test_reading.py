@@ -1,4 +1,4 @@
-"""Objects read like files: what each promise about their bytes is worth."""
+"""Objects read like files: the promises about their bytes."""
 
 from __future__ import annotations
 

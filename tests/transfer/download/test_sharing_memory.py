@@ -1,4 +1,4 @@
-"""Small objects have their part of the memory while large ones hold theirs from start to end."""
+"""Small objects get their share of the memory while large ones hold theirs from start to end."""
 
 from __future__ import annotations
 

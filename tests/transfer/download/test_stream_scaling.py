@@ -1,4 +1,4 @@
-"""When more streams are worth it: laws over what one process can see of itself."""
+"""When more streams pay off, judged by what one process can measure."""
 
 from __future__ import annotations
 

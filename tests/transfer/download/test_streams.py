@@ -1,4 +1,4 @@
-"""How many streams bring large objects at first, and through how large a block."""
+"""The number of streams at the start of large downloads, and the size of their blocks."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PART = 256 * KIB
 
 
 class WaitingStore(RecordingStore):
-    """Nothing comes before ``streams`` reads are under way.
+    """No read returns before ``streams`` reads are in flight.
 
     Attributes:
         block_bytes: Of every read.
-        most: Reads that were under way at once.
+        most: The most concurrent reads.
     """
 
     def __init__(self, streams: int, *, encrypted: bool) -> None:

@@ -1,4 +1,4 @@
-"""A file of 64 GiB is no reason to go on when nobody waits for the result: the next block is the last."""
+"""Cancellation stops the hashing of a 64 GiB file at the next block."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WITHIN_50_MS = 1000
 
 
 class Cancelling:
-    """In the place of a function of ``os``: the first call cancels the scope, and the others are counted."""
+    """Replaces a function of ``os``: the first call cancels the scope; later calls are counted."""
 
     def __init__(self, scope: anyio.CancelScope, call: Callable[..., Any]) -> None:
         self._scope = scope

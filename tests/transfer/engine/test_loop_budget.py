@@ -47,7 +47,7 @@ def test_quick_work_stays(pieces: list[float]) -> None:
 @example([0.0, DEBT_SECONDS + ALLOWED_SECONDS / 2, 0.0])
 @example([0.0, DEBT_SECONDS + 2 * ALLOWED_SECONDS, 0.0])
 def test_no_run_of_pieces_holds_the_loop_up_for_long(pieces: list[float]) -> None:
-    """Work goes away when the pieces of some run took a debt more than is allowed them, and no sooner."""
+    """Work moves to threads exactly when its pieces exceed their allowed time."""
     time = LoopBudget(ALLOWED_SECONDS)
     for number, seconds in enumerate(pieces, 1):
         time.took(seconds)

@@ -1,4 +1,4 @@
-"""Large objects in order, through memory: what ends while a thread has a part of them."""
+"""Large objects in order, through memory: transfers that end while a thread holds a part."""
 
 from __future__ import annotations
 

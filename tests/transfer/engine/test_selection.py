@@ -1,4 +1,4 @@
-"""A part of a snapshot: the files that were asked for, and the directories they need."""
+"""A part of a snapshot: the selected files and the directories they need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tree of one large file, and a store whose uploads another run can go on with."""
+"""A tree of one large file, and a store whose uploads another run can resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed pull of one large object leaves, and which of its parts the next one asks for."""
+"""The leftovers of a killed pull of one large object, and the parts that the next pull requests."""
 
 from __future__ import annotations
 

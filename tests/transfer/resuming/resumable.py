@@ -1,4 +1,4 @@
-"""A store whose uploads another run can go on with, and pushes to it that are stopped."""
+"""A store whose uploads another run can resume, and pushes to it that are stopped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ KEY = object_key(DIGEST)
 
 
 class ResumableUpload(NoServerCopy):
-    """An upload that another run can go on with, as S3's are; it counts the parts that are sent."""
+    """A resumable upload, as on S3, that counts the parts sent."""
 
     def __init__(self, store: ResumableStore, inner: MemoryUpload, token: str) -> None:
         self.resume_token = token

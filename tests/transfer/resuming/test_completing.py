@@ -1,4 +1,4 @@
-"""An upload that the store is putting together is left alone, whatever ends the run, and the next run goes on."""
+"""An upload that the store is assembling is never aborted, however the run ends, and the next run resumes it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Run:
         await pair.copy(SnapshotId(identifier))
 
     async def ends_while_completing(self, end: str) -> None:
-        """Let it run until the store has begun to put the object together, and then stop it."""
+        """Run until the store has begun to assemble the object, then stop."""
 
         async def stop(_: ResumableUpload) -> None:
             assert self.counters.at_work == 1

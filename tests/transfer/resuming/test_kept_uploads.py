@@ -1,4 +1,4 @@
-"""A push that stops says how much of its uploads the store holds, whichever run has sent it."""
+"""A push that stops reports how much of its uploads the store holds, from all runs."""
 
 from __future__ import annotations
 

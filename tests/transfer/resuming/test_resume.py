@@ -1,4 +1,4 @@
-"""A push that was killed goes on where it stopped, and believes nothing it finds."""
+"""A killed push resumes where it stopped, and verifies everything it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pull that was killed goes on where it stopped, and believes nothing it finds."""
+"""A killed pull resumes where it stopped, and verifies everything it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notes about uploads under way: a help for the next run, and never in the way of this one."""
+"""Notes about unfinished uploads help the next run and never hinder this one."""
 
 from __future__ import annotations
 

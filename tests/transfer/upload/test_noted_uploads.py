@@ -1,4 +1,4 @@
-"""A note says whether a later run may go on with its upload."""
+"""A note says whether a later run may resume its upload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects copied inside one service: what is asked of it, and what happens where it will not."""
+"""Objects copied within one service: its requests, and services that refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``~/.aws/config`` says of S3 counts in every set-up, also where keys, region and endpoint are variables."""
+"""S3 settings of ``~/.aws/config`` apply in every set-up, even if keys, region and endpoint are variables."""
 
 from __future__ import annotations
 

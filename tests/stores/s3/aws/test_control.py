@@ -1,4 +1,4 @@
-"""Profiles, credentials and certificates: found where AWS's own tools find them, and missed with a way out."""
+"""Profiles, credentials and certificates: found where AWS's tools find them; errors name the way out."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ async def test_a_certificate_nobody_vouches_for_is_refused_for_good(monkeypatch:
 
 
 def test_a_store_that_is_used_and_closed_leaves_nothing_open(server: RcloneServer) -> None:
-    """In a process of its own, where every warning is an error, those at the end of the interpreter too."""
+    """In a separate process where every warning is an error, also at interpreter exit."""
     program = f"""
 import asyncio
 from snapdir.stores.open import open_store

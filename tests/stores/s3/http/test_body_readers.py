@@ -1,4 +1,4 @@
-"""What a thread does that takes a body over TLS: progress is counted in bytes of the body."""
+"""A thread that receives a body over TLS: progress is counted in bytes of the body."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a name to an open connection: addresses in turn, those that do not answer, time limits, TLS."""
+"""Opening a connection: addresses in turn, addresses that do not respond, time limits, TLS."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CLOSE = ok(b"", b"Connection: close")
 
 
 async def test_a_silent_connection_is_probed() -> None:
-    """While a service works for minutes, a gateway in between might forget the connection, or its end be gone."""
+    """During long work a gateway may drop the connection, or the peer may disappear."""
     async with serve(answer(ok())) as server, Pool("127.0.0.1", server.port) as pool:
         await pool.request(b"GET", b"/")
         (connection,) = pool._connections
@@ -137,7 +137,7 @@ async def test_a_look_up_has_a_limit() -> None:
 
 @pytest.fixture
 def black_hole() -> tuple[str, int]:
-    """An address where connections are neither taken nor refused: a listener whose queue is full."""
+    """An address that neither accepts nor refuses connections: a listener with a full queue."""
     listener = socket.socket()
     listener.bind(("127.0.0.3", 0))
     listener.listen(0)

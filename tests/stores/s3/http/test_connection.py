@@ -1,4 +1,4 @@
-"""One connection against a server that does exactly what each test says, on both event loops."""
+"""One connection to a scripted server, on both event loops."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_bytes_on_an_idle_connection_close_it() -> None:
 
 
 async def test_bytes_that_nobody_asked_for_are_never_an_answer() -> None:
-    """They are there before the next request is made: it must not take them for its own."""
+    """These bytes arrive before the next request, which must not take them for its response."""
 
     async def script(peer: Peer) -> None:
         await peer.request()

@@ -1,4 +1,4 @@
-"""Which proxy a request goes through, as the environment says, and what is sent to one."""
+"""The proxy of a request, as the environment defines it, and what is sent to it."""
 
 from __future__ import annotations
 

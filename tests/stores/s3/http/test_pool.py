@@ -1,4 +1,4 @@
-"""What requests share: connections kept, capped, queued for, repeated on, expired; other loops, other processes."""
+"""Connections of a pool: reuse, limit, queue, repetition, expiry; other loops, other processes."""
 
 from __future__ import annotations
 

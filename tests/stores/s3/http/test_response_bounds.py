@@ -1,4 +1,4 @@
-"""A response takes the memory of what has come, whatever its head promises."""
+"""A response uses memory for the bytes received, whatever length its head announces."""
 
 from __future__ import annotations
 

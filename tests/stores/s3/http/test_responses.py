@@ -1,4 +1,4 @@
-"""Heads, chunks and bodies: every way to cut them up gives the same response, and nothing malformed gives any."""
+"""Heads, chunks and bodies: any split gives the same response, and malformed input gives none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def receive(
     method_is_head: bool = False,
     ends: bool = False,
 ) -> Response | None:
-    """What a receiver makes of ``wire`` when it comes in pieces that end at ``cuts``."""
+    """The response that a receiver reads from ``wire``, split at ``cuts``."""
     receiver = ResponseReceiver(
         bytearray(SCRATCH_BYTES), method_is_head=method_is_head, into=into, max_body_bytes=MAX_BODY_BYTES
     )
@@ -101,7 +101,7 @@ def receive_through(wire: bytes, sizes: Iterator[int], sink: BlockSink, **more: 
 
 
 def drain(receiver: ResponseReceiver, wire: bytes, start: int, sink: BlockSink) -> tuple[Response | None, int]:
-    """Bring the rest of the body, as a thread does that has taken over."""
+    """Receive the rest of the body as the thread does that has taken over."""
     filled, left = receiver.in_block
     end = start + left
     while filled or start < end:
@@ -144,7 +144,7 @@ def test_a_sink_gets_the_body_and_nothing_else_whatever_the_cuts(
 
 @given(size=body_sizes, sizes=st.lists(st.integers(1, SCRATCH_BYTES), max_size=20), data=st.data())
 def test_whoever_drains_a_body_takes_over_at_any_byte(size: int, sizes: list[int], data: st.DataObject) -> None:
-    """As a thread does it that reads the rest from the socket itself."""
+    """As a thread that reads the rest directly from the socket."""
     wire = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + PATTERN[:size]
     head_bytes = len(wire) - size
     end = data.draw(st.integers(head_bytes, len(wire)))

@@ -1,4 +1,4 @@
-"""Request bodies: from memory and from files, hot and cold, plain and over TLS, and servers that do not want them."""
+"""Request bodies: from memory and from files, hot and cold, plain and over TLS, and servers that refuse them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long bodies on their way to a sink arrive whole, or are refused before a byte passes."""
+"""Long bodies for a sink arrive whole, or are refused before the first byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which time limit a connection has reached: silence, and what drips instead of flowing."""
+"""Time limits of a connection: silence, and bodies that arrive too slowly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def ends(looks: list[tuple[float, Look]], limits: Timeouts = LIMITS) -> tuple[ob
 
 
 def receiving(bytes_a_second: float, seconds: int = HOUR, **more: float) -> list[tuple[float, Look]]:
-    """Looks at an answer that comes evenly."""
+    """The states of a response that arrives evenly."""
     return [
         (float(now), NOTHING._replace(activity=now, received=1 + int(bytes_a_second * now), **more))
         for now in range(seconds)
@@ -31,7 +31,7 @@ def receiving(bytes_a_second: float, seconds: int = HOUR, **more: float) -> list
 
 
 def sending(bytes_a_second: float, seconds: int = HOUR, *, left_process: int = 1 << 30) -> list[tuple[float, Look]]:
-    """Looks at a body of which the server's host takes so much, while more of it is in the kernel."""
+    """The states of a body of which the server's host has received a part, while more is in the kernel."""
     return [
         (
             float(now),
@@ -116,14 +116,14 @@ def test_such_a_request_that_does_not_leave_is_a_stall() -> None:
 
 
 def answered(line: LineRate, body_bytes: int) -> float:
-    """When the wait for the answer to a body ends, all of which has left."""
+    """When the wait for a response ends after the whole body was sent."""
     watch = Watch(LIMITS, 0.0, line)
     look = NOTHING._replace(sent=body_bytes)
     return next(now for now in map(float, range(HOUR)) if watch.expired(now, look))
 
 
 def test_something_in_between_may_have_a_long_body_still() -> None:
-    """As a tunnel that takes all of it at once: the answer has the time that a slow line needs."""
+    """As with a tunnel that accepts the body at once: the response may take as long as a slow line needs."""
     line = LineRate()
     assert answered(line, 0) == 30.0
     assert answered(line, 4096) == 31.0
