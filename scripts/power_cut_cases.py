@@ -14,7 +14,7 @@ from blake3 import blake3
 from snapdir.catalog.record import Record
 from snapdir.cli.main import exit_code
 from snapdir.errors import SnapdirError
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
@@ -236,7 +236,7 @@ def faults_of(root: Path, complete: Sequence[str] | None) -> list[str]:
         except SnapdirError as error:
             found.append(f"manifest {identifier[:8]}: {error}")
             continue
-        if snapshot_id(manifest) != identifier:
+        if manifest_id(manifest) != identifier:
             found.append(f"manifest {identifier[:8]} has another id")
         lost = [entry for entry in manifest.files if entry.checksum not in right]
         if lost and (complete is None or identifier in complete):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.disk.descriptors import FEWEST, RESERVED, share_of_descriptors
+from snapdir.disk.descriptors import MIN_SHARE, RESERVED, share_of_descriptors
 from snapdir.disk.system import path_of_descriptor
 
 
@@ -28,16 +28,21 @@ def leave_free(count: int) -> None:
 
 @pytest.mark.usefixtures("limit")
 @pytest.mark.parametrize(
-    ("free", "most", "share"),
-    [(RESERVED + 400, 1000, 100), (RESERVED + 400, 50, 50), (RESERVED + 4 * FEWEST, 50, FEWEST), (0, 50, FEWEST)],
+    ("free", "max_count", "share"),
+    [
+        (RESERVED + 400, 1000, 100),
+        (RESERVED + 400, 50, 50),
+        (RESERVED + 4 * MIN_SHARE, 50, MIN_SHARE),
+        (0, 50, MIN_SHARE),
+    ],
 )
-def test_a_purpose_gets_a_quarter_of_what_is_left(free: int, most: int, share: int) -> None:
+def test_a_purpose_gets_a_quarter_of_what_is_left(free: int, max_count: int, share: int) -> None:
     leave_free(free)
-    assert share_of_descriptors(most) == share
+    assert share_of_descriptors(max_count) == share
 
 
 @pytest.mark.usefixtures("limit")
-@pytest.mark.parametrize(("number", "share"), [(errno.EMFILE, FEWEST), (errno.ENOENT, 50)])
+@pytest.mark.parametrize(("number", "share"), [(errno.EMFILE, MIN_SHARE), (errno.ENOENT, 50)])
 def test_without_a_list_of_them_none_or_all_are_left(monkeypatch: pytest.MonkeyPatch, number: int, share: int) -> None:
     def fails(_: str) -> list[str]:
         raise OSError(number, os.strerror(number))

@@ -14,7 +14,7 @@ import snapdir
 from snapdir.cli.render import error_line
 from snapdir.disk import destination as destination_module
 from snapdir.errors import DestinationConflict, InvalidManifest, SnapdirError, UnsafePath
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
 
@@ -49,7 +49,7 @@ class Arena:
         """Store ``text`` under the id it really has (or its plain hash where it does not parse)."""
         stored = text.encode()
         try:
-            identifier = str(snapshot_id(Manifest.parse(stored)))
+            identifier = str(manifest_id(Manifest.parse(stored)))
         except InvalidManifest:
             identifier = str(digest_of(stored))
         self.put(manifest_key(identifier), stored)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
@@ -67,7 +67,7 @@ def measured(program: Program, server: ScriptedS3, *args: str, stdin: Path = Pat
 def stored(program: Program, server: ScriptedS3, size: int) -> str:
     """Publish a snapshot, in the bucket and in a directory, whose only file is said to have ``size`` bytes."""
     manifest = Manifest.parse(f"D 755 {DIGEST} {size} ./\nF 644 {DIGEST} {size} ./file\n")
-    identifier = str(snapshot_id(manifest))
+    identifier = str(manifest_id(manifest))
     for key, data in ((object_key(DIGEST), DATA), (manifest_key(identifier), manifest.stored)):
         server.objects[f"bucket/p/{key}"] = data
         file = program.folder / "store" / key

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.hashing.hasher import hasher_factory
-from snapdir.hashing.tree import digest_of, directory_checksum, snapshot_id, with_directories
+from snapdir.hashing.tree import digest_of, directory_checksum, manifest_id, with_directories
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
@@ -75,5 +75,5 @@ def test_an_empty_directory_has_the_digest_of_no_bytes() -> None:
 
 def test_an_id_hashes_the_stored_text() -> None:
     manifest = Manifest([Entry("F", "644", "0" * 64, 1, "./x")])
-    assert snapshot_id(manifest) == blake3(b"F 644 " + b"0" * 64 + b" 1 ./x\n").hexdigest()
+    assert manifest_id(manifest) == blake3(b"F 644 " + b"0" * 64 + b" 1 ./x\n").hexdigest()
     assert digest_of(b"") == EMPTY_DIGEST

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.errors import CorruptManifest, ManifestNotFound
-from snapdir.hashing.tree import digest_of, snapshot_id, with_directories
+from snapdir.hashing.tree import digest_of, manifest_id, with_directories
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import incomplete_key, manifest_key
@@ -31,8 +31,8 @@ def manifest() -> Manifest:
 
 @pytest.fixture
 async def kept(manifest: Manifest, cache: Repository) -> SnapshotId:
-    await cache.write_manifest(manifest, snapshot_id(manifest))
-    return snapshot_id(manifest)
+    await cache.write_manifest(manifest, manifest_id(manifest))
+    return manifest_id(manifest)
 
 
 def flip(cache: Repository, key: str) -> None:

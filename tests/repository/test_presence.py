@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.hashing.crc32c import crc32c
-from snapdir.hashing.tree import snapshot_id as id_of
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import DIRECTORY, FILE, Entry
 from snapdir.model.keys import manifest_key, object_key
@@ -98,7 +98,7 @@ def publish(store: MemoryStore, *named: str) -> tuple[SnapshotId, bytes]:
     """A snapshot that names these objects, each of one byte."""
     files = [Entry(FILE, "644", checksum, 1, f"./{number}") for number, checksum in enumerate(named)]
     manifest = Manifest([Entry(DIRECTORY, "755", digest(0), 0, "./"), *files])
-    identifier = id_of(manifest)
+    identifier = manifest_id(manifest)
     store.objects[manifest_key(identifier)] = manifest.stored
     return identifier, manifest.stored
 

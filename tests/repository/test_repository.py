@@ -19,7 +19,7 @@ from snapdir.errors import (
     ObjectNotFound,
 )
 from snapdir.hashing.crc32c import crc32c
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, object_key
@@ -27,7 +27,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository import repository as module
 from snapdir.repository.repository import INLINE_HASH_BYTES, MANIFEST_BLOCK_BYTES, READ_ATTEMPTS, Repository
 from snapdir.stores.base import Body, ObjectInfo
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.wrapper import StoreWrapper
@@ -36,7 +36,7 @@ from snapdir.testing.faults import FaultyStore
 DATA = b"some bytes"
 DIGEST = digest_of(DATA)
 MANIFEST = Manifest([Entry("F", "644", DIGEST, len(DATA), "./x"), Entry("D", "755", "1" * 64, len(DATA), "./")])
-ID = snapshot_id(MANIFEST)
+ID = manifest_id(MANIFEST)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ class SilentStore(StoreWrapper):
 @pytest.mark.parametrize(("stored", "said"), [(b"some byt", "only 8 bytes"), (DATA + b"x", "more than 10 bytes")])
 async def test_the_last_range_of_an_object_says_how_long_it_is(stored: bytes, said: str) -> None:
     repository = Repository(MemoryStore({object_key(DIGEST): stored}))
-    sink = BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES)), lambda _: None)
+    sink = BlockSink(memoryview(bytearray(MIN_BLOCK_BYTES)), lambda _: None)
     with pytest.raises(CorruptObject, match=said):
         await repository.read_range_through(DIGEST, sink, start=6, length=4, is_last=True)
 
@@ -159,7 +159,7 @@ async def test_a_last_range_has_room_for_a_byte_that_must_not_be_there(objects: 
 async def test_a_range_passes_through_whole_or_is_corrupt(objects: dict[str, bytes]) -> None:
     repository = Repository(MemoryStore(objects))
     received = bytearray()
-    sink = BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES)), received.extend)
+    sink = BlockSink(memoryview(bytearray(MIN_BLOCK_BYTES)), received.extend)
     await repository.read_range_through(DIGEST, sink, start=1, length=3)
     await repository.read_range_through(DIGEST, sink, start=4, length=6)
     assert received == DATA[1:]

@@ -16,7 +16,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Body, Capabilities, ObjectInfo, Page
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.memory import MemoryStore, MemoryUpload
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
@@ -64,7 +64,7 @@ class RecordingStore(MemoryStore):
         end = min(start + length, len(await self._existing(key)))
         while start < end:
             await self.before_piece(key, start)
-            piece = self.objects[key][start : min(end, start + SMALLEST_BLOCK_BYTES)]
+            piece = self.objects[key][start : min(end, start + MIN_BLOCK_BYTES)]
             sink.block[: len(piece)] = piece
             await anyio.to_thread.run_sync(sink.put, len(piece))
             start += len(piece)

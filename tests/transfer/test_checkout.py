@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 
 from snapdir.errors import CorruptObject, DestinationConflict, ObjectNotFound, SnapdirError
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import STAGING_NAME
@@ -45,14 +45,14 @@ async def check_out(manifest: Manifest, source: Repository, into: Path, limits: 
 
 
 async def id_of(root: Path) -> str:
-    return snapshot_id(await anyio.to_thread.run_sync(snapshot_tree, root, TreeOptions(), Counters()))
+    return manifest_id(await anyio.to_thread.run_sync(snapshot_tree, root, TreeOptions(), Counters()))
 
 
 async def test_a_fresh_destination_has_the_same_id(
     tmp_path: Path, manifest: Manifest, repository: Repository, limits: Limits
 ) -> None:
     await check_out(manifest, repository, tmp_path / "deep" / "out", limits)
-    assert await id_of(tmp_path / "deep" / "out") == snapshot_id(manifest)
+    assert await id_of(tmp_path / "deep" / "out") == manifest_id(manifest)
 
 
 async def test_each_distinct_object_is_fetched_once(
@@ -81,7 +81,7 @@ async def test_a_wrong_mode_is_mended_without_a_fetch(
     store.calls.clear()
     await check_out(manifest, repository, tmp_path / "out", limits)
     assert not store.calls
-    assert await id_of(tmp_path / "out") == snapshot_id(manifest)
+    assert await id_of(tmp_path / "out") == manifest_id(manifest)
 
 
 @pytest.mark.parametrize("delete", [False, True])
@@ -151,7 +151,7 @@ async def test_whatever_stands_in_the_place_of_a_file_is_replaced(
     await check_out(manifest, repository, out, limits)
     spoil(out / "a")
     await check_out(manifest, repository, out, limits)
-    assert await id_of(out) == snapshot_id(manifest)
+    assert await id_of(out) == manifest_id(manifest)
     if (tmp_path / "outside").exists():
         assert (tmp_path / "outside").read_text() == "outside"
 
@@ -220,7 +220,7 @@ async def test_damage_on_the_way_is_fetched_again(
     store.read = healing("read")
     store.read_through = healing("read_through")
     await check_out(manifest, repository, tmp_path / "out", limits)
-    assert await id_of(tmp_path / "out") == snapshot_id(manifest)
+    assert await id_of(tmp_path / "out") == manifest_id(manifest)
 
 
 async def test_a_truncated_object_is_named(
@@ -317,7 +317,7 @@ async def test_a_failed_run_keeps_what_it_received_only_on_request(
         assert len(kept) == keep
     store.objects[key] = content
     await check_out(manifest, repository, tmp_path / "keep-True", limits)
-    assert await id_of(tmp_path / "keep-True") == snapshot_id(manifest)
+    assert await id_of(tmp_path / "keep-True") == manifest_id(manifest)
 
 
 async def test_a_cancelled_checkout_cleans_up_and_the_next_one_ends_right(

@@ -14,7 +14,7 @@ import pytest
 from blake3 import blake3
 
 from snapdir.errors import InFluxError, SnapdirError, StoreError, UnsafeName, WalkFailed
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.keys import MANIFESTS, manifest_key, object_key
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import LISTED_PREFIXES
@@ -44,7 +44,7 @@ async def test_what_is_to_be_sent_is_all_taken_in_the_end(tree: Path, repository
 
 async def test_it_returns_the_id_of_the_tree(tree: Path, repository: Repository, limits: Limits) -> None:
     manifest = await anyio.to_thread.run_sync(snapshot_tree, tree, TreeOptions(), Counters())
-    assert await push_tree(tree, repository, limits) == snapshot_id(manifest)
+    assert await push_tree(tree, repository, limits) == manifest_id(manifest)
 
 
 async def test_a_store_that_one_page_shows_is_asked_for_no_object(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snapdir.errors import AccessDenied, ObjectNotFound, SnapdirError, StoreError
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
@@ -41,7 +41,7 @@ def filled(count: int = COUNT) -> MemoryStore:
         lines = [Entry("D", "755", digest, len(data), "./"), Entry("F", "644", digest, len(data), "./file")]
         manifest = Manifest(lines)
         store.objects[object_key(digest)] = data
-        store.objects[manifest_key(snapshot_id(manifest))] = manifest.stored
+        store.objects[manifest_key(manifest_id(manifest))] = manifest.stored
     return store
 
 

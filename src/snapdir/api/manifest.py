@@ -24,7 +24,7 @@ from snapdir.catalog.locations import directory_location
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, SnapdirError
 from snapdir.hashing.hasher import hasher_factory
-from snapdir.hashing.tree import snapshot_id as id_of
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import exclusion
 from snapdir.repository.repository import Published
@@ -34,7 +34,7 @@ from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
 def id_from_manifest(m: Manifest) -> str:
     """The id of the snapshot that ``m`` describes."""
-    return str(id_of(m))
+    return str(manifest_id(m))
 
 
 async def manifest(

@@ -67,7 +67,7 @@ async def status(
         LocalError: the directory cannot be read.
     Cost: hashes every file with the right size and mode.
     """
-    from snapdir.hashing.tree import snapshot_id
+    from snapdir.hashing.tree import manifest_id
     from snapdir.transfer.status import directory_differences
 
     config, counters = config or Config(), counters or Counters()
@@ -89,7 +89,7 @@ async def status(
     )
     return StatusReport(
         record.directory,
-        str(await anyio.to_thread.run_sync(snapshot_id, manifest)),
+        str(await anyio.to_thread.run_sync(manifest_id, manifest)),
         record.store,
         str(selection),
         tuple(found.modified),

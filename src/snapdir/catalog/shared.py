@@ -19,7 +19,7 @@ from snapdir.errors import CatalogError, ObjectNotFound, StoreMissing, ungrouped
 from snapdir.model.keys import RECORDS, record_key, record_of_key, records_since
 from snapdir.model.sizes import MIB
 from snapdir.stores.base import ObjectInfo, Store, close_pages
-from snapdir.stores.batches import published, put_small
+from snapdir.stores.batches import flushing, put_small
 from snapdir.stores.listing import shows_order
 from snapdir.stores.workers import run_workers
 
@@ -61,7 +61,7 @@ async def copy_records(source: Store, target: Store) -> None:
             await put_small(target, batch, info.key, stored)
 
     batch = target.batch_writer()
-    async with published(batch):
+    async with flushing(batch):
         async for page in source.list(RECORDS):
             new = [info for info in page if _may_be_record(info) and info.key not in present]
             with ungrouped(f"copy the history of {source.url}"):

@@ -11,7 +11,7 @@ from snapdir.errors.local import OUT_OF_DESCRIPTORS
 RESERVED = 16
 """Left to the loop, the catalog, Python's imports and the rest of the process."""
 
-FEWEST = 2
+MIN_SHARE = 2
 
 
 class Handle:
@@ -27,8 +27,8 @@ class Handle:
             close(self.fd)
 
 
-def share_of_descriptors(most: int) -> int:
-    """``most``, or a quarter of the descriptors that this process may still open, if that is less; at least 2.
+def share_of_descriptors(max_count: int) -> int:
+    """``max_count``, or a quarter of the descriptors that this process may still open, if that is less; at least 2.
 
     The quarters are for connections, the files they fill or send, directories of a destination, and a second store.
     Blocking: about 20 µs.
@@ -37,9 +37,9 @@ def share_of_descriptors(most: int) -> int:
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
-        return most
+        return max_count
     try:
         in_use = count_descriptors()
     except OSError as error:
         in_use = limit if error.errno in OUT_OF_DESCRIPTORS else 0
-    return max(FEWEST, min(most, (limit - in_use - RESERVED) // 4))
+    return max(MIN_SHARE, min(max_count, (limit - in_use - RESERVED) // 4))

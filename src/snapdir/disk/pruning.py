@@ -77,7 +77,7 @@ def find_all(directories: OpenDirectories, top: Extra, *, is_protected: Protecti
     return search.result()
 
 
-def what_holds(directories: OpenDirectories, top: Extra, *, is_protected: Protection | None) -> list[str]:
+def protected_paths(directories: OpenDirectories, top: Extra, *, is_protected: Protection | None) -> list[str]:
     """The protected paths and mount points at and below ``top``, which keep it from being removed.
 
     A directory that cannot be read is taken for an empty one.

@@ -53,7 +53,7 @@ class RunFolder:
         Raises:
             OSError: it cannot be made.
         """
-        return self._path or self._made()
+        return self._path or self._make()
 
     def forget(self, path: str) -> None:
         """Forget ``path``, which a flush of the cache has removed: the next use creates another."""
@@ -70,7 +70,7 @@ class RunFolder:
                 with suppress(OSError):  # not empty, or gone: the next run sweeps
                     os.rmdir(path)
 
-    def _made(self) -> str:
+    def _make(self) -> str:
         with self._lock:
             if not self._path:
                 sweep(self.parent)
@@ -134,13 +134,13 @@ def _sweep_one(name: str, parent_fd: int, *, trusted: bool) -> None:
         locked = try_lock(fd)
         if locked is False or not is_still_at(name, parent_fd, os.fstat(fd)):
             return
-        if _idle_seconds(fd) >= _patience(name, at_once=trusted and bool(locked)):
+        if _idle_seconds(fd) >= _stale_after_seconds(name, at_once=trusted and bool(locked)):
             remove_tree(name, dir_fd=parent_fd)
     finally:
         os.close(fd)
 
 
-def _patience(name: str, *, at_once: bool) -> float:
+def _stale_after_seconds(name: str, *, at_once: bool) -> float:
     if name.startswith(PREFIX):
         return float("-inf") if at_once else STALE_SECONDS
     return KEPT_SECONDS if name.endswith(CLAIMED) else STALE_SECONDS

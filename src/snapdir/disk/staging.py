@@ -149,7 +149,7 @@ class Staging:
         """The directory, with a lock that keeps others from removing it."""
         with self._lock:
             while self._handle is None:
-                handle = self._made()
+                handle = self._make()
                 hold_shared(handle.fd)
                 if os.fstat(handle.fd).st_nlink:  # else another process has just removed it
                     self._handle = handle
@@ -161,7 +161,7 @@ class Staging:
         except OSError:
             return None
 
-    def _made(self) -> DirectoryHandle:
+    def _make(self) -> DirectoryHandle:
         with local_errors(self.path):
             self._directories.make(())
             with suppress(FileExistsError):

@@ -26,7 +26,7 @@ MAX_CYCLE_ENTRIES = 100_000
 NEAR_CHARACTERS = 750
 """Below a directory path of this length, the paths of its entries are short enough for any call."""
 
-LOOKS = 10
+MAX_STAT_TRIES = 10
 """Look-ups of a path before "too many links" is believed."""
 
 Result = TypeVar("Result")
@@ -269,12 +269,12 @@ class Walk:
 
 
 def _steady(look_up: Callable[[str], Result], path: str) -> Result:
-    """``look_up(path)``, repeated while it gives ELOOP, up to LOOKS times.
+    """``look_up(path)``, repeated while it gives ELOOP, up to MAX_STAT_TRIES times.
 
     If a mount elsewhere makes Linux look a path up anew, it counts the links of the first look too, and gives ELOOP
     before the 40 that a path may have. The content of a snapshot must not depend on that.
     """
-    for _ in range(LOOKS - 1):
+    for _ in range(MAX_STAT_TRIES - 1):
         try:
             return look_up(path)
         except OSError as error:

@@ -29,12 +29,12 @@ def without_secrets(text: str) -> str:
 
 def secrets_of(url: str) -> list[str]:
     """The texts that ``without_secrets`` hides in ``url``, plain and decoded, longest first."""
-    found = [text for match in _USERINFO.finditer(url) for text in (match[0][:-1], match[0][:-1].partition(":")[2])]
+    secrets = [text for match in _USERINFO.finditer(url) for text in (match[0][:-1], match[0][:-1].partition(":")[2])]
     for hiding in (_PARAMETER, _OUTSIDE):
         for match in hiding.finditer(url):
-            found += [value.partition("=")[2] or value for value in re.split("[?&#]", match[0])[1:]]
-    found += [_decoded(text) for text in found]
-    return sorted(filter(None, found), key=len, reverse=True)
+            secrets += [value.partition("=")[2] or value for value in re.split("[?&#]", match[0])[1:]]
+    secrets += [_decoded(text) for text in secrets]
+    return sorted(filter(None, secrets), key=len, reverse=True)
 
 
 def _decoded(text: str) -> str:

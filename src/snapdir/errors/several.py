@@ -42,8 +42,8 @@ class TransferFailed(ExceptionGroup[SnapdirError], SnapdirError):
 
 
 @contextmanager
-def ungrouped(what: str) -> Iterator[None]:
-    """Raise a single failure of a task group as itself, and several as one TransferFailed named ``what``.
+def ungrouped(operation: str) -> Iterator[None]:
+    """Raise a single failure of a task group as itself, and several as one TransferFailed named ``operation``.
 
     Other exceptions (a bug, a KeyboardInterrupt) are raised as themselves and take precedence.
     """
@@ -60,7 +60,7 @@ def ungrouped(what: str) -> Iterator[None]:
         first = ours[0] if len(ours) == 1 else _cause_of_all(ours)
         if first is not None:
             raise first from first.__cause__
-        raise TransferFailed(what, ours) from None
+        raise TransferFailed(operation, ours) from None
 
 
 def _cause_of_all(errors: Sequence[SnapdirError]) -> SnapdirError | None:

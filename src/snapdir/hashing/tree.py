@@ -12,7 +12,7 @@ from snapdir.model.entry import DIRECTORY, Entry
 from snapdir.model.manifest import Manifest
 
 
-def snapshot_id(manifest: Manifest) -> SnapshotId:
+def manifest_id(manifest: Manifest) -> SnapshotId:
     """Plain BLAKE3 of the stored text. About 1.2 ms per MiB, mostly to write the text."""
     return SnapshotId(blake3(manifest.stored).hexdigest())
 

@@ -10,7 +10,7 @@ ID_DIGITS = 64
 SHORT_ID_DIGITS = 12
 """Shown in tables and drawings."""
 
-SHORTEST_PREFIX = 8
+MIN_DIGITS = 8
 """Enough digits for an id: of 8,600 stores with a thousand snapshots each, one has two that share 8 (arithmetic)."""
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}").fullmatch
@@ -53,8 +53,8 @@ def id_prefix(text: str) -> str:
     """The first digits of an id, in lower case.
 
     Raises:
-        InvalidId: not hexadecimal, fewer than SHORTEST_PREFIX digits, or more than an id has.
+        InvalidId: not hexadecimal, fewer than MIN_DIGITS digits, or more than an id has.
     """
-    if not is_hexadecimal(text) or not SHORTEST_PREFIX <= len(text) <= ID_DIGITS:
-        raise InvalidId(text, f"is not {ID_DIGITS} hexadecimal digits, nor the first {SHORTEST_PREFIX} or more of them")
+    if not is_hexadecimal(text) or not MIN_DIGITS <= len(text) <= ID_DIGITS:
+        raise InvalidId(text, f"is not {ID_DIGITS} hexadecimal digits, nor the first {MIN_DIGITS} or more of them")
     return text.lower()

@@ -19,7 +19,7 @@ from snapdir.errors import (
 )
 from snapdir.errors.base import CACHE_ADVICE, STORE_ADVICE
 from snapdir.hashing.crc32c import crc32c
-from snapdir.hashing.tree import digest_of, snapshot_id
+from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
 from snapdir.model.manifest import Manifest
@@ -333,7 +333,7 @@ def verified_manifest(stored: bytes, expected: Digest, where: str) -> Manifest:
         InvalidManifest, CorruptManifest: it is not.
     """
     manifest = Manifest.parse(stored)
-    actual = snapshot_id(manifest)
+    actual = manifest_id(manifest)
     if actual != expected:
         raise CorruptManifest(where, expected=expected, actual=actual)
     return manifest

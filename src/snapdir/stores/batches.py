@@ -14,7 +14,7 @@ from snapdir.stores.base import BatchWriter, Buffer, Store
 
 
 @asynccontextmanager
-async def published(batch: BatchWriter | None) -> AsyncIterator[None]:
+async def flushing(batch: BatchWriter | None) -> AsyncIterator[None]:
     """Publish what the block puts into ``batch``, also if the block fails or is cancelled: a later run can use it."""
     try:
         yield

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from anyio.to_thread import run_sync
 
-SMALLEST_BLOCK_BYTES = 128 << 10
+MIN_BLOCK_BYTES = 128 << 10
 
 
 class BlockSink:
@@ -16,12 +16,12 @@ class BlockSink:
     the block during the call.
 
     Attributes:
-        block: Writable, at least SMALLEST_BLOCK_BYTES.
+        block: Writable, at least MIN_BLOCK_BYTES.
         consumed: Bytes consumed so far; after a failure, a read continues after them.
     """
 
     def __init__(self, block: memoryview, consume: Callable[[memoryview], None]) -> None:
-        if len(block) < SMALLEST_BLOCK_BYTES:
+        if len(block) < MIN_BLOCK_BYTES:
             raise ValueError(f"a block of {len(block)} bytes is too small")
         self.block = block
         self.consumed = 0

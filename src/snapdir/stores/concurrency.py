@@ -39,16 +39,16 @@ class ConcurrencyLimit:
 
     def __init__(
         self,
-        maximum: int,
+        max_concurrency: int,
         *,
         start: int = START_REQUESTS,
         share: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.limit = min(start, maximum)
+        self.limit = min(start, max_concurrency)
         self._share = share
         self._useful = self.limit
-        self._maximum = maximum
+        self._max_concurrency = max_concurrency
         self._clock = clock
         self._in_flight = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -119,7 +119,7 @@ class ConcurrencyLimit:
         elif throughput > self._best_throughput * WORTHWHILE_GAIN:
             self._best_throughput = throughput
             self._useful = self.limit
-            self.limit = min(self._maximum, self.limit + max(1, self.limit // 2))
+            self.limit = min(self._max_concurrency, self.limit + max(1, self.limit // 2))
         else:
             self.limit = max(1, int(self._share * self._useful))
             self._hold_until = now + HOLD_SECONDS

@@ -71,11 +71,11 @@ def _concurrency(store: Store, settings: StoreSettings) -> ConcurrencyLimit:
     """A number of requests that was chosen holds from the start; otherwise it adapts."""
     from snapdir.stores.concurrency import ConcurrencyLimit
 
-    maximum = store.capabilities.max_concurrency
-    chosen = min(settings.max_concurrency, maximum)
+    max_concurrency = store.capabilities.max_concurrency
+    chosen = min(settings.max_concurrency, max_concurrency)
     if settings.adaptive is not None:
-        return ConcurrencyLimit(chosen or min(maximum, MAX_ADAPTIVE_REQUESTS), share=settings.adaptive)
-    return ConcurrencyLimit(chosen, start=chosen) if chosen else ConcurrencyLimit(maximum)
+        return ConcurrencyLimit(chosen or min(max_concurrency, MAX_ADAPTIVE_REQUESTS), share=settings.adaptive)
+    return ConcurrencyLimit(chosen, start=chosen) if chosen else ConcurrencyLimit(max_concurrency)
 
 
 def _why_not(url: StoreURL) -> str:

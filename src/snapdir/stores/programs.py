@@ -90,9 +90,9 @@ class _Kept:
     async def take_all(self, stream: AsyncIterable[bytes] | None) -> None:
         if stream is not None:
             async for block in stream:
-                self._take(block)
+                self._append(block)
 
-    def _take(self, block: bytes) -> None:
+    def _append(self, block: bytes) -> None:
         if self._watch_for:
             joined = self._seam + block
             self.has_text = self.has_text or self._watch_for in joined

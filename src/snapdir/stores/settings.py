@@ -36,15 +36,15 @@ class RetryPolicy:
 
     def longest_delay_seconds(self, retries: int) -> float:
         """The upper bound of the delay after ``retries`` retries."""
-        return min(self.max_seconds, self.base_seconds * 2.0 ** min(retries, MOST_DOUBLINGS))
+        return min(self.max_seconds, self.base_seconds * 2.0 ** min(retries, MAX_DOUBLINGS))
 
     def longest_delays_seconds(self, retries: int) -> float:
         """The longest possible sum of the delays before ``retries`` retries. Takes constant time."""
-        doubling = sum(self.longest_delay_seconds(number) for number in range(min(retries, MOST_DOUBLINGS)))
-        return doubling + max(0, retries - MOST_DOUBLINGS) * self.longest_delay_seconds(MOST_DOUBLINGS)
+        doubling = sum(self.longest_delay_seconds(number) for number in range(min(retries, MAX_DOUBLINGS)))
+        return doubling + max(0, retries - MAX_DOUBLINGS) * self.longest_delay_seconds(MAX_DOUBLINGS)
 
 
-MOST_DOUBLINGS = 64
+MAX_DOUBLINGS = 64
 """More would overflow a float; any delay is at its bound by then."""
 
 MAX_RETRY_AFTER_SECONDS = 60.0
@@ -97,7 +97,7 @@ class StoreSettings:
     notes_dir: Path | None = None
     requests_limit: int = UNLIMITED
 
-    def requests(self, default: int) -> int:
+    def concurrency(self, default: int) -> int:
         """Most requests in flight, for a store whose default is ``default``."""
         return min(self.max_concurrency or default, self.requests_limit)
 

@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.model.sizes import KIB
 from snapdir.stores.base import ObjectInfo, Store
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 
 __all__ = ["DATA", "KEY", "BackDoors", "Collecting", "cancelled_after", "large_object", "listed", "open_file", "raises"]
 
@@ -45,7 +45,7 @@ class Collecting(BlockSink):
         data: All bytes so far.
     """
 
-    def __init__(self, refuse_with: Exception | None = None, *, block_bytes: int = SMALLEST_BLOCK_BYTES) -> None:
+    def __init__(self, refuse_with: Exception | None = None, *, block_bytes: int = MIN_BLOCK_BYTES) -> None:
         self._memory = bytearray(block_bytes)
         self._refuse_with = refuse_with
         self.data = bytearray()

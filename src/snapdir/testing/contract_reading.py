@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.errors import ObjectNotFound
 from snapdir.stores.base import Page, Store, first_page
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
+from snapdir.stores.blocks import MIN_BLOCK_BYTES
 from snapdir.testing.back_doors import DATA, KEY, BackDoors, Collecting, cancelled_after, listed, raises
 
 __all__ = ["ReadingContract"]
@@ -47,7 +47,7 @@ class ReadingContract(BackDoors):
     async def test_objects_pass_through_a_block_in_order_and_short_at_the_end(self, store: Store) -> None:
         data = DATA * 40
         self.put_behind(KEY, data)
-        size, block = len(data), SMALLEST_BLOCK_BYTES
+        size, block = len(data), MIN_BLOCK_BYTES
         for start in (0, 1, block, size - 1, size, size + 1):
             for length in (0, 1, block - 1, block, block + 1, 2 * block, size, size + 10):
                 sink = Collecting()

@@ -14,7 +14,7 @@ from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.repository.cache import cache_root, held_manifest, keep_manifest
 from snapdir.repository.repository import Repository
-from snapdir.stores.batches import published
+from snapdir.stores.batches import flushing
 from snapdir.stores.file.writing import FileWriter
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.download.object_sink import CacheSink
@@ -103,7 +103,7 @@ async def _download(
     sink = CacheSink(root, FileWriter(root, settings))
     counters.begin_objects("transfer", objects)
     try:
-        async with published(sink.batch):
+        async with flushing(sink.batch):
             await download(source, objects, sink, limits=limits, counters=counters)
     finally:
         with anyio.CancelScope(shield=True):

@@ -12,14 +12,14 @@ from anyio.lowlevel import checkpoint
 
 from snapdir.disk.own_locations import OwnLocation
 from snapdir.errors import LocalError, ungrouped
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
-from snapdir.stores.batches import published
+from snapdir.stores.batches import flushing
 from snapdir.stores.workers import Channel, start_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
@@ -90,7 +90,7 @@ async def push(
             entries = await _push_files(reader, uploader, limits, learn)
         reader.warn_of_links()
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
-        identifier = await anyio.to_thread.run_sync(snapshot_id, manifest)
+        identifier = await anyio.to_thread.run_sync(manifest_id, manifest)
         if known is not None and identifier != presence.confirmed and (reason := await presence.disproof()):
             counters.warnings.append(
                 f"{to.url}: {reason}; every object was looked up again; check older snapshots with `snapdir verify`"
@@ -167,7 +167,7 @@ async def _push_files(
         start_workers(group, small, uploader.push_small, workers=uploader.workers)
         start_workers(group, large, push_large, workers=LARGE_FILES_AT_ONCE)
 
-    async with published(uploader.batch), anyio.create_task_group() as group:
+    async with flushing(uploader.batch), anyio.create_task_group() as group:
         group.start_soon(learn_and_push)
         async for hashed, unhashed in HashedBatches(reader, limits.batch_files, store=uploader.batch_storer(seen)):
             await emit(hashed, unhashed)

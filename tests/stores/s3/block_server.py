@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.scripted_server import Peer, Script, ScriptedServer, client_tls, ok, serve, server_tls
 
-BLOCK = SMALLEST_BLOCK_BYTES
+BLOCK = MIN_BLOCK_BYTES
 CONTENT = os.urandom(5 * BLOCK + 77)
 
 EVERY_WAY = [

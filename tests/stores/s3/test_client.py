@@ -23,7 +23,7 @@ from snapdir.errors import (
     TransientStoreError,
 )
 from snapdir.stores.base import Page
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.remote import RemoteStore
 from snapdir.stores.retry import Retries
 from snapdir.stores.s3.aws.configuration import Profile
@@ -53,7 +53,7 @@ def sent_at(date: bytes | None) -> float:
 
 
 def ignoring() -> BlockSink:
-    return BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES)), lambda _: None)
+    return BlockSink(memoryview(bytearray(MIN_BLOCK_BYTES)), lambda _: None)
 
 
 async def listed(service: Service) -> list[Page]:

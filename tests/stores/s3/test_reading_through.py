@@ -8,7 +8,7 @@ import pytest
 
 from snapdir.errors import ConnectionFailed, InvalidResponse, ObjectNotFound, StoreRefused, Throttled
 from snapdir.stores.base import BodyCutShort
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
+from snapdir.stores.blocks import MIN_BLOCK_BYTES
 from snapdir.stores.remote import RemoteStore
 from snapdir.stores.retry import Retries
 from snapdir.stores.settings import RetryPolicy
@@ -17,7 +17,7 @@ from snapdir.testing.back_doors import Collecting
 from .playing_service import ok, playing, refused
 from .scripted_server import ok as plain
 
-BLOCK = SMALLEST_BLOCK_BYTES
+BLOCK = MIN_BLOCK_BYTES
 OBJECT = os.urandom(4 * BLOCK + 9)
 START = 5
 WANTED = OBJECT[START:-4]

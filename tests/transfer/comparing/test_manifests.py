@@ -10,7 +10,7 @@ import pytest
 from blake3 import blake3
 
 from snapdir.errors import CorruptManifest
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import manifest_key
@@ -44,7 +44,7 @@ def watched() -> Watched:
     store.clock = iter(range(1000)).__next__
     for number in range(40):
         manifest = Manifest([Entry(FILE, "644", "ab" * 32, number, "./f")])
-        key = manifest_key(snapshot_id(manifest))
+        key = manifest_key(manifest_id(manifest))
         store.objects[key] = manifest.stored
         store._modified[key] = float(number)
     return store

@@ -16,7 +16,7 @@ import pytest
 import snapdir
 from snapdir.config import Config
 from snapdir.errors import AccessDenied, ConnectionFailed, CorruptObject, TransferFailed
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import Digest
 from snapdir.model.entry import DIRECTORY, FILE, Entry
 from snapdir.model.keys import object_key
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(60)
 SIZE = 64 * GIB
 DIGEST = Digest("ab" * 32)
 MANIFEST = Manifest([Entry(DIRECTORY, "755", "0" * 64, SIZE, "./"), Entry(FILE, "644", DIGEST, SIZE, "./large")])
-ID = snapshot_id(MANIFEST)
+ID = manifest_id(MANIFEST)
 
 NEXT_BLOCK = 1
 WITHIN_50_MS = 1000
@@ -132,7 +132,7 @@ async def test_reading_one_large_file_stops(
 async def test_the_look_for_what_mends_a_store_stops(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Repository(MemoryStore())
     manifest = Manifest([MANIFEST.entries[0], MANIFEST.entries[1]._replace(size=5)])
-    identifier = snapshot_id(manifest)
+    identifier = manifest_id(manifest)
     await store.write_manifest(manifest, identifier)
     mend = partial(repair, identifier, store, tree, limits=Limits(), counters=Counters())
     assert await calls_after_cancelling(monkeypatch, "preadv", mend) <= NEXT_BLOCK

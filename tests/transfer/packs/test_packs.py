@@ -19,8 +19,7 @@ from snapdir.errors import (
     SnapdirError,
     StoreError,
 )
-from snapdir.hashing.tree import snapshot_id as id_of
-from snapdir.hashing.tree import with_directories
+from snapdir.hashing.tree import manifest_id, with_directories
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, object_key
@@ -51,7 +50,7 @@ def snapshot(contents: tuple[bytes, ...] = CONTENTS) -> tuple[Manifest, Snapshot
         Entry("F", "644", blake3(data).hexdigest(), len(data), f"./{number}") for number, data in enumerate(contents)
     ]
     manifest = Manifest(with_directories(files, {"./": "755"}))
-    return manifest, id_of(manifest)
+    return manifest, manifest_id(manifest)
 
 
 async def holding(contents: tuple[bytes, ...] = CONTENTS) -> tuple[Repository, SnapshotId]:

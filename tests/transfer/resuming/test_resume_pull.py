@@ -16,11 +16,11 @@ import pytest
 from snapdir.disk.claims import open_locked
 from snapdir.disk.run_folder import CLAIMED
 from snapdir.errors import AccessDenied
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import STAGING_NAME
 from snapdir.repository.repository import Repository
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
+from snapdir.stores.blocks import MIN_BLOCK_BYTES
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import checkout
@@ -130,7 +130,7 @@ async def test_a_pull_that_fails_leaves_what_it_wrote_only_on_request(
     manifest: Manifest, store: RecordingStore, out: Path, limits: Limits, keep: bool
 ) -> None:
     async def break_in_part_three(key: str, start: int) -> None:
-        if start >= 3 * PART + SMALLEST_BLOCK_BYTES:
+        if start >= 3 * PART + MIN_BLOCK_BYTES:
             raise AccessDenied("denied from here on", key=key)
 
     store.before_piece = break_in_part_three
@@ -214,7 +214,7 @@ async def test_a_killed_fetch_goes_on_too(
 ) -> None:
     kept = tmp_path / "kept"
     cache = Repository(FileStore(kept, StoreSettings()))
-    identifier = snapshot_id(manifest)
+    identifier = manifest_id(manifest)
     run = partial(
         fetch,
         identifier,
@@ -238,6 +238,6 @@ async def test_a_killed_fetch_whose_journal_tells_of_parts_that_a_power_cut_took
     cache = Repository(FileStore(kept, options.settings))
     (kept / ".partial").mkdir(parents=True)
     (kept / ".partial" / (DIGEST + CLAIMED)).write_bytes(DAMAGED["holes only"])
-    await fetch(snapshot_id(manifest), Repository(store), cache, options=options, limits=limits, counters=Counters())
+    await fetch(manifest_id(manifest), Repository(store), cache, options=options, limits=limits, counters=Counters())
     assert sorted(parts_read(store)) == list(ALL)
     assert (kept / KEY).read_bytes() == CONTENT

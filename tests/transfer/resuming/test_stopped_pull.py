@@ -15,11 +15,11 @@ import pytest
 
 from snapdir.disk.run_folder import CLAIMED
 from snapdir.errors import ConnectionFailed, StoreError
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import STAGING_NAME
 from snapdir.repository.repository import Repository
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES
+from snapdir.stores.blocks import MIN_BLOCK_BYTES
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import checkout
@@ -41,7 +41,7 @@ async def test_a_pull_that_is_cancelled_keeps_what_it_wrote_of_a_large_object_al
     with anyio.CancelScope() as scope:
 
         async def cancel_in_part_three(key: str, start: int) -> None:
-            if start >= 3 * PART + SMALLEST_BLOCK_BYTES:
+            if start >= 3 * PART + MIN_BLOCK_BYTES:
                 scope.cancel()
                 await anyio.lowlevel.checkpoint()
 
@@ -66,7 +66,7 @@ async def fail_in_part_three(
     error: StoreError, manifest: Manifest, store: RecordingStore, out: Path, limits: Limits
 ) -> None:
     async def fail(key: str, start: int) -> None:
-        if start >= 3 * PART + SMALLEST_BLOCK_BYTES:
+        if start >= 3 * PART + MIN_BLOCK_BYTES:
             raise error
 
     store.before_piece = fail
@@ -153,7 +153,7 @@ async def test_a_fetch_that_is_cancelled_goes_on_too(
     kept, counters = tmp_path / "kept", Counters()
     cache = Repository(FileStore(kept, StoreSettings()))
     options = FetchOptions(StoreSettings())
-    run = partial(fetch, snapshot_id(manifest), Repository(store), cache, options=options, limits=limits)
+    run = partial(fetch, manifest_id(manifest), Repository(store), cache, options=options, limits=limits)
     with anyio.CancelScope() as scope:
 
         async def cancel_in_part_three(key: str, start: int) -> None:

@@ -47,7 +47,7 @@ class FileStore(NoServerCopy):
         self._root = os.fspath(root if root.is_absolute() else root.absolute())
         self._writer = FileWriter(self._root, settings)
         self._capabilities = Capabilities(
-            max_concurrency=settings.requests(DEFAULT_CONCURRENCY),
+            max_concurrency=settings.concurrency(DEFAULT_CONCURRENCY),
             part_size_range=(1, UNLIMITED),
             max_parts=UNLIMITED,
             max_object_bytes=UNLIMITED,

@@ -119,7 +119,7 @@ class FileWriter:
                 offset=body.offset,
                 target_offset=offset,
                 clone=self._settings.clone,
-                between=_look,
+                between=_check_cancelled,
             )
         else:
             write_at(fd, memoryview(body), offset)
@@ -168,15 +168,15 @@ class FileWriter:
         if self._settings.fsync and not flushed:
             _sync(temporary)
         try:
-            written = _named(temporary, path, if_absent=if_absent)
+            written = _rename(temporary, path, if_absent=if_absent)
         except FileNotFoundError:
             # Trying first saves three system calls for each object: in a large store, most directories exist.
             _make_parents(path)
-            written = _named(temporary, path, if_absent=if_absent)
+            written = _rename(temporary, path, if_absent=if_absent)
         except IsADirectoryError:
             with suppress(OSError):
                 os.rmdir(path)  # only if empty; otherwise the rename fails, and its error names the path
-            written = _named(temporary, path, if_absent=if_absent)
+            written = _rename(temporary, path, if_absent=if_absent)
         if written and self._settings.fsync and key.startswith(MANIFESTS):
             _sync(os.path.dirname(path))
         return written
@@ -206,7 +206,7 @@ def _make_parents(path: str) -> None:
             os.mkdir(parent)
 
 
-def _named(temporary: str, path: str, *, if_absent: bool) -> bool:
+def _rename(temporary: str, path: str, *, if_absent: bool) -> bool:
     if not if_absent:
         os.rename(temporary, path)
         return True
@@ -214,7 +214,7 @@ def _named(temporary: str, path: str, *, if_absent: bool) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         if not os.path.isfile(path):
-            return _named(temporary, path, if_absent=False)
+            return _rename(temporary, path, if_absent=False)
         remove(temporary)
         return False
     except OSError as error:
@@ -243,7 +243,7 @@ def _created(folder: str, name: str, mode: int) -> tuple[str, int]:
     return path, os.open(path, FLAGS, mode)
 
 
-def _look() -> None:
+def _check_cancelled() -> None:
     """Stop if the caller was cancelled."""
     from anyio.from_thread import check_cancelled  # 1 ms of import that a pull does not need
 
@@ -254,10 +254,10 @@ def _verify_copy(fd: int, source_fd: int, digest: str) -> None:
     """Hash the copy of a whole file and compare. 0.2 s per GiB, from the page cache."""
     from snapdir.hashing.files import hash_descriptor
 
-    actual, _ = hash_descriptor(fd, between=_look)
+    actual, _ = hash_descriptor(fd, between=_check_cancelled)
     if actual == digest:
         return
-    if hash_descriptor(source_fd, between=_look)[0] != digest:
+    if hash_descriptor(source_fd, between=_check_cancelled)[0] != digest:
         raise InFluxError(path_of_descriptor(source_fd))
     raise HashMismatchError(path_of_descriptor(fd), expected=digest, actual=actual)
 
@@ -271,10 +271,13 @@ def _verify(fd: int, body: Body, offset: int) -> None:
     else:
         known, length = body.crc32c, body.length
         if known is None:
-            known, _ = crc32c_of_range(body.fd, body.offset, length, between=_look)
-        expected, (actual, _) = known, crc32c_of_range(fd, offset, length, between=_look)
+            known, _ = crc32c_of_range(body.fd, body.offset, length, between=_check_cancelled)
+        expected, (actual, _) = known, crc32c_of_range(fd, offset, length, between=_check_cancelled)
     if actual == expected:
         return
-    if isinstance(body, FileRange) and crc32c_of_range(body.fd, body.offset, length, between=_look)[0] != expected:
+    if (
+        isinstance(body, FileRange)
+        and crc32c_of_range(body.fd, body.offset, length, between=_check_cancelled)[0] != expected
+    ):
         raise InFluxError(path_of_descriptor(body.fd))
     raise HashMismatchError(path_of_descriptor(fd), expected=f"CRC32C {expected:08x}", actual=f"CRC32C {actual:08x}")

@@ -19,7 +19,7 @@ from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 if TYPE_CHECKING:
     from snapdir.stores.s3.aws.chain_failures import Link
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 """How often a running helper is checked for a stop."""
 STOP_SECONDS = 1.0
 SESSION_SECONDS = 300.0
@@ -74,7 +74,7 @@ class EnvironmentCredentials:
         return _checked(self._credentials)
 
 
-class _Found(NamedTuple):
+class ChainResult(NamedTuple):
     """botocore's credentials, which renew themselves, and their source."""
 
     credentials: Any
@@ -86,7 +86,7 @@ class ChainCredentials:
 
     def __init__(self, target: S3Target) -> None:
         self._target = target
-        self._found: _Found | None = None
+        self._result: ChainResult | None = None
         self._were_given = False
         self._program: _Helper | None = None
         self._cancelled = False
@@ -109,19 +109,19 @@ class ChainCredentials:
 
     async def read_again(self) -> Credentials:
         """Credentials read anew: files may have changed, and a program is run again."""
-        self._found = None
+        self._result = None
         return await self.credentials()
 
     def _frozen(self) -> Credentials:
         from snapdir.stores.s3.aws.chain_failures import link_errors
 
-        found = self._found = self._found or self._walk()
-        with link_errors(found.link, is_renewal=self._were_given):
-            frozen = found.credentials.get_frozen_credentials()
+        result = self._result = self._result or self._walk()
+        with link_errors(result.link, is_renewal=self._were_given):
+            frozen = result.credentials.get_frozen_credentials()
         self._were_given = True
         return _checked(Credentials(frozen.access_key, frozen.secret_key, frozen.token or None))
 
-    def _walk(self) -> _Found:
+    def _walk(self) -> ChainResult:
         """The first link of the chain with credentials; they may still have to be fetched."""
         from snapdir.stores.s3.aws.chain_failures import Link, link_errors, no_credentials, refuse_prompt
         from snapdir.stores.s3.aws.session import credential_chain, new_session
@@ -136,7 +136,7 @@ class ChainCredentials:
             link = Link(self._target.url, provider.METHOD, profile, session.full_config)
             with link_errors(link):
                 if credentials := provider.load():
-                    return _Found(credentials, link)
+                    return ChainResult(credentials, link)
         raise no_credentials(self._target.url)
 
     def _start(self, command: Sequence[str], **options: Any) -> _Helper:
@@ -214,7 +214,7 @@ class _Helper(subprocess.Popen[bytes]):
         while True:
             was_stopped = self.is_stopped
             try:
-                return super().communicate(timeout=STOP_SECONDS if was_stopped else LOOK_SECONDS)
+                return super().communicate(timeout=STOP_SECONDS if was_stopped else POLL_SECONDS)
             except subprocess.TimeoutExpired:
                 if was_stopped:
                     self.kill()

@@ -50,7 +50,7 @@ def headers_of_session(options: BucketOptions) -> dict[bytes, bytes]:
     )
 
 
-def what_is_missing(target: S3Target, verb: str, message: str) -> str:
+def denial_advice(target: S3Target, verb: str, message: str) -> str:
     """Advice about a request that was denied, from the service's message; empty if the message tells nothing.
 
     Args:

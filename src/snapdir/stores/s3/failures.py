@@ -27,7 +27,7 @@ from snapdir.errors import (
 )
 from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange, StillAtWork
-from snapdir.stores.s3.demands import PAYER, what_is_missing
+from snapdir.stores.s3.demands import PAYER, denial_advice
 from snapdir.stores.s3.http.connecting import out_of_descriptors
 from snapdir.stores.s3.http.errors import (
     BodyChanged,
@@ -155,7 +155,7 @@ def _forbidden(response: ErrorResponse, operation: Operation, advice: str) -> St
     target = operation.target
     if response.code == "AccessDenied" and target.is_aws and target.options.request_payer is None:
         advice += f"; a Requester Pays bucket requires {PAYER}"  # AWS says no more than "Access Denied" there
-    advice = what_is_missing(target, operation.verb, response.message) or advice
+    advice = denial_advice(target, operation.verb, response.message) or advice
     return AccessDenied(_sentence(response, operation, advice), key=operation.key)
 
 

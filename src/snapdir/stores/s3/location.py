@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.s3.aws.configuration import Profile
-from snapdir.stores.s3.aws.endpoints import Address, AWSEndpoints, split_endpoint
+from snapdir.stores.s3.aws.endpoints import AWSEndpoints, BucketAddress, split_endpoint
 from snapdir.stores.urls import ARN, StoreURL
 
 DEFAULT_REGION = "us-east-1"
@@ -120,7 +120,7 @@ class S3Target(NamedTuple):
         return self.is_aws and not self.is_directory and not self.is_outpost
 
     @property
-    def address(self) -> Address:
+    def address(self) -> BucketAddress:
         """The base URL of requests: by AWS's rules, or with the bucket in the endpoint's path.
 
         Raises:

@@ -18,7 +18,7 @@ from snapdir.stores.blocks import BlockSink
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
 from snapdir.stores.listing import shows_order
 from snapdir.stores.s3 import reading, xml
-from snapdir.stores.s3.aws.configuration import files_have_a_say
+from snapdir.stores.s3.aws.configuration import files_affect_settings
 from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, content_md5, encoded
 from snapdir.stores.s3.client import CHECKSUM, CONTENT_MD5, NO_HEADERS, WORK_SECONDS, S3Client
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
@@ -30,7 +30,7 @@ from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, begin, copy_source
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 
-PART_BYTES = (5 * MIB, 5 * GIB)
+PART_SIZE_RANGE = (5 * MIB, 5 * GIB)
 MAX_KEYS = 1000
 DEFAULT_CONCURRENCY = 256
 
@@ -53,9 +53,9 @@ class S3Store:
         self._uploads: set[S3Upload] = set()
         self._capabilities = Capabilities(
             max_concurrency=max_concurrency,
-            part_size_range=PART_BYTES,
+            part_size_range=PART_SIZE_RANGE,
             max_parts=MAX_PARTS,
-            max_object_bytes=MAX_PARTS * PART_BYTES[1],
+            max_object_bytes=MAX_PARTS * PART_SIZE_RANGE[1],
             # Other services may ignore the header and report success: rclone overwrites.
             conditional_write=target.is_aws and not target.is_outpost,
             copy_service="" if target.is_arn else f"s3 at {target.endpoint or 'aws'}",
@@ -76,7 +76,7 @@ class S3Store:
         target = S3Target.of(url)._replace(options=settings.bucket)
         target = await run_sync(_completed, target, keys is not None)
         checksums = await run_sync(Checksums, settings.notes_dir, target.service_name)
-        concurrency = settings.requests(DEFAULT_CONCURRENCY)
+        concurrency = settings.concurrency(DEFAULT_CONCURRENCY)
         source = keys or ChainCredentials(target)
         client = S3Client(target, source, settings, max_connections=concurrency, checksums=checksums)
         return cls(client, max_concurrency=concurrency)
@@ -106,13 +106,13 @@ class S3Store:
             return
         progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.service_name}")
         # A service that lists in another order would leave out other keys.
-        asked_after = start_after if self._lists_in_order else ""
+        list_after = start_after if self._lists_in_order else ""
         token = resume
         while True:
-            page = await self._list_page(prefix, start_after=asked_after, token=token)
-            if start_after and not (asked_after or token) and page.next_token and shows_order(page.objects):
+            page = await self._list_page(prefix, start_after=list_after, token=token)
+            if start_after and not (list_after or token) and page.next_token and shows_order(page.objects):
                 self._lists_in_order = True
-                asked_after = start_after
+                list_after = start_after
                 continue
             token = progress.token_of(page)
             if new := [info for info in progress.new_of(page) if info.key > start_after]:
@@ -242,7 +242,7 @@ class S3Store:
         try:
             async with anyio.create_task_group() as group:
                 for upload in uploads:
-                    group.start_soon(upload.abandon)
+                    group.start_soon(upload.abort_on_close)
         finally:
             await self._client.aclose()
 
@@ -260,7 +260,7 @@ def _completed(target: S3Target, keys_are_given: bool) -> S3Target:
     With keys and an endpoint, and no setting in the files that counts, botocore is not loaded; that would take 0.15 s.
     """
     is_simple = keys_are_given and target.endpoint is not None and not target.is_arn and not target.is_directory
-    if is_simple and not files_have_a_say(os.environ, region_is_given=target.region is not None):
+    if is_simple and not files_affect_settings(os.environ, region_is_given=target.region is not None):
         return target.with_profile(endpoint=None, region=None)
     from snapdir.stores.s3.aws.session import completed_target
 

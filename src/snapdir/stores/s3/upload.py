@@ -174,7 +174,7 @@ class S3Upload:
     def keep(self) -> None:
         self._ended(self)
 
-    async def abandon(self) -> None:
+    async def abort_on_close(self) -> None:
         """Abort while the store is being closed, within ABORT_SECONDS. A failure is a warning, not an error."""
         reason: object = None
         with anyio.move_on_after(ABORT_SECONDS, shield=True) as scope:

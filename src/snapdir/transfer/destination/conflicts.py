@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from snapdir.disk.destination import Destination
-from snapdir.disk.pruning import find_all, is_empty_directory, remove_extra, what_holds
+from snapdir.disk.pruning import find_all, is_empty_directory, protected_paths, remove_extra
 from snapdir.errors import DestinationConflict
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.destination.survey import Survey
@@ -34,7 +34,7 @@ def refuse_conflicts(survey: Survey, destination: Destination, options: Checkout
         held = [
             path
             for extra in survey.in_the_way
-            for path in what_holds(directories, extra, is_protected=options.protected)
+            for path in protected_paths(directories, extra, is_protected=options.protected)
         ]
         _refuse(destination, PROTECTED, held)
     else:

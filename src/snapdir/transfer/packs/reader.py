@@ -8,7 +8,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from snapdir.errors import HashMismatchError, InvalidManifest, InvalidPack
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.model.pack import MANIFEST, PackEvent, PackParser, PayloadBlock, RecordEnd, RecordStart
@@ -112,6 +112,6 @@ class PackReader:
             manifest = Manifest.parse(bytes(self._kept))
         except InvalidManifest as error:
             raise InvalidPack(f"invalid manifest: {error.reason}") from error
-        if snapshot_id(manifest) != digest:
+        if manifest_id(manifest) != digest:
             raise InvalidPack(f"the text of its manifest {digest} is not in canonical form")
         return manifest

@@ -15,7 +15,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.model.pack import RecordEnd, RecordStart
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Upload
-from snapdir.stores.batches import published, put_small
+from snapdir.stores.batches import flushing, put_small
 from snapdir.stores.workers import Channel, start_workers
 from snapdir.transfer.engine.absence import absent_objects
 from snapdir.transfer.engine.byte_budget import ByteBudget
@@ -116,7 +116,7 @@ class _Receiver:
     async def receive(self, items: AsyncIterator[PackItem]) -> PackedManifest | None:
         manifest, failure = None, None
         small = Channel[Small](QUEUED)
-        async with published(self._batch), anyio.create_task_group() as group:
+        async with flushing(self._batch), anyio.create_task_group() as group:
             start_workers(group, small, self._store_small, workers=self._limits.workers(self._to.objects))
             try:
                 manifest = await self._take(items, small)

@@ -8,7 +8,7 @@ from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
 from snapdir.repository.presence import Answer, Presence
 from snapdir.repository.repository import Repository
-from snapdir.stores.batches import published, put_small
+from snapdir.stores.batches import flushing, put_small
 from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.byte_budget import ByteBudget
@@ -64,7 +64,7 @@ class ObjectCopier:
             ObjectNotFound, CorruptObject: the source lacks an object, or has a damaged one.
         """
         await self._learn(len(objects))
-        async with published(self._batch):
+        async with flushing(self._batch):
             await run_workers(objects, self._copy, workers=self._workers)
         await self._uploads.sweep(planned.digest for planned in objects)
 

@@ -15,7 +15,7 @@ from snapdir.config import Config
 from snapdir.errors import InvalidOption, InvalidStore, ObjectNotFound, TransientStoreError
 from snapdir.stores.base import FileRange, Store
 from snapdir.stores.open import open_store
-from snapdir.stores.s3.aws.configuration import files_have_a_say
+from snapdir.stores.s3.aws.configuration import files_affect_settings
 from snapdir.stores.s3.aws.session import completed_target
 from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.location import S3Target
@@ -177,9 +177,9 @@ def test_a_bad_number_in_the_variable_is_named() -> None:
 )
 def test_files_without_a_say_are_not_parsed(configure: Write, text: str, counts: bool) -> None:
     configure(text)
-    assert files_have_a_say({}, region_is_given=True) is counts
-    assert files_have_a_say({}, region_is_given=False) is (counts or "region" in text)
-    assert files_have_a_say({"AWS_PROFILE": "x"}, region_is_given=True)
+    assert files_affect_settings({}, region_is_given=True) is counts
+    assert files_affect_settings({}, region_is_given=False) is (counts or "region" in text)
+    assert files_affect_settings({"AWS_PROFILE": "x"}, region_is_given=True)
 
 
 # Hosts

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.errors import InvalidOption
-from snapdir.stores.s3.http.dns import Address, AddressBook, resolve
+from snapdir.stores.s3.http.dns import AddressBook, SocketAddress, resolve
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
 from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.timeouts import Timeouts
@@ -32,7 +32,7 @@ class Names:
         self.hosts = hosts
         self.lookups = 0
 
-    def __call__(self, host: str, port: int) -> Sequence[Address]:
+    def __call__(self, host: str, port: int) -> Sequence[SocketAddress]:
         self.lookups += 1
         return [address for number in self.hosts for address in resolve(number, port)]
 
@@ -95,7 +95,7 @@ async def test_nobody_listens(open_descriptors: None) -> None:
 
 
 async def test_a_name_without_address() -> None:
-    def unknown(host: str, port: int) -> Sequence[Address]:
+    def unknown(host: str, port: int) -> Sequence[SocketAddress]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     for look_up, reason in ((unknown, "no address: Name or service not known"), (Names(), "no.example has no address")):
@@ -107,7 +107,7 @@ async def test_a_name_without_address() -> None:
 async def test_a_look_up_is_shared_and_survives_those_who_give_up() -> None:
     answered = threading.Event()
 
-    def slow(host: str, port: int) -> Sequence[Address]:
+    def slow(host: str, port: int) -> Sequence[SocketAddress]:
         answered.wait()
         return resolve("127.0.0.1", port)
 
@@ -125,7 +125,7 @@ async def test_a_look_up_is_shared_and_survives_those_who_give_up() -> None:
 async def test_a_look_up_has_a_limit() -> None:
     answered = threading.Event()
 
-    def slow(host: str, port: int) -> Sequence[Address]:
+    def slow(host: str, port: int) -> Sequence[SocketAddress]:
         answered.wait()
         return []
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.stores.blocks import SMALLEST_BLOCK_BYTES, BlockSink
+from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.s3.http.parsing import HEAD_LIMIT_BYTES, MalformedHTTP
 from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response, ResponseReceiver
 from snapdir.testing.back_doors import Collecting
@@ -113,17 +113,17 @@ def drain(receiver: ResponseReceiver, wire: bytes, start: int, sink: BlockSink) 
     return receiver.drained(), start
 
 
-body_sizes = st.integers(0, 3 * SMALLEST_BLOCK_BYTES) | st.integers(0, 3).flatmap(
-    lambda blocks: st.integers(max(0, blocks * SMALLEST_BLOCK_BYTES - 2), blocks * SMALLEST_BLOCK_BYTES + 2)
+body_sizes = st.integers(0, 3 * MIN_BLOCK_BYTES) | st.integers(0, 3).flatmap(
+    lambda blocks: st.integers(max(0, blocks * MIN_BLOCK_BYTES - 2), blocks * MIN_BLOCK_BYTES + 2)
 )
-block_sizes = st.integers(SMALLEST_BLOCK_BYTES, 3 * SMALLEST_BLOCK_BYTES) | st.just(SMALLEST_BLOCK_BYTES)
-PATTERN = random.Random(1).randbytes(4 * SMALLEST_BLOCK_BYTES)
+block_sizes = st.integers(MIN_BLOCK_BYTES, 3 * MIN_BLOCK_BYTES) | st.just(MIN_BLOCK_BYTES)
+PATTERN = random.Random(1).randbytes(4 * MIN_BLOCK_BYTES)
 
 
 @given(
     size=body_sizes,
     block_bytes=block_sizes,
-    sizes=st.lists(st.integers(1, 2 * SMALLEST_BLOCK_BYTES), max_size=30),
+    sizes=st.lists(st.integers(1, 2 * MIN_BLOCK_BYTES), max_size=30),
     rest=st.sampled_from([1000, SCRATCH_BYTES, 1 << 30]),
     padding=st.integers(0, 40_000),
 )
@@ -179,7 +179,7 @@ def test_what_is_no_success_goes_into_its_own_body_not_to_the_sink(status: int, 
     response, _ = receive_through(wire, repeat(size), sink, check=refuse)
     assert response is not None
     assert response.body == body
-    assert (sink.consumed, bytes(sink.block)) == (0, bytes(SMALLEST_BLOCK_BYTES))
+    assert (sink.consumed, bytes(sink.block)) == (0, bytes(MIN_BLOCK_BYTES))
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 30, 1000])
@@ -191,7 +191,7 @@ def test_a_check_sees_the_head_before_the_body_goes_anywhere(piece_bytes: int) -
     sink = Collecting()
     with pytest.raises(LookupError, match="x"):
         receive_through(wire, repeat(piece_bytes), sink, check=refuse)
-    assert (sink.consumed, bytes(sink.block)) == (0, bytes(SMALLEST_BLOCK_BYTES))
+    assert (sink.consumed, bytes(sink.block)) == (0, bytes(MIN_BLOCK_BYTES))
 
 
 @pytest.mark.parametrize("lines", [b"", b"Transfer-Encoding: chunked\r\n"], ids=["until the end", "chunked"])
@@ -199,13 +199,13 @@ def test_a_body_of_no_known_length_does_not_go_to_a_sink(lines: bytes) -> None:
     sink = Collecting()
     with pytest.raises(MalformedHTTP, match="without the length of its body"):
         receive_through(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n4\r\nbody\r\n", repeat(9), sink)
-    assert (sink.consumed, bytes(sink.block)) == (0, bytes(SMALLEST_BLOCK_BYTES))
+    assert (sink.consumed, bytes(sink.block)) == (0, bytes(MIN_BLOCK_BYTES))
 
 
 def test_a_block_that_is_too_small_is_refused() -> None:
     """What came along with a head has to fit into it."""
     with pytest.raises(ValueError, match="too small"):
-        BlockSink(memoryview(bytearray(SMALLEST_BLOCK_BYTES - 1)), lambda _: None)
+        BlockSink(memoryview(bytearray(MIN_BLOCK_BYTES - 1)), lambda _: None)
 
 
 @given(body=bodies, data=st.data())

@@ -6,14 +6,21 @@ import pytest
 
 from snapdir.model.sizes import MIB
 from snapdir.stores.s3.http.errors import FirstByteTimeout, StallTimeout, TooSlow, WorkTimeout
-from snapdir.stores.s3.http.timeouts import ASSUMED_BYTES_PER_SECOND, LineRate, Look, RateFloor, Timeouts, Watch
+from snapdir.stores.s3.http.timeouts import (
+    ASSUMED_BYTES_PER_SECOND,
+    ExchangeState,
+    LineRate,
+    RateFloor,
+    Timeouts,
+    Watch,
+)
 
 LIMITS = Timeouts(first_byte_seconds=30, stall_seconds=20, idle_seconds=15, min_bytes_per_second=1000)
-NOTHING = Look(1, 1, 0, 0, False, False, 0, 0.0)
+NOTHING = ExchangeState(1, 1, 0, 0, False, False, 0, 0.0)
 HOUR = 3600
 
 
-def ends(looks: list[tuple[float, Look]], limits: Timeouts = LIMITS) -> tuple[object, float] | None:
+def ends(looks: list[tuple[float, ExchangeState]], limits: Timeouts = LIMITS) -> tuple[object, float] | None:
     """The limit that is reached first, and when; None if none is."""
     watch = Watch(limits, 0.0, LineRate())
     for now, look in looks:
@@ -22,21 +29,23 @@ def ends(looks: list[tuple[float, Look]], limits: Timeouts = LIMITS) -> tuple[ob
     return None
 
 
-def receiving(bytes_a_second: float, seconds: int = HOUR, **more: float) -> list[tuple[float, Look]]:
+def receiving(bytes_per_second: float, seconds: int = HOUR, **more: float) -> list[tuple[float, ExchangeState]]:
     """The states of a response that arrives evenly."""
     return [
-        (float(now), NOTHING._replace(activity=now, received=1 + int(bytes_a_second * now), **more))
+        (float(now), NOTHING._replace(activity=now, received=1 + int(bytes_per_second * now), **more))
         for now in range(seconds)
     ]
 
 
-def sending(bytes_a_second: float, seconds: int = HOUR, *, left_process: int = 1 << 30) -> list[tuple[float, Look]]:
+def sending(
+    bytes_per_second: float, seconds: int = HOUR, *, left_process: int = 1 << 30
+) -> list[tuple[float, ExchangeState]]:
     """The states of a body of which the server's host has received a part, while more is in the kernel."""
     return [
         (
             float(now),
             NOTHING._replace(
-                activity=now, sent=left_process, unsent=left_process - int(bytes_a_second * now), is_sending=True
+                activity=now, sent=left_process, unsent=left_process - int(bytes_per_second * now), is_sending=True
             ),
         )
         for now in range(seconds)
@@ -46,8 +55,8 @@ def sending(bytes_a_second: float, seconds: int = HOUR, *, left_process: int = 1
 @pytest.mark.parametrize("direction", [receiving, sending])
 def test_a_drip_ends_after_one_to_two_minutes(direction: object) -> None:
     assert callable(direction)
-    for bytes_a_second in (1, 10, 999):
-        found = ends(direction(bytes_a_second))
+    for bytes_per_second in (1, 10, 999):
+        found = ends(direction(bytes_per_second))
         assert found is not None
         assert found[0] is TooSlow
         assert 60 <= found[1] <= 120
@@ -145,7 +154,7 @@ def test_what_a_connection_waits_between_two_exchanges_counts_for_none() -> None
     watch = Watch(LIMITS, 0.0, LineRate())
     for number in range(1, 200):
         began = number * 100.0
-        first = Look(number, 2 * number, 0, 0, False, False, 1, 0.0)
+        first = ExchangeState(number, 2 * number, 0, 0, False, False, 1, 0.0)
         assert watch.expired(began, first) is None
         assert watch.expired(began + 19, first._replace(activity=2 * number + 1, received=100)) is None
 

@@ -81,7 +81,7 @@ class Profile(NamedTuple):
         )
 
 
-def files_have_a_say(environment: Mapping[str, str], *, region_is_given: bool) -> bool:
+def files_affect_settings(environment: Mapping[str, str], *, region_is_given: bool) -> bool:
     """Whether AWS's files may hold a setting that counts even if variables give keys and endpoint.
 
     Loading botocore takes 0.15 s, so this only looks for the names of settings.

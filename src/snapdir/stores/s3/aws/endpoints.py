@@ -19,7 +19,7 @@ SIGV4, BY_SESSION = "sigv4", "sigv4-s3express"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Address(NamedTuple):
+class BucketAddress(NamedTuple):
     """The base URL of a bucket, and region and service of its signatures.
 
     Attributes:
@@ -60,7 +60,7 @@ class AWSEndpoints:
         """Whether the rules apply; otherwise the bucket is in the endpoint's path."""
         return target.is_aws or target.is_arn or target.is_directory or self._accelerate or self._style == "virtual"
 
-    def address(self, target: S3Target) -> Address:
+    def address(self, target: S3Target) -> BucketAddress:
         """The address of a bucket.
 
         Raises:
@@ -104,8 +104,8 @@ class AWSEndpoints:
         return self._style == "path" if target.is_aws else self._style != "virtual"
 
 
-def split_endpoint(url: str, *, region: str, service: str = "s3") -> Address:
+def split_endpoint(url: str, *, region: str, service: str = "s3") -> BucketAddress:
     """The parts of the base URL of a bucket."""
     parts = urlsplit(url)
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    return Address(parts.scheme, parts.hostname or "", port, f"{parts.path.rstrip('/')}/", region, service)
+    return BucketAddress(parts.scheme, parts.hostname or "", port, f"{parts.path.rstrip('/')}/", region, service)

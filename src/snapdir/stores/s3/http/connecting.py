@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.stores.s3.http.connection import Connection
-from snapdir.stores.s3.http.dns import Address, AddressBook
+from snapdir.stores.s3.http.dns import AddressBook, SocketAddress
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectTimeout, ProxyRefused, TLSFailed
 from snapdir.stores.s3.http.parsing import END_OF_HEAD, HEAD_LIMIT_BYTES, MalformedHTTP
@@ -61,7 +61,7 @@ async def open_connection(
     raise ConnectFailed(endpoint, _words(failure)) from failure
 
 
-async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, seconds: float) -> list[Address]:
+async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, seconds: float) -> list[SocketAddress]:
     try:
         async with asyncio.timeout_at(deadline):
             return await book.candidates()
@@ -74,7 +74,7 @@ async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, sec
 
 
 async def _connect(
-    endpoint: Endpoint, address: Address, make_connection: Callable[[], Connection], connect_seconds: float
+    endpoint: Endpoint, address: SocketAddress, make_connection: Callable[[], Connection], connect_seconds: float
 ) -> Connection:
     sock = await _connected_socket(address)
     # From here on the transport owns the socket, and closes it if a handshake fails.
@@ -100,7 +100,7 @@ async def _connect(
     return connection
 
 
-async def _connected_socket(address: Address) -> socket.socket:
+async def _connected_socket(address: SocketAddress) -> socket.socket:
     family, sockaddr = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

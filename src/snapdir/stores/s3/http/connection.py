@@ -23,7 +23,7 @@ from snapdir.stores.s3.http.parsing import MalformedHTTP
 from snapdir.stores.s3.http.responses import Response, ResponseReceiver
 from snapdir.stores.s3.http.senders import SocketSender, TransportSender, read_small, unsent_in_kernel
 from snapdir.stores.s3.http.threaded_body import BodyBroken, RemainingBody, ThreadedBody
-from snapdir.stores.s3.http.timeouts import TELLING_BYTES, LineRate, Look, Timeouts, Watch
+from snapdir.stores.s3.http.timeouts import TELLING_BYTES, ExchangeState, LineRate, Timeouts, Watch
 from snapdir.stores.s3.http.tls import TLSObject
 
 if TYPE_CHECKING:
@@ -339,12 +339,12 @@ class Connection(asyncio.BufferedProtocol):
                 self.abort()
         elif exchange.threaded is not None:
             self._watch.passes(now)
-        elif expired := self._watch.expired(now, self._look(exchange)):
+        elif expired := self._watch.expired(now, self._state(exchange)):
             self._fail(self._error(*expired))
 
-    def _look(self, exchange: Exchange) -> Look:
+    def _state(self, exchange: Exchange) -> ExchangeState:
         unsent, sender = self.unsent_bytes(), exchange.sender
-        return Look(
+        return ExchangeState(
             self.exchanges,
             self.activity,
             exchange.sent,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 # The family, and the address as sockets of that family take it.
-Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+SocketAddress = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
-def resolve(host: str, port: int, flags: int = 0) -> list[Address]:
+def resolve(host: str, port: int, flags: int = 0) -> list[SocketAddress]:
     """Every TCP address of ``host``, IPv4 and IPv6, in the system's order. Blocking.
 
     Raises:
@@ -34,7 +34,7 @@ class AddressBook:
         port: int,
         *,
         lifetime_seconds: float = 60.0,
-        resolve: Callable[[str, int], Sequence[Address]] = resolve,
+        resolve: Callable[[str, int], Sequence[SocketAddress]] = resolve,
     ) -> None:
         self._host, self._port = host, port
         self._lifetime_seconds = lifetime_seconds
@@ -43,12 +43,12 @@ class AddressBook:
 
     def forget(self) -> None:
         """Look the name up again next time."""
-        self._addresses: list[Address] = []
+        self._addresses: list[SocketAddress] = []
         self._expires_at = 0.0
         self._turn = -1
-        self._lookup: asyncio.Future[Sequence[Address]] | None = None
+        self._lookup: asyncio.Future[Sequence[SocketAddress]] | None = None
 
-    async def candidates(self) -> list[Address]:
+    async def candidates(self) -> list[SocketAddress]:
         """All addresses, rotated by one at each call.
 
         Raises:
@@ -59,7 +59,7 @@ class AddressBook:
         self._turn = (self._turn + 1) % len(self._addresses)
         return self._addresses[self._turn :] + self._addresses[: self._turn]
 
-    def strike(self, address: Address) -> None:
+    def strike(self, address: SocketAddress) -> None:
         """Leave out an address that did not respond, until the next look-up; never the last one."""
         if address in self._addresses and len(self._addresses) > 1:
             self._addresses.remove(address)
@@ -75,7 +75,7 @@ class AddressBook:
         if self._lookup is lookup:  # it had ended before it was awaited, and its callback is still to come
             self._note(lookup)
 
-    def _note(self, lookup: asyncio.Future[Sequence[Address]]) -> None:
+    def _note(self, lookup: asyncio.Future[Sequence[SocketAddress]]) -> None:
         self._lookup = None
         if not lookup.cancelled() and lookup.exception() is None:
             self._addresses = list(lookup.result())

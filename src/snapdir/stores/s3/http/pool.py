@@ -20,7 +20,7 @@ from snapdir.stores.base import Body, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.connecting import open_connection, out_of_descriptors
 from snapdir.stores.s3.http.connection import Connection, Exchange
-from snapdir.stores.s3.http.dns import Address, AddressBook, resolve
+from snapdir.stores.s3.http.dns import AddressBook, SocketAddress, resolve
 from snapdir.stores.s3.http.endpoint import Endpoint, Proxy
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, PoolClosed
 from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
@@ -84,7 +84,7 @@ class Pool:
         proxy: Proxy | None = None,
         max_connections: int = 64,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
-        resolve: Callable[[str, int], Sequence[Address]] = resolve,
+        resolve: Callable[[str, int], Sequence[SocketAddress]] = resolve,
     ) -> None:
         """Opens nothing yet.
 

@@ -175,7 +175,7 @@ class TLSBodyReader(BodyReader):
                     break
                 if self._clock() > deadline:
                     raise BodyBroken(StallTimeout, self._stall_seconds) from None
-                self._take()
+                self._receive_encrypted()
             except ssl.SSLError as error:
                 raise BodyBroken(ConnectionLost, error.reason or str(error)) from error
             else:
@@ -184,7 +184,7 @@ class TLSBodyReader(BodyReader):
                 received += count
         return received
 
-    def _take(self) -> None:
+    def _receive_encrypted(self) -> None:
         # One byte is enough to wake: a server may end early with a short alert.
         count = self._receive_raw(self._encrypted, wake_at=1)
         with self._encrypted[:count] as encrypted:

@@ -26,7 +26,7 @@ class Timeouts:
     """Seconds to wait; all finite. A limit is noticed at most half of itself late, and at most 2 s.
 
     Attributes:
-        connect_seconds: For a connection: name look-up, every address tried, TLS handshake.
+        connect_seconds: For a connection: name state-up, every address tried, TLS handshake.
         first_byte_seconds: From the last byte of a request reaching the server's host to the first of its response;
             longer after a long body (see ``LineRate``).
         stall_seconds: Without any byte moving, during a request or a response.
@@ -108,7 +108,7 @@ class LineRate:
         return body_bytes / self._bytes_per_second
 
 
-class Look(NamedTuple):
+class ExchangeState(NamedTuple):
     """One exchange at one moment.
 
     Attributes:
@@ -157,34 +157,34 @@ class Watch:
             self._activity, self._seen_at = activity, now
         return now - self._seen_at >= self._timeouts.idle_seconds
 
-    def expired(self, now: float, look: Look) -> tuple[Expired, float] | None:
+    def expired(self, now: float, state: ExchangeState) -> tuple[Expired, float] | None:
         """The limit that an exchange has reached, and its seconds; None if it may go on."""
-        if look.exchange != self._exchange:
-            self._begin(now, look)
-        if look.patience_seconds:
-            if not look.is_sending:
-                is_over = now - self._began_at >= look.patience_seconds
-                return (WorkTimeout, look.patience_seconds) if is_over else None
-        elif self._drips(now, look):
+        if state.exchange != self._exchange:
+            self._begin(now, state)
+        if state.patience_seconds:
+            if not state.is_sending:
+                is_over = now - self._began_at >= state.patience_seconds
+                return (WorkTimeout, state.patience_seconds) if is_over else None
+        elif self._is_too_slow(now, state):
             return TooSlow, self._floor.window_seconds
-        if (look.activity, look.unsent) != (self._activity, self._unsent):
-            self._activity, self._unsent, self._seen_at = look.activity, look.unsent, now
+        if (state.activity, state.unsent) != (self._activity, self._unsent):
+            self._activity, self._unsent, self._seen_at = state.activity, state.unsent, now
             return None
         limit: tuple[Expired, float] = StallTimeout, self._timeouts.stall_seconds
-        if not look.is_sending and not look.received:
-            on_its_way = self._line.seconds_for(look.sent)  # something in between may have all of the body
+        if not state.is_sending and not state.received:
+            on_its_way = self._line.seconds_for(state.sent)  # something in between may have all of the body
             limit = FirstByteTimeout, self._timeouts.first_byte_seconds + on_its_way
         return limit if now - self._seen_at >= limit[1] else None
 
-    def _begin(self, now: float, look: Look) -> None:
-        self._exchange, self._began_at = look.exchange, now
+    def _begin(self, now: float, state: ExchangeState) -> None:
+        self._exchange, self._began_at = state.exchange, now
         self._floor.restart()
-        self._moved, self._looked_at = look.moved, now
+        self._moved, self._looked_at = state.moved, now
 
-    def _drips(self, now: float, look: Look) -> bool:
+    def _is_too_slow(self, now: float, state: ExchangeState) -> bool:
         """Whether data is expected and arrives too slowly."""
-        moved, seconds = max(0, look.moved - self._moved), now - self._looked_at
-        self._moved, self._looked_at = look.moved, now
-        if look.reads_disk or not (look.is_sending or look.received):
+        moved, seconds = max(0, state.moved - self._moved), now - self._looked_at
+        self._moved, self._looked_at = state.moved, now
+        if state.reads_disk or not (state.is_sending or state.received):
             return False
         return self._floor.is_below(moved, seconds)
