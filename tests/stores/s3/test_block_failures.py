@@ -10,7 +10,7 @@ import pytest
 
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.connecting import open_connection
-from snapdir.stores.s3.http.connection import Connection
+from snapdir.stores.s3.http.connection import Connection, Request
 from snapdir.stores.s3.http.dns import AddressBook
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import (
@@ -20,7 +20,7 @@ from snapdir.stores.s3.http.errors import (
     StallTimeout,
     WireError,
 )
-from snapdir.stores.s3.http.pool import Pool, Request
+from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting

@@ -14,8 +14,8 @@ from snapdir.errors import ConnectionFailed
 from snapdir.stores.base import StillAtWork
 from snapdir.stores.s3 import store as s3_store
 from snapdir.stores.s3 import upload
+from snapdir.stores.s3.http.connection import Request
 from snapdir.stores.s3.http.errors import TooSlow
-from snapdir.stores.s3.http.pool import Request
 from snapdir.stores.s3.http.threaded_body import BodyBroken, BodyReader, RemainingBody, TLSBodyReader
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import anyio
 from anyio.to_thread import run_sync
@@ -27,7 +26,6 @@ from snapdir.stores.s3.failures import (
 )
 from snapdir.stores.s3.http.endpoint import proxy_for
 from snapdir.stores.s3.http.errors import WireError
-from snapdir.stores.s3.http.parsing import http_seconds
 from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.http.timeouts import Timeouts
@@ -119,19 +117,20 @@ class S3Client:
         also: int = 0,
         check: Callable[[Response], None] | None = None,
         patience_seconds: float = 0.0,
-        corrections: set[str] | None = None,
     ) -> Response:
         """Send one signed request, and again after each kind of correction.
 
         Args:
             also: A status that is returned besides those of a success.
             into, max_body_bytes, check, patience_seconds: As for ``Pool.request``.
-            corrections: Kinds of corrections that have been made; new ones are added.
+
+        Returns:
+            The response; its ``corrections`` are the kinds that it took.
 
         Raises:
             StoreError: Names bucket, key and endpoint, and no secret.
         """
-        corrections = set() if corrections is None else corrections
+        corrections: set[str] = set()
         if self._headers_of_all:
             headers = {**headers, **self._headers_of_all}
         encoded_query = encode_query(query) if query else b""
@@ -161,11 +160,13 @@ class S3Client:
             except WireError as error:
                 raise connection_error(error, operation, body) from error
             if response.status == also or response.status in _SUCCESS[method]:
+                response.corrections = corrections
                 return response
-            headers = await self._correct_request(
+            headers, kind = await self._correct_request(
                 operation, response, signer, headers, body=body, corrections=corrections
             )
-            if "checksum" in corrections and isinstance(body, FileRange) and body.crc32c is not None:
+            corrections.add(kind)
+            if kind == "checksum" and isinstance(body, FileRange) and body.crc32c is not None:
                 body = body._replace(compare=True)
 
     async def put(
@@ -195,11 +196,8 @@ class S3Client:
             headers = {**headers, CONTENT_MD5: await run_sync(content_md5, body)}
         if isinstance(body, FileRange) and body.crc32c is not None and not (sent and self.compares):
             body = body._replace(compare=True)
-        corrections: set[str] = set()
         try:
-            response = await self.send(
-                operation, b"PUT", query=query, headers=headers, body=body, also=also, corrections=corrections
-            )
+            response = await self.send(operation, b"PUT", query=query, headers=headers, body=body, also=also)
             confirmed = response.header(CHECKSUM) if sent else None
             if confirmed is not None and confirmed != sent:
                 require_same(operation, crc32c, confirmed)
@@ -209,9 +207,9 @@ class S3Client:
             raise await other_bytes(error, body, crc32c) from error
         if confirmed == sent:
             self.compares = True
-        if "md5" in corrections:
+        if "md5" in response.corrections:
             self._wants_md5 = True
-        if "checksum" in corrections:
+        if "checksum" in response.corrections:
             await self.checksums.note_refusal()
             return response, None
         return response, crc32c
@@ -298,11 +296,12 @@ class S3Client:
         headers: Mapping[bytes, bytes],
         *,
         body: Body | None,
-        corrections: set[str],
-    ) -> Mapping[bytes, bytes]:
-        """Correct the cause of an error response, each kind once per request; returns the headers of the next try.
+        corrections: Collection[str],
+    ) -> tuple[Mapping[bytes, bytes], str]:
+        """Correct the cause of an error response; returns the headers of the next try, and the kind of correction.
 
         Args:
+            corrections: Kinds that this request has had: each is tried once.
             signer: Signed the request. If another request has made the same correction, this one is only repeated.
         """
         if response.status < 300:
@@ -311,7 +310,7 @@ class S3Client:
             )
         answer = self._error_response(response)
         error = service_error(answer, operation)
-        kind = await self._correct_signature(operation, answer, response, signer, corrections)
+        kind = await self._correct_signature(operation, answer, signer, corrections)
         if kind is None and isinstance(error, StoreRefused):
             demands_md5 = answer.status == 400 and CONTENT_MD5.decode() in f"{answer.code} {answer.message}".lower()
             if demands_md5 and operation.verb == "PUT" and body is not None and CONTENT_MD5 not in headers:
@@ -321,16 +320,15 @@ class S3Client:
                 headers, kind = kept, "checksum"
         if kind is None:
             raise error
-        corrections.add(kind)
-        return headers
+        return headers, kind
 
     async def _correct_signature(
-        self, operation: Operation, answer: ErrorResponse, response: Response, signer: Signer, corrections: set[str]
+        self, operation: Operation, answer: ErrorResponse, signer: Signer, corrections: Collection[str]
     ) -> str | None:
         # The region in the refusal of a copy may be the other bucket's.
         if "region" not in corrections and operation.verb != "COPY" and await self._move(answer, signer):
             return "region"
-        if "clock" not in corrections and self._correct_clock(answer, response, signer):
+        if "clock" not in corrections and self._correct_clock(answer, signer):
             return "clock"
         # AWS refuses a HEAD with an expired token by a 400 without a code.
         may_have_expired = answer.code in EXPIRED_CODES or (answer.status == 400 and not answer.code)
@@ -368,9 +366,9 @@ class S3Client:
             await old.aclose()
         return True
 
-    def _correct_clock(self, answer: ErrorResponse, response: Response, signer: Signer) -> bool:
+    def _correct_clock(self, answer: ErrorResponse, signer: Signer) -> bool:
         """Sign by the server's clock from now on, if the response complains about the time."""
-        server = _server_seconds(answer, response)
+        server = answer.server_seconds
         complaint = answer.code == "RequestTimeTooSkewed" or (answer.status == 403 and not answer.code)
         if server is None or not complaint or abs(server - time.time() - signer.clock_offset_seconds) < SKEW_SECONDS:
             return False
@@ -378,14 +376,3 @@ class S3Client:
             self._clock_offset_seconds = server - time.time()
             self._signer = self._new_signer((self._signer or signer).credentials)
         return True
-
-
-def _server_seconds(answer: ErrorResponse, response: Response) -> float | None:
-    try:
-        if answer.server_time:
-            parsed = datetime.fromisoformat(answer.server_time)
-            return parsed.replace(tzinfo=parsed.tzinfo or UTC).timestamp()
-        header = response.header(b"date")
-        return http_seconds(header.decode("latin-1")) if header else None
-    except ValueError:
-        return None

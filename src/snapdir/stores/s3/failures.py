@@ -79,6 +79,7 @@ class ErrorResponse(NamedTuple):
         code: The error code; empty without a readable body, as for every HEAD.
         retry_after: The header as it came.
         server_time: ISO 8601, in errors about the clock.
+        date: The header as it came.
         bucket_region: The bucket's region, if the response names it.
         location: Where a redirect leads; it is never followed.
         proxy: The proxy on the way, which may have responded itself.
@@ -90,9 +91,21 @@ class ErrorResponse(NamedTuple):
     request_id: str = ""
     retry_after: str | None = None
     server_time: str | None = None
+    date: str | None = None
     bucket_region: str | None = None
     location: str | None = None
     proxy: str = ""
+
+    @property
+    def server_seconds(self) -> float | None:
+        """The service's time, in Unix seconds; None if it is not said."""
+        if not self.server_time:
+            return None if self.date is None else http_seconds(self.date)
+        try:
+            server = datetime.fromisoformat(self.server_time)
+        except ValueError:
+            return None
+        return server.replace(tzinfo=server.tzinfo or UTC).timestamp()
 
     @property
     def is_by_proxy(self) -> bool:
@@ -293,11 +306,9 @@ def _sentence(response: ErrorResponse, operation: Operation, advice: str) -> str
 
 
 def _clock_difference(response: ErrorResponse) -> str:
-    try:
-        server = datetime.fromisoformat(response.server_time or "")
-    except ValueError:
+    if response.server_seconds is None:
         return ""
-    seconds = (datetime.now(UTC) - server.replace(tzinfo=server.tzinfo or UTC)).total_seconds()
+    seconds = time.time() - response.server_seconds
     side = "ahead of" if seconds > 0 else "behind"
     return f"the clock here is {abs(seconds) / 60:.0f} minutes {side} the store's: "
 
@@ -309,10 +320,8 @@ def retry_after_seconds(header: str | None) -> float | None:
     text = header.strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
-    try:
-        return max(0.0, math.ceil(http_seconds(text) - time.time()))
-    except ValueError:  # not a date
-        return None
+    date = http_seconds(text)
+    return None if date is None else max(0.0, math.ceil(date - time.time()))
 
 
 def connection_error(error: WireError, operation: Operation, body: Body | None) -> SnapdirError:

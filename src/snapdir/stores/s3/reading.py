@@ -262,7 +262,4 @@ def _kept_checksum(response: Response) -> str:
 
 def _seconds_of(header: bytes | None) -> float | None:
     """Unix seconds of a date in a header; None without a valid one."""
-    try:
-        return http_seconds(header.decode("latin-1")) if header else None
-    except ValueError:
-        return None
+    return http_seconds(header.decode("latin-1")) if header else None

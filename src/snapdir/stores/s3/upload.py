@@ -244,12 +244,11 @@ async def begin(client: S3Client, key: str, resume: str | None) -> Begun:
     checksummed = client.checksums.accepted
     if checksummed:
         headers = {**headers, CHECKSUM_ALGORITHM: b"CRC32C"}
-    corrections: set[str] = set()
-    response = await client.send(operation, b"POST", query=[("uploads", "")], headers=headers, corrections=corrections)
+    response = await client.send(operation, b"POST", query=[("uploads", "")], headers=headers)
     upload_id = xml.upload_id(response.body, operation)
-    if "checksum" in corrections:
+    if "checksum" in response.corrections:
         await client.checksums.note_refusal()
-    return Begun(upload_id, checksummed and "checksum" not in corrections)
+    return Begun(upload_id, checksummed and "checksum" not in response.corrections)
 
 
 async def _stored_parts(client: S3Client, key: str, upload_id: str) -> Sequence[UploadedPart] | None:

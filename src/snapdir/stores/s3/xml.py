@@ -94,6 +94,7 @@ def error_response(status: int, body: bytes, headers: dict[bytes, bytes]) -> Err
         request_id=request_id or (error and error.text("RequestId")) or "",
         retry_after=header(b"retry-after"),
         server_time=error.text("ServerTime") if error else None,
+        date=header(b"date"),
         bucket_region=header(b"x-amz-bucket-region") or (error.text("Region") if error else None),
         location=header(b"location") if 300 <= status < 400 else None,
     )

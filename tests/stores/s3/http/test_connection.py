@@ -8,10 +8,10 @@ import socket
 
 import pytest
 
-from snapdir.stores.s3.http.connection import Connection
+from snapdir.stores.s3.http.connection import Connection, Request
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
-from snapdir.stores.s3.http.pool import Pool, Request
+from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.responses import SCRATCH_BYTES
 from snapdir.stores.s3.http.timeouts import ASSUMED_BYTES_PER_SECOND, Timeouts
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve, until

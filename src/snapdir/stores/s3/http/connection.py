@@ -13,7 +13,8 @@ import os
 import ssl
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import cast
 
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.blocks import BlockSink
@@ -26,11 +27,33 @@ from snapdir.stores.s3.http.threaded_body import BodyBroken, RemainingBody, Thre
 from snapdir.stores.s3.http.timeouts import TELLING_BYTES, ExchangeState, LineRate, Timeouts, Watch
 from snapdir.stores.s3.http.tls import TLSObject
 
-if TYPE_CHECKING:
-    from snapdir.stores.s3.http.pool import Request
-
 # Head and body leave in one piece up to here: copying 64 KiB costs what the set-up of a sender does.
 JOINED_BYTES = 64 << 10
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as a connection needs it.
+
+    Attributes:
+        head: Everything up to and including the empty line.
+        body_bytes: Bytes of the body.
+        method_is_head: The response has no body, even if its headers announce one.
+        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
+        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
+        check: Called with the head of a 2xx before its body is stored; the exchange fails with its errors.
+        patience_seconds: Seconds for the whole response to a request that servers work on for minutes; 0 for
+            the usual limits.
+    """
+
+    head: bytes
+    body: Body | None = None
+    body_bytes: int = 0
+    method_is_head: bool = False
+    into: memoryview | BlockSink | None = None
+    max_body_bytes: int = 0
+    check: Callable[[Response], None] | None = None
+    patience_seconds: float = 0.0
 
 
 class Exchange:

@@ -21,10 +21,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from snapdir.stores.s3.http.endpoint import Endpoint
+from snapdir.stores.s3.http.endpoint import Endpoint
 
 
 class WireError(Exception):

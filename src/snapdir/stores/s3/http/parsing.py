@@ -97,19 +97,18 @@ class ChunkedDecoder:
             raise MalformedHTTP(f"malformed trailer {excerpt(line)}")
 
 
-def http_seconds(date: str) -> float:
-    """Seconds since 1970 of an HTTP date.
-
-    Raises:
-        ValueError: the text is not a date.
-    """
+def http_seconds(date: str) -> float | None:
+    """Seconds since 1970 of an HTTP date; None if the text is not a date."""
     match = _DATE(date.strip())
     if match is None:
-        raise ValueError(f"not an HTTP date: {date[:40]!r}")
+        return None
     day, month, year, hour, minute, second = match.groups()
-    return datetime(
-        int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), 0, UTC
-    ).timestamp()
+    try:
+        return datetime(
+            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), 0, UTC
+        ).timestamp()
+    except ValueError:
+        return None
 
 
 def excerpt(data: bytes) -> str:

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -19,7 +18,7 @@ import anyio
 from snapdir.stores.base import Body, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.connecting import open_connection, out_of_descriptors
-from snapdir.stores.s3.http.connection import Connection, Exchange
+from snapdir.stores.s3.http.connection import Connection, Exchange, Request
 from snapdir.stores.s3.http.dns import AddressBook, SocketAddress, resolve
 from snapdir.stores.s3.http.endpoint import Endpoint, Proxy
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, PoolClosed
@@ -34,31 +33,6 @@ _WITH_LENGTH = (b"PUT", b"POST")
 # Methods that can be repeated if the first response was lost (RFC 9110, 9.2.2).
 _REPEATABLE = (b"GET", b"HEAD", b"PUT", b"DELETE")
 _UNSAFE_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
-
-
-@dataclass(slots=True)
-class Request:
-    """One request as a connection needs it.
-
-    Attributes:
-        head: Everything up to and including the empty line.
-        body_bytes: Bytes of the body.
-        method_is_head: The response has no body, even if its headers announce one.
-        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
-        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
-        check: Called with the head of a 2xx before its body is stored; the exchange fails with its errors.
-        patience_seconds: Seconds for the whole response to a request that servers work on for minutes; 0 for
-            the usual limits.
-    """
-
-    head: bytes
-    body: Body | None = None
-    body_bytes: int = 0
-    method_is_head: bool = False
-    into: memoryview | BlockSink | None = None
-    max_body_bytes: int = 0
-    check: Callable[[Response], None] | None = None
-    patience_seconds: float = 0.0
 
 
 class Pool:

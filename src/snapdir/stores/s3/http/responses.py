@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.parsing import (
@@ -36,6 +36,7 @@ class Response:
         content_length: The header (for HEAD: the size of the object), or None.
         chunked: The body comes in chunks.
         keep_alive: The server lets the connection be used again.
+        corrections: What the sender changed in earlier tries, for this response to be a success.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Response:
         "body",
         "chunked",
         "content_length",
+        "corrections",
         "keep_alive",
         "received",
         "status",
@@ -64,6 +66,7 @@ class Response:
         self.status = int(head[9:12])
         self.body = b""
         self.received = 0
+        self.corrections: Collection[str] = ()
         # Nearly every response has one Content-Length and neither of the other headers: the rare ones pay.
         self.chunked = lowered.find(b"\r\ntransfer-encoding:") >= 0 and self._is_chunked()
         self.content_length = self._length(lowered)
