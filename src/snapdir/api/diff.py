@@ -149,7 +149,7 @@ async def size(
         id: One snapshot of the store; None counts all.
         id_store: Where to look for an id that is not in the cache.
     """
-    from snapdir.transfer.comparing.manifests import each_manifest
+    from snapdir.transfer.comparing.manifests import read_manifests
     from snapdir.transfer.comparing.sizes import Measure
 
     config, counters = config or Config(), counters or Counters()
@@ -161,6 +161,5 @@ async def size(
         if id is not None:
             return measure([await source.read_manifest(await full_id(id, config, source))])
         total = Measure()
-        published = [snapshot async for snapshot in source.list_published()]
-        await each_manifest(source, published, lambda _, m: total.add(m), limits=config.limits)
+        await read_manifests(source, lambda _, m: total.add(m), limits=config.limits)
     return total.stats

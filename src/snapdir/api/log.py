@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +27,7 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreURL
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.comparing.diff import compare, union
 from snapdir.transfer.comparing.sizes import measure
 from snapdir.transfer.engine.events import Counters
@@ -119,7 +120,7 @@ async def _revisions(records: Sequence[Record], source: Repository) -> list[Revi
     return revisions
 
 
-async def _read(wanted: Iterable[str], source: Repository) -> Mapping[str, Manifest | None]:
+async def _read(wanted: Collection[str], source: Repository) -> Mapping[str, Manifest | None]:
     found: dict[str, Manifest | None] = {}
 
     async def read(id_: str) -> None:
@@ -129,9 +130,7 @@ async def _read(wanted: Iterable[str], source: Repository) -> Mapping[str, Manif
             found[id_] = None  # verify finds out why
 
     with ungrouped("read manifests"):
-        async with anyio.create_task_group() as group:
-            for id_ in wanted:
-                group.start_soon(read, id_)
+        await run_workers(wanted, read, workers=READ_AT_ONCE)
     return found
 
 

@@ -27,7 +27,6 @@ from snapdir.hashing.hasher import hasher_factory
 from snapdir.hashing.tree import manifest_id
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import exclusion
-from snapdir.repository.repository import Published
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
@@ -156,10 +155,13 @@ async def manifests_of(ref: Ref, stores: StorePair, config: Config, counters: Co
     Args:
         stores: Where to look for an id that is not in the cache.
     """
+    from snapdir.transfer.comparing.manifests import read_manifests
+
     if ref.directory is not None:
         return [await manifest(ref.directory, config=config, counters=counters)]
     if ref.snapshot_id is None:
-        return await _all_of(StorePair(ref.store), config)
+        async with opened(StorePair(ref.store), config) as source:
+            return await read_manifests(source, lambda _, manifest: manifest, limits=config.limits)
     if ref.store is not None:
         async with opened(StorePair(ref.store), config) as source:
             return [await source.read_manifest(await full_id(ref.snapshot_id, config, source))]
@@ -182,17 +184,3 @@ async def _of_cache_or_store(snapshot_id: str, stores: StorePair, config: Config
         if held.damage is not None:
             counters.warnings.append(await mend_manifest(manifest, identifier, cache, held))
         return manifest
-
-
-async def _all_of(stores: StorePair, config: Config) -> list[Manifest]:
-    from snapdir.transfer.comparing.manifests import each_manifest, published_by_date
-
-    manifests: dict[str, Manifest] = {}
-
-    def keep(snapshot: Published, manifest: Manifest) -> None:
-        manifests[snapshot.snapshot_id] = manifest
-
-    async with opened(stores, config) as source:
-        published = await published_by_date(source)
-        await each_manifest(source, published, keep, limits=config.limits)
-    return [manifests[snapshot.snapshot_id] for snapshot in published]

@@ -11,13 +11,12 @@ from blake3 import blake3
 
 from snapdir.errors import CorruptManifest
 from snapdir.hashing.tree import manifest_id
-from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Published, Repository
-from snapdir.transfer.comparing.manifests import PARSED_FACTOR, each_manifest, published_by_date
+from snapdir.transfer.comparing.manifests import PARSED_FACTOR, read_manifests
 from snapdir.transfer.engine.limits import Limits
 from tests.transfer.conftest import RecordingStore
 
@@ -52,15 +51,7 @@ def watched() -> Watched:
 
 async def read_all(store: Watched, limits: Limits) -> list[int]:
     """The size of the one file of each snapshot, by date."""
-    source = Repository(store)
-    published = await published_by_date(source)
-    sizes: dict[SnapshotId, int] = {}
-
-    def keep(one: Published, manifest: Manifest) -> None:
-        sizes[one.snapshot_id] = manifest.entries[0].size
-
-    await each_manifest(source, published, keep, limits=limits)
-    return [sizes[one.snapshot_id] for one in published]
+    return await read_manifests(Repository(store), lambda _, manifest: manifest.entries[0].size, limits=limits)
 
 
 async def test_every_manifest_is_read_once_and_dates_give_the_order(watched: Watched) -> None:
@@ -78,7 +69,7 @@ async def test_the_manifests_are_used_one_at_a_time(watched: Watched) -> None:
         blake3(bytes(MIB))  # others run meanwhile
         alone.release()
 
-    await each_manifest(source, await published_by_date(source), use, limits=Limits())
+    await read_manifests(source, use, limits=Limits())
 
 
 async def test_memory_bounds_how_many_are_read_at_once(watched: Watched) -> None:
