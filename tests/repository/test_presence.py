@@ -322,4 +322,4 @@ async def test_an_id_is_found_among_all_that_begin_alike(page_keys: int) -> None
     repository = Repository(store)
     assert await repository.find_snapshots(alike[3][:4]) == [alike[3]]
     assert len(await repository.find_snapshots("0")) > 1, "one page is not all of them"
-    assert sorted([one async for one in repository.list_snapshots()]) == alike
+    assert sorted([one.snapshot_id async for one in repository.list_published()]) == alike

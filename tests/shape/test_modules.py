@@ -10,7 +10,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "snapdir"
 MAX_MODULES = 25
-MIN_LINES = 37
+MIN_LINES = 40
 
 
 def name_of(file: Path) -> str:
@@ -31,7 +31,8 @@ def test_a_short_module_has_several_importers() -> None:
     importers = Counter(name for imported in GRAPH.values() for name in imported)
     short = {name for name, file in MODULES.items() if len(file.read_text().splitlines()) < MIN_LINES}
     packages = {name for name, file in MODULES.items() if file.name in ("__init__.py", "__main__.py")}
-    assert {name for name in short - packages if importers[name] < 2} == set()
+    verbs = {name for name in MODULES if name.startswith("snapdir.api.")}
+    assert {name for name in short - packages - verbs if importers[name] < 2} == set()
 
 
 def test_imports_form_no_cycle() -> None:

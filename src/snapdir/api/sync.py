@@ -86,8 +86,7 @@ async def sync_all(
 
 
 async def _pruned(pair: StoreSync, report: SyncReport) -> SyncReport:
-    gone = await pair.prune()
-    return replace(report, pruned=len(gone), pruned_snapshots=gone)
+    return replace(report, pruned_snapshots=await pair.prune())
 
 
 async def _copy_history(pair: StoreSync, counters: Counters) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import os
+from typing import NamedTuple
 
 from snapdir.model.entry import FILE, Entry
 
@@ -10,20 +11,7 @@ Identity = tuple[int, int, int, int]
 """(size, mtime_ns, ctime_ns, inode): equal before and after a read if the file did not change."""
 
 
-class FileStatus(Protocol):
-    """The fields of os.stat_result that identify a state of a file."""
-
-    @property
-    def st_size(self) -> int: ...
-    @property
-    def st_mtime_ns(self) -> int: ...
-    @property
-    def st_ctime_ns(self) -> int: ...
-    @property
-    def st_ino(self) -> int: ...
-
-
-def identity_of(status: FileStatus) -> Identity:
+def identity_of(status: os.stat_result) -> Identity:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

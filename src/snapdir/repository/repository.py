@@ -198,13 +198,8 @@ class Repository:
         if self.objects is not self.store:
             await self.objects.flush()
 
-    async def list_snapshots(self) -> AsyncIterator[Digest]:
-        """Ids of all published snapshots, in any order, each once. One request per 1,000."""
-        async for published in self.list_published():
-            yield published.snapshot_id
-
     async def list_published(self) -> AsyncIterator[Published]:
-        """All published snapshots as the listing shows them, in any order, each once."""
+        """All published snapshots as the listing shows them, in any order, each once. One request per 1,000."""
         async for page in self.store.list(MANIFESTS):
             for info in page:
                 digest = digest_of_key(info.key, MANIFESTS)
@@ -312,13 +307,10 @@ class Repository:
         path = self.local_object(digest)
         return path is not None and path.is_file()
 
-    def object_name(self, digest: Digest) -> str:
-        """The name of an object in messages."""
-        return f"{self.objects.url}/{object_key(digest)}"
-
     def damaged(self, digest: Digest, actual: str) -> CorruptObject:
         """The error about an object that hashes to ``actual``, or that ``actual`` describes."""
-        return CorruptObject(self.object_name(digest), expected=digest, actual=actual, advice=self._advice)
+        where = f"{self.objects.url}/{object_key(digest)}"
+        return CorruptObject(where, expected=digest, actual=actual, advice=self._advice)
 
     def lacks(self, digest: Digest, path: str = "") -> ObjectNotFound:
         """The error about an absent object, with a path that needs it."""

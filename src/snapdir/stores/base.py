@@ -19,6 +19,7 @@ __all__ = [
     "Capabilities",
     "FileRange",
     "NoServerCopy",
+    "NotResumable",
     "ObjectInfo",
     "Page",
     "StillAtWork",

@@ -151,7 +151,7 @@ async def _needs(digests: Set[Digest], cache: Repository) -> dict[Digest, _Need]
 
 async def _cached_snapshots(cache: Repository) -> list[Digest]:
     with suppress(StoreMissing):
-        return sorted([identifier async for identifier in cache.list_snapshots()])
+        return sorted([published.snapshot_id async for published in cache.list_published()])
     return []
 
 

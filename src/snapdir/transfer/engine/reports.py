@@ -98,18 +98,20 @@ class SyncReport:
         snapshots: Ids of the requested snapshot, or of all new ones.
         copied, skipped: Distinct objects that were copied, and those that were in the destination already.
         copied_bytes: Bytes of the copied ones; 0 in a dry run.
-        pruned: Manifests of the destination that the source lacks.
         manifests: Manifests that were written.
-        pruned_snapshots: The ids of the ``pruned`` ones, sorted.
+        pruned_snapshots: Ids of the destination's manifests that the source lacks, sorted.
     """
 
     snapshots: tuple[Digest, ...]
     copied: int = 0
     skipped: int = 0
     copied_bytes: int = 0
-    pruned: int = 0
     manifests: int = 0
     pruned_snapshots: tuple[Digest, ...] = ()
+
+    @property
+    def pruned(self) -> int:
+        return len(self.pruned_snapshots)
 
 
 @dataclass(frozen=True, slots=True)

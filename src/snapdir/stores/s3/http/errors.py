@@ -1,23 +1,4 @@
-"""Errors of connections to an HTTP server, in one tree.
-
-::
-
-    WireError                 server, detail, bytes_sent, bytes_received
-    ├── ConnectFailed         no address took the connection, or the name has none
-    │   ├── ConnectTimeout    none did in time (seconds)
-    │   └── ProxyRefused      the proxy did not connect to the server (status)
-    ├── TLSFailed             the server's certificate or the TLS handshake was refused (reason)
-    ├── ConnectionLost        the connection ended before the response did
-    ├── FirstByteTimeout      the request was sent and nothing came back (seconds)
-    ├── StallTimeout          bytes stopped moving, in either direction (seconds)
-    ├── TooSlow               slower than the minimum rate (seconds)
-    ├── WorkTimeout           a long-running request got no response in time (seconds)
-    ├── ProtocolViolation     what came back is not HTTP, or longer than allowed; nothing of it is used (reason)
-    ├── BodyTruncated         a file ended before the length its request promised (bytes)
-    ├── BodyChanged           a file does not hold the bytes that were hashed; the last of them were not sent
-    ├── BodyUnreadable        a file could not be read while it was sent; the OSError is the cause
-    └── PoolClosed            the pool was closed before the response came
-"""
+"""Errors of connections to an HTTP server."""
 
 from __future__ import annotations
 
