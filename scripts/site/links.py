@@ -62,7 +62,10 @@ def bad_links(site: Path) -> Iterator[str]:
 
 
 def _problem(site: Path, file: Path, link: Link, parsed: Callable[[Path], Page]) -> str | None:
-    url = urlsplit(link.target)
+    try:
+        url = urlsplit(link.target)
+    except ValueError:
+        return "not a URL"
     if url.scheme == "data" and not link.opened:
         return None
     if url.scheme or url.netloc:

@@ -21,6 +21,7 @@ import click
 from snapdir.cli.main import root
 
 PROJECT = Path(__file__).parents[2]
+STYLE = Path(__file__).with_name("site.css")
 DECISIONS = "docs/decisions"
 PLACES = {
     "README.md": "index.md",
@@ -47,6 +48,7 @@ def write(folder: Path) -> None:
         put(folder / place(picture), (PROJECT / picture).read_bytes())
     for name, text in generated():
         put(folder / name, text)
+    put(folder / STYLE.name, STYLE.read_bytes())
 
 
 def put(file: Path, content: str | bytes) -> None:
@@ -91,8 +93,8 @@ def generated() -> Iterator[tuple[str, str]]:
 ABOUT = {
     "functions": (
         "Every function is a coroutine function of `snapdir` and, with the same arguments, a plain function of "
-        "`snapdir.blocking`. [From Python](../python.md) shows them in use. A path is a `str` or `os.PathLike`, a store "
-        "is a URL or a path."
+        "`snapdir.blocking`. [From Python](../python.md) shows them in use. A path is a `str` or `os.PathLike`; a "
+        "store is a URL or a path."
     ),
     "values": "What the functions take and return.",
     "errors": (
@@ -121,7 +123,9 @@ def decisions() -> str:
 def commands() -> str:
     """The help of every command, as ``snapdir help COMMAND`` prints it."""
     above = click.Context(root, info_name="snapdir", terminal_width=80)
-    sections = ["# Commands\n\nWhat `snapdir help COMMAND` prints. The [table of commands](index.md#commands) groups them."]
+    sections = [
+        "# Commands\n\nWhat `snapdir help COMMAND` prints. The [table of commands](index.md#commands) groups them."
+    ]
     for name in sorted(root.list_commands(above)):
         verb = root.get_command(above, name)
         if verb is not None:
