@@ -31,7 +31,7 @@ def test_the_navigation_names_every_page_once(pages: Path) -> None:
 
 def test_links_lead_to_the_new_places(pages: Path) -> None:
     assert "](errors.md)" in (pages / "index.md").read_text()
-    assert "](../index.md#stores-and-credentials)" in (pages / "tasks/jobs.md").read_text()
+    assert "](index.md#from-python)" in (pages / "python.md").read_text()
     assert "](../format.md#temporary-names)" in (pages / "decisions/0003-pull-and-the-cache.md").read_text()
     assert (pages / "lineage.png").stat().st_size > 0
 
