@@ -15,7 +15,7 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 __all__ = ["bad_links"]
 
@@ -66,18 +66,20 @@ def _problem(site: Path, file: Path, link: Link, parsed: Callable[[Path], Page])
         url = urlsplit(link.target)
     except ValueError:
         return "not a URL"
-    if url.scheme == "data" and not link.opened:
-        return None
     if url.scheme or url.netloc:
-        if not link.opened:
-            return "loaded from another host"
-        return None if url.scheme == "https" and HOST.fullmatch(url.hostname or "") else "not an https URL of a host"
+        return _problem_outside(url, link)
     target = _file(site, file, unquote(url.path))
     if not target.is_file():
         return "leads to no file"
     if url.fragment and target.suffix == ".html" and unquote(url.fragment) not in parsed(target).ids:
         return "leads to no heading"
     return None
+
+
+def _problem_outside(url: SplitResult, link: Link) -> str | None:
+    if not link.opened:
+        return None if url.scheme == "data" else "loaded from another host"
+    return None if url.scheme == "https" and HOST.fullmatch(url.hostname or "") else "not an https URL of a host"
 
 
 def _file(site: Path, file: Path, path: str) -> Path:

@@ -31,6 +31,7 @@ PLACES = {
     DECISIONS: "decisions/index.md",
 }
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=(?:#[^)\s]*)?\))")
+CODE = re.compile(r"`[^`\n]+`")
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -74,8 +75,13 @@ def moved(text: str, source: str) -> tuple[str, set[str]]:
         return relpath(place(target), PurePosixPath(place(source)).parent)
 
     pieces = FENCED.split(text)
-    pieces[::2] = [LINK.sub(link, piece) for piece in pieces[::2]]
+    pieces[::2] = [CODE.sub(_bare, LINK.sub(link, piece)) for piece in pieces[::2]]
     return "".join(pieces), files
+
+
+def _bare(code: re.Match[str]) -> str:
+    """GitHub shows ``\\|`` in the code of a table as ``|``, Python-Markdown as it is."""
+    return code[0].replace("\\|", "|")
 
 
 def generated() -> Iterator[tuple[str, str]]:

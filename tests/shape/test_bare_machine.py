@@ -52,7 +52,7 @@ def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
     assert "no Python 3.99 with venv was found" in run.stderr
 
 
-@pytest.mark.parametrize("script", ["quickstart", "test"])
+@pytest.mark.parametrize("script", ["docs", "quickstart", "test"])
 def test_a_script_says_how_it_is_called_from_any_directory(script: str) -> None:
     command = ["bash", f"./{script}", "--help"]
     run = subprocess.run(command, cwd=PROJECT / "scripts", capture_output=True, text=True, timeout=60, check=True)

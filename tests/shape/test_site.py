@@ -36,6 +36,10 @@ def test_links_lead_to_the_new_places(pages: Path) -> None:
     assert (pages / "lineage.png").stat().st_size > 0
 
 
+def test_a_bar_in_the_code_of_a_table_is_not_escaped(pages: Path) -> None:
+    assert "`snapdir log [STORE|DIR]`" in (pages / "index.md").read_text()
+
+
 def test_every_public_name_has_an_entry(pages: Path) -> None:
     import snapdir
 
