@@ -36,8 +36,15 @@ FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def write(folder: Path) -> None:
-    """Replace ``folder`` by the pages and the pictures they show."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Replace ``folder`` by the pages and the pictures they show.
+
+    Raises:
+        SystemExit: the folder has something else in it.
+    """
+    if folder.exists():
+        if not (folder / "index.md").is_file():
+            raise SystemExit(f"{folder} was not written by this script: remove it, or name another folder")
+        shutil.rmtree(folder)
     pictures: set[str] = set()
     sources = [*PLACES, *(str(page.relative_to(PROJECT)) for page in sorted((PROJECT / "docs").rglob("*.md")))]
     for source in sources:

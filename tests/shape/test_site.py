@@ -22,6 +22,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_folder_with_something_else_in_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    run = subprocess.run([sys.executable, PROJECT / "scripts/site/pages.py", tmp_path], check=False, timeout=60)
+    assert run.returncode == 1
+    assert (tmp_path / "thesis.tex").read_text() == "mine"
+
+
 def test_the_navigation_names_every_page_once(pages: Path) -> None:
     navigation = (PROJECT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
     written = {str(page.relative_to(pages)) for page in pages.rglob("*.md")}
