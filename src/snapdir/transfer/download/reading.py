@@ -27,13 +27,7 @@ from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.true_size import with_true_size
 
 Verify = Literal["before", "after", "never"]
-"""When the bytes of an object are verified.
-
-``before``: Nothing is returned until the whole object has hashed right.
-``after``: Bytes are returned in order as they come; the read that reaches the end fails unless all of them have hashed
-    right. Nothing goes through the disk, and reads are sequential.
-``never``: Any range, by requests for just its bytes. A part of an object cannot be verified, except for its length.
-"""
+"""When the bytes of an object are verified; ``Snapshot.open`` describes each."""
 
 RANGES_AT_ONCE = 4
 """Concurrent requests of one read."""
