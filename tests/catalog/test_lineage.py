@@ -30,13 +30,13 @@ def derived(new: str, *sources: str, number: int = 500, location: str = HERE) ->
     return Record(f"{number:032x}", "push", new, location, at(number), None, derived_from=sources)
 
 
-def told(relations: Sequence[Relation]) -> list[tuple[str, str, str, int]]:
-    return [(found.id, found.of, found.relation, found.depth) for found in relations]
+def rows(relations: Sequence[Relation]) -> list[tuple[str, str, str, int]]:
+    return [(each.id, each.of, each.relation, each.depth) for each in relations]
 
 
 def test_the_whole_history_is_told_nearest_first() -> None:
-    assert told(ancestors(history(A, B, C), C)) == [(B, C, "history", 1), (A, B, "history", 2)]
-    assert told(descendants(history(A, B, C), A)) == [(B, A, "history", 1), (C, B, "history", 2)]
+    assert rows(ancestors(history(A, B, C), C)) == [(B, C, "history", 1), (A, B, "history", 2)]
+    assert rows(descendants(history(A, B, C), A)) == [(B, A, "history", 1), (C, B, "history", 2)]
 
 
 def test_each_step_has_the_place_and_time_of_the_younger_one() -> None:
@@ -47,25 +47,25 @@ def test_each_step_has_the_place_and_time_of_the_younger_one() -> None:
 
 
 def test_depth_ends_the_walk() -> None:
-    assert told(ancestors(history(A, B, C, D), D, depth=2)) == [(C, D, "history", 1), (B, C, "history", 2)]
+    assert rows(ancestors(history(A, B, C, D), D, depth=2)) == [(C, D, "history", 1), (B, C, "history", 2)]
     assert ancestors(history(A, B), B, depth=0) == []
 
 
 def test_a_history_that_returned_has_no_end_but_is_told_once() -> None:  # DER-24
-    assert told(ancestors(history(A, B, A), A)) == [(B, A, "history", 1)]
-    assert told(ancestors(history(A, B, A), B)) == [(A, B, "history", 1)]
-    assert told(ancestors(history(A, B, A, B), B)) == [(A, B, "history", 1)]
+    assert rows(ancestors(history(A, B, A), A)) == [(B, A, "history", 1)]
+    assert rows(ancestors(history(A, B, A), B)) == [(A, B, "history", 1)]
+    assert rows(ancestors(history(A, B, A, B), B)) == [(A, B, "history", 1)]
 
 
 def test_what_it_was_made_from_goes_on_with_the_history_of_that() -> None:
     records = [*history(A, B), derived(C, B, location=THERE)]
-    assert told(ancestors(records, C)) == [(B, C, "derived", 1), (A, B, "history", 2)]
-    assert told(descendants(records, A)) == [(B, A, "history", 1), (C, B, "derived", 2)]
+    assert rows(ancestors(records, C)) == [(B, C, "derived", 1), (A, B, "history", 2)]
+    assert rows(descendants(records, A)) == [(B, A, "history", 1), (C, B, "derived", 2)]
 
 
 def test_both_ways_to_one_ancestor_are_told() -> None:
     records = [derived(B, A), derived(C, A, B, number=501)]
-    assert told(ancestors(records, C)) == [(A, C, "derived", 1), (B, C, "derived", 1), (A, B, "derived", 2)]
+    assert rows(ancestors(records, C)) == [(A, C, "derived", 1), (B, C, "derived", 1), (A, B, "derived", 2)]
 
 
 def test_one_step_at_two_locations_is_two_rows_newest_first() -> None:

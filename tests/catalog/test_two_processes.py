@@ -68,7 +68,7 @@ def test_two_that_push_at_once_lose_no_record(tmp_path: Path) -> None:
     for process in started:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-    ended = [process.communicate("go\n", timeout=120) for process in [*map(told, started)]]
+    ended = [process.communicate("go\n", timeout=120) for process in [*map(released, started)]]
     answers = [json.loads(output) for output, _ in ended]
     assert [(process.returncode, errors) for process, (_, errors) in zip(started, ended, strict=True)] == [(0, "")] * 2
     assert [warnings for _, warnings in answers] == [[], []]
@@ -94,7 +94,7 @@ def pusher(tree: Path, store: str, file: Path) -> subprocess.Popen[str]:
     )
 
 
-def told(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
+def released(process: subprocess.Popen[str]) -> subprocess.Popen[str]:
     """Let it start; start all of them before waiting for the first."""
     assert process.stdin is not None
     process.stdin.write("go\n")

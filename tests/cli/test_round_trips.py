@@ -211,11 +211,11 @@ def test_verify_names_the_ways_to_restore_what_is_missing_and_pools_last(
 ) -> None:
     next(path for path in (store / ".objects").rglob("*") if path.is_file()).unlink()
     run = cli("verify", *more, "--store", str(store), "--id", pushed)
-    told = run.stderr
+    stderr = run.stderr
     assert run.code == 1
-    assert told.index("push --recheck") < told.index("verify --repair-from")
+    assert stderr.index("push --recheck") < stderr.index("verify --repair-from")
     if not more:
-        assert told.index("verify --repair-from") < told.index("--objects-store")
+        assert stderr.index("verify --repair-from") < stderr.index("--objects-store")
 
 
 def test_a_lost_object_is_found_missing_and_fetched_again(

@@ -31,16 +31,16 @@ def words(place: Path) -> Path:
     ],
 )
 def test_a_flag_of_another_verb_is_refused(verb: str, flag: str, value: str, sh: Shell, src: Path) -> None:
-    told = sh.refused(verb, flag, value, src).err
-    assert told.startswith(f"error: unexpected argument '{flag}' found")
-    assert f"snapdir {verb}" in told
+    message = sh.refused(verb, flag, value, src).err
+    assert message.startswith(f"error: unexpected argument '{flag}' found")
+    assert f"snapdir {verb}" in message
 
 
 @case("ARG-03")
 def test_defaults_writes_nothing(sh: Shell) -> None:
-    told = sh.refused("defaults", "--keep").err
-    assert "--keep" in told
-    assert "snapdir defaults" in told
+    message = sh.refused("defaults", "--keep").err
+    assert "--keep" in message
+    assert "snapdir defaults" in message
 
 
 @case("ARG-07")
@@ -65,8 +65,8 @@ def test_every_verb_takes_the_universal_flags(verb: str, flag: list[str], sh: Sh
 def test_a_bad_rate_is_refused_with_valid_examples_before_any_work(
     sh: Shell, src: Path, store: str, folder: Path
 ) -> None:
-    told = sh.refused("push", "--store", store, "--limit-rate", "bogus", src).err
-    assert all(example in told for example in ("10M", "512K", "1G"))
+    message = sh.refused("push", "--store", store, "--limit-rate", "bogus", src).err
+    assert all(example in message for example in ("10M", "512K", "1G"))
     assert not folder.exists()
 
 

@@ -126,9 +126,9 @@ def test_a_repaired_cache_is_enough(holed: Fetched, folder: Path, dest: Path) ->
 @case("REC-04")
 def test_verify_cache_names_missing_objects_and_their_files(holed: Fetched) -> None:
     for args in ([], ["--id", holed.id]):
-        told = holed.sh.fails("verify-cache", *args).err
-        assert f"Missing object {HELLO}" in told
-        assert "a.txt" in told
+        message = holed.sh.fails("verify-cache", *args).err
+        assert f"Missing object {HELLO}" in message
+        assert "a.txt" in message
 
 
 @case("REC-05")
@@ -138,9 +138,9 @@ def test_checkout_from_an_incomplete_cache_names_the_file(holed: Fetched, dest: 
 
 @case("REC-06")
 def test_fetch_reports_that_nothing_was_missing(fetched: Fetched) -> None:
-    told = fetched.sh.ok("fetch", "--verbose", "--store", fetched.store, "--id", fetched.id).err
-    assert f"CACHED: {fetched.id}" in told
-    assert "SAVED" not in told
+    message = fetched.sh.ok("fetch", "--verbose", "--store", fetched.store, "--id", fetched.id).err
+    assert f"CACHED: {fetched.id}" in message
+    assert "SAVED" not in message
 
 
 @case("REC-07")
@@ -164,9 +164,9 @@ def test_a_lost_manifest_is_fetched_again(fetched: Fetched, dest: Path) -> None:
 @case("REC-09")
 def test_a_shared_object_is_reported_once_and_restored_once(shared: Fetched, dest: Path) -> None:
     shared.object(SHARED).unlink()
-    told = shared.sh.fails("verify-cache").err
-    assert told.count(SHARED) == 1
-    assert "dup_a.txt" in told or "dup_b.txt" in told
+    message = shared.sh.fails("verify-cache").err
+    assert message.count(SHARED) == 1
+    assert "dup_a.txt" in message or "dup_b.txt" in message
     shared.fetch()
     shared.sh.ok("checkout", "--id", shared.id, dest)
     assert (dest / "dup_a.txt").read_text() == (dest / "nested/dup_b.txt").read_text() == "shared-content"
@@ -176,8 +176,8 @@ def test_a_shared_object_is_reported_once_and_restored_once(shared: Fetched, des
 def test_damaged_and_missing_objects_are_distinguished(shared: Fetched) -> None:
     unlock(shared.object(ONE), "damaged!!!")
     shared.object(TWO).unlink()
-    told = shared.sh.fails("verify-cache").err
-    assert f"Checksum mismatch for {ONE}" in told
-    assert f"Missing object {TWO}" in told
-    assert f"Checksum mismatch for {TWO}" not in told
-    assert f"Missing object {ONE}" not in told
+    message = shared.sh.fails("verify-cache").err
+    assert f"Checksum mismatch for {ONE}" in message
+    assert f"Missing object {TWO}" in message
+    assert f"Checksum mismatch for {TWO}" not in message
+    assert f"Missing object {ONE}" not in message

@@ -122,10 +122,10 @@ def clash(sides: Sides) -> list[str]:
 
 @case("DIF-10")
 def test_a_conflict_within_one_side_is_an_error_that_names_the_file(sides: Sides, clash: list[str]) -> None:
-    told = sides.sh.fails("diff", *clash).err
-    assert "conflict" in told or "collision" in told
-    assert "./d/clash.txt" in told
-    assert '"./d/"' not in told
+    message = sides.sh.fails("diff", *clash).err
+    assert "conflict" in message or "collision" in message
+    assert "./d/clash.txt" in message
+    assert '"./d/"' not in message
 
 
 @case("DIF-11")
@@ -215,6 +215,6 @@ def test_an_unknown_id_is_an_error(sh: Shell, pushed: str, store: str, place: Pa
 @case("DER-28")
 @pytest.mark.parametrize("url", ["ssh://host/a", "sftp://host/a", "mock://a"])
 def test_diff_refuses_store_programs(url: str, sh: Shell, pushed: str, store: str) -> None:
-    told = sh.fails("diff", "--from", url, "--to", store).err
-    assert "requires in-process stores (file/s3/b2/gcs)" in told
-    assert told.endswith(f"{url}\n")
+    message = sh.fails("diff", "--from", url, "--to", store).err
+    assert "requires in-process stores (file/s3/b2/gcs)" in message
+    assert message.endswith(f"{url}\n")

@@ -52,8 +52,8 @@ def test_an_option_with_one_value_cannot_be_repeated(sh: Shell, src: Path, store
 
 @case("DER-04")
 def test_an_unknown_checksum_is_refused(sh: Shell, src: Path) -> None:
-    told = sh.fails("manifest", "--checksum-bin", "sha1sum", src).err
-    assert told.startswith("snapdir: unsupported --checksum-bin 'sha1sum'")
+    message = sh.fails("manifest", "--checksum-bin", "sha1sum", src).err
+    assert message.startswith("snapdir: unsupported --checksum-bin 'sha1sum'")
 
 
 @case("DER-08")
@@ -68,9 +68,9 @@ def test_a_dry_push_prints_its_target(sh: Shell, src: Path, store: str) -> None:
 def test_a_dry_push_opens_the_store(store: str, sh: Shell, src: Path) -> None:
     nobody = {"SNAPDIR_S3_STORE_ENDPOINT_URL": "http://127.0.0.1:9", "SNAPDIR_MAX_RETRIES": "1"}
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    told = sh.fails("push", "--dryrun", "--store", store, src, **nobody, **keys).err
-    assert store in told
-    assert "would push" not in told
+    message = sh.fails("push", "--dryrun", "--store", store, src, **nobody, **keys).err
+    assert store in message
+    assert "would push" not in message
 
 
 @case("DER-08")
@@ -81,16 +81,16 @@ def test_a_dry_push_of_a_cached_snapshot_opens_the_store(sh: Shell, src: Path, s
 
 @case("DER-09")
 def test_a_dry_stage_prints_its_target(sh: Shell, src: Path) -> None:
-    told = sh.ok("stage", "--dryrun", src).err
-    assert told == f"dry-run: would stage {sh.id(src)} into the local cache (no writes performed)\n"
+    message = sh.ok("stage", "--dryrun", src).err
+    assert message == f"dry-run: would stage {sh.id(src)} into the local cache (no writes performed)\n"
     assert sh.ok("stage", "--dryrun", "-q", src).err == ""
 
 
 @case("DER-10")
 def test_a_dry_fetch_looks_for_the_manifest(sh: Shell, pushed: str, store: str) -> None:
     fetch = ["fetch", "--dryrun", "--store", store, "--id"]
-    told = sh.ok(*fetch, pushed).err
-    assert told == f"dry-run: would fetch {pushed} into the local cache (no writes performed)\n"
+    message = sh.ok(*fetch, pushed).err
+    assert message == f"dry-run: would fetch {pushed} into the local cache (no writes performed)\n"
     assert sh.ok(*fetch, pushed, "-q").err == ""
     sh.fails(*fetch, NO_ID)
 
@@ -137,8 +137,8 @@ def test_verify_finds_damaged_and_missing_objects(sh: Shell, pushed: str, store:
 
 @case("DER-15")
 def test_a_dry_purge_keeps_the_object(sh: Shell, damaged: Path) -> None:
-    told = sh.fails("verify-cache", "--purge", "--dryrun").err
-    assert told.startswith("dry-run: would purge corrupt objects from the cache (no writes performed)\n")
+    message = sh.fails("verify-cache", "--purge", "--dryrun").err
+    assert message.startswith("dry-run: would purge corrupt objects from the cache (no writes performed)\n")
     assert damaged.exists()
 
 
@@ -160,8 +160,8 @@ def test_verify_cache_fails_for_an_id_that_is_not_cached(sh: Shell, staged: str)
 @case("DER-18")
 @pytest.mark.parametrize("flags", [[], ["-q"]])
 def test_a_dry_flush_prints_even_with_quiet(flags: list[str], sh: Shell, staged: str, cache: Path) -> None:
-    told = sh.ok("flush-cache", "--dryrun", *flags).err
-    assert told == f"dry-run: would flush the cache at {cache} (no writes performed)\n"
+    message = sh.ok("flush-cache", "--dryrun", *flags).err
+    assert message == f"dry-run: would flush the cache at {cache} (no writes performed)\n"
 
 
 @case("DER-19")
@@ -257,17 +257,17 @@ def test_a_short_flag_is_a_flag(sh: Shell) -> None:
 
 @case("DER-36")
 def test_a_relative_file_url_is_refused_with_the_right_spelling(sh: Shell, src: Path) -> None:
-    told = sh.fails("push", "--store", "file://rel/dir", src).err
-    assert "file://rel/dir" in told
-    assert "file:///" in told or "./rel/dir" in told
+    message = sh.fails("push", "--store", "file://rel/dir", src).err
+    assert "file://rel/dir" in message
+    assert "file:///" in message or "./rel/dir" in message
 
 
 @case("DER-37")
 @pytest.mark.parametrize("variable", ["SNAPDIR_JOBS", "SNAPDIR_MAX_RETRIES"])
 def test_an_error_names_a_bad_variable_and_its_value(variable: str, sh: Shell, src: Path, store: str) -> None:
-    told = sh.refused("push", "--store", store, src, **{variable: "abc"}).err
-    assert variable in told
-    assert "abc" in told
+    message = sh.refused("push", "--store", store, src, **{variable: "abc"}).err
+    assert variable in message
+    assert "abc" in message
 
 
 @case("DER-38")

@@ -44,8 +44,8 @@ def test_content_behind_a_link_into_the_pool_is_not_read(sh: Shell, linked: Path
 @pytest.mark.parametrize("verb", ["id", "manifest"])
 def test_verify_copies_finds_damage_behind_a_link(verb: str, sh: Shell, linked: Path) -> None:
     unlock((linked / "a.txt").resolve(), "HELLO")
-    told = sh.fails(verb, linked, SNAPDIR_VERIFY_COPIES="1").err
-    assert "a.txt" in told or digest_of("hello") in told
+    message = sh.fails(verb, linked, SNAPDIR_VERIFY_COPIES="1").err
+    assert "a.txt" in message or digest_of("hello") in message
 
 
 @case("MAN-19")
@@ -71,8 +71,8 @@ def test_keyed_checksums_read_the_content_behind_a_link(sh: Shell, linked: Path)
 @case("MAN-21")
 def test_a_link_whose_object_is_gone_is_an_error(sh: Shell, linked: Path) -> None:
     (linked / "a.txt").resolve().unlink()
-    told = sh.fails("id", linked).err.lower()
-    assert "a.txt" in told or "no such file" in told
+    message = sh.fails("id", linked).err.lower()
+    assert "a.txt" in message or "no such file" in message
 
 
 @case("MAN-22")

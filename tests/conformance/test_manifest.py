@@ -155,6 +155,6 @@ def test_comments_of_a_piped_manifest_are_ignored(sh: Shell, src: Path) -> None:
 
 @case("MAN-15")
 def test_text_that_is_not_a_manifest_has_no_id(sh: Shell) -> None:
-    told = sh.fails("id", stdin=b"garbage\n").err
-    assert "manifest" in told
-    assert "stdin" in told
+    message = sh.fails("id", stdin=b"garbage\n").err
+    assert "manifest" in message
+    assert "stdin" in message

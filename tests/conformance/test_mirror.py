@@ -103,8 +103,8 @@ def test_links_in_a_circle_cause_no_loop(sh: Shell, pushed: str, pulled: Path) -
 def refused(sh: Shell, dest: str | Path, *flags: str) -> None:
     """A mirror of what no cache has is refused for what its destination is."""
     for force in ([], ["--force"]):
-        told = sh.fails("checkout", "--id", NO_ID, "--delete", *force, *flags, dest).err
-        assert "refusing to mirror-delete" in told
+        message = sh.fails("checkout", "--id", NO_ID, "--delete", *force, *flags, dest).err
+        assert "refusing to mirror-delete" in message
 
 
 @case("MIR-08")
@@ -129,8 +129,8 @@ def test_a_cache_is_refused_as_a_mirror(which: str, sh: Shell, place: Path) -> N
 @case("MIR-11")
 def test_a_store_is_refused_as_a_mirror(sh: Shell, pushed: str, store: str, folder: Path) -> None:
     for force in ([], ["--force"]):
-        told = sh.fails("checkout", "--store", store, "--id", pushed, "--delete", *force, folder).err
-        assert "refusing to mirror-delete" in told
+        message = sh.fails("checkout", "--store", store, "--id", pushed, "--delete", *force, folder).err
+        assert "refusing to mirror-delete" in message
     assert manifests(folder) == {pushed}
 
 

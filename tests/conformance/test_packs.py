@@ -167,6 +167,6 @@ def test_flushing_may_be_turned_off(fsync: str | None, sh: Shell, goal: Path) ->
 
 @case("PLB-14")
 def test_an_unknown_flush_mode_is_refused(sh: Shell, goal: Path) -> None:
-    told = sh.refused(*receive(goal), stdin=record(b"absent", ABSENT), SNAPDIR_FSYNC="fsyncall").err
-    assert all(word in told for word in ("SNAPDIR_FSYNC", "batch", "off"))
+    message = sh.refused(*receive(goal), stdin=record(b"absent", ABSENT), SNAPDIR_FSYNC="fsyncall").err
+    assert all(word in message for word in ("SNAPDIR_FSYNC", "batch", "off"))
     assert files(goal) == set()

@@ -82,8 +82,8 @@ def test_a_wrong_pool_fails_and_the_right_one_works(
 ) -> None:
     (place / "empty").mkdir()
     pull = ["pull", "--store", f"file://{place}/A", "--id", split]
-    told = sh.fails(*pull, "--objects-store", f"file://{place}/empty", dest).err
-    assert "not found" in told
+    message = sh.fails(*pull, "--objects-store", f"file://{place}/empty", dest).err
+    assert "not found" in message
     sh.ok(*pull, *pool, dest)
     assert sh.id(dest) == split
 
@@ -93,10 +93,10 @@ def test_a_store_program_cannot_be_combined_with_a_pool(
     sh: Shell, tree: Path, store: str, pool: list[str], place: Path
 ) -> None:
     for sides in (["--store", store, "--objects-store", "custom://x"], ["--store", "custom://x", *pool]):
-        told = sh.fails("push", *sides, tree).err
-        assert "in-process stores (file/s3/b2/gcs)" in told
-        assert "custom://x" in told
-        assert "file://" not in told
+        message = sh.fails("push", *sides, tree).err
+        assert "in-process stores (file/s3/b2/gcs)" in message
+        assert "custom://x" in message
+        assert "file://" not in message
     assert objects(place / "P") == set()
 
 
@@ -130,15 +130,15 @@ def test_only_changed_objects_are_added_to_the_pool(
 @pytest.mark.parametrize("verb", ["fetch", "pull"])
 def test_a_missing_object_suggests_naming_the_pool(verb: str, sh: Shell, split: str, place: Path, dest: Path) -> None:
     target = [dest] if verb == "pull" else []
-    told = sh.fails(verb, "--store", f"file://{place}/A", "--id", split, *target).err
-    assert "--objects-store" in told
-    assert "--from-objects" in told
+    message = sh.fails(verb, "--store", f"file://{place}/A", "--id", split, *target).err
+    assert "--objects-store" in message
+    assert "--from-objects" in message
 
 
 @case("OBJ-12")
 def test_with_a_named_pool_there_is_no_such_hint(sh: Shell, split: str, place: Path) -> None:
     (place / "empty").mkdir()
     split_store = ["--store", f"file://{place}/A", "--objects-store", f"file://{place}/empty"]
-    told = sh.fails("fetch", *split_store, "--id", split).err
-    assert "not found" in told
-    assert "--from-objects" not in told
+    message = sh.fails("fetch", *split_store, "--id", split).err
+    assert "not found" in message
+    assert "--from-objects" not in message

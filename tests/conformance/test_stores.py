@@ -40,9 +40,9 @@ def test_the_flag_overrides_the_environment(sh: Shell, small: Path, store: str, 
 @case("STO-04")
 @pytest.mark.parametrize("args", [["push", "."], ["fetch", "--id", NO_ID]])
 def test_without_a_store_the_error_names_the_flag_and_the_variable(args: list[str], sh: Shell) -> None:
-    told = sh.fails(*args).err
-    assert "--store" in told
-    assert "SNAPDIR_STORE" in told
+    message = sh.fails(*args).err
+    assert "--store" in message
+    assert "SNAPDIR_STORE" in message
 
 
 @case("STO-05")
@@ -87,15 +87,15 @@ def test_an_unknown_id_does_not_fall_back_to_the_current_directory(sh: Shell, st
 
 @case("STO-08")
 def test_verify_has_no_purge(sh: Shell, place: Path) -> None:
-    told = sh.fails("verify", "--store", f"file://{place}/none", "--id", NO_ID, "--purge").err
-    assert "verify" in told
-    assert "--purge" in told
+    message = sh.fails("verify", "--store", f"file://{place}/none", "--id", NO_ID, "--purge").err
+    assert "verify" in message
+    assert "--purge" in message
 
 
 @case("STO-09")
 def test_a_missing_snapshot_fails_verify_for_that_reason(sh: Shell, place: Path) -> None:
-    told = sh.fails("verify", "--store", f"file://{place}/none", "--id", NO_ID).err
-    assert "does not support --purge" not in told
+    message = sh.fails("verify", "--store", f"file://{place}/none", "--id", NO_ID).err
+    assert "does not support --purge" not in message
 
 
 @case("STO-10")
@@ -150,16 +150,16 @@ def test_verbose_prints_the_concurrency_once(sh: Shell, src: Path, store: str, d
     assert done.value == sh.id(src)
     pulled = sh.ok("pull", "--jobs", "3", "--verbose", "--store", store, "--id", done.value, dest)
     assert pulled.out == ""
-    for told in (done.err, pulled.err):
-        assert "transfers: 3 concurrent" in told
-        assert told.count("transfers:") == 1
+    for message in (done.err, pulled.err):
+        assert "transfers: 3 concurrent" in message
+        assert message.count("transfers:") == 1
 
 
 @case("STO-16")
 def test_verbose_prints_the_rate_as_given(sh: Shell, src: Path, store: str) -> None:
-    told = sh.ok("push", "--jobs", "2", "--limit-rate", "1M", "--verbose", "--store", store, src).err
-    assert "2 concurrent" in told
-    assert "limit 1M" in told
+    message = sh.ok("push", "--jobs", "2", "--limit-rate", "1M", "--verbose", "--store", store, src).err
+    assert "2 concurrent" in message
+    assert "limit 1M" in message
 
 
 @case("STO-17")

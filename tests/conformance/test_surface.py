@@ -81,17 +81,17 @@ def test_the_version_is_one_line(asked: str, sh: Shell) -> None:
 
 @case("SURF-03")
 def test_an_unknown_verb_is_a_usage_error(sh: Shell) -> None:
-    told = sh.refused("bogus").err.splitlines()
-    assert told[0] == "error: unrecognized subcommand 'bogus'"
-    assert told[-4:] == ["", "Usage: snapdir [OPTIONS] <COMMAND>", "", "For more information, try '--help'."]
+    message = sh.refused("bogus").err.splitlines()
+    assert message[0] == "error: unrecognized subcommand 'bogus'"
+    assert message[-4:] == ["", "Usage: snapdir [OPTIONS] <COMMAND>", "", "For more information, try '--help'."]
 
 
 @case("SURF-04")
 def test_an_unknown_flag_is_a_usage_error(sh: Shell) -> None:
-    told = sh.refused("--nonsense").err
-    assert told.startswith("error: unexpected argument '--nonsense' found\n\n")
-    assert "Usage: snapdir" in told
-    assert told.endswith("For more information, try '--help'.\n")
+    message = sh.refused("--nonsense").err
+    assert message.startswith("error: unexpected argument '--nonsense' found\n\n")
+    assert "Usage: snapdir" in message
+    assert message.endswith("For more information, try '--help'.\n")
 
 
 @case("SURF-05")
@@ -170,8 +170,8 @@ def test_completions_is_an_alias_of_autocomplete(shell: str, sh: Shell) -> None:
 
 @case("SURF-14")
 def test_an_unknown_shell_is_refused_with_a_list_of_known_ones(sh: Shell) -> None:
-    told = sh.refused("autocomplete", "tcsh").err
-    assert all(shell in told for shell in SHELLS)
+    message = sh.refused("autocomplete", "tcsh").err
+    assert all(shell in message for shell in SHELLS)
 
 
 @case("SURF-15")
@@ -217,14 +217,14 @@ def test_text_that_is_neither_a_path_nor_a_url_is_refused_with_an_explanation(
         args = ["push", "--store", store, site, "no store", src]
     else:
         args = ["sync", "--id", NO_ID, site, "no store", "--from" if site == "--to" else "--to", store]
-    told = sh.fails(*args).err
-    assert "invalid store protocol" in told
-    assert "file://" in told
+    message = sh.fails(*args).err
+    assert "invalid store protocol" in message
+    assert "file://" in message
 
 
 @case("SURF-20")
 def test_an_unknown_scheme_names_the_program_that_would_handle_it(sh: Shell, src: Path) -> None:
-    told = sh.fails("push", "--store", "notaproto://x", src).err
-    assert "snapdir-notaproto-store" in told
-    assert "invalid store protocol" not in told
-    assert "file://" not in told
+    message = sh.fails("push", "--store", "notaproto://x", src).err
+    assert "snapdir-notaproto-store" in message
+    assert "invalid store protocol" not in message
+    assert "file://" not in message

@@ -79,9 +79,9 @@ def counts(run: Run) -> tuple[int, int]:
 @case("SYN-01")
 @pytest.mark.parametrize(("source", "goal"), [("mock://a", "file:///tmp/b"), ("file:///tmp/a", "mock://b")])
 def test_a_store_program_is_refused(source: str, goal: str, sh: Shell) -> None:
-    told = sh.fails("sync", "--id", NO_ID, "--from", source, "--to", goal).err
-    assert "sync requires in-process stores" in told
-    assert "not supported" in told
+    message = sh.fails("sync", "--id", NO_ID, "--from", source, "--to", goal).err
+    assert "sync requires in-process stores" in message
+    assert "not supported" in message
 
 
 @case("SYN-02")
@@ -91,8 +91,8 @@ def test_sync_of_a_store_to_itself_is_refused(sh: Shell, store: str) -> None:
 
 @case("STO-03")
 def test_sync_to_itself_is_refused_if_the_environment_names_the_store(sh: Shell, store: str) -> None:
-    told = sh.fails("sync", "--id", NO_ID, "--to", store, SNAPDIR_STORE=store).err
-    assert "--from and --to must differ" in told
+    message = sh.fails("sync", "--id", NO_ID, "--to", store, SNAPDIR_STORE=store).err
+    assert "--from and --to must differ" in message
 
 
 @case("SYN-03")
@@ -140,8 +140,8 @@ def test_delete_keeps_the_snapshots_of_the_source(
 
 @case("SYN-08")
 def test_delete_in_a_remote_store_is_refused(sh: Shell, pushed: str, store: str) -> None:
-    told = sh.fails("sync", "--delete", "--id", pushed, "--from", store, "--to", "gs://bucket").err
-    assert "mirror unsupported" in told or "local file://" in told
+    message = sh.fails("sync", "--delete", "--id", pushed, "--from", store, "--to", "gs://bucket").err
+    assert "mirror unsupported" in message or "local file://" in message
 
 
 @case("SYN-09")
@@ -217,8 +217,8 @@ def test_the_source_is_not_changed(split: Split) -> None:
 @case("SYN-16")
 @pytest.mark.parametrize("side", ["from", "to"])
 def test_a_pool_that_is_a_store_program_is_refused(side: str, split: Split) -> None:
-    told = split.sh.fails(*split.args(f"--{side}-objects", "custom://x", pools=())).err
-    assert "in-process" in told
+    message = split.sh.fails(*split.args(f"--{side}-objects", "custom://x", pools=())).err
+    assert "in-process" in message
 
 
 @case("SYN-17")

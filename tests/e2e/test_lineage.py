@@ -56,32 +56,32 @@ def story(s3_program: Program, s3_server: RcloneServer, tmp_path: Path) -> Story
     return tell(s3_program, f"s3://{s3_server.bucket}/{tmp_path.name}")
 
 
-def told(story: Story, *args: str) -> list[dict[str, str]]:
+def rows_of(story: Story, *args: str) -> list[dict[str, str]]:
     run = story.elsewhere(*args)
     assert (run.code, run.stderr) == (0, "")
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 def test_the_bucket_alone_says_where_a_model_came_from(story: Story) -> None:
-    rows = told(story, "ancestors", "--id", story.model, "--store", story.store)
+    rows = rows_of(story, "ancestors", "--id", story.model, "--store", story.store)
     assert {(row["id"], row["relation"]) for row in rows} >= {(story.v2, "derived"), (story.v1, "derived")}
     assert rows[0]["id"] == story.v2
 
 
 def test_the_bucket_alone_says_what_was_made_of_a_dataset(story: Story) -> None:
-    rows = told(story, "descendants", "--id", story.v1, "--store", story.store)
+    rows = rows_of(story, "descendants", "--id", story.v1, "--store", story.store)
     assert [row["id"] for row in rows if row["relation"] == "derived"] == [story.v2, story.model]
 
 
 def test_the_bucket_alone_says_what_was_pushed_to_it_and_what_each_push_changed(story: Story) -> None:
-    rows = told(story, "log", "--json", story.store)
+    rows = rows_of(story, "log", "--json", story.store)
     assert [row["id"] for row in rows] == [story.model, story.v2, story.v1]
     assert [(row["added"], row["removed"]) for row in rows] == [(1, 4), (0, 2), (6, 0)]
     assert [row["note"] for row in rows] == [None, "without duplicates", "first export"]
 
 
 def test_revisions_of_a_store_are_those_of_every_machine(story: Story) -> None:
-    rows = told(story, "revisions", "--location", story.store, "--store", story.store)
+    rows = rows_of(story, "revisions", "--location", story.store, "--store", story.store)
     assert [(row["id"], row["previous_id"]) for row in rows] == [
         (story.model, story.v2),
         (story.v2, story.v1),

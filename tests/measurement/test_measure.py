@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse, LocalError, StoreError
 from snapdir.measurement import host, scratch
-from snapdir.measurement.advice import GOOD_ENOUGH, LARGEST_PART_BYTES, MAX_JOBS, advise
+from snapdir.measurement.advice import GOOD_ENOUGH, MAX_ADVISED_PART_BYTES, MAX_JOBS, advise
 from snapdir.measurement.measure import LARGE_CONCURRENCIES, SMALL_CONCURRENCIES, measure_store
 from snapdir.measurement.report import BenchReport, HostRates, Measurement, Operation
 from snapdir.measurement.schedule import Schedule
@@ -120,10 +120,10 @@ async def test_every_operation_is_measured_at_every_concurrency(kind: str, tmp_p
 
 
 async def test_phases_are_told_in_their_order(tmp_path: Path) -> None:
-    told: list[str] = []
-    await measured(MemoryStore(), tmp_path, on_phase=told.append)
-    assert len(told) == 8
-    assert (told[0], told[-1]) == ("measuring hash and disk", "cleaning up")
+    phases: list[str] = []
+    await measured(MemoryStore(), tmp_path, on_phase=phases.append)
+    assert len(phases) == 8
+    assert (phases[0], phases[-1]) == ("measuring hash and disk", "cleaning up")
 
 
 async def test_objects_that_were_there_stay_and_nothing_else_does(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ hosts = st.builds(HostRates, st.integers(1, 16), st.floats(1, 1e10), st.floats(1
 def test_advice_is_always_one_that_a_transfer_takes(found: list[Measurement], host: HostRates, memory: int) -> None:
     advice = advise(found, host, memory_bytes=memory)
     assert 1 <= advice.jobs <= MAX_JOBS
-    assert Limits().part_bytes <= advice.part_bytes <= LARGEST_PART_BYTES
+    assert Limits().part_bytes <= advice.part_bytes <= MAX_ADVISED_PART_BYTES
     assert advice.part_bytes % MIB == 0
     assert advice.memory_bytes >= max(memory, advice.part_bytes)
     judged = {one.operation for one in found} & {"put", "get", "upload", "download"}
@@ -369,7 +369,7 @@ def test_more_jobs_than_were_tried_are_suggested_where_the_curve_still_climbs() 
 def test_parts_grow_with_the_latency_and_never_beyond_the_memory() -> None:
     heads = curve("head", [2], size=0)  # 0.5 s
     ranges = curve("download", [1.6, 1.6], size=8 * MIB)  # 0.625 s, so 64 MiB/s a stream: 320 MiB would be best
-    assert advise(heads + ranges, FAST_HOST, memory_bytes=GIB).part_bytes == LARGEST_PART_BYTES
+    assert advise(heads + ranges, FAST_HOST, memory_bytes=GIB).part_bytes == MAX_ADVISED_PART_BYTES
     assert advise(heads + ranges, FAST_HOST, memory_bytes=40 * MIB).part_bytes == 32 * MIB
     assert advise(curve("head", [1e4], size=0) + ranges, FAST_HOST, memory_bytes=GIB).part_bytes == 8 * MIB
 

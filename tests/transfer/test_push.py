@@ -351,7 +351,7 @@ async def test_a_store_within_the_tree_is_warned_of(tree: Path, limits: Limits) 
 async def test_a_store_is_told_of_files_that_wait_for_no_disk(
     in_memory: bool, tree: Path, limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = set[bool]()
+    in_memory_seen = set[bool]()
 
     class ToldStore(RecordingStore):
         async def begin_upload(self, key: str, **more: Any) -> MemoryUpload:
@@ -360,7 +360,7 @@ async def test_a_store_is_told_of_files_that_wait_for_no_disk(
 
             async def write(number: int, body: Body) -> None:
                 assert isinstance(body, FileRange)
-                told.add(body.in_memory)
+                in_memory_seen.add(body.in_memory)
                 await write_part(number, body)
 
             monkeypatch.setattr(begun, "write_part", write)
@@ -369,4 +369,4 @@ async def test_a_store_is_told_of_files_that_wait_for_no_disk(
     devices = frozenset({tree.stat().st_dev}) if in_memory else frozenset()
     monkeypatch.setattr(objects, "memory_devices", lambda: devices)
     await push_tree(tree, Repository(ToldStore()), limits)
-    assert told == {in_memory}
+    assert in_memory_seen == {in_memory}

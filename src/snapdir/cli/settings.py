@@ -24,8 +24,8 @@ from snapdir.stores.bucket_options import ACLS, ENCRYPTIONS, REQUESTER, kms_key,
 if TYPE_CHECKING:
     from snapdir.config import Config
 
-SMALLEST_PART_BYTES = MIB
-LARGEST_PART_BYTES = 5 * GIB
+MIN_PART_BYTES = MIB
+MAX_PART_BYTES = 5 * GIB
 
 KEYED_CONTEXT = "SNAPDIR_MANIFEST_CONTEXT"
 FSYNC = "SNAPDIR_FSYNC"
@@ -304,7 +304,7 @@ def _size(value: str, source: str) -> int:
 
 def _part_size(value: str, source: str) -> int:
     size_bytes = parse_size(value, option=source)
-    if not SMALLEST_PART_BYTES <= size_bytes <= LARGEST_PART_BYTES:
+    if not MIN_PART_BYTES <= size_bytes <= MAX_PART_BYTES:
         raise InvalidOption(f"invalid {source} '{value}': expected 1MiB to 5GiB")
     return size_bytes
 

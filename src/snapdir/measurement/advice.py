@@ -11,7 +11,7 @@ from snapdir.transfer.engine.limits import Limits
 
 JUDGED: tuple[Operation, ...] = ("put", "get", "head", "upload", "download")
 MAX_JOBS = 256
-LARGEST_PART_BYTES = 64 * MIB
+MAX_ADVISED_PART_BYTES = 64 * MIB
 GOOD_ENOUGH = 0.9
 """Fewer concurrent requests are good enough if they reach this share of the best rate."""
 STILL_CLIMBING = 1.25
@@ -86,7 +86,7 @@ def _part_bytes(ranges: Sequence[Measurement], heads: Sequence[Measurement], roo
     streaming_seconds = max(ranges[0].latency_seconds - latency_seconds, 1e-6)
     wanted_bytes = latency_seconds / LATENCY_SHARE * ranges[0].request_bytes / streaming_seconds
     part_bytes = smallest
-    while part_bytes < wanted_bytes and 2 * part_bytes <= min(room_bytes, LARGEST_PART_BYTES):
+    while part_bytes < wanted_bytes and 2 * part_bytes <= min(room_bytes, MAX_ADVISED_PART_BYTES):
         part_bytes *= 2
     return part_bytes
 

@@ -30,10 +30,10 @@ async def hash_rate(content: bytes, *, threads: int, seconds: float, clock: Cloc
     limiter = anyio.CapacityLimiter(threads)
 
     async def hash_in_thread() -> None:
-        hashed_bytes.append(await anyio.to_thread.run_sync(_hash_until, content, ends, clock, limiter=limiter))
+        hashed_bytes.append(await anyio.to_thread.run_sync(_hash_until, content, deadline, clock, limiter=limiter))
 
     started = clock()
-    ends = started + seconds
+    deadline = started + seconds
     async with anyio.create_task_group() as group:
         for _ in range(threads):
             group.start_soon(hash_in_thread)
@@ -53,7 +53,7 @@ async def disk_write_rate(directory: str, content: bytes, *, seconds: float, clo
         return await anyio.to_thread.run_sync(_write_until, directory, content, seconds, clock)
 
 
-def _hash_until(content: bytes, ends: float, clock: Clock) -> int:
+def _hash_until(content: bytes, deadline: float, clock: Clock) -> int:
     view = memoryview(content)
     hasher = blake3()
     done = 0
@@ -63,7 +63,7 @@ def _hash_until(content: bytes, ends: float, clock: Clock) -> int:
             hasher.update(block)
             done += len(block)
         anyio.from_thread.check_cancelled()
-        if clock() >= ends:
+        if clock() >= deadline:
             return done
 
 

@@ -235,20 +235,22 @@ class _StoreBench:
     ) -> Measurement:
         """Keep ``concurrency`` requests in flight for ``seconds``, at least one each, and wait for the last ones."""
         numbers = count()
-        patience = max(PATIENCE_SLOTS * seconds, PATIENCE_SECONDS)
-        cpu = time.process_time()
+        patience_seconds = max(PATIENCE_SLOTS * seconds, PATIENCE_SECONDS)
+        cpu_before = time.process_time()
         started = self.clock()
         ended: list[float] = []
-        with anyio.move_on_after(patience):
+        with anyio.move_on_after(patience_seconds):
             async with anyio.create_task_group() as group:
                 for _ in range(concurrency):
                     group.start_soon(self._repeat, work, numbers, started + seconds, ended)
-        took = max(ended, default=started) - started
-        return Measurement(operation, concurrency, request_bytes, len(ended), took, time.process_time() - cpu)
+        took_seconds = max(ended, default=started) - started
+        return Measurement(
+            operation, concurrency, request_bytes, len(ended), took_seconds, time.process_time() - cpu_before
+        )
 
-    async def _repeat(self, work: Work, numbers: Iterator[int], until: float, ended: list[float]) -> None:
-        now = until - 1
-        while now < until:
+    async def _repeat(self, work: Work, numbers: Iterator[int], deadline: float, ended: list[float]) -> None:
+        now = deadline - 1
+        while now < deadline:
             await checkpoint_if_cancelled()
             await work(next(numbers))
             now = self.clock()

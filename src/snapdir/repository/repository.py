@@ -86,7 +86,7 @@ class Repository:
         """The URLs of manifests and objects as one text: the key of notes about this repository."""
         return self.url if self.objects is self.store else f"{self.url} {self.objects.url}"
 
-    async def read_manifest(self, snapshot_id_: Digest) -> Manifest:
+    async def read_manifest(self, snapshot_id: Digest) -> Manifest:
         """The manifest of a snapshot, checked against its id.
 
         Raises:
@@ -94,18 +94,18 @@ class Repository:
             InvalidManifest: READ_ATTEMPTS reads gave a text that does not parse, or it is longer than allowed.
             CorruptManifest: READ_ATTEMPTS reads gave a text that hashes to another id.
         """
-        return await self.read_manifest_at(manifest_key(snapshot_id_), snapshot_id_)
+        return await self.read_manifest_at(manifest_key(snapshot_id), snapshot_id)
 
-    async def read_manifest_at(self, key: str, snapshot_id_: Digest) -> Manifest:
+    async def read_manifest_at(self, key: str, snapshot_id: Digest) -> Manifest:
         """``read_manifest`` of a text that is stored at ``key``."""
         where = f"{self.url}/{key}"
         attempts = 1
         while True:
             try:
                 stored = await self._read_text(key)
-                return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id_, where)
+                return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id, where)
             except ObjectNotFound as error:
-                absent = ManifestNotFound(snapshot_id_, self.url)
+                absent = ManifestNotFound(snapshot_id, self.url)
                 for note in getattr(error, "__notes__", ()):
                     absent.add_note(note)
                 raise absent from error
@@ -137,13 +137,13 @@ class Repository:
         if self._max_manifest_bytes is not None and size > self._max_manifest_bytes:
             raise ManifestTooLarge(f"{self.url}/{key}", size, self._max_manifest_bytes)
 
-    async def shows_manifest(self, snapshot_id_: Digest, *, stored_bytes: int, crc32c: int) -> bool | None:
+    async def shows_manifest(self, snapshot_id: Digest, *, stored_bytes: int, crc32c: int) -> bool | None:
         """Whether the snapshot is published with a text of this length and checksum (if the store keeps checksums).
 
         None if it is not published at all. One request.
         """
         try:
-            info = await self.store.stat(manifest_key(snapshot_id_))
+            info = await self.store.stat(manifest_key(snapshot_id))
         except (ObjectNotFound, StoreMissing):
             return None
         return info.size == stored_bytes and info.crc32c in (None, crc32c)

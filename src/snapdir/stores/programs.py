@@ -78,11 +78,11 @@ async def run_program(
 class _Kept:
     """The first bytes of a stream, or the last ones, and whether the stream contains a text."""
 
-    def __init__(self, limit: int, watch_for: bytes, *, end: bool = False) -> None:
+    def __init__(self, max_bytes: int, watch_for: bytes, *, end: bool = False) -> None:
         self.kept = bytearray()
         self.truncated = False
         self.has_text = False
-        self._limit = limit
+        self._max_bytes = max_bytes
         self._end = end
         self._watch_for = watch_for
         self._seam = b""
@@ -97,10 +97,10 @@ class _Kept:
             joined = self._seam + block
             self.has_text = self.has_text or self._watch_for in joined
             self._seam = joined[max(0, len(joined) - len(self._watch_for) + 1) :]
-        self.truncated = self.truncated or len(self.kept) + len(block) > self._limit
+        self.truncated = self.truncated or len(self.kept) + len(block) > self._max_bytes
         self.kept += block
-        del self.kept[: -self._limit if self._end else 0]
-        del self.kept[self._limit :]
+        del self.kept[: -self._max_bytes if self._end else 0]
+        del self.kept[self._max_bytes :]
 
 
 async def _feed(process: Process, data: bytes) -> None:

@@ -94,10 +94,10 @@ async def test_a_refusal_is_named_by_status_code_request_and_key(
     async with playing(refused(status, code)) as service:
         with pytest.raises(kind) as caught:
             await CALLS[call](service)
-        told = str(caught.value)
+        message = str(caught.value)
         for part in (code, f"HTTP {status[:3].decode()}", "REQ42", "words of the service"):
-            assert part in told
-        assert "s3://bucket" + ("" if call in ("LIST", "DELETE many") else "/in/key") in told
+            assert part in message
+        assert "s3://bucket" + ("" if call in ("LIST", "DELETE many") else "/in/key") in message
 
 
 async def test_the_refusal_of_a_head_is_named_by_what_its_headers_say() -> None:

@@ -147,5 +147,5 @@ def test_what_a_server_says_is_shown_without_secrets_and_tricks(text: str, shown
 
 
 def test_advice_follows_what_the_service_says_as_one_sentence() -> None:
-    told = str(failed(403, "SignatureDoesNotMatch", message="Check your key."))
-    assert ": Check your key; check AWS_SECRET_ACCESS_KEY" in told
+    message = str(failed(403, "SignatureDoesNotMatch", message="Check your key."))
+    assert ": Check your key; check AWS_SECRET_ACCESS_KEY" in message

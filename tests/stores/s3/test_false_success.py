@@ -96,8 +96,8 @@ async def test_a_write_that_is_answered_by_a_page_is_not_stored(against: CannedS
 async def test_a_key_that_was_not_deleted_is_the_error_it_was_refused_with(
     against: CannedS3, code: str, kind: type[StoreError]
 ) -> None:
-    told = f"{XML}<DeleteResult><Error><Key>prefix/b</Key><Code>{code}</Code></Error></DeleteResult>"
-    async with against(reply(told)) as (store, _):
+    response = f"{XML}<DeleteResult><Error><Key>prefix/b</Key><Code>{code}</Code></Error></DeleteResult>"
+    async with against(reply(response)) as (store, _):
         with pytest.raises(kind, match="bucket/prefix/b at") as raised:
             await store.delete(["a", "b"])
     assert raised.value.key == "b"
@@ -105,9 +105,9 @@ async def test_a_key_that_was_not_deleted_is_the_error_it_was_refused_with(
 
 async def test_a_retry_after_that_is_longer_than_the_wait_is_named(against: CannedS3) -> None:
     busy = f"{XML}<Error><Code>SlowDown</Code></Error>"
-    for seconds, told in (("3600", True), ("60", False)):
+    for seconds, is_named in (("3600", True), ("60", False)):
         async with against(reply(busy, status=503, Retry_After=seconds)) as (store, _):
             with pytest.raises(Throttled) as raised:
                 await store.write("key", b"data")
-        assert ("its Retry-After is 3600 s" in str(raised.value)) == told
+        assert ("its Retry-After is 3600 s" in str(raised.value)) == is_named
         assert raised.value.retry_after_seconds == float(seconds)

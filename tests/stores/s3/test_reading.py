@@ -98,8 +98,8 @@ async def test_an_upload_says_beforehand_which_checksum_its_parts_carry(tmp_path
 
 
 async def test_keys_that_could_not_be_deleted_are_an_error() -> None:
-    told = b"<DeleteResult><Error><Key>in/b</Key><Code>AccessDenied</Code></Error></DeleteResult>"
-    async with playing(ok(told)) as service:
+    response = b"<DeleteResult><Error><Key>in/b</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    async with playing(ok(response)) as service:
         with pytest.raises(AccessDenied, match="s3://bucket/in/b at"):
             await service.store.delete(["a", "b"])
 

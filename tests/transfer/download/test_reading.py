@@ -160,11 +160,11 @@ async def test_a_range_asks_for_its_bytes_only_and_an_open_for_nothing(spool: Pa
     assert await whole(await files.open(PlannedObject(EMPTY_DIGEST, 0, "./empty"), "never")) == b""
 
 
-@pytest.mark.parametrize("told", [5, len(LARGE) - 1, len(LARGE) + 1])
-async def test_a_wrong_size_in_a_manifest_changes_nothing_once_read(told: int, spool: Path) -> None:
+@pytest.mark.parametrize("size", [5, len(LARGE) - 1, len(LARGE) + 1])
+async def test_a_wrong_size_in_a_manifest_changes_nothing_once_read(size: int, spool: Path) -> None:
     store = RecordingStore()
     await put(store, LARGE)
-    content = await reader(store, spool).open(planned(LARGE, told), "before")
+    content = await reader(store, spool).open(planned(LARGE, size), "before")
     assert await whole(content) == LARGE
     assert content.size == len(LARGE)
     content.close()
