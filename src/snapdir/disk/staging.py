@@ -89,7 +89,7 @@ class Staging:
         staging = self.handle
         checked_temporary(name)
         try:
-            fd = _created_anew(name, staging)
+            fd = _create_replacing(name, staging)
             try:
                 if len(data) >= ZERO_RUN_BYTES or os.write(fd, data) < len(data):
                     write_at(fd, memoryview(data), 0)
@@ -187,7 +187,7 @@ class Staging:
         return local_error(error, self._directories.path_of((STAGING_NAME, name)))
 
 
-def _created_anew(name: str, staging: DirectoryHandle) -> int:
+def _create_replacing(name: str, staging: DirectoryHandle) -> int:
     """A new file to read and write, replacing any entry of that name."""
     try:
         return os.open(name, TEMPORARY_FLAGS, 0o600, dir_fd=staging.fd)

@@ -148,7 +148,7 @@ class Walk:
         for entry in self._listing(directory.file):
             name = entry.name if NAMES_ARE_UTF8 else name_in_utf8(entry.name)
             path = directory.path + name
-            # Printable means: no newline, no CR, valid UTF-8. Three quick questions settle nearly every name.
+            # Printable means: no newline, no CR, valid UTF-8. Three quick tests decide nearly every name.
             plain = name.isprintable() and name[0] != "." and len(name) <= _SHORT_NAME_CHARACTERS
             if not (plain and unfiltered) and self._is_left_out(entry, name, path):
                 continue
@@ -271,7 +271,7 @@ class Walk:
 def _steady(look_up: Callable[[str], Result], path: str) -> Result:
     """``look_up(path)``, repeated while it gives ELOOP, up to MAX_STAT_TRIES times.
 
-    If a mount elsewhere makes Linux look a path up anew, it counts the links of the first look too, and gives ELOOP
+    If a mount elsewhere makes Linux look a path up again, it counts the links of the first look-up too: ELOOP
     before the 40 that a path may have. The content of a snapshot must not depend on that.
     """
     for _ in range(MAX_STAT_TRIES - 1):

@@ -60,7 +60,7 @@ class PackParser:
     def __init__(self) -> None:
         self.ended = False
         self._line = bytearray()
-        self._left: int | None = None
+        self._remaining_bytes: int | None = None
         self._had_manifest = False
 
     def feed(self, block: bytes) -> Iterator[PackEvent]:
@@ -71,17 +71,17 @@ class PackParser:
         """
         rest = memoryview(block)
         while rest:
-            if self._left is None:
+            if self._remaining_bytes is None:
                 record, rest = self._read_line(rest)
                 if record is not None:
-                    self._left = record.length
+                    self._remaining_bytes = record.length
                     yield record
             else:
-                data, rest = rest[: self._left], rest[self._left :]
-                self._left -= len(data)
+                data, rest = rest[: self._remaining_bytes], rest[self._remaining_bytes :]
+                self._remaining_bytes -= len(data)
                 yield PayloadBlock(data)
-            if self._left == 0:
-                self._left = None
+            if self._remaining_bytes == 0:
+                self._remaining_bytes = None
                 yield RecordEnd()
 
     def close(self) -> None:

@@ -73,8 +73,8 @@ async def push(
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read, or changes meanwhile.
         StoreError: the store fails; TransferFailed for several failures.
-    Cost: one request for a snapshot that is there already and known; otherwise one to look at the store, one or two
-        an object that is not known to be there (more for parts), 16 at most for a sample of those that are, and two for
+    Cost: one request for a snapshot that is there already and known. Otherwise one to look at the store, one or two per
+        object that is not known to be there (more for parts), 16 at most for a sample of those that are, and two for
         the manifest.
     Cancellation: stops within one part of an upload and one block of a file. Uploads in parts stay, with their notes
         in ``journal``, and the next push resumes them. Without a journal they are aborted.

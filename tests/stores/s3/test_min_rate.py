@@ -120,7 +120,7 @@ def test_what_the_sink_takes_is_not_the_servers_time(pair: tuple[socket.socket, 
     theirs.setblocking(False)
     sent = theirs.send(data)
     theirs.close()
-    body = body._replace(left=sent)
+    body = body._replace(remaining_bytes=sent)
     BodyReader(ours, body, clock=clock_of(60.0, 0.01)).run()
     assert len(sink.data) == sent
 

@@ -34,7 +34,7 @@ class CredentialSource(Protocol):
         """Valid credentials, renewed before they expire."""
 
     async def read_again(self) -> Credentials:
-        """Credentials read anew from their source."""
+        """Credentials read again from their source."""
 
 
 class EnvironmentCredentials:
@@ -108,7 +108,7 @@ class ChainCredentials:
             raise
 
     async def read_again(self) -> Credentials:
-        """Credentials read anew: files may have changed, and a program is run again."""
+        """Credentials read again: files may have changed, and a program is run again."""
         self._result = None
         return await self.credentials()
 

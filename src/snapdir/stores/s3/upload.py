@@ -72,7 +72,7 @@ class S3Upload:
         self._stored = {part.number: part for part in begun.stored if part.size == self._expected_length(part.number)}
         self._parts: dict[int, UploadedPart] = {}
         self._is_resumed = bool(begun.stored)
-        self._is_completing = False  # the service may be at work on the object, or be done with it
+        self._is_completing = False  # the service may be assembling the object, or have finished
 
     @property
     def held_bytes(self) -> int:
@@ -139,7 +139,7 @@ class S3Upload:
             StillAtWork: no response in minutes, and no object yet.
         """
         if not self._size and not self._parts:
-            await self.write_part(1, b"")  # S3 takes no upload without parts
+            await self.write_part(1, b"")  # S3 refuses an upload without parts
         parts = [self._parts[number] for number in sorted(self._parts)]
         if sum(part.size for part in parts) != self._size:
             raise self._refused(f"only {len(parts)} parts have come")

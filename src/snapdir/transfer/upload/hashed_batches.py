@@ -68,7 +68,7 @@ class HashedBatches:
         return self
 
     async def __anext__(self) -> tuple[list[HashedFile], list[SourceFile]]:
-        # Walking stays in a thread: it costs one hop a batch, and a directory may have a million names.
+        # Walking stays in a thread: it costs one hop per batch, and a directory may have a million names.
         batch = await anyio.to_thread.run_sync(self._walk)
         if batch is None:
             raise StopAsyncIteration

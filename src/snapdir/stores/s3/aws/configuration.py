@@ -151,5 +151,5 @@ def _is_pipe(file: Path) -> bool:
 def _text(file: Path) -> str:
     try:
         return file.read_text("utf-8", "replace")
-    except OSError:  # botocore goes on without it too
+    except OSError:  # botocore continues without it too
         return ""

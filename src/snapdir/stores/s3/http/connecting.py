@@ -46,7 +46,7 @@ async def open_connection(
             async with asyncio.timeout_at(deadline if last else (loop.time() + deadline) / 2):
                 return await _connect(endpoint, address, make_connection, connect_seconds)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            failure = error  # closed within the handshake: that is this address's trouble
+            failure = error  # closed within the handshake: try the next address
         except ssl.SSLError as error:
             raise TLSFailed(endpoint, _reason(error)) from error
         except MalformedHTTP as error:
@@ -189,8 +189,8 @@ def _words(failure: OSError | None) -> str:
     if isinstance(failure, _ProxyClosed):
         return "the proxy closed the connection"
     if failure is not None and failure.errno and not isinstance(failure, ssl.SSLError):
-        return os.strerror(failure.errno)  # the loops put words of their own there
-    return "closed within the TLS handshake"  # for which they have an error without any
+        return os.strerror(failure.errno)  # event loops put a text of their own there
+    return "closed within the TLS handshake"  # their error for that has no text
 
 
 def _reason(error: ssl.SSLError) -> str:

@@ -100,7 +100,7 @@ def proxy_for(scheme: str, host: str, port: int) -> Proxy | None:
     """
     if not any(name.lower().endswith("_proxy") for name in os.environ):
         return None
-    # 8 ms of HTTP and mail that few need.
+    # 8 ms of imports that few runs need.
     from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
     proxies = getproxies_environment()

@@ -41,7 +41,7 @@ class ChunkedDecoder:
     def __init__(self) -> None:
         self.done = False
         self._line = b""  # the beginning of a line whose end has not come
-        self._left = 0  # payload bytes of the current chunk that have not come
+        self._remaining_bytes = 0  # payload bytes of the current chunk that have not come
         self._read_line = self._read_size
         self._trailer_bytes = 0
 
@@ -53,10 +53,10 @@ class ChunkedDecoder:
         """
         view, position = memoryview(data), 0
         while position < len(data) and not self.done:
-            if self._left:
-                piece = view[position : position + self._left]
+            if self._remaining_bytes:
+                piece = view[position : position + self._remaining_bytes]
                 deliver(piece)
-                self._left -= len(piece)
+                self._remaining_bytes -= len(piece)
                 position += len(piece)
             else:
                 position = self._feed_line(data, position)
@@ -79,8 +79,8 @@ class ChunkedDecoder:
         match = _CHUNK_SIZE.fullmatch(line)
         if match is None:
             raise MalformedHTTP(f"malformed chunk size {excerpt(line)}")
-        self._left = int(match[1], 16)
-        self._read_line = self._read_chunk_end if self._left else self._read_trailer
+        self._remaining_bytes = int(match[1], 16)
+        self._read_line = self._read_chunk_end if self._remaining_bytes else self._read_trailer
 
     def _read_chunk_end(self, line: bytes) -> None:
         if line:

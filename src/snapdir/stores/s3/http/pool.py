@@ -41,7 +41,7 @@ class Pool:
     A request goes out on the connection that was used last. If that turns out to have been closed by the server before
     it answered, the request is repeated once, silently, on another (not POST). Other failures are left to the caller.
 
-    A pool belongs to the loop of its first request. In a forked child, and once that loop is closed, it begins anew
+    A pool belongs to the loop of its first request. In a forked child, and once that loop is closed, it starts over
     with the loop of the next request.
 
     Attributes:
@@ -80,9 +80,9 @@ class Pool:
         self.repeated = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._inherited: list[Connection] = []
-        self._begin_anew()
+        self._start_over()
 
-    def _begin_anew(self) -> None:
+    def _start_over(self) -> None:
         self._pid = os.getpid()
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -218,7 +218,7 @@ class Pool:
         except BaseException as error:
             self._count -= 1
             if self._connections and out_of_descriptors(error):
-                self._max_connections = self._count  # no descriptor for one more
+                self._max_connections = self._count  # no descriptor left for another connection
                 return await self._acquire(first=True)
             self._grant()
             raise
@@ -288,11 +288,11 @@ class Pool:
                 connection.disown()
             # Kept: to be collected, a transport would reach into the parent's selector.
             self._inherited += self._connections
-            self._begin_anew()
+            self._start_over()
         elif self._loop is not None:
             if not self._loop.is_closed():
                 raise RuntimeError("this pool is in use on another event loop: make one for each loop")
-            self._begin_anew()
+            self._start_over()
         self._loop = loop
 
     async def aclose(self) -> None:

@@ -145,7 +145,7 @@ class SocketSender(Sender):
             self._loop.remove_writer(self._socket.fileno())
         if self.busy:
             # The thread holds the descriptor: end the connection under it now, close when it has returned.
-            with suppress(OSError):  # the peer was first
+            with suppress(OSError):  # the peer closed it first
                 self._socket.shutdown(socket.SHUT_RDWR)
         else:
             self._socket.close()

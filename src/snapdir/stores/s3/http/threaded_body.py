@@ -46,13 +46,13 @@ class RemainingBody(NamedTuple):
 
     Attributes:
         filled: Bytes that are in the sink's block already.
-        left: Bytes that have not arrived yet.
+        remaining_bytes: Bytes that have not arrived yet.
         timeouts: The limits of waiting time and rate; the time of the sink does not count.
     """
 
     sink: BlockSink
     filled: int
-    left: int
+    remaining_bytes: int
     timeouts: Timeouts
 
 
@@ -66,7 +66,7 @@ class BodyReader:
         timeouts = body.timeouts
         self._floor = RateFloor(timeouts.min_bytes_per_second, timeouts.rate_seconds)
         self._socket = socket.socket(fileno=os.dup(original.fileno()))
-        self._sink, self._filled, self._left = body.sink, body.filled, body.left
+        self._sink, self._filled, self._remaining_bytes = body.sink, body.filled, body.remaining_bytes
         self._stall_seconds = timeouts.stall_seconds
         self._socket.settimeout(self._stall_seconds)
         self._waking_at = 1
@@ -79,7 +79,7 @@ class BodyReader:
         """
         with self._socket:
             try:
-                while self._filled or self._left:
+                while self._filled or self._remaining_bytes:
                     self._fill()
                     filled, self._filled = self._filled, 0
                     self._sink.put(filled)
@@ -98,13 +98,13 @@ class BodyReader:
     def _fill(self) -> None:
         """A whole block, or the end of the body."""
         with memoryview(self._sink.block) as block:
-            while self._left and self._filled < len(block):
+            while self._remaining_bytes and self._filled < len(block):
                 began = self._clock()
-                with block[self._filled : self._filled + self._left] as space:
+                with block[self._filled : self._filled + self._remaining_bytes] as space:
                     received = self._receive(space)
                 self._filled += received
-                self._left -= received
-                if self._floor.is_below(received, self._clock() - began) and self._left:
+                self._remaining_bytes -= received
+                if self._floor.is_below(received, self._clock() - began) and self._remaining_bytes:
                     raise BodyBroken(TooSlow, self._floor.window_seconds)
 
     def _receive(self, space: memoryview) -> int:
