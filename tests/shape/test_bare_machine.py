@@ -21,7 +21,7 @@ def bare(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     folder.joinpath("bash").symlink_to(needed("bash"))
     environment = {"PATH": str(folder), "HOME": str(folder), "LANG": os.environ.get("LANG", "C.UTF-8")}
     return subprocess.run(
-        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
 
 
@@ -55,6 +55,6 @@ def test_a_python_that_is_not_here_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("script", ["docs", "quickstart", "test"])
 def test_a_script_says_how_it_is_called_from_any_directory(script: str) -> None:
     command = ["bash", f"./{script}", "--help"]
-    run = subprocess.run(command, cwd=PROJECT / "scripts", capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run(command, cwd=PROJECT / "scripts", capture_output=True, text=True, timeout=240, check=True)
     assert f"\n  scripts/{script}  " in run.stdout
     assert "set -euo" not in run.stdout + run.stderr

@@ -13,7 +13,7 @@ CASES = 293
 
 
 def test_every_case_has_a_test_and_the_page_is_what_would_be_generated() -> None:
-    run = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run([sys.executable, SCRIPT, "--check"], capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr
 
 

@@ -48,7 +48,7 @@ def test_a_test_that_hangs_ends_within_its_timeout(hang: str, tmp_path: Path) ->
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert ended.returncode == 1, ended.stdout + ended.stderr

@@ -34,7 +34,7 @@ def probe(module: str) -> dict[str, list[str]]:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     held: dict[str, list[str]] = json.loads(run.stdout)
     return held

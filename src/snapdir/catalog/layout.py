@@ -87,7 +87,7 @@ def _layers(ids: Sequence[str], pairs: Sequence[tuple[str, str]]) -> dict[str, i
     layer = dict.fromkeys(ids, 0)
     for id_ in reversed(finished):
         for later in later_of[id_]:
-            if rank[later] > rank[id_]:  # else it closes a cycle
+            if rank[later] > rank[id_]:  # else it closes a circle
                 layer[later] = max(layer[later], layer[id_] + 1)
     return layer
 
