@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from snapdir.disk import checkout_record, run_folder
-from snapdir.disk.checkout_record import RECORDS_NAME, CheckoutRecord, read_record, write_record
+from snapdir.disk.checkout_record import CheckoutRecord, read_record, write_record
+from snapdir.model.keys import CHECKOUTS
 
 
 def record(directory: Path, **fields: Any) -> CheckoutRecord:
@@ -48,7 +49,7 @@ def test_a_later_record_takes_the_place_of_an_earlier_one_and_leaves_nothing_els
     write_record(tmp_path, record(destination))
     write_record(tmp_path, record(destination, shard=None))
     assert read_record(tmp_path, str(destination)) == record(destination, shard=None)
-    assert len(os.listdir(tmp_path / RECORDS_NAME)) == 1
+    assert len(os.listdir(tmp_path / CHECKOUTS)) == 1
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_a_later_record_takes_the_place_of_an_earlier_one_and_leaves_nothing_els
 )
 def test_a_damaged_record_is_none(tmp_path: Path, destination: Path, damaged: Any) -> None:
     write_record(tmp_path, record(destination))
-    (file,) = (tmp_path / RECORDS_NAME).iterdir()
+    (file,) = (tmp_path / CHECKOUTS).iterdir()
     file.write_bytes(
         damaged if isinstance(damaged, bytes) else json.dumps(damaged(json.loads(file.read_bytes()))).encode()
     )
@@ -79,7 +80,7 @@ def test_of_too_many_records_the_older_half_goes(
     tmp_path: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkout_record, "MAX_RECORDS", 4)
-    folder = tmp_path / RECORDS_NAME
+    folder = tmp_path / CHECKOUTS
     for number in range(4):
         write_record(tmp_path, record(destination / str(number)))
         for file in folder.iterdir():
@@ -93,12 +94,12 @@ def test_of_too_many_records_the_older_half_goes(
 
 def test_a_cache_that_cannot_be_written_is_an_error_and_keeps_no_temporary(tmp_path: Path, destination: Path) -> None:
     write_record(tmp_path, record(destination))
-    (file,) = (tmp_path / RECORDS_NAME).iterdir()
+    (file,) = (tmp_path / CHECKOUTS).iterdir()
     file.unlink()
     file.mkdir()
     with pytest.raises(OSError, match="directory"):
         write_record(tmp_path, record(destination))
-    assert os.listdir(tmp_path / RECORDS_NAME) == [file.name]
+    assert os.listdir(tmp_path / CHECKOUTS) == [file.name]
 
 
 def test_a_record_is_on_the_disk_before_it_takes_the_place_of_another(
@@ -107,7 +108,7 @@ def test_a_record_is_on_the_disk_before_it_takes_the_place_of_another(
     events: list[str] = []
 
     def records() -> int:
-        return len([*(tmp_path / RECORDS_NAME).glob("*.json")])
+        return len([*(tmp_path / CHECKOUTS).glob("*.json")])
 
     monkeypatch.setattr(os, "fsync", lambda fd: events.append(f"its {os.fstat(fd).st_size > 0}, {records()} named"))
     monkeypatch.setattr(run_folder, "sync_filesystem", lambda _: events.append(f"names, {records()} named"))

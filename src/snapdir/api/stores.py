@@ -21,12 +21,13 @@ from snapdir.errors import (
     SnapdirError,
     TransferFailed,
 )
+from snapdir.errors.base import NO_STORE
 from snapdir.errors.local import DENIED
 from snapdir.model.digest import ID_DIGITS
 from snapdir.model.keys import manifest_prefix
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import first_page
-from snapdir.stores.urls import StoreURL
+from snapdir.stores.urls import BUILT_IN, PLANNED, StoreURL
 
 if TYPE_CHECKING:
     from snapdir.stores.external import ExternalStore
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from snapdir.transfer.upload.journal import UploadJournal
 
 PathLike = str | os.PathLike[str]
-
-IN_PROCESS = ("file", "s3", "b2", "gs")
-"""Schemes of stores that give bytes by key. Others are programs, which push and fetch whole snapshots."""
 
 CACHE_HINT = "choose another cache with --cache-dir or SNAPDIR_CACHE_DIR"
 NO_CACHE_HINT = "or pull without one: --no-cache"
@@ -56,7 +54,7 @@ class StorePair(NamedTuple):
     @property
     def program(self) -> ExternalStore | None:
         """The program that serves the store, if it is not served in process."""
-        if self.url is None or self.url.scheme in IN_PROCESS:
+        if self.url is None or self.url.scheme in (*BUILT_IN, *PLANNED):
             return None
         from snapdir.stores.external import ExternalStore
 
@@ -75,8 +73,6 @@ class StorePair(NamedTuple):
             SnapdirError: no store is given.
         """
         if self.url is None:
-            from snapdir.transfer.fetch import NO_STORE
-
             raise SnapdirError(NO_STORE)
         return self.url
 
@@ -126,7 +122,7 @@ def require_in_process(*stores: StorePair, verb: str = "sync") -> None:
         InvalidStore: a store is a program, which cannot take part.
     """
     for url in (url for pair in stores for url in pair if url is not None):
-        if url.scheme not in IN_PROCESS:
+        if url.scheme not in (*BUILT_IN, *PLANNED):
             raise InvalidStore(
                 f"{verb} requires in-process stores (file/s3/b2/gcs); external `snapdir-*-store` URLs are not "
                 f"supported: {url}"

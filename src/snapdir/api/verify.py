@@ -100,12 +100,13 @@ async def verify_cache(
     Args:
         purge: Remove corrupt objects and the remains of killed runs, unless ``dry_run``.
     """
-    from snapdir.disk.run_folder import PARTIAL_NAME, sweep
+    from snapdir.disk.run_folder import sweep
+    from snapdir.model.keys import PARTIAL
     from snapdir.transfer.verify import check_cache
 
     config = config or Config()
     if purge and not dry_run:
-        await anyio.to_thread.run_sync(sweep, config.cache_dir / PARTIAL_NAME)
+        await anyio.to_thread.run_sync(sweep, config.cache_dir / PARTIAL)
     async with opened_cache(config) as cache:
         wanted = None if snapshot_id is None else await full_id(snapshot_id, config)
         return await check_cache(

@@ -14,7 +14,6 @@ from snapdir.cli.completion_scripts import elvish, powershell
 
 PROGRAM = "snapdir"
 VARIABLE = "_SNAPDIR_COMPLETE"
-SCHEMES = ("file://", "s3://", "b2://")
 MOST_IDS = 100
 KINDS = {"DIR": "dir", "PATH": "dir", "FILE": "file"}
 """Kinds of values in the words of click's scripts."""
@@ -49,8 +48,10 @@ def suggest(kind: str, incomplete: str, words: Sequence[str] = ()) -> list[Compl
     if kind == "COMMAND":
         return [CompletionItem(command) for command in COMMANDS if command.startswith(incomplete)]
     if kind == "STORE":
-        schemes = [CompletionItem(scheme) for scheme in SCHEMES if scheme.startswith(incomplete)] if incomplete else []
-        return schemes or [CompletionItem(incomplete, type="dir")]
+        from snapdir.stores.urls import BUILT_IN
+
+        urls = [f"{scheme}://" for scheme in BUILT_IN if incomplete and f"{scheme}://".startswith(incomplete)]
+        return [CompletionItem(url) for url in urls] or [CompletionItem(incomplete, type="dir")]
     return [CompletionItem(incomplete, type=KINDS[kind])] if kind in KINDS else []
 
 

@@ -78,7 +78,7 @@ def required_store(store: str | None) -> str:
         SnapdirError: no store was named.
     """
     if store is None:
-        from snapdir.transfer.fetch import NO_STORE
+        from snapdir.errors.base import NO_STORE
 
         raise SnapdirError(NO_STORE)
     return store

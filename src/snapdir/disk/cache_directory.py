@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 from snapdir.errors import LocalError, local_errors
+from snapdir.model.keys import CHECKOUTS, ENDPOINTS, INCOMPLETE, KNOWN, MANIFESTS, OBJECTS, PARTIAL, UPLOADS
 
-CONTENTS = (".objects", ".manifests", ".incomplete", ".partial", ".known", ".uploads", ".endpoints")
+CONTENTS = (OBJECTS.rstrip("/"), MANIFESTS.rstrip("/"), INCOMPLETE.rstrip("/"), PARTIAL, KNOWN, UPLOADS, ENDPOINTS)
 """The contents of a cache. Other files in its directory, such as a catalog or notes about checkouts, stay."""
 
-SIGNS = (*CONTENTS, ".checkouts")
+SIGNS = (*CONTENTS, CHECKOUTS)
 
 CATALOGS = ("-catalog.redb", "-catalog.sqlite3")
 """Endings of catalog files: a directory with a catalog is a cache, even an empty one."""

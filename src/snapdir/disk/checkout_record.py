@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from blake3 import blake3
 
 from snapdir.disk.run_folder import replace_note
+from snapdir.model.keys import CHECKOUTS
 
-RECORDS_NAME = ".checkouts"
 MAX_RECORDS = 2000
 """Above this the older half goes: the cache does not learn of directories that were removed."""
 MAX_RECORD_BYTES = 16 << 20
@@ -78,7 +78,7 @@ def _record(fields: dict[str, Any]) -> CheckoutRecord:
 
 def _file(cache_dir: Path, directory: str) -> Path:
     name = blake3(os.fsencode(directory)).hexdigest()[:32]
-    return cache_dir / RECORDS_NAME / f"{name}.json"
+    return cache_dir / CHECKOUTS / f"{name}.json"
 
 
 def _prune(folder: Path) -> None:

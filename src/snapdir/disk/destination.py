@@ -253,26 +253,26 @@ class Destination:
 
     def _renamed(self, source: str, parent: DirectoryHandle, names: Names) -> bool:
         """Rename a temporary to its final name; False if that is on another filesystem."""
-        staging = self.staging.handle
         try:
-            os.rename(source, checked_name(names), src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
+            self._rename(source, self.staging.handle, parent, names)
         except OSError as error:
             if error.errno == errno.EXDEV:
                 return False
-            if error.errno != errno.EISDIR:
-                raise
-            self._directories.remove_empty(names)
-            os.rename(source, checked_name(names), src_dir_fd=staging.fd, dst_dir_fd=parent.fd)
+            raise
         return True
+
+    def _rename(self, source: str, folder: DirectoryHandle, parent: DirectoryHandle, names: Names) -> None:
+        """Rename a file of ``folder`` to its final name, also in the place of an empty directory."""
+        try:
+            os.rename(source, checked_name(names), src_dir_fd=folder.fd, dst_dir_fd=parent.fd)
+        except IsADirectoryError:
+            self._directories.remove_empty(names)
+            os.rename(source, checked_name(names), src_dir_fd=folder.fd, dst_dir_fd=parent.fd)
 
     def _rename_beside(self, beside: str, parent: DirectoryHandle, names: Names) -> None:
         """Rename a temporary in the directory of its final name; it is removed if that fails."""
         try:
-            try:
-                os.rename(beside, checked_name(names), src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
-            except IsADirectoryError:
-                self._directories.remove_empty(names)
-                os.rename(beside, checked_name(names), src_dir_fd=parent.fd, dst_dir_fd=parent.fd)
+            self._rename(beside, parent, parent, names)
         except BaseException:
             remove_tree(beside, dir_fd=parent.fd)
             raise

@@ -16,8 +16,8 @@ from snapdir.disk.claims import is_still_at, try_lock
 from snapdir.disk.directories import LIST_FLAGS, DirectoryHandle, remove_tree
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.filesystems import is_on_local_filesystem
+from snapdir.model.keys import PARTIAL
 
-PARTIAL_NAME = ".partial"
 """Below the root of a store or cache; no reader looks into it."""
 
 PREFIX = "run-"
@@ -112,7 +112,7 @@ def replace_note(cache_dir: Path, file: Path, data: bytes, *, mode: int = 0o666,
         OSError: it cannot be written.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(cache_dir / PARTIAL_NAME)
+    folder = RunFolder(cache_dir / PARTIAL)
     temporary = Path(folder.path, "note")
     try:
         with open(temporary, "xb", opener=lambda path, flags: os.open(path, flags, mode)) as opened:

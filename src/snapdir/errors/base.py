@@ -11,6 +11,8 @@ from snapdir.errors.secrets import without_secrets
 
 MAX_NAMED_OFFENDERS = 20
 
+NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
+
 STORE_ADVICE = "the store has damaged data: push a good copy again with --recheck"
 CACHE_ADVICE = (
     "the cache has damaged data: remove it with `snapdir verify-cache --purge`, then fetch the snapshot again"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import SnapdirError, StoreMissing
+from snapdir.model.keys import PARTIAL
 from snapdir.stores.base import Store
 
 SCRATCH = ".bench/"
@@ -103,7 +103,7 @@ def _absent_directories(store: Store, prefix: str) -> list[Path]:
     if inside is None:
         return []
     root = inside.parents[prefix.count("/") - 1]
-    candidates = [inside, inside.parent, root / PARTIAL_NAME, root, *root.parents]
+    candidates = [inside, inside.parent, root / PARTIAL, root, *root.parents]
     return [path for path in candidates if not path.exists()]
 
 

@@ -20,6 +20,12 @@ OBJECT_MODE = 0o444
 INCOMPLETE = ".incomplete/"
 """In a cache only: manifests of snapshots that were fetched in part."""
 
+PARTIAL = ".partial"
+"""Files that are being written, in a store of files or a cache."""
+
+KNOWN, UPLOADS, ENDPOINTS, CHECKOUTS = ".known", ".uploads", ".endpoints", ".checkouts"
+"""In a cache only: notes about the objects of stores, unfinished uploads, services, and checkouts."""
+
 _SHARDED = re.compile(r"([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{55})").fullmatch
 _RECORD = re.compile(
     r"\.catalog/([0-9]{4})/([0-9]{2})/([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}\.[0-9]{3})-([0-9a-f]{8,64})\.json"

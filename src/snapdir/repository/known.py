@@ -21,8 +21,8 @@ from blake3 import blake3
 from snapdir.disk.run_folder import replace_note
 from snapdir.hashing.crc32c import crc32c
 from snapdir.model.digest import SnapshotId
+from snapdir.model.keys import KNOWN
 
-KNOWN_NAME = ".known"
 DIGEST_BYTES = 32
 LENGTH_BYTES, CRC_BYTES = 8, 4
 SEAL_BYTES = DIGEST_BYTES - LENGTH_BYTES - CRC_BYTES
@@ -81,7 +81,7 @@ class KnownSnapshots:
 
     def __init__(self, cache_dir: Path, store_url: str) -> None:
         self._cache_dir = cache_dir
-        self._folder = cache_dir / KNOWN_NAME / blake3(store_url.encode(errors="surrogateescape")).hexdigest()[:32]
+        self._folder = cache_dir / KNOWN / blake3(store_url.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def latest(self) -> Iterator[SnapshotId]:
         """Ids of the snapshots seen in this store, the latest first."""

@@ -14,13 +14,10 @@ from snapdir.disk.descriptors import share_of_descriptors
 from snapdir.errors import InvalidStore
 from snapdir.stores.base import Store
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, UNLIMITED, StoreSettings
-from snapdir.stores.urls import StoreURL
+from snapdir.stores.urls import BUILT_IN, PLANNED, StoreURL
 
 if TYPE_CHECKING:
     from snapdir.stores.concurrency import ConcurrencyLimit
-
-OPENED_HERE = ("file", "s3", "b2")
-NOT_YET = ("gs",)
 
 
 def open_store(url: str | StoreURL, settings: StoreSettings | None = None) -> AbstractAsyncContextManager[Store]:
@@ -31,7 +28,7 @@ def open_store(url: str | StoreURL, settings: StoreSettings | None = None) -> Ab
         InvalidOption: An environment variable or AWS profile of the store has a bad value.
     """
     parsed = url if isinstance(url, StoreURL) else StoreURL.parse(url)
-    if parsed.scheme not in OPENED_HERE:
+    if parsed.scheme not in BUILT_IN:
         raise InvalidStore(_why_not(parsed))
     return _opened(parsed, settings or StoreSettings())
 
@@ -79,7 +76,7 @@ def _concurrency(store: Store, settings: StoreSettings) -> ConcurrencyLimit:
 
 
 def _why_not(url: StoreURL) -> str:
-    if url.scheme in NOT_YET:
+    if url.scheme in PLANNED:
         return f"{url}: this release cannot open {url.scheme}:// stores yet; use file://, s3:// or b2://"
     return (
         f"{url}: snapdir has no built-in {url.scheme}:// store; a program snapdir-{url.scheme}-store can serve push,"

@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 from snapdir.errors import HIDDEN, InvalidStore, without_secrets
 
-SCHEMES = ("file", "s3", "b2", "gs", "ssh", "sftp")
+BUILT_IN = ("file", "s3", "b2")
+PLANNED = ("gs",)
+"""Schemes of stores that give bytes by key. Others are programs, which push and fetch whole snapshots."""
+
+SCHEMES = (*BUILT_IN, *PLANNED, "ssh", "sftp")
 ARN = "arn:"
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch
 _ACCESS_POINT = re.compile(

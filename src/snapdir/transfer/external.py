@@ -12,9 +12,10 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
+from snapdir.disk.run_folder import RunFolder
 from snapdir.errors import ObjectNotFound, local_errors
 from snapdir.model.digest import Digest, SnapshotId
+from snapdir.model.keys import PARTIAL
 from snapdir.model.manifest import Manifest
 from snapdir.repository.cache import cache_root, held_manifest, require_cached
 from snapdir.repository.repository import Repository, verified_manifest
@@ -113,7 +114,7 @@ async def staged(
     Args:
         objects: The objects to fetch: the manifest for the program lists only their files.
     """
-    own = RunFolder(cache_dir / PARTIAL_NAME)
+    own = RunFolder(cache_dir / PARTIAL)
     with local_errors(own.parent):
         folder = Path(await anyio.to_thread.run_sync(lambda: own.path))
     try:

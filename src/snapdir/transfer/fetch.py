@@ -10,6 +10,7 @@ from typing import NamedTuple
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError, ungrouped
+from snapdir.errors.base import NO_STORE
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
 from snapdir.repository.cache import cache_root, held_manifest, keep_manifest
@@ -24,8 +25,6 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
-
-NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable"
 
 
 class FetchOptions(NamedTuple):

@@ -7,7 +7,8 @@ from pathlib import Path
 import anyio
 import pytest
 
-from snapdir.stores.s3.checksums import LIFETIME_SECONDS, NOTES_NAME, Checksums
+from snapdir.model.keys import ENDPOINTS
+from snapdir.stores.s3.checksums import LIFETIME_SECONDS, Checksums
 from snapdir.stores.s3.store import S3Store
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
@@ -30,7 +31,7 @@ def test_a_refusal_is_remembered_for_its_endpoint_alone(tmp_path: Path) -> None:
 
 def test_a_refusal_is_forgotten_after_a_month(tmp_path: Path) -> None:
     refuse(tmp_path)
-    (noted,) = (tmp_path / NOTES_NAME).iterdir()
+    (noted,) = (tmp_path / ENDPOINTS).iterdir()
     now = noted.stat().st_mtime
     assert not Checksums(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS - 1).accepted
     assert Checksums(tmp_path, PLACE, clock=lambda: now + LIFETIME_SECONDS).accepted

@@ -9,14 +9,14 @@ import pytest
 
 from snapdir.errors import AccessDenied, SnapdirError, StoreRefused, TransferFailed
 from snapdir.model.digest import Digest, SnapshotId
-from snapdir.model.keys import object_key
+from snapdir.model.keys import UPLOADS, object_key
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import StillAtWork
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.sync import StoreSync, SyncOptions
-from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
+from snapdir.transfer.upload.journal import UploadJournal
 from tests.transfer.conftest import push_tree
 from tests.transfer.resuming.resumable import CONTENT, KEY, PARTS, ResumableStore, ResumableUpload, push_noted
 
@@ -28,7 +28,7 @@ class Run:
         self.store = ResumableStore()
         self.counters = Counters()
         self.source = Repository(MemoryStore())
-        self.notes = cache / UPLOADS_NAME
+        self.notes = cache / UPLOADS
         self._verb, self._tree, self._limits, self._cache = verb, tree, limits, cache
 
     async def __call__(self) -> None:

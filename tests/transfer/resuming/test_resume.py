@@ -14,6 +14,7 @@ import pytest
 from snapdir.disk.claims import open_locked
 from snapdir.disk.run_folder import KEPT_SECONDS
 from snapdir.errors import AccessDenied, ConnectionFailed, InFluxError, StoreRefused, Throttled
+from snapdir.model.keys import UPLOADS
 from snapdir.repository.repository import Repository
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.engine.events import Counters
@@ -21,7 +22,7 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.packs.receive import receive_pack
 from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.sync import StoreSync, SyncOptions
-from snapdir.transfer.upload.journal import UPLOADS_NAME, UploadJournal
+from snapdir.transfer.upload.journal import UploadJournal
 from tests.transfer.conftest import push_tree
 from tests.transfer.resuming.resumable import CONTENT, DIGEST, KEY, PART, PARTS, ResumableStore, cancel_push, push_noted
 
@@ -53,7 +54,7 @@ def noted_token(note: Path) -> str:
 
 
 def notes(cache: Path) -> list[str]:
-    return os.listdir(cache / UPLOADS_NAME)
+    return os.listdir(cache / UPLOADS)
 
 
 async def test_a_killed_push_sends_only_the_parts_that_are_missing(
@@ -85,7 +86,7 @@ async def test_a_note_of_nonsense_begins_anew(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path, token: bytes
 ) -> None:
     await leave_killed_push(store, cache, {1: part(1)})
-    (note,) = (cache / UPLOADS_NAME).iterdir()
+    (note,) = (cache / UPLOADS).iterdir()
     note.write_bytes(token)
     await push_noted(tree, store, limits, cache)
     assert sorted(store.sent) == list(range(1, PARTS + 1))
@@ -116,7 +117,7 @@ async def test_a_note_that_another_process_works_on_is_left_alone(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path
 ) -> None:
     token = await leave_killed_push(store, cache, {1: part(1)})
-    (note,) = (cache / UPLOADS_NAME).iterdir()
+    (note,) = (cache / UPLOADS).iterdir()
     held = await anyio.to_thread.run_sync(open_locked, note)
     try:
         await push_noted(tree, store, limits, cache)
@@ -134,7 +135,7 @@ async def test_a_push_that_is_cancelled_keeps_what_it_sent_for_the_next_one(
     counters = await cancel_push(tree, store, limits, cache, parts=3)
     (token,) = store.uploads
     assert store.kept == [token]
-    (note,) = (cache / UPLOADS_NAME).iterdir()
+    (note,) = (cache / UPLOADS).iterdir()
     assert noted_token(note) == token
     had = set(store.uploads[token].sizes)
     assert (counters.kept_objects, counters.kept_in) == (1, store.url)
@@ -205,7 +206,7 @@ async def test_a_note_that_a_push_does_not_need_stays_for_a_week(
     (tree / "large").write_bytes(b"another file")
     await push_noted(tree, store, limits, cache)
     assert [*store.uploads] == [token]
-    (note,) = (cache / UPLOADS_NAME).iterdir()
+    (note,) = (cache / UPLOADS).iterdir()
     os.utime(note, (0, note.stat().st_mtime - KEPT_SECONDS - 1))
     held = await anyio.to_thread.run_sync(open_locked, note)
     try:
@@ -222,10 +223,10 @@ async def test_notes_about_another_store_and_files_of_others_are_left_alone(
     tree: Path, store: ResumableStore, limits: Limits, cache: Path
 ) -> None:
     await leave_killed_push(store, cache, {1: part(1)})
-    (note,) = (cache / UPLOADS_NAME).iterdir()
+    (note,) = (cache / UPLOADS).iterdir()
     others = {"0" * 32 + note.name[32:], note.name[:33] + "x", "README"}
     for name in others:
-        (cache / UPLOADS_NAME / name).write_text("token")
+        (cache / UPLOADS / name).write_text("token")
     await push_noted(tree, store, limits, cache)
     assert set(notes(cache)) == others
 

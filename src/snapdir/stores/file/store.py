@@ -12,8 +12,8 @@ from typing import TypeVar
 from anyio import CancelScope
 
 from snapdir.disk.descriptors import Handle
-from snapdir.disk.run_folder import PARTIAL_NAME
 from snapdir.errors import StoreRefused
+from snapdir.model.keys import PARTIAL
 from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.file.batch import FileBatch
@@ -77,7 +77,7 @@ class FileStore(NoServerCopy):
         resume: str | None = None,  # noqa: ARG002  # gives none
     ) -> AsyncIterator[Page]:
         size = self._capabilities.list_page_keys
-        with closing(listed(self._root, prefix, start_after, hidden=PARTIAL_NAME)) as infos:
+        with closing(listed(self._root, prefix, start_after, hidden=PARTIAL)) as infos:
             while page := await in_thread(self._root, prefix, lambda: Page(islice(infos, size))):
                 yield page
 
@@ -131,7 +131,7 @@ class FileStore(NoServerCopy):
 def _checked_path(root: str, key: str) -> str:
     """The path of ``key``, checked to stay below ``root``."""
     names = key.split("/")
-    if "" in names or "." in names or ".." in names or "\0" in key or names[0] == PARTIAL_NAME:
+    if "" in names or "." in names or ".." in names or "\0" in key or names[0] == PARTIAL:
         raise StoreRefused(f"invalid key for a store in a directory: {key!r}", key=key)
     try:
         os.fsencode(key)

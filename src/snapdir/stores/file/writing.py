@@ -11,11 +11,11 @@ from snapdir.disk.claims import open_locked
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.disk.room import require_room
-from snapdir.disk.run_folder import PARTIAL_NAME, RunFolder
+from snapdir.disk.run_folder import RunFolder
 from snapdir.disk.sparse import write_at
 from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import HashMismatchError, InFluxError
-from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS
+from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS, PARTIAL
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
@@ -32,7 +32,7 @@ class FileWriter:
 
     def __init__(self, root: str, settings: StoreSettings) -> None:
         self._root = root
-        self._folder = RunFolder(os.path.join(root, PARTIAL_NAME))
+        self._folder = RunFolder(os.path.join(root, PARTIAL))
         self._settings = settings
 
     @property

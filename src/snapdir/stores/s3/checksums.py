@@ -18,6 +18,7 @@ from blake3 import blake3
 from snapdir.disk.system import path_of_descriptor
 from snapdir.errors import InFluxError, SnapdirError, local_errors
 from snapdir.hashing.crc32c import crc32c, crc32c_of_range
+from snapdir.model.keys import ENDPOINTS
 from snapdir.model.sizes import KIB, MIB
 from snapdir.stores.base import Body, FileRange, body_length
 from snapdir.stores.s3.failures import BodyRefused, Operation
@@ -33,7 +34,6 @@ INLINE_BYTES = 256 * KIB
 UNSUPPORTED = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented", "UnsupportedArgument"})
 """Codes for an unknown header; services use them for other refusals too."""
 
-NOTES_NAME = ".endpoints"
 LIFETIME_SECONDS = 30 * 86400
 """After this the endpoint is tried again."""
 
@@ -56,7 +56,7 @@ class Checksums:
         self._endpoint = endpoint
         self._note: Path | None = None
         if folder is not None:
-            self._note = folder / NOTES_NAME / f"{blake3(endpoint.encode()).hexdigest()[:32]}-refuses-crc32c"
+            self._note = folder / ENDPOINTS / f"{blake3(endpoint.encode()).hexdigest()[:32]}-refuses-crc32c"
         self.accepted = not self._is_noted(clock())
 
     def _is_noted(self, now: float) -> bool:

@@ -9,9 +9,9 @@ from typing import Protocol
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.destination import Destination
 from snapdir.disk.modes import RefusedModes, set_mode
-from snapdir.disk.run_folder import CLAIMED, PARTIAL_NAME
+from snapdir.disk.run_folder import CLAIMED
 from snapdir.errors import LocalError, local_errors
-from snapdir.model.keys import OBJECT_MODE
+from snapdir.model.keys import OBJECT_MODE, PARTIAL
 from snapdir.model.paths import Names
 from snapdir.stores.base import Buffer
 from snapdir.stores.file.batch import FileBatch
@@ -157,7 +157,7 @@ class CacheSink:
 
     @property
     def temporaries(self) -> str:
-        return os.path.join(self._root, PARTIAL_NAME)
+        return os.path.join(self._root, PARTIAL)
 
     def write(self, planned: PlannedObject, data: Buffer) -> None:
         self.batch.put(_key(planned), data, replace=True)

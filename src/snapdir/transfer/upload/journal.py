@@ -21,9 +21,9 @@ from snapdir.disk.long_paths import status_of
 from snapdir.disk.run_folder import KEPT_SECONDS
 from snapdir.errors import InvalidId
 from snapdir.model.digest import Digest
+from snapdir.model.keys import UPLOADS
 from snapdir.model.source import SourceFile, identity_of
 
-UPLOADS_NAME = ".uploads"
 MAX_TOKEN_BYTES = 4096
 MAX_NOTE_BYTES = 4 * MAX_TOKEN_BYTES
 """A token, the longest path, and a few numbers."""
@@ -124,7 +124,7 @@ class UploadJournal:
     """
 
     def __init__(self, cache_dir: Path | None, store_url: str) -> None:
-        self._folder = None if cache_dir is None else cache_dir / UPLOADS_NAME
+        self._folder = None if cache_dir is None else cache_dir / UPLOADS
         self._store = blake3(store_url.encode(errors="surrogateescape")).hexdigest()[:32]
 
     def open(self, digest: str, part_bytes: int) -> JournalEntry:

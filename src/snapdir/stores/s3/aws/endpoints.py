@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from snapdir.errors import InvalidOption, InvalidStore
+from snapdir.stores.s3.http.endpoint import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from snapdir.stores.s3.location import S3Target
@@ -16,7 +17,6 @@ OF_AWS_HOSTS = frozenset({"UseDualStack", "UseFIPS", "UseGlobalEndpoint"})
 """Options that only AWS's own hosts have."""
 
 SIGV4, BY_SESSION = "sigv4", "sigv4-s3express"
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class BucketAddress(NamedTuple):
@@ -107,5 +107,5 @@ class AWSEndpoints:
 def split_endpoint(url: str, *, region: str, service: str = "s3") -> BucketAddress:
     """The parts of the base URL of a bucket."""
     parts = urlsplit(url)
-    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
     return BucketAddress(parts.scheme, parts.hostname or "", port, f"{parts.path.rstrip('/')}/", region, service)

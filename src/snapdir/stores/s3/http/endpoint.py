@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from snapdir.errors import InvalidOption
 from snapdir.stores.s3.http.tls import ResumingContext
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Proxy(NamedTuple):
@@ -52,7 +52,7 @@ class Endpoint(NamedTuple):
     @property
     def host_header(self) -> bytes:
         """The value of ``Host`` in a request: without a port if it is the default of the scheme."""
-        return self._authority(with_port=self.port != _DEFAULT_PORTS["http" if self.ssl_context is None else "https"])
+        return self._authority(with_port=self.port != DEFAULT_PORTS["http" if self.ssl_context is None else "https"])
 
     def _authority(self, *, with_port: bool = True) -> bytes:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -120,7 +120,7 @@ def _parsed(url: str, name: str) -> Proxy:
     full = url if "://" in url else f"http://{url.removeprefix('//')}"
     try:
         parts = urlsplit(full)
-        default_port = _DEFAULT_PORTS[parts.scheme]
+        default_port = DEFAULT_PORTS[parts.scheme]
         host, port = parts.hostname, parts.port or default_port
         usable = bool(host) and ("@" not in full or parts.username is not None)  # else a password with a slash, say
     except (ValueError, KeyError):  # a port that is not a number, a bracket that is not closed; another scheme
@@ -128,7 +128,7 @@ def _parsed(url: str, name: str) -> Proxy:
     if host is None or not usable:
         # The rest of the text may be a password, wherever it stands.
         scheme = full.partition("://")[0]
-        kind = "" if scheme in _DEFAULT_PORTS else f" ({scheme}:// is not supported)"
+        kind = "" if scheme in DEFAULT_PORTS else f" ({scheme}:// is not supported)"
         raise InvalidOption(f"{name} is not the URL of an HTTP proxy{kind}; write http://host:port")
     authorization = b""
     if parts.username is not None:
