@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.catalog.locations import catalog_file, directory_location, locations_meant, store_location
+from snapdir.catalog.locations import catalog_file, directory_location, possible_locations, store_location
 from snapdir.stores.urls import StoreURL
 
 CACHE = Path("/cache")
@@ -62,4 +62,4 @@ def test_a_path_means_a_directory_or_the_store_in_it(
     text: str, meant: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.getcwd", lambda: "/work")
-    assert locations_meant(text) == meant
+    assert possible_locations(text) == meant

@@ -16,7 +16,7 @@ from snapdir.api.stores import parse_stores
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
-from snapdir.catalog.locations import locations_meant, store_location
+from snapdir.catalog.locations import possible_locations, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.model.digest import SnapshotId
@@ -65,7 +65,7 @@ async def locations(
     url = (await parse_stores(store)).url
 
     def select(catalog: Catalog) -> list[Record]:
-        places = None if location is None else locations_meant(location)
+        places = None if location is None else possible_locations(location)
         only_store = None if url is None else store_location(url)
         return [
             record
@@ -101,7 +101,7 @@ async def revisions(
     async with merged_history(store, config, counters or Counters()) as (catalog, source):
         identifier = None if snapshot_id is None else await full_id(snapshot_id, config, source)
         return await anyio.to_thread.run_sync(
-            lambda: catalog.records(locations_meant(location), snapshot_id=identifier)
+            lambda: catalog.records(possible_locations(location), snapshot_id=identifier)
         )
 
 
@@ -163,7 +163,7 @@ async def lineage(
     def trace(catalog: Catalog, identifier: SnapshotId) -> Lineage:
         records = catalog.records_above(identifier) if backward else catalog.records_below(identifier)
         if location is not None:
-            places = locations_meant(location)
+            places = possible_locations(location)
             records = [record for record in records if record.location in places]
         walk = walk_back if backward else walk_on
         return Lineage(identifier, backward, walk(records, identifier, depth=depth), records)

@@ -12,7 +12,7 @@ import anyio.to_thread
 from snapdir.api.merging import merge, opened_catalog
 from snapdir.api.resolve import holds_store
 from snapdir.api.stores import PathLike, StorePair, local_path, opened, opened_cache
-from snapdir.catalog.locations import directory_location, locations_meant, store_location
+from snapdir.catalog.locations import directory_location, possible_locations, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.errors import (
@@ -84,7 +84,7 @@ async def log(
     config, counters = config or Config(), counters or Counters()
     path = local_path(place)
     url = await anyio.to_thread.run_sync(_store_at, path)
-    locations = await anyio.to_thread.run_sync(locations_meant, path)
+    locations = await anyio.to_thread.run_sync(possible_locations, path)
     source_opened = opened_cache(config) if url is None else opened(StorePair(url), config)
     async with opened_catalog(config, counters, needed=url is None) as catalog, source_opened as source:
         if url is not None:

@@ -23,11 +23,11 @@ async def objects_needed(
     from snapdir.transfer.engine.absence import absent_objects
 
     config = config or Config()
-    wanted = list(dict.fromkeys(map(Digest, digests)))
+    needed = list(dict.fromkeys(map(Digest, digests)))
     stores = await parse_stores(store, objects_store, verb="sync")
     require_in_process(stores)
     async with opened(stores, config) as repository:
-        return list(map(str, await absent_objects(wanted, repository, limits=config.limits)))
+        return list(map(str, await absent_objects(needed, repository, limits=config.limits)))
 
 
 async def send_pack(

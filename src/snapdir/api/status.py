@@ -84,7 +84,7 @@ async def status(
             error.add_note(f"the credentials of {record.store} are not saved: pass --id and --store")
         raise
     selection = selection_of(record.include, record.exclude, record.shard)
-    found = await anyio.to_thread.run_sync(
+    differences = await anyio.to_thread.run_sync(
         partial(directory_differences, manifest, selection, Path(place), counters, hash_threads=config.limits.hashers)
     )
     return StatusReport(
@@ -92,9 +92,9 @@ async def status(
         str(await anyio.to_thread.run_sync(manifest_id, manifest)),
         record.store,
         str(selection),
-        tuple(found.modified),
-        tuple(found.missing),
-        tuple(found.extra),
+        tuple(differences.modified),
+        tuple(differences.missing),
+        tuple(differences.extra),
     )
 
 

@@ -108,9 +108,9 @@ async def verify_cache(
     if purge and not dry_run:
         await anyio.to_thread.run_sync(sweep, config.cache_dir / PARTIAL)
     async with opened_cache(config) as cache:
-        wanted = None if snapshot_id is None else await full_id(snapshot_id, config)
+        identifier = None if snapshot_id is None else await full_id(snapshot_id, config)
         return await check_cache(
-            cache, wanted, purge=purge and not dry_run, limits=config.limits, counters=counters or Counters()
+            cache, identifier, purge=purge and not dry_run, limits=config.limits, counters=counters or Counters()
         )
 
 

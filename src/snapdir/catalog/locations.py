@@ -34,7 +34,7 @@ def directory_location(path: str) -> str:
     return _written(os.path.normpath(Path(path).absolute()))
 
 
-def locations_meant(text: str) -> tuple[str, ...]:
+def possible_locations(text: str) -> tuple[str, ...]:
     """The locations that ``text`` may stand for: a store by its URL; a directory, or the store in it, by a path."""
     if ":" not in text.partition("/")[0]:
         path = directory_location(os.path.expanduser(text))

@@ -14,7 +14,7 @@ from snapdir.cli.completion_scripts import elvish, powershell
 
 PROGRAM = "snapdir"
 VARIABLE = "_SNAPDIR_COMPLETE"
-MOST_IDS = 100
+MAX_IDS = 100
 KINDS = {"DIR": "dir", "PATH": "dir", "FILE": "file"}
 """Kinds of values in the words of click's scripts."""
 
@@ -30,9 +30,9 @@ def script(root: click.Command, shell: str) -> str:
     return ShellComplete.source(_asked(root, shell))
 
 
-def answer(root: click.Command, asked: str) -> int:
-    """Print the completions in the format of a shell; ``asked`` is ``bash_complete`` or similar."""
-    shell, _, instruction = asked.partition("_")
+def answer(root: click.Command, words: str) -> int:
+    """Print the completions in the format of a shell; ``words`` is ``bash_complete`` or similar."""
+    shell, _, instruction = words.partition("_")
     if instruction != "complete" or get_completion_class(shell) is None:
         return 1
     os.write(1, f"{_asked(root, shell).complete()}\n".encode())
@@ -90,7 +90,7 @@ def _cached_ids(prefix: str) -> list[str]:
     if not all(character in "0123456789abcdef" for character in prefix):
         return []
     try:
-        return sorted(_ids_below(default_cache_dir() / ".manifests", prefix))[:MOST_IDS]
+        return sorted(_ids_below(default_cache_dir() / ".manifests", prefix))[:MAX_IDS]
     except (OSError, RuntimeError):
         return []
 

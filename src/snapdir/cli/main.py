@@ -28,7 +28,7 @@ MORE = """`snapdir help COMMAND` shows the options of a command, with examples;
 `snapdir man` prints the manual page, `snapdir defaults` the settings in
 effect."""
 
-ASKED_BY_SHELL = "_SNAPDIR_COMPLETE"
+COMPLETION_VARIABLE = "_SNAPDIR_COMPLETE"
 """Set by the scripts of ``autocomplete`` when the shell asks for completions."""
 
 
@@ -100,11 +100,11 @@ def root(ctx: click.Context) -> None:
 def main() -> NoReturn:
     """The console script."""
     read_names_as_utf8()
-    asked = os.environ.get(ASKED_BY_SHELL)
-    if asked:
+    instruction = os.environ.get(COMPLETION_VARIABLE)
+    if instruction:
         from snapdir.cli.completion import answer
 
-        sys.exit(answer(root, asked))
+        sys.exit(answer(root, instruction))
     code = exit_code(sys.argv[1:])
     gc.freeze()  # no collection at exit: 10 of the 130 ms of CPU that a small `snapdir id` takes
     sys.exit(code)

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from snapdir.model.names import NAMES_ARE_UTF8
 
-WANTED_FILES = 16_384
+TARGET_OPEN_FILES = 16_384
 STACK_BYTES = 1 << 20
 KEPT_BYTES = 8 << 20
 LARGE_BYTES = 64 << 10
@@ -21,10 +21,10 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 def adapt_to_limits() -> None:
     """Raise the limit of open files to the hard limit, and save address space if memory is limited."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    limit = TARGET_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, TARGET_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < limit:
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if memory_is_limited():
         _save_addresses()
 

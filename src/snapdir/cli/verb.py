@@ -173,14 +173,14 @@ def information() -> list[Flag]:
     )
 
 
-def _show_help(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked and not ctx.resilient_parsing:
+def _show_help(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+    if is_set and not ctx.resilient_parsing:
         write_output(ctx.get_help() + "\n")
         ctx.exit()
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked and not ctx.resilient_parsing:
+def _show_version(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+    if is_set and not ctx.resilient_parsing:
         write_output(f"{ctx.command_path.replace(' ', '-')} {snapdir.version()}\n")
         ctx.exit()
 

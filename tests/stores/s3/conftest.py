@@ -12,8 +12,8 @@ import pytest
 
 from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.credentials import EnvironmentCredentials
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL
 from tests.rclone_server import RcloneServer, s3_server

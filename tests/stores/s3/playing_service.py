@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from snapdir.stores.s3.client import S3Client
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import Credentials
 from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.upload import Begun, S3Upload
 from snapdir.stores.settings import StoreSettings
 

@@ -30,9 +30,9 @@ from snapdir.stores.s3.aws.configuration import Profile
 from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 from snapdir.stores.s3.client import S3Client
 from snapdir.stores.s3.failures import BodyRefused, ErrorResponse
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.reading import size_and_checksum
 from snapdir.stores.s3.signing import Credentials
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.xml import UploadedPart
 from snapdir.stores.settings import RetryPolicy
 

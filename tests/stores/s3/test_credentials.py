@@ -12,7 +12,7 @@ import pytest
 from snapdir.errors import AccessDenied, ConnectionFailed, StoreRefused
 from snapdir.stores.open import open_store
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
-from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.urls import StoreURL
 
 from .canned_server import Answer, Exchange, canned, error, reply

@@ -10,8 +10,8 @@ from snapdir.errors import AccessDenied, ConnectionFailed, InvalidResponse
 from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.s3.aws.session import completed_target
 from snapdir.stores.s3.credentials import SESSION_SECONDS, DirectorySession
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import Credentials
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.urls import StoreURL
 
 from .canned_server import XML, CannedServer, canned, cut, error, reply

@@ -29,7 +29,7 @@ from snapdir.stores.s3.failures import (
     retry_after_seconds,
     service_error,
 )
-from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.target import S3Target
 
 TARGET = S3Target("s3://bucket/p", "bucket", "p/", "http://host:9000", "us-east-1")
 

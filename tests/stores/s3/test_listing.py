@@ -8,8 +8,8 @@ from snapdir.errors import InvalidResponse
 from snapdir.stores.base import ObjectInfo
 from snapdir.stores.listing import TELLING_KEYS
 from snapdir.stores.s3.listing import MAX_IDLE_PAGES, ListingProgress
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.xml import ListPage
 from tests.stores.s3.canned_server import XML, Answer, Exchange, Request, reply
 from tests.stores.s3.conftest import CannedS3

@@ -7,8 +7,8 @@ import pytest
 from snapdir.errors import InvalidResponse
 from snapdir.stores.s3.failures import Operation
 from snapdir.stores.s3.http.responses import Response
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.reading import check_range, range_headers
+from snapdir.stores.s3.target import S3Target
 
 GET = Operation(S3Target("s3://b", "b", "", None, "us-east-1"), "GET", "key")
 

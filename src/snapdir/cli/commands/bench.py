@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from snapdir.measurement.report import Measurement
 
 DEFAULT_SECONDS = 30
-LONGEST_SECONDS = 3600
+MAX_SECONDS = 3600
 JSON_VERSION = 1
 """Changes when a field changes its meaning or goes; new ones may come at any time."""
 SMALL = {"put": "PUT 16 KiB", "get": "GET 16 KiB", "head": "HEAD", "list": "LIST page"}
@@ -35,8 +35,8 @@ Row = Sequence[str]
 
 def _seconds(value: str, source: str) -> int:
     seconds = whole_number(value, source)
-    if not 1 <= seconds <= LONGEST_SECONDS:
-        raise InvalidOption(f"invalid {source} '{value}': expected 1 to {LONGEST_SECONDS}")
+    if not 1 <= seconds <= MAX_SECONDS:
+        raise InvalidOption(f"invalid {source} '{value}': expected 1 to {MAX_SECONDS}")
     return seconds
 
 
@@ -49,8 +49,7 @@ def _seconds(value: str, source: str) -> int:
             "--seconds",
             metavar="<N>",
             parse=_seconds,
-            help=f"Seconds for all measurements, without the clean-up, 1 to {LONGEST_SECONDS}; default: "
-            f"{DEFAULT_SECONDS}.",
+            help=f"Seconds for all measurements, without the clean-up, 1 to {MAX_SECONDS}; default: {DEFAULT_SECONDS}.",
         ),
         Single(
             "--dir",

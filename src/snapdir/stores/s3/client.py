@@ -13,9 +13,9 @@ from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3 import xml
+from snapdir.stores.s3.bucket_headers import headers_of_all, headers_of_session
 from snapdir.stores.s3.checksums import UNSUPPORTED, Checksums, content_md5, other_bytes, payload_hash, require_same
 from snapdir.stores.s3.credentials import CredentialSource, DirectorySession
-from snapdir.stores.s3.demands import headers_of_all, headers_of_session
 from snapdir.stores.s3.failures import (
     CHECK_ENDPOINT,
     BodyRefused,
@@ -30,8 +30,8 @@ from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.responses import Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import trusted_context
-from snapdir.stores.s3.location import S3Target, is_region
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path, encode_query
+from snapdir.stores.s3.target import S3Target, is_region
 from snapdir.stores.settings import StoreSettings
 
 WORK_SECONDS = 600.0

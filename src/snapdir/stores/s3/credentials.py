@@ -13,8 +13,8 @@ import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.errors import AccessDenied
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.signing import ANONYMOUS, Credentials
+from snapdir.stores.s3.target import S3Target
 
 if TYPE_CHECKING:
     from snapdir.stores.s3.aws.chain_failures import Link

@@ -27,7 +27,7 @@ from snapdir.errors import (
 )
 from snapdir.errors.local import MORE_DESCRIPTORS
 from snapdir.stores.base import Body, FileRange, StillAtWork
-from snapdir.stores.s3.demands import PAYER, denial_advice
+from snapdir.stores.s3.bucket_headers import PAYER, denial_advice
 from snapdir.stores.s3.http.connecting import out_of_descriptors
 from snapdir.stores.s3.http.errors import (
     BodyChanged,
@@ -41,7 +41,7 @@ from snapdir.stores.s3.http.errors import (
     WorkTimeout,
 )
 from snapdir.stores.s3.http.parsing import http_seconds
-from snapdir.stores.s3.location import S3Target, shown_endpoint
+from snapdir.stores.s3.target import S3Target, shown_endpoint
 from snapdir.stores.settings import MAX_RETRY_AFTER_SECONDS
 
 CHECK_ENDPOINT = "check the endpoint and any proxy in between"

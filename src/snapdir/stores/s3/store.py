@@ -19,13 +19,13 @@ from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
 from snapdir.stores.listing import shows_order
 from snapdir.stores.s3 import reading, xml
 from snapdir.stores.s3.aws.configuration import files_affect_settings
+from snapdir.stores.s3.bucket_headers import headers_of_new
 from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, content_md5, encoded
 from snapdir.stores.s3.client import CHECKSUM, CONTENT_MD5, NO_HEADERS, WORK_SECONDS, S3Client
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
-from snapdir.stores.s3.demands import headers_of_new
 from snapdir.stores.s3.failures import ErrorResponse, Operation, service_error
 from snapdir.stores.s3.listing import ListingProgress
-from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, begin, copy_source
 from snapdir.stores.settings import StoreSettings
 from snapdir.stores.urls import StoreURL

@@ -19,9 +19,9 @@ from snapdir.errors import (
 )
 from snapdir.stores.base import ABORT_SECONDS, Body, body_length
 from snapdir.stores.s3 import xml
+from snapdir.stores.s3.bucket_headers import headers_of_new
 from snapdir.stores.s3.checksums import checksum_of_parts
 from snapdir.stores.s3.client import CHECKSUM_ALGORITHM, WORK_SECONDS, S3Client
-from snapdir.stores.s3.demands import headers_of_new
 from snapdir.stores.s3.failures import Operation
 from snapdir.stores.s3.reading import size_and_checksum
 from snapdir.stores.s3.signing import encode_path

@@ -34,7 +34,7 @@ from snapdir.transfer.engine.plan import PlannedObject
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms
 
-MOST_STREAMS = 32
+MAX_STREAMS = 32
 """Concurrent requests for large objects: 2.5 GB/s in all if a connection to S3 gives 80 MB/s."""
 
 LOOK_SECONDS = 0.015
@@ -78,7 +78,7 @@ class LargeObjects:
         self._limits = limits
         self._counters = counters
         self._memory = memory
-        streams = min(limits.jobs or MOST_STREAMS, source.objects.capabilities.max_concurrency)
+        streams = min(limits.jobs or MAX_STREAMS, source.objects.capabilities.max_concurrency)
         share = BESIDE_SMALL_SHARE if beside_small else 1
         self._most_streams = max(1, min(streams, int(share * limits.memory_bytes) // STREAM_BYTES))
         self._encrypted = source.objects.capabilities.encrypted
@@ -149,7 +149,7 @@ class LargeObjects:
             block = memoryview(bytearray(ENCRYPTED_BLOCK_BYTES if self._encrypted else STREAM_BYTES))
             while assembly is not None:
                 if assembly.has_missing:
-                    await self._bring(assembly, block)
+                    await self._fetch_segment(assembly, block)
                 await self._advance(assembly)
                 assembly = await self._next()
             if not self._hedging:
@@ -204,7 +204,7 @@ class LargeObjects:
             self._sink.drop(planned)
             raise
 
-    async def _bring(self, assembly: Assembly, block: memoryview) -> None:
+    async def _fetch_segment(self, assembly: Assembly, block: memoryview) -> None:
         """Fetch one segment of an object with one request."""
         parts = 1 if assembly.streams else LONE_SEGMENT_BYTES // assembly.part_bytes
         segment = assembly.take(max(1, parts))

@@ -18,8 +18,8 @@ from snapdir.stores.open import open_store
 from snapdir.stores.s3.aws.configuration import files_affect_settings
 from snapdir.stores.s3.aws.session import completed_target
 from snapdir.stores.s3.client import S3Client
-from snapdir.stores.s3.location import S3Target
 from snapdir.stores.s3.store import S3Store
+from snapdir.stores.s3.target import S3Target
 from snapdir.stores.settings import RetryPolicy, StoreSettings
 from snapdir.stores.urls import StoreURL
 from tests.stores.s3.canned_server import CannedServer, canned, error, reply

@@ -10,7 +10,7 @@ from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.stores.s3.http.endpoint import DEFAULT_PORTS
 
 if TYPE_CHECKING:
-    from snapdir.stores.s3.location import S3Target
+    from snapdir.stores.s3.target import S3Target
 
 OPTIONS = {"UseArnRegion": True}
 OF_AWS_HOSTS = frozenset({"UseDualStack", "UseFIPS", "UseGlobalEndpoint"})

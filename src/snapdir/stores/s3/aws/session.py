@@ -13,7 +13,7 @@ from botocore.session import Session  # type: ignore[import-untyped]
 from snapdir.errors import InvalidOption
 from snapdir.stores.s3.aws.configuration import require_no_pipes
 from snapdir.stores.s3.failures import cleaned
-from snapdir.stores.s3.location import S3Target, ignores_configured_endpoints
+from snapdir.stores.s3.target import S3Target, ignores_configured_endpoints
 
 
 def completed_target(target: S3Target, environment: Mapping[str, str] = os.environ) -> S3Target:

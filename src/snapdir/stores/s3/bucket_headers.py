@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from snapdir.model.keys import OBJECTS
 from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
-from snapdir.stores.s3.location import S3Target
+from snapdir.stores.s3.target import S3Target
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE"})
 """Storage classes without immediate access. Manifests and history are not stored in them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snapdir.errors import InvalidOption, InvalidStore
-from snapdir.stores.s3.location import DEFAULT_REGION, S3Target
+from snapdir.stores.s3.target import DEFAULT_REGION, S3Target
 from snapdir.stores.urls import StoreURL
 
 
