@@ -22,7 +22,7 @@ END = "<!-- End of the generated table -->\n"
 GROUPS = {
     "Every day": ("push", "pull", "verify", "sync"),
     "Look": ("ls", "diff", "size", "status", "id", "manifest"),
-    "History": ("log", "ancestors", "descendants", "revisions", "locations"),
+    "History": ("log", "report", "ancestors", "descendants", "revisions", "locations"),
     "The local cache": ("stage", "fetch", "checkout", "verify-cache", "flush-cache"),
     "The program": ("bench", "defaults", "autocomplete", "help", "version"),
 }

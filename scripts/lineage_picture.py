@@ -16,11 +16,11 @@ from chromium import opened
 
 from snapdir.catalog.graph import lineage_graph
 from snapdir.catalog.lineage import ancestors
-from snapdir.catalog.page import lineage_page
 from snapdir.catalog.record import Record
+from snapdir.cli.pages.lineage import lineage_page
 
 PICTURE = Path(__file__).parents[1] / "docs" / "lineage.png"
-WIDTH, HEIGHT = 1240, 1130
+WIDTH, HEIGHT = 840, 740
 
 SETS, MODELS, TOKENIZERS = "s3://lab/datasets", "s3://lab/models", "s3://lab/tokenizers"
 
@@ -80,7 +80,7 @@ def main() -> None:
     graph = lineage_graph(model, ancestors(RECORDS, model), RECORDS, backward=True)
     with tempfile.TemporaryDirectory() as folder:
         file = keep or Path(folder) / "lineage.html"
-        file.write_text(lineage_page(graph, title="What this snapshot came from"))
+        file.write_text(lineage_page(graph, backward=True))
         opened(file, picture=PICTURE, width=WIDTH, height=HEIGHT)
     print(PICTURE)
 

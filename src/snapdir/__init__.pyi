@@ -27,6 +27,9 @@ from snapdir.api.pull import pull as pull
 from snapdir.api.push import push as push
 from snapdir.api.push import push_cached as push_cached
 from snapdir.api.push import stage as stage
+from snapdir.api.report import ReportedSnapshot as ReportedSnapshot
+from snapdir.api.report import StoreReport as StoreReport
+from snapdir.api.report import report as report
 from snapdir.api.resolve import resolve_id as resolve_id
 from snapdir.api.snapshots import Files as Files
 from snapdir.api.snapshots import Snapshot as Snapshot
@@ -87,6 +90,7 @@ from snapdir.model.entry import PathType as PathType
 from snapdir.model.manifest import Manifest as Manifest
 from snapdir.stores.urls import StoreUri as StoreUri
 from snapdir.transfer.comparing.diff import DiffEntry as DiffEntry
+from snapdir.transfer.comparing.neighbours import Changes as Changes
 from snapdir.transfer.comparing.sizes import SizeStats as SizeStats
 from snapdir.transfer.comparing.sizes import SnapshotSummary as SnapshotSummary
 from snapdir.transfer.engine.events import Counters as Counters

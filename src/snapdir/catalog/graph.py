@@ -52,7 +52,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Snapshots, ``focus`` first, and their relations."""
+    """Snapshots and their relations. ``focus``, the first, is the one that was asked about; empty for a whole history."""
 
     focus: str
     nodes: tuple[Node, ...]
@@ -78,6 +78,21 @@ def lineage_graph(focus: str, relations: Iterable[Relation], records: Iterable[R
         edges.setdefault(Edge(*pair, relation.relation))
     about = _about(records, ids)
     return Graph(focus, tuple(_node(id_, about.get(id_, ())) for id_ in ids), tuple(edges))
+
+
+def history_graph(records: Iterable[Record]) -> Graph:
+    """The graph of everything that ``records`` say."""
+    known = list(records)
+    ids: dict[str, None] = {}
+    edges: dict[Edge, None] = {}
+    for record in known:
+        ids.setdefault(record.id)
+        for earlier, relation in ((record.previous_id, "history"), *((id_, "derived") for id_ in record.derived_from)):
+            if earlier not in (None, record.id):
+                ids.setdefault(earlier)
+                edges.setdefault(Edge(earlier, record.id, relation))
+    about = _about(known, ids)
+    return Graph("", tuple(_node(id_, about.get(id_, ())) for id_ in ids), tuple(edges))
 
 
 def _about(records: Iterable[Record], ids: Collection[str]) -> Mapping[str, list[Record]]:

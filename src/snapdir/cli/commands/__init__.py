@@ -25,6 +25,7 @@ COMMANDS = {
     "descendants": "lineage",
     "bench": "bench",
     "log": "log",
+    "report": "report",
     "size": "size",
     "ls": "ls",
     "status": "status",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.commands.history import ADVICE, catalog_missing, formats, history, note_if_empty
+from snapdir.cli.commands.report import write_page
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, section, whole_number
 from snapdir.cli.tables import Cell, ShortId, write_json_lines, write_rows
 from snapdir.cli.verb import command
-from snapdir.errors import local_errors
 
 GRAPHS = ("dot", "mermaid")
 
@@ -101,7 +98,7 @@ def _show(
         columns = ("depth", "relation", "id", "of", "location", "created_at")
         write_rows(columns, _step_rows(found.relations), terminal=invocation.terminal)
     if html is not None:
-        _write_page(invocation, found, html)
+        write_page(invocation, _page(found), html)
 
 
 def _drawn(found: snapdir.Lineage, shape: str) -> str:
@@ -109,6 +106,14 @@ def _drawn(found: snapdir.Lineage, shape: str) -> str:
 
     draw: Callable[[Graph], str] = to_dot if shape == "dot" else to_mermaid
     return draw(lineage_graph(found.focus, found.relations, found.records, backward=found.backward))
+
+
+def _page(found: snapdir.Lineage) -> str:
+    from snapdir.catalog.graph import lineage_graph
+    from snapdir.cli.pages.lineage import lineage_page
+
+    graph = lineage_graph(found.focus, found.relations, found.records, backward=found.backward)
+    return lineage_page(graph, backward=found.backward)
 
 
 def _step(relation: snapdir.Relation) -> dict[str, Any]:
@@ -125,29 +130,3 @@ def _step(relation: snapdir.Relation) -> dict[str, Any]:
 def _step_rows(relations: Sequence[snapdir.Relation]) -> Iterator[list[Cell]]:
     for found in relations:
         yield [found.depth, found.relation, ShortId(found.id), ShortId(found.of), found.location, found.created_at]
-
-
-def _write_page(invocation: Invocation, found: snapdir.Lineage, name: str) -> None:
-    """Write the page, and open it in a browser if there is a display.
-
-    Raises:
-        LocalError: the file cannot be written.
-    """
-    from snapdir.catalog.graph import lineage_graph
-    from snapdir.catalog.page import lineage_page
-
-    graph = lineage_graph(found.focus, found.relations, found.records, backward=found.backward)
-    title = "What this snapshot came from" if found.backward else "What came from this snapshot"
-    file = Path(os.path.expanduser(name)).absolute()
-    with local_errors(name):
-        file.write_text(lineage_page(graph, title=title), encoding="utf-8")
-    invocation.terminal.note(f"wrote {name}")
-    if _has_viewer(invocation):
-        import webbrowser
-
-        webbrowser.open(file.as_uri())
-
-
-def _has_viewer(invocation: Invocation) -> bool:
-    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    return bool(display) and invocation.terminal.attended and sys.stdout is not None and sys.stdout.isatty()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published
 
@@ -45,24 +46,44 @@ def measure(manifests: Iterable[Manifest]) -> SizeStats:
     return total.stats
 
 
+class Contents:
+    """Distinct contents. Memory: one size for each.
+
+    Attributes:
+        total_bytes: Of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.total_bytes = 0
+        self._sizes: dict[str, tuple[bool, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def add(self, files: Iterable[Entry]) -> None:
+        """A content counts once, with a certain size if any entry has one, in any order."""
+        sizes = self._sizes
+        for entry in files:
+            size = (entry.certain_size is not None, entry.size)
+            known = sizes.get(entry.checksum, (False, 0))
+            if size > known or entry.checksum not in sizes:
+                sizes[entry.checksum] = size
+                self.total_bytes += size[1] - known[1]
+
+
 class Measure:
-    """Totals over manifests, added one at a time. Memory: one size for each distinct content."""
+    """Totals over manifests, added one at a time."""
 
     def __init__(self) -> None:
         self._logical = self._files = 0
-        self._objects: dict[str, tuple[bool, int]] = {}
+        self._contents = Contents()
 
     def add(self, manifest: Manifest) -> None:
-        """Count a manifest. A content counts once, with a certain size if any manifest has one, in any order."""
-        objects = self._objects
-        for entry in manifest.files:
-            self._logical += entry.size
-            self._files += 1
-            size = (entry.certain_size is not None, entry.size)
-            if size > objects.get(entry.checksum, (False, -1)):
-                objects[entry.checksum] = size
+        sizes = [entry.size for entry in manifest.files]
+        self._logical += sum(sizes)
+        self._files += len(sizes)
+        self._contents.add(manifest.files)
 
     @property
     def stats(self) -> SizeStats:
-        physical = sum(size for _, size in self._objects.values())
-        return SizeStats(self._logical, physical, self._files, len(self._objects))
+        return SizeStats(self._logical, self._contents.total_bytes, self._files, len(self._contents))

@@ -1,0 +1,171 @@
+"""All that is known about a store, as one value: report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from snapdir.api.merging import merge, opened_catalog
+from snapdir.api.resolve import parse_ref
+from snapdir.api.stores import StorePair, opened
+from snapdir.catalog.graph import Edge, Graph, Node, history_graph
+from snapdir.catalog.locations import store_location
+from snapdir.catalog.record import timestamp
+from snapdir.config import Config
+from snapdir.errors import InvalidStore, LocalError, SnapdirError, StoreError, TransferFailed
+from snapdir.transfer.comparing.neighbours import Changes, Neighbour, compare_neighbours
+from snapdir.transfer.comparing.sizes import SizeStats
+from snapdir.transfer.engine.events import Counters
+
+if TYPE_CHECKING:
+    from snapdir.repository.repository import Published
+
+__all__ = ["ReportedSnapshot", "StoreReport", "report"]
+
+MAX_LISTED = 100
+"""Changes of one snapshot that are listed; in a store of more than a hundred snapshots fewer, ..."""
+
+MAX_LISTED_IN_ALL = 10_000
+"""... so that those of all snapshots stay below about this, ..."""
+
+MIN_LISTED = 5
+"""... but never fewer than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedSnapshot:
+    """A snapshot of a store.
+
+    Attributes:
+        created_at: When it was first recorded, or else stored (UTC, ``YYYY-MM-DD HH:MM:SS.mmm``); empty if neither is
+            known.
+        names: Of the store, that stand for it.
+        files, size_bytes: Number and bytes of its files; None, like the next two, if its manifest cannot be read.
+        new_bytes: Bytes of contents that no earlier snapshot of the store has, each counted once.
+        changes: What changed since the snapshot before it in the store.
+    """
+
+    id: str
+    created_at: str
+    note: str | None
+    labels: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]
+    files: int | None = None
+    size_bytes: int | None = None
+    new_bytes: int | None = None
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """A store at one moment.
+
+    Attributes:
+        store: Its URL, without credentials.
+        created_at: When the report was made (UTC).
+        snapshots: Newest first.
+        total: Files and bytes of all snapshots whose manifests can be read.
+        relations: The lineage of the snapshots. An ``earlier`` one may be in another store, or nowhere.
+        unreadable: The error about each manifest that cannot be read, with its id.
+    """
+
+    store: str
+    created_at: str
+    snapshots: tuple[ReportedSnapshot, ...]
+    total: SizeStats
+    relations: tuple[Edge, ...]
+    unreadable: tuple[tuple[str, SnapdirError], ...]
+
+    def require_sound(self) -> None:
+        """
+        Raises:
+            CorruptManifest, InvalidManifest, ManifestNotFound: a manifest cannot be read; TransferFailed for several.
+        """
+        errors = [error for _, error in self.unreadable]
+        if errors:
+            raise errors[0] if len(errors) == 1 else TransferFailed(f"read the manifests of {self.store}", errors)
+
+
+async def report(store: str, *, config: Config | None = None, counters: Counters | None = None) -> StoreReport:
+    """The snapshots of a store with their notes, labels and names, sizes, lineage, and the changes of each.
+
+    A manifest that cannot be read is in ``unreadable``; its snapshot is listed without sizes. Without a history (see
+    ``log``) there are no notes and no lineage. Of the changes of a snapshot, the first 100 are listed; of a store with
+    many snapshots, fewer.
+
+    Raises:
+        InvalidStore: ``store`` is not the URL of a store.
+        StoreError: the store cannot be read.
+    Cost: a request for each 1,000 snapshots, one for each snapshot, and one for each new record. Memory: one size for
+        each distinct content.
+    """
+    from snapdir.transfer.comparing.manifests import published_by_date
+
+    config, counters = config or Config(), counters or Counters()
+    ref = await anyio.to_thread.run_sync(parse_ref, store)
+    if ref.store is None or not ref.is_whole_store:
+        raise InvalidStore(f"{store} is not a store; write file:///path, ./path or s3://bucket/prefix")
+    location = store_location(ref.store)
+    async with (
+        opened(StorePair(ref.store), config) as source,
+        opened_catalog(config, counters, needed=False) as catalog,
+    ):
+        published = await published_by_date(source)
+        try:
+            await merge(catalog, source, location, counters)
+        except (LocalError, StoreError, TransferFailed) as error:
+            counters.warnings.append(f"the history in {location} cannot be read, and is left out: {error}")
+        records = await anyio.to_thread.run_sync(catalog.records, (location,))
+        graph = history_graph(records)
+        about = {node.id: node for node in graph.nodes}
+        published.sort(key=lambda each: _moment(each, about))
+        max_listed = max(MIN_LISTED, min(MAX_LISTED, MAX_LISTED_IN_ALL // max(len(published), 1)))
+        compared = await compare_neighbours(source, published, limits=config.limits, max_listed=max_listed)
+    names = await _names(store, config)
+    snapshots = [_snapshot(each, about, compared.snapshots, names) for each in reversed(published)]
+    relations = _relations(graph, {each.id for each in snapshots})
+    unreadable = tuple(compared.unreadable.items())
+    return StoreReport(location, timestamp(datetime.now(UTC)), tuple(snapshots), compared.total, relations, unreadable)
+
+
+async def _names(store: str, config: Config) -> Mapping[str, Sequence[str]]:
+    """The names of each snapshot, by its id."""
+    del store, config  # a store has no names yet
+    return {}
+
+
+def _moment(published: Published, about: Mapping[str, Node]) -> str:
+    """When a snapshot was first recorded, or else stored."""
+    node = about.get(published.snapshot_id)
+    if node is not None and node.created_at:
+        return node.created_at
+    seconds = published.stored_seconds
+    return "" if seconds is None else timestamp(datetime.fromtimestamp(seconds, UTC))
+
+
+def _snapshot(
+    published: Published,
+    about: Mapping[str, Node],
+    compared: Mapping[str, Neighbour],
+    names: Mapping[str, Sequence[str]],
+) -> ReportedSnapshot:
+    identifier = str(published.snapshot_id)
+    node = about.get(identifier, Node(identifier))
+    known = ReportedSnapshot(
+        identifier, _moment(published, about), node.note, node.labels, tuple(names.get(identifier, ()))
+    )
+    if (found := compared.get(identifier)) is None:
+        return known
+    return replace(
+        known, files=found.files, size_bytes=found.size_bytes, new_bytes=found.new_bytes, changes=found.changes
+    )
+
+
+def _relations(graph: Graph, present: Iterable[str]) -> tuple[Edge, ...]:
+    """The relations that lead to snapshots which the store has."""
+    known = set(present)
+    return tuple(edge for edge in graph.edges if edge.later in known)
