@@ -90,7 +90,7 @@ from snapdir.model.entry import PathType as PathType
 from snapdir.model.manifest import Manifest as Manifest
 from snapdir.stores.urls import StoreUri as StoreUri
 from snapdir.transfer.comparing.diff import DiffEntry as DiffEntry
-from snapdir.transfer.comparing.neighbours import Changes as Changes
+from snapdir.transfer.comparing.neighbours import SnapshotChanges as SnapshotChanges
 from snapdir.transfer.comparing.sizes import SizeStats as SizeStats
 from snapdir.transfer.comparing.sizes import SnapshotSummary as SnapshotSummary
 from snapdir.transfer.engine.events import Counters as Counters

@@ -148,6 +148,18 @@ def test_log(pushed: str) -> None:
     assert (first["id"], first["previous_id"], first["added"], first["note"]) == (pushed, None, 2, None)
 
 
+def test_report(pushed: str) -> None:
+    Path("tree/other").unlink()
+    changed = cli("push", "--store", "./store", "--label", "split=train", "--derived-from", pushed, "tree").stdout
+    (found,) = check("report", cli("report", "--json", "./store"))
+    newest, oldest = found["snapshots"]
+    assert (newest["id"], newest["labels"], newest["changes"]["removed"]) == (changed.strip(), {"split": "train"}, 1)
+    manifest = Path("store/.manifests", pushed[:3], pushed[3:6], pushed[6:9], pushed[9:])
+    manifest.write_text("garbage")
+    (found,) = check("report", cli("report", "--json", "./store"))
+    assert (found["damaged"][0]["id"], found["snapshots"][1]["changes"]) == (pushed, None)
+
+
 def test_manifest(tree: str) -> None:
     entries = check("manifest", cli("manifest", "--json", tree))
     written = [f"{'FD'[one['type'] == 'directory']} {one['mode']} {one['checksum']} {one['size']} {one['path']}"

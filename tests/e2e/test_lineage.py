@@ -98,7 +98,7 @@ def test_the_page_opens_in_a_browser_without_a_complaint(story: Story, tmp_path:
     elements = opened(page, picture=picture)
     for words in (story.v1, story.v2, story.model, "without duplicates", "loss=2.07"):
         assert words in elements
-    assert elements.count("<rect") == 3
+    assert elements.count('<div class="row') == 3
     assert picture.read_bytes().startswith(b"\x89PNG")
     opened(page, dark=True)
 

@@ -17,7 +17,7 @@ from snapdir.catalog.locations import store_location
 from snapdir.catalog.record import timestamp
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, SnapdirError, StoreError, TransferFailed
-from snapdir.transfer.comparing.neighbours import Changes, Neighbour, compare_neighbours
+from snapdir.transfer.comparing.neighbours import Neighbour, SnapshotChanges, compare_neighbours
 from snapdir.transfer.comparing.sizes import SizeStats
 from snapdir.transfer.engine.events import Counters
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ReportedSnapshot", "StoreReport", "report"]
 
 MAX_LISTED = 100
-"""Changes of one snapshot that are listed; in a store of more than a hundred snapshots fewer, ..."""
+"""SnapshotChanges of one snapshot that are listed; in a store of more than a hundred snapshots fewer, ..."""
 
 MAX_LISTED_IN_ALL = 10_000
 """... so that those of all snapshots stay below about this, ..."""
@@ -57,7 +57,7 @@ class ReportedSnapshot:
     files: int | None = None
     size_bytes: int | None = None
     new_bytes: int | None = None
-    changes: Changes | None = None
+    changes: SnapshotChanges | None = None
 
 
 @dataclass(frozen=True, slots=True)

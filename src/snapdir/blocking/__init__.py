@@ -32,12 +32,15 @@ from snapdir import Progress as Progress
 from snapdir import PullReport as PullReport
 from snapdir import Record as Record
 from snapdir import Relation as Relation
+from snapdir import ReportedSnapshot as ReportedSnapshot
 from snapdir import Revision as Revision
 from snapdir import SizeStats as SizeStats
+from snapdir import SnapshotChanges as SnapshotChanges
 from snapdir import SnapshotId as SnapshotId
 from snapdir import SnapshotReport as SnapshotReport
 from snapdir import SnapshotSummary as SnapshotSummary
 from snapdir import StatusReport as StatusReport
+from snapdir import StoreReport as StoreReport
 from snapdir import StoreUri as StoreUri
 from snapdir import SyncReport as SyncReport
 from snapdir import id_from_manifest as id_from_manifest
@@ -68,6 +71,7 @@ manifest_of = as_blocking(snapdir.manifest_of)
 pull = as_blocking(snapdir.pull)
 push = as_blocking(snapdir.push)
 push_cached = as_blocking(snapdir.push_cached)
+report = as_blocking(snapdir.report)
 resolve_id = as_blocking(snapdir.resolve_id)
 revisions = as_blocking(snapdir.revisions)
 size = as_blocking(snapdir.size)

@@ -52,7 +52,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Snapshots and their relations. ``focus``, the first, is the one that was asked about; empty for a whole history."""
+    """Snapshots and their relations. ``focus``, the first, is the one asked about; empty for a whole history."""
 
     focus: str
     nodes: tuple[Node, ...]

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from snapdir.catalog.graph import Graph, Node
 from snapdir.cli.pages.chart import Bar, chart
 from snapdir.cli.pages.document import code, document, identifier, safe, shortened
-from snapdir.cli.pages.drawing import drawing, tags
+from snapdir.cli.pages.lineage import drawing, tags
 from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
     from snapdir.api.report import ReportedSnapshot, StoreReport
     from snapdir.transfer.comparing.diff import DiffEntry
-    from snapdir.transfer.comparing.neighbours import Changes
+    from snapdir.transfer.comparing.neighbours import SnapshotChanges
 
 __all__ = ["report_page"]
 
@@ -27,6 +27,10 @@ MAX_SNAPSHOTS = 1000
 MAX_NOTE_CHARACTERS = 300
 MAX_PATH_CHARACTERS = 200
 MAX_LABELS = 12
+MAX_LABEL_CHARACTERS = 100
+MAX_STORE_CHARACTERS = 100
+"""Of the URL of the store in the command that lists all changes of a snapshot."""
+
 MAX_UNREADABLE = 20
 
 COLUMNS = ("snapshot", "recorded (UTC)", "files", "size", "new", "changes")
@@ -50,7 +54,7 @@ def _unreadable(report: StoreReport) -> Iterator[str]:
     if not report.unreadable:
         return
     count, more = len(report.unreadable), len(report.unreadable) - MAX_UNREADABLE
-    yield f'<div class="alarm"><p class="title">{count:,} damaged snapshots</p>'
+    yield f'<div class="alarm"><p class="title">{count:,} damaged snapshot{"s" * (count > 1)}</p>'
     for snapshot_id, error in report.unreadable[:MAX_UNREADABLE]:
         yield f"<p>{code(snapshot_id)}: {safe(shortened(str(error), MAX_NOTE_CHARACTERS))}</p>"
     yield f"<p>and {more:,} more</p></div>" if more > 0 else "</div>"
@@ -97,7 +101,9 @@ def _snapshots(report: StoreReport, shown: Sequence[ReportedSnapshot]) -> Iterat
     for snapshot in shown:
         yield _row(snapshot, report.store)
     yield "</tbody></table>"
-    yield "<p><small>Long notes and paths are shortened: <code>snapdir report --json</code> has them whole.</small></p>"
+    yield "<p><small>New bytes are in no earlier snapshot. Changes are those since the snapshot before: + added, −"
+    yield "removed, ~ modified files. Long notes, labels and paths are shortened:"
+    yield "<code>snapdir report --json</code> has them whole.</small></p>"
 
 
 def _header(name: str) -> str:
@@ -111,7 +117,7 @@ def _row(snapshot: ReportedSnapshot, store: str) -> str:
     note = snapshot.note and shortened(snapshot.note, MAX_NOTE_CHARACTERS)
     title = f'<p class="title">{safe(note)}</p>' if note else ""
     link = f'<a href="#g-{safe(snapshot.id)}">{identifier(snapshot.id)}</a>'
-    about = f"{title}<p>{link}</p>{tags(_short_labels(snapshot), snapshot.names)}"
+    about = f"{title}<p>{link}</p>{tags(_short_labels(snapshot), _short_names(snapshot))}"
     changes = snapshot.changes
     cells = [
         f'<td data-value="{safe(note or snapshot.id)}">{about}</td>',
@@ -132,10 +138,17 @@ def _number(name: str, value: int | None, shown: str) -> str:
 
 
 def _short_labels(snapshot: ReportedSnapshot) -> list[tuple[str, str]]:
-    return [(key, shortened(value, MAX_PATH_CHARACTERS)) for key, value in snapshot.labels[:MAX_LABELS]]
+    return [
+        (shortened(key, MAX_LABEL_CHARACTERS), shortened(value, MAX_LABEL_CHARACTERS))
+        for key, value in snapshot.labels[:MAX_LABELS]
+    ]
 
 
-def _changes(changes: Changes, snapshot_id: str, store: str) -> Iterator[str]:
+def _short_names(snapshot: ReportedSnapshot) -> list[str]:
+    return [shortened(name, MAX_LABEL_CHARACTERS) for name in snapshot.names[:MAX_LABELS]]
+
+
+def _changes(changes: SnapshotChanges, snapshot_id: str, store: str) -> Iterator[str]:
     count = changes.added + changes.removed + changes.modified
     yield f'<td class="changes" data-value="{count}">'
     if not count:
@@ -149,6 +162,7 @@ def _changes(changes: Changes, snapshot_id: str, store: str) -> Iterator[str]:
     yield "".join(map(_change, changes.listed))
     yield "</ul>"
     if changes.left_out:
+        store = store if len(store) <= MAX_STORE_CHARACTERS else "STORE"
         before = f"{store}@{changes.previous_id[:12]} " if changes.previous_id else ""
         verb = "diff" if before else "ls -R"
         command = f"snapdir {verb} {before}{store}@{snapshot_id[:12]}"
@@ -171,7 +185,7 @@ def _lineage(report: StoreReport, shown: Sequence[ReportedSnapshot]) -> Iterator
     if not graph.edges:
         yield "<p>No history is recorded in this store: its snapshots have no relations, notes or labels.</p>"
         return
-    yield from drawing(graph, newest_first=True, names={each.id: each.names for each in shown})
+    yield from drawing(graph, newest_first=True, names={each.id: _short_names(each) for each in shown})
 
 
 def _graph(report: StoreReport, shown: Iterable[ReportedSnapshot]) -> Graph:

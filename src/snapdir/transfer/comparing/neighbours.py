@@ -17,11 +17,11 @@ from snapdir.transfer.comparing.sizes import Contents, SizeStats
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.stages import run_workers
 
-__all__ = ["Changes", "Neighbour", "Neighbours", "compare_neighbours"]
+__all__ = ["Neighbour", "Neighbours", "SnapshotChanges", "compare_neighbours"]
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class SnapshotChanges:
     """The files of a snapshot compared with those of another.
 
     Attributes:
@@ -57,7 +57,7 @@ class Neighbour:
     files: int
     size_bytes: int
     new_bytes: int
-    changes: Changes
+    changes: SnapshotChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ class _Comparison:
         self._before, self._previous_id = manifest, snapshot_id
 
 
-def _changes(previous_id: str | None, differences: Sequence[DiffEntry], max_listed: int) -> Changes:
+def _changes(previous_id: str | None, differences: Sequence[DiffEntry], max_listed: int) -> SnapshotChanges:
     statuses = [each.status for each in differences]
-    return Changes(
+    return SnapshotChanges(
         previous_id,
         added=statuses.count("A"),
         removed=statuses.count("D"),
