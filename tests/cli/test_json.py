@@ -152,7 +152,7 @@ def test_report(pushed: str) -> None:
     Path("tree/other").unlink()
     changed = cli("push", "--store", "./store", "--label", "split=train", "--derived-from", pushed, "tree").stdout
     (found,) = check("report", cli("report", "--json", "./store"))
-    newest, oldest = found["snapshots"]
+    newest, _ = found["snapshots"]
     assert (newest["id"], newest["labels"], newest["changes"]["removed"]) == (changed.strip(), {"split": "train"}, 1)
     manifest = Path("store/.manifests", pushed[:3], pushed[3:6], pushed[6:9], pushed[9:])
     manifest.write_text("garbage")

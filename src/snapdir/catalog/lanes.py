@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Rows of one stretch of history, the newest ``first`` or last as in the whole drawing."""
+    """Rows of one stretch of history, from top to bottom."""
 
     rows: tuple[Row, ...]
 

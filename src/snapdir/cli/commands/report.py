@@ -122,8 +122,8 @@ def _write(file: Path, data: bytes) -> None:
     if file.exists() and not stat.S_ISREG(file.stat().st_mode):
         file.write_bytes(data)  # a pipe or a device, such as /dev/stdout
         return
-    file = file.resolve()  # a link stays, and leads to the new page
-    temporary = file.with_name(f".{file.name[:100]}.{os.urandom(4).hex()}")
+    file = Path(os.path.realpath(file))  # a link stays, and leads to the new page
+    temporary = file.with_name(f".snapdir-page-{os.urandom(4).hex()}")
     try:
         with open(temporary, "xb") as opened:
             opened.write(data)

@@ -2,7 +2,7 @@
 const table = document.querySelector("#snapshots");
 const search = document.querySelector("#search");
 const rows = [...table.tBodies[0].rows];
-const texts = rows.map((row) => row.cells[0].textContent.toLowerCase());
+const texts = rows.map((row) => `${row.cells[0].textContent} ${row.cells[1].textContent}`.toLowerCase());
 
 function show() {
   const words = search.value.toLowerCase().split(/\s+/);

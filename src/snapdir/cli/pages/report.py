@@ -40,7 +40,7 @@ def report_page(report: StoreReport) -> str:
     """All of a store on one page; the newest 1,000 snapshots one by one."""
     shown = report.snapshots[:MAX_SNAPSHOTS]
     body = [
-        f"<header><h1>{safe(report.store)}</h1><p>{report.created_at[:16]} UTC</p></header>",
+        f"<header><h1>{safe(report.store)}</h1><p>{safe(report.created_at[:16])} UTC</p></header>",
         *_unreadable(report),
         *_facts(report),
         *(_charts(report.snapshots) if report.total.logical_bytes else ()),
@@ -121,7 +121,7 @@ def _row(snapshot: ReportedSnapshot, store: str) -> str:
     changes = snapshot.changes
     cells = [
         f'<td data-value="{safe(note or snapshot.id)}">{about}</td>',
-        f'<td class="day" data-value="{snapshot.created_at}">{snapshot.created_at[:16]}</td>',
+        f'<td class="day" data-value="{safe(snapshot.created_at)}">{safe(snapshot.created_at[:16])}</td>',
         _number("files", snapshot.files, f"{snapshot.files or 0:,}"),
         _number("size", snapshot.size_bytes, format_size(snapshot.size_bytes or 0)),
         _number("new", snapshot.new_bytes, format_size(snapshot.new_bytes or 0)),
