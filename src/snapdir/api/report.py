@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["ReportedSnapshot", "StoreReport", "report"]
 
 MAX_LISTED = 100
-"""SnapshotChanges of one snapshot that are listed; in a store of more than a hundred snapshots fewer, ..."""
+"""Changes of one snapshot that are listed."""
 
 MAX_LISTED_IN_ALL = 10_000
-"""... so that those of all snapshots stay below about this, ..."""
+"""Of all snapshots together, about: a store of more than 100 snapshots lists fewer of each."""
 
 MIN_LISTED = 5
-"""... but never fewer than this."""
+"""Of one snapshot, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)

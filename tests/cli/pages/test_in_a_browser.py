@@ -185,13 +185,14 @@ def test_search_shows_the_snapshots_whose_notes_labels_and_ids_have_every_word(
       return [rows.filter((row) => row.checkVisibility()).map((row) => row.cells[0].textContent),
         document.querySelector("#shown").textContent];
     };
-    return [type("NIGHT a1"), type("no such word"), type(""), type(rows[0].querySelector(".id").textContent)];
+    return [type("NIGHT a1"), type("no such word"), type(""), type(rows[0].querySelector(".id").textContent),
+      type(rows[0].cells[1].textContent)];
     """
-    (night, _), (nothing, said), (everything, _), (one, _) = asked(pages["report"], tmp_path, script)
+    (night, _), (nothing, said), (everything, _), (one, _), (dated, _) = asked(pages["report"], tmp_path, script)
     assert night
     assert all("night" in text and "a1" in text for text in night)
     assert (nothing, said) == ([], f"0 of {len(everything)} shown")
-    assert len(one) == 1
+    assert len(one) == len(dated) == 1
 
 
 def test_a_click_on_a_column_sorts_and_another_turns_the_order(pages: dict[str, str], tmp_path: Path) -> None:
