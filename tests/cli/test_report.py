@@ -168,8 +168,7 @@ def test_a_page_replaces_a_file_when_it_is_whole_and_keeps_links_and_modes(tree:
 
 def test_a_page_that_cannot_be_written_is_named(tree: Path) -> None:
     push_two(tree, "./store")
-    Path("circle").symlink_to("circle")
-    for name in ("no/such/page.html", "store", "circle", "n" * 300):
+    for name in ("no/such/page.html", "store", "n" * 300):
         run = cli("report", "./store", "--open-html", name)
         assert run.code == 1
         assert name in run.stderr

@@ -24,8 +24,6 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.repository.repository import Published
 
-__all__ = ["ReportedSnapshot", "StoreReport", "report"]
-
 MAX_LISTED = 100
 """Changes of one snapshot that are listed."""
 

@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 from snapdir.catalog.graph import Graph
 
-__all__ = ["FOLDED_FROM", "MAX_LINES", "Drawing", "Fold", "Line", "Row", "draw"]
-
 MAX_LINES = 7
 """Lines side by side: with more, text has no room on a phone. A page names further relations in words."""
 

@@ -8,8 +8,6 @@ from typing import NamedTuple
 from snapdir.cli.pages.document import safe
 from snapdir.model.sizes import format_size
 
-__all__ = ["Bar", "chart"]
-
 MAX_BARS = 600
 """More could not be told apart on a wide screen."""
 

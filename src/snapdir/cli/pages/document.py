@@ -16,8 +16,6 @@ from string import Template
 
 from snapdir.catalog.graph import visible
 
-__all__ = ["code", "document", "identifier", "safe", "shortened"]
-
 
 def document(title: str, body: Iterable[str], *, script: str = "") -> str:
     """A page.

@@ -13,8 +13,6 @@ from snapdir.catalog.lanes import Fold, Line, Row, draw
 from snapdir.cli.pages.document import code, document, identifier, safe
 from snapdir.model.digest import SHORT_ID_DIGITS
 
-__all__ = ["drawing", "lineage_page", "tags"]
-
 PITCH = 16
 """Pixels from one column to the next."""
 

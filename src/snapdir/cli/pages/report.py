@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from snapdir.transfer.comparing.diff import DiffEntry
     from snapdir.transfer.comparing.neighbours import SnapshotChanges
 
-__all__ = ["report_page"]
-
 MAX_SNAPSHOTS = 1000
 MAX_NOTE_CHARACTERS = 300
 MAX_PATH_CHARACTERS = 200

@@ -11,13 +11,11 @@ import anyio.to_thread
 from snapdir.errors import HashMismatchError, InvalidManifest, ManifestNotFound, SnapdirError, ungrouped
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Published, Repository
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.comparing.diff import DiffEntry, compare
 from snapdir.transfer.comparing.manifests import PARSED_FACTOR
 from snapdir.transfer.comparing.sizes import Contents, SizeStats
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.stages import run_workers
-
-__all__ = ["Neighbour", "Neighbours", "SnapshotChanges", "compare_neighbours"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +113,8 @@ async def _read(
         except (HashMismatchError, InvalidManifest, ManifestNotFound) as error:
             unreadable[snapshot.snapshot_id] = error
 
-    workers = limits.workers(source.store.capabilities.max_concurrency, len(group))
     with ungrouped(f"read the manifests of {source.url}"):
-        await run_workers(group, read, workers=workers)
+        await run_workers(group, read, workers=limits.workers(source.store))
     return [(str(each.snapshot_id), found[each.snapshot_id]) for each in group if each.snapshot_id in found]
 
 
