@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from scripts.chromium import PROGRAMS, opened
 from snapdir.catalog.record import Record
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, record_key
 from snapdir.model.manifest import Manifest
@@ -90,7 +90,7 @@ def store_of(count: int, folder: Path) -> str:
         paths = [f"./{'deep/' * (number % 3)}file-{each}" for each in range(number % 7 + 1)]
         entries = [Entry("F", "644", blake3(path.encode()).hexdigest(), 1000 * len(path), path) for path in paths]
         manifest = Manifest([Entry("D", "755", "00" * 32, number, "./"), *entries])
-        ids.append(snapshot_id(manifest))
+        ids.append(manifest_id(manifest))
         record = Record(
             record_id=f"{number:032x}",
             event="push",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.errors import CorruptManifest, InvalidManifest, ManifestNotFound
-from snapdir.hashing.tree import snapshot_id
+from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key
@@ -41,7 +41,7 @@ async def compared(*stored: Manifest, max_listed: int = 100, limits: Limits | No
 
 
 async def put(store: MemoryStore, manifest: Manifest, *, damage: bytes = b"") -> Published:
-    identifier = SnapshotId(snapshot_id(manifest))
+    identifier = manifest_id(manifest)
     await store.write(manifest_key(identifier), damage or manifest.stored)
     return Published(identifier, len(manifest.stored), None)
 
@@ -52,7 +52,7 @@ async def test_numbers_are_those_of_whole_manifests(stored: list[Manifest], memo
     assert found.total == measure(stored)
     assert sum(each.new_bytes for each in found.snapshots.values()) == found.total.physical_bytes
     for before, after in zip([Manifest(()), *stored], stored, strict=False):
-        one = found.snapshots[snapshot_id(after)]
+        one = found.snapshots[manifest_id(after)]
         assert (one.files, one.size_bytes) == (measure([after]).files, measure([after]).logical_bytes)
         assert list(one.changes.listed) == list(compare(union([before], side="from"), union([after], side="to")))
         assert one.changes.left_out == 0
@@ -64,8 +64,8 @@ async def test_numbers_are_those_of_whole_manifests(stored: list[Manifest], memo
 
 
 async def test_what_is_listed_is_bounded_and_the_rest_counted() -> None:
-    found = (await compared(ONE, TWO, max_listed=1)).snapshots[snapshot_id(TWO)].changes
-    assert (found.previous_id, found.added, found.bytes_added) == (snapshot_id(ONE), 2, 12)
+    found = (await compared(ONE, TWO, max_listed=1)).snapshots[manifest_id(TWO)].changes
+    assert (found.previous_id, found.added, found.bytes_added) == (manifest_id(ONE), 2, 12)
     assert ([entry.path for entry in found.listed], found.left_out) == (["./b"], 1)
 
 
@@ -87,5 +87,5 @@ async def test_a_manifest_that_cannot_be_read_is_named_and_its_neighbours_are_co
         garbage.snapshot_id: InvalidManifest,
         absent.snapshot_id: ManifestNotFound,
     }
-    assert list(found.snapshots) == [snapshot_id(ONE), snapshot_id(TWO)]
-    assert found.snapshots[snapshot_id(TWO)].changes.previous_id == snapshot_id(ONE)
+    assert list(found.snapshots) == [manifest_id(ONE), manifest_id(TWO)]
+    assert found.snapshots[manifest_id(TWO)].changes.previous_id == manifest_id(ONE)
