@@ -12,7 +12,7 @@ import pytest
 
 from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.s3.http.pool import Pool
-from snapdir.stores.s3.http.responses import Response
+from snapdir.stores.s3.http.responses import Reception, Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.scripted_server import Peer, Script, ScriptedServer, client_tls, ok, serve, server_tls
@@ -46,7 +46,7 @@ async def talk(
 
 
 async def get(pool: Pool, sink: BlockSink, check: Callable[[Response], None] | None = None) -> Response:
-    return await pool.request(b"GET", b"/", into=sink, max_body_bytes=1 << 30, check=check)
+    return await pool.request(b"GET", b"/", reception=Reception(into=sink, max_body_bytes=1 << 30, check=check))
 
 
 class Held(Collecting):

@@ -21,7 +21,7 @@ from snapdir.stores.s3.http.errors import (
     WireError,
 )
 from snapdir.stores.s3.http.pool import Pool
-from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
+from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Reception, Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.block_server import BLOCK, CONTENT, EVERY_WAY, Held, get, talk, unheard
@@ -147,7 +147,7 @@ async def test_a_slow_sink_is_no_stall(tls: bool) -> None:
         book = AddressBook(endpoint.host, endpoint.port)
         connection = await open_connection(endpoint, book, make, connect_seconds=10)
         sink = Held()
-        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", into=sink, max_body_bytes=1 << 30)
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", reception=Reception(into=sink, max_body_bytes=1 << 30))
         exchange = connection.begin(request).future
         await until(sink.begun.is_set)
         now = asyncio.get_running_loop().time()

@@ -16,6 +16,7 @@ from snapdir.stores.s3 import store as s3_store
 from snapdir.stores.s3 import upload
 from snapdir.stores.s3.http.connection import Request
 from snapdir.stores.s3.http.errors import TooSlow
+from snapdir.stores.s3.http.responses import Reception
 from snapdir.stores.s3.http.threaded_body import BodyBroken, BodyReader, RemainingBody, TLSBodyReader
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.testing.back_doors import Collecting
@@ -27,7 +28,7 @@ from tests.stores.s3.scripted_server import Peer, serve, until
 
 LIMITS = Timeouts(stall_seconds=20, min_bytes_per_second=1024)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-GET = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=1000)
+GET = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", reception=Reception(max_body_bytes=1000))
 
 
 @pytest.mark.parametrize("whole", [b"", HEAD], ids=["head", "body"])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.errors import InvalidResponse, StoreRefused
 from snapdir.stores.base import Body, FileRange
-from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3 import xml
 from snapdir.stores.s3.bucket_headers import headers_of_all, headers_of_session
 from snapdir.stores.s3.checksums import UNSUPPORTED, Checksums, content_md5, other_bytes, payload_hash, require_same
@@ -27,13 +26,14 @@ from snapdir.stores.s3.failures import (
 from snapdir.stores.s3.http.endpoint import proxy_for
 from snapdir.stores.s3.http.errors import WireError
 from snapdir.stores.s3.http.pool import Pool
-from snapdir.stores.s3.http.responses import Response
+from snapdir.stores.s3.http.responses import Reception, Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import trusted_context
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path, encode_query
 from snapdir.stores.s3.target import S3Target, is_region
 from snapdir.stores.settings import StoreSettings
 
+ANSWER, PAGE = Reception(max_body_bytes=xml.ANSWER_BYTES), Reception(max_body_bytes=xml.PAGE_BYTES)
 WORK_SECONDS = 600.0
 """A service takes minutes to assemble 10,000 parts, or to copy 5 GiB. Some send white space meanwhile."""
 
@@ -112,17 +112,13 @@ class S3Client:
         query: Sequence[tuple[str, str]] = (),
         headers: Mapping[bytes, bytes] = NO_HEADERS,
         body: Body | None = None,
-        into: memoryview | BlockSink | None = None,
-        max_body_bytes: int = xml.ANSWER_BYTES,
+        reception: Reception = ANSWER,
         also: int = 0,
-        check: Callable[[Response], None] | None = None,
-        patience_seconds: float = 0.0,
     ) -> Response:
         """Send one signed request, and again after each kind of correction.
 
         Args:
             also: A status that is returned besides those of a success.
-            into, max_body_bytes, check, patience_seconds: As for ``Pool.request``.
 
         Returns:
             The response; its ``corrections`` are the kinds that it took.
@@ -147,16 +143,8 @@ class S3Client:
                 method, path, encoded_query, host=pool.host_header, headers=headers, payload_hash=payload
             )
             try:
-                response = await pool.request(
-                    method,
-                    path + b"?" + encoded_query if encoded_query else path,
-                    lines,
-                    body,
-                    into=into,
-                    max_body_bytes=max_body_bytes,
-                    check=check,
-                    patience_seconds=patience_seconds,
-                )
+                target = path + b"?" + encoded_query if encoded_query else path
+                response = await pool.request(method, target, lines, body, reception)
             except WireError as error:
                 raise connection_error(error, operation, body) from error
             if response.status == also or response.status in _SUCCESS[method]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from snapdir.errors import ConnectionFailed, InvalidResponse
 from snapdir.stores.base import BodyCutShort, ObjectInfo, checked_range
@@ -12,7 +12,7 @@ from snapdir.stores.s3.checksums import decoded
 from snapdir.stores.s3.client import CHECKSUM, NO_HEADERS, S3Client
 from snapdir.stores.s3.failures import CHECK_ENDPOINT, Operation
 from snapdir.stores.s3.http.parsing import http_seconds
-from snapdir.stores.s3.http.responses import Response
+from snapdir.stores.s3.http.responses import Reception, Response
 
 MAX_READ_BYTES = 1 << 30
 """The longest body of a ``read`` without a length."""
@@ -38,7 +38,7 @@ async def size_and_checksum(client: S3Client, key: str) -> tuple[int, str]:
 async def read(client: S3Client, key: str, *, start: int, length: int | None) -> bytes:
     """The range, short or empty at the object's end. ``length`` is not 0."""
     limit = MAX_READ_BYTES if length is None else length
-    response = await _get(client, key, start, length, max_body_bytes=limit)
+    response = await _get(client, key, start, length, Reception(max_body_bytes=limit))
     return b"" if response is None else response.body
 
 
@@ -48,7 +48,7 @@ async def read_into(client: S3Client, key: str, buffer: memoryview, *, start: in
     Raises:
         InvalidResponse: another range than the requested one.
     """
-    response = await _get(client, key, start, len(buffer), into=buffer)
+    response = await _get(client, key, start, len(buffer), Reception(into=buffer))
     return 0 if response is None else checked_range(key, response.received, len(buffer))
 
 
@@ -75,7 +75,7 @@ async def read_through(client: S3Client, key: str, sink: BlockSink, *, start: in
         await read_blocks(fill, sink, start=start, length=length)
         return
     try:
-        await _get(client, key, start, length, into=sink, max_body_bytes=length, check=check)
+        await _get(client, key, start, length, Reception(sink, length, check))
     except UnknownLength:
         await read_blocks(fill, sink, start=start, length=length)
     except ConnectionFailed as error:
@@ -137,7 +137,8 @@ async def _size_by_range(client: S3Client, key: str) -> int:
 
     headers = {b"range": b"bytes=0-0"}
     try:
-        response = await client.send(operation, b"GET", headers=headers, max_body_bytes=1, also=416, check=check)
+        reception = Reception(max_body_bytes=1, check=check)
+        response = await client.send(operation, b"GET", headers=headers, reception=reception, also=416)
     except (EmptyObject, WholeObject) as answer:
         size = answer.size
     else:
@@ -148,28 +149,14 @@ async def _size_by_range(client: S3Client, key: str) -> int:
     return size
 
 
-async def _get(
-    client: S3Client,
-    key: str,
-    start: int,
-    length: int | None,
-    *,
-    into: memoryview | BlockSink | None = None,
-    max_body_bytes: int = 0,
-    check: Callable[[Response], None] | None = None,
-) -> Response | None:
+async def _get(client: S3Client, key: str, start: int, length: int | None, reception: Reception) -> Response | None:
     """The response to a ranged GET; None if the object ends before the range."""
     operation = Operation(client.target, "GET", key)
     try:
-        response = await client.send(
-            operation,
-            b"GET",
-            headers=range_headers(start, length),
-            into=into,
-            max_body_bytes=max_body_bytes,
-            also=416,
-            check=check or _check_not_empty,
-        )
+        if reception.check is None:
+            reception = reception._replace(check=_check_not_empty)
+        headers = range_headers(start, length)
+        response = await client.send(operation, b"GET", headers=headers, reception=reception, also=416)
     except EmptyObject:
         return None
     if response.status == 416:

@@ -21,7 +21,7 @@ from snapdir.stores.s3 import reading, xml
 from snapdir.stores.s3.aws.configuration import files_affect_settings
 from snapdir.stores.s3.bucket_headers import headers_of_new
 from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, content_md5, encoded
-from snapdir.stores.s3.client import CHECKSUM, CONTENT_MD5, NO_HEADERS, WORK_SECONDS, S3Client
+from snapdir.stores.s3.client import ANSWER, CHECKSUM, CONTENT_MD5, NO_HEADERS, PAGE, WORK_SECONDS, S3Client
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.failures import ErrorResponse, Operation, service_error
 from snapdir.stores.s3.listing import ListingProgress
@@ -129,7 +129,7 @@ class S3Store:
             query.append(("continuation-token", token))
         elif start_after:
             query.append(("start-after", target.full_key(start_after)))
-        response = await self._client.send(operation, b"GET", query=query, max_body_bytes=xml.PAGE_BYTES)
+        response = await self._client.send(operation, b"GET", query=query, reception=PAGE)
         return xml.list_page(response.body, operation, target.prefix, full_prefix)
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
@@ -180,7 +180,8 @@ class S3Store:
     async def copy_from(self, key: str, source: str) -> None:
         operation = Operation(self._client.target, "COPY", key)
         headers = {**headers_of_new(self._target.options, key), **copy_source(source)}
-        response = await self._client.send(operation, b"PUT", headers=headers, body=b"", patience_seconds=WORK_SECONDS)
+        reception = ANSWER._replace(patience_seconds=WORK_SECONDS)
+        response = await self._client.send(operation, b"PUT", headers=headers, body=b"", reception=reception)
         xml.copied_etag(response.body, operation, "CopyObjectResult")
 
     async def begin_upload(self, key: str, *, size: int, part_bytes: int, resume: str | None = None) -> S3Upload:
@@ -215,7 +216,7 @@ class S3Store:
                 query=[("delete", "")],
                 headers=checksum,
                 body=body,
-                max_body_bytes=xml.PAGE_BYTES,
+                reception=PAGE,
                 also=204,
             )
         except StoreRefused as error:

@@ -21,7 +21,7 @@ from snapdir.stores.base import ABORT_SECONDS, Body, body_length
 from snapdir.stores.s3 import xml
 from snapdir.stores.s3.bucket_headers import headers_of_new
 from snapdir.stores.s3.checksums import checksum_of_parts
-from snapdir.stores.s3.client import CHECKSUM_ALGORITHM, WORK_SECONDS, S3Client
+from snapdir.stores.s3.client import ANSWER, CHECKSUM_ALGORITHM, PAGE, WORK_SECONDS, S3Client
 from snapdir.stores.s3.failures import Operation
 from snapdir.stores.s3.reading import size_and_checksum
 from snapdir.stores.s3.signing import encode_path
@@ -116,8 +116,9 @@ class S3Upload:
         operation = Operation(self._client.target, "COPY", self._key)
         headers = {**copy_source(source), b"x-amz-copy-source-range": b"bytes=%d-%d" % (start, start + length - 1)}
         query = self._part_query(number)
+        reception = ANSWER._replace(patience_seconds=WORK_SECONDS)
         response = await self._client.send(
-            operation, b"PUT", query=query, headers=headers, body=b"", patience_seconds=WORK_SECONDS
+            operation, b"PUT", query=query, headers=headers, body=b"", reception=reception
         )
         etag, crc = xml.copied_etag(response.body, operation, "CopyPartResult")
         self._parts[number] = UploadedPart(number, etag, length, crc)
@@ -158,7 +159,7 @@ class S3Upload:
             b"POST",
             query=[("uploadId", self._upload_id)],
             body=xml.completion_body(parts),
-            patience_seconds=WORK_SECONDS,
+            reception=ANSWER._replace(patience_seconds=WORK_SECONDS),
         )
         xml.check_completed(response.body, operation)
 
@@ -271,6 +272,6 @@ async def list_parts(client: S3Client, key: str, upload_id: str) -> AsyncIterato
     marker: str | None = ""
     while marker is not None:
         query = [("uploadId", upload_id)] + ([("part-number-marker", marker)] if marker else [])
-        response = await client.send(operation, b"GET", query=query, max_body_bytes=xml.PAGE_BYTES)
+        response = await client.send(operation, b"GET", query=query, reception=PAGE)
         page, marker = xml.part_page(response.body, operation, marker)
         yield page

@@ -15,6 +15,7 @@ from snapdir.errors import InvalidOption
 from snapdir.stores.s3.http.dns import AddressBook, SocketAddress, resolve
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, ConnectTimeout, TLSFailed
 from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.responses import Reception
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import ResumingContext, trusted_context
 from tests.stores.s3.scripted_server import CERTIFICATE, Peer, Script, answer, client_tls, ok, serve, server_tls
@@ -191,7 +192,7 @@ async def test_tls_carries_requests_both_ways() -> None:
     ):
         buffer = memoryview(bytearray(len(body)))
         for _ in range(3):
-            response = await pool.request(b"PUT", b"/", body=body, into=buffer)
+            response = await pool.request(b"PUT", b"/", body=body, reception=Reception(into=buffer))
             assert (response.received, buffer) == (len(body), body)
         assert pool.opened == 1
 

@@ -12,7 +12,7 @@ from snapdir.stores.s3.http.connection import Connection, Request
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectionLost, FirstByteTimeout, ProtocolViolation, StallTimeout, WireError
 from snapdir.stores.s3.http.pool import Pool
-from snapdir.stores.s3.http.responses import SCRATCH_BYTES
+from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Reception
 from snapdir.stores.s3.http.timeouts import ASSUMED_BYTES_PER_SECOND, Timeouts
 from tests.stores.s3.scripted_server import Peer, answer, ok, serve, until
 
@@ -51,11 +51,11 @@ async def test_a_body_is_received_into_the_callers_buffer(size: int) -> None:
     content = os.urandom(size)
     async with serve(answer(ok(content), ok(content))) as server, Pool("127.0.0.1", server.port) as pool:
         buffer = bytearray(size + 3)
-        response = await pool.request(b"GET", b"/", into=memoryview(buffer)[1:])
+        response = await pool.request(b"GET", b"/", reception=Reception(into=memoryview(buffer)[1:]))
         assert (response.status, response.body, response.received) == (200, b"", size)
         assert buffer == b"\0" + content + b"\0\0"
         buffer.clear()  # nothing holds the buffer any more
-        assert (await pool.request(b"GET", b"/", max_body_bytes=size)).body == content
+        assert (await pool.request(b"GET", b"/", reception=Reception(max_body_bytes=size))).body == content
 
 
 async def test_a_response_may_come_byte_by_byte() -> None:
@@ -135,7 +135,7 @@ async def test_bytes_that_nobody_asked_for_are_never_an_answer() -> None:
     speak = asyncio.Event()
     async with serve(script) as server:
         connection = await connect(server.port, Timeouts(idle_seconds=3600))
-        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=100)
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", reception=Reception(max_body_bytes=100))
         assert (await connection.begin(request).future).body == b"one"
         before = connection.activity
         speak.set()
@@ -158,7 +158,7 @@ async def test_bytes_that_nobody_asked_for_are_never_an_answer() -> None:
 async def test_a_violation_fails_the_request_and_closes_the_connection(response: bytes) -> None:
     async with serve(answer(response), answer(ok(b"next"))) as server, Pool("127.0.0.1", server.port) as pool:
         with pytest.raises(ProtocolViolation, match=rf"127\.0\.0\.1:{server.port}: not a valid response") as caught:
-            await pool.request(b"GET", b"/", into=memoryview(bytearray(10)))
+            await pool.request(b"GET", b"/", reception=Reception(into=memoryview(bytearray(10))))
         assert caught.value.bytes_received == len(response)
         assert (await pool.request(b"GET", b"/")).body == b"next"
 
@@ -199,7 +199,7 @@ async def test_a_body_until_the_end_that_ends_in_a_reset_is_lost() -> None:
     received = asyncio.Event()
     async with serve(script) as server, Pool("127.0.0.1", server.port) as pool:
         buffer = bytearray(50)
-        task = asyncio.create_task(pool.request(b"GET", b"/", into=memoryview(buffer)))
+        task = asyncio.create_task(pool.request(b"GET", b"/", reception=Reception(into=memoryview(buffer))))
         await until(lambda: buffer.startswith(b"may"))
         received.set()
         with pytest.raises(ConnectionLost, match="within the response"):
@@ -254,7 +254,8 @@ async def test_time_counts_from_the_last_byte_that_moved() -> None:
     limits = Timeouts(first_byte_seconds=30, stall_seconds=20, idle_seconds=15)
     async with serve(script) as server:
         connection = await connect(server.port, limits)
-        answer = connection.begin(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=100)).future
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", reception=Reception(max_body_bytes=100))
+        answer = connection.begin(request).future
         now = asyncio.get_running_loop().time()
         connection.check(now)
         connection.check(now := now + 29.9)
@@ -275,7 +276,8 @@ async def test_a_first_byte_has_its_own_limit() -> None:
     limits = Timeouts(first_byte_seconds=30, stall_seconds=20)
     async with serve(silent) as server:
         connection = await connect(server.port, limits)
-        answer = connection.begin(Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", max_body_bytes=100)).future
+        request = Request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", reception=Reception(max_body_bytes=100))
+        answer = connection.begin(request).future
         now = asyncio.get_running_loop().time()
         connection.check(now)
         await until(lambda: not connection.unsent_bytes())
@@ -294,7 +296,7 @@ async def test_the_answer_to_a_long_body_may_take_what_a_slow_line_takes() -> No
     head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
     async with serve(silent) as server:
         connection = await connect(server.port, limits)
-        answer = connection.begin(Request(head, bytes(size), size, max_body_bytes=100)).future
+        answer = connection.begin(Request(head, bytes(size), size, reception=Reception(max_body_bytes=100))).future
         await until(lambda: not connection.unsent_bytes())
         now = asyncio.get_running_loop().time()
         for seconds in (0.0, 0.0, 30.0, 45.9):
@@ -325,7 +327,7 @@ async def test_cancelling_a_request_closes_its_connection(method: bytes) -> None
     cancelled = asyncio.Event()
     async with serve(script, answer(ok())) as server, Pool("127.0.0.1", server.port, max_connections=1) as pool:
         buffer, body = bytearray(10), bytes(MORE_THAN_BUFFERS_HOLD) if method == b"PUT" else None
-        task = asyncio.create_task(pool.request(method, b"/", body=body, into=memoryview(buffer)))
+        task = asyncio.create_task(pool.request(method, b"/", body=body, reception=Reception(into=memoryview(buffer))))
         await until(lambda: buffer.startswith(b"begun"))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -12,6 +12,7 @@ import pytest
 
 from snapdir.stores.s3.http.errors import ConnectionLost, PoolClosed
 from snapdir.stores.s3.http.pool import Pool
+from snapdir.stores.s3.http.responses import Reception
 from snapdir.stores.s3.http.timeouts import Timeouts
 from tests.stores.s3.scripted_server import Peer, Script, answer, ok, serve, until
 
@@ -234,7 +235,7 @@ async def test_a_request_that_would_not_be_one_is_refused() -> None:
             await pool.request(b"GET", b"/", headers)
     for into in (memoryview(b"read-only"), memoryview(bytearray(8)).cast("I")):
         with pytest.raises(ValueError, match="flat writable buffer"):
-            await pool.request(b"GET", b"/", into=into)
+            await pool.request(b"GET", b"/", reception=Reception(into=into))
 
 
 @pytest.mark.parametrize(

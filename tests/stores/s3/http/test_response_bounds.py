@@ -7,7 +7,13 @@ import tracemalloc
 
 import pytest
 
-from snapdir.stores.s3.http.responses import COLLECTED_BYTES, ERROR_BODY_BYTES, SCRATCH_BYTES, ResponseReceiver
+from snapdir.stores.s3.http.responses import (
+    COLLECTED_BYTES,
+    ERROR_BODY_BYTES,
+    SCRATCH_BYTES,
+    Reception,
+    ResponseReceiver,
+)
 from tests.stores.s3.http.test_responses import HEAD, receive
 
 ERROR = b"HTTP/1.1 503 no\r\n"
@@ -29,7 +35,7 @@ def test_of_an_endless_error_the_beginning_is_read(framing: str, piece_bytes: in
 
 
 def test_a_body_takes_the_memory_of_what_has_come() -> None:
-    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), max_body_bytes=1 << 62)
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), Reception(max_body_bytes=1 << 62))
     tracemalloc.start()
     try:
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 40)
@@ -50,7 +56,7 @@ def test_a_body_takes_the_memory_of_what_has_come() -> None:
 def test_a_long_body_is_put_together(extra: int, piece_bytes: int) -> None:
     body = random.Random(extra).randbytes(COLLECTED_BYTES + extra)
     wire = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), max_body_bytes=len(body))
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), Reception(max_body_bytes=len(body)))
     start, response = 0, None
     while response is None:
         buffer = receiver.buffer()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from snapdir.stores.blocks import MIN_BLOCK_BYTES, BlockSink
 from snapdir.stores.s3.http.parsing import HEAD_LIMIT_BYTES, MalformedHTTP
-from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response, ResponseReceiver
+from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Reception, Response, ResponseReceiver
 from snapdir.testing.back_doors import Collecting
 
 MAX_BODY_BYTES = 1 << 16
@@ -32,7 +32,7 @@ def receive(
 ) -> Response | None:
     """The response that a receiver reads from ``wire``, split at ``cuts``."""
     receiver = ResponseReceiver(
-        bytearray(SCRATCH_BYTES), method_is_head=method_is_head, into=into, max_body_bytes=MAX_BODY_BYTES
+        bytearray(SCRATCH_BYTES), Reception(into=into, max_body_bytes=MAX_BODY_BYTES), method_is_head=method_is_head
     )
     start = 0
     for cut in [*sorted(cuts or []), len(wire)]:
@@ -86,7 +86,7 @@ def test_every_way_to_cut_a_response_up_gives_the_same(body: bytes, data: st.Dat
 
 def receive_through(wire: bytes, sizes: Iterator[int], sink: BlockSink, **more: Any) -> tuple[Response | None, int]:
     """What a receiver makes of ``wire`` when it comes in pieces of these sizes; and how much of it it took."""
-    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), into=sink, max_body_bytes=1 << 30, **more)
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), Reception(into=sink, max_body_bytes=1 << 30, **more))
     start, response = 0, None
     while start < len(wire) and response is None:
         buffer = receiver.buffer()
@@ -149,7 +149,7 @@ def test_whoever_drains_a_body_takes_over_at_any_byte(size: int, sizes: list[int
     head_bytes = len(wire) - size
     end = data.draw(st.integers(head_bytes, len(wire)))
     sink = Collecting()
-    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), into=sink, max_body_bytes=1 << 30)
+    receiver = ResponseReceiver(bytearray(SCRATCH_BYTES), Reception(into=sink, max_body_bytes=1 << 30))
     start, cuts = 0, chain(sizes, repeat(SCRATCH_BYTES))
     while start < end and receiver.in_block == (0, 0):
         buffer = receiver.buffer()

@@ -10,7 +10,7 @@ import pytest
 from snapdir.stores.s3.http.errors import (
     ProtocolViolation,
 )
-from snapdir.stores.s3.http.responses import Response
+from snapdir.stores.s3.http.responses import Reception, Response
 from snapdir.testing.back_doors import Collecting
 from tests.stores.s3.block_server import BLOCK, CONTENT, EVERY_WAY, get, talk, unheard
 from tests.stores.s3.scripted_server import (
@@ -130,7 +130,7 @@ async def test_a_longer_body_than_allowed_is_refused_before_a_byte_passes(tls: b
     async with talk(until_closed, answer(ok(b"next")), tls=tls) as (_, pool):
         sink = Collecting()
         with pytest.raises(ProtocolViolation, match="where 1000 were allowed"):
-            await pool.request(b"GET", b"/", into=sink, max_body_bytes=1000)
+            await pool.request(b"GET", b"/", reception=Reception(into=sink, max_body_bytes=1000))
         assert (sink.consumed, bytes(sink.block)) == (0, bytes(BLOCK))
         assert (await pool.request(b"GET", b"/")).body == b"next"
 

@@ -21,7 +21,7 @@ from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.endpoint import Endpoint
 from snapdir.stores.s3.http.errors import ConnectionLost, PoolClosed, ProtocolViolation, WireError
 from snapdir.stores.s3.http.parsing import MalformedHTTP
-from snapdir.stores.s3.http.responses import Response, ResponseReceiver
+from snapdir.stores.s3.http.responses import PLAIN, Reception, Response, ResponseReceiver
 from snapdir.stores.s3.http.senders import SocketSender, TransportSender, read_small, unsent_in_kernel
 from snapdir.stores.s3.http.threaded_body import BodyBroken, RemainingBody, ThreadedBody
 from snapdir.stores.s3.http.timeouts import TELLING_BYTES, ExchangeState, LineRate, Timeouts, Watch
@@ -39,21 +39,13 @@ class Request:
         head: Everything up to and including the empty line.
         body_bytes: Bytes of the body.
         method_is_head: The response has no body, even if its headers announce one.
-        into: Where the body of a 2xx goes; None: into ``Response.body``. A BlockSink is given its blocks in threads.
-        max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
-        check: Called with the head of a 2xx before its body is stored; the exchange fails with its errors.
-        patience_seconds: Seconds for the whole response to a request that servers work on for minutes; 0 for
-            the usual limits.
     """
 
     head: bytes
     body: Body | None = None
     body_bytes: int = 0
     method_is_head: bool = False
-    into: memoryview | BlockSink | None = None
-    max_body_bytes: int = 0
-    check: Callable[[Response], None] | None = None
-    patience_seconds: float = 0.0
+    reception: Reception = PLAIN
 
 
 class Exchange:
@@ -70,13 +62,7 @@ class Exchange:
     def __init__(self, request: Request, scratch: bytearray, loop: asyncio.AbstractEventLoop) -> None:
         self.request = request
         self.future: asyncio.Future[Response] = loop.create_future()
-        self.receiver = ResponseReceiver(
-            scratch,
-            method_is_head=request.method_is_head,
-            into=request.into,
-            max_body_bytes=request.max_body_bytes,
-            check=request.check,
-        )
+        self.receiver = ResponseReceiver(scratch, request.reception, method_is_head=request.method_is_head)
         self.sender: SocketSender | TransportSender | None = None
         self.threaded: ThreadedBody | None = None
         self.refusal: OSError | None = None
@@ -229,8 +215,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         if response is not None:
             self._complete(exchange, response)
-        elif isinstance(exchange.request.into, BlockSink):
-            self._receive_in_thread(exchange, exchange.request.into)
+        elif isinstance(exchange.request.reception.into, BlockSink):
+            self._receive_in_thread(exchange, exchange.request.reception.into)
 
     def _receive_in_thread(self, exchange: Exchange, sink: BlockSink) -> None:
         """Hand the body to a thread once its head has arrived."""
@@ -375,7 +361,7 @@ class Connection(asyncio.BufferedProtocol):
             is_sending=unsent > 0 or (sender is not None and not sender.done),
             reads_disk=sender is not None and sender.reads_disk,
             received=exchange.receiver.received,
-            patience_seconds=exchange.request.patience_seconds,
+            patience_seconds=exchange.request.reception.patience_seconds,
         )
 
     def unsent_bytes(self) -> int:

@@ -16,17 +16,14 @@ from typing import Self
 import anyio
 
 from snapdir.stores.base import Body, body_length
-from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.connecting import open_connection, out_of_descriptors
 from snapdir.stores.s3.http.connection import Connection, Exchange, Request
 from snapdir.stores.s3.http.dns import AddressBook, SocketAddress, resolve
 from snapdir.stores.s3.http.endpoint import Endpoint, Proxy
 from snapdir.stores.s3.http.errors import ConnectFailed, ConnectionLost, PoolClosed
-from snapdir.stores.s3.http.responses import SCRATCH_BYTES, Response
+from snapdir.stores.s3.http.responses import PLAIN, SCRATCH_BYTES, Reception, Response
 from snapdir.stores.s3.http.timeouts import LineRate, Timeouts
 from snapdir.stores.s3.http.tls import ResumingContext
-
-MAX_BODY_BYTES = 16 << 20
 
 _DEFAULT_TIMEOUTS = Timeouts()
 _WITH_LENGTH = (b"PUT", b"POST")
@@ -100,11 +97,7 @@ class Pool:
         target: bytes,
         headers: bytes = b"",
         body: Body | None = None,
-        *,
-        into: memoryview | BlockSink | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
-        check: Callable[[Response], None] | None = None,
-        patience_seconds: float = 0.0,
+        reception: Reception = PLAIN,
     ) -> Response:
         """Send one request and receive its whole response, of any status.
 
@@ -113,25 +106,22 @@ class Pool:
             headers: Lines, each ended by CRLF. Host and Content-Length are added.
             body: Bytes, or a range of an open file, which stays open until the call returns. A file goes out by
                 sendfile over plain TCP, and in blocks over TLS.
-            into: A writable buffer of bytes for the body of a 2xx, received there without a copy. It must be as long
-                as the body at least. Bodies of other responses are in ``Response.body``. A BlockSink takes a body of
-                known length block by block; no thread has its block when this returns or raises.
-            max_body_bytes: The longest body of a 2xx if ``into`` is not a buffer.
-            check: Called with the head of a 2xx before its body is stored; its errors leave here.
-            patience_seconds: See ``Request``.
+            reception: Bodies of other responses than a 2xx are in ``Response.body``.
 
         Raises:
             WireError: no whole response came; its subclasses say why.
-            ValueError: ``target``, ``headers`` or ``into`` are not as above.
-        Cancellation: closes the connection; nothing is written to ``into`` afterwards.
+            ValueError: ``target``, ``headers`` or ``reception.into`` are not as above.
+        Cancellation: closes the connection; nothing is written to ``reception.into`` afterwards, and no thread has the
+            block of a sink when this returns or raises.
         """
         if os.getpid() != self._pid or asyncio.get_running_loop() is not self._loop:
             self._adopt_loop()
+        into = reception.into
         if isinstance(into, memoryview) and (into.readonly or into.itemsize != 1 or into.ndim != 1):
             raise ValueError("into must be a flat writable buffer of bytes")
         body_bytes = 0 if body is None else body_length(body)
         head = self._head(method, target, headers, None if body is None else body_bytes)
-        request = Request(head, body, body_bytes, method == b"HEAD", into, max_body_bytes, check, patience_seconds)
+        request = Request(head, body, body_bytes, method == b"HEAD", reception)
         connection = self._idle.pop() if self._idle else await self._acquire()
         try:
             return await self._exchange(connection, request)

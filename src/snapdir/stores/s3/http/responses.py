@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.s3.http.parsing import (
@@ -14,6 +15,7 @@ from snapdir.stores.s3.http.parsing import (
     is_head,
 )
 
+MAX_BODY_BYTES = 16 << 20
 ERROR_BODY_BYTES = 64 << 10
 """Bytes of an error's body that are read, then the connection is closed. S3 needs about 1 KiB."""
 COLLECTED_BYTES = 1 << 20
@@ -123,6 +125,28 @@ def _parse_headers(head: bytes) -> dict[bytes, bytes]:
     return headers
 
 
+class Reception(NamedTuple):
+    """How a response is received.
+
+    Attributes:
+        into: Where the body of a 2xx goes; None: into ``Response.body``. A buffer is writable, of bytes, and at least
+            as long as the body, which is received there without a copy. A BlockSink takes a body of known length block
+            by block, in threads.
+        max_body_bytes: The longest body of a 2xx if ``into`` is not a buffer.
+        check: Called with the head of a 2xx before its body is stored; its errors end the request.
+        patience_seconds: Seconds for the whole response to a request that servers work on for minutes; 0 for
+            the usual limits.
+    """
+
+    into: memoryview | BlockSink | None = None
+    max_body_bytes: int = MAX_BODY_BYTES
+    check: Callable[[Response], None] | None = None
+    patience_seconds: float = 0.0
+
+
+PLAIN = Reception()
+
+
 class ResponseReceiver:
     """Receives one response.
 
@@ -136,32 +160,22 @@ class ResponseReceiver:
         received: Bytes so far, with head and interim responses.
     """
 
-    def __init__(
-        self,
-        scratch: bytearray,
-        *,
-        method_is_head: bool = False,
-        into: memoryview | BlockSink | None = None,
-        max_body_bytes: int = 0,
-        check: Callable[[Response], None] | None = None,
-    ) -> None:
-        """Expect a response.
+    def __init__(self, scratch: bytearray, reception: Reception = PLAIN, *, method_is_head: bool = False) -> None:
+        """Expect a response. Errors of ``reception.check`` leave ``feed()``.
 
         Args:
             scratch: Used only between a ``buffer()`` and its ``feed()``: receivers of one thread may share it.
-            into: Where the body of a 2xx goes; None: into ``Response.body``.
-            max_body_bytes: The longest body of a 2xx that goes into ``Response.body`` or a BlockSink.
-            check: Called with a 2xx before its body is stored; its errors leave ``feed()``.
         """
         self._scratch = scratch
         self._view = memoryview(scratch)
         self._method_is_head = method_is_head
-        self._check = check
+        self._check = reception.check
         self._sink: BlockSink | None = None
+        into = reception.into
         if isinstance(into, BlockSink):
             self._sink, into = into, into.block
         self._into = into
-        self._limit = max_body_bytes
+        self._max_body_bytes = reception.max_body_bytes
         self._response: Response | None = None
         self._partial: bytearray | None = None  # a head whose end has not come
         self._target: memoryview | None = None  # where a body of known length goes
@@ -254,10 +268,10 @@ class ResponseReceiver:
         self._response = response
         self._is_error = response.status >= 300
         if self._is_error:
-            self._into, self._limit = None, ERROR_BODY_BYTES
+            self._into, self._max_body_bytes = None, ERROR_BODY_BYTES
             self._sink = None
         elif self._into is not None and self._sink is None:
-            self._limit = len(self._into)
+            self._max_body_bytes = len(self._into)
         length = response.content_length
         if self._check is not None and response.status < 300:
             self._check(response)
@@ -265,8 +279,8 @@ class ResponseReceiver:
             self._into = None
             return self._begin_measured(response, 0, rest)
         if length is not None:
-            if self._is_error and length > self._limit:
-                response.keep_alive, length = False, self._limit
+            if self._is_error and length > self._max_body_bytes:
+                response.keep_alive, length = False, self._max_body_bytes
             self._check_limit(response, length)
             return self._begin_measured(response, length, rest)
         if self._sink is not None:
@@ -276,8 +290,8 @@ class ResponseReceiver:
         return self._receive_unmeasured(response, rest)
 
     def _check_limit(self, response: Response, length: int) -> None:
-        if length > self._limit:
-            body = f"a body of at least {length} bytes, where {self._limit} were allowed"
+        if length > self._max_body_bytes:
+            body = f"a body of at least {length} bytes, where {self._max_body_bytes} were allowed"
             raise MalformedHTTP(f"a {response.status} with {body}")
 
     def _begin_measured(self, response: Response, length: int, rest: memoryview) -> Response | None:
@@ -326,7 +340,7 @@ class ResponseReceiver:
             self._deliver(data)
         else:
             used = self._decoder.feed(bytes(data), self._deliver)
-        if self._is_error and self._filled >= self._limit:
+        if self._is_error and self._filled >= self._max_body_bytes:
             response.keep_alive = False
             return self._complete(response)
         if self._decoder is None or not self._decoder.done:
@@ -336,7 +350,7 @@ class ResponseReceiver:
 
     def _deliver(self, piece: memoryview) -> None:
         if self._is_error:
-            piece = piece[: self._limit - self._filled]
+            piece = piece[: self._max_body_bytes - self._filled]
         filled = self._filled + len(piece)
         if self._response is not None:
             self._check_limit(self._response, filled)
