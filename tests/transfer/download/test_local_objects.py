@@ -26,7 +26,7 @@ STANDARD_STREAMS = 3
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Repository:
-    return Repository(FileStore(tmp_path / "cache", StoreSettings(fsync=False)), advice="look into the cache")
+    return Repository(FileStore(tmp_path / "cache", StoreSettings(fsync=False)), is_cache=True)
 
 
 @pytest.fixture
