@@ -21,7 +21,7 @@ END = "<!-- End of the generated table -->\n"
 
 GROUPS = {
     "Every day": ("push", "pull", "verify", "sync"),
-    "Look": ("ls", "diff", "size", "status", "id", "manifest"),
+    "Look": ("ls", "cat", "diff", "size", "status", "id", "manifest"),
     "History": ("log", "report", "ancestors", "descendants", "revisions", "locations"),
     "The local cache": ("stage", "fetch", "checkout", "verify-cache", "flush-cache"),
     "The program": ("bench", "defaults", "autocomplete", "help", "version"),

@@ -1,6 +1,7 @@
 """The public names, and their only list: type checkers read it, and ``__init__.py`` loads each name from its module."""
 
 from snapdir.api.bench import bench as bench
+from snapdir.api.cat import cat as cat
 from snapdir.api.diff import DiffOptions as DiffOptions
 from snapdir.api.diff import diff as diff
 from snapdir.api.diff import manifest_size as manifest_size
@@ -21,6 +22,7 @@ from snapdir.api.manifest import manifest_of as manifest_of
 from snapdir.api.progress import Progress as Progress
 from snapdir.api.progress import Running as Running
 from snapdir.api.progress import running as running
+from snapdir.api.progress_bar import with_progress_bar as with_progress_bar
 from snapdir.api.pull import checkout as checkout
 from snapdir.api.pull import fetch as fetch
 from snapdir.api.pull import pull as pull

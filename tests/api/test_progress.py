@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import anyio
 import crc32c  # noqa: F401  # it reads its own version from a file when first imported, here before any loop runs
 import pytest
+import tqdm.auto  # noqa: F401  # as above
 
 import snapdir
 from snapdir import Counters, Progress
+from snapdir.config import Config
 
 
 class Slow:
@@ -133,3 +136,26 @@ def test_a_fraction_is_of_bytes_else_of_files_and_unknown_without_a_total() -> N
     assert fraction(total_is_final=True, bytes_total=100, bytes_done=50, files_total=4) == 0.5
     assert fraction(total_is_final=True, files_total=4, files_done=1) == 0.25
     assert fraction(total_is_final=True) == 1.0
+
+
+async def test_a_bar_shows_a_verb_and_gives_its_result(tmp_path: Path, capsys) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(bytes(3_000_000))
+    tree = tmp_path / "tree"
+    config = Config(cache_dir=tmp_path / "cache")
+    pushed = await snapdir.with_progress_bar(snapdir.push, tree, str(tmp_path / "store"), config=config)
+    assert pushed == await snapdir.id(tree, config=config)
+    assert "done: 100%" in capsys.readouterr().err
+
+
+async def test_an_error_of_the_verb_ends_the_bar(tmp_path: Path, capsys) -> None:
+    with pytest.raises(snapdir.LocalError):
+        await snapdir.with_progress_bar(snapdir.id, tmp_path / "nowhere", config=Config(cache_dir=tmp_path / "cache"))
+    assert capsys.readouterr().err.endswith("\n")
+
+
+async def test_without_tqdm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(snapdir.SnapdirError, match=r"pip install 'snapdir\[notebook\]'"):
+        await snapdir.with_progress_bar(snapdir.push, tmp_path, str(tmp_path / "store"))
+    assert not (tmp_path / "store").exists()

@@ -17,6 +17,7 @@ from snapdir.transfer.engine.events import Counters
 
 SAID: dict[str, Any] = {"derived_from": ["ab" * 32], "note": "filtered", "labels": {"split": "train"}}
 PARTS = [{name: value} for name, value in SAID.items()]
+UNCHECKED = {"unchecked": True}
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def test_a_push_without_a_catalog_records_what_is_said_in_its_store(
     tree: Path, tmp_path: Path, config: Config
 ) -> None:
     counters = Counters()
-    first = await snapdir.push(tree, str(tmp_path / "store"), **SAID, config=config, counters=counters)
+    first = await snapdir.push(tree, str(tmp_path / "store"), **SAID, **UNCHECKED, config=config, counters=counters)
     (record,) = records(tmp_path / "store")
     assert {name: record[name] for name in SAID} == SAID
     assert (record["id"], record["previous_id"], counters.warnings) == (first, None, [])
@@ -58,8 +59,8 @@ def test_a_push_from_the_cache_and_one_without_a_loop_record_it_too(
     tree: Path, tmp_path: Path, config: Config, part: dict[str, Any]
 ) -> None:
     staged = blocking.stage(tree, config=config)
-    blocking.push_cached(staged, str(tmp_path / "store"), **part, config=config)
-    blocking.push(tree, str(tmp_path / "other"), **part, config=config)
+    blocking.push_cached(staged, str(tmp_path / "store"), **part, **UNCHECKED, config=config)
+    blocking.push(tree, str(tmp_path / "other"), **part, **UNCHECKED, config=config)
     for store in ("store", "other"):
         (record,) = records(tmp_path / store)
         assert {name: record[name] for name in part} == part

@@ -128,3 +128,22 @@ async def test_a_damaged_object_of_the_cache_names_the_cache(
             await cached.read(name)
     assert str(damaged) in str(caught.value)
     assert "the store" not in str(caught.value)
+
+
+@pytest.mark.parametrize("verify", ["before", "after", "never"])
+async def test_lines_and_bytes_may_be_mixed(snapshot: snapdir.Snapshot, verify: str) -> None:
+    async with await snapshot.open("sub/small", verify=verify) as file:  # type: ignore[arg-type]
+        assert await file.read(2) == b"fi"
+        assert await file.readline() == b"rst\n"
+        assert file.tell() == 6
+        buffer = bytearray(3)
+        assert (await file.readinto(buffer), buffer) == (3, b"sec")
+        assert await file.readline() == b"ond\n"
+        assert await file.readline() == b""
+        file.seek(0)
+        assert await file.readlines() == [b"first\n", b"second\n"]
+        await file.close()
+    async with await snapshot.open("big", verify=verify) as file:  # type: ignore[arg-type]
+        lines = await file.readlines()
+        assert b"".join(lines) == BIG
+        assert all(line.find(b"\n") in (-1, len(line) - 1) for line in lines)

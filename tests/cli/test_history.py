@@ -174,8 +174,8 @@ def test_a_location_is_needed() -> None:  # DER-20
 
 def test_provenance_is_kept_and_no_part_of_the_id(push: Callable[..., str], store: str) -> None:
     plain = push("data", "--catalog", "none")
-    said = push("data", "--derived-from", ID, "--note", "from 1,\nfiltered", "--label", "lang=en", "--label", "v=")
-    assert said == plain
+    given = ("--derived-from", ID, "--unchecked", "--note", "from 1,\nfiltered", "--label", "lang=en", "--label", "v=")
+    assert push("data", *given) == plain
     (row,) = rows("revisions", "--store", store)
     assert list(row) == ["created_at", "id", "previous_id", "derived_from", "note", "labels"]
     assert row["derived_from"] == [ID]
@@ -196,7 +196,7 @@ def test_provenance_of_a_snapshot_that_is_there_already_is_news(push: Callable[.
 
 def test_sources_come_from_a_file_too(push: Callable[..., str], store: str) -> None:
     Path("sources").write_text(f"# datasets\n{ID}\n\n  {OTHER_ID.upper()}  \n{ID}\n")
-    push("hello", "--derived-from", "@sources")
+    push("hello", "--derived-from", "@sources", "--unchecked")
     (row,) = rows("revisions", "--store", store)
     assert row["derived_from"] == [ID, OTHER_ID]
 

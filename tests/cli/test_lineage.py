@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_without_a_terminal_and_a_display_no_browser_is_opened(pushed: tuple[str
 def test_a_machine_that_knows_nothing_asks_the_store(pushed: tuple[str, str], verb: str, isolated: Path) -> None:
     focus, other = pushed if verb == "descendants" else pushed[::-1]
     shutil.rmtree(isolated / "cache")
-    assert ok(verb, "--id", focus).stdout == ""
+    assert cli(verb, "--id", focus).code == 1
     assert other in ok(verb, "--id", focus, "--store", "./store").stdout
     assert other in ok(verb, "--id", focus).stdout  # remembered
 
@@ -103,11 +104,74 @@ def test_a_store_that_cannot_be_read_is_a_warning(pushed: tuple[str, str]) -> No
     [
         (["locations", "--location", "nowhere"], ""),
         (["revisions", "--location", "nowhere"], "; --store also reads the history of a store"),
-        (["ancestors", "--id", "0" * 64], "; --store also reads the history of a store"),
+        (["ancestors", "--id", "ALONE"], "; --store also reads the history of a store"),
     ],
     ids=str,
 )
 def test_who_watches_is_told_that_there_is_nothing(args: list[str], advice: str, isolated: Path) -> None:
+    (isolated / "tree").mkdir()
+    alone = ok("stage", "--catalog", "none", str(isolated / "tree")).stdout.strip()
+    args = [alone if word == "ALONE" else word for word in args]
     assert on_terminal(*args, "--no-progress").drawn == f"no matching records{advice}\r\n"
     assert on_terminal(*args, "-q").drawn == ""
     assert ok(*args) == Run(0, "", "")
+
+
+@pytest.mark.parametrize("verb", ["ancestors", "descendants"])
+def test_an_id_that_exists_nowhere_is_an_error(pushed: tuple[str, str], verb: str, isolated: Path) -> None:
+    for unknown in ("ab" * 32, "0" * 64, "ab" * 5):
+        for store in ([], ["--store", "./store"], ["--store", f"file://{isolated}/nowhere"]):
+            run = cli(verb, "--id", unknown, *store)
+            assert (run.code, run.stdout) == (1, "")
+
+            assert "snapshot not found: " in run.stderr
+            assert unknown in run.stderr
+    assert json.loads(cli(verb, "--json", "--id", "0" * 64).stderr)["error"] == "STORE_ERROR"
+
+
+def test_an_id_that_is_known_in_any_way_is_none(pushed: tuple[str, str], isolated: Path) -> None:
+    """Stored elsewhere, staged without a history, pulled by another machine, named by a push: nothing is no error."""
+    other = isolated / "other"
+    other.mkdir()
+    alone = ok("push", "--store", "./alone", "--catalog", "none", "--cache-dir", "away", str(other)).stdout.strip()
+    assert cli("ancestors", "--id", alone).code == 1
+    assert ok("ancestors", "--id", alone, "--store", "./alone").stdout == ""
+    ok("pull", "--no-cache", "--store", "./alone", "--id", alone, "pulled")
+    assert ok("ancestors", "--id", alone).stdout == ""
+    (other / "file").touch()
+    made = ok("push", "--store", "./store", "--derived-from", alone, str(other)).stdout.strip()
+    assert [json.loads(line)["id"] for line in ok("descendants", "--id", alone).stdout.splitlines()] == [made]
+    named = "cd" * 32
+    ok("push", "--store", "./store", "--derived-from", named, "--unchecked", str(other))
+    assert ok("ancestors", "--id", named).stdout == ""
+    assert made in ok("descendants", "--id", named, "--store", "./store", "--cache-dir", "fresh").stdout
+
+
+def test_sources_of_a_push_are_known_to_the_store(pushed: tuple[str, str], isolated: Path) -> None:
+    (isolated / "tree" / "a").write_text("three")
+    fresh = ("--cache-dir", "fresh", "--store", "./store")
+    assert cli("stage", "--cache-dir", "fresh", "--derived-from", pushed[0], str(isolated / "tree")).code == 1
+    run = cli("push", *fresh, "--derived-from", "0" * 64, str(isolated / "tree"))
+    assert (run.code, run.stdout, run.stderr.count("\n")) == (1, "", 1)
+    assert f"snapshot not found: {'0' * 64} is neither stored nor mentioned in the cache at " in run.stderr
+    assert "--unchecked records the sources of --derived-from without looking for them" in run.stderr
+    ok("push", *fresh, "--derived-from", pushed[0], str(isolated / "tree"))
+
+
+def test_only_derivations_are_followed_if_asked_for(pushed: tuple[str, str], isolated: Path) -> None:
+    first, second = pushed
+    (isolated / "tree" / "a").write_text("three")
+    third = ok("push", "--store", "./store", str(isolated / "tree")).stdout.strip()
+    (isolated / "tree" / "a").write_text("four")
+    fourth = ok("push", "--store", "./store", "--derived-from", second, str(isolated / "tree")).stdout.strip()
+
+    def related(verb: str, of: str) -> list[tuple[str, str]]:
+        found = map(json.loads, ok(verb, "--derived", "--id", of).stdout.splitlines())
+        return [(row["id"], row["relation"]) for row in found]
+
+    assert related("ancestors", fourth) == [(second, "derived"), (first, "derived")]
+    assert related("ancestors", third) == []
+    assert related("descendants", first) == [(second, "derived"), (fourth, "derived")]
+    drawn = ok("ancestors", "--derived", "--id", fourth, "--format", "dot").stdout
+    assert first[:12] in drawn
+    assert third[:12] not in drawn

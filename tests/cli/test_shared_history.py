@@ -33,7 +33,9 @@ def records() -> list[dict[str, object]]:
 
 
 def test_a_push_leaves_one_record_that_says_everything(tree: Path) -> None:
-    snapshot_id = push(tree, "--derived-from", A, "--note", "naïve", "--label", "split=train").stdout.strip()
+    snapshot_id = push(
+        tree, "--derived-from", A, "--unchecked", "--note", "naïve", "--label", "split=train"
+    ).stdout.strip()
     (record,) = records()
     assert list(record) == [
         "record_id", "event", "id", "location", "created_at", "previous_id", "derived_from", "note", "labels"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from snapdir.disk.destination import Destination
+from snapdir.errors import without_secrets
 from snapdir.model.paths import Names
 
 from .conftest import ID, Run, cli
@@ -36,6 +38,13 @@ def out(isolated: Path, store: str, wanted: str) -> Path:
     return isolated / "out"
 
 
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+
+
+def told(run: Run) -> Run:
+    return Run(run.code, run.stdout, TIME.sub("TIME", run.stderr))
+
+
 def status(out: Path, *options: str) -> tuple[int, list[str]]:
     run = cli("status", *options, str(out))
     lines = run.stdout.splitlines()
@@ -44,8 +53,12 @@ def status(out: Path, *options: str) -> tuple[int, list[str]]:
 
 
 def test_a_fresh_checkout_is_clean(out: Path, wanted: str, store: str) -> None:
-    assert cli("status", str(out)) == Run(0, "", f"clean: {out} is {wanted}\n")
-    assert json.loads(cli("status", "--json", str(out)).stdout) == {
+    assert told(cli("status", str(out))) == Run(
+        0, "", f"clean: {out} is {wanted}, checked out from {store} at TIME UTC\n"
+    )
+    found = json.loads(cli("status", "--json", str(out)).stdout)
+    assert TIME.fullmatch(found.pop("recorded_at"))
+    assert found == {
         "directory": str(out),
         "id": wanted,
         "store": store,
@@ -54,6 +67,7 @@ def test_a_fresh_checkout_is_clean(out: Path, wanted: str, store: str) -> None:
         "modified": [],
         "missing": [],
         "extra": [],
+        "source": "checkout",
     }
 
 
@@ -63,7 +77,8 @@ def test_a_directory_that_is_the_store_is_remembered_as_it_is_called(name: str, 
     identifier = push(isolated / name, FILES)
     store, out = f"file://{isolated}/{name}", isolated / "out"
     assert cli("pull", "--store", store, "--id", identifier, "--no-cache", str(out)).code == 0
-    assert cli("status", str(out)) == Run(0, "", f"clean: {out} is {identifier}\n")
+    clean = f"clean: {out} is {identifier}, checked out from {without_secrets(store)} at TIME UTC\n"
+    assert told(cli("status", str(out))) == Run(0, "", clean)
     assert json.loads(cli("status", "--json", str(out)).stdout)["store"] == store
 
 
@@ -103,7 +118,7 @@ def test_a_directory_that_is_gone_takes_its_files_along(out: Path) -> None:
 def test_a_partial_checkout_is_compared_with_what_it_was_asked_for(isolated: Path, store: str, wanted: str) -> None:
     out = isolated / "part"
     cli("pull", "--store", store, "--id", wanted, "--include", "*.bin", "--exclude", "big.bin", str(out))
-    assert cli("status", str(out)).stderr == f"clean: {out} is {wanted} (--include *.bin --exclude big.bin)\n"
+    assert f"clean: {out} is {wanted} (--include *.bin --exclude big.bin), checked" in cli("status", str(out)).stderr
     (out / "big.bin").touch()
     (out / "notes.txt").touch()
     (out / "README.md").touch()
@@ -131,7 +146,7 @@ def test_an_id_is_compared_with_whatever_was_checked_out(isolated: Path, store: 
     assert status(tree, "--id", wanted, "--store", store) == (1, ["extra\t./new"])
     assert status(tree, "--id", wanted[:10], "--store", store) == (1, ["extra\t./new"])
     for options, said in (
-        ([], f"no checkout into {tree} is recorded: name the snapshot with --id and --store"),
+        ([], f"no checkout, push or stage of {tree} is recorded: name the snapshot with --id and --store"),
         (["--id", ID, "--store", store], f"manifest not found: {ID}"),
         (["--id", wanted], f"manifest not found: {wanted}"),
     ):
@@ -175,11 +190,11 @@ def test_a_later_checkout_replaces_the_note(isolated: Path, store: str, wanted: 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"include": 1}', b"\xff"])
 def test_a_damaged_note_is_no_note(damage: bytes, out: Path, isolated: Path) -> None:
-    (note,) = (isolated / "cache" / ".checkouts").iterdir()
-    note.write_bytes(damage)
+    for note in (isolated / "cache" / ".checkouts").iterdir():
+        note.write_bytes(damage)
     run = cli("status", str(out))
     assert (run.code, run.stdout) == (2, "")
-    assert "no checkout into " in run.stderr
+    assert "no checkout, push or stage of " in run.stderr
 
 
 def test_a_directory_that_is_not_there_is_an_error(out: Path, isolated: Path) -> None:
@@ -199,3 +214,86 @@ def test_a_file_that_vanishes_before_it_is_read_is_in_flux(out: Path, monkeypatc
     monkeypatch.setattr(Destination, "open_file", vanish)
     run = cli("status", "--json", str(out))
     assert (run.code, json.loads(run.stderr)["error"]) == (2, "IN_FLUX")
+
+
+class TestAfterAPush:
+    """The last known snapshot is the newer one of checkout, push and stage, read as it was then."""
+
+    @pytest.fixture
+    def tree(self, isolated: Path) -> Path:
+        tree = plant(isolated / "tree", {**FILES, "notes.tmp": "scratch", "build/x": "x"})
+        (tree / "link").symlink_to("README.md")
+        return tree
+
+    def test_a_pushed_directory_is_clean_until_it_changes(self, tree: Path, store: str) -> None:
+        pushed = cli("push", "--store", store, str(tree)).stdout.strip()
+        run = told(cli("status", str(tree)))
+        assert (run.code, run.stdout) == (0, "")
+        assert run.stderr.endswith(f"clean: {tree} is {pushed}, pushed to {store} at TIME UTC\n")
+        (tree / "README.md").write_text("READ ME")
+        (tree / "big.bin").chmod(0o600)
+        (tree / "val" / "0.bin").unlink()
+        (tree / "new").mkdir()
+        (tree / "new" / "file").touch()
+        (tree / "empty").mkdir()
+        code, rows = status(tree)
+        assert code == 1
+        assert rows == [
+            "modified\t./README.md",
+            "modified\t./big.bin",
+            "modified\t./link",
+            "missing\t./val/0.bin",
+            "extra\t./empty/",
+            "extra\t./new/file",
+        ]
+        assert json.loads(cli("status", "--json", str(tree)).stdout)["source"] == "push"
+
+    def test_the_options_of_the_push_count_again(self, tree: Path, store: str, isolated: Path) -> None:
+        (isolated / "rules").write_text("*.tmp\n")
+        walk = ["--ignore-from", str(isolated / "rules"), "--exclude", "./build$", "--no-follow"]
+        cli("push", "--store", store, *walk, str(tree))
+        (isolated / "rules").unlink()
+        (tree / "more.tmp").touch()
+        (tree / "build" / "y").touch()
+        assert status(tree) == (0, [])
+        (tree / "more").touch()
+        assert status(tree) == (1, ["extra\t./more"])
+        assert status(tree, "--ignore", "/more") == (0, [])
+
+    def test_what_links_lead_to_counts_after_dereference(self, tree: Path, store: str) -> None:
+        cli("push", "--dereference", "--store", store, str(tree))
+        assert status(tree) == (0, [])
+        (tree / "README.md").chmod(0o600)
+        assert status(tree) == (1, ["modified\t./README.md", "modified\t./link"])
+
+    def test_the_later_one_counts(self, out: Path, store: str, wanted: str) -> None:
+        (out / "README.md").write_text("changed")
+        assert status(out) == (1, ["modified\t./README.md"])
+        pushed = cli("push", "--store", store, str(out)).stdout.strip()
+        assert f"clean: {out} is {pushed}, pushed to" in cli("status", str(out)).stderr
+        cli("pull", "--store", store, "--id", wanted, str(out))
+        assert f"clean: {out} is {wanted}, checked out from" in cli("status", str(out)).stderr
+        (out / "README.md").write_text("changed")
+        staged = cli("stage", str(out)).stdout.strip()
+        assert f"clean: {out} is {staged}, staged at" in cli("status", str(out)).stderr
+        (out / "README.md").unlink()
+        run = told(cli("status", str(out)))
+        assert (run.stdout, run.stderr) == (
+            "state\tpath\nmissing\t./README.md\n",
+            f"compared with {staged}, staged at TIME UTC\n",
+        )
+
+    def test_a_dry_run_and_a_push_that_fails_are_not_remembered(self, tree: Path, store: str, isolated: Path) -> None:
+        cli("push", "--dryrun", "--store", store, str(tree))
+        (isolated / "file").touch()
+        assert cli("push", "--store", f"file://{isolated}/file", str(tree)).code == 1
+        assert cli("status", str(tree)).code == 2
+
+    def test_an_older_note_of_a_checkout_is_read(self, out: Path, isolated: Path, wanted: str) -> None:
+        notes = (isolated / "cache" / ".checkouts").iterdir()
+        (note,) = (note for note in notes if json.loads(note.read_text())["directory"] == str(out))
+        fields = json.loads(note.read_text())
+        old = ("directory", "snapshot_id", "store", "objects_store", "include", "exclude", "shard")
+        kept = {name: fields[name] for name in old} | {"checked_out_at": fields["recorded_at"]}
+        note.write_text(json.dumps(kept))
+        assert f"clean: {out} is {wanted}, checked out" in cli("status", str(out)).stderr

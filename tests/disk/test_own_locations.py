@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from snapdir.disk.own_locations import OwnLocation, OwnLocations
+from snapdir.model.ignoring import IgnoreRules
 
 
-def met(root: Path, *places: OwnLocation, excluded: object = None) -> list[str]:
+def met(root: Path, *places: OwnLocation, excluded: object = None, ignored: object = None) -> list[str]:
     """The warnings of a walk that goes into every directory below ``root``, through links too."""
     own = OwnLocations(places)
     for folder, _, _ in os.walk(root, followlinks=True):
         status = os.stat(folder)
         path = "./" + "".join(f"{name}/" for name in Path(folder).relative_to(root).parts)
-        own.enter((status.st_dev, status.st_ino), folder, path, excluded)  # type: ignore[arg-type]
+        own.enter((status.st_dev, status.st_ino), folder, path, excluded, ignored)  # type: ignore[arg-type]
     return own.warnings(str(root))
 
 
@@ -63,3 +66,14 @@ def test_a_place_that_is_excluded_or_elsewhere_is_not_named(tmp_path: Path) -> N
     inside = OwnLocation(str(tmp_path / "tree/a/store"), "the store")
     assert met(tmp_path / "tree", inside, excluded=lambda file, path: path == "./a") == []
     assert len(met(tmp_path / "tree", inside, excluded=lambda file, path: path == "./b")) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"), [("store", 0), ("store/", 0), ("/a/b", 0), ("/store", 1), ("c", 1), ("store/x", 1)]
+)
+def test_a_place_that_is_ignored_is_not_named(tmp_path: Path, rule: str, named: int) -> None:
+    (tmp_path / "a").mkdir()
+    inside = OwnLocation(str(tmp_path / "a/b/store"), "the store")
+    assert len(met(tmp_path, inside, ignored=IgnoreRules([rule]))) == named
+    file = OwnLocation(str(tmp_path / "a/b/store"), "the catalog", beside="(-wal)?")
+    assert len(met(tmp_path, file, ignored=IgnoreRules([rule]))) == (1 if rule == "store/" else named)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapdir.cli.options import exclusions
+from snapdir.cli import options
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
-from snapdir.model.patterns import exactly, exclusion, expand_macros
+from snapdir.model.patterns import COMMON, exactly, exclusion, expand_macros, expression_of
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ paths = st.lists(
 @given(paths, paths)
 def test_the_pattern_of_one_path_fits_that_and_nothing_else(names: list[str], other_names: list[str]) -> None:
     path, other = "./" + "/".join(names), "./" + "/".join(other_names)
-    typed, _ = exclusions([exactly(path)], no_follow=False, config=Config())
-    excluded = exclusion(typed)
+    typed = options.tree_arguments({"exclude": [exactly(path)], "no_follow": False}, Config())
+    excluded = exclusion(typed["exclude"])
     assert excluded is not None
     assert excluded("/t" + path[1:], path)
     for different in {other, f"{path}x", f"./x{path[1:]}", f"{path}/x"} - {path}:
@@ -100,3 +100,48 @@ def test_a_macro_is_named_as_it_was_typed(typed: str) -> None:
     with pytest.raises(SnapdirError) as caught:
         excluded.require_outside("/data")
     assert f"'({typed}|/)'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("glob", "expression"),
+    [
+        ("*.tmp", r"\.tmp$"),
+        ("**/*.tmp", r"/[^/]*\.tmp$"),
+        ("data/*.bin", r"/data/[^/]*\.bin$"),
+        ("data/**/x?.bin", r"/data/(.*/)?x[^/]\.bin$"),
+        ("./*.tmp", r"./[^/]*\.tmp$"),
+        ("build/*", "/build/[^/]*$"),
+        ("run-*.log", r"/run-[^/]*\.log$"),
+        ("*.[ch]", r"\.[ch]$"),
+    ],
+)
+def test_a_glob_has_an_expression(glob: str, expression: str) -> None:
+    assert expression_of(glob) == expression
+    assert exclusion([expression]) is not None
+
+
+@pytest.mark.parametrize("pattern", ["*.tmp", "**/x", "data/**", "./**/x"])
+def test_a_glob_that_is_no_expression_is_an_error_that_says_what_to_write(pattern: str) -> None:
+    with pytest.raises(SnapdirError) as failed:
+        exclusion([pattern])
+    assert f"write '{expression_of(pattern)}', or use --ignore '{pattern}'" in str(failed.value)
+
+
+def test_a_glob_that_is_an_expression_too_is_doubted() -> None:
+    excluded = exclusion(["/data/*.bin", "run-*.log", "./*.tmp"])
+    assert excluded is not None
+    assert [doubt.partition("write ")[2] for doubt in excluded.doubts()] == [
+        r"'/data/[^/]*\.bin$', or use --ignore '/data/*.bin'",
+        r"'/run-[^/]*\.log$', or use --ignore 'run-*.log'",
+        r"'./[^/]*\.tmp$', or use --ignore './*.tmp'",
+    ]
+    plain = exclusion([r"\.tmp$", "./.*/x", r"[0-9]*\.log$", COMMON, "(a|b)*", "/run-.*[.]log"])
+    assert plain is not None
+    assert plain.doubts() == []
+
+
+def test_the_help_names_all_that_the_macros_stand_for() -> None:
+    system, _ = expand_macros("%system%", home="/home/me", cache_dir="/cache")
+    inner = system.removeprefix("(^(").partition("|/home/me")[0]
+    assert all(name in options.COMMON_NAMES for name in COMMON.removeprefix("(/(").partition(")(")[0].split("|"))
+    assert all(name in options.SYSTEM_PATHS for name in inner.split("|"))

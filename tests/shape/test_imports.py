@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 # crc32c takes 40 ms (importlib.metadata), aiofiles 45: both only where bytes move.
-LOADED_LATE = ("aiofiles", "botocore", "click", "crc32c", "re2", "rich", "sqlite3", "uvloop")
+LOADED_LATE = ("aiofiles", "botocore", "click", "crc32c", "re2", "rich", "sqlite3", "tqdm", "uvloop")
 
 PROBE = """
 import json, sys, threading

@@ -198,11 +198,11 @@ class CheckoutRun:
         return PullReport.of(identifier, self.counters)
 
     def _write_record(self, identifier: SnapshotId, stores: StorePair) -> None:
-        from snapdir.disk.checkout_record import CheckoutRecord, write_record
+        from snapdir.disk.directory_record import DirectoryRecord, write_record
 
         selection = self.options.selection
         store, pool = (None if url is None else url.without_credentials for url in stores)
-        record = CheckoutRecord(
+        record = DirectoryRecord(
             directory=os.path.realpath(self.dest),
             snapshot_id=str(identifier),
             store=store,
@@ -210,6 +210,6 @@ class CheckoutRun:
             include=selection.include,
             exclude=selection.exclude,
             shard=str(selection.shard) if selection.shard else None,
-            checked_out_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+            recorded_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
         )
         write_record(self.config.cache_dir, record, fsync=self.config.stores.fsync)

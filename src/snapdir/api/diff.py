@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +10,8 @@ import anyio.to_thread
 
 from snapdir.api.manifest import manifest_of, manifests_of
 from snapdir.api.resolve import Ref, full_id, parse_ref
-from snapdir.api.stores import StorePair, opened, parse_stores
+from snapdir.api.stores import PathLike, StorePair, opened, parse_stores
+from snapdir.api.tree_options import TreeArguments, ignore_rules
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, without_secrets
 from snapdir.model.manifest import Manifest
@@ -44,28 +46,41 @@ def _checked(ref: str) -> str:
 
 
 async def diff(
-    opts: DiffOptions,
+    opts: DiffOptions | PathLike,
+    after: PathLike | None = None,
     *,
     id: str | None = None,
     store: str | None = None,
     unchanged: bool = False,
     renames: bool = False,
     on_conflict: Literal["error", "last-wins"] = "error",
+    ignore: Sequence[str] | None = None,
+    ignore_from: Sequence[PathLike] | None = None,
+    dereference: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[DiffEntry]:
     """List the files that were added, deleted and modified between two sides, sorted by path.
 
+    ::
+
+        await snapdir.diff(old_id, "dataset", store="s3://bucket/sets")
+        await snapdir.diff(f"s3://bucket/sets@{old_id}", f"s3://bucket/sets@{new_id}")
+
     A ref is a store (all its snapshots), ``STORE@ID``, an id, or another directory, which is hashed. A StoreUri is
     always a store. Of a store, only manifests are read.
 
     Args:
+        opts: The first ref, or the sides of several refs; see ``DiffOptions``.
+        after: The second ref.
         id: Of each store that has this snapshot, compare only that; at least one store must have it.
         store: Where to look for an id that is not in the cache.
         unchanged: List unchanged files too (``=``).
         renames: List a deleted and an added file of the same content as one renamed file (``R``).
         on_conflict: What to do if snapshots of one side have different content for a path: ``error``, or ``last-wins``,
             which takes the last ref and, in a store, the snapshot that was stored last.
+        ignore, ignore_from: Rules as for ``manifest``: ignored paths are not compared, also those of a snapshot.
+        dereference: In a directory, list what links lead to; as for ``manifest``.
 
     Raises:
         SideConflict: see ``on_conflict``.
@@ -73,17 +88,31 @@ async def diff(
     """
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store)
-    sides = [await anyio.to_thread.run_sync(_parsed, refs) for refs in (opts.before, opts.after)]
+    rules = await ignore_rules(ignore, ignore_from)
+    tree = TreeArguments(ignore=rules.rules if rules else None, dereference=dereference)
+    sides = [await anyio.to_thread.run_sync(_parsed, refs) for refs in _sides(opts, after)]
     pinned = await _pinned([ref for refs in sides for ref in refs], id, config, counters) if id is not None else {}
     united: list[dict[str, Entry]] = []
     for name, refs in zip(("from", "to"), sides, strict=True):
         manifests: list[Manifest] = []
         for ref in refs:
             known = pinned.get(ref.store) if ref.is_whole_store and ref.store else None
-            manifests += [known] if known else await manifests_of(ref, stores, config, counters)
+            manifests += [known] if known else await manifests_of(ref, stores, config, counters, tree=tree)
+        if rules is not None:
+            manifests = [await anyio.to_thread.run_sync(rules.without_ignored, each) for each in manifests]
         united.append(await anyio.to_thread.run_sync(_united, manifests, name, on_conflict == "last-wins"))
-    before, after = united
-    return await anyio.to_thread.run_sync(_compared, before, after, unchanged, renames)
+    left, right = united
+    return await anyio.to_thread.run_sync(_compared, left, right, unchanged, renames)
+
+
+def _sides(opts: DiffOptions | PathLike, after: PathLike | None) -> tuple[Iterable[str], Iterable[str]]:
+    if isinstance(opts, DiffOptions):
+        if after is not None:
+            raise TypeError("diff takes two refs, or one DiffOptions")
+        return opts.before, opts.after
+    if after is None:
+        raise TypeError("diff takes two refs: diff(before, after)")
+    return [os.fspath(opts)], [os.fspath(after)]
 
 
 def _parsed(refs: Iterable[str]) -> list[Ref]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from snapdir.api.known_ids import require_known
 from snapdir.api.merging import merged_history
 from snapdir.api.resolve import full_id
 from snapdir.api.stores import parse_stores
@@ -108,6 +109,7 @@ async def revisions(
 async def ancestors(
     snapshot_id: str,
     *,
+    derived: bool = False,
     depth: int | None = None,
     location: str | None = None,
     store: str | None = None,
@@ -117,16 +119,25 @@ async def ancestors(
     """All ancestors of a snapshot, nearest first: earlier snapshots at its location, and those it was derived from.
 
     Args:
+        derived: Only the snapshots that it was derived from, and those that they were derived from.
         depth: Follow at most this many steps; None follows all.
         location: Only records of this location; as for ``locations``.
         store: Read the history of this store too. If that fails, ``counters`` gets a warning.
 
     Raises:
         CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
+        UnknownId: no snapshot with this id is known on this machine or to the store.
     Cost: one request for a store that has nothing new, and one for each new record.
     """
     result = await lineage(
-        snapshot_id, backward=True, depth=depth, location=location, store=store, config=config, counters=counters
+        snapshot_id,
+        backward=True,
+        derived=derived,
+        depth=depth,
+        location=location,
+        store=store,
+        config=config,
+        counters=counters,
     )
     return result.relations
 
@@ -134,6 +145,7 @@ async def ancestors(
 async def descendants(
     snapshot_id: str,
     *,
+    derived: bool = False,
     depth: int | None = None,
     location: str | None = None,
     store: str | None = None,
@@ -142,7 +154,14 @@ async def descendants(
 ) -> list[Relation]:
     """All descendants of a snapshot, nearest first. Arguments and errors as for ``ancestors``."""
     result = await lineage(
-        snapshot_id, backward=False, depth=depth, location=location, store=store, config=config, counters=counters
+        snapshot_id,
+        backward=False,
+        derived=derived,
+        depth=depth,
+        location=location,
+        store=store,
+        config=config,
+        counters=counters,
     )
     return result.relations
 
@@ -151,6 +170,7 @@ async def lineage(
     snapshot_id: str,
     *,
     backward: bool,
+    derived: bool = False,
     depth: int | None = None,
     location: str | None = None,
     store: str | None = None,
@@ -160,13 +180,21 @@ async def lineage(
     """``ancestors`` (``backward``) or ``descendants``, with their records."""
     config = config or Config()
 
-    def trace(catalog: Catalog, identifier: SnapshotId) -> Lineage:
+    def trace(catalog: Catalog, identifier: SnapshotId) -> tuple[Lineage, bool]:
         records = catalog.records_above(identifier) if backward else catalog.records_below(identifier)
         if location is not None:
             places = possible_locations(location)
             records = [record for record in records if record.location in places]
         walk = walk_back if backward else walk_on
-        return Lineage(identifier, backward, walk(records, identifier, depth=depth), records)
+        relations = walk(records, identifier, depth=depth, derived=derived)
+        if derived:
+            related = {identifier, *(relation.id for relation in relations)}
+            records = [record for record in records if record.id in related]
+        return Lineage(identifier, backward, relations, records), catalog.mentions(identifier)
 
     async with merged_history(store, config, counters or Counters()) as (catalog, source):
-        return await anyio.to_thread.run_sync(trace, catalog, await full_id(snapshot_id, config, source))
+        identifier = await full_id(snapshot_id, config, source)
+        found, is_mentioned = await anyio.to_thread.run_sync(trace, catalog, identifier)
+        if not is_mentioned:
+            await require_known(identifier, source, config)
+    return found

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.destination import own_directories, own_locations
 from snapdir.api.manifest import id_from_manifest, read_tree
-from snapdir.api.recording import Publication, publication_of
+from snapdir.api.recording import Publication, publication_of, remember
 from snapdir.api.resolve import full_id
 from snapdir.api.stores import (
     PathLike,
     StorePair,
-    exclude_patterns,
     journal_of,
     local_path,
     opened,
@@ -23,19 +21,18 @@ from snapdir.api.stores import (
     refuse_keyed,
     require_answer,
 )
+from snapdir.api.tree_options import TreeArguments, tree_options
 from snapdir.catalog.locations import directory_location, store_location
 from snapdir.config import Config
 from snapdir.errors import IncompleteCache
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
-from snapdir.model.patterns import exclusion
 from snapdir.repository.cache import held_manifest, require_cached, set_aside
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.push import PushOptions
 from snapdir.transfer.push import push as push_tree
-from snapdir.transfer.snapshot import TreeOptions
 
 if TYPE_CHECKING:
     from snapdir.transfer.sync import SyncOptions
@@ -45,9 +42,13 @@ async def stage(
     path: PathLike,
     *,
     no_follow: bool = False,
+    dereference: bool = False,
     exclude: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    ignore_from: Sequence[PathLike] | None = None,
     dry_run: bool = False,
     derived_from: Sequence[str] = (),
+    unchecked: bool = False,
     note: str | None = None,
     labels: Mapping[str, str] | None = None,
     config: Config | None = None,
@@ -62,9 +63,17 @@ async def stage(
     """
     config, counters = config or Config(), counters or Counters()
     refuse_keyed(config)
-    options = _options(config, StorePair(), exclude=exclude, no_follow=no_follow)
+    given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference)
+    options = PushOptions(await tree_options(given, config, StorePair()))
     publication = await publication_of(
-        config, counters, announce, derived_from=derived_from, note=note, labels=labels, store_keeps=False
+        config,
+        counters,
+        announce,
+        derived_from=derived_from,
+        unchecked=unchecked,
+        note=note,
+        labels=labels,
+        stores=StorePair(),
     )
     location = await anyio.to_thread.run_sync(directory_location, local_path(path))
     async with opened_cache(config) as cache:
@@ -73,6 +82,7 @@ async def stage(
             return await _only_named(path, options, publication)
         staged = await _keep_tree(path, cache, options, config, counters)
         await publication.complete(staged, "stage", staged, location)
+    await remember(path, staged, "stage", options=options.tree, stores=StorePair(), config=config)
     return staged
 
 
@@ -82,10 +92,14 @@ async def push(
     *,
     objects_store: str | None = None,
     no_follow: bool = False,
+    dereference: bool = False,
     exclude: Sequence[str] | None = None,
+    ignore: Sequence[str] | None = None,
+    ignore_from: Sequence[PathLike] | None = None,
     recheck: bool = False,
     dry_run: bool = False,
     derived_from: Sequence[str] = (),
+    unchecked: bool = False,
     note: str | None = None,
     labels: Mapping[str, str] | None = None,
     config: Config | None = None,
@@ -101,11 +115,12 @@ async def push(
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
-        no_follow: Leave symbolic links out instead of following them.
-        exclude: RE2 patterns, searched in absolute paths; patterns that start with ``./``, in relative paths.
+        no_follow, dereference, exclude, ignore, ignore_from: How the directory is read; as for ``manifest``.
         recheck: Send every object again, even if the store has it.
         dry_run: Only compute the id and check that the store responds; nothing is written or recorded.
-        derived_from: Ids of the snapshots from which this one was made, for the history.
+        derived_from: Ids of the snapshots from which this one was made, for the history. Each must be known to this
+            machine (its cache, catalog, checkouts and pushes) or to the store (its snapshots and their history).
+        unchecked: Record ``derived_from`` without looking for the ids.
         note: Text for the history.
         labels: Keys and values for the history.
         announce: Called with the id, in a thread, when the snapshot is complete and before it is recorded.
@@ -113,6 +128,7 @@ async def push(
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the directory cannot be read, or changes meanwhile.
         StoreError: the store fails; TransferFailed for several failures.
+        UnknownId: a source in ``derived_from`` is known nowhere. Raised before anything is sent.
         InvalidOption: there is no history for ``derived_from``, ``note`` or ``labels``: no catalog, and a store that is
             a program or ``shared_catalog`` off. Raised before anything is sent.
     Cost: about one request for each object that the store lacks, more for large ones.
@@ -124,9 +140,17 @@ async def push(
     program = stores.program
     if program is not None:
         await anyio.to_thread.run_sync(program.require)
-    options = _options(config, stores, exclude=exclude, no_follow=no_follow, recheck=recheck)
+    given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference)
+    options = PushOptions(await tree_options(given, config, stores), recheck)
     publication = await publication_of(
-        config, counters, announce, derived_from=derived_from, note=note, labels=labels, store_keeps=program is None
+        config,
+        counters,
+        announce,
+        derived_from=derived_from,
+        unchecked=unchecked,
+        note=note,
+        labels=labels,
+        stores=stores,
     )
     location = store_location(stores.required)
     if program is not None:
@@ -138,6 +162,7 @@ async def push(
             pushed = await _keep_tree(path, cache, options, config, counters)
             await push_external(SnapshotId(pushed), cache, program, limits=config.limits, verified=True)
         await publication.complete(pushed, "push", pushed, location)
+        await remember(path, pushed, "push", options=options.tree, stores=stores, config=config)
         return pushed
     async with opened(stores, config) as to:
         if dry_run:
@@ -145,19 +170,8 @@ async def push(
             return await _only_named(path, options, publication)
         pushed = await _push_tree(path, to, options, config, counters)
         await publication.complete(pushed, "push", pushed, location, store=to.store)
+    await remember(path, pushed, "push", options=options.tree, stores=stores, config=config)
     return pushed
-
-
-def _options(
-    config: Config, stores: StorePair, *, exclude: Sequence[str] | None, no_follow: bool, recheck: bool = False
-) -> PushOptions:
-    tree = TreeOptions(
-        follow=not no_follow,
-        excluded=exclusion(exclude_patterns(exclude)),
-        object_roots=own_directories(config, stores),
-        own_locations=own_locations(config, stores),
-    )
-    return PushOptions(tree, recheck)
 
 
 async def _only_named(path: PathLike, options: PushOptions, publication: Publication[str]) -> str:
@@ -218,6 +232,7 @@ async def push_cached(
     recheck: bool = False,
     dry_run: bool = False,
     derived_from: Sequence[str] = (),
+    unchecked: bool = False,
     note: str | None = None,
     labels: Mapping[str, str] | None = None,
     config: Config | None = None,
@@ -231,7 +246,7 @@ async def push_cached(
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         recheck: Read every object of the store, and send damaged ones again.
         dry_run: As in ``push``; an object that is neither in the cache nor in the store is an error.
-        derived_from, note, labels, announce: As in ``push``.
+        derived_from, unchecked, note, labels, announce: As in ``push``.
 
     Raises:
         ManifestNotFound: the snapshot is not in the cache.
@@ -245,7 +260,14 @@ async def push_cached(
     stores = await parse_stores(store, objects_store)
     program = stores.program
     publication = await publication_of(
-        config, counters, announce, derived_from=derived_from, note=note, labels=labels, store_keeps=program is None
+        config,
+        counters,
+        announce,
+        derived_from=derived_from,
+        unchecked=unchecked,
+        note=note,
+        labels=labels,
+        stores=stores,
     )
     pushed, location = str(snapshot), store_location(stores.required)
     options = SyncOptions(recheck=recheck, dry_run=dry_run)

@@ -1,8 +1,11 @@
-"""The steps after a complete snapshot: announce its id, then record it."""
+"""The steps after a complete snapshot: announce its id, record it, and remember it for ``status``."""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -10,15 +13,21 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio.to_thread
 
 from snapdir.api.resolve import full_id
+from snapdir.api.stores import PathLike, StorePair, local_path
 from snapdir.config import Config
 from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError
+from snapdir.model.digest import SnapshotId
 from snapdir.stores.base import Store
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.record import Event, Provenance
+    from snapdir.disk.directory_record import Source
+    from snapdir.transfer.snapshot import TreeOptions
 
 T = TypeVar("T")
+
+UNCHECKED = "--unchecked records the sources of --derived-from without looking for them"
 
 NOT_KEPT = (
     "derived_from, note and labels cannot be recorded without a catalog: choose one with --catalog (in Python: "
@@ -35,16 +44,19 @@ async def publication_of(
     derived_from: Sequence[str],
     note: str | None,
     labels: Mapping[str, str] | None,
-    store_keeps: bool,
+    stores: StorePair,
+    unchecked: bool = False,
 ) -> Publication[str]:
     """The publication of a snapshot with its provenance, which is checked before any work.
 
     Args:
         derived_from: Ids, or the first digits of ids that are in the cache or the catalog.
-        store_keeps: The snapshot goes into a store that can hold a history of its own.
+        stores: Where the snapshot goes to; none for the cache.
+        unchecked: Record sources that are known nowhere, too.
 
     Raises:
-        InvalidId, UnknownId, AmbiguousId: a source is not an id.
+        InvalidId, AmbiguousId: a source is not an id.
+        UnknownId: a source is known neither on this machine nor to the store.
         InvalidOption: neither a catalog nor a store can keep the provenance.
         CatalogError: it is more or longer than a record holds.
     """
@@ -52,13 +64,32 @@ async def publication_of(
         raise TypeError("derived_from is a sequence of ids, not one str")
     if not derived_from and note is None and not labels:
         return Publication(config, counters, announce)
-    if config.catalog is None and not (store_keeps and config.shared_catalog):
+    if config.catalog is None and not (keeps_history(stores) and config.shared_catalog):
         raise InvalidOption(NOT_KEPT)
     from snapdir.catalog.record import Provenance
 
-    sources = [str(await full_id(source, config)) for source in derived_from]
+    sources = [await full_id(source, config) for source in derived_from]
+    if not unchecked:
+        await _require_known(sources, stores, config, counters)
     provenance = Provenance(tuple(dict.fromkeys(sources)), note, tuple((labels or {}).items()))
     return Publication(config, counters, announce, provenance)
+
+
+def keeps_history(stores: StorePair) -> bool:
+    """Whether there is a store, and it can hold a history of its own."""
+    return stores.url is not None and stores.program is None
+
+
+async def _require_known(sources: Sequence[SnapshotId], stores: StorePair, config: Config, counters: Counters) -> None:
+    if not sources:
+        return
+    from snapdir.api.known_ids import require_known_sources
+
+    try:
+        await require_known_sources(sources, stores, config, counters)
+    except (StoreError, LocalError) as error:
+        error.add_note(UNCHECKED)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +153,33 @@ class Publication(Generic[T]):
             f"the snapshot is stored, but not recorded in the store's history: {error}; use --no-shared-catalog to"
             " skip the record"
         )
+
+
+async def remember(
+    path: PathLike, snapshot_id: str, source: Source, *, options: TreeOptions, stores: StorePair, config: Config
+) -> None:
+    """Note in the cache what a directory was when it was pushed or staged. Without a usable cache nothing is noted."""
+
+    def write() -> None:
+        from snapdir.disk.directory_record import DirectoryRecord, write_record
+
+        store, pool = (None if url is None else url.without_credentials for url in stores)
+        record = DirectoryRecord(
+            directory=os.path.realpath(local_path(path)),
+            snapshot_id=snapshot_id,
+            store=store,
+            objects_store=pool,
+            include=(),
+            exclude=(),
+            shard=None,
+            recorded_at=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()),
+            source=source,
+            excluded=options.excluded.patterns if options.excluded is not None else (),
+            ignored=options.ignored.rules if options.ignored is not None else (),
+            follow=options.follow,
+            dereference=options.dereference,
+        )
+        with suppress(OSError):
+            write_record(config.cache_dir, record, fsync=False)
+
+    await anyio.to_thread.run_sync(write)

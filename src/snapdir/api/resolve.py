@@ -49,7 +49,7 @@ async def full_id(snapshot_id: str, config: Config, source: Repository | None = 
     digits = id_prefix(snapshot_id)
     found: dict[str, Iterable[str]] = {}
     async with opened_cache(config) as cache:
-        found[f"the cache at {config.cache_dir}"] = await _find_cached(cache, digits, needed=source is None)
+        found[f"the cache at {config.cache_dir}"] = await find_cached(cache, digits, needed=source is None)
     if config.catalog is not None and await anyio.to_thread.run_sync(os.path.isfile, config.catalog):
         found[f"the catalog {config.catalog}"] = await anyio.to_thread.run_sync(_recorded, config.catalog, digits)
     if source is not None:
@@ -72,7 +72,10 @@ def only_match(digits: str, found: Mapping[str, Iterable[str]]) -> SnapshotId:
     return SnapshotId(matches.pop())
 
 
-async def _find_cached(cache: Repository, digits: str, *, needed: bool) -> Iterable[str]:
+async def find_cached(cache: Repository, digits: str, *, needed: bool) -> Iterable[str]:
+    """The ids that start with ``digits`` of whole and partial snapshots; none if the cache is unreadable, and not
+    ``needed``.
+    """
     from snapdir.repository.cache import find_incomplete
 
     try:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, nullcontext
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import opened, opened_cache, parse_stores, require_in_process
+from snapdir.api.stores import cache_hint, open_cache, open_repository, parse_stores, require_in_process
 from snapdir.config import Config
 from snapdir.errors import PathNotFound
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
+from snapdir.model.similar_paths import similar_paths
 from snapdir.model.sizes import MIB
 
 if TYPE_CHECKING:
     from snapdir.transfer.download.reading import Content, ObjectReader, Verify
 
+LINE_BYTES = 8192
+"""How much ``readline`` reads ahead."""
 BLOCK_BYTES = MIB
 """The size of the blocks of ``async for block in file``."""
 
@@ -52,11 +55,13 @@ async def open_snapshot(
     require_in_process(stores, verb="reading single files")
     resources = AsyncExitStack()
     try:
-        source = await resources.enter_async_context(
-            opened_cache(config) if stores.url is None else opened(stores, config)
-        )
-        identifier = await full_id(snapshot_id, config, source)
-        manifest = await source.read_manifest(identifier)
+        with cache_hint(config) if stores.url is None else nullcontext():
+            opening = (
+                open_cache(config, resources) if stores.url is None else open_repository(stores, config, resources)
+            )
+            source = await opening
+            identifier = await full_id(snapshot_id, config, source)
+            manifest = await source.read_manifest(identifier)
     except BaseException:
         await resources.aclose()
         raise
@@ -84,6 +89,23 @@ class Snapshot:
         """Entries of all files by path."""
         return Files(self.manifest)
 
+    def entry(self, path: str) -> Entry:
+        """The entry of one file.
+
+        Raises:
+            PathNotFound: the snapshot has no such file; the message names similar ones.
+        """
+        entry = self.files.get(path)
+        if entry is None:
+            raise self._lacks(path)
+        return entry
+
+    def _lacks(self, path: str) -> PathNotFound:
+        named = f"./{path.removeprefix('./').strip('/')}"
+        if any(directory.path.rstrip("/") == named.rstrip("/") for directory in self.manifest.directories):
+            return PathNotFound(path, self.id, is_directory=True)
+        return PathNotFound(path, self.id, similar=similar_paths(named, list(self.files)))
+
     async def open(self, path: str, *, verify: Verify = "before") -> SnapshotFile:
         """Open one file for reading.
 
@@ -108,9 +130,7 @@ class Snapshot:
         """
         from snapdir.transfer.engine.plan import PlannedObject
 
-        entry = self.files.get(path)
-        if entry is None:
-            raise PathNotFound(path, self.id)
+        entry = self.entry(path)
         wanted = PlannedObject(entry.digest, entry.certain_size, entry.path)
         return SnapshotFile(entry, await self._reader.open(wanted, verify))
 
@@ -163,7 +183,9 @@ class Files(Mapping[str, Entry]):
 
 
 class SnapshotFile:
-    """One file of a snapshot, open for reading. For one task at a time; ``async for`` gives its blocks.
+    """One file of a snapshot, open for reading, with the interface of aiofiles. For one task at a time.
+
+    ``async for`` gives its blocks, and ``readline`` its lines; ``seek`` and ``tell`` need no ``await``.
 
     Attributes:
         entry: Its line of the manifest.
@@ -173,6 +195,8 @@ class SnapshotFile:
         self.entry = entry
         self._content = content
         self._position = 0
+        self._ahead = b""  # bytes that ``readline`` has read already, and where they begin
+        self._ahead_start = 0
 
     @property
     def size(self) -> int:
@@ -186,9 +210,46 @@ class SnapshotFile:
             ObjectNotFound, StoreError, LocalError: the bytes cannot be read.
         Cancellation: the position stays where it was.
         """
-        data = await self._content.read_at(self._position, None if size < 0 else size)
+        ready = self._ready()
+        if 0 <= size <= len(ready):
+            data = ready[:size]
+        else:
+            rest = None if size < 0 else size - len(ready)
+            data = ready + await self._content.read_at(self._position + len(ready), rest)
         self._position += len(data)
         return data
+
+    async def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Fill ``buffer`` with the next bytes, and return their number. Errors as for ``read``."""
+        data = await self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    async def readline(self) -> bytes:
+        """The next line with its newline; empty at the end. Errors as for ``read``."""
+        line = self._ready()
+        while not (end := line.find(b"\n") + 1):
+            block = await self._content.read_at(self._position + len(line), LINE_BYTES)
+            if not block:
+                end = len(line)
+                break
+            line += block
+        self._ahead, self._ahead_start = line, self._position
+        self._position += end
+        return line[:end]
+
+    async def readlines(self) -> list[bytes]:
+        """All lines that are left. Errors as for ``read``."""
+        return [line async for line in self._lines()]
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        while line := await self.readline():
+            yield line
+
+    def _ready(self) -> bytes:
+        """The bytes from here that have been read ahead."""
+        start = self._position - self._ahead_start
+        return self._ahead[start:] if start >= 0 else b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to ``offset`` from the start (0), from here (1) or from the end (2), and return the position."""
@@ -204,6 +265,10 @@ class SnapshotFile:
     async def aclose(self) -> None:
         """Give back memory and descriptors. Safe to repeat."""
         self.close_nowait()
+
+    async def close(self) -> None:
+        """``aclose``, by the name of aiofiles."""
+        await self.aclose()
 
     def close_nowait(self) -> None:
         """``aclose`` for callers that cannot await."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -157,16 +157,21 @@ async def opened(stores: StorePair, config: Config) -> AsyncIterator[Repository]
     Raises:
         SnapdirError: no store is given.
     """
+    async with AsyncExitStack() as resources:
+        yield await open_repository(stores, config, resources)
+
+
+async def open_repository(stores: StorePair, config: Config, resources: AsyncExitStack) -> Repository:
+    """``opened``, closed with ``resources``."""
     from snapdir.stores.open import open_store
 
     settings = _settings(config)
     max_manifest_bytes = config.limits.max_manifest_bytes or None
-    async with open_store(stores.required, settings) as store:
-        if stores.pool is None:
-            yield Repository(store, max_manifest_bytes=max_manifest_bytes)
-        else:
-            async with open_store(stores.pool, settings) as objects:
-                yield Repository(store, objects, max_manifest_bytes=max_manifest_bytes)
+    store = await resources.enter_async_context(open_store(stores.required, settings))
+    if stores.pool is None:
+        return Repository(store, max_manifest_bytes=max_manifest_bytes)
+    objects = await resources.enter_async_context(open_store(stores.pool, settings))
+    return Repository(store, objects, max_manifest_bytes=max_manifest_bytes)
 
 
 def _settings(config: Config) -> StoreSettings:
@@ -243,9 +248,14 @@ def _is_denied_below(root: str, error: BaseException) -> bool:
 @asynccontextmanager
 async def opened_cache(config: Config) -> AsyncIterator[Repository]:
     """The local cache; its errors about damage name `snapdir verify-cache --purge`, those about rights --cache-dir."""
+    with cache_hint(config):
+        async with AsyncExitStack() as resources:
+            yield await open_cache(config, resources)
+
+
+async def open_cache(config: Config, resources: AsyncExitStack) -> Repository:
+    """``opened_cache``, closed with ``resources``."""
     from snapdir.stores.open import open_store
 
-    url = StoreURL("file", str(config.cache_dir))
-    with cache_hint(config):
-        async with open_store(url, _settings(config)) as store:
-            yield Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, is_cache=True)
+    store = await resources.enter_async_context(open_store(StoreURL("file", str(config.cache_dir)), _settings(config)))
+    return Repository(store, max_manifest_bytes=config.limits.max_manifest_bytes or None, is_cache=True)

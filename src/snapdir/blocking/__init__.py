@@ -49,12 +49,14 @@ from snapdir import version as version
 from snapdir.blocking.portal import as_blocking
 from snapdir.blocking.progress import Running as Running
 from snapdir.blocking.progress import running as running
+from snapdir.blocking.progress import with_progress_bar as with_progress_bar
 from snapdir.blocking.snapshots import Snapshot as Snapshot
 from snapdir.blocking.snapshots import SnapshotFile as SnapshotFile
 from snapdir.blocking.snapshots import open_snapshot as open_snapshot
 
 ancestors = as_blocking(snapdir.ancestors)
 bench = as_blocking(snapdir.bench)
+cat = as_blocking(snapdir.cat)
 checkout = as_blocking(snapdir.checkout)
 descendants = as_blocking(snapdir.descendants)
 diff = as_blocking(snapdir.diff)

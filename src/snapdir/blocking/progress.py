@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Generic, ParamSpec, TypeVar
 
 import snapdir
+from snapdir.api.progress_bar import ProgressBar
 from snapdir.blocking.portal import own_portal
 
 P = ParamSpec("P")
@@ -58,3 +59,17 @@ def running(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Iterator
     """
     with own_portal.managed(snapdir.running(inspect.unwrap(verb), *args, **kwargs)) as current:
         yield Running(current)
+
+
+def with_progress_bar(verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``snapdir.with_progress_bar``: run a verb of this module that takes ``counters``, and show a bar meanwhile.
+
+    ::
+
+        snapshot_id = blocking.with_progress_bar(blocking.push, "dataset", "s3://bucket/sets")
+    """
+    with ProgressBar() as bar:
+        with running(verb, *args, **kwargs) as current:
+            for progress in current:
+                bar.show(progress)
+        return current.result

@@ -162,6 +162,16 @@ class Catalog:
             rows = self._connection.execute("SELECT id FROM records WHERE id >= ? AND id < ? || 'g'", (digits, digits))
             return {snapshot_id for (snapshot_id,) in rows}
 
+    def mentions(self, snapshot_id: str) -> bool:
+        """Whether a record is about a snapshot, or names it as a source or as the previous one."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM records WHERE id = ?1 OR previous_id = ?1)"
+            " OR EXISTS (SELECT 1 FROM sources WHERE source = ?1)"
+        )
+        with self._failures():
+            (found,) = self._connection.execute(query, (snapshot_id,)).fetchone()
+        return bool(found)
+
     def latest_by_location(self) -> list[Record]:
         """The latest record of each location, in the order of the locations' bytes."""
         latest: dict[str, Record] = {}

@@ -44,7 +44,9 @@ class _Step(NamedTuple):
     created_at: str
 
 
-def ancestors(records: Iterable[Record], snapshot_id: str, *, depth: int | None = None) -> list[Relation]:
+def ancestors(
+    records: Iterable[Record], snapshot_id: str, *, depth: int | None = None, derived: bool = False
+) -> list[Relation]:
     """The ancestors of ``snapshot_id``: the whole chain, nearest first, at the same distance the newest first.
 
     A snapshot is listed once for each snapshot it relates to. If a history returned to an earlier state, the steps that
@@ -53,25 +55,36 @@ def ancestors(records: Iterable[Record], snapshot_id: str, *, depth: int | None 
 
     Args:
         depth: Steps to go at most; None goes to the end.
+        derived: Go only from a snapshot to those that its provenance names.
     Cost: linear in the records.
     """
-    return _walk(records, snapshot_id, depth, near=lambda step: step.younger, far=lambda step: step.older)
+    return _walk(_steps(records, derived), snapshot_id, depth, near=_younger, far=_older)
 
 
-def descendants(records: Iterable[Record], snapshot_id: str, *, depth: int | None = None) -> list[Relation]:
+def descendants(
+    records: Iterable[Record], snapshot_id: str, *, depth: int | None = None, derived: bool = False
+) -> list[Relation]:
     """The descendants of ``snapshot_id``; otherwise as ``ancestors``."""
-    return _walk(records, snapshot_id, depth, near=lambda step: step.older, far=lambda step: step.younger)
+    return _walk(_steps(records, derived), snapshot_id, depth, near=_older, far=_younger)
+
+
+def _younger(step: _Step) -> str:
+    return step.younger
+
+
+def _older(step: _Step) -> str:
+    return step.older
 
 
 def _walk(
-    records: Iterable[Record],
+    steps: Iterable[_Step],
     snapshot_id: str,
     depth: int | None,
     *,
     near: Callable[[_Step], str],
     far: Callable[[_Step], str],
 ) -> list[Relation]:
-    steps_of = _grouped(records, near)
+    steps_of = _grouped(steps, near)
     distances = _distances(snapshot_id, lambda of: map(far, steps_of.get(of, ())), depth)
     knot = _knots(snapshot_id, lambda of: (far(step) for step in steps_of.get(of, ()) if far(step) in distances))
     relations = [
@@ -97,10 +110,10 @@ def _distances(start: str, follow: Callable[[str], Iterable[str]], depth: int | 
     return distances
 
 
-def _grouped(records: Iterable[Record], near: Callable[[_Step], str]) -> Mapping[str, list[_Step]]:
+def _grouped(steps: Iterable[_Step], near: Callable[[_Step], str]) -> Mapping[str, list[_Step]]:
     """The steps by their nearer end, the latest one of those that only differ in time."""
     latest: dict[tuple[str, str, str, str], _Step] = {}
-    for step in (step for record in records for step in _steps(record)):
+    for step in steps:
         known = latest.get(step[:4])
         if known is None or known.created_at <= step.created_at:
             latest[step[:4]] = step
@@ -110,12 +123,13 @@ def _grouped(records: Iterable[Record], near: Callable[[_Step], str]) -> Mapping
     return grouped
 
 
-def _steps(record: Record) -> Iterator[_Step]:
-    if record.previous_id not in (None, record.id):
-        yield _Step(record.id, record.previous_id or "", "history", record.location, record.created_at)
-    for source in record.derived_from:
-        if source != record.id:
-            yield _Step(record.id, source, "derived", record.location, record.created_at)
+def _steps(records: Iterable[Record], derived: bool) -> Iterator[_Step]:
+    for record in records:
+        if not derived and record.previous_id not in (None, record.id):
+            yield _Step(record.id, record.previous_id or "", "history", record.location, record.created_at)
+        for source in record.derived_from:
+            if source != record.id:
+                yield _Step(record.id, source, "derived", record.location, record.created_at)
 
 
 def _knots(start: str, follow: Callable[[str], Iterable[str]]) -> dict[str, int]:

@@ -56,6 +56,8 @@ class Invocation:
             options["counters"] = self.counters
         started = time.monotonic()
         result = self._run_to_end(partial(verb, *args, config=self.config, **options), show)
+        if self.counters.ignored:
+            self.terminal.note(render.ignored(self.counters.ignored))
         line = figures(self.counters, time.monotonic() - started) if figures and self.terminal.attended else ""
         if line:
             self.terminal.note(line)

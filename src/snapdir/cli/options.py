@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from snapdir.cli.parameters import Choice, Flag, Positional, Setting, SettingSwitch, Single, section, whole_number
 from snapdir.errors import SnapdirError
@@ -14,6 +14,14 @@ from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 if TYPE_CHECKING:
     from snapdir.config import Config
 
+COMMON_NAMES = (
+    ".cache, .git, .DS_Store, .vscode-server, .dbus, .gvfs, .local/share/gvfs-metadata, .local/share/Trash, .Trash,"
+    " node_modules and Trash-1000"
+)
+SYSTEM_PATHS = (
+    "/vscode/, /dev/, /proc/, /sys/, /tmp/, /var/run/, /run/, /mnt/, /media/, /lost+found/,"
+    " /var/snap/lxd/common/ns/shmounts/, /var/snap/lxd/common/ns/mntns/, /var/lib/lxcfs/"
+)
 NO_ID = "missing --id option"
 # A comma inside a repetition such as a{1,2} separates nothing.
 _SEPARATOR = re.compile(r",(?![0-9]*\})")
@@ -25,18 +33,20 @@ def path(metavar: str = "PATH", use: str = "The directory; default: the current 
 
 
 def walk() -> list[Flag]:
-    """How a directory is read; ``exclusions`` gives the meaning of ``--exclude``."""
+    """How a directory is read; ``tree_arguments`` gives the meaning of ``--exclude``."""
     return section(
         "Walk",
+        *ignoring(),
         Flag(
             "--exclude",
             metavar="<PATTERN>",
             multiple=True,
-            help="Leave out entries whose absolute path matches an RE2 pattern; repeat the option or separate patterns "
-            "by commas. A pattern that starts with ./ matches paths inside the directory; a pattern of the other kind "
-            "that matches the directory itself is an error. %common% stands for .git, .cache, node_modules, trash and "
-            "the like, %system% for /proc, /tmp, mounts and the cache.",
+            help="Leave out entries whose absolute path matches an RE2 regular expression, such as \\.tmp$; repeat the "
+            "option or separate patterns by commas. A pattern that starts with ./ matches paths inside the directory; "
+            f"a pattern of the other kind that matches the directory itself is an error. %common% stands for "
+            f"{COMMON_NAMES}; %system% for {SYSTEM_PATHS}, ~/.cache and the cache, and for --no-follow.",
         ),
+        *dereferencing(),
         Flag("--no-follow", help="Leave out symbolic links instead of following them."),
         Setting(
             "--walk-jobs",
@@ -47,10 +57,41 @@ def walk() -> list[Flag]:
     )
 
 
-def exclusions(given: Sequence[str], *, no_follow: bool, config: Config) -> tuple[list[str], bool]:
-    """The patterns of ``--exclude``, with their macros expanded, and whether links are left out."""
+def ignoring() -> list[Flag]:
+    return section(
+        "Walk",
+        Flag(
+            "--ignore",
+            metavar="<GLOB>",
+            multiple=True,
+            help="Leave out what a rule of a .gitignore matches, for paths in the directory: *.tmp at every level, "
+            "/build/ only directly in it, !keep.tmp to keep what an earlier rule ignores; repeatable.",
+        ),
+        Flag(
+            "--ignore-from",
+            metavar="<FILE>",
+            multiple=True,
+            help="Read such rules from a file like .gitignore; repeatable. Those of --ignore come after them.",
+        ),
+    )
+
+
+def dereferencing() -> list[Flag]:
+    return section(
+        "Walk",
+        Flag(
+            "--dereference",
+            help="List a followed link with the mode and size of what it leads to, so that a pulled copy has the same "
+            "id; by default with its own, as the reference does.",
+        ),
+    )
+
+
+def tree_arguments(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """``given`` with the patterns of ``--exclude`` one by one, and their macros expanded."""
     expanded = []
-    for pattern in patterns(given):
+    no_follow = given["no_follow"]
+    for pattern in patterns(given["exclude"]):
         if "%" in pattern:
             from snapdir.model.patterns import expand_macros
 
@@ -60,7 +101,7 @@ def exclusions(given: Sequence[str], *, no_follow: bool, config: Config) -> tupl
             no_follow = no_follow or leaves_links
         else:
             expanded.append(pattern)
-    return expanded, no_follow
+    return {**given, "exclude": expanded, "no_follow": no_follow}
 
 
 def patterns(given: Sequence[str]) -> list[str]:

@@ -29,6 +29,10 @@ def adaptive_banner(share: float, ceiling: int, limit: str) -> str:
     return f"adaptive: target {share * 100:g}% of capacity, ceiling {ceiling}" + (f", limit {limit}" if limit else "")
 
 
+def ignored(entries: int) -> str:
+    return f"ignored {entries:,} entr{'y' if entries == 1 else 'ies'}"
+
+
 def kept(counters: Counters) -> str:
     """The unfinished objects that a run has kept for the next run, and where; empty without any."""
     if not counters.kept_objects:

@@ -17,10 +17,10 @@ from snapdir.disk.directories import (
 )
 from snapdir.disk.durable import sync_filesystem
 from snapdir.disk.modes import RefusedModes, change_mode, set_mode
-from snapdir.disk.staging import TEMPORARY_FLAGS, Staging, checked_temporary
+from snapdir.disk.staging import TEMPORARY_FLAGS, Staging, checked_temporary, name_beside
 from snapdir.disk.system import HANDLE_FLAGS
 from snapdir.errors import DestinationConflict, LocalError, local_error, local_errors
-from snapdir.model.paths import STAGING_NAME, Names, refuse_staging
+from snapdir.model.paths import Names, refuse_staging
 
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 ABSENT = NOT_A_DIRECTORY | {errno.ENOENT}
@@ -157,7 +157,7 @@ class Destination:
             DestinationConflict: the path is a directory that is not empty; it stays.
         """
         # Beside its target rather than in the staging directory: a filesystem may be mounted in the tree.
-        beside = _name_beside()
+        beside = name_beside()
         try:
             parent = self._directories.get(names[:-1])
             os.symlink(text, beside, dir_fd=parent.fd)
@@ -286,7 +286,7 @@ class Destination:
         mode: int,
     ) -> bool:
         """Copy beside the target first, for another filesystem or group; False if the mode is refused."""
-        beside = _name_beside()
+        beside = name_beside()
         try:
             has_mode = _copy_across(source_fd, beside, parent, mode)
         except BaseException:
@@ -316,10 +316,6 @@ class Destination:
 
     def _not_regular(self, names: Names) -> LocalError:
         return LocalError(self.path_of(names), "it is not a regular file", errno=errno.EINVAL)
-
-
-def _name_beside() -> str:
-    return f"{STAGING_NAME}-{os.urandom(8).hex()}"
 
 
 def _copy_across(source_fd: int, target: str, directory: DirectoryHandle, mode: int) -> bool:

@@ -6,6 +6,8 @@ from stat import S_ISBLK, S_ISCHR, S_ISFIFO, S_ISSOCK
 
 BROKEN_LINK = "broken link"
 EXCLUDED = "excluded"
+IGNORED = "ignored"
+"""Left out on purpose: counted, and no part of the warning."""
 LINK = "link not followed"
 OWN_TEMPORARY = "temporary of a pull"
 
@@ -33,11 +35,19 @@ class LeftOut:
         if self._counts[reason] <= SHOWN:
             self._first.setdefault(reason, []).append(path)
 
+    @property
+    def ignored(self) -> int:
+        """Entries that rules to ignore leave out."""
+        return self._counts.get(IGNORED, 0)
+
     def sentence(self, root: str) -> str:
-        """One line that counts them by reason and names the first five of each."""
-        total = sum(self._counts.values())
+        """One line that counts the others by reason and names the first five of each; empty without any."""
+        reasons = [reason for reason in self._counts if reason != IGNORED]
+        if not reasons:
+            return ""
+        total = sum(map(self._counts.__getitem__, reasons))
         counted = f"1 entry of {root} was" if total == 1 else f"{total:,} entries of {root} were"
-        return f"{counted} left out: " + ", ".join(map(self._group, self._counts))
+        return f"{counted} left out: " + ", ".join(map(self._group, reasons))
 
     def _group(self, reason: str) -> str:
         count = self._counts[reason]

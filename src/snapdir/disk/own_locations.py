@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.patterns import Exclusion, exactly
 
 DirectoryKey = tuple[int, int]
@@ -56,10 +57,18 @@ class OwnLocations:
                 self._met.append(_Met(location, real, []))
                 self._expected.setdefault(key, []).append((self._met[-1], missing))
 
-    def enter(self, key: DirectoryKey, file: str, path: str, excluded: Exclusion | None) -> None:
+    def enter(
+        self,
+        key: DirectoryKey,
+        file: str,
+        path: str,
+        excluded: Exclusion | None = None,
+        ignored: IgnoreRules | None = None,
+    ) -> None:
         """Note the locations in a directory that the walk enters: ``path`` is its path in the manifest."""
         for met, missing in self._expected.get(key, ()):
-            if len(met.paths) < SHOWN and not _is_excluded(file, path, missing, excluded):
+            left_out = _is_excluded(file, path, missing, excluded) or _is_ignored(met, path, missing, ignored)
+            if len(met.paths) < SHOWN and not left_out:
                 met.paths.append(path + "/".join(missing))
 
     def warnings(self, root: str) -> list[str]:
@@ -88,6 +97,14 @@ def _is_excluded(file: str, path: str, missing: tuple[str, ...], excluded: Exclu
         return False
     below = ["/".join(missing[: length + 1]) for length in range(len(missing))]
     return any(excluded(f"{file.rstrip('/')}/{names}", path + names) for names in below)
+
+
+def _is_ignored(met: _Met, path: str, missing: tuple[str, ...], ignored: IgnoreRules | None) -> bool:
+    if ignored is None or not missing:
+        return False
+    *above, own = (path + "/".join(missing[: length + 1]) for length in range(len(missing)))
+    is_file = bool(met.location.beside)
+    return any(ignored(f"{each}/") for each in above) or ignored(own if is_file else f"{own}/")
 
 
 def _holds(outer: _Met, inner: _Met) -> bool:

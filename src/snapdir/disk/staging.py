@@ -203,3 +203,8 @@ def checked_temporary(name: str) -> str:
         UnsafePath: it is not.
     """
     return checked_name((name,))
+
+
+def name_beside() -> str:
+    """A new name for a file or link that is about to be renamed, in the directory of its final name."""
+    return f"{STAGING_NAME}-{os.urandom(8).hex()}"

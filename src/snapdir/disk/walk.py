@@ -10,11 +10,12 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import NamedTuple, TypeVar
 
-from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, LINK, OWN_TEMPORARY, LeftOut, special_file
+from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, IGNORED, LINK, OWN_TEMPORARY, LeftOut, special_file
 from snapdir.disk.linked_objects import LinkedObjects, link_text
 from snapdir.disk.long_paths import FarEntry, far_entries, status_of
 from snapdir.disk.own_locations import OwnLocations
 from snapdir.errors import InFluxError, LocalError, SnapdirError, UnsafeName, WalkFailed, local_error, source_error
+from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.names import NAMES_ARE_UTF8, name_for_pattern, name_in_utf8, name_on_system
 from snapdir.model.paths import STAGING_NAME, flaw_of_length, flaw_of_name, is_temporary_beside
 from snapdir.model.patterns import Exclusion
@@ -66,6 +67,11 @@ class Walk:
 
     Links that ``linked`` takes are not among the files. Cost: 2.9 µs per file (scandir and lstat).
 
+    Args:
+        dereference: List a followed link with the mode and size of what it leads to; otherwise with its own, as the
+            reference does.
+        ignored: Entries to leave out, of which only the number matters. An ignored directory is not read.
+
     Attributes:
         directory_modes: Octal text by manifest path. Like the other attributes, it is complete when the iteration ends.
         followed_files, followed_directories: Numbers of links to either that were followed.
@@ -87,7 +93,9 @@ class Walk:
         *,
         follow: bool = True,
         absolute: bool = False,
+        dereference: bool = False,
         excluded: Exclusion | None = None,
+        ignored: IgnoreRules | None = None,
         linked: LinkedObjects | None = None,
         own_locations: OwnLocations | None = None,
     ) -> None:
@@ -97,7 +105,9 @@ class Walk:
         self.left_out = LeftOut()
         self.has_long_paths = False
         self._follow = follow
+        self._dereference = dereference
         self._excluded = excluded
+        self._ignored = ignored
         self._linked = linked
         self._own_locations = own_locations or OwnLocations(())
         self._manifest_root = name_in_utf8(self.root).rstrip("/") + "/" if absolute else "./"
@@ -115,23 +125,25 @@ class Walk:
         while self._pending:
             directory = self._pending.pop()
             self._own_locations.enter(
-                directory.parents[-1], directory.file, self._relative(directory.path), self._excluded
+                directory.parents[-1], directory.file, self._relative(directory.path), self._excluded, self._ignored
             )
             yield from self._files_of(directory)
         if self._failures:
             raise WalkFailed(self._failures)
 
     def require_something(self) -> None:
-        """Make sure that excludes have not left out every file.
+        """Make sure that excludes and rules to ignore have not left out every file.
 
         Raises:
-            SnapdirError: the walk has ended and found nothing, because excludes leave out every file there is.
+            SnapdirError: the walk has ended and found nothing, because they leave out every file there is.
         """
-        if self._excluded is None or len(self.directory_modes) > 1:
+        if len(self.directory_modes) > 1:
             return
         for path, reason in self.left_out.entries:
-            if reason == EXCLUDED and self._has_files(path):
+            if reason == EXCLUDED and self._excluded is not None and self._has_files(path):
                 raise self._excluded.nothing_left(self.root)
+            if reason == IGNORED and self._has_files(path):
+                raise SnapdirError(f"nothing is left of {self.root}, which has files: --ignore leaves all of it out")
 
     def _has_files(self, path: str) -> bool:
         """Whether a path of the manifest is a file, or a directory with a readable file."""
@@ -144,7 +156,7 @@ class Walk:
 
     def _files_of(self, directory: _Directory) -> Iterator[SourceFile]:
         """The files directly in a directory; the directories in it are left pending."""
-        unfiltered = self._excluded is None and len(directory.path) <= NEAR_CHARACTERS
+        unfiltered = self._excluded is None and self._ignored is None and len(directory.path) <= NEAR_CHARACTERS
         for entry in self._listing(directory.file):
             name = entry.name if NAMES_ARE_UTF8 else name_in_utf8(entry.name)
             path = directory.path + name
@@ -160,11 +172,12 @@ class Walk:
             if directory.cycle:
                 self._count_cycle(directory.cycle)
             is_link = status is not link_status
-            mode = f"{link_status.st_mode & 0o7777:o}"
+            listed = status if self._dereference else link_status
+            mode = f"{listed.st_mode & 0o7777:o}"
             if S_ISREG(status.st_mode):
-                if is_link and self._takes(entry.path, path, mode, link_status.st_size):
+                if is_link and self._takes(entry.path, path, mode, listed.st_size):
                     continue
-                yield SourceFile(path, entry.path, mode, link_status.st_size, identity_of(status))
+                yield SourceFile(path, entry.path, mode, listed.st_size, identity_of(status))
             elif S_ISDIR(status.st_mode):
                 self.followed_directories += is_link
                 self.directory_modes[path + "/"] = mode
@@ -176,7 +189,7 @@ class Walk:
         try:
             status = status_of(self.root)
             # The root line has the mode of the root as it was named: a link's own mode for a link.
-            own_mode = status_of(self.root, follow_symlinks=False).st_mode
+            own_mode = status_of(self.root, follow_symlinks=self._dereference).st_mode
             self.directory_modes[self._manifest_root] = f"{own_mode & 0o7777:o}"
         except OSError as error:
             raise local_error(error, self.root) from error
@@ -204,6 +217,9 @@ class Walk:
             name_for_pattern(name_in_utf8(entry.path)), name_for_pattern(self._relative(path))
         ):
             self.left_out.add(path, EXCLUDED)
+            return True
+        if self._ignored is not None and self._ignored(name_for_pattern(self._relative(_listed_path(entry, path)))):
+            self.left_out.add(path, IGNORED)
             return True
         is_staging = name == STAGING_NAME and path == self._manifest_root + name
         if is_staging or (is_temporary_beside(name) and not entry.is_dir(follow_symlinks=False)):
@@ -266,6 +282,13 @@ class Walk:
                 " entries; remove it, leave it out with --exclude, or use --no-follow",
                 errno=errno.ELOOP,
             )
+
+
+def _listed_path(entry: os.DirEntry[str] | FarEntry, path: str) -> str:
+    """``path`` with a slash at its end if it is a directory, or a link to one."""
+    with suppress(OSError):
+        return f"{path}/" if entry.is_dir() else path
+    return path
 
 
 def _steady(look_up: Callable[[str], Result], path: str) -> Result:

@@ -7,7 +7,7 @@
     │   ├── WalkFailed                entries of a tree cannot be read
     │   ├── UnsafeName                a name that a manifest cannot represent (newline, trailing CR, not UTF-8)
     │   ├── DestinationConflict       paths at the destination must not be replaced
-    │   ├── NotCheckedOut             no checkout into a directory is recorded
+    │   ├── NotCheckedOut             no snapshot of a directory is recorded
     │   └── NoSpace                   the filesystem (or a quota) is full
     ├── InvalidOption                 an option or variable has a bad value; exit 2
     ├── InvalidId                     not 64 hexadecimal digits, or too few               INVALID_ID

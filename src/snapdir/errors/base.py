@@ -160,18 +160,22 @@ class UnsafePath(SnapdirError):
 
 
 class PathNotFound(SnapdirError):
-    """A snapshot has no file at ``path``."""
+    """A snapshot has no file at ``path``. ``similar`` holds paths that may be meant, ``is_directory`` a reason."""
 
-    def __init__(self, path: str, snapshot_id: str) -> None:
+    def __init__(self, path: str, snapshot_id: str, *, similar: Sequence[str] = (), is_directory: bool = False) -> None:
         super().__init__(path, snapshot_id)
         self.path = path
         self.snapshot_id = snapshot_id
+        self.similar = tuple(similar)
+        self.is_directory = is_directory
 
     def __str__(self) -> str:
-        return (
-            f"snapshot {self.snapshot_id} has no file {self.path[:200]!r}"
-            " (list its paths with `snapdir ls -R STORE@ID`)"
-        )
+        sentence = f"snapshot {self.snapshot_id} has no file {self.path[:200]!r}"
+        if self.is_directory:
+            return f"{sentence}: it is a directory (list it with `snapdir ls`, get it with `snapdir pull --include`)"
+        if self.similar:
+            return f"{sentence}; did you mean {' or '.join(map(repr, self.similar))}?"
+        return f"{sentence} (list its paths with `snapdir ls -R STORE@ID`)"
 
 
 class InFluxError(SnapdirError):

@@ -75,13 +75,13 @@ class DestinationConflict(LocalError):
 
 
 class NotCheckedOut(LocalError):
-    """The cache has no record of a checkout into the directory ``path``."""
+    """The cache has no record of a checkout, push or stage of the directory ``path``."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, "no checkout into it is recorded")
+        super().__init__(path, "no snapshot of it is recorded")
 
     def __str__(self) -> str:
-        return f"no checkout into {self.path} is recorded: name the snapshot with --id and --store"
+        return f"no checkout, push or stage of {self.path} is recorded: name the snapshot with --id and --store"
 
 
 class NoSpace(LocalError):

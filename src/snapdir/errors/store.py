@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from snapdir.errors.base import SnapdirError
 
+WHOLE_ID_DIGITS = 64
+
 
 class StoreError(SnapdirError):
     """The store failed or sent an invalid response. ``key`` is the key of the operation, if it has one."""
@@ -58,6 +60,11 @@ class UnknownId(ManifestNotFound):
         self.places = tuple(places)
 
     def __str__(self) -> str:
+        if len(self.prefix_digits) == WHOLE_ID_DIGITS:
+            return (
+                f"snapshot not found: {self.prefix_digits} is neither stored nor mentioned in {self.store};"
+                " check the id and the store"
+            )
         return (
             f"snapshot not found: no id in {self.store} starts with {self.prefix_digits!r}; "
             "give all 64 digits, or the store of the snapshot"

@@ -1,9 +1,8 @@
 r"""Globs on the paths of a snapshot, as gitignore writes them, matched in time linear in the path.
 
-``*`` and ``?`` stand for characters of one name, ``[a-z]`` and ``[!a-z]`` for one character, ``**`` for any number of
-directories, ``\`` takes the next character as it is. A glob with a slash at its start or inside is matched from the
-root of the snapshot, any other at every level; a slash at its end matches directories only. A match of a directory
-covers everything below it.
+``*`` and ``?`` stand for characters of one name, ``[a-z]``, ``[!a-z]`` and ``[[:digit:]]`` for one character, ``**``
+for any number of directories, ``\`` takes the next character as it is. A glob with a slash at its start or inside is
+matched from the root of the snapshot, any other at every level; a slash at its end matches directories only.
 """
 
 from __future__ import annotations
@@ -17,6 +16,21 @@ MAX_GLOB_CHARACTERS = 4096
 """PATH_MAX: no longer pattern can match a path that may be written."""
 
 ANY_DIRECTORIES = "**"
+_WILDCARD = re.compile(r"[*?\[\\]")
+_NAMED_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": r" \t",
+    "cntrl": r"\x00-\x1f\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": r"!-/:-@\[-`{-~",
+    "space": r" \t-\r",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
 _COMPONENT_END = r"(?=/|\Z)"
 _DIRECTORIES = r"(?:[^/]++/)*?"
 
@@ -27,15 +41,61 @@ def globs(patterns: Iterable[str]) -> Callable[[str], bool]:
     Raises:
         InvalidOption: a glob is invalid; the message names it and the reason.
     """
-    expressions = list(map(_expression, patterns))
+    return _matcher([_expression(pattern, below=True) for pattern in patterns])
+
+
+def entries(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a manifest path itself is matched by any of ``patterns``; what is below a match is not.
+
+    Globs without wildcards are looked up: a million of them cost no more than one.
+
+    Raises:
+        InvalidOption: a glob is invalid; the message names it and the reason.
+    """
+    fixed: set[str] = set()
+    wild: list[str] = []
+    for pattern in patterns:
+        if has_wildcards(pattern):
+            wild.append(_expression(pattern, below=False))
+        else:
+            names, directory_only = _names(pattern)
+            fixed.add("/".join(names) + "/" * directory_only)
+    is_wild = _matcher(wild)
+
+    def matches(path: str) -> bool:
+        bare = path[2:].removesuffix("/")
+        floating = f"{ANY_DIRECTORIES}/{bare[bare.rfind('/') + 1 :]}"
+        if bare in fixed or floating in fixed:
+            return True
+        return (path[-1] == "/" and (f"{bare}/" in fixed or f"{floating}/" in fixed)) or is_wild(path)
+
+    return matches
+
+
+def has_wildcards(pattern: str) -> bool:
+    return _WILDCARD.search(pattern) is not None
+
+
+def check_glob(pattern: str) -> None:
+    """
+    Raises:
+        InvalidOption: the glob is invalid; the message names it and the reason.
+    """
+    if has_wildcards(pattern):
+        _expression(pattern, below=False)
+    else:
+        _names(pattern)
+
+
+def _matcher(expressions: list[str]) -> Callable[[str], bool]:
     if not expressions:
         return lambda _path: False
     match = re.compile(f"(?:{'|'.join(expressions)})\\Z", re.DOTALL).match
     return lambda path: match(path, 2) is not None  # behind the ./
 
 
-def _expression(pattern: str) -> str:
-    """The regular expression for one glob.
+def _expression(pattern: str, *, below: bool) -> str:
+    """The regular expression for one glob; with ``below``, it also covers what is in a directory that fits.
 
     It never tries a position twice: the characters between two stars of a name, and the names between two ``**``, have
     a fixed length each, so that their first match is as good as any. Atomic groups express that.
@@ -46,15 +106,20 @@ def _expression(pattern: str) -> str:
     expression = "/".join([*fixed, ""]) if floating else ""
     expression += "".join(f"(?>{_DIRECTORIES}{'/'.join(run)}/)" for run in inner)
     if not last:  # it ends in **: everything inside
-        return expression + (r"[^/]++/.*" if directory_only else ".+")
+        inside = r"[^/]++/.*" if below else ".+/"
+        return expression + (inside if directory_only else ".+")
     expression += (_DIRECTORIES if floating else "") + "/".join(last)
-    return expression + ("/.*" if directory_only else "(?:/.*)?")
+    if below:
+        return expression + ("/.*" if directory_only else "(?:/.*)?")
+    return expression + ("/" if directory_only else "/?")
 
 
 def _names(pattern: str) -> tuple[list[str], bool]:
     """The names of a glob, ``**`` first where it floats; and whether it is for directories only."""
     if len(pattern) > MAX_GLOB_CHARACTERS:
         raise _invalid(pattern[:40] + "…", f"it is longer than {MAX_GLOB_CHARACTERS} characters")
+    if "\0" in pattern:
+        raise _invalid(pattern, "no name has a NUL")
     if pattern.startswith("!"):
         raise _invalid(pattern, "a glob cannot start with !; use --exclude, or \\! for a name that starts with !")
     body = pattern.removeprefix(".") if pattern.startswith("./") else pattern
@@ -121,6 +186,10 @@ def _class(pattern: str, name: str, position: int) -> tuple[str, int]:
     members = ""
     first = position
     while name[position : position + 1] != "]" or position == first:
+        if name.startswith("[:", position):
+            named, position = _named_class(pattern, name, position)
+            members += named
+            continue
         low, position = _member(pattern, name, position)
         high = low
         if name[position : position + 1] == "-" and name[position + 1 : position + 2] not in ("", "]"):
@@ -131,9 +200,16 @@ def _class(pattern: str, name: str, position: int) -> tuple[str, int]:
     return (f"[^/{members}]" if negated else f"(?!/)[{members}]"), position + 1
 
 
+def _named_class(pattern: str, name: str, position: int) -> tuple[str, int]:
+    """The members of ``[:alpha:]`` and the like, and where it ends."""
+    end = name.find(":]", position)
+    word = name[position + 2 : end]
+    if end < 0 or word not in _NAMED_CLASSES:
+        raise _invalid(pattern, f"expected one of [:{':], [:'.join(_NAMED_CLASSES)}:]")
+    return _NAMED_CLASSES[word], end + 2
+
+
 def _member(pattern: str, name: str, position: int) -> tuple[str, int]:
-    if name.startswith("[:", position):
-        raise _invalid(pattern, "named classes such as [:alpha:] are not supported; write [a-zA-Z]")
     position += name.startswith("\\", position)
     if position >= len(name):
         raise _invalid(pattern, "a [ is not closed by ]; write \\[ for the character itself")

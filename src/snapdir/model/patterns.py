@@ -16,6 +16,9 @@ _SYSTEM_DIRECTORIES = (
     "|/var/snap/lxd/common/ns/mntns/|/var/lib/lxcfs/"
 )
 _EXPANDED_SYSTEM = re.compile(re.escape(f"(^({_SYSTEM_DIRECTORIES}") + r".*?\)\)")
+_LIKE_A_GLOB = re.compile(r"(?:^|/)\*|[\w-]\*\.\w+$").search
+_GLOB_PIECES = re.compile(r"\*\*/|\*+|\?|\[[^/]*?\]|.", re.DOTALL)
+_GLOB_WORDS = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _META = frozenset("\\.+*?()|[]{}^$")
 
 INSIDE_ONLY = "a pattern that starts with ./ matches paths inside the tree only"
@@ -28,10 +31,22 @@ class Exclusion:
         self._absolute = absolute
         self._relative = relative
         self._in_absolute = _searcher(absolute, "(?:{})")
-        self._in_relative = _searcher([pattern[2:] for pattern in relative], r"^(?:\./{})")
+        self._in_relative = _searcher(relative, r"^(?:\./{})", prefix="./")
 
     def __call__(self, absolute_path: str, relative_path: str) -> bool:
         return self._in_absolute(absolute_path) or self._in_relative(relative_path)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        return (*self._absolute, *self._relative)
+
+    def doubts(self) -> list[str]:
+        """A warning for each pattern that looks like a glob."""
+        return [
+            f"--exclude takes a regular expression, and '{_as_typed(pattern)}' looks like a glob: {_way_out(pattern)}"
+            for pattern in self.patterns
+            if _LIKE_A_GLOB(pattern)
+        ]
 
     def require_outside(self, root: str) -> None:
         """Make sure that the tree itself is not left out.
@@ -48,7 +63,7 @@ class Exclusion:
 
     def nothing_left(self, root: str) -> SnapdirError:
         """The error for a tree whose files are all excluded."""
-        patterns = ", ".join(repr(_as_typed(pattern)) for pattern in (*self._absolute, *self._relative))
+        patterns = ", ".join(repr(_as_typed(pattern)) for pattern in self.patterns)
         return SnapdirError(
             f"--exclude {patterns} excludes every file of {root}; patterns are searched in absolute paths,"
             f" {INSIDE_ONLY}"
@@ -62,6 +77,23 @@ def exactly(path: str, *, beside: str = "") -> str:
         beside: A pattern for the end of its name.
     """
     return f"./{''.join(map(_quoted, path.removeprefix('./')))}{beside}$"
+
+
+def expression_of(glob: str) -> str:
+    """The exclude pattern for a glob: ``\\.tmp$`` for ``*.tmp``."""
+    body = glob.removeprefix("./").strip("/")
+    expression = "".join(
+        _GLOB_WORDS.get(piece) or (piece if len(piece) > 1 else _quoted(piece)) for piece in _GLOB_PIECES.findall(body)
+    )
+    if glob.startswith("./"):
+        return f"./{expression}$"
+    if body.startswith("**/"):
+        return f"/{expression.removeprefix('(.*/)?')}$"
+    return f"{expression.removeprefix('[^/]*')}$" if body.startswith("*") else f"/{expression}$"
+
+
+def _way_out(pattern: str) -> str:
+    return f"write '{expression_of(pattern)}', or use --ignore '{pattern}'"
 
 
 def _quoted(character: str) -> str:
@@ -112,7 +144,7 @@ def protection(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     return _searcher(given, "(?:{})") if given else None
 
 
-def _searcher(patterns: Sequence[str], group: str) -> Callable[[str], bool]:
+def _searcher(patterns: Sequence[str], group: str, *, prefix: str = "") -> Callable[[str], bool]:
     if not patterns:
         return lambda _text: False
     import re2  # 6 ms to import, paid only by those who exclude something
@@ -122,9 +154,13 @@ def _searcher(patterns: Sequence[str], group: str) -> Callable[[str], bool]:
     for pattern in patterns:
         try:
             # One by one first, so that a broken pattern cannot hide behind its neighbour's bracket.
-            re2.compile(group.format(pattern), options)
+            re2.compile(group.format(pattern.removeprefix(prefix)), options)
         except re2.error as error:
             reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-            raise SnapdirError(f"invalid exclude pattern '{pattern}': {reason}") from error
-    compiled = re2.compile("|".join(group.format(pattern) for pattern in patterns), options)
+            glob = f"; this looks like a glob, and a regular expression is expected: {_way_out(pattern)}"
+            raise SnapdirError(
+                f"invalid exclude pattern '{pattern}': {reason}{glob if _LIKE_A_GLOB(pattern) else ''}"
+            ) from error
+    bodies = (pattern.removeprefix(prefix) for pattern in patterns)
+    compiled = re2.compile("|".join(map(group.format, bodies)), options)
     return lambda text: compiled.search(text) is not None

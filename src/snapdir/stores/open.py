@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,17 +29,26 @@ def open_store(url: str | StoreURL, settings: StoreSettings | None = None) -> Ab
     parsed = url if isinstance(url, StoreURL) else StoreURL.parse(url)
     if parsed.scheme not in BUILT_IN:
         raise InvalidStore(_why_not(parsed))
-    return _opened(parsed, settings or StoreSettings())
+    return _Opening(parsed, settings or StoreSettings())
 
 
-@asynccontextmanager
-async def _opened(url: StoreURL, settings: StoreSettings) -> AsyncIterator[Store]:
-    allowed = await run_sync(share_of_descriptors, UNLIMITED)
-    store = await _store(url, replace(settings, requests_limit=min(allowed, settings.requests_limit)))
-    try:
-        yield store
-    finally:
-        await store.aclose()
+class _Opening(AbstractAsyncContextManager[Store]):
+    """Not a generator: the loop closes those that a program leaves open, the outer ones before the inner ones."""
+
+    def __init__(self, url: StoreURL, settings: StoreSettings) -> None:
+        self._url = url
+        self._settings = settings
+        self._store: Store | None = None
+
+    async def __aenter__(self) -> Store:
+        allowed = await run_sync(share_of_descriptors, UNLIMITED)
+        settings = replace(self._settings, requests_limit=min(allowed, self._settings.requests_limit))
+        self._store = await _store(self._url, settings)
+        return self._store
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._store is not None:
+            await self._store.aclose()
 
 
 async def _store(url: StoreURL, settings: StoreSettings) -> Store:

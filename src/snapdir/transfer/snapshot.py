@@ -20,6 +20,7 @@ from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_
 from snapdir.hashing.hasher import HasherFactory
 from snapdir.hashing.tree import with_directories
 from snapdir.model.entry import Entry
+from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import HashedFile, SourceFile
@@ -38,8 +39,10 @@ class TreeOptions(NamedTuple):
 
     Attributes:
         follow: Follow links, to files and directories; otherwise leave every link out.
+        dereference: List a followed link with the mode and size of what it leads to.
         absolute: List absolute paths.
-        excluded: Which entries to leave out.
+        excluded: Which entries to leave out, with a warning.
+        ignored: Which other entries to leave out.
         new_hasher: The hash of file and directory checksums.
         object_roots: Stores of this host. A link to an object there has the object's name as its checksum, if
             ``new_hasher`` is the hash of object names.
@@ -48,8 +51,10 @@ class TreeOptions(NamedTuple):
     """
 
     follow: bool = True
+    dereference: bool = False
     absolute: bool = False
     excluded: Exclusion | None = None
+    ignored: IgnoreRules | None = None
     new_hasher: HasherFactory = blake3
     object_roots: tuple[str, ...] = ()
     trust_links: bool = False
@@ -72,8 +77,10 @@ class TreeReader:
         self._walk = Walk(
             root,
             follow=options.follow,
+            dereference=options.dereference,
             absolute=options.absolute,
             excluded=options.excluded,
+            ignored=options.ignored,
             linked=self._linked if named_alike and options.object_roots else None,
             own_locations=self._own_locations,
         )
@@ -93,11 +100,11 @@ class TreeReader:
     def warn_of_links(self) -> None:
         """Warn, after the batches, of the links that were followed: a checkout makes files and directories of them."""
         files, directories = self._walk.followed_files, self._walk.followed_directories
-        if files or directories:
+        if (files or directories) and not self.options.dereference:
             effect = "will have another id" if files else "has them in place of the links"
             self._counters.warnings.append(
                 f"{files + directories} followed link(s) are stored as files and directories of mode 777: a pulled copy"
-                f" of this snapshot {effect}; --no-follow leaves links out"
+                f" of this snapshot {effect}; --dereference lists what they lead to, --no-follow leaves links out"
             )
 
     def batches(self, batch_files: int, batch_bytes: int) -> Iterator[tuple[list[SourceFile], list[SourceFile]]]:
@@ -174,8 +181,11 @@ class TreeReader:
         """Warn of entries that were left out, and of snapdir's own files in the tree."""
         left_out = self._walk.left_out
         counters.left_out += left_out.entries
-        if left_out.entries:
-            counters.warnings.append(left_out.sentence(self.root))
+        counters.ignored += left_out.ignored
+        if sentence := left_out.sentence(self.root):
+            counters.warnings.append(sentence)
+        if self.options.excluded is not None:
+            counters.warnings += self.options.excluded.doubts()
         counters.warnings += self._own_locations.warnings(self.root)
 
 

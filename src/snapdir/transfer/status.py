@@ -1,4 +1,4 @@
-"""Differences between a directory and the snapshot that was checked out into it. Blocking; reads, never writes."""
+"""Differences between a directory and its snapshot. Blocking; reads, never writes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from snapdir.disk.destination import Destination
 from snapdir.disk.pruning import path_of
 from snapdir.errors import InFluxError, LocalError, local_error
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
+from snapdir.model.entry import Entry
+from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names
-from snapdir.transfer.destination.mirror import leftovers
+from snapdir.transfer.destination.mirror import leftovers, only_innermost
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.hash_pool import HashPool
@@ -46,10 +48,34 @@ class _File(NamedTuple):
         return path_of(self.target.names, is_directory=False)
 
 
+def tree_differences(manifest: Manifest, present: Manifest, ignored: IgnoreRules | None) -> Differences:
+    """Compare the manifest of a directory, ``present``, with that of its snapshot. Pure; about 2 µs a path."""
+    before, after = (
+        {entry.path: entry for entry in each.entries}
+        for each in (manifest if ignored is None else ignored.without_ignored(manifest), present)
+    )
+    modified = [path for path in before.keys() & after.keys() if _differs(before[path], after[path])]
+    extra = only_innermost(sorted(after.keys() - before.keys()))
+    return Differences(tuple(sorted(modified)), tuple(sorted(before.keys() - after.keys())), tuple(extra))
+
+
+def _differs(before: Entry, after: Entry) -> bool:
+    """The checksum of a directory differs if anything in it does, which is listed itself."""
+    return before.mode != after.mode or (before.is_file and before.checksum != after.checksum)
+
+
 def directory_differences(
-    manifest: Manifest, selection: Selection, root: Path, counters: Counters, *, hash_threads: int
+    manifest: Manifest,
+    selection: Selection,
+    root: Path,
+    counters: Counters,
+    *,
+    ignored: IgnoreRules | None = None,
+    hash_threads: int,
 ) -> Differences:
-    """Compare ``root`` with the selection of ``manifest``. Paths outside the selection are neither missing nor extra.
+    """Compare ``root`` with the selection of ``manifest``, as a checkout makes it. Links are not followed.
+
+    Paths outside the selection and ignored ones are neither missing nor extra.
 
     A file of another size is not read; any other is hashed, those above 1 MiB in ``hash_threads`` threads. Special
     bits of a mode do not count: a checkout need not have restored them. A link that a linked checkout made counts as
@@ -59,14 +85,16 @@ def directory_differences(
         LocalError: ``root`` or something in it cannot be read.
         UnsafePath: the manifest is hostile.
     """
-    plan = plan_tree(selection.of(manifest), preserve_special_modes=False)
+    selected = selection.of(manifest)
+    compared = selected if ignored is None else ignored.without_ignored(selected)
+    plan = plan_tree(compared, preserve_special_modes=False)
     modified: list[str] = []
     missing: list[str] = []
     with Destination.open(root, create=False) as destination:
         files = list(_to_hash(plan, destination, modified, missing))
         counters.begin("verify", files=len(files), bytes_=sum(file.size for file in files))
         modified += _changed(files, destination, counters, hash_threads)
-        extra = leftovers(manifest, CheckoutOptions(selection), destination, skip_unreadable=False)
+        extra = leftovers(manifest, CheckoutOptions(selection), destination, is_ignored=ignored, skip_unreadable=False)
     return Differences(tuple(sorted(modified)), tuple(sorted(missing)), tuple(extra))
 
 

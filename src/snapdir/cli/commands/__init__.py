@@ -28,6 +28,7 @@ COMMANDS = {
     "report": "report",
     "size": "size",
     "ls": "ls",
+    "cat": "cat",
     "status": "status",
 }
 """In the order of the help: the reference's commands in its order, then the others."""

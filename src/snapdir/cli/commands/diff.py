@@ -46,6 +46,8 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
     ),
     *options.snapshot("Use only this snapshot of each store that has it"),
     *options.store(),
+    *options.ignoring(),
+    *options.dereferencing(),
     *section(
         "Output",
         Flag("--all", "unchanged", help="Also list unchanged files (=)."),

@@ -27,6 +27,11 @@ def _flags() -> list[Flag]:
             section="Snapshot",
             help="Follow at most N steps; default: all.",
         ),
+        Flag(
+            "--derived",
+            section="Snapshot",
+            help="Follow only --derived-from, not the snapshots before or after at the same location.",
+        ),
         *history(),
         *section(
             "History",
@@ -55,6 +60,7 @@ def _flags() -> list[Flag]:
     *_flags(),
     examples=[
         "snapdir ancestors --id $MODEL --format table",
+        "snapdir ancestors --derived --id $MODEL",
         "snapdir ancestors --id $MODEL --store s3://bucket/models --open-html lineage.html",
     ],
 )

@@ -13,6 +13,7 @@ from snapdir.cli.tables import Cell, ShortId, Size, entry_fields, write_json_lin
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
 from snapdir.errors import PathNotFound
+from snapdir.model.similar_paths import similar_paths
 
 SNAPSHOT_COLUMNS = ("stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes")
 ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
@@ -96,7 +97,8 @@ def _list_paths(
     manifest = invocation.run(snapdir.manifest_of, ref, store=store)
     folder = _folder(path or "")
     if not any(entry.path in (folder, folder[:-1]) for entry in manifest.entries):
-        raise PathNotFound(path or "./", ref.typed)
+        known = [entry.path.rstrip("/") for entry in manifest.entries]
+        raise PathNotFound(path or "./", ref.typed, similar=similar_paths(folder.rstrip("/"), known))
     found = [entry for entry in manifest.entries if _is_listed(entry.path, folder, recursive=recursive)]
     if as_json:
         write_json_lines(map(entry_fields, found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from typing import Any
 
 import snapdir
 from snapdir.cli import options, settings
@@ -41,23 +41,18 @@ def manifest(
     /,
     *,
     path: str | None,
-    exclude: Sequence[str],
-    no_follow: bool,
-    absolute: bool,
     checksum_bin: str | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Print the manifest of a directory: one line per file and directory."""
     checksum = checksum_bin or CHECKSUMS[0]
     if checksum not in CHECKSUMS:
         raise SnapdirError(f"snapdir: unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
-    exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
     invocation.run(
         snapdir.manifest,
         path or ".",
-        no_follow=no_follow,
-        absolute=absolute,
-        exclude=exclude,
+        **options.tree_arguments(given, invocation.config),
         trust_links=True,
         checksum_bin=checksum,
         show=write_entries if as_json else write_text,
@@ -80,9 +75,9 @@ def write_entries(found: snapdir.Manifest) -> None:
     *options.walk(),
     *options.output(),
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
-    examples=["snapdir id ./data", "snapdir manifest ./data | snapdir id"],
+    examples=["snapdir id ./data", "snapdir id --ignore '*.tmp' ./data", "snapdir manifest ./data | snapdir id"],
 )
-def id(invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, as_json: bool) -> None:
+def id(invocation: Invocation, /, *, path: str | None, as_json: bool, **given: Any) -> None:
     """Print the id of a directory, or of a manifest on standard input.
 
     Directories with the same content have the same id. Nothing is stored.
@@ -90,8 +85,8 @@ def id(invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], n
     if path is None:
         identifier = _id_of_input()
     else:
-        exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
-        identifier = invocation.run(snapdir.id, path, no_follow=no_follow, exclude=exclude, trust_links=True)
+        given = options.tree_arguments(given, invocation.config)
+        identifier = invocation.run(snapdir.id, path, **given, trust_links=True)
     if as_json:
         left_out = [{"path": path, "reason": reason} for path, reason in invocation.counters.left_out]
         write_json({"id": identifier, "left_out": left_out})

@@ -17,6 +17,8 @@ from snapdir.cli.verb import command
 from snapdir.errors import InvalidOption, LocalError, ManifestNotFound, SnapdirError, UnknownId, local_errors
 
 MAX_FILE_BYTES = 1 << 20
+READING = ("exclude", "ignore", "ignore_from", "no_follow", "dereference")
+"""How a directory is read, which a snapshot of the cache is not."""
 
 
 def _provenance() -> list[Flag]:
@@ -28,8 +30,10 @@ def _provenance() -> list[Flag]:
             metavar="<ID>",
             multiple=True,
             callback=_sources,
-            help="A snapshot from which this one was made; repeatable; @FILE reads one id per line.",
+            help="A snapshot from which this one was made, known to this machine or the store; repeatable; @FILE reads "
+            "one id per line.",
         ),
+        Flag("--unchecked", help="Record --derived-from without looking for the snapshots."),
         Single("--note", metavar="<TEXT>", help="A note about this snapshot."),
         Flag(
             "--label",
@@ -86,15 +90,12 @@ def _labels(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> di
     variables=[KEYED_CONTEXT, *WRITING],
     examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],
 )
-def stage(
-    invocation: Invocation, /, *, path: str | None, exclude: Sequence[str], no_follow: bool, **given: Any
-) -> None:
+def stage(invocation: Invocation, /, *, path: str | None, **given: Any) -> None:
     """Store a directory in the local cache and print its id.
 
     `snapdir push --id` and `snapdir checkout --id` then use the snapshot.
     """
-    exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
-    given |= {"exclude": exclude, "no_follow": no_follow}
+    given = options.tree_arguments(given, invocation.config)
     staged = invocation.transfer(snapdir.stage, path or ".", show=invocation.print, **given)
     if given["dry_run"]:
         invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))
@@ -119,6 +120,7 @@ def stage(
     variables=[KEYED_CONTEXT, *WRITING],
     examples=[
         "snapdir push --store s3://bucket/sets ./data",
+        "snapdir push --store ./store --ignore '*.tmp' --ignore-from .gitignore ./data",
         "snapdir push --store ./store --exclude '%common%' ./data",
     ],
 )
@@ -129,8 +131,6 @@ def push(
     path: str | None,
     store: str | None,
     snapshot_id: str | None,
-    exclude: Sequence[str],
-    no_follow: bool,
     **given: Any,
 ) -> None:
     """Store a directory and print its id.
@@ -139,13 +139,13 @@ def push(
     """
     url = options.required_store(store)
     if path is None and snapshot_id is not None:
+        given = {name: value for name, value in given.items() if name not in READING}
         pushed = _push_cached(invocation, snapshot_id, url, **given)
     else:
         if snapshot_id is not None:
             invocation.terminal.warn("--id is ignored because PATH is given")
-        exclude, no_follow = options.exclusions(exclude, no_follow=no_follow, config=invocation.config)
-        walk = {"exclude": exclude, "no_follow": no_follow}
-        pushed = invocation.transfer(snapdir.push, path or ".", url, show=invocation.print, **walk, **given)
+        given = options.tree_arguments(given, invocation.config)
+        pushed = invocation.transfer(snapdir.push, path or ".", url, show=invocation.print, **given)
     if given["dry_run"]:
         invocation.terminal.note(render.dry_run(f"push {pushed} to {store}"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 from snapdir.disk.destination import Destination
@@ -42,12 +42,18 @@ def find_prunable(
 
 
 def leftovers(
-    manifest: Manifest, options: CheckoutOptions, destination: Destination, *, skip_unreadable: bool = True
+    manifest: Manifest,
+    options: CheckoutOptions,
+    destination: Destination,
+    *,
+    is_ignored: Callable[[str], bool] | None = None,
+    skip_unreadable: bool = True,
 ) -> list[str]:
     """Paths that fit the selection and are not in the snapshot; a directory only if nothing is in it.
 
     Args:
         manifest: All of the snapshot: files that were not selected are not left over.
+        is_ignored: Paths to pass over, with everything below them.
         skip_unreadable: Take a directory that cannot be read for an empty one.
 
     Raises:
@@ -56,14 +62,20 @@ def leftovers(
     """
     known = with_parents(entry.path for entry in manifest.entries)
     ignored = OWN | _inside(destination.path_of(()), options.own_directories)
-    extra = find_extra(destination.directories, known, ignored=ignored, skip_unreadable=skip_unreadable)
+    extra = find_extra(
+        destination.directories, known, ignored=ignored, is_ignored=is_ignored, skip_unreadable=skip_unreadable
+    )
     covered = options.selection.covering()
     paths = sorted(
         entry.path
         for entry in extra
         if covered(entry.path) and (entry.is_directory or not is_temporary_beside(entry.names[-1]))
     )
-    # A directory with something in it is not listed itself.
+    return only_innermost(paths)
+
+
+def only_innermost(paths: list[str]) -> list[str]:
+    """Sorted paths without the directories that have something in them."""
     return [path for path, next_path in pairwise([*paths, ""]) if not (path[-1] == "/" and next_path.startswith(path))]
 
 

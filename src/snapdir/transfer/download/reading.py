@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -178,23 +177,19 @@ class _Whole:
 
 
 class _File:
-    """An open file, read in threads."""
+    """An open file."""
 
     def __init__(self, file: IO[bytes], size: int, path: Path) -> None:
+        from snapdir.disk.async_files import AsyncReader
+
         self._file = file
+        self._reader = AsyncReader(file)
         self._path = path
         self.size = size
 
     async def read_at(self, offset: int, length: int | None = None) -> bytes:
-        return await anyio.to_thread.run_sync(self._read, offset, _within(self, offset, length))
-
-    def _read(self, offset: int, length: int) -> bytes:
         with local_errors(self._path):
-            pieces = []
-            while length and (piece := os.pread(self._file.fileno(), length, offset)):
-                pieces.append(piece)
-                offset, length = offset + len(piece), length - len(piece)
-            return b"".join(pieces)
+            return await self._reader.read_at(offset, _within(self, offset, length))
 
     def close(self) -> None:
         self._file.close()

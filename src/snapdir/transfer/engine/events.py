@@ -38,7 +38,9 @@ class Counters:
         already_complete: The cache had everything: a fetch sent no request.
         warnings: Lines for the user that do not stop the verb.
         left_out: Entries of the tree that are not in its snapshot, as (path, reason): broken links, special files,
-            excluded paths. An excluded directory is one entry. At most 100,000 of each directory; a warning counts all.
+            excluded and ignored paths. An excluded or ignored directory is one entry. At most 100,000 of each
+            directory; a warning counts all but the ignored ones.
+        ignored: Number of entries that rules to ignore left out.
     """
 
     phase: Phase = "idle"
@@ -67,6 +69,7 @@ class Counters:
     bytes_taken: int = 0
     at_work: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    ignored: int = 0
 
     @property
     def is_sending(self) -> bool:

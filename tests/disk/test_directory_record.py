@@ -1,4 +1,4 @@
-"""The record of the snapshot that was checked out into a directory."""
+"""The record of the snapshot that a directory was last."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from snapdir.disk import checkout_record, run_folder
-from snapdir.disk.checkout_record import CheckoutRecord, read_record, write_record
+from snapdir.disk import directory_record, run_folder
+from snapdir.disk.directory_record import DirectoryRecord, read_record, write_record
 from snapdir.model.keys import CHECKOUTS
 
 
-def record(directory: Path, **fields: Any) -> CheckoutRecord:
+def record(directory: Path, **fields: Any) -> DirectoryRecord:
     given = {
         "snapshot_id": "0" * 64,
         "store": "file:///store",
@@ -22,9 +22,9 @@ def record(directory: Path, **fields: Any) -> CheckoutRecord:
         "include": ("a", "b"),
         "exclude": (),
         "shard": "1/2",
-        "checked_out_at": "2026-11-30 12:00:00",
+        "recorded_at": "2026-11-30 12:00:00",
     }
-    return CheckoutRecord(directory=str(directory), **(given | fields))
+    return DirectoryRecord(directory=str(directory), **(given | fields))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_damaged_record_is_none(tmp_path: Path, destination: Path, damaged: An
 def test_of_too_many_records_the_older_half_goes(
     tmp_path: Path, destination: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkout_record, "MAX_RECORDS", 4)
+    monkeypatch.setattr(directory_record, "MAX_RECORDS", 4)
     folder = tmp_path / CHECKOUTS
     for number in range(4):
         write_record(tmp_path, record(destination / str(number)))

@@ -1,0 +1,103 @@
+"""Files of this machine for async code, by aiofiles. Every call is a hop to a thread, so no hot path uses it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import IO, TYPE_CHECKING
+
+import aiofiles
+import aiofiles.os
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+from aiofiles.threadpool import wrap
+
+from snapdir.disk.durable import sync_directory
+from snapdir.disk.staging import name_beside
+from snapdir.errors import local_errors
+
+if TYPE_CHECKING:
+    from aiofiles.threadpool.binary import AsyncBufferedIOBase, AsyncFileIO
+
+
+class AsyncReader:
+    """Reads an open file in ranges; closes it. For one task at a time.
+
+    A cancelled read ends when its thread is done, so that the file may then be closed.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file: AsyncFileIO = wrap(file)
+        self._position = 0
+
+    async def read_at(self, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset``; fewer at the end of the file."""
+        pieces = []
+        with anyio.CancelScope(shield=True):
+            if offset != self._position:
+                await self._file.seek(offset)
+            self._position = offset
+            while length and (piece := await self._file.read(length)):
+                pieces.append(piece)
+                self._position += len(piece)
+                length -= len(piece)
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        return b"".join(pieces)
+
+
+@asynccontextmanager
+async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterator[AsyncBufferedIOBase]:
+    """A new file that takes the place of ``file`` when the block has ended; if the block fails, ``file`` stays.
+
+    A link is followed. What is no regular file (a FIFO, ``/dev/null``) is written to as it is.
+
+    Raises:
+        LocalError: it cannot be written.
+    """
+    with local_errors(file):
+        final = await anyio.to_thread.run_sync(os.path.realpath, file)
+        try:
+            mode: int | None = (await aiofiles.os.stat(final)).st_mode
+        except FileNotFoundError:
+            mode = None
+        if mode is not None and not stat.S_ISREG(mode):
+            async with aiofiles.open(final, "wb") as opened:
+                yield opened
+            return
+        beside = os.path.join(os.path.dirname(final), name_beside())
+        try:
+            async with aiofiles.open(beside, "xb") as opened:
+                yield opened
+                await opened.flush()
+                await anyio.to_thread.run_sync(_settle, opened.fileno(), mode, fsync)
+            await anyio.to_thread.run_sync(_rename, beside, final, fsync)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_remove, beside)
+            raise
+
+
+def _settle(descriptor: int, mode: int | None, fsync: bool) -> None:
+    """Give a new file the mode of the one that it replaces, and make its bytes durable."""
+    if mode is not None:
+        os.fchmod(descriptor, stat.S_IMODE(mode))
+    if fsync:
+        os.fsync(descriptor)
+
+
+def _rename(beside: str, final: str, fsync: bool) -> None:
+    os.replace(beside, final)
+    if fsync:
+        directory = os.open(os.path.dirname(final), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            sync_directory(directory)
+        finally:
+            os.close(directory)
+
+
+def _remove(beside: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(beside)
