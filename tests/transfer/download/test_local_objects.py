@@ -58,7 +58,7 @@ async def test_unsound_objects_come_in_order_with_what_needs_them(
     assert [planned.digest for planned, _ in unsound] == [planned.digest for planned in wrong]
     assert [type(error) for _, error in unsound][:2] == [CorruptObject, ObjectNotFound]
     assert unsound[0].error.__notes__ == [f"needed by {wrong[0].path}"]
-    assert "look into the cache" in str(unsound[0].error)
+    assert "snapdir verify-cache --purge" in str(unsound[0].error)
 
 
 @pytest.mark.parametrize("count", [1, 2])
