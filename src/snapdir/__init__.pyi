@@ -14,7 +14,9 @@ from snapdir.api.lineage import locations as locations
 from snapdir.api.lineage import revisions as revisions
 from snapdir.api.log import Revision as Revision
 from snapdir.api.log import log as log
+from snapdir.api.ls import find_stores as find_stores
 from snapdir.api.ls import list_snapshots as list_snapshots
+from snapdir.api.ls import ls as ls
 from snapdir.api.manifest import id as id
 from snapdir.api.manifest import id_from_manifest as id_from_manifest
 from snapdir.api.manifest import manifest as manifest
@@ -22,7 +24,7 @@ from snapdir.api.manifest import manifest_of as manifest_of
 from snapdir.api.progress import Progress as Progress
 from snapdir.api.progress import Running as Running
 from snapdir.api.progress import running as running
-from snapdir.api.progress_bar import with_progress_bar as with_progress_bar
+from snapdir.api.progress import with_progress_bar as with_progress_bar
 from snapdir.api.pull import checkout as checkout
 from snapdir.api.pull import fetch as fetch
 from snapdir.api.pull import pull as pull
@@ -41,6 +43,10 @@ from snapdir.api.status import StatusReport as StatusReport
 from snapdir.api.status import status as status
 from snapdir.api.sync import sync as sync
 from snapdir.api.sync import sync_all as sync_all
+from snapdir.api.tag import delete_tag as delete_tag
+from snapdir.api.tag import tag as tag
+from snapdir.api.tag import tag_log as tag_log
+from snapdir.api.tag import tags as tags
 from snapdir.api.verify import examine as examine
 from snapdir.api.verify import flush_cache as flush_cache
 from snapdir.api.verify import verify as verify
@@ -64,11 +70,15 @@ from snapdir.errors import InvalidOption as InvalidOption
 from snapdir.errors import InvalidPack as InvalidPack
 from snapdir.errors import InvalidResponse as InvalidResponse
 from snapdir.errors import InvalidStore as InvalidStore
+from snapdir.errors import InvalidTag as InvalidTag
 from snapdir.errors import LocalError as LocalError
 from snapdir.errors import ManifestNotFound as ManifestNotFound
 from snapdir.errors import ManifestTooLarge as ManifestTooLarge
+from snapdir.errors import NameChanged as NameChanged
+from snapdir.errors import NoConditionalWrites as NoConditionalWrites
 from snapdir.errors import NoSpace as NoSpace
 from snapdir.errors import NotCheckedOut as NotCheckedOut
+from snapdir.errors import NothingPushed as NothingPushed
 from snapdir.errors import NothingSelected as NothingSelected
 from snapdir.errors import ObjectNotFound as ObjectNotFound
 from snapdir.errors import PathNotFound as PathNotFound
@@ -82,6 +92,7 @@ from snapdir.errors import Throttled as Throttled
 from snapdir.errors import TransferFailed as TransferFailed
 from snapdir.errors import TransientStoreError as TransientStoreError
 from snapdir.errors import UnknownId as UnknownId
+from snapdir.errors import UnknownName as UnknownName
 from snapdir.errors import UnsafeName as UnsafeName
 from snapdir.errors import UnsafePath as UnsafePath
 from snapdir.errors import WalkFailed as WalkFailed
@@ -90,6 +101,7 @@ from snapdir.model.digest import SnapshotId as SnapshotId
 from snapdir.model.entry import ManifestEntry as ManifestEntry
 from snapdir.model.entry import PathType as PathType
 from snapdir.model.manifest import Manifest as Manifest
+from snapdir.model.tags import Tag as Tag
 from snapdir.stores.urls import StoreUri as StoreUri
 from snapdir.transfer.comparing.diff import DiffEntry as DiffEntry
 from snapdir.transfer.comparing.neighbours import SnapshotChanges as SnapshotChanges

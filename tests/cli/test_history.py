@@ -204,7 +204,7 @@ def test_sources_come_from_a_file_too(push: Callable[..., str], store: str) -> N
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--derived-from", "garbage"], "invalid snapshot id: 'garbage'"),
+        (["--derived-from", "garbage"], "unknown snapshot: 'garbage'"),
         (["--derived-from", "@absent"], "absent: No such file"),
         (["--derived-from", "@."], "Is a directory"),
         (["--note", "x" * 4001], "the note has 4,001 characters; 4,000 are allowed"),

@@ -109,6 +109,14 @@ def test_size_and_ls(pushed: str) -> None:
     assert entries == check("manifest", cli("manifest", "--json", "tree"))[1:]
 
 
+def test_tag(pushed: str) -> None:
+    (one,) = check("tag", cli("tag", "--json", "--store", "./store", "v1", pushed))
+    assert check("tag", cli("tag", "--json", "--store", "./store")) == [one]
+    assert (one["name"], one["id"], one["sequence"], one["previous"]) == ("v1", pushed, 1, None)
+    (gone,) = check("tag", cli("tag", "--json", "--store", "./store", "--delete", "v1"))
+    assert check("tag --log", cli("tag", "--json", "--store", "./store", "--log", "v1")) == [gone, one]
+
+
 def test_status(pushed: str) -> None:
     cli("pull", "--store", "./store", "--id", pushed, "--include", "other", "out")
     (found,) = check("status", cli("status", "--json", "out"))

@@ -80,11 +80,11 @@ def test_an_empty_store_is_zeros_and_a_missing_one_an_error(isolated: Path) -> N
 
 def test_ls_lists_the_snapshots_of_a_store_by_date(store: str, snapshots: list[str]) -> None:
     assert rows(cli("ls", store).stdout) == [
-        ["stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes"],
-        ["1970-01-01 00:00:00", snapshots[0], "4", "17", "3", "13"],
-        ["1970-01-02 00:00:00", snapshots[1], "5", "21", "4", "17"],
+        ["stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes", "names", "note", "labels"],
+        ["1970-01-02 00:00:00", snapshots[1], "5", "21", "4", "17", "", "", ""],
+        ["1970-01-01 00:00:00", snapshots[0], "4", "17", "3", "13", "", "", ""],
     ]
-    first, second = map(json.loads, cli("ls", "--json", "--store", store).stdout.splitlines())
+    second, first = map(json.loads, cli("ls", "--json", "--store", store).stdout.splitlines())
     assert (first["id"], second["stored_at"], second["files"]) == (snapshots[0], "1970-01-02 00:00:00", 5)
 
 

@@ -12,7 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapdir.cli.commands.manifest import write_text
-from snapdir.cli.tables import Cell, ShortId, Size, json_line, write_json, write_json_lines, write_rows
+from snapdir.cli.tables import (
+    GAP,
+    Cell,
+    Moment,
+    Prose,
+    ShortId,
+    Size,
+    _fitted,
+    _shown,
+    json_line,
+    write_json,
+    write_json_lines,
+    write_rows,
+)
 from snapdir.cli.terminal import Terminal
 from snapdir.model.manifest import Manifest
 
@@ -104,3 +117,40 @@ def test_any_text_survives_json(text: str) -> None:
     line.encode()
     # A pair of surrogates in a row is one character to JSON.
     assert json.loads(line) == [text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")]
+
+
+@given(
+    width=st.integers(80, 200),
+    rows=st.lists(st.tuples(st.text(max_size=300), st.text(max_size=40), st.integers(0, 10**12)), max_size=5),
+)
+def test_prose_is_cut_so_that_a_line_fits_and_ids_are_whole(width: int, rows: list[tuple[str, str, int]]) -> None:
+    cells = [
+        [Moment("2026-11-30 12:00:00"), ShortId(ID), Prose(note), Size(size), Prose(name)] for note, name, size in rows
+    ]
+    fitted = _fitted(["set (UTC)", "id", "note", "size", "name"], cells, width)
+    assert [row[:2] for row in fitted] == [row[:2] for row in cells]
+    for row in fitted:
+        assert sum(len(_shown(cell)) for cell in row) + 4 * len(GAP) <= width
+    short = [[Prose(note[:3]), Prose(name)] for note, name, _ in rows]
+    assert _fitted(["note", "name"], short, width) == short
+
+
+def test_a_narrow_terminal_shows_some_prose_too() -> None:
+    (row,) = _fitted(["path", "note"], [["./long/" * 20, Prose("x" * 100)]], 80)
+    assert row == ["./long/" * 20, "x" * 11 + "…"]
+
+
+def test_a_table_has_its_own_titles_and_a_pipe_has_all_columns(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def write() -> None:
+        write_rows(
+            ("at", "id"),
+            [(Moment("2026-11-30 12:00:00.123"), ShortId(ID))],
+            terminal=PLAIN,
+            shown=lambda row: {"at (UTC)": row["at"]},
+        )
+
+    write()
+    assert capfdbinary.readouterr().out.decode() == f"at\tid\n2026-11-30 12:00:00.123\t{ID}\n"
+    assert on_a_terminal(write, monkeypatch) == "at (UTC)\n2026-11-30 12:00\n"

@@ -10,9 +10,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from snapdir.hashing.crc32c import crc32c
 from snapdir.stores.s3.checksums import encoded
@@ -38,15 +39,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         url = urlsplit(self.path)
         self.server.requests[self.command] += 1
+        self.server.last_method = self.command
         self.server.before(self)
         fault = self.server.draw()
+        self.fault = fault
         if fault == "reset":
             self.close_connection = True
             return
         if fault == "slow-down":
             self.answer(503, SLOW_DOWN)
             return
-        self.fault = fault
         query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         getattr(self, f"on_{self.command.lower()}")(unquote(url.path).lstrip("/"), query, body)
 
@@ -64,13 +66,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_object(self.server.objects[path])
 
     def send_object(self, data: bytes) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         headers = {"ETag": _etag(data)}
-        if asked and not data:
+        if asked and int(asked[1]) >= len(data):
             self.answer(416, b"<Error><Code>InvalidRange</Code></Error>")
             return
         if asked:
-            first, last = int(asked[1]), min(int(asked[2]), len(data) - 1)
+            first, last = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             data = data[first : last + 1]
         if data and self.fault == "corrupt":
@@ -83,6 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def on_put(self, path: str, query: dict[str, str], body: bytes) -> None:
         announced = self.headers.get(CHECKSUM)
+        if self.server.conditions == "refused" and (self.headers.get("If-Match") or self.headers.get("If-None-Match")):
+            self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
+            return
         if announced is not None and self.server.checksums == "refused":
             self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
             return
@@ -95,8 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if "uploadId" in query:
             self.server.uploads[query["uploadId"]][int(query["partNumber"])] = body
-        else:
-            self.server.objects[path] = body
+        elif not self.server.put(path, body, self.headers):
+            self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return
         kept = announced is not None and self.server.checksums == "kept"
         self.answer(200, b"", {"ETag": _etag(body)} | ({CHECKSUM: str(announced)} if kept else {}))
 
@@ -111,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer(200, f"<InitiateMultipartUploadResult>{inner}</InitiateMultipartUploadResult>".encode())
         elif "uploadId" not in query:
             for name in re.findall(r"<Key>([^<]*)</Key>", body.decode()):
-                self.server.objects.pop(f"{path.rstrip('/')}/{name}", None)
+                self.server.objects.pop(f"{path.rstrip('/')}/{unescape(name)}", None)
             self.answer(204 if self.server.plain else 200, b"" if self.server.plain else b"<DeleteResult/>")
         elif query["uploadId"] not in self.server.uploads:
             self.answer(404, b"<Error><Code>NoSuchUpload</Code></Error>")
@@ -133,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(200 if self.server.plain else 204, b"")
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None, *, cut: bool = False) -> None:
+        if self.fault == "lost":
+            self.close_connection = True
+            return
         sent = {"x-amz-request-id": "scripted", **(headers or {}), "Content-Length": str(len(body))}
         if self.server.plain:
             body = b"\n  " + body if body.startswith(b"<") else body
@@ -177,6 +186,7 @@ class ScriptedS3(ThreadingHTTPServer):
         overlap: So many of them were on the page before too.
         plain: Leave out what only AWS sends: request ids, ETags but those of PUT, the length in HEAD; put white
             space before XML, and answer deletions with other statuses of success.
+        conditions: Conditions of a PUT are ``ignored``, ``heeded`` or ``refused``.
         list_version: 1 for a service that knows no list-type=2.
 
     Attributes:
@@ -199,6 +209,7 @@ class ScriptedS3(ThreadingHTTPServer):
         overlap: int = 0,
         checksums: str = "ignored",
         plain: bool = False,
+        conditions: str = "ignored",
         list_version: int = 2,
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -208,6 +219,7 @@ class ScriptedS3(ThreadingHTTPServer):
         self.has_completed = threading.Event()
         self.begun = 0
         self.requests: Counter[str] = Counter()
+        self.last_method = ""
         self.met: Counter[str] = Counter()
         self.before = before
         self.listed_by = listed_by
@@ -217,6 +229,7 @@ class ScriptedS3(ThreadingHTTPServer):
         self.checksums = checksums
         self.plain = plain
         self.list_version = list_version
+        self.conditions = conditions
         self._faults = faults
         self._share = share
         self._random = random.Random(seed)
@@ -234,9 +247,24 @@ class ScriptedS3(ThreadingHTTPServer):
             self.met[fault] += 1
             return fault
 
+    def put(self, path: str, body: bytes, headers: Message) -> bool:
+        """Whether the condition of the request was true; then it is written."""
+        with self._lock:
+            present = self.objects.get(path)
+            conditions = (
+                (headers.get("If-None-Match"), present is None),
+                (headers.get("If-Match"), present is not None and headers.get("If-Match") == _etag(present)),
+            )
+            if self.conditions == "heeded" and not all(is_true for asked, is_true in conditions if asked):
+                return False
+            self.objects[path] = body
+            return True
+
     def listing(self, bucket: str, query: dict[str, str]) -> bytes:
         """A page, in the order of this service."""
         paths = [path for path in list(self.objects) if path.startswith(f"{bucket}/")]
+        if delimiter := query.get("delimiter"):
+            return _folders([path.partition("/")[2] for path in paths], query.get("prefix", ""), delimiter)
         names = sorted((path.partition("/")[2] for path in paths), key=self.listed_by)
         names = [name for name in names if name.startswith(query.get("prefix", ""))]
         begin = int(query.get("continuation-token", 0)) if self.list_version == 2 else 0
@@ -285,6 +313,13 @@ def answering(status: str, body: bytes, content_type: str = "text/html") -> Iter
     with ScriptedS3() as server:
         server.RequestHandlerClass = fixed
         yield server.endpoint
+
+
+def _folders(names: list[str], prefix: str, delimiter: str) -> bytes:
+    rests = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    found = sorted({f"{prefix}{rest.partition(delimiter)[0]}{delimiter}" for rest in rests if delimiter in rest})
+    inner = "".join(f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in found)
+    return f"<ListBucketResult><IsTruncated>false</IsTruncated>{inner}</ListBucketResult>".encode()
 
 
 def unused_port() -> int:

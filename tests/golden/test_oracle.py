@@ -127,6 +127,22 @@ def test_the_reference_takes_no_notice_of_the_history_in_a_store(reference: Refe
     assert [*(tmp_path / "store/.catalog").rglob("*.json")] == records
 
 
+def test_the_reference_takes_no_notice_of_names_in_a_store(reference: Reference, tmp_path: Path) -> None:
+    store, tree, config = f"file://{tmp_path}/store", tmp_path / "tree", Config(cache_dir=tmp_path / "cache")
+    tree.mkdir()
+    (tree / "file").write_text("content")
+    pushed = asyncio.run(snapdir.push(tree, store, config=config))
+    for name in ("v1", "team/best"):
+        asyncio.run(snapdir.tag(name, pushed, store, config=config))
+    asyncio.run(snapdir.delete_tag("v1", store, config=config))
+    names = {path: path.read_bytes() for path in (tmp_path / "store/.refs").rglob("*") if path.is_file()}
+    assert reference.verify(pushed, store)
+    reference.pull(pushed, store, tmp_path / "pulled")
+    same_tree(tree, tmp_path / "pulled")
+    assert reference.push(tree, store) == pushed
+    assert {path: path.read_bytes() for path in (tmp_path / "store/.refs").rglob("*") if path.is_file()} == names
+
+
 def ours_to_theirs(reference: Reference, root: Path, store: str) -> None:
     pushed = asyncio.run(snapdir.push(root, store, config=own_config(root)))
     assert pushed == reference.id(root)

@@ -14,7 +14,6 @@ from snapdir.cli.main import root
 
 OF_THE_PROGRAM = {"defaults", "autocomplete", "help"}
 """About the command line itself."""
-OTHER_NAMES = {"ls": "list_snapshots"}
 ONLY_SHOWN = {"as_json", "shape", "html", "stat", "name_only", "exit_code", "plot", "force"}
 """What is printed, and how; and a question that only a command line asks."""
 OTHER_ARGUMENTS = {
@@ -25,7 +24,16 @@ OTHER_ARGUMENTS = {
     "log": {"store": "place"},
     "sync": {"source": "src", "target": "dst"},
 }
-OTHER_FUNCTIONS = {"push": {"snapshot_id": snapdir.push_cached}, "sync": {"every": snapdir.sync_all}}
+LATEST = {"labels": snapdir.resolve_id}
+OTHER_FUNCTIONS = {
+    "fetch": LATEST,
+    "ls": LATEST | {"recursive": snapdir.manifest_of, "snapshot_id": snapdir.manifest_of},
+    "pull": LATEST,
+    "push": {"snapshot_id": snapdir.push_cached},
+    "sync": LATEST | {"every": snapdir.sync_all},
+    "tag": {"delete": snapdir.delete_tag, "log": snapdir.tag_log, "limit": snapdir.tag_log},
+    "verify": LATEST,
+}
 CONTEXT = click.Context(root, info_name="snapdir")
 COMMANDS = [name for name in root.list_commands(CONTEXT) if name not in OF_THE_PROGRAM]
 
@@ -36,13 +44,13 @@ def takes(function: object) -> set[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_its_function(name: str) -> None:
-    public = OTHER_NAMES.get(name, name.replace("-", "_"))
+    public = name.replace("-", "_")
     function = getattr(snapdir, public)
     assert inspect.iscoroutinefunction(function) or name == "version"
     assert takes(getattr(blocking, public)) == takes(function)
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in OTHER_NAMES])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_function_takes_the_options_of_its_command(name: str) -> None:
     command = root.get_command(CONTEXT, name)
     assert command is not None

@@ -37,7 +37,7 @@ KEPT_INSIDE = {
     "click": "cli",
     "re2": "model/patterns.py",
     "rich": "cli",
-    "tqdm": "api/progress_bar.py",
+    "tqdm": "api/progress.py",
 }
 STANDARD_LIBRARY_ONLY = {"errors", "model"}
 MODULES = sorted(SOURCE.rglob("*.py"))

@@ -17,6 +17,7 @@ from snapdir.model.sizes import MIB
 
 if TYPE_CHECKING:
     from snapdir.transfer.download.reading import Verify
+    from snapdir.transfer.engine.events import Counters
 
 BLOCK_BYTES = 4 * MIB
 WHOLE = ByteRange()
@@ -33,6 +34,7 @@ async def cat(
     output: PathLike | None = None,
     verify: Verify = "before",
     config: Config | None = None,
+    counters: Counters | None = None,
 ) -> bytes:
     """The bytes of files of a snapshot, one after the other.
 
@@ -66,14 +68,30 @@ async def cat(
             blocks.append(block)
 
         await send_files(
-            ref, paths, keep, store=store, objects_store=objects_store, range=range, verify=verify, config=config
+            ref,
+            paths,
+            keep,
+            store=store,
+            objects_store=objects_store,
+            range=range,
+            verify=verify,
+            config=config,
+            counters=counters,
         )
         return b"".join(blocks)
     from snapdir.disk.async_files import replacing
 
     async with replacing(local_path(output), fsync=config.stores.fsync) as file:
         await send_files(
-            ref, paths, file.write, store=store, objects_store=objects_store, range=range, verify=verify, config=config
+            ref,
+            paths,
+            file.write,
+            store=store,
+            objects_store=objects_store,
+            range=range,
+            verify=verify,
+            config=config,
+            counters=counters,
         )
     return b""
 
@@ -88,6 +106,7 @@ async def send_files(
     range: str | None = None,
     verify: Verify = "before",
     config: Config | None = None,
+    counters: Counters | None = None,
 ) -> None:
     """``cat``, block by block. ``send`` gets no byte before all paths are known to be files, and with ``before`` none
     of a file before all of that file is verified.
@@ -102,7 +121,7 @@ async def send_files(
     if parsed.snapshot_id is None:
         raise InvalidStore(f"{ref} is a store: name one of its snapshots, {ref}@ID")
     origin = store if parsed.store is None else str(parsed.store)
-    opening = open_snapshot(parsed.snapshot_id, origin, objects_store=objects_store, config=config)
+    opening = open_snapshot(parsed.snapshot_id, origin, objects_store=objects_store, config=config, counters=counters)
     async with await opening as snapshot:
         for path in paths:
             snapshot.entry(path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from snapdir.api.destination import own_directories, report_leftovers
-from snapdir.api.resolve import full_id
+from snapdir.api.resolve import full_id, id_here
 from snapdir.api.stores import (
     CACHE_HINT,
     PathLike,
@@ -55,12 +55,12 @@ async def fetch_into_cache(
         if stores.program is not None:
             from snapdir.transfer.external import fetch_external
 
-            identifier = await full_id(snapshot_id, config)
+            identifier = await id_here(stores, snapshot_id, config, counters)
             return identifier, await fetch_external(
                 identifier, stores.program, cache, options=options, limits=config.limits, counters=counters
             )
         async with opened_or_none(stores, config) as source:
-            identifier = await full_id(snapshot_id, config, source)
+            identifier = await full_id(snapshot_id, config, source, counters=counters)
             with pool_hint(stores):
                 return identifier, await fetch(
                     identifier, source, cache, options=options, limits=config.limits, counters=counters
@@ -139,13 +139,13 @@ class CheckoutRun:
         if program is not None:
             from snapdir.transfer.external import staged_snapshot
 
-            identifier = await full_id(snapshot_id, self.config)
+            identifier = await id_here(self.stores, snapshot_id, self.config, self.counters)
             selection = None if dry_run else self.options.selection
             async with staged_snapshot(identifier, program, selection, self.config.cache_dir) as (manifest, staged):
                 yield identifier, manifest, staged
         else:
             async with opened(self.stores, self.config) as source:
-                identifier = await full_id(snapshot_id, self.config, source)
+                identifier = await full_id(snapshot_id, self.config, source, counters=self.counters)
                 yield identifier, await source.read_manifest(identifier), source
 
     async def write(self, manifest: Manifest, source: Repository, *, mend: Mend | None = None) -> None:

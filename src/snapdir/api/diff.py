@@ -13,7 +13,7 @@ from snapdir.api.resolve import Ref, full_id, parse_ref
 from snapdir.api.stores import PathLike, StorePair, opened, parse_stores
 from snapdir.api.tree_options import TreeArguments, ignore_rules
 from snapdir.config import Config
-from snapdir.errors import ManifestNotFound, without_secrets
+from snapdir.errors import ManifestNotFound, NothingPushed, UnknownName, without_secrets
 from snapdir.model.manifest import Manifest
 from snapdir.stores.urls import StoreUri, StoreURL
 from snapdir.transfer.comparing.diff import DiffEntry
@@ -132,8 +132,9 @@ async def _pinned(
     for store in stores:
         async with opened(StorePair(store), config) as source:
             try:
-                pinned[store] = await source.read_manifest(await full_id(snapshot_id, config, source))
-            except ManifestNotFound:
+                identifier = await full_id(snapshot_id, config, source, counters=counters)
+                pinned[store] = await source.read_manifest(identifier)
+            except (ManifestNotFound, NothingPushed, UnknownName):
                 continue
     if not pinned:
         raise ManifestNotFound(snapshot_id, " or ".join(map(str, stores)) or "a store of --from or --to")
@@ -188,7 +189,8 @@ async def size(
         return await anyio.to_thread.run_sync(manifest_size, manifest)
     async with opened(StorePair(ref.store), config) as source:
         if id is not None:
-            return measure([await source.read_manifest(await full_id(id, config, source))])
+            identifier = await full_id(id, config, source, counters=counters)
+            return measure([await source.read_manifest(identifier)])
         total = Measure()
         await read_manifests(source, lambda _, m: total.add(m), limits=config.limits)
     return total.stats

@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from snapdir.api.known_ids import require_known
 from snapdir.api.merging import merged_history
-from snapdir.api.resolve import full_id
+from snapdir.api.resolve import full_id, id_here
 from snapdir.api.stores import parse_stores
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
@@ -62,8 +62,9 @@ async def locations(
         CatalogError: ``config`` has no catalog, or it cannot be read.
     """
     config = config or Config()
-    identifier = None if snapshot_id is None else await full_id(snapshot_id, config)
-    url = (await parse_stores(store)).url
+    stores = await parse_stores(store)
+    url = stores.url
+    identifier = None if snapshot_id is None else await id_here(stores, snapshot_id, config)
 
     def select(catalog: Catalog) -> list[Record]:
         places = None if location is None else possible_locations(location)
@@ -98,9 +99,9 @@ async def revisions(
     Raises:
         CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
     """
-    config = config or Config()
-    async with merged_history(store, config, counters or Counters()) as (catalog, source):
-        identifier = None if snapshot_id is None else await full_id(snapshot_id, config, source)
+    config, counters = config or Config(), counters or Counters()
+    async with merged_history(store, config, counters) as (catalog, source):
+        identifier = None if snapshot_id is None else await full_id(snapshot_id, config, source, counters=counters)
         return await anyio.to_thread.run_sync(
             lambda: catalog.records(possible_locations(location), snapshot_id=identifier)
         )
@@ -178,7 +179,7 @@ async def lineage(
     counters: Counters | None = None,
 ) -> Lineage:
     """``ancestors`` (``backward``) or ``descendants``, with their records."""
-    config = config or Config()
+    config, counters = config or Config(), counters or Counters()
 
     def trace(catalog: Catalog, identifier: SnapshotId) -> tuple[Lineage, bool]:
         records = catalog.records_above(identifier) if backward else catalog.records_below(identifier)
@@ -192,8 +193,8 @@ async def lineage(
             records = [record for record in records if record.id in related]
         return Lineage(identifier, backward, relations, records), catalog.mentions(identifier)
 
-    async with merged_history(store, config, counters or Counters()) as (catalog, source):
-        identifier = await full_id(snapshot_id, config, source)
+    async with merged_history(store, config, counters) as (catalog, source):
+        identifier = await full_id(snapshot_id, config, source, counters=counters)
         found, is_mentioned = await anyio.to_thread.run_sync(trace, catalog, identifier)
         if not is_mentioned:
             await require_known(identifier, source, config)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -13,7 +16,7 @@ from snapdir.api.merging import merge, opened_catalog
 from snapdir.api.resolve import holds_store
 from snapdir.api.stores import PathLike, StorePair, local_path, opened, opened_cache
 from snapdir.catalog.locations import directory_location, possible_locations, store_location
-from snapdir.catalog.record import Record
+from snapdir.catalog.record import Record, parse_moment, timestamp
 from snapdir.config import Config
 from snapdir.errors import (
     HashMismatchError,
@@ -64,7 +67,14 @@ class Revision:
 
 
 async def log(
-    place: PathLike, *, limit: int | None = None, config: Config | None = None, counters: Counters | None = None
+    place: PathLike,
+    *,
+    labels: Mapping[str, str] | None = None,
+    since: str | datetime | None = None,
+    note: str | None = None,
+    limit: int | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
 ) -> list[Revision]:
     """The revisions of a store or a directory, newest first, with the changes of each. Only manifests are read.
 
@@ -73,15 +83,20 @@ async def log(
 
     Args:
         place: The URL of a store, or a directory.
+        labels: Only revisions with all of these labels.
+        since: Only revisions from this moment on: a date (``2026-11-30``, in UTC), or an age (``7d``, ``12h``).
+        note: Only revisions whose note contains this text, in any case.
         limit: Maximum number of revisions; None for all.
 
     Raises:
         StoreError: the store cannot be read.
         CatalogError: the catalog cannot be read, and ``place`` is a directory.
         InvalidStore: ``place`` is an invalid URL.
+        InvalidOption: ``since`` is no moment.
     Cost: two requests for a store that has nothing new, and one for each revision.
     """
     config, counters = config or Config(), counters or Counters()
+    wanted = _Wanted.of(labels, since, note)
     path = local_path(place)
     url = await anyio.to_thread.run_sync(_store_at, path)
     locations = await anyio.to_thread.run_sync(possible_locations, path)
@@ -90,7 +105,28 @@ async def log(
         if url is not None:
             await merge(catalog, source, store_location(url), counters)
         records = await anyio.to_thread.run_sync(partial(catalog.records, locations=locations))
-        return await _revisions(records[:limit], source)
+        return await _revisions(list(islice(filter(wanted.includes, records), limit)), source)
+
+
+class _Wanted(NamedTuple):
+    """Which revisions are listed."""
+
+    labels: Mapping[str, str]
+    since: str
+    note: str
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str] | None, since: str | datetime | None, note: str | None) -> _Wanted:
+        if isinstance(since, str):
+            since = parse_moment(since, now=datetime.now(UTC))
+        return cls(labels or {}, timestamp(since) if since else "", (note or "").casefold())
+
+    def includes(self, record: Record) -> bool:
+        return (
+            record.created_at >= self.since
+            and self.labels.items() <= dict(record.labels).items()
+            and self.note in (record.note or "").casefold()
+        )
 
 
 def _store_at(path: str) -> StoreURL | None:

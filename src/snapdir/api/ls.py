@@ -1,18 +1,64 @@
-"""Which snapshots a store has: list_snapshots."""
+"""The snapshots of a store, and the stores below a bucket or prefix: ls, find_stores."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
 import anyio.to_thread
 
+from snapdir.api.merging import merge, opened_catalog
 from snapdir.api.resolve import parse_ref
 from snapdir.api.stores import StorePair, opened
+from snapdir.api.tag import names_of_snapshots
+from snapdir.catalog.locations import store_location
+from snapdir.catalog.record import Record
 from snapdir.config import Config
-from snapdir.errors import InvalidStore
+from snapdir.errors import InvalidStore, LocalError, StoreError, TransferFailed, ungrouped
+from snapdir.model.keys import MANIFESTS
+from snapdir.repository.repository import Repository
+from snapdir.stores.base import Store
+from snapdir.stores.urls import StoreURL
+from snapdir.stores.workers import run_workers
 from snapdir.transfer.comparing.sizes import SnapshotSummary, summarise
+from snapdir.transfer.engine.events import Counters
+
+MAX_FOLDERS = 1000
+"""Prefixes that are looked into for stores: more would be the folders of data."""
+
+FOLDERS_AT_ONCE = 16
+
+
+async def ls(store: str, *, config: Config | None = None, counters: Counters | None = None) -> list[SnapshotSummary]:
+    """All snapshots of a store, newest first, with dates, files, bytes, names, and the notes and labels of pushes.
+
+    If the history or the names cannot be read, ``counters`` gets a warning.
+
+    Raises:
+        InvalidStore: ``store`` is not the URL of a store.
+        StoreMissing: the store does not exist.
+    Cost: a request for each 1,000 snapshots, and one for each snapshot, each name and each new record of the history.
+        They run concurrently.
+    """
+    from snapdir.transfer.comparing.manifests import read_manifests
+
+    config, counters = config or Config(), counters or Counters()
+    url = await _url_of(store)
+    async with opened(StorePair(url), config) as source:
+        summaries = await read_manifests(source, summarise, limits=config.limits)
+        if not summaries:
+            return []
+        records = await _records(source, store_location(url), config, counters)
+        names = await names_of_snapshots(source, counters)
+    return [
+        replace(_described(summary, records[summary.id]), names=tuple(names.get(summary.id, ())))
+        for summary in reversed(summaries)
+    ]
 
 
 async def list_snapshots(store: str, *, config: Config | None = None) -> list[SnapshotSummary]:
-    """All snapshots of a store with their dates, files and bytes, oldest first. Reads every manifest.
+    """All snapshots of a store with their dates, files and bytes, oldest first: ``ls`` without history and names.
 
     Raises:
         InvalidStore: ``store`` is not the URL of a store.
@@ -22,8 +68,80 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
     from snapdir.transfer.comparing.manifests import read_manifests
 
     config = config or Config()
-    ref = await anyio.to_thread.run_sync(parse_ref, store)
-    if not ref.is_whole_store:
-        raise InvalidStore(f"{store} is not a store; write file:///path, ./path or s3://bucket/prefix")
-    async with opened(StorePair(ref.store), config) as source:
+    async with opened(StorePair(await _url_of(store)), config) as source:
         return await read_manifests(source, summarise, limits=config.limits)
+
+
+async def find_stores(place: str, *, config: Config | None = None, counters: Counters | None = None) -> list[str]:
+    """The stores below a bucket or prefix (or below the directory of a ``file://`` URL), by their URLs, sorted.
+
+    Nothing is searched below a store. After MAX_FOLDERS prefixes the search ends, and ``counters`` gets a warning.
+
+    Raises:
+        InvalidStore: ``place`` is not the URL of a store.
+        StoreMissing: the bucket or directory does not exist.
+    Cost: a request for each prefix that is no store; those of one level run concurrently.
+    """
+    url = await _url_of(place)
+    found: list[str] = []
+    async with opened(StorePair(url), config or Config()) as source:
+        level, looked = [""], 0
+        while level and looked < MAX_FOLDERS:
+            looking = level[: MAX_FOLDERS - looked]
+            looked += len(looking)
+            below = await _folders(looking, source.store)
+            found += [prefix for prefix in looking if MANIFESTS.rstrip("/") in below[prefix]]
+            level = level[len(looking) :] + [
+                f"{prefix}{name}/"
+                for prefix in looking
+                if prefix not in found
+                for name in below[prefix]
+                if not name.startswith(".")
+            ]
+    if level and counters is not None:
+        counters.warnings.append(
+            f"only {looked:,} prefixes of {place} were searched for stores: name one of its prefixes"
+        )
+    return sorted(f"{url}/{prefix.rstrip('/')}".rstrip("/") for prefix in found)
+
+
+async def _folders(prefixes: Sequence[str], store: Store) -> dict[str, Sequence[str]]:
+    found: dict[str, Sequence[str]] = {}
+
+    async def look(prefix: str) -> None:
+        found[prefix] = await store.folders(prefix)
+
+    with ungrouped(f"search {store.url} for stores"):
+        await run_workers(prefixes, look, workers=FOLDERS_AT_ONCE)
+    return found
+
+
+async def _url_of(store: str) -> StoreURL:
+    ref = await anyio.to_thread.run_sync(parse_ref, store)
+    if ref.store is None or not ref.is_whole_store:
+        raise InvalidStore(f"{store} is not a store; write file:///path, ./path or s3://bucket/prefix")
+    return ref.store
+
+
+async def _records(
+    source: Repository, location: str, config: Config, counters: Counters
+) -> defaultdict[str, list[Record]]:
+    """The records of each snapshot, newest first."""
+    of_snapshot: defaultdict[str, list[Record]] = defaultdict(list)
+    async with opened_catalog(config, counters, needed=False) as catalog:
+        try:
+            await merge(catalog, source, location, counters)
+        except (LocalError, StoreError, TransferFailed) as error:
+            counters.warnings.append(f"the history in {location} cannot be read, so notes are left out: {error}")
+        for record in await anyio.to_thread.run_sync(catalog.records, (location,)):
+            of_snapshot[record.id].append(record)
+    return of_snapshot
+
+
+def _described(summary: SnapshotSummary, records: Sequence[Record]) -> SnapshotSummary:
+    """``summary`` with the newest note of its records, and their labels."""
+    labels: dict[str, str] = {}
+    for record in reversed(records):
+        labels |= dict(record.labels)
+    note = next((record.note for record in records if record.note is not None), None)
+    return replace(summary, note=note, labels=tuple(labels.items()))

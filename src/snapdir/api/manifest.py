@@ -8,7 +8,7 @@ from functools import partial
 import anyio.to_thread
 
 from snapdir.api.recording import Publication
-from snapdir.api.resolve import Ref, full_id, parse_ref
+from snapdir.api.resolve import Ref, full_id, not_a_ref, parse_ref
 from snapdir.api.stores import (
     PathLike,
     StorePair,
@@ -24,6 +24,7 @@ from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, SnapdirError
 from snapdir.hashing.tree import manifest_id
 from snapdir.model.manifest import Manifest
+from snapdir.model.tags import is_name
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
 
@@ -154,15 +155,18 @@ async def manifests_of(
             return await read_manifests(source, lambda _, manifest: manifest, limits=config.limits)
     if ref.store is not None:
         async with opened(StorePair(ref.store), config) as source:
-            return [await source.read_manifest(await full_id(ref.snapshot_id, config, source))]
+            identifier = await full_id(ref.snapshot_id, config, source, counters=counters)
+            return [await source.read_manifest(identifier)]
     return [await _of_cache_or_store(ref.snapshot_id, stores, config, counters)]
 
 
 async def _of_cache_or_store(snapshot_id: str, stores: StorePair, config: Config, counters: Counters) -> Manifest:
     from snapdir.repository.cache import held_manifest, mend_manifest
 
+    if stores.url is None and is_name(snapshot_id):
+        raise not_a_ref(snapshot_id)
     async with opened_or_none(stores, config) as source, opened_cache(config) as cache:
-        identifier = await full_id(snapshot_id, config, source)
+        identifier = await full_id(snapshot_id, config, source, counters=counters)
         held = await held_manifest(identifier, cache, incomplete=True)
         if held.manifest is not None:
             return held.manifest

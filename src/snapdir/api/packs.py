@@ -56,7 +56,7 @@ async def send_pack(
             list(dict.fromkeys(map(Digest, digests))),
             source,
             write,
-            manifest_id=None if manifest_id is None else await full_id(manifest_id, config, source),
+            manifest_id=None if manifest_id is None else await full_id(manifest_id, config, source, counters=counters),
             compressed=compressed,
             limits=config.limits,
             counters=counters or Counters(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from snapdir.api.checkout_run import CheckoutRun, cached_manifest, fetch_into_cache
 from snapdir.api.destination import guard_destination
-from snapdir.api.resolve import full_id, selection_of
+from snapdir.api.resolve import id_here, selection_of
 from snapdir.api.stores import (
     NO_CACHE_HINT,
     PathLike,
@@ -109,7 +109,7 @@ async def checkout(
     )
     run = CheckoutRun.prepared(dest, options, config, counters, stores)
     await guard_destination(run.dest, run.options, config, stores)
-    identifier = await full_id(snapshot_id, config)
+    identifier = await id_here(stores, snapshot_id, config, counters)
     async with opened_cache(config) as cache:
         manifest = await cached_manifest(identifier, cache, options.selection)
         if dry_run:

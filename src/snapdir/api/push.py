@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from snapdir.api.manifest import id_from_manifest, read_tree
 from snapdir.api.recording import Publication, publication_of, remember
-from snapdir.api.resolve import full_id
+from snapdir.api.resolve import id_here
 from snapdir.api.stores import (
     PathLike,
     StorePair,
@@ -256,8 +256,8 @@ async def push_cached(
     from snapdir.transfer.sync import StoreSync, SyncOptions
 
     config, counters = config or Config(), counters or Counters()
-    snapshot = await full_id(snapshot_id, config)
     stores = await parse_stores(store, objects_store)
+    snapshot = await id_here(stores, snapshot_id, config, counters)
     program = stores.program
     publication = await publication_of(
         config,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio.to_thread
 
-from snapdir.api.resolve import full_id
+from snapdir.api.resolve import id_here
 from snapdir.api.stores import PathLike, StorePair, local_path
 from snapdir.config import Config
-from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError
+from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError, StoreMissing, UnknownName
 from snapdir.model.digest import SnapshotId
 from snapdir.stores.base import Store
 from snapdir.transfer.engine.events import Counters
@@ -68,7 +68,7 @@ async def publication_of(
         raise InvalidOption(NOT_KEPT)
     from snapdir.catalog.record import Provenance
 
-    sources = [await full_id(source, config) for source in derived_from]
+    sources = [await _source(source, stores, config, counters) for source in derived_from]
     if not unchecked:
         await _require_known(sources, stores, config, counters)
     provenance = Provenance(tuple(dict.fromkeys(sources)), note, tuple((labels or {}).items()))
@@ -90,6 +90,13 @@ async def _require_known(sources: Sequence[SnapshotId], stores: StorePair, confi
     except (StoreError, LocalError) as error:
         error.add_note(UNCHECKED)
         raise
+
+
+async def _source(source: str, stores: StorePair, config: Config, counters: Counters) -> SnapshotId:
+    try:
+        return await id_here(stores, source, config, counters)
+    except StoreMissing as error:  # the push creates the store
+        raise UnknownName(source, str(stores.required)) from error
 
 
 @dataclass(frozen=True, slots=True)

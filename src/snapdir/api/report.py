@@ -12,6 +12,7 @@ import anyio.to_thread
 from snapdir.api.merging import merge, opened_catalog
 from snapdir.api.resolve import parse_ref
 from snapdir.api.stores import StorePair, opened
+from snapdir.api.tag import names_of_snapshots
 from snapdir.catalog.graph import Edge, Graph, Node, history_graph
 from snapdir.catalog.locations import store_location
 from snapdir.catalog.record import timestamp
@@ -123,17 +124,11 @@ async def report(store: str, *, config: Config | None = None, counters: Counters
         published.sort(key=lambda each: _moment(each, about))
         max_listed = max(MIN_LISTED, min(MAX_LISTED, MAX_LISTED_IN_ALL // max(len(published), 1)))
         compared = await compare_neighbours(source, published, limits=config.limits, max_listed=max_listed)
-    names = await _names(store, config)
+        names = await names_of_snapshots(source, counters)
     snapshots = [_snapshot(each, about, compared.snapshots, names) for each in reversed(published)]
     relations = _relations(graph, {each.id for each in snapshots})
     unreadable = tuple(compared.unreadable.items())
     return StoreReport(location, timestamp(datetime.now(UTC)), tuple(snapshots), compared.total, relations, unreadable)
-
-
-async def _names(store: str, config: Config) -> Mapping[str, Sequence[str]]:
-    """The names of each snapshot, by its id."""
-    del store, config  # a store has no names yet
-    return {}
 
 
 def _moment(published: Published, about: Mapping[str, Node]) -> str:

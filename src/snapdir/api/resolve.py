@@ -1,4 +1,4 @@
-"""The meaning of arguments: an id from its first digits, a ref (a store, a snapshot, a directory), a selection."""
+"""The meaning of arguments: an id from digits or a name, a ref (a store, a snapshot, a directory), a selection."""
 
 from __future__ import annotations
 
@@ -13,39 +13,91 @@ import anyio.to_thread
 
 from snapdir.api.stores import StorePair, local_path, opened, opened_cache, parse_stores, require_in_process
 from snapdir.config import Config
-from snapdir.errors import AccessDenied, AmbiguousId, CatalogError, InvalidStore, StoreMissing, UnknownId
-from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix
+from snapdir.errors import (
+    AccessDenied,
+    AmbiguousId,
+    CatalogError,
+    InvalidOption,
+    InvalidStore,
+    NothingPushed,
+    StoreMissing,
+    UnknownId,
+    UnknownName,
+)
+from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix, is_hexadecimal
 from snapdir.model.keys import MANIFESTS, OBJECTS
+from snapdir.model.tags import LATEST, is_name
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreUri, StoreURL
 
 if TYPE_CHECKING:
+    from snapdir.transfer.engine.events import Counters
     from snapdir.transfer.engine.selection import Selection
 
 
-async def resolve_id(snapshot_id: str, store: str | None = None, *, config: Config | None = None) -> str:
-    """The whole id of a snapshot, from its first 8 or more digits, in upper or lower case.
+async def resolve_id(
+    snapshot_id: str,
+    store: str | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
+) -> str:
+    """The whole id of a snapshot, from its first 8 or more digits, in upper or lower case, or from its name.
 
-    The id is searched in the cache, in the catalog of ``config``, and in ``store``.
+    Digits are searched in the cache, in the catalog of ``config``, and in ``store``; a name (see ``tag``) in ``store``.
+    ``latest`` is the newest push that the history of ``store`` has.
+
+    Args:
+        labels: With ``latest``: only a push that has all of these labels.
+        counters: ``names`` gets the name and its id.
 
     Raises:
-        InvalidId: the text is not hexadecimal, or has too few or too many digits.
+        InvalidId: the text is no name, and is not hexadecimal, or has too few or too many digits.
+        UnknownName: ``store`` has no such name.
         UnknownId: no id matches; the message names the places that were searched.
         AmbiguousId: several ids match; ``matches`` lists them.
-    Cost: one request (a page of a listing); none for 64 digits, which are returned as they are.
+        NothingPushed: ``latest``, and there is no such push.
+    Cost: one request (a page of a listing, or a name), more for ``latest``; none for 64 digits.
     """
     config = config or Config()
     stores = await parse_stores(store)
-    if stores.url is None or len(snapshot_id) == ID_DIGITS or stores.program is not None:
+    if not labels:
+        return await id_in(stores, snapshot_id, config, counters)
+    if snapshot_id != LATEST:
+        raise InvalidOption(
+            f"labels choose among the pushes of a store: they go with {LATEST!r}, not with an id or a name"
+        )
+    require_in_process(stores, verb="a name of a snapshot")
+    async with opened(stores, config) as source:
+        return await _newest_push(source, labels, counters)
+
+
+async def id_in(stores: StorePair, snapshot_id: str, config: Config, counters: Counters | None = None) -> SnapshotId:
+    """``full_id`` in a store that is not open yet. It is opened only if that is needed."""
+    if is_name(snapshot_id):
+        require_in_process(stores, verb="a name of a snapshot")
+    if stores.url is None or stores.program is not None or _is_complete(snapshot_id):
         return await full_id(snapshot_id, config)
     async with opened(stores, config) as source:
-        return await full_id(snapshot_id, config, source)
+        return await full_id(snapshot_id, config, source, counters=counters)
 
 
-async def full_id(snapshot_id: str, config: Config, source: Repository | None = None) -> SnapshotId:
+async def id_here(stores: StorePair, snapshot_id: str, config: Config, counters: Counters | None = None) -> SnapshotId:
+    """``full_id`` without the store, which is opened for a name only."""
+    if is_name(snapshot_id):
+        return await id_in(stores, snapshot_id, config, counters)
+    return await full_id(snapshot_id, config)
+
+
+async def full_id(
+    snapshot_id: str, config: Config, source: Repository | None = None, *, counters: Counters | None = None
+) -> SnapshotId:
     """``resolve_id`` in the cache, the catalog and a repository that is open already."""
-    if len(snapshot_id) == ID_DIGITS:
+    if _is_complete(snapshot_id):
         return SnapshotId(snapshot_id)
+    if is_name(snapshot_id):
+        return await _named(snapshot_id, source, counters)
     digits = id_prefix(snapshot_id)
     found: dict[str, Iterable[str]] = {}
     async with opened_cache(config) as cache:
@@ -55,6 +107,40 @@ async def full_id(snapshot_id: str, config: Config, source: Repository | None = 
     if source is not None:
         found[source.url] = await source.find_snapshots(digits)
     return only_match(digits, found)
+
+
+def _is_complete(snapshot_id: str) -> bool:
+    return len(snapshot_id) == ID_DIGITS and is_hexadecimal(snapshot_id)
+
+
+async def _named(name: str, source: Repository | None, counters: Counters | None) -> SnapshotId:
+    from snapdir.repository.tags import find_tag
+
+    if source is None:
+        raise UnknownName(name)
+    if name == LATEST:
+        return await _newest_push(source, {}, counters)
+    tag = await find_tag(source.store, name)
+    if tag is None or tag.id is None:
+        raise UnknownName(name, source.url)
+    return _noted(name, tag.id, counters)
+
+
+async def _newest_push(source: Repository, labels: Mapping[str, str], counters: Counters | None) -> SnapshotId:
+    from snapdir.catalog.shared import SharedHistory
+
+    history = SharedHistory(source.store, source.url)
+    record = None if labels else await history.newest()
+    record = record or await history.newest_push(labels)
+    if record is None:
+        raise NothingPushed(source.url, labels)
+    return _noted(LATEST, record.id, counters)
+
+
+def _noted(name: str, snapshot_id: str, counters: Counters | None) -> SnapshotId:
+    if counters is not None:
+        counters.resolved(name, snapshot_id)
+    return SnapshotId(snapshot_id)
 
 
 def only_match(digits: str, found: Mapping[str, Iterable[str]]) -> SnapshotId:
@@ -110,7 +196,7 @@ class Ref:
 
     Attributes:
         typed: As it was given.
-        snapshot_id: An id, or its first digits.
+        snapshot_id: An id, its first digits, or a name.
         directory: A directory that is hashed.
     """
 
@@ -127,9 +213,9 @@ class Ref:
 def parse_ref(text: str) -> Ref:
     """The meaning of ``text``. Blocking: paths are looked up.
 
-    ``STORE@ID`` needs at least 8 digits after the last ``@``; a local directory that has the whole text as its name
-    wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store; any other is
-    hashed. A URL, ``file://`` too, is always a store.
+    ``STORE@ID`` needs at least 8 digits, or a name, after the last ``@``; a local directory that has the whole text as
+    its name wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store; any
+    other is hashed. A URL, ``file://`` too, is always a store. Anything else that may be a name is one.
 
     Raises:
         InvalidStore: none of these.
@@ -141,10 +227,24 @@ def parse_ref(text: str) -> Ref:
     meant = both and (len(both[2]) >= _FEWEST_DIGITS or holds_store(_path_of(both[1])))
     if both and meant and not _is_directory(text):
         return Ref(text, store=_url(both[1]), snapshot_id=both[2])
+    store, _, name = text.rpartition("@")
+    if store and is_name(name) and not _is_login(store) and not _is_directory(text):
+        return Ref(text, store=_url(store), snapshot_id=name)
     path = local_path(text)
     if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not holds_store(path):
         return Ref(text, directory=path)
-    return Ref(text, store=_url(text))
+    try:
+        return Ref(text, store=_url(text))
+    except InvalidStore:
+        if _HAS_SCHEME(text) or not is_name(text):
+            raise
+        return Ref(text, snapshot_id=text)
+
+
+def _is_login(store: str) -> bool:
+    """Whether the text before an ``@`` ends with a user and a password, which some put into URLs."""
+    _, scheme_end, authority = store.partition("://")
+    return bool(scheme_end) and not authority.startswith("arn:") and ":" in authority and "/" not in authority
 
 
 def holds_store(directory: str) -> bool:
@@ -165,12 +265,16 @@ def _url(text: str) -> StoreURL:
     except InvalidStore as error:
         if has_scheme:
             raise
-        raise InvalidStore(
-            f"{text!r} is neither a directory here, a store nor an id; write STORE, STORE@ID, an existing directory, or"
-            " an id (64 digits, or the first 8 or more)"
-        ) from error
+        raise not_a_ref(text) from error
     require_in_process(StorePair(url))
     return url
+
+
+def not_a_ref(text: str) -> InvalidStore:
+    return InvalidStore(
+        f"{text!r} is neither a directory here, a store nor an id; write STORE, STORE@ID, an existing directory, or an"
+        " id (64 digits, or the first 8 or more); a name needs its store: STORE@NAME, or --store"
+    )
 
 
 def _is_directory(text: str) -> bool:

@@ -20,6 +20,7 @@ from snapdir.model.sizes import MIB
 
 if TYPE_CHECKING:
     from snapdir.transfer.download.reading import Content, ObjectReader, Verify
+    from snapdir.transfer.engine.events import Counters
 
 LINE_BYTES = 8192
 """How much ``readline`` reads ahead."""
@@ -28,7 +29,12 @@ BLOCK_BYTES = MIB
 
 
 async def open_snapshot(
-    snapshot_id: str, store: str | None = None, *, objects_store: str | None = None, config: Config | None = None
+    snapshot_id: str,
+    store: str | None = None,
+    *,
+    objects_store: str | None = None,
+    config: Config | None = None,
+    counters: Counters | None = None,
 ) -> Snapshot:
     """Open a snapshot of a store for reading; close it, or use it in an ``async with``.
 
@@ -60,7 +66,7 @@ async def open_snapshot(
                 open_cache(config, resources) if stores.url is None else open_repository(stores, config, resources)
             )
             source = await opening
-            identifier = await full_id(snapshot_id, config, source)
+            identifier = await full_id(snapshot_id, config, source, counters=counters)
             manifest = await source.read_manifest(identifier)
     except BaseException:
         await resources.aclose()

@@ -51,7 +51,7 @@ async def sync(
     async with _opened_pair(
         (src, src_objects), (dst, dst_objects), delete, options, config=config, counters=counters
     ) as pair:
-        report = await pair.copy(await full_id(snapshot_id, config, pair.source))
+        report = await pair.copy(await full_id(snapshot_id, config, pair.source, counters=counters))
         return await _pruned(pair, report) if delete else report
 
 

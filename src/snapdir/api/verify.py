@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio.to_thread
 
-from snapdir.api.resolve import full_id
+from snapdir.api.resolve import full_id, id_here
 from snapdir.api.stores import (
     PathLike,
     StorePair,
@@ -45,7 +45,7 @@ async def verify(
     stores = await parse_stores(store, objects_store)
     if repair_from is not None:
         async with opened(stores, config) as source:
-            identifier = await full_id(snapshot_id, config, source)
+            identifier = await full_id(snapshot_id, config, source, counters=counters)
             await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
         return True
     report = await _examine(snapshot_id, stores, config, counters)
@@ -80,11 +80,11 @@ async def _examine(snapshot_id: str, stores: StorePair, config: Config, counters
     check = partial(check_snapshot, limits=config.limits, counters=counters)
     program = stores.program
     if program is not None:
-        identifier = await full_id(snapshot_id, config)
+        identifier = await id_here(stores, snapshot_id, config, counters)
         async with staged_snapshot(identifier, program, EVERYTHING, config.cache_dir) as (_, source):
             return replace(await check(identifier, source), store=without_secrets(program.url))
     async with opened(stores, config) as source:
-        return await check(await full_id(snapshot_id, config, source), source)
+        return await check(await full_id(snapshot_id, config, source, counters=counters), source)
 
 
 async def verify_cache(

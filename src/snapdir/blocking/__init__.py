@@ -43,6 +43,7 @@ from snapdir import StatusReport as StatusReport
 from snapdir import StoreReport as StoreReport
 from snapdir import StoreUri as StoreUri
 from snapdir import SyncReport as SyncReport
+from snapdir import Tag as Tag
 from snapdir import id_from_manifest as id_from_manifest
 from snapdir import manifest_size as manifest_size
 from snapdir import version as version
@@ -58,16 +59,19 @@ ancestors = as_blocking(snapdir.ancestors)
 bench = as_blocking(snapdir.bench)
 cat = as_blocking(snapdir.cat)
 checkout = as_blocking(snapdir.checkout)
+delete_tag = as_blocking(snapdir.delete_tag)
 descendants = as_blocking(snapdir.descendants)
 diff = as_blocking(snapdir.diff)
 examine = as_blocking(snapdir.examine)
 fetch = as_blocking(snapdir.fetch)
+find_stores = as_blocking(snapdir.find_stores)
 flush_cache = as_blocking(snapdir.flush_cache)
 id = as_blocking(snapdir.id)
 lineage = as_blocking(snapdir.lineage)
 list_snapshots = as_blocking(snapdir.list_snapshots)
 locations = as_blocking(snapdir.locations)
 log = as_blocking(snapdir.log)
+ls = as_blocking(snapdir.ls)
 manifest = as_blocking(snapdir.manifest)
 manifest_of = as_blocking(snapdir.manifest_of)
 pull = as_blocking(snapdir.pull)
@@ -81,6 +85,9 @@ stage = as_blocking(snapdir.stage)
 status = as_blocking(snapdir.status)
 sync = as_blocking(snapdir.sync)
 sync_all = as_blocking(snapdir.sync_all)
+tag = as_blocking(snapdir.tag)
+tag_log = as_blocking(snapdir.tag_log)
+tags = as_blocking(snapdir.tags)
 verify = as_blocking(snapdir.verify)
 verify_cache = as_blocking(snapdir.verify_cache)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Generic, ParamSpec, TypeVar
 
 import snapdir
-from snapdir.api.progress_bar import ProgressBar
+from snapdir.api.progress import ProgressBar
 from snapdir.blocking.portal import own_portal
 
 P = ParamSpec("P")

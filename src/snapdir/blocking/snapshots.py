@@ -22,10 +22,17 @@ FILE_BUFFER_BYTES = 128 * 1024
 
 
 def open_snapshot(
-    snapshot_id: str, store: str | None = None, *, objects_store: str | None = None, config: Config | None = None
+    snapshot_id: str,
+    store: str | None = None,
+    *,
+    objects_store: str | None = None,
+    config: Config | None = None,
+    counters: snapdir.Counters | None = None,
 ) -> Snapshot:
     """``snapdir.open_snapshot``: open a snapshot for reading; close it, or use it in a ``with``."""
-    opening = partial(snapdir.open_snapshot, snapshot_id, store, objects_store=objects_store, config=config)
+    opening = partial(
+        snapdir.open_snapshot, snapshot_id, store, objects_store=objects_store, config=config, counters=counters
+    )
     return Snapshot(own_portal.run(opening))
 
 

@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
-from snapdir.errors import CatalogError, InvalidId
+from snapdir.errors import CatalogError, InvalidId, InvalidOption
 from snapdir.model.digest import SnapshotId
 
 Event = Literal["push", "stage", "manifest"]
@@ -22,6 +22,9 @@ MAX_LABEL_KEY_CHARACTERS = 100
 MAX_LABEL_VALUE_CHARACTERS = 1000
 MAX_LOCATION_CHARACTERS = 8192
 
+AGES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+_AGE = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII).fullmatch
 _RECORD_ID = re.compile(r"[0-9a-f]{8,64}").fullmatch
 _TIMESTAMP = "%Y-%m-%d %H:%M:%S.%f"
 _TIMESTAMP_SHAPE = re.compile(
@@ -143,6 +146,24 @@ def new_record(
 def timestamp(moment: datetime) -> str:
     """``moment`` in the form of the history: UTC, with milliseconds; texts sort like times."""
     return moment.astimezone(UTC).strftime(_TIMESTAMP)[:-3]
+
+
+def parse_moment(text: str, *, now: datetime) -> datetime:
+    """The moment that ``--since`` means, in UTC: an age (``7d``; s, m, h, d, w), or an ISO 8601 date, also with a time.
+
+    Raises:
+        InvalidOption: neither.
+    """
+    age = _AGE(text.strip())
+    try:
+        if age:
+            return now - timedelta(**{AGES[age[2]]: int(age[1])})
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidOption(
+            f"invalid --since '{text}': expected a date (2026-11-30, 2026-11-30T12:00) or an age (7d, 12h)"
+        ) from None
 
 
 def compact_json(value: Any) -> str:

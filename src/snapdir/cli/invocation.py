@@ -54,6 +54,7 @@ class Invocation:
         """
         if counted:
             options["counters"] = self.counters
+            self.counters.on_name = self.terminal.name
         started = time.monotonic()
         result = self._run_to_end(partial(verb, *args, config=self.config, **options), show)
         if self.counters.ignored:

@@ -8,10 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from snapdir.cli.parameters import Choice, Flag, Positional, Setting, SettingSwitch, Single, section, whole_number
-from snapdir.errors import SnapdirError
+from snapdir.cli.usage import UsageMistake
+from snapdir.errors import InvalidOption, SnapdirError
 from snapdir.model.digest import ID_DIGITS, is_hexadecimal
+from snapdir.model.tags import LATEST
 
 if TYPE_CHECKING:
+    import click
+
+    from snapdir.cli.invocation import Invocation
     from snapdir.config import Config
 
 COMMON_NAMES = (
@@ -152,9 +157,60 @@ def snapshot(purpose: str) -> list[Flag]:
     return section(
         "Snapshot",
         Single(
-            "--id", "snapshot_id", metavar="<ID>", help=f"{purpose}: 64 hexadecimal digits, or the first 8 or more."
+            "--id",
+            "snapshot_id",
+            metavar="<ID>",
+            help=f"{purpose}: 64 hexadecimal digits, the first 8 or more, a name (see `snapdir tag`), or latest.",
         ),
     )
+
+
+def chosen_by_label() -> list[Flag]:
+    """``--label`` beside ``--id``; see ``chosen``."""
+    return section(
+        "Snapshot",
+        Flag(
+            "--label",
+            "labels",
+            metavar="<KEY=VALUE>",
+            multiple=True,
+            callback=pairs,
+            help="The newest push with this label, instead of --id; repeatable: all must match.",
+        ),
+    )
+
+
+def chosen(invocation: Invocation, snapshot_id: str | None, labels: Mapping[str, str], store: str | None) -> str | None:
+    """The snapshot of ``--id``, or the newest push with the labels of ``--label``.
+
+    Raises:
+        UsageMistake: both options are given, and ``--id`` is not ``latest``.
+    """
+    if not labels:
+        return snapshot_id
+    if snapshot_id not in (None, LATEST):
+        raise UsageMistake("the argument '--label <KEY=VALUE>' chooses among pushes: it goes with '--id latest' only")
+    import snapdir
+
+    newest: str = invocation.run(snapdir.resolve_id, LATEST, required_store(store), labels=labels)
+    return newest
+
+
+def pairs(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    """The values of ``--label``.
+
+    Raises:
+        InvalidOption: one is not KEY=VALUE, or a key is given twice.
+    """
+    labels: dict[str, str] = {}
+    for pair in given:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise InvalidOption(f"invalid --label '{pair}': expected KEY=VALUE")
+        if key in labels:
+            raise InvalidOption(f"invalid --label '{pair}': {key} is given twice, first as '{labels[key]}'")
+        labels[key] = value
+    return labels
 
 
 def required_id(snapshot_id: str | None, path: str | None = None, *, alternative: str = "") -> str:

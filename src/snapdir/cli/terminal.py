@@ -12,6 +12,7 @@ from snapdir.errors import LocalError, without_secrets
 
 YELLOW = "\x1b[33m"
 RESET = "\x1b[0m"
+ERASE_LINE = "\r\x1b[2K"
 UNSEEN = "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Line ends, and controls that change the order in which characters are shown."""
 
@@ -54,6 +55,12 @@ class Terminal(NamedTuple):
         """Print a line that ``--quiet`` drops."""
         if not self.quiet:
             print_error(text)
+
+    def name(self, name: str, snapshot_id: str) -> None:
+        """Say what a name stands for, above a progress line."""
+        erase = ERASE_LINE if self.live else ""
+        if not self.quiet:
+            _print(f"{erase}{printable(f'{name} is {snapshot_id}')}")
 
     def detail(self, text: str) -> None:
         """Print a line that only ``--verbose`` shows."""

@@ -10,7 +10,8 @@ import errno
 import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 MAX_TRIES = 8
@@ -37,6 +38,35 @@ def open_locked(path: str | os.PathLike[str], *, directory_fd: int | None = None
         # Another process has just renamed or removed it: another file has this name now.
         os.close(descriptor)
     raise OSError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+
+
+@contextmanager
+def exclusive(path: str) -> Iterator[None]:
+    """Hold the lock called ``path``, for processes of any user; waits for others. Blocking.
+
+    Raises:
+        OSError: the file of the lock cannot be made, or the filesystem has no locks.
+    """
+    while True:
+        descriptor = _opened_lock(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if is_still_at(path, None, os.fstat(descriptor)):  # else the one before has removed it
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):
+                        os.unlink(path)
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _opened_lock(path: str) -> int:
+    try:
+        return os.open(path, FLAGS, 0o666)  # NFS locks only what is open for writing
+    except PermissionError:
+        return os.open(path, FLAGS & ~(os.O_RDWR | os.O_CREAT))  # made by another user
 
 
 def hold_shared(descriptor: int) -> None:

@@ -11,11 +11,13 @@
     │   └── NoSpace                   the filesystem (or a quota) is full
     ├── InvalidOption                 an option or variable has a bad value; exit 2
     ├── InvalidId                     not 64 hexadecimal digits, or too few               INVALID_ID
-    │   └── AmbiguousId               the digits match several snapshots
+    │   ├── AmbiguousId               the digits match several snapshots
+    │   └── UnknownName               neither an id nor a name in the store
     ├── InvalidStore                  a store URL that cannot be opened                   INVALID_STORE
     ├── InvalidPack                   a stream is not a complete SNAPPACK
     ├── Conflict                      two sources differ about a path                     CONFLICT
-    │   └── SideConflict              two snapshots on one side of a comparison do
+    │   ├── SideConflict              two snapshots on one side of a comparison do
+    │   └── NameChanged               a name does not mean the expected snapshot
     ├── NothingSelected               no path matches the globs of a partial transfer
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── PathNotFound                  a snapshot has no file at a path
@@ -29,12 +31,15 @@
         │   └── IncompleteCache       the cache lacks objects of a snapshot
         ├── ManifestNotFound          no snapshot with this id
         │   └── UnknownId             no snapshot whose id starts with these digits
+        ├── NothingPushed             no push is recorded in a store, so none is its latest
         ├── InvalidManifest           the stored text is not a manifest
         │   └── ManifestTooLarge      larger than allowed
+        ├── InvalidTag                the object of a name holds something else
         ├── StoreMissing              the directory or bucket does not exist
         ├── StoreProgramFailed        a store program cannot be run, or failed
         ├── AccessDenied              credentials are missing, wrong or insufficient
         ├── StoreRefused              any other final refusal (status and code are attributes)
+        │   └── NoConditionalWrites   concurrent changes of a name could be lost
         └── TransientStoreError       may succeed on a retry; nothing else is retried
             ├── Throttled             the store limits the rate of requests
             ├── ConnectionFailed      refused, reset, DNS, timeout, early end of a body
@@ -55,10 +60,12 @@ from snapdir.errors.base import (
     InvalidOption,
     InvalidPack,
     InvalidStore,
+    NameChanged,
     NothingSelected,
     PathNotFound,
     SideConflict,
     SnapdirError,
+    UnknownName,
     UnsafePath,
 )
 from snapdir.errors.local import (
@@ -80,8 +87,11 @@ from snapdir.errors.store import (
     IncompleteCache,
     InvalidManifest,
     InvalidResponse,
+    InvalidTag,
     ManifestNotFound,
     ManifestTooLarge,
+    NoConditionalWrites,
+    NothingPushed,
     ObjectNotFound,
     StoreError,
     StoreMissing,
@@ -112,11 +122,15 @@ __all__ = [
     "InvalidPack",
     "InvalidResponse",
     "InvalidStore",
+    "InvalidTag",
     "LocalError",
     "ManifestNotFound",
     "ManifestTooLarge",
+    "NameChanged",
+    "NoConditionalWrites",
     "NoSpace",
     "NotCheckedOut",
+    "NothingPushed",
     "NothingSelected",
     "ObjectNotFound",
     "PathNotFound",
@@ -130,6 +144,7 @@ __all__ = [
     "TransferFailed",
     "TransientStoreError",
     "UnknownId",
+    "UnknownName",
     "UnsafeName",
     "UnsafePath",
     "WalkFailed",

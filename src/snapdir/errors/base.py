@@ -99,6 +99,19 @@ class AmbiguousId(InvalidId):
         return f"ambiguous snapshot id: {self.text!r} {self.reason}: {shown}; give more digits"
 
 
+class UnknownName(InvalidId):
+    """The text is not an id, and ``store`` (None: no store was given) has no snapshot of this name."""
+
+    def __init__(self, name: str, store: str | None = None) -> None:
+        super().__init__(name, "is not 64 hexadecimal digits, nor the first 8 or more of them")
+        self.store = store
+
+    def __str__(self) -> str:
+        where = f"nor a name in {self.store}" if self.store else "and names need their store"
+        advice = "list the names with `snapdir tag`" if self.store else "give --store, or write STORE@NAME"
+        return f"unknown snapshot: {self.text!r} {self.reason}, {where}; {advice}"
+
+
 class InvalidStore(SnapdirError):
     """A store URL that cannot be opened. The message shows the right spelling."""
 
@@ -117,6 +130,20 @@ class Conflict(SnapdirError):
 
     code = "CONFLICT"
     prefix = "conflict: "
+
+
+class NameChanged(Conflict):
+    """A name does not mean the snapshot ``expected`` but ``actual`` (None: no snapshot). It was left as it is."""
+
+    def __init__(self, name: str, expected: str | None, actual: str | None) -> None:
+        super().__init__(name, expected, actual)
+        self.name, self.expected, self.actual = name, expected, actual
+
+    def __str__(self) -> str:
+        is_ = f"is {self.actual}" if self.actual else "does not exist"
+        return (
+            f"{self.prefix}{self.name} {is_}, but {self.expected or 'no such name'} was expected; nothing was changed"
+        )
 
 
 class SideConflict(Conflict):

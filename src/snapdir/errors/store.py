@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from snapdir.errors.base import SnapdirError
 
@@ -90,6 +90,30 @@ class ManifestTooLarge(InvalidManifest):
         return f"the manifest {self.where} has {self.reason}"
 
 
+class InvalidTag(StoreError):
+    """The object of a name holds something else. ``where`` is the object."""
+
+    def __init__(self, name: str, where: str) -> None:
+        super().__init__(
+            f"the name {name!r} cannot be read: {where} is not the text of a name; remove it, and set the name again"
+        )
+        self.name = name
+        self.where = where
+
+
+class NothingPushed(StoreError):
+    """The history of ``store`` has no push (with ``labels``, if there are any), so it has no latest one."""
+
+    def __init__(self, store: str, labels: Mapping[str, str]) -> None:
+        super().__init__(store, key=None)
+        self.store = store
+        self.labels = dict(labels)
+
+    def __str__(self) -> str:
+        labels = "".join(f" with the label {key}={value}" for key, value in self.labels.items())
+        return f"latest: no push{labels} is recorded in {self.store}; list its snapshots with `snapdir ls {self.store}`"
+
+
 class StoreMissing(StoreError):
     """The directory or bucket of the store does not exist."""
 
@@ -117,6 +141,10 @@ class StoreRefused(StoreError):
         super().__init__(message, key=key)
         self.status = status
         self.error_code = error_code
+
+
+class NoConditionalWrites(StoreRefused):
+    """The store cannot write on a condition, so one of two concurrent changes of a name could be lost."""
 
 
 class TransientStoreError(StoreError):

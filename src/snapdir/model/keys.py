@@ -2,7 +2,8 @@
 
 ``.objects/aaa/bbb/ccc/rest`` holds a file's bytes and ``.manifests/aaa/bbb/ccc/rest`` a manifest's text, where
 aaabbbcccrest is the digest's 64 hex digits. ``.catalog/YYYY/MM/DDTHHMMSS.mmm-record`` holds one record of the history
-that travels with the store: the order of keys is the order of time.
+that travels with the store: the order of keys is the order of time. ``.refs/NAME`` holds what a name means, and
+``.refs/.log/NAME/SEQUENCE`` what it meant before.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from snapdir.model.digest import Digest
 OBJECTS = ".objects/"
 MANIFESTS = ".manifests/"
 RECORDS = ".catalog/"
+REFS = ".refs/"
+REFS_PROBE = ".refs/.probe"
+"""Written to find out whether a service heeds conditions. No name has a part that begins with a dot."""
 OBJECT_MODE = 0o444
 """Mode of an object's file, before the umask; objects never change."""
 
@@ -77,3 +81,15 @@ def record_of_key(key: str) -> tuple[str, str] | None:
         return None
     year, month, day, hours, minutes, seconds, record_id = matched.groups()
     return f"{year}-{month}-{day} {hours}:{minutes}:{seconds}", record_id
+
+
+def tag_key(name: str) -> str:
+    return f"{REFS}{name}"
+
+
+def tag_log_prefix(name: str) -> str:
+    return f"{REFS}.log/{name}/"
+
+
+def tag_log_key(name: str, sequence: int) -> str:
+    return f"{tag_log_prefix(name)}{sequence:010}"

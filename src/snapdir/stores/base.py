@@ -232,6 +232,14 @@ class Store(Protocol):
         Cost: one request for each page.
         """
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """Names between ``prefix`` (empty, or ending with ``/``) and the next ``/`` of the keys, each once, sorted.
+
+        Raises:
+            StoreMissing: The store itself does not exist.
+        Cost: one request for each 1,000.
+        """
+
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Up to ``length`` bytes from ``start`` (None: to the end) of a small object; fewer at the object's end.
 
@@ -262,6 +270,16 @@ class Store(Protocol):
 
         Returns:
             False if ``if_absent`` kept an existing object, else True.
+        """
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """Write a small object if ``key`` holds exactly ``old`` (None: nothing); False if it holds anything else.
+
+        Of concurrent swaps of the same ``old``, one writes. Nobody else ever writes the same ``new``: a call that finds
+        it there has written it, in an attempt whose response got lost, and returns True. It survives a power cut.
+
+        Raises:
+            NoConditionalWrites: The store cannot do that.
         """
 
     async def copy_from(self, key: str, source: str) -> None:

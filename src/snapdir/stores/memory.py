@@ -62,6 +62,11 @@ class MemoryStore(NoServerCopy):
                 yield page
                 await checkpoint()
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        await checkpoint()
+        rests = (key[len(prefix) :] for key in self.objects if key.startswith(prefix))
+        return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
+
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         data = await self._existing(key)
         return data[start:] if length is None else data[start : start + length]
@@ -83,6 +88,13 @@ class MemoryStore(NoServerCopy):
             return False
         self._put(key, data)
         return True
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        await checkpoint()
+        present = self.objects.get(key)
+        if present == old:
+            self._put(key, new)
+        return present in (old, new)
 
     async def begin_upload(
         self,

@@ -62,6 +62,9 @@ class RemoteStore(StoreWrapper):
             while page := await self._retried(pages.next_new):
                 yield page
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await self.request(partial(self.inner.folders, prefix))
+
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         return await self.request(partial(self.inner.read, key, start=start, length=length), length or 0)
 
@@ -95,6 +98,9 @@ class RemoteStore(StoreWrapper):
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.request(partial(self.inner.write, key, body, if_absent=if_absent), body_length(body))
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        return await self.request(partial(self.inner.swap, key, old, new), len(new))
 
     async def copy_from(self, key: str, source: str) -> None:
         await self.request(partial(self.inner.copy_from, key, source))

@@ -32,6 +32,9 @@ class StoreWrapper:
     def list(self, prefix: str, *, start_after: str = "", resume: str | None = None) -> AsyncIterator[Page]:
         return self.inner.list(prefix, start_after=start_after, resume=resume)
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await self.inner.folders(prefix)
+
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         return await self.inner.read(key, start=start, length=length)
 
@@ -43,6 +46,9 @@ class StoreWrapper:
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.inner.write(key, body, if_absent=if_absent)
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        return await self.inner.swap(key, old, new)
 
     async def copy_from(self, key: str, source: str) -> None:
         await self.inner.copy_from(key, source)

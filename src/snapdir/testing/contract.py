@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 from anyio.lowlevel import checkpoint
 
-from snapdir.errors import InFluxError, StoreMissing
+from snapdir.errors import InFluxError, NoConditionalWrites, StoreMissing
 from snapdir.stores.base import FileRange, Store
 from snapdir.testing.back_doors import DATA, KEY, Collecting, cancelled_after, listed, open_file, raises
 from snapdir.testing.contract_reading import ReadingContract
@@ -43,6 +43,14 @@ class StoreContract(ReadingContract, UploadContract):
     fixture ``store``, an existing store that is empty, and ``put_behind`` and ``get_behind`` of ``BackDoors``; if
     a store of its kind can be missing, ``missing_store`` too.
     """
+
+    async def swaps(self, store: Store) -> bool:
+        """Whether the store has swaps; it says so if not."""
+        try:
+            return await store.swap("swapped", None, b"1")
+        except NoConditionalWrites:
+            assert self.get_behind("swapped") is None
+            return False
 
     async def test_what_is_written_is_there(self, store: Store) -> None:
         assert await store.write(KEY, DATA) is True
@@ -106,6 +114,57 @@ class StoreContract(ReadingContract, UploadContract):
         assert [data for written, data in results if written] == [self.get_behind(KEY)]
         assert await store.write(KEY, b"late", if_absent=True) is False
         assert self.get_behind(KEY) != b"late"
+
+    async def test_a_swap_writes_only_in_the_place_of_what_it_names(self, store: Store) -> None:
+        if not await self.swaps(store):
+            return
+        assert await store.swap(KEY, b"absent", b"1") is False
+        assert self.get_behind(KEY) is None
+        assert await store.swap(KEY, None, b"1") is True
+        assert await store.swap(KEY, None, b"2") is False
+        assert await store.swap(KEY, b"another", b"2") is False
+        assert await store.swap(KEY, b"1 and more", b"2") is False
+        assert self.get_behind(KEY) == b"1"
+        assert await store.swap(KEY, b"1", b"22") is True
+        assert await store.swap(KEY, b"1", b"3") is False
+        assert self.get_behind(KEY) == b"22"
+
+    async def test_a_swap_that_is_repeated_knows_its_own_effect(self, store: Store) -> None:
+        if await self.swaps(store):
+            for old, new in ((None, b"first"), (b"first", b"second")):
+                assert [await store.swap(KEY, old, new) for _ in range(3)] == [True] * 3
+                assert self.get_behind(KEY) == new
+
+    async def test_of_concurrent_swaps_one_writes(self, store: Store) -> None:
+        if not await self.swaps(store):
+            return
+        old: bytes | None = None
+        for number in range(4):
+            written: list[bytes] = []
+
+            async def swap(new: bytes, old: bytes | None, written: list[bytes]) -> None:
+                written += [new] if await store.swap(KEY, old, new) else []
+
+            async with anyio.create_task_group() as group:
+                for writer in range(8):
+                    group.start_soon(swap, f"{number} {writer}".encode(), old, written)
+            assert written == [self.get_behind(KEY)]
+            old = written[0]
+
+    async def test_a_cancelled_swap_leaves_all_or_nothing(self, store: Store) -> None:
+        if await self.swaps(store):
+            for steps in range(12):
+                await cancelled_after(steps, partial(store.swap, f"cancelled/{steps}", None, DATA))
+                assert self.get_behind(f"cancelled/{steps}") in (None, DATA)
+
+    async def test_folders_are_one_level_of_the_keys(self, store: Store) -> None:
+        assert list(await store.folders("")) == []
+        for key in ("a/b/c", "a/b/d", "a/e", "f", "ü x/+/y", "a-/g"):
+            self.put_behind(key, b"data")
+        assert list(await store.folders("")) == ["a", "a-", "ü x"]
+        assert list(await store.folders("a/")) == ["b"]
+        assert list(await store.folders("ü x/")) == ["+"]
+        assert list(await store.folders("a/b/")) == list(await store.folders("none/")) == []
 
     async def test_many_writers_do_not_mix_their_data(self, store: Store) -> None:
         for shard in range(3):  # a folder that two requests make at once costs one of them a 500 from rclone
@@ -180,6 +239,7 @@ class StoreContract(ReadingContract, UploadContract):
             lambda: missing.read_into(KEY, memoryview(bytearray(1)), start=0),
             lambda: missing.read_through(KEY, Collecting(), start=0, length=1),
             lambda: listed(missing, ""),
+            lambda: missing.folders(""),
         ):
             with raises(StoreMissing):
                 await call()

@@ -44,6 +44,7 @@ class FaultyStore(StoreWrapper):
         page: str = "",
         read: str = "",
         write: str = "",
+        swap: str = "",
         delete: str = "",
         copy: str = "",
         begin: str = "",
@@ -57,6 +58,7 @@ class FaultyStore(StoreWrapper):
             "stat": stat,
             "page": page,
             "write": write,
+            "swap": swap,
             "delete": delete,
             "copy": copy,
             "begin": begin,
@@ -100,6 +102,9 @@ class FaultyStore(StoreWrapper):
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self.call("write", key, lambda: self.inner.write(key, body, if_absent=if_absent))
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        return await self.call("swap", key, lambda: self.inner.swap(key, old, new))
 
     async def copy_from(self, key: str, source: str) -> None:
         await self.call("copy", key, lambda: self.inner.copy_from(key, source))

@@ -306,6 +306,8 @@ async def test_flushing_can_be_switched_off(
     await upload.write_part(1, b"data")
     await upload.commit()
     await store.flush()
+    assert await store.swap("swapped", None, b"data")
+    await store.delete(["swapped"])
     batch = store.batch_writer()
     await anyio.to_thread.run_sync(partial(batch.put, "small", b"data", replace=True))
     assert files(root) == sorted([MANIFEST, OBJECT, OBJECT[:-1], "small"]), "named at once, and without a flush"

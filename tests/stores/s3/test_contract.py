@@ -17,8 +17,9 @@ from snapdir.stores.s3.store import S3Store
 from snapdir.stores.urls import StoreURL
 from snapdir.testing.back_doors import KEY
 from snapdir.testing.contract import StoreContract
+from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer
-from tests.stores.s3.conftest import QUICK
+from tests.stores.s3.conftest import CREDENTIALS, QUICK
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,25 @@ class TestS3Store(StoreContract):
 
 class TestS3StoreUnderAPrefix(TestS3Store):
     prefix = "/datasets/of the team"
+
+
+class TestS3StoreThatHeedsConditions(StoreContract):
+    """The store in memory of the tests, because rclone ignores conditions."""
+
+    server: ScriptedS3
+
+    @pytest.fixture
+    async def store(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Store]:
+        for name, value in CREDENTIALS.items():
+            monkeypatch.setenv(name, value)
+        with ScriptedS3(conditions="heeded") as self.server:
+            monkeypatch.setenv("SNAPDIR_S3_STORE_ENDPOINT_URL", self.server.endpoint)
+            opened = await S3Store.open(StoreURL.parse("s3://bucket/in/here"), QUICK)
+            yield RemoteStore(opened)
+            await opened.aclose()
+
+    def put_behind(self, key: str, data: bytes) -> None:
+        self.server.objects[f"bucket/in/here/{key}"] = data
+
+    def get_behind(self, key: str) -> bytes | None:
+        return self.server.objects.get(f"bucket/in/here/{key}")

@@ -30,6 +30,7 @@ COMMANDS = {
     "ls": "ls",
     "cat": "cat",
     "status": "status",
+    "tag": "tag",
 }
 """In the order of the help: the reference's commands in its order, then the others."""
 

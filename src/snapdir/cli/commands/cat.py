@@ -68,9 +68,9 @@ def cat(
     if given["verify"] == "after":
         invocation.terminal.note("--verify after: the bytes are right only if the exit code is 0")
     if output is not None and output != STDOUT:
-        invocation.run(snapdir.cat, ref, *paths, output=output, counted=False, **given)
+        invocation.run(snapdir.cat, ref, *paths, output=output, **given)
         return
-    invocation.run(_print_files, ref, paths, counted=False, **given)
+    invocation.run(_print_files, ref, paths, **given)
 
 
 async def _print_files(ref: str, paths: tuple[str, ...], **given: Any) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Choice, Flag, Single, section
-from snapdir.cli.tables import Cell, ShortId, write_json_lines, write_rows
+from snapdir.cli.tables import Cell, Moment, Prose, ShortId, write_json_lines, write_rows
 from snapdir.cli.verb import command
 from snapdir.errors import SnapdirError
+from snapdir.model.digest import SHORT_ID_DIGITS
 
 if TYPE_CHECKING:
     from snapdir.catalog.record import Record
@@ -77,8 +78,8 @@ def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: 
     if shape == "json" or as_json:
         write_json_lines({"created_at": r.created_at, "id": r.id, "location": r.location} for r in records)
     else:
-        rows = ((record.created_at, ShortId(record.id), record.location) for record in records)
-        write_rows(("created_at", "id", "location"), rows, terminal=invocation.terminal)
+        rows = ((Moment(record.created_at), ShortId(record.id), record.location) for record in records)
+        write_rows(("created_at", "id", "location"), rows, terminal=invocation.terminal, shown=_shown_location)
 
 
 @command(
@@ -114,7 +115,7 @@ def revisions(
         write_json_lines(map(_revision, records))
     else:
         columns = ("created_at", "id", "previous_id", "derived_from", "note", "labels")
-        write_rows(columns, map(_revision_row, records), terminal=invocation.terminal)
+        write_rows(columns, map(_revision_row, records), terminal=invocation.terminal, shown=_shown)
 
 
 def _revision(record: Record) -> dict[str, Any]:
@@ -124,10 +125,25 @@ def _revision(record: Record) -> dict[str, Any]:
 
 def _revision_row(record: Record) -> list[Cell]:
     return [
-        record.created_at,
+        Moment(record.created_at),
         ShortId(record.id),
         None if record.previous_id is None else ShortId(record.previous_id),
         ", ".join(record.derived_from) or None,
         record.note,
         ", ".join(f"{key}={value}" for key, value in record.labels) or None,
     ]
+
+
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Cell]:
+    sources = ", ".join(source[:SHORT_ID_DIGITS] for source in (row["derived_from"] or "").split(", "))
+    return {
+        "created (UTC)": row["created_at"],
+        "id": row["id"],
+        "previous": row["previous_id"],
+        "derived from": Prose(sources),
+        "note": Prose("; ".join(filter(None, (row["note"], row["labels"])))),
+    }
+
+
+def _shown_location(row: Mapping[str, Any]) -> Mapping[str, Cell]:
+    return {"created (UTC)": row["created_at"], "id": row["id"], "location": row["location"]}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional, Single, section, whole_number
-from snapdir.cli.tables import ShortId, Size, write_json_lines, write_rows
+from snapdir.cli.tables import Cell, Moment, Prose, ShortId, Size, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
 
@@ -28,14 +28,37 @@ COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note"
             parse=whole_number,
             help=f"Show the newest N revisions; 0 shows all; default: {DEFAULT_LIMIT}.",
         ),
+        Flag(
+            "--label",
+            "labels",
+            metavar="<KEY=VALUE>",
+            multiple=True,
+            callback=options.pairs,
+            help="Only revisions with this label; repeatable: all must match.",
+        ),
+        Single("--since", metavar="<DATE|AGE>", help="Only revisions from then on: 2026-11-30 (UTC), or 7d, 12h."),
+        Single("--note", metavar="<TEXT>", help="Only revisions whose note contains this text, in any case."),
         Flag("--json", "as_json", help="Print one JSON object per line."),
     ),
     *settings.catalog(purpose="The history to read"),
     *settings.cache(),
     *settings.transfer(),
-    examples=["snapdir log s3://bucket/sets", "snapdir log --limit 0 --json ./data"],
+    examples=[
+        "snapdir log s3://bucket/sets",
+        "snapdir log s3://bucket/sets --label stage=clean --since 7d --note shard",
+        "snapdir log --limit 0 --json ./data",
+    ],
 )
-def log(invocation: Invocation, /, *, place: str | None, store: str | None, limit: int | None, as_json: bool) -> None:
+def log(
+    invocation: Invocation,
+    /,
+    *,
+    place: str | None,
+    store: str | None,
+    limit: int | None,
+    as_json: bool,
+    **wanted: Any,
+) -> None:
     """List the revisions of a store or directory, and the changes of each.
 
     The newest revision is first. Each push to a store, from any machine, is a revision of the store; each stage of a
@@ -46,13 +69,15 @@ def log(invocation: Invocation, /, *, place: str | None, store: str | None, limi
         raise UsageMistake("a store or a directory is required, or --store <URI>")
     limit = DEFAULT_LIMIT if limit is None else limit
     # One more than is shown, to know whether there is more.
-    found = invocation.run(snapdir.log, shown, limit=limit + 1 if limit else None)
+    found = invocation.run(snapdir.log, shown, limit=limit + 1 if limit else None, **wanted)
     revisions = found[:limit] if limit else found
     if as_json:
         write_json_lines(map(_fields, revisions))
     else:
-        write_rows(COLUMNS, map(_row, revisions), terminal=invocation.terminal)
-    if not revisions:
+        write_rows(COLUMNS, map(_row, revisions), terminal=invocation.terminal, shown=_shown)
+    if not revisions and any(wanted.values()):
+        invocation.terminal.note(f"no revision of {shown} matches --label, --since and --note")
+    elif not revisions:
         invocation.terminal.note(f"no revisions of {shown}: {_why_none(shown)}")
     elif len(found) > len(revisions):
         invocation.terminal.note(f"the newest {limit} revisions are shown; --limit 0 shows all")
@@ -84,7 +109,7 @@ def _fields(revision: snapdir.Revision) -> dict[str, Any]:
 
 def _row(revision: snapdir.Revision) -> Sequence[Any]:
     return (
-        revision.created_at[:19],
+        Moment(revision.created_at[:19]),
         ShortId(revision.id),
         None if revision.size_bytes is None else Size(revision.size_bytes),
         revision.files,
@@ -94,3 +119,15 @@ def _row(revision: snapdir.Revision) -> Sequence[Any]:
         revision.note,
         ", ".join(f"{key}={value}" for key, value in revision.labels) or None,
     )
+
+
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Cell]:
+    changes = [f"{sign}{row[name]}" for sign, name in (("+", "added"), ("-", "removed"), ("~", "modified"))]
+    return {
+        "date (UTC)": row["date"],
+        "id": row["id"],
+        "size": row["size"],
+        "files": row["files"],
+        "changes": None if row["added"] is None else " ".join(changes),
+        "note": Prose("; ".join(filter(None, (row["note"], row["labels"])))),
+    }

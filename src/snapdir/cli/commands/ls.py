@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import snapdir
 from snapdir.api.resolve import Ref, parse_ref
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional
-from snapdir.cli.tables import Cell, ShortId, Size, entry_fields, write_json_lines, write_rows
+from snapdir.cli.tables import Cell, Moment, Prose, ShortId, Size, entry_fields, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
 from snapdir.errors import PathNotFound
 from snapdir.model.similar_paths import similar_paths
+from snapdir.model.tags import LATEST
 
-SNAPSHOT_COLUMNS = ("stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes")
+SNAPSHOT_COLUMNS = ("stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes", "names", "note", "labels")
 ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
 
 
@@ -31,6 +34,7 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
     *options.output(),
     *options.store(),
     *options.snapshot("Instead of REF, a snapshot of --store or the cache"),
+    *options.chosen_by_label(),
     *settings.cache(),
     *settings.transfer(),
     examples=["snapdir ls s3://bucket/sets", "snapdir ls -R s3://bucket/sets@$ID train/"],
@@ -44,13 +48,19 @@ def ls(
     recursive: bool,
     store: str | None,
     snapshot_id: str | None,
+    labels: Mapping[str, str],
     as_json: bool,
 ) -> None:
     """List the snapshots of a store, or the paths of a snapshot.
 
-    The snapshots of a store are listed oldest first, with the date (UTC) at which they were stored.
+    The snapshots of a store are listed newest first, with the date (UTC) at which they were stored, their names, and
+    the notes and labels of pushes. Of a bucket or prefix without snapshots, the stores below it are listed.
     """
-    if snapshot_id is not None:
+    named = parse_ref(ref) if labels and ref is not None and snapshot_id is None else None
+    if named is not None and named.store is not None and named.snapshot_id in (None, LATEST):
+        newest = options.chosen(invocation, None, labels, str(named.store))
+        listed = Ref(named.typed, store=named.store, snapshot_id=newest)
+    elif (snapshot_id := options.chosen(invocation, snapshot_id, labels, store)) is not None:
         if path is not None:
             raise UsageMistake("the argument '--id <ID>' replaces REF")
         listed, path = Ref(snapshot_id, snapshot_id=snapshot_id), ref
@@ -65,30 +75,59 @@ def ls(
 
 
 def _list_snapshots(invocation: Invocation, store: str, *, as_json: bool) -> None:
-    found = invocation.run(snapdir.list_snapshots, store, counted=False)
-    rows = map(_snapshot_row, found)
+    found = invocation.run(snapdir.ls, store)
+    if not found and (below := invocation.run(snapdir.find_stores, store)):
+        _list_stores(invocation, store, below, as_json=as_json)
+        return
     if as_json:
-        write_json_lines(dict(zip(SNAPSHOT_COLUMNS, row, strict=True)) for row in rows)
+        write_json_lines(map(_snapshot_fields, found))
     else:
-        write_rows(SNAPSHOT_COLUMNS, rows, terminal=invocation.terminal)
+        write_rows(SNAPSHOT_COLUMNS, map(_snapshot_row, found), terminal=invocation.terminal, shown=_shown)
     if not found:
         invocation.terminal.note(f"no snapshots in {store}: check the URL; `snapdir push` stores the first")
+
+
+def _list_stores(invocation: Invocation, place: str, stores: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        write_json_lines({"store": store} for store in stores)
+    else:
+        write_rows(("store",), [(store,) for store in stores], terminal=invocation.terminal)
+    invocation.terminal.note(f"no snapshots directly in {place}; stores below it: {len(stores):,}")
 
 
 def _snapshot_row(summary: snapdir.SnapshotSummary) -> tuple[Cell, ...]:
     size = summary.size
     return (
-        _date(summary.stored_seconds),
+        _moment(summary.stored_seconds),
         ShortId(summary.id),
         size.files,
         Size(size.logical_bytes),
         size.objects,
         Size(size.physical_bytes),
+        ", ".join(summary.names) or None,
+        summary.note,
+        ", ".join(f"{key}={value}" for key, value in summary.labels) or None,
     )
 
 
-def _date(seconds: float | None) -> str | None:
-    return None if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+def _snapshot_fields(summary: snapdir.SnapshotSummary) -> dict[str, object]:
+    fields: dict[str, object] = dict(zip(SNAPSHOT_COLUMNS, _snapshot_row(summary), strict=True))
+    return fields | {"names": summary.names, "note": summary.note, "labels": dict(summary.labels)}
+
+
+def _shown(row: Mapping[str, Any]) -> Mapping[str, Cell]:
+    return {
+        "stored (UTC)": row["stored_at"],
+        "id": row["id"],
+        "files": row["files"],
+        "size": row["logical_bytes"],
+        "names": Prose(row["names"] or ""),
+        "note": Prose("; ".join(filter(None, (row["note"], row["labels"])))),
+    }
+
+
+def _moment(seconds: float | None) -> Moment | None:
+    return None if seconds is None else Moment(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds)))
 
 
 def _list_paths(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import snapdir
@@ -75,6 +76,7 @@ def _destination() -> list[Flag]:
     *options.store(),
     *options.pool(),
     *options.snapshot("Snapshot to fetch"),
+    *options.chosen_by_label(),
     *_selection(),
     *settings.cache(),
     *settings.transfer(),
@@ -86,13 +88,16 @@ def _destination() -> list[Flag]:
         "snapdir fetch --store s3://bucket/sets --id $ID && snapdir checkout --id $ID ./data",
     ],
 )
-def fetch(invocation: Invocation, /, *, store: str | None, snapshot_id: str | None, **given: Any) -> None:
+def fetch(
+    invocation: Invocation, /, *, store: str | None, snapshot_id: str | None, labels: Mapping[str, str], **given: Any
+) -> None:
     """Download a snapshot into the local cache.
 
     Only missing objects are downloaded, and each is verified. If the cache has all objects, no store is needed; cached
     objects are compared by length, and `snapdir verify-cache` hashes them. --include, --exclude and --shard fetch a
     part of the snapshot; the same options then check that part out.
     """
+    snapshot_id = options.chosen(invocation, snapshot_id, labels, store)
     store = _source(store, snapshot_id)
     report = invocation.transfer(snapdir.fetch, options.required_id(snapshot_id), store, **given)
     _print_selection(invocation, report.id)
@@ -137,6 +142,7 @@ def checkout(
     *options.store(),
     *options.pool(),
     *options.snapshot("Snapshot to pull"),
+    *options.chosen_by_label(),
     *_selection(),
     *_destination(),
     *settings.cache(),
@@ -153,6 +159,7 @@ def checkout(
     variables=WRITING,
     examples=[
         "snapdir pull --store s3://bucket/sets --id $ID ./data",
+        "snapdir pull --store s3://bucket/sets --label stage=clean ./data",
         "snapdir pull --store ./store --id $ID --no-cache ./data",
         "snapdir pull --store s3://bucket/sets --id $ID --include 'train/' --shard 3/8 ./data",
     ],
@@ -164,6 +171,7 @@ def pull(
     path: str | None,
     store: str | None,
     snapshot_id: str | None,
+    labels: Mapping[str, str],
     force: bool,
     use_cache: bool,
     **given: Any,
@@ -175,6 +183,7 @@ def pull(
     and a warning names them. --include, --exclude and --shard select a part of the snapshot, which `snapdir status
     PATH` then compares.
     """
+    snapshot_id = options.chosen(invocation, snapshot_id, labels, store)
     store = _source(store, snapshot_id) if use_cache else options.required_store(store)
     snapshot_id = options.required_id(snapshot_id, path)
     target = _target(path, force=force)

@@ -14,7 +14,7 @@ from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import KEYED_CONTEXT, WRITING
 from snapdir.cli.verb import command
-from snapdir.errors import InvalidOption, LocalError, ManifestNotFound, SnapdirError, UnknownId, local_errors
+from snapdir.errors import LocalError, ManifestNotFound, SnapdirError, UnknownId, local_errors
 
 MAX_FILE_BYTES = 1 << 20
 READING = ("exclude", "ignore", "ignore_from", "no_follow", "dereference")
@@ -40,7 +40,7 @@ def _provenance() -> list[Flag]:
             "labels",
             metavar="<KEY=VALUE>",
             multiple=True,
-            callback=_labels,
+            callback=options.pairs,
             help="A label of this snapshot; repeatable.",
         ),
     )
@@ -63,18 +63,6 @@ def _ids_in(name: str) -> Iterator[str]:
         raise LocalError(file, "a file of ids must not be larger than 1 MiB")
     lines = (line.strip() for line in content.decode(errors="replace").splitlines())
     yield from (line for line in lines if line and not line.startswith("#"))
-
-
-def _labels(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for pair in given:
-        key, separator, value = pair.partition("=")
-        if not separator or not key:
-            raise InvalidOption(f"invalid --label '{pair}': expected KEY=VALUE")
-        if key in labels:
-            raise InvalidOption(f"invalid --label '{pair}': {key} is given twice, first as '{labels[key]}'")
-        labels[key] = value
-    return labels
 
 
 @command(

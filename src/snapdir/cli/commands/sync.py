@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import snapdir
@@ -38,6 +38,7 @@ MAX_LISTED = 20
         ),
     ),
     *options.snapshot("Snapshot to copy"),
+    *options.chosen_by_label(),
     *section(
         "Snapshot",
         Flag("--all", "every", help="Copy every snapshot of --from that --to lacks."),
@@ -63,16 +64,21 @@ def sync(
     source: str | None,
     target: str | None,
     snapshot_id: str | None,
+    labels: Mapping[str, str],
     every: bool,
     **given: Any,
 ) -> None:
     """Copy a snapshot from one store to another, and print its id.
 
     Only objects that --to lacks are copied: objects first, the manifest last. Nothing is stored on this machine.
+    Names are not copied: they belong to their store, and `snapdir tag` sets them in another one.
     """
     if source is None or target is None:
         missing = "--from <URI>" if source is None else "--to <URI>"
         raise UsageMistake(f"the following required arguments were not provided: {missing}")
+    if every and labels:
+        raise UsageMistake("the argument '--all' cannot be used with '--label <KEY=VALUE>'")
+    snapshot_id = options.chosen(invocation, snapshot_id, labels, source)
     if every and snapshot_id is not None:
         raise UsageMistake("the argument '--all' cannot be used with '--id <ID>'")
     if not every:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import snapdir
 from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
@@ -12,6 +14,7 @@ from snapdir.cli.terminal import Terminal, print_error
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
 from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing, UnknownId
+from snapdir.model.tags import is_name
 
 NO_PURGE = (
     "snapdir: `verify` does not support --purge; use `verify-cache --purge` for the local cache, "
@@ -29,6 +32,7 @@ NO_PURGE = (
         help="Restore missing and damaged objects from files in this directory that have the same content.",
     ),
     *options.snapshot("Snapshot to verify"),
+    *options.chosen_by_label(),
     *settings.transfer(writing=True),
     *options.output(),
     Flag("--purge", hidden=True),
@@ -48,6 +52,7 @@ def verify(
     objects_store: str | None,
     repair_from: str | None,
     snapshot_id: str | None,
+    labels: Mapping[str, str],
     purge: bool,
     dry_run: bool,
     as_json: bool,
@@ -62,7 +67,7 @@ def verify(
     if clashing and repair_from is not None:
         raise UsageMistake(f"the argument '{clashing[0]}' cannot be used with '--repair-from <DIR>'")
     url = options.required_store(store)
-    snapshot = (options.required_id(snapshot_id), url)
+    snapshot = (options.required_id(options.chosen(invocation, snapshot_id, labels, url)), url)
     if as_json:
         _examine(invocation, *snapshot, objects_store=objects_store)
     elif repair_from is not None:
@@ -89,11 +94,12 @@ def _examine(invocation: Invocation, snapshot_id: str, store: str, *, objects_st
 
 @command(
     *options.snapshot("Check the objects of this snapshot only"),
+    *options.hidden(options.store()),
     *settings.cache(),
     Flag("--purge", help="Remove damaged objects and manifests, so that a fetch restores them."),
     *options.dry_run(),
     *options.output(),
-    *options.accepted("--store", "--force"),
+    *options.accepted("--force"),
     variables=[FSYNC],
     examples=[
         "snapdir verify-cache",
@@ -101,7 +107,14 @@ def _examine(invocation: Invocation, snapshot_id: str, store: str, *, objects_st
     ],
 )
 def verify_cache(
-    invocation: Invocation, /, *, snapshot_id: str | None, purge: bool, dry_run: bool, as_json: bool
+    invocation: Invocation,
+    /,
+    *,
+    snapshot_id: str | None,
+    store: str | None,
+    purge: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Hash every object and manifest of the local cache and look for missing objects.
 
@@ -110,7 +123,7 @@ def verify_cache(
     """
     if purge and dry_run:
         print_error(render.dry_run("purge corrupt objects from the cache"))
-    report = _checked(invocation, snapshot_id, purge=purge, dry_run=dry_run)
+    report = _checked(invocation, snapshot_id, store=store, purge=purge, dry_run=dry_run)
     if as_json:
         write_json(_fields(report))
     else:
@@ -118,7 +131,11 @@ def verify_cache(
     _conclude(report, invocation.terminal)
 
 
-def _checked(invocation: Invocation, snapshot_id: str | None, *, purge: bool, dry_run: bool) -> snapdir.CacheReport:
+def _checked(
+    invocation: Invocation, snapshot_id: str | None, *, store: str | None, purge: bool, dry_run: bool
+) -> snapdir.CacheReport:
+    if snapshot_id is not None and is_name(snapshot_id):
+        snapshot_id = invocation.run(snapdir.resolve_id, snapshot_id, store)
     try:
         return invocation.run(snapdir.verify_cache, snapshot_id, purge=purge, dry_run=dry_run)
     except UnknownId:

@@ -42,6 +42,20 @@ def listed(root: str, prefix: str, start_after: str, *, hidden: str) -> Generato
             pending.pop()
 
 
+def folders(root: str, prefix: str, *, hidden: str) -> list[str]:
+    """Names of the directories right below ``prefix``, sorted. Arguments and links as for ``listed``.
+
+    A directory without files in it counts too: only a store that was deleted by hand leaves one.
+
+    Raises:
+        StoreMissing: ``root`` is not a directory.
+    """
+    if missing := missing_store(root):
+        raise missing
+    children = _Walk(root, b"", hidden).children(prefix, "")
+    return sorted(child[len(prefix) : -1] for child in children if isinstance(child, str))
+
+
 class _Walk:
     def __init__(self, root: str, start_after: bytes, hidden: str) -> None:
         self._root = root

@@ -18,7 +18,7 @@ from snapdir.stores.base import Body, Capabilities, NoServerCopy, ObjectInfo, Pa
 from snapdir.stores.blocks import BlockSink, read_blocks
 from snapdir.stores.file.batch import FileBatch
 from snapdir.stores.file.failures import in_thread, require_file
-from snapdir.stores.file.listing import listed
+from snapdir.stores.file.listing import folders, listed
 from snapdir.stores.file.upload import FileUpload
 from snapdir.stores.file.writing import FileWriter, final_mode
 from snapdir.stores.settings import StoreSettings
@@ -81,6 +81,9 @@ class FileStore(NoServerCopy):
             while page := await in_thread(self._root, prefix, lambda: Page(islice(infos, size))):
                 yield page
 
+    async def folders(self, prefix: str) -> Sequence[str]:
+        return await in_thread(self._root, prefix, lambda: folders(self._root, prefix, hidden=PARTIAL))
+
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         return await self._at(key, lambda path: _read(key, path, start, length))
 
@@ -92,6 +95,9 @@ class FileStore(NoServerCopy):
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:
         return await self._at(key, lambda _: self._writer.write(key, body, if_absent), writing=True)
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        return await self._at(key, lambda _: self._writer.swap(key, old, new), writing=True)
 
     async def begin_upload(
         self,

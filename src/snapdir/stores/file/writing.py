@@ -5,21 +5,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from snapdir.disk.claims import open_locked
+from snapdir.disk.claims import exclusive, open_locked
 from snapdir.disk.clone import copy_contents
 from snapdir.disk.durable import sync_directory, sync_filesystem
 from snapdir.disk.room import require_room
 from snapdir.disk.run_folder import RunFolder
 from snapdir.disk.sparse import write_at
 from snapdir.disk.system import path_of_descriptor
-from snapdir.errors import HashMismatchError, InFluxError
+from snapdir.errors import HashMismatchError, InFluxError, NoConditionalWrites
 from snapdir.model.keys import MANIFESTS, OBJECT_MODE, OBJECTS, PARTIAL
 from snapdir.stores.base import Body, FileRange
 from snapdir.stores.settings import StoreSettings
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
 NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
@@ -56,6 +58,26 @@ class FileWriter:
         except BaseException:
             remove(temporary)
             raise
+
+    def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """``Store.swap``. The lock covers comparing and renaming only; with ``fsync``, the rename is on the disk then.
+
+        Raises:
+            NoConditionalWrites: The filesystem has no locks.
+        """
+        path = os.path.join(self._root, key)
+        temporary = self.stage(key, new)
+        try:
+            if self._settings.fsync:
+                _sync(temporary)
+            with _lock_of_swaps(self._folder.parent):
+                present = _content(path, max(len(old or b""), len(new)) + 1)
+                if present == old:
+                    self.publish(temporary, key, flushed=True)
+        finally:
+            remove(temporary)
+        self.flush()
+        return present in (old, new)
 
     def create(self, mode: int) -> tuple[str, int]:
         """A new temporary: its path and descriptor."""
@@ -191,6 +213,26 @@ def remove(temporary: str) -> None:
     """Remove a temporary if it is still there."""
     with suppress(FileNotFoundError):
         os.unlink(temporary)
+
+
+@contextmanager
+def _lock_of_swaps(folder: str) -> Iterator[None]:
+    try:
+        with exclusive(os.path.join(folder, "swap.lock")):
+            yield
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise NoConditionalWrites(f"{folder}: its filesystem has no locks") from error
+
+
+def _content(path: str, length: int) -> bytes | None:
+    """Up to ``length`` bytes of a file; None without one."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(length)
+    except FileNotFoundError:
+        return None
 
 
 def _make_parents(path: str) -> None:

@@ -42,6 +42,21 @@ async def read(client: S3Client, key: str, *, start: int, length: int | None) ->
     return b"" if response is None else response.body
 
 
+async def read_tagged(client: S3Client, key: str, max_bytes: int) -> tuple[bytes, bytes]:
+    """The first bytes of a small object, with its ETag.
+
+    Raises:
+        InvalidResponse: the service sent no ETag.
+    """
+    response = await _get(client, key, 0, max_bytes, Reception(max_body_bytes=max_bytes))
+    if response is None:
+        return b"", b""  # an empty object, which nobody swaps
+    etag = response.header(b"etag")
+    if etag is None:
+        raise _invalid(Operation(client.target, "GET", key), "an object without an ETag")
+    return response.body, etag
+
+
 async def read_into(client: S3Client, key: str, buffer: memoryview, *, start: int) -> int:
     """Receive into ``buffer``, which is not empty, and return the bytes received.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -22,6 +22,7 @@ from snapdir.stores.s3.aws.configuration import files_affect_settings
 from snapdir.stores.s3.bucket_headers import headers_of_new
 from snapdir.stores.s3.checksums import INLINE_BYTES, Checksums, content_md5, encoded
 from snapdir.stores.s3.client import ANSWER, CHECKSUM, CONTENT_MD5, NO_HEADERS, PAGE, WORK_SECONDS, S3Client
+from snapdir.stores.s3.conditions import IF_ABSENT, Conditions, if_unchanged
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.failures import ErrorResponse, Operation, service_error
 from snapdir.stores.s3.listing import ListingProgress
@@ -51,13 +52,15 @@ class S3Store:
         self._lists_in_order = target.lists_in_order
         self._has_options = target.options != NO_BUCKET_OPTIONS
         self._uploads: set[S3Upload] = set()
+        is_known = target.is_aws and not target.is_outpost
+        self._conditions = Conditions(self._put, target.service_name, are_heeded=True if is_known else None)
         self._capabilities = Capabilities(
             max_concurrency=max_concurrency,
             part_size_range=PART_SIZE_RANGE,
             max_parts=MAX_PARTS,
             max_object_bytes=MAX_PARTS * PART_SIZE_RANGE[1],
             # Other services may ignore the header and report success: rclone overwrites.
-            conditional_write=target.is_aws and not target.is_outpost,
+            conditional_write=is_known,
             copy_service="" if target.is_arn else f"s3 at {target.endpoint or 'aws'}",
             copy_prefix=f"{target.bucket}/{target.prefix}",
             encrypted=client.encrypted,
@@ -120,11 +123,26 @@ class S3Store:
             if token is None:
                 return
 
-    async def _list_page(self, prefix: str, *, start_after: str, token: str | None) -> xml.ListPage:
+    async def folders(self, prefix: str) -> Sequence[str]:
+        found: set[str] = set()
+        progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.service_name}")
+        token: str | None = None
+        while True:
+            page = await self._list_page(prefix, start_after="", token=token, delimiter="/")
+            found.update(page.folders)
+            token = progress.token_of(page)
+            if token is None:
+                return sorted(found)
+
+    async def _list_page(
+        self, prefix: str, *, start_after: str, token: str | None, delimiter: str = ""
+    ) -> xml.ListPage:
         target = self._client.target
         operation = Operation(target, "LIST")
         full_prefix = target.full_key(prefix)
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", full_prefix)]
+        if delimiter:
+            query.append(("delimiter", delimiter))
         if token:
             query.append(("continuation-token", token))
         elif start_after:
@@ -159,16 +177,47 @@ class S3Store:
         conditional = if_absent and self._capabilities.conditional_write
         if if_absent and not conditional and await self._is_there(key):
             return False
+        return await self._put(key, body, IF_ABSENT if conditional else NO_HEADERS)
+
+    async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
+        """See ``Store.swap``: a GET for the ETag of ``old``, and a PUT on the condition that it is still there.
+
+        A service other than AWS is tested first, once: it may ignore conditions and report success.
+        """
+        await self._conditions.require()
+        condition = IF_ABSENT
+        if old is not None:
+            found, etag = await self._read_tagged(key, max(len(old), len(new)) + 1)
+            if found != old:
+                return found == new
+            condition = if_unchanged(etag)
+        if await self._put(key, new, condition):
+            return True
+        return (await self._read_tagged(key, len(new) + 1))[0] == new
+
+    async def _read_tagged(self, key: str, max_bytes: int) -> tuple[bytes | None, bytes]:
+        try:
+            return await reading.read_tagged(self._client, key, max_bytes)
+        except ObjectNotFound:
+            return None, b""
+
+    async def _put(self, key: str, body: Body, condition: Mapping[bytes, bytes]) -> bool:
+        """Write ``body``; False if the service keeps what is there, because of ``condition``."""
         client = self._client
         if isinstance(body, FileRange) or len(body) > INLINE_BYTES:
             crc = await client.checksums.of(body)
         else:
             crc = crc32c(body) if client.checksums.accepted else None
         headers = headers_of_new(self._target.options, key) if self._has_options else NO_HEADERS
-        if conditional:
-            headers = {**headers, b"if-none-match": b"*"}
+        if condition:
+            headers = {**headers, **condition}
         operation = Operation(client.target, "PUT", key)
-        response, _ = await client.put(operation, body, crc, headers=headers, also=412 if conditional else 0)
+        try:
+            response, _ = await client.put(operation, body, crc, headers=headers, also=412 if condition else 0)
+        except ObjectNotFound:
+            if not condition:
+                raise
+            return False  # nothing is there to match
         if response.status == 412:
             return False
         if response.header(b"etag") is None:

@@ -38,10 +38,15 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 class ListPage(NamedTuple):
-    """One page of a listing. ``next_token`` is None on the last page."""
+    """One page of a listing. ``next_token`` is None on the last page.
+
+    Attributes:
+        folders: Of a listing with a delimiter: the common prefixes, without the requested prefix and the delimiter.
+    """
 
     objects: tuple[ObjectInfo, ...]
     next_token: str | None
+    folders: tuple[str, ...] = ()
 
 
 class UploadedPart(NamedTuple):
@@ -121,7 +126,17 @@ def list_page(body: bytes, operation: Operation, own_prefix: str, prefix: str) -
             raise _invalid(operation, "a key without the requested prefix")
         objects.append(ObjectInfo(key[len(own_prefix) :], int(size), _seconds(entry.text("LastModified"))))
     token = _token(root, operation, "NextContinuationToken")
-    return ListPage(tuple(objects), token)
+    return ListPage(tuple(objects), token, tuple(_folders(root, operation, prefix, url_encoded=url_encoded)))
+
+
+def _folders(root: _Element, operation: Operation, prefix: str, *, url_encoded: bool) -> Iterator[str]:
+    for common in root.all("CommonPrefixes"):
+        text = common.text("Prefix") or ""
+        folder = unquote_plus(text) if url_encoded else text
+        if not folder.startswith(prefix):
+            raise _invalid(operation, "a common prefix without the requested prefix")
+        if name := folder[len(prefix) :].removesuffix("/"):
+            yield name
 
 
 def part_page(body: bytes, operation: Operation, marker: str) -> tuple[list[UploadedPart], str | None]:

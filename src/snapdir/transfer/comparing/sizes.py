@@ -27,11 +27,16 @@ class SnapshotSummary:
     Attributes:
         stored_seconds: When its manifest was written (Unix seconds); None if the store does not report it.
         size: Bytes and counts.
+        note, labels: Of its pushes, as far as the history knows; the newest of each.
+        names: Its names in the store, sorted.
     """
 
     id: str
     stored_seconds: float | None
     size: SizeStats
+    note: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def summarise(published: Published, manifest: Manifest) -> SnapshotSummary:

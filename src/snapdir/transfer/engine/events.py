@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -37,6 +37,8 @@ class Counters:
         at_work: Objects that the store itself assembles or copies: this can take minutes without any transfer.
         already_complete: The cache had everything: a fetch sent no request.
         warnings: Lines for the user that do not stop the verb.
+        names: Names that stood for a snapshot, each with its id.
+        on_name: Called with each of them when it is known, before anything is transferred.
         left_out: Entries of the tree that are not in its snapshot, as (path, reason): broken links, special files,
             excluded and ignored paths. An excluded or ignored directory is one entry. At most 100,000 of each
             directory; a warning counts all but the ignored ones.
@@ -70,6 +72,8 @@ class Counters:
     at_work: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
     ignored: int = 0
+    names: dict[str, str] = field(default_factory=dict)
+    on_name: Callable[[str, str], None] | None = None
 
     @property
     def is_sending(self) -> bool:
@@ -92,6 +96,13 @@ class Counters:
             yield
         finally:
             self.at_work -= 1
+
+    def resolved(self, name: str, snapshot_id: str) -> None:
+        """Note what a name stands for; once."""
+        if self.names.get(name) != snapshot_id:
+            self.names[name] = snapshot_id
+            if self.on_name is not None:
+                self.on_name(name, snapshot_id)
 
     def keep(self, bytes_: int, where: str) -> None:
         """Count an unfinished object that is left to the next run."""

@@ -1,0 +1,181 @@
+"""snapdir tag, latest and --label: what is said, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from .conftest import ID, Run, cli, one_line
+
+STORE = "./store"
+
+
+@pytest.fixture
+def ids(isolated: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Three pushes into STORE, which SNAPDIR_STORE names."""
+    monkeypatch.setenv("SNAPDIR_STORE", STORE)
+    tree = isolated / "tree"
+    tree.mkdir()
+    pushed = []
+    for number, flags in enumerate((["--label", "stage=raw"], ["--label", "stage=clean", "--note", "cleaned"], [])):
+        (tree / "file").write_text(str(number))
+        pushed.append(cli("push", *flags, str(tree)).stdout.strip())
+    return pushed
+
+
+def test_a_name_is_set_moved_and_deleted_and_that_is_said(ids: list[str]) -> None:
+    assert cli("tag", "v1", ids[0]) == Run(0, "", f"v1 is {ids[0]}\n")
+    assert cli("tag", "v1", ids[1][:9]) == Run(0, "", f"v1 is {ids[1]}, and was {ids[0]}\n")
+    assert cli("tag", "--delete", "v1") == Run(0, "", f"deleted v1, which was {ids[1]}\n")
+    assert "'v1' is not 64 hexadecimal digits" in one_line(cli("tag", "--delete", "v1"))
+    assert cli("tag", "v1", "latest").stderr == f"latest is {ids[2]}\nv1 is {ids[2]}\n"
+    rows = [line.split("\t") for line in cli("tag", "--log", "v1").stdout.splitlines()]
+    assert [(row[0], row[2], row[3]) for row in rows] == [
+        ("sequence", "id", "previous"),
+        ("4", ids[2], ""),
+        ("3", "", ids[1]),
+        ("2", ids[1], ids[0]),
+        ("1", ids[0], ""),
+    ]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", rows[1][1])
+    assert re.fullmatch(r"[!-~]+@[!-~]+", rows[1][4])
+    limited = cli("tag", "--log", "v1", "--limit", "2")
+    assert len(limited.stdout.splitlines()) == 3
+    assert limited.stderr == "the newest 2 values are shown; --limit 0 shows all\n"
+
+
+def test_the_names_of_a_store_are_listed_the_latest_change_first(ids: list[str]) -> None:
+    empty = cli("tag")
+    assert (empty.code, empty.stderr) == (0, f"no names in {STORE}: `snapdir tag NAME ID` sets one\n")
+    for name, wanted in (("b", ids[0]), ("a", ids[1]), ("team/x", ids[0]), ("a", ids[0])):
+        cli("tag", name + "-name", wanted)
+    assert [json.loads(line)["name"] for line in cli("tag", "--json").stdout.splitlines()] == [
+        "a-name",
+        "team/x-name",
+        "b-name",
+    ]
+
+
+def test_an_expectation_is_kept(ids: list[str]) -> None:
+    assert cli("tag", "v1", ids[0], "--expect", "none").code == 0
+    taken = one_line(cli("tag", "v1", ids[1], "--expect", "none"))
+    assert taken == f"conflict: v1 is {ids[0]}, but no such name was expected; nothing was changed"
+    assert f"v1 is {ids[0]}, but {ids[1]} was expected" in one_line(cli("tag", "v1", ids[2], "--expect", ids[1]))
+    assert "was expected" in one_line(cli("tag", "--delete", "v1", "--expect", ids[1]))
+    assert cli("tag", "v1", ids[1], "--expect", "v1").code == 0
+
+
+def test_what_a_name_stood_for_is_said(ids: list[str], isolated: Path) -> None:
+    cli("tag", "v1", ids[0])
+    said = f"v1 is {ids[0]}\n"
+    assert cli("pull", "--id", "v1", "out").stderr == said
+    assert cli("-q", "pull", "--id", "v1", "out").stderr == ""
+    run = cli("verify", "--id", "v1", "--json")
+    assert (run.stderr, json.loads(run.stdout)["id"]) == (said, ids[0])
+    for args in (["ls", f"{STORE}@v1"], ["ls", "--id", "v1"], ["size", f"{STORE}@v1"], ["fetch", "--id", "v1"]):
+        assert cli(*args).stderr == said
+    assert cli("checkout", "--id", "v1", "again").stderr == said
+    assert cli("diff", f"{STORE}@v1", f"{STORE}@latest").stderr == f"{said}latest is {ids[2]}\n"
+    assert cli("diff", "v1", "latest", "--store", STORE).stdout == "M\t./file\n"
+    assert said in cli("sync", "--from", STORE, "--to", "./copy", "--id", "v1").stderr
+    assert cli("verify-cache", "--id", "v1").stderr == said
+    assert cli("cat", f"{STORE}@v1", "file").stderr == said
+    assert cli("status", "--id", "v1", "out").stderr.startswith(said)
+    pushed = cli("push", "--derived-from", "v1", str(isolated / "tree"))
+    assert pushed.stderr == said
+
+
+def test_a_label_chooses_among_the_pushes(ids: list[str]) -> None:
+    label = ["--label", "stage=clean"]
+    said = f"latest is {ids[1]}\n"
+    for args in (["pull", "out"], ["pull", "--id", "latest", "out"], ["verify"], ["fetch"], ["ls", STORE]):
+        assert cli(*args, *label).stderr == said, args
+    assert cli("ls", f"{STORE}@latest", *label).stderr == said
+    assert cli("sync", "--from", STORE, "--to", "./copy", *label).stdout == f"{ids[1]}\n"
+    assert "no push with the label stage=none is recorded" in one_line(cli("verify", "--label", "stage=none"))
+    assert cli("verify", "--id", ids[0], *label).code == 2
+    assert cli("sync", "--from", STORE, "--to", "./copy", "--all", *label).code == 2
+    assert cli("verify", "--label", "stage").code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("../../etc/passwd", "a part that begins with a dot|one that begins with a dot"),
+        ("cafe", "hexadecimal digits only"),
+        ("", "has 0 characters"),
+        ("x" * 300, "has 300 characters"),
+        ("latest", "is reserved"),
+        ("a b", "other characters"),
+        ("v\x1b[2J", "other characters"),
+    ],
+)
+def test_what_cannot_be_a_name_is_told(ids: list[str], name: str, why: str) -> None:
+    for args in ([name, ids[0]], ["--delete", name], ["--log", name]):
+        assert re.search(why, one_line(cli("tag", *args)))
+
+
+def test_arguments_that_do_not_go_together(ids: list[str]) -> None:
+    for args in (
+        ["v1"],
+        ["--delete"],
+        ["--log"],
+        ["--expect", "none"],
+        ["--delete", "--log", "v1"],
+        ["--delete", "v1", ids[0]],
+        ["--log", "v1", "--unsafe"],
+        ["v1", ids[0], "--limit", "3"],
+        ["v1", ids[0], "more"],
+    ):
+        run = cli("tag", *args)
+        assert (run.code, run.stdout) == (2, ""), args
+    assert "is missing: write `snapdir tag v1 ID`" in cli("tag", "v1").stderr
+
+
+def test_a_snapshot_or_a_store_that_is_not_there(ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"manifest not found: {ID}" in one_line(cli("tag", "v1", ID))
+    assert "store directory does not exist" in one_line(cli("tag", "--store", "./none", "v1", ids[0]))
+    assert "requires in-process stores" in one_line(cli("tag", "--store", "prog://x", "v1", ids[0]))
+    monkeypatch.delenv("SNAPDIR_STORE")
+    assert "--store" in one_line(cli("tag", "v1", ids[0]))
+    assert "give --store" in one_line(cli("checkout", "--id", "v1", "out"))
+
+
+def test_latest_of_a_store_without_pushes(isolated: Path) -> None:
+    (isolated / "empty").mkdir()
+    store = str(isolated / "empty")
+    assert "latest: no push is recorded in" in one_line(cli("pull", "--store", store, "--id", "latest", "out"))
+    assert not Path("out").exists()
+
+
+def test_log_is_searched(ids: list[str]) -> None:
+    def found(*args: str) -> list[str]:
+        return [json.loads(line)["id"] for line in cli("log", "--json", *args).stdout.splitlines()]
+
+    assert found("--label", "stage=clean") == [ids[1]]
+    assert found("--label", "stage=clean", "--label", "stage2=x") == []
+    assert found("--note", "CLEAN") == [ids[1]]
+    assert found("--since", "1h") == found("--since", "2020-01-01") == found("--since", "7d") == ids[::-1]
+    assert found("--since", "2200-01-01T00:00+02:00") == []
+    assert cli("log", "--note", "nothing").stderr == f"no revision of {STORE} matches --label, --since and --note\n"
+    for bad in ("yesterday", "7y", "2026-13-01", "", "9" * 30 + "d"):
+        run = cli("log", "--since", bad)
+        assert (run.code, run.stdout) == (2, ""), bad
+        assert "expected a date (2026-11-30, 2026-11-30T12:00) or an age (7d, 12h)" in run.stderr
+
+
+def test_ls_of_a_place_above_stores_lists_them(ids: list[str], isolated: Path) -> None:
+    run = cli("ls", f"file://{isolated}/current")
+    url = f"file://{isolated}/current/store"
+    assert run == Run(0, f"store\n{url}\n", f"no snapshots directly in file://{isolated}/current; stores below it: 1\n")
+    assert json.loads(cli("ls", "--json", f"file://{isolated}/current").stdout) == {"store": url}
+
+
+def test_names_are_in_the_report_of_a_store(ids: list[str]) -> None:
+    for name in ("v2", "best"):
+        cli("tag", name, ids[1])
+    snapshots = json.loads(cli("report", STORE, "--json").stdout)["snapshots"]
+    assert {each["id"]: each["names"] for each in snapshots} == {ids[0]: [], ids[1]: ["best", "v2"], ids[2]: []}
