@@ -15,7 +15,7 @@ from snapdir.disk.walk import Walk, clean_path
 from snapdir.errors import LocalError
 from snapdir.model.patterns import Exclusion
 from snapdir.model.source import SourceFile, identity_of
-from tests.tree_strategies import DirectoryNode, FileNode, LinkNode, Tree, build_tree, trees
+from snapdir.testing.strategies import DirectoryNode, FileNode, LinkNode, Tree, build_tree, trees
 
 
 def plain(folder: str, path: str, *, follow: bool) -> Iterator[tuple[str, str, int] | tuple[str, str]]:

@@ -19,10 +19,10 @@ from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.model.manifest import Manifest
 from snapdir.stores.settings import StoreSettings
+from snapdir.testing.strategies import build_tree, trees
 from tests.golden.reference import Reference, ReferenceMissing
 from tests.needed import skip
 from tests.rclone_server import RcloneServer
-from tests.tree_strategies import build_tree, trees
 
 # The fixtures hold nothing that one example could leave to the next: a reference that answers, a store that keeps
 # whatever it is given under its digest. No deadline: an example is two programs and a disk.

@@ -16,10 +16,10 @@ import snapdir
 from snapdir.config import Config
 from snapdir.errors import Conflict
 from snapdir.stores.settings import StoreSettings
+from snapdir.testing.strategies import FileNode, Tree, build_tree, trees
 from tests.golden.reference import Reference, ReferenceMissing, ReferenceRefused
 from tests.golden.test_oracle import drawing
 from tests.needed import skip
-from tests.tree_strategies import FileNode, Tree, build_tree, trees
 
 STORES = 50
 

@@ -18,9 +18,9 @@ from snapdir.errors import SnapdirError
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.keys import object_key
 from snapdir.stores.settings import StoreSettings
+from snapdir.testing.strategies import Tree, build_tree, trees
 from tests.golden.reference import Reference, ReferenceRefused
 from tests.golden.test_oracle import drawing, reference
-from tests.tree_strategies import Tree, build_tree, trees
 
 __all__ = ["reference"]
 

@@ -1,1 +1,1 @@
-"""Tools to test a store: the contract and faults."""
+"""Tools to test a store: the contract, faults and hypothesis strategies."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 
-from tests.tree_strategies import DirectoryNode, FileNode, LinkNode, Tree, build_tree, names, trees
+from snapdir.testing.strategies import DirectoryNode, FileNode, LinkNode, Tree, build_tree, names, trees
 
 
 @given(names())

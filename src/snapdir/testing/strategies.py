@@ -11,6 +11,8 @@ from typing import TypeVar
 
 from hypothesis import strategies as st
 
+__all__ = ["OUTSIDE", "DirectoryNode", "FileNode", "HardLinkNode", "LinkNode", "Tree", "build_tree", "names", "trees"]
+
 MAX_NAME_BYTES = 255
 MAX_DEPTH = 4
 MAX_CYCLE_NAME_BYTES = 20
@@ -190,7 +192,7 @@ class _Growth:
         return self._draw(st.sampled_from(options))
 
 
-def _to_nothing(path: str) -> str:
+def _to_nothing(path: str) -> str:  # noqa: ARG001
     return "nothing/is/here"
 
 
@@ -198,11 +200,11 @@ def _to_itself(path: str) -> str:
     return os.path.basename(path)
 
 
-def _to_outside_file(path: str) -> str:
+def _to_outside_file(path: str) -> str:  # noqa: ARG001
     return f"{OUTSIDE}/file"
 
 
-def _to_outside_directory(path: str) -> str:
+def _to_outside_directory(path: str) -> str:  # noqa: ARG001
     return f"{OUTSIDE}/folder"
 
 
