@@ -40,6 +40,12 @@ def heeded_signals() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_job_lines() -> None:
+    """Programs that tests start write no lines about their progress, however slow the machine is."""
+    os.environ["SNAPDIR_PROGRESS_INTERVAL"] = "0"
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

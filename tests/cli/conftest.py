@@ -48,6 +48,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     for name, folder in {"HOME": "home", "XDG_CACHE_HOME": "xdg", "SNAPDIR_CACHE_DIR": "cache"}.items():
         monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("SNAPDIR_PROGRESS_INTERVAL", "0")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("PYTHONPATH", str(SOURCE))
     current = tmp_path / "current"
@@ -69,10 +70,11 @@ def program(*args: str, **options: Any) -> Run:
 
 
 def one_line(run: Run) -> str:
-    """The error of a run that failed."""
+    """The error of a run that failed, without its prefix."""
     lines = run.stderr.splitlines()
     assert (run.code, run.stdout, len(lines)) == (1, "", 1), run
-    return lines[0]
+    assert lines[0].startswith("error: ")
+    return lines[0].removeprefix("error: ")
 
 
 def heed_modes() -> None:

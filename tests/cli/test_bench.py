@@ -121,7 +121,7 @@ def test_what_was_left_behind_is_a_warning(bench: FakeVerbs) -> None:
 def test_an_error_ends_in_one_line(bench: FakeVerbs) -> None:
     bench.answers["bench"] = AccessDenied("PUT .bench/x: access denied")
     run = cli("bench", URL)
-    assert (run.code, run.stdout, run.stderr) == (1, "", "store error: PUT .bench/x: access denied\n")
+    assert (run.code, run.stdout, run.stderr) == (1, "", "error: store error: PUT .bench/x: access denied\n")
 
 
 def test_a_plot_without_matplotlib_is_refused_before_any_work(
@@ -130,7 +130,7 @@ def test_a_plot_without_matplotlib_is_refused_before_any_work(
     monkeypatch.setattr(bench_command, "find_spec", lambda _name: None)
     run = cli("bench", URL, "--plot", "x.png")
     assert (run.code, bench.calls) == (1, [])
-    assert run.stderr == "--plot needs matplotlib: pip install 'snapdir[bench]'\n"
+    assert run.stderr == "error: --plot needs matplotlib: pip install 'snapdir[bench]'\n"
 
 
 class Drawing:

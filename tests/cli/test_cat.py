@@ -102,7 +102,7 @@ def test_a_bad_range_is_a_mistake(part: str, store: str, pushed: str) -> None:
 def test_a_range_after_the_end_is_an_error(store: str, pushed: str) -> None:
     run = cli("cat", "--range", "100-", f"{store}@{pushed}", "sub/small")
     assert (run.code, run.stdout) == (1, "")
-    assert run.stderr == "the range begins at byte 100, and sub/small has 15 bytes\n"
+    assert run.stderr == "error: the range begins at byte 100, and sub/small has 15 bytes\n"
 
 
 @pytest.mark.parametrize(

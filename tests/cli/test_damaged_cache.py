@@ -344,7 +344,7 @@ def test_a_damaged_manifest_is_reported_and_purged(damage: Damage, cache: Path, 
     assert run.code == 1
     assert run.stderr.splitlines() == [
         f"Damaged manifest {snapshot}",
-        "snapdir: 0 corrupt + 0 missing object(s) + 1 damaged manifest(s) in the cache",
+        "error: 0 corrupt + 0 missing object(s) + 1 damaged manifest(s) in the cache",
     ]
     assert cli("verify-cache", "--id", snapshot).code == 1
     said = ok("verify-cache", "--purge").stderr

@@ -17,7 +17,13 @@ KNOBS = (
 OWN_KNOBS = (
     "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate",
     "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request",
+    "progress", "progress-interval", "log-level", "requests",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SNAPDIR_PROGRESS_INTERVAL")
 
 
 def shown(*args: str) -> dict[str, str]:
@@ -65,6 +71,10 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "storage-class": "none source=default",
         "request-payer": "none source=default",
         "no-sign-request": "false source=default",
+        "progress": "auto source=default",
+        "progress-interval": "30 source=default",
+        "log-level": "none source=default",
+        "requests": "8 source=default",
     }
 
 
@@ -156,3 +166,44 @@ def test_other_variables_are_listed_but_no_secrets(monkeypatch: pytest.MonkeyPat
 
 def test_two_runs_say_the_same() -> None:  # DEF-09
     assert cli("defaults").stdout == cli("defaults").stdout
+
+
+def test_the_settings_of_aws_are_shown_for_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    config = tmp_path / "config"
+    config.write_text("[profile team]\nregion = eu-west-1\ncredential_process = /bin/false\n[default]\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    found = shown("--store", "s3://bucket/sets")
+    assert found["requests"] == "at most 256, adapts source=default"
+    assert {name: value for name, value in found.items() if name.startswith("s3-")} == {
+        "s3-endpoint": "https://bucket.s3.us-east-1.amazonaws.com source=default",
+        "s3-region": "us-east-1 source=default",
+        "s3-addressing": "virtual-hosted source=default",
+        "s3-profile": "default source=default",
+        "s3-credentials": "nowhere: no source is configured source=config",
+    }
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    found = shown("--store", "s3://bucket/sets")
+    assert found["s3-region"] == "eu-west-1 source=config"
+    assert found["s3-profile"] == "team source=env"
+    assert found["s3-credentials"] == "credential_process of AWS profile 'team' source=config"
+    for name, value in {"ACCESS_KEY_ID": "AKIDEXAMPLE", "SECRET_ACCESS_KEY": "canary"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9/base")
+    found = shown("--store", "s3://bucket/sets", "--jobs", "7")
+    assert found["requests"] == "7 source=flag"
+    assert found["s3-endpoint"] == "http://127.0.0.1:9/base source=env"
+    assert found["s3-addressing"] == "path source=default"
+    assert found["s3-credentials"] == "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY source=env"
+    assert "canary" not in str(found)
+    assert "AKIDEXAMPLE" not in str(found)
+    assert shown("--store", "s3://bucket/sets", "--no-sign-request")["s3-credentials"].startswith("none")
+
+
+def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "absent")
+    run = cli("defaults", "--store", "s3://bucket/sets")
+    assert (run.code, run.stdout) == (2, "")
+    assert "no AWS profile 'absent'" in run.stderr

@@ -120,8 +120,8 @@ def test_a_collision_names_the_file_and_prints_nothing(stores: tuple[str, str], 
     run = cli("diff", *sides)
     assert (run.code, run.stdout) == (1, "")
     assert run.stderr.startswith(
-        'intra-side conflict on --from: the path "./d/clash.txt" has differing content across two refs (collision); '
-        "pass --on-conflict last-wins to let the last ref win"
+        'error: intra-side conflict on --from: the path "./d/clash.txt" has differing content across two refs '
+        "(collision); pass --on-conflict last-wins to let the last ref win"
     )
     assert cli("diff", "--exit-code", *sides).code == 2
     assert cli("diff", "--on-conflict", "last-wins", *sides) == Run(0, "", "")  # DIF-11

@@ -18,14 +18,14 @@ def test_the_class_of_an_error_decides_the_exit_code(code: int, verbs: FakeVerbs
     error = type("Odd", (SnapdirError,), {"exit_code": code})("it went wrong")
     verbs.answers["id"] = error
     run = cli("id", "x")
-    assert (run.code, run.stdout, run.stderr) == (code, "", "it went wrong\n")
+    assert (run.code, run.stdout, run.stderr) == (code, "", "error: it went wrong\n")
 
 
 def test_an_error_is_one_line_with_its_notes(verbs: FakeVerbs) -> None:
     error = ConnectionFailed("refused\nby the peer")
     error.add_note("while uploading a/b.bin")
     verbs.answers["push"] = error
-    assert cli("push", *STORE, "x").stderr == "store error: refused\\nby the peer (while uploading a/b.bin)\n"
+    assert cli("push", *STORE, "x").stderr == "error: store error: refused\\nby the peer (while uploading a/b.bin)\n"
 
 
 def test_several_failures_are_one_line(verbs: FakeVerbs) -> None:
@@ -33,7 +33,7 @@ def test_several_failures_are_one_line(verbs: FakeVerbs) -> None:
     failures[0].add_note("while hashing")
     verbs.answers["push"] = TransferFailed("push x", failures)
     (line,) = cli("push", *STORE, "x").stderr.splitlines()
-    assert line.startswith("push x: 22 failures: I/O error: f0: gone (while hashing); I/O error: f1: gone; ")
+    assert line.startswith("error: push x: 22 failures: I/O error: f0: gone (while hashing); I/O error: f1: gone; ")
     assert line.endswith("; and 12 more")
 
 
@@ -53,7 +53,7 @@ def test_a_system_error_names_its_path_and_cannot_steer_the_terminal(
     verbs.answers["id"] = error
     run = cli("id", "x")
     assert run.code == 1
-    assert run.stderr.startswith(said)
+    assert run.stderr.startswith(f"error: {said}")
     assert run.stderr.count("\n") == 1
 
 
@@ -74,12 +74,12 @@ def test_a_bug_is_one_line_unless_debugging(verbs: FakeVerbs, monkeypatch: pytes
     verbs.answers["id"] = KeyError("oops")
     run = cli("id", "x")
     assert run.code == 1
-    assert run.stderr.startswith("internal error: KeyError: 'oops'; this is a bug: please report it")
+    assert run.stderr.startswith("error: internal error: KeyError: 'oops'; this is a bug: please report it")
     assert run.stderr.count("\n") == 1
     monkeypatch.setenv("SNAPDIR_DEBUG", "1")
     assert "Traceback (most recent call last)" in cli("id", "x").stderr
     verbs.answers["id"] = LocalError("x", "gone")
-    assert cli("id", "x").stderr == "I/O error: x: gone\n"
+    assert cli("id", "x").stderr == "error: I/O error: x: gone\n"
 
 
 def test_color_marks_warnings_when_asked_to(verbs: FakeVerbs) -> None:

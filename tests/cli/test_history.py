@@ -164,12 +164,12 @@ def test_without_a_catalog_there_is_nothing_to_ask(args: list[str]) -> None:  # 
 @pytest.mark.parametrize("verb", ["ancestors", "descendants"])
 def test_an_id_is_needed(verb: str) -> None:  # DER-21
     run = cli(verb)
-    assert (run.code, run.stdout, run.stderr) == (1, "", "missing --id option\n")
+    assert (run.code, run.stdout, run.stderr) == (1, "", "error: missing --id option\n")
 
 
 def test_a_location_is_needed() -> None:  # DER-20
     run = cli("revisions")
-    assert (run.code, run.stderr) == (1, "missing --location option\n")
+    assert (run.code, run.stderr) == (1, "error: missing --location option\n")
 
 
 def test_provenance_is_kept_and_no_part_of_the_id(push: Callable[..., str], store: str) -> None:

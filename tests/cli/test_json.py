@@ -50,7 +50,7 @@ def shape_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield (f"{path}.{name}" if path else name), inner
-            if name != "labels":
+            if name not in ("labels", "names"):
                 yield from shape_of(inner, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for inner in value:
@@ -97,7 +97,7 @@ def test_every_command_with_json_is_on_the_page() -> None:
     takes_json = {
         name for name in COMMANDS for option in root.get_command(None, name).params if "--json" in option.opts  # type: ignore[arg-type, union-attr]
     }  # fmt: skip
-    assert {title.split()[0] for title in DOCUMENTED} - {"Failures"} == takes_json
+    assert {title.split()[0] for title in DOCUMENTED} - {"Failures", "Events"} == takes_json
 
 
 def test_size_and_ls(pushed: str) -> None:
@@ -252,6 +252,56 @@ def test_the_history(tree: str, pushed: str) -> None:
         assert {(one["of"], one["id"], one["relation"]) for one in steps} == {
             (start, end, "history"), (start, end, "derived"),
         }  # fmt: skip
+
+
+def test_push_and_stage(tree: str) -> None:
+    Path(tree, "copy").write_text("other")
+    (first,) = check("push", cli("push", "--json", "--store", "./store", tree))
+    assert first["id"] == cli("id", tree).stdout.strip()
+    assert {name: first[name] for name in ("files", "bytes", "sent", "sent_bytes", "reused")} == {
+        "files": 3, "bytes": 17, "sent": 2, "sent_bytes": 12, "reused": 0,
+    }  # fmt: skip
+    (again,) = check("push", cli("push", "--json", "--store", "./store", tree))
+    assert (again["sent"], again["reused"], again["warnings"]) == (0, 2, [])
+    (staged,) = check("stage", cli("stage", "--json", tree))
+    assert (staged["id"], staged["files"], staged["sent"]) == (first["id"], 3, 2)
+    (cached,) = check("push", cli("push", "--json", "--store", "./other", "--id", first["id"]))
+    assert (cached["files"], cached["bytes"], cached["sent"]) == (3, 17, 2)
+    (dry,) = check("push", cli("push", "--json", "--dryrun", "--store", "./third", tree))
+    assert (dry["id"], dry["files"], dry["dry_run"]) == (first["id"], 3, True)
+
+
+def test_a_warning_is_in_the_json_and_on_stderr(tree: str) -> None:
+    (Path(tree) / "broken").symlink_to("nowhere")
+    run = cli("push", "--json", "--store", "./store", tree)
+    (warning,) = check("push", run)[0]["warnings"]
+    assert "broken" in warning
+    assert run.stderr == f"warning: {warning}\n"
+
+
+def test_fetch_checkout_and_pull(pushed: str) -> None:
+    (fetched,) = check("fetch", cli("fetch", "--json", "--store", "./store", "--id", pushed[:8]))
+    assert (fetched["id"], fetched["files"], fetched["bytes"], fetched["reused"]) == (pushed, 2, 12, 0)
+    assert check("fetch", cli("fetch", "--json", "--store", "./store", "--id", pushed))[0]["reused"] == 2
+    (written,) = check("checkout", cli("checkout", "--json", "--id", pushed, "--include", "other", "part"))
+    assert (written["files"], written["bytes"], written["extra"]) == (1, 5, [])
+    cli("pull", "--store", "./store", "--id", pushed, "out")
+    Path("out/other").write_text("OTHER")
+    Path("out/more").touch()
+    (pulled,) = check("pull", cli("pull", "--json", "--store", "./store", "--id", pushed, "out"))
+    assert (pulled["files"], pulled["replaced"], pulled["extra"], pulled["removed"]) == (2, 1, ["./more"], [])
+    mirror = ("pull", "--json", "--store", "./store", "--id", pushed, "--delete", "out")
+    (dry,) = check("pull", cli(*mirror, "--dryrun"))
+    assert (dry["removed"], dry["dry_run"], Path("out/more").exists()) == (["./more"], True, True)
+    (real,) = check("pull", cli(*mirror))
+    assert (real["removed"], real["dry_run"], Path("out/more").exists()) == (["./more"], False, False)
+
+
+def test_sync(pushed: str) -> None:
+    (copied,) = check("sync", cli("sync", "--json", "--from", "./store", "--to", "./mirror", "--all"))
+    assert (copied["id"], copied["snapshots"], copied["files"], copied["sent"]) == (None, [pushed], 2, 2)
+    (there,) = check("sync", cli("sync", "--json", "--from", "./store", "--to", "./mirror", "--id", pushed))
+    assert (there["id"], there["snapshots"], there["files"], there["sent"]) == (pushed, [pushed], 2, 0)
 
 
 def test_bench() -> None:

@@ -125,7 +125,7 @@ def test_a_pool_alone_is_no_store(isolated: Path, tree: Path) -> None:  # OBJ-08
 def test_a_misspelt_pool_is_told_before_any_work(isolated: Path, tree: Path) -> None:
     run = cli("push", "--objects-store", "backup", "--store", str(isolated / "store"), str(tree))
     assert run.code == 1
-    assert run.stderr.startswith("resolving --objects-store: invalid store protocol: 'backup'")
+    assert run.stderr.startswith("error: resolving --objects-store: invalid store protocol: 'backup'")
 
 
 def test_a_split_snapshot_verifies(isolated: Path, tree: Path) -> None:

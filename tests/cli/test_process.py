@@ -87,7 +87,7 @@ def test_a_full_disk_behind_stdout_is_an_error(ten_files: Path) -> None:
             command_line("id", str(ten_files)), stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
         )
     assert done.returncode == 1
-    assert done.stderr == b"I/O error: standard output: No space left on device\n"
+    assert done.stderr == b"error: I/O error: standard output: No space left on device\n"
 
 
 def test_closed_streams_crash_nothing(ten_files: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_closed_stdin_is_no_empty_manifest() -> None:
         ["sh", "-c", f"exec {sys.executable} -m snapdir id <&-"], capture_output=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"no directory given and no manifest on stdin")
+    assert done.stderr.startswith(b"error: no directory given and no manifest on stdin")
 
 
 def test_id_on_a_terminal_asks_for_a_path() -> None:  # DER-31
@@ -179,7 +179,7 @@ def test_a_directory_that_is_gone_is_said_to_be(args: list[str], tmp_path: Path)
     leaving = f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})"
     run = subprocess.run(command_line(*args, patch=leaving), capture_output=True, timeout=60, check=False, text=True)
     assert (run.returncode, run.stdout) == (1, "")
-    assert run.stderr == "I/O error: the current directory was removed: change to another directory\n"
+    assert run.stderr == "error: I/O error: the current directory was removed: change to another directory\n"
 
 
 def test_a_store_may_have_any_name_a_directory_can(ten_files: Path) -> None:

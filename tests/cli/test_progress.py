@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from snapdir.cli import render
-from snapdir.cli.progress import Field, Glyphs, Speed, fields, fit
+from snapdir.cli.figures import Field, Glyphs, Speed, fields, fit, status_line
 from snapdir.model.sizes import MIB
+from snapdir.transfer.engine.estimate import Reading
 from snapdir.transfer.engine.events import Counters
 
 from .conftest import ID, on_terminal, program
@@ -51,8 +52,11 @@ PUSH = ("push", "--store", "./s", "x")
 DRAWS = re.compile("[\x1b\r](?!\n)")
 
 
-def texts(counters: Counters, speed: float = 0.0, glyphs: Glyphs = UTF8) -> list[str]:
-    return [field.text for field in fields(counters, speed, glyphs, bar_cells=10)]
+UNKNOWN = Reading(None, None)
+
+
+def texts(counters: Counters, reading: Reading = UNKNOWN, *, speed: float = 0.0, glyphs: Glyphs = UTF8) -> list[str]:
+    return [field.text for field in fields(counters, reading, speed, glyphs, bar_cells=10)]
 
 
 def test_while_discovering_there_is_no_total() -> None:
@@ -62,40 +66,73 @@ def test_while_discovering_there_is_no_total() -> None:
 
 def test_with_a_final_total_there_are_part_bar_rate_and_time_left() -> None:
     counters = Counters("transfer", 40, 10 * MIB, True, 10, 4 * MIB, bytes_sent=4 * MIB)
-    assert texts(counters, 2 * MIB) == [
-        "transfer",
-        " 40% 10/40 files",
+    shown = texts(counters, Reading(0.4, 3.2), speed=2 * MIB)
+    assert shown == [
+        "sending",
+        " 40%",
         "━━━━──────",
+        "10/40 files",
         "4.00 MiB/10.0 MiB",
         "↑2.00 MiB/s",
         "eta 0:03",
     ]
-    assert texts(counters, 2 * MIB, ASCII)[2:5] == ["####------", "4.00 MiB/10.0 MiB", "up 2.00 MiB/s"]
+    plain = texts(counters, Reading(0.4, 3.2), speed=2 * MIB, glyphs=ASCII)
+    assert (plain[2], plain[5]) == ("####------", "up 2.00 MiB/s")
+    assert status_line(counters, Reading(0.4, 3.2), 2 * MIB) == (
+        "sending 40%, 10/40 files, 4.00 MiB/10.0 MiB, 2.00 MiB/s, eta 0:03"
+    )
+
+
+def test_there_is_no_eta_while_it_is_not_known() -> None:
+    counters = Counters("hashing", 40, 10 * MIB, True, 10, 4 * MIB)
+    assert texts(counters, Reading(0.4, None), speed=MIB)[-1] == "1.00 MiB/s"
+    assert "eta" not in status_line(counters, Reading(0.4, None), MIB)
 
 
 def test_downloads_point_down_and_files_count_where_there_are_no_bytes() -> None:
-    assert "↓1.00 MiB/s" in texts(Counters("transfer", bytes_done=1, bytes_received=1), MIB)
-    counters = Counters("hashing", 40, 0, True, 10)
-    assert texts(counters, 2) == ["hashing", " 25% 10/40 files", "━━────────", "eta 0:15"]
+    assert "↓1.00 MiB/s" in texts(Counters("transfer", bytes_done=1, bytes_received=1), speed=MIB)
+    assert texts(Counters("hashing", 40, 0, True, 10), Reading(0.25, 15))[1:] == [
+        " 25%",
+        "━━────────",
+        "10/40 files",
+        "eta 0:15",
+    ]
 
 
-def test_files_that_move_no_bytes_count_as_files() -> None:
-    counters = Counters("checkout", 40, 10 * MIB, True, 10)
-    assert texts(counters, 2)[1:] == [" 25% 10/40 files", "━━────────", "0 B/10.0 MiB", "eta 0:15"]
+@pytest.mark.parametrize(
+    ("counters", "activity"),
+    [
+        (Counters(), "starting"),
+        (Counters("discovering", 9), "discovering"),
+        (Counters("discovering", 9, files_done=1), "hashing"),
+        (Counters("hashing", 9), "hashing"),
+        (Counters("transfer", 9, 9, True), "fetching"),
+        (Counters("transfer", 9, 9, True, bytes_sent=1), "sending"),
+        (Counters("checkout", 9, 9, True), "writing"),
+        (Counters("checkout", 9, 9, True, bytes_received=1), "fetching"),
+        (Counters("verify", 9, 9, True), "verifying"),
+        (Counters("discovering", 9, pushes=True), "discovering"),
+        (Counters("discovering", 9, files_done=1, pushes=True), "hashing"),
+        (Counters("hashing", 9, 9, True, 3, bytes_to_send=5, pushes=True), "hashing and sending"),
+        (Counters("hashing", 9, 9, True, 9, 9, bytes_to_send=5, pushes=True), "sending"),
+        (Counters("hashing", 9, 9, True, 9, 9, bytes_to_send=5, pushes=True, settled_files=9), "finishing"),
+        (Counters("hashing", 9, 9, True, 9, 9, bytes_to_send=5, pushes=True, settled_files=9, at_work=1), "sending"),
+    ],
+)
+def test_the_activity_is_what_is_going_on(counters: Counters, activity: str) -> None:
+    assert counters.activity == activity
+    assert texts(counters)[0] == activity
 
 
-def test_a_push_that_has_hashed_everything_shows_what_the_store_takes() -> None:
-    counters = Counters("hashing", 6, 10 * MIB, True, 5, 8 * MIB, bytes_to_send=4 * MIB, bytes_taken=MIB)
-    assert texts(counters, MIB)[:2] == ["hashing", " 80% 5/6 files"]
-    counters.files_done, counters.bytes_done = 6, 10 * MIB
-    expected = ["transfer", " 25%", "━━────────", "1.00 MiB/4.00 MiB", "↑1.00 MiB/s", "eta 0:03"]
-    assert texts(counters, MIB) == expected
-    counters.bytes_taken = counters.bytes_to_send
-    assert texts(counters)[:2] == ["hashing", "100% 6/6 files"]
+def test_a_push_counts_what_the_store_has() -> None:
+    counters = Counters("hashing", 6, 10 * MIB, True, 6, 10 * MIB, bytes_to_send=4 * MIB, pushes=True)
+    counters.settled_files, counters.settled_bytes = 4, 7 * MIB
+    assert texts(counters, Reading(0.7, None))[3:] == ["4/6 files", "7.00 MiB/10.0 MiB"]
 
 
 def test_before_anything_is_known_the_line_says_no_more_than_that() -> None:
     assert texts(Counters()) == ["starting"]
+    assert status_line(Counters(), UNKNOWN, 0.0) == "starting"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +147,7 @@ def test_before_anything_is_known_the_line_says_no_more_than_that() -> None:
     ],
 )
 def test_odd_counts_are_shown_too(counters: Counters) -> None:
-    assert 0 < len(" ".join(texts(counters, 1.0))) < 100
+    assert 0 < len(" ".join(texts(counters, Reading(1.0, 0.0), speed=1.0))) < 100
 
 
 def test_a_narrow_terminal_drops_the_least_needed_first() -> None:
@@ -125,7 +162,14 @@ def test_speed_looks_back_five_seconds() -> None:
     assert speed.per_second(0.0, 0) == 0.0
     assert speed.per_second(2.0, 100) == 50.0
     assert speed.per_second(100.0, 100) == 0.0
-    assert speed.per_second(101.0, 50) == 0.0  # bytes are taken back when a part is sent again
+    assert speed.per_second(101.0, 60) == 0.0  # bytes are taken back when a part is sent again
+
+
+def test_speed_starts_again_with_a_new_phase() -> None:
+    speed = Speed()
+    speed.per_second(0.0, 1000)
+    assert speed.per_second(1.0, 0) == 0.0
+    assert speed.per_second(2.0, 100) == 100.0
 
 
 @pytest.mark.parametrize(
@@ -165,9 +209,9 @@ def test_a_terminal_sees_discovery_then_the_true_total_and_then_nothing_of_it() 
     screen = on_terminal(*PUSH, patch=SLOW)
     assert (screen.code, screen.stdout) == (0, f"{ID}\n".encode())
     frames = screen.frames
-    phases = [word for frame in frames for word in ("discovering", "transfer") if word in frame]
-    assert phases == sorted(phases)
-    assert set(phases) == {"discovering", "transfer"}
+    phases = [word for frame in frames for word in ("discovering", "sending", "fetching") if word in frame]
+    assert phases == sorted(phases, key=["discovering", "fetching", "sending"].index)
+    assert {"discovering", "sending"} <= set(phases)
     counted = [int(found[1]) for frame in frames if (found := re.search(r"(\d+)/50 files", frame))]
     assert counted
     assert counted == sorted(counted)
@@ -216,17 +260,19 @@ def test_piped_output_has_no_control_characters(args: list[str]) -> None:  # PRG
 
 
 def test_a_store_that_is_at_work_is_named_while_nothing_moves() -> None:
-    counters = Counters(phase="hashing", files_total=2, files_done=2, total_is_final=True)
-    counters.bytes_total = counters.bytes_done = counters.bytes_to_send = counters.bytes_taken = 5 * MIB
+    counters = Counters("hashing", 2, 5 * MIB, True, 2, 5 * MIB, bytes_to_send=5 * MIB, pushes=True)
+    counters.settled_files, counters.settled_bytes = 1, 5 * MIB
     with counters.store_at_work():
-        assert texts(counters) == [
-            "transfer",
-            "100%",
-            "━" * 10,
+        assert texts(counters, Reading(0.99, None)) == [
+            "sending",
+            " 99%",
+            "━" * 9 + "─",
+            "1/2 files",
             "5.00 MiB/5.00 MiB",
             "the store is processing 1 object",
         ]
         with counters.store_at_work():
             assert texts(counters)[-1] == "the store is processing 2 objects"
+            assert status_line(counters, UNKNOWN, 0.0).endswith("the store is processing 2 objects")
         assert "at work" not in " ".join(texts(counters, speed=9.0))
     assert "at work" not in " ".join(texts(counters))

@@ -52,8 +52,8 @@ def test_what_was_missing_before_a_purge_stays_an_error(only: bool, cache: Path,
     assert run.code == 1
     assert f"removed object {blake3(FILES[SMALL]).hexdigest()} for ./{SMALL}" in run.stderr
     assert f"Missing object {blake3(FILES[SMALL]).hexdigest()}" not in run.stderr
-    assert run.stderr.endswith("snapdir: 1 corrupt + 1 missing object(s) in the cache\n")
-    assert cli("verify-cache", "--purge").stderr.endswith("snapdir: 0 corrupt + 2 missing object(s) in the cache\n")
+    assert run.stderr.endswith("error: 1 corrupt + 1 missing object(s) in the cache\n")
+    assert cli("verify-cache", "--purge").stderr.endswith("error: 0 corrupt + 2 missing object(s) in the cache\n")
 
 
 def test_a_purge_for_one_snapshot_names_the_other_that_lost_an_object(

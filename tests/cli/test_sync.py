@@ -272,7 +272,7 @@ def test_the_two_must_be_two_places(one: str, other: str) -> None:  # SYN-02, ST
 
 
 def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:  # SYN-03, ARG-19, ARG-20
-    assert cli("sync", "--from", "./a", "--to", "./a") == Run(1, "", "missing --id option (or --all)\n")
+    assert cli("sync", "--from", "./a", "--to", "./a") == Run(1, "", "error: missing --id option (or --all)\n")
     assert (cli("sync", "--to", "./b").code, "--from" in cli("sync", "--to", "./b").stderr) == (2, True)
     monkeypatch.setenv("SNAPDIR_STORE", "./a")
     run = cli("sync", "--id", ID)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapdir.cli.commands import COMMANDS
+from snapdir.cli.commands import COMMANDS, GROUPS
 
 from .conftest import ID, FakeVerbs, cli
 
@@ -18,32 +18,18 @@ def test_without_arguments_the_help_goes_to_stderr() -> None:  # DER-01
     assert "Usage: snapdir [OPTIONS] <COMMAND>" in run.stderr
 
 
-def test_help_lists_the_verbs_in_their_order_and_only_universal_options() -> None:  # SURF-01
+def test_help_lists_the_verbs_by_purpose_and_only_universal_options() -> None:  # SURF-01
     run = cli("--help")
     assert run.code == 0
     lines = run.stdout.splitlines()
     assert lines[2] == "Usage: snapdir [OPTIONS] <COMMAND>"
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2].isalpha()]
-    assert listed == list(COMMANDS)
+    assert listed == [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(COMMANDS)
+    assert [f"{group}:" for group in GROUPS] == [line for line in lines if line[:-1] in GROUPS]
     assert "--store" not in run.stdout
     assert "`snapdir help COMMAND`" in run.stdout
     assert run.stderr == ""
-
-
-@pytest.mark.parametrize(
-    ("args", "tip"),
-    [
-        (["push", "tree", "s3://b/sets"], "--store"),
-        (["sync", "s3://b/sets", "s3://c/sets"], "--from, --to"),
-        (["verify", ID], "--id"),
-        (["pull", ID, "target"], "--id"),
-    ],
-    ids=str,
-)
-def test_a_store_or_an_id_in_the_place_of_a_path_is_told_its_options(args: list[str], tip: str) -> None:
-    run = cli(*args)
-    assert (run.code, run.stdout) == (2, "")
-    assert f"\n  tip: options name stores and snapshots here: {tip}\n" in run.stderr
 
 
 @pytest.mark.parametrize(

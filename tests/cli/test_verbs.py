@@ -16,7 +16,7 @@ from snapdir.model.manifest import Manifest
 
 from .conftest import ID, OTHER_ID, FakeVerbs, Run, cli
 
-NO_STORE = "no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable\n"
+NO_STORE = "error: no store configured: pass --store <uri> or set the SNAPDIR_STORE environment variable\n"
 STORE = ("--store", "./s")
 
 
@@ -45,7 +45,7 @@ def test_a_manifest_ends_with_one_newline(verbs: FakeVerbs) -> None:
 def test_an_unknown_checksum_is_refused(verbs: FakeVerbs) -> None:  # DER-04
     run = cli("manifest", "--checksum-bin", "sha1sum", "x")
     assert run.code == 1
-    assert run.stderr.startswith("snapdir: unsupported --checksum-bin 'sha1sum'")
+    assert run.stderr.startswith("error: unsupported --checksum-bin 'sha1sum'")
 
 
 @pytest.mark.parametrize(("verb", "function"), [("manifest", "manifest"), ("stage", "stage"), ("push", "push")])
@@ -70,7 +70,7 @@ def test_a_final_newline_on_stdin_does_not_matter() -> None:  # MAN-13
 def test_a_malformed_manifest_on_stdin_fails(text: bytes) -> None:  # MAN-15
     run = cli("id", stdin=text)
     assert (run.code, run.stdout) == (1, "")
-    assert run.stderr.startswith("no valid manifest on stdin: ")
+    assert run.stderr.startswith("error: no valid manifest on stdin: ")
     assert run.stderr.count("\n") == 1
 
 
@@ -96,24 +96,24 @@ def test_pull_without_the_cache_needs_a_store(verbs: FakeVerbs) -> None:
 )
 def test_a_missing_id_is_told(args: list[str], verbs: FakeVerbs) -> None:  # SURF-06
     run = cli(*args)
-    assert (run.code, run.stderr) == (1, "missing --id option\n")
+    assert (run.code, run.stderr) == (1, "error: missing --id option\n")
 
 
 @pytest.mark.parametrize("args", [["pull", *STORE], ["checkout"]], ids=" ".join)
 def test_an_id_in_the_place_of_a_directory_is_told_its_option(args: list[str], verbs: FakeVerbs) -> None:
-    assert cli(*args, ID) == Run(1, "", f"missing --id option: write --id {ID}\n")
-    assert cli(*args, ID[:8]).stderr == "missing --id option\n"
+    assert cli(*args, ID) == Run(1, "", f"error: missing --id option: write --id {ID}\n")
+    assert cli(*args, ID[:8]).stderr == "error: missing --id option\n"
 
 
 @pytest.mark.parametrize("verb", ["push", "fetch", "pull", "checkout", "verify", "verify-cache"])
 def test_an_id_is_hexadecimal_digits(verb: str) -> None:
     run = cli(verb, *STORE, "--id", "garbagé")
     assert run.code == 1
-    assert run.stderr.startswith("invalid snapshot id: 'garbagé' is not 64 hexadecimal digits")
+    assert run.stderr.startswith("error: invalid snapshot id: 'garbagé' is not 64 hexadecimal digits")
 
 
 def test_an_id_may_be_upper_case() -> None:
-    assert cli("checkout", "--id", ID.upper(), "x").stderr.startswith(f"manifest {ID} not found locally")
+    assert cli("checkout", "--id", ID.upper(), "x").stderr.startswith(f"error: manifest {ID} not found locally")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_push_of_an_id_that_is_not_cached(verbs: FakeVerbs) -> None:  # STO-07
     verbs.answers["push_cached"] = ManifestNotFound(ID)
     run = cli("push", *STORE, "--id", ID)
     assert (run.code, run.stdout) == (1, "")
-    assert run.stderr == f"manifest {ID} not found in the local cache; stage or fetch it first\n"
+    assert run.stderr == f"error: manifest {ID} not found in the local cache; stage or fetch it first\n"
     assert verbs.names == ["push_cached"]
 
 
@@ -164,7 +164,7 @@ def test_push_prefers_the_path_to_an_id(verbs: FakeVerbs) -> None:  # DER-30
 def test_checkout_of_an_unknown_id_hints_at_fetch(verbs: FakeVerbs) -> None:  # STO-12
     verbs.answers["checkout"] = ManifestNotFound(ID)
     run = cli("checkout", "--id", ID, "x")
-    assert (run.code, run.stderr) == (1, f"manifest {ID} not found locally; did you forget to fetch it?\n")
+    assert (run.code, run.stderr) == (1, f"error: manifest {ID} not found locally; did you forget to fetch it?\n")
 
 
 def test_how_a_destination_is_written_is_passed_on(verbs: FakeVerbs) -> None:
@@ -286,7 +286,7 @@ def test_verify_is_silent_or_fails(verbs: FakeVerbs) -> None:  # DER-14
 def test_verify_does_not_purge(verbs: FakeVerbs) -> None:  # STO-08
     run = cli("verify", "--purge")
     assert (run.code, verbs.calls) == (1, [])
-    assert run.stderr.startswith("snapdir: `verify` does not support --purge; use `verify-cache --purge`")
+    assert run.stderr.startswith("error: `verify` does not support --purge; use `verify-cache --purge`")
 
 
 def test_a_healthy_cache_is_silent(verbs: FakeVerbs) -> None:  # CAC-02
@@ -304,7 +304,7 @@ def test_what_is_wrong_with_the_cache_is_listed(verbs: FakeVerbs) -> None:  # CA
     assert run.stderr.splitlines() == [
         f"Checksum mismatch for {bad}",
         f"Missing object {gone} for ./a b",
-        "snapdir: 1 corrupt + 1 missing object(s) in the cache",
+        "error: 1 corrupt + 1 missing object(s) in the cache",
     ]
     verbs.answers["verify_cache"] = report(corrupt=(bad,), missing=((gone, "./a"),), purged=(bad,))
     run = cli("verify-cache", "--purge", "--verbose")
@@ -313,7 +313,7 @@ def test_what_is_wrong_with_the_cache_is_listed(verbs: FakeVerbs) -> None:  # CA
         f"Checksum mismatch for {bad}",
         f"purged {bad}",
         f"Missing object {gone} for ./a",
-        "snapdir: 1 corrupt + 1 missing object(s) in the cache",
+        "error: 1 corrupt + 1 missing object(s) in the cache",
     ]
 
 
@@ -336,7 +336,7 @@ def test_verify_cache_of_an_unknown_id(verbs: FakeVerbs) -> None:  # DER-17
     verbs.answers["verify_cache"] = ManifestNotFound(ID)
     run = cli("verify-cache", "--id", ID)
     assert run.code == 1
-    assert run.stderr.startswith(f"reading cached manifest {ID}: ")
+    assert run.stderr.startswith(f"error: reading cached manifest {ID}: ")
 
 
 def test_a_dry_flush_names_the_directory_even_when_quiet(verbs: FakeVerbs) -> None:  # DER-18

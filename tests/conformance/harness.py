@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import run as run_process
 from typing import TypeVar
@@ -89,11 +89,11 @@ class Shell:
         return done
 
     def fails(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
-        """Run a command that must fail with 1, an error line and no data."""
+        """Run what must end with 1, say why, and print no data. ``err`` is then without the prefix of errors."""
         done = self(*args, stdin=stdin, **variables)
         assert (done.code, done.stdout) == (1, b""), done.err
-        assert done.err
-        return done
+        assert "error: " in done.err
+        return replace(done, err=done.err.replace("error: ", "", 1))
 
     def refused(self, *args: str | Path, stdin: bytes = b"", **variables: str | None) -> Run:
         """Run an invalid command line, which must be a usage error."""

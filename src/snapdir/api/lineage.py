@@ -13,7 +13,7 @@ import anyio.to_thread
 from snapdir.api.known_ids import require_known
 from snapdir.api.merging import merged_history
 from snapdir.api.resolve import full_id, id_here
-from snapdir.api.stores import parse_stores
+from snapdir.api.stores import parse_stores, require_existing
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
@@ -98,13 +98,17 @@ async def revisions(
 
     Raises:
         CatalogError: ``config`` has no catalog, or it cannot be read, and no store was named.
+        StoreMissing: nothing is recorded, and the store does not exist.
     """
     config, counters = config or Config(), counters or Counters()
     async with merged_history(store, config, counters) as (catalog, source):
         identifier = None if snapshot_id is None else await full_id(snapshot_id, config, source, counters=counters)
-        return await anyio.to_thread.run_sync(
+        records = await anyio.to_thread.run_sync(
             lambda: catalog.records(possible_locations(location), snapshot_id=identifier)
         )
+    if not records and store is not None and (stores := await parse_stores(store)).program is None:
+        await require_existing(stores, config)
+    return records
 
 
 async def ancestors(

@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from snapdir.api.merging import merge, opened_catalog
 from snapdir.api.resolve import holds_store
-from snapdir.api.stores import PathLike, StorePair, local_path, opened, opened_cache
+from snapdir.api.stores import PathLike, StorePair, local_path, opened, opened_cache, require_existing
 from snapdir.catalog.locations import directory_location, possible_locations, store_location
 from snapdir.catalog.record import Record, parse_moment, timestamp
 from snapdir.config import Config
@@ -93,6 +93,7 @@ async def log(
         CatalogError: the catalog cannot be read, and ``place`` is a directory.
         InvalidStore: ``place`` is an invalid URL.
         InvalidOption: ``since`` is no moment.
+        StoreMissing: nothing is recorded about ``place``, and it does not exist.
     Cost: two requests for a store that has nothing new, and one for each revision.
     """
     config, counters = config or Config(), counters or Counters()
@@ -105,6 +106,9 @@ async def log(
         if url is not None:
             await merge(catalog, source, store_location(url), counters)
         records = await anyio.to_thread.run_sync(partial(catalog.records, locations=locations))
+        if not records:
+            directory = await anyio.to_thread.run_sync(directory_location, path)
+            await require_existing(StorePair(url or StoreURL("file", directory)), config)
         return await _revisions(list(islice(filter(wanted.includes, records), limit)), source)
 
 

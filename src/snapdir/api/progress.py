@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError, ungrouped
+from snapdir.transfer.engine.estimate import Estimate
 from snapdir.transfer.engine.events import Counters, Phase
 
 P = ParamSpec("P")
@@ -35,6 +36,8 @@ class Progress:
         warnings: All warnings so far.
         seconds: Time since the verb began.
         finished: The verb has succeeded, and this is the last state.
+        activity: What is going on, for people: ``hashing and sending``.
+        left_seconds: An estimate from files and bytes together; None while it cannot be known.
     """
 
     phase: Phase
@@ -51,6 +54,8 @@ class Progress:
     warnings: tuple[str, ...]
     seconds: float
     finished: bool
+    activity: str = ""
+    left_seconds: float | None = None
 
     @property
     def fraction(self) -> float | None:
@@ -75,6 +80,7 @@ class Running(Generic[T]):
     _ended: anyio.Event = field(default_factory=anyio.Event)
     _results: list[T] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
+    _estimate: Estimate = field(default_factory=Estimate)
     _all_told: bool = False
 
     @property
@@ -94,7 +100,7 @@ class Running(Generic[T]):
 
     def progress(self) -> Progress:
         """The state of this moment."""
-        counters = self._counters
+        counters, now = self._counters, time.monotonic()
         phase, bytes_done, bytes_total = counters.stage
         return Progress(
             phase=phase,
@@ -109,8 +115,10 @@ class Running(Generic[T]):
             bytes_received=counters.bytes_received,
             objects_skipped=counters.objects_skipped,
             warnings=tuple(counters.warnings),
-            seconds=time.monotonic() - self._started,
+            seconds=now - self._started,
             finished=bool(self._results),
+            activity=counters.activity,
+            left_seconds=self._estimate.read(counters, now).left_seconds,
         )
 
     def __aiter__(self) -> Running[T]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio.to_thread
+
 from snapdir.api.checkout_run import CheckoutRun, cached_manifest, fetch_into_cache
 from snapdir.api.destination import guard_destination
 from snapdir.api.resolve import id_here, selection_of
@@ -55,7 +57,8 @@ async def fetch(
     config, counters = config or Config(), counters or Counters()
     options = FetchOptions(config.stores, selection_of(include, exclude, shard), dry_run)
     stores = await parse_stores(store, objects_store)
-    identifier, _ = await fetch_into_cache(snapshot_id, stores, options, config, counters)
+    identifier, manifest = await fetch_into_cache(snapshot_id, stores, options, config, counters)
+    await anyio.to_thread.run_sync(lambda: counters.count_snapshot(options.selection.of(manifest)))
     return PullReport.of(identifier, counters)
 
 

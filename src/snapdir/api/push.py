@@ -178,6 +178,7 @@ async def _only_named(path: PathLike, options: PushOptions, publication: Publica
     """A dry run: only the id."""
     manifest = await read_tree(path, options.tree, publication.config, publication.counters)
     identifier = await anyio.to_thread.run_sync(id_from_manifest, manifest)
+    await anyio.to_thread.run_sync(publication.counters.count_snapshot, manifest)
     await publication.tell(identifier)
     return identifier
 
@@ -274,6 +275,7 @@ async def push_cached(
     async with opened_cache(config) as cache:
         manifest = await _cached(snapshot, cache)
         await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
+        await anyio.to_thread.run_sync(counters.count_snapshot, manifest)
         if dry_run:
             await _rehearse_push(snapshot, manifest, cache, stores, options=options, config=config)
             await publication.tell(pushed)

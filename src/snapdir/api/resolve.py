@@ -220,6 +220,8 @@ def parse_ref(text: str) -> Ref:
     Raises:
         InvalidStore: none of these.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a store is a str, a URL or a path, not {type(text).__name__}")
     if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
         return Ref(text, snapshot_id=text)
     both = _STORE_AND_ID(text)

@@ -19,6 +19,8 @@ from snapdir.errors import (
     LocalError,
     ObjectNotFound,
     SnapdirError,
+    StoreError,
+    StoreMissing,
     TransferFailed,
 )
 from snapdir.errors.base import NO_STORE
@@ -199,6 +201,21 @@ async def require_answer(to: Repository) -> None:
         root = side.local_path("")
         if root is None or await anyio.Path(root).exists():
             await first_page(side, manifest_prefix("0" * ID_DIGITS))
+
+
+async def require_existing(stores: StorePair, config: Config) -> None:
+    """Before the answer "nothing": make sure that it is not for want of the store.
+
+    Raises:
+        StoreMissing: the store does not exist. One that cannot be reached is no concern here.
+    """
+    try:
+        async with opened(stores, config) as repository:
+            await first_page(repository.store, manifest_prefix("0" * ID_DIGITS))
+    except StoreMissing:
+        raise
+    except (LocalError, StoreError):
+        return
 
 
 @contextmanager

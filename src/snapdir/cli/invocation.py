@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from snapdir.cli import render
 from snapdir.cli.terminal import Terminal, write_output
+from snapdir.cli.watching import Watcher
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
 from snapdir.transfer.engine.events import Counters
@@ -23,15 +24,23 @@ class Invocation:
     """The objects that the body of a command uses besides its own options.
 
     Attributes:
+        command: Its name.
         limit_rate: The limit as it was typed; empty for none.
         remote: An argument names a store across a network.
     """
 
     terminal: Terminal
     config: Config
+    command: str = ""
     limit_rate: str = ""
     remote: bool = False
     counters: Counters = field(default_factory=Counters)
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the command began."""
+        return time.monotonic() - self.started
 
     def run(
         self,
@@ -42,39 +51,40 @@ class Invocation:
         counted: bool = True,
         **options: Any,
     ) -> T:
-        """Run a function of the API to its end in an event loop, with a progress line on a terminal.
+        """Run a function of the API to its end in an event loop, and show its progress.
 
-        When this returns or raises, the line is erased and every warning is printed. The last note of a run that was
-        stopped early says what it has kept.
+        When this returns or raises, the progress line is erased and every warning is printed. The last note of a run
+        that was stopped early says what it has kept.
 
         Args:
             show: For a verb that announces its result (``announce``) before it is done: prints the result then.
-            figures: Makes a line of the counters and the seconds, which a terminal gets at the end.
+            figures: Makes a line of the counters and the seconds, for the end of what shows the progress.
             counted: The verb takes ``counters``.
         """
         if counted:
             options["counters"] = self.counters
             self.counters.on_name = self.terminal.name
-        started = time.monotonic()
-        result = self._run_to_end(partial(verb, *args, config=self.config, **options), show)
+        call = partial(verb, *args, config=self.config, **options)
+        watcher = self._watcher(transfers=figures is not None)
+        result = self._run_to_end(call, show, watcher)
         if self.counters.ignored:
             self.terminal.note(render.ignored(self.counters.ignored))
-        line = figures(self.counters, time.monotonic() - started) if figures and self.terminal.attended else ""
-        if line:
-            self.terminal.note(line)
+        watcher.conclude(figures(self.counters, self.seconds) if figures else "")
         return result
 
-    def _run_to_end(self, call: Callable[..., Awaitable[T]], show: Callable[[T], None] | None) -> T:
+    def _run_to_end(self, call: Callable[..., Awaitable[T]], show: Callable[[T], None] | None, watcher: Watcher) -> T:
         from snapdir.cli.loop import Stopped, run_to_end
 
         kept = ""
         try:
-            with self._watched() as stop_watching:
+            with watcher, self._logged():
                 if show is not None:
-                    call = partial(call, announce=_after(stop_watching, show))
+                    call = partial(call, announce=_after(watcher.stop, show))
                 return run_to_end(call, remote=self.remote)  # uvloop pays for itself only across a network
-        except (Stopped, SnapdirError) as error:
-            kept = render.kept(self.counters)
+        except BaseException as error:
+            watcher.fail(stopped=isinstance(error, Stopped))
+            if isinstance(error, Stopped | SnapdirError):
+                kept = render.kept(self.counters)
             if kept and isinstance(error, SnapdirError):
                 error.add_note(kept)
                 kept = ""
@@ -111,16 +121,30 @@ class Invocation:
 
         return render.banner(f"up to {REMOTE}", self.limit_rate)
 
-    @contextmanager
-    def _watched(self) -> Iterator[Callable[[], None]]:
-        """Draw the progress line; the function that this yields ends it early."""
-        if not self.terminal.live:
-            yield lambda: None
-            return
-        from snapdir.cli.progress import ProgressLine
+    def _watcher(self, *, transfers: bool) -> Watcher:
+        """What shows the progress: a line on a terminal, log lines elsewhere, or events."""
+        terminal, interval_seconds = self.terminal, self.terminal.interval_seconds
+        if terminal.live:
+            from snapdir.cli.progress import ProgressLine
 
-        with ProgressLine(self.counters, color=self.terminal.color) as line:
-            yield line.stop
+            return ProgressLine(self.counters, terminal)
+        if interval_seconds == 0.0:
+            return Watcher(terminal)
+        if terminal.events:
+            from snapdir.cli.events import EventStream
+
+            return EventStream(self.counters, terminal, command=self.command)
+        from snapdir.cli.job_lines import JobLines
+
+        return JobLines(self.counters, terminal, command=self.command, transfers=transfers)
+
+    def _logged(self) -> AbstractContextManager[None]:
+        """Print what is logged, as --verbose or --log-level asks."""
+        if not self.terminal.log_level:
+            return nullcontext()
+        from snapdir.cli.log_lines import logged
+
+        return logged(self.terminal)
 
 
 def _after(before: Callable[[], None], show: Callable[[T], None]) -> Callable[[T], None]:

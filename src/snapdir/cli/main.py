@@ -12,14 +12,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import click
 
-from snapdir.cli.commands import COMMANDS, HIDDEN
+from snapdir.cli.commands import COMMANDS, GROUPS, HIDDEN
 from snapdir.cli.options import universal
 from snapdir.cli.process import read_names_as_utf8
-from snapdir.cli.terminal import OutputClosed, close_output, print_error
+from snapdir.cli.terminal import OutputClosed, close_output, print_error, print_event
+from snapdir.cli.tips import of_other_tools
 from snapdir.cli.usage import UsageMistake, located, similar, usage_text
 from snapdir.cli.verb import HELP_WIDTH, information, write_options
 from snapdir.errors import SnapdirError
@@ -58,16 +60,17 @@ class Program(click.Group):
         if command is None and ctx.resilient_parsing:
             return None, None, args[1:]
         if command is None:
-            tip = similar("subcommand", args[0], list(COMMANDS))
+            tip = of_other_tools(args[0]) or similar("subcommand", args[0], list(COMMANDS))
             raise UsageMistake(f"unrecognized subcommand '{args[0]}'", ctx, tip=tip)
         return args[0], command, args[1:]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"{self.help}\n\n")
         self.format_usage(ctx, formatter)
-        rows = [(name, _purpose(self.get_command(ctx, name))) for name in COMMANDS]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        width = max(map(len, COMMANDS))
+        for group, names in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(width), _purpose(self.get_command(ctx, name))) for name in names])
         write_options(formatter, [*universal(), *information()])
         formatter.write(f"\n{MORE}\n")
 
@@ -124,7 +127,7 @@ def exit_code(args: Sequence[str]) -> int:
             print_error(line)
         return error.exit_code
     except Exception as error:
-        return _failed(error, as_json="--json" in args)
+        return _failed(error, args)
 
 
 def _run(args: Sequence[str]) -> int:
@@ -141,7 +144,14 @@ def _run(args: Sequence[str]) -> int:
     return 0
 
 
-def _failed(error: Exception, *, as_json: bool) -> int:
+def _prints_events(args: Sequence[str]) -> bool:
+    """Whether everything on stderr is to be JSON; the command line may have failed before it was parsed."""
+    given = [value for name, value in pairwise([*args, ""]) if name == "--progress"]
+    given += [arg.removeprefix("--progress=") for arg in args if arg.startswith("--progress=")]
+    return (given[-1] if given else os.environ.get("SNAPDIR_PROGRESS", "")) == "json"
+
+
+def _failed(error: Exception, args: Sequence[str]) -> int:
     """Report a failure. Only a bug gets a traceback, and only with SNAPDIR_DEBUG=1."""
     from snapdir.cli import render
     from snapdir.cli.loop import Stopped
@@ -149,7 +159,10 @@ def _failed(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, Stopped):
         return 128 + error.number
     if isinstance(error, SnapdirError | OSError):
-        print_error(render.error_json(error) if as_json else render.error_line(error))
+        if _prints_events(args):
+            print_event("error", **render.error_facts(error))
+        else:
+            print_error(render.error_json(error) if "--json" in args else f"error: {render.error_line(error)}")
         return error.exit_code if isinstance(error, SnapdirError) else 1
     short_of = render.shortage(error)
     if os.environ.get("SNAPDIR_DEBUG") == "1":
@@ -157,5 +170,5 @@ def _failed(error: Exception, *, as_json: bool) -> int:
 
         for line in "".join(traceback.format_exception(error)).splitlines():
             print_error(line)
-    print_error(short_of or render.crash_line(error))
+    print_error(f"error: {short_of or render.crash_line(error)}")
     return 1

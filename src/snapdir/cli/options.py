@@ -7,7 +7,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from snapdir.cli.parameters import Choice, Flag, Positional, Setting, SettingSwitch, Single, section, whole_number
+from snapdir.cli.parameters import (
+    Choice,
+    Flag,
+    Positional,
+    Setting,
+    SettingSwitch,
+    Single,
+    seconds,
+    section,
+    whole_number,
+)
 from snapdir.cli.usage import UsageMistake
 from snapdir.errors import InvalidOption, SnapdirError
 from snapdir.model.digest import ID_DIGITS, is_hexadecimal
@@ -257,18 +267,37 @@ def dry_run() -> list[Flag]:
     return [Flag("--dryrun", "dry_run", help="Show the effect of the command without writing anything.")]
 
 
-def output() -> list[Flag]:
-    """How a command that reads prints: see ``cli.tables``."""
-    return section("Output", Flag("--json", "as_json", help="Print JSON for programs."))
+def output(purpose: str = "Print JSON for programs.") -> list[Flag]:
+    """How a command prints: see ``cli.tables``."""
+    return section("Output", Flag("--json", "as_json", help=purpose))
 
 
-def universal() -> list[Flag]:
-    """Options that every command takes, and that may also stand before the command."""
+def outcome() -> list[Flag]:
+    """How a command that transfers prints: see ``cli.outcome``."""
+    return output("At the end, print one JSON object: the id, what was transferred, and the warnings.")
+
+
+def universal(*, progress: bool = True) -> list[Flag]:
+    """Options that every command takes, and that may also stand before the command.
+
+    Args:
+        progress: The help shows how progress is shown.
+    """
+    about_progress = _progress()
+    for option in about_progress:
+        option.hidden = not progress
     return section(
         "Universal options",
         SettingSwitch("-q", "--quiet", variable="", help="Print only data and errors."),
         SettingSwitch("--verbose", variable="", help="Print more details on stderr."),
         SettingSwitch("--no-progress", help="Do not show progress."),
+        *about_progress,
+        Setting(
+            "--log-level",
+            metavar="<LEVEL>",
+            parse=Choice("debug", "info", "warning", "error"),
+            help="Log to stderr: debug shows every request, info (as --verbose) each store.",
+        ),
         Setting(
             "--color",
             metavar="<WHEN>",
@@ -277,3 +306,22 @@ def universal() -> list[Flag]:
             help="Color messages on stderr: auto (default), always or never. auto respects NO_COLOR and TERM.",
         ),
     )
+
+
+def _progress() -> list[Flag]:
+    return [
+        Setting(
+            "--progress",
+            metavar="<HOW>",
+            parse=Choice("auto", "json", "none"),
+            help="auto (default): a line on a terminal, log lines elsewhere; json: everything on stderr as JSON, one "
+            "event a line; none.",
+        ),
+        Setting(
+            "--progress-interval",
+            metavar="<SECONDS>",
+            parse=seconds,
+            help="Time between log lines where stderr is no terminal; 0 writes none; default: 30, and 1 with "
+            "--progress json.",
+        ),
+    ]

@@ -11,6 +11,7 @@ import click
 
 from snapdir.cli.usage import UsageMistake
 from snapdir.errors import InvalidOption
+from snapdir.model.words import require_word
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -20,6 +21,7 @@ Parser = Callable[[str, str], Any]
 
 SWITCH_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _WHOLE_NUMBER = re.compile(r"\+?[0-9]{1,9}", re.ASCII).fullmatch
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII).fullmatch
 
 
 class Flag(click.Option):
@@ -213,6 +215,13 @@ def whole_number(value: str, source: str) -> int:
     return int(value)
 
 
+def seconds(value: str, source: str) -> float:
+    """A time, such as 30 or 0.5; 0 for none."""
+    if not _SECONDS(value):
+        raise InvalidOption(f"invalid {source} '{value}': expected seconds, such as 30")
+    return float(value)
+
+
 def switch(value: str, source: str) -> bool:
     if value.lower() not in SWITCH_WORDS:
         raise InvalidOption(f"invalid {source} '{value}': expected 1, 0, true, false, yes or no")
@@ -226,10 +235,7 @@ class Choice:
         self.words = words
 
     def __call__(self, value: str, source: str) -> str:
-        if value not in self.words:
-            known = " or ".join(filter(None, (", ".join(self.words[:-1]), self.words[-1])))
-            raise InvalidOption(f"invalid {source} '{value}': expected {known}")
-        return value
+        return require_word(value, self.words, source)
 
 
 def kind_of(metavar: str) -> str:

@@ -94,17 +94,18 @@ def error_json(error: BaseException) -> str:
     """A failure as one line of JSON, in ASCII, so that no terminal or locale can break it."""
     import json
 
-    return json.dumps(_facts(error), separators=(",", ":"))
+    return json.dumps(error_facts(error), separators=(",", ":"))
 
 
-def _facts(error: BaseException) -> dict[str, object]:
+def error_facts(error: BaseException) -> dict[str, object]:
+    """A failure as the fields of JSON."""
     facts: dict[str, object] = {
         "error": getattr(error, "code", SnapdirError.code),
         "message": error_line(error),
         "exit_code": getattr(error, "exit_code", SnapdirError.exit_code),
     }
     if isinstance(error, TransferFailed):
-        facts["failures"] = [_facts(each) for each in error.exceptions]
+        facts["failures"] = [error_facts(each) for each in error.exceptions]
     return facts
 
 

@@ -42,7 +42,10 @@ VARIABLES = {
     VERIFY_COPIES: "1 checks small local copies by reading them back, and hashes the objects behind linked files.",
 }
 
-OTHER_SETTINGS = ("quiet", "verbose", "no_progress", "color", "cache_dir", "shared_catalog")
+OTHER_SETTINGS = (
+    "quiet", "verbose", "no_progress", "progress", "progress_interval", "log_level", "color", "cache_dir",
+    "shared_catalog",
+)  # fmt: skip
 """Settings that ``Config.with_options`` does not take: those of the terminal, and fields of a Config."""
 
 
@@ -121,6 +124,14 @@ def shared_catalog(purpose: str = "Record on this machine only, not in the store
 def transfer(*, writing: bool = False) -> list[Flag]:
     """Everything about the transfer of bytes; ``writing`` shows what applies to new objects in a bucket."""
     return [*local(), *network(writing=writing)]
+
+
+def reading() -> list[Flag]:
+    """For a command that reads a little and transfers nothing: what a bucket requires; the others work, unseen."""
+    unseen = [*local(), *_rates(), *retries()]
+    for option in unseen:
+        option.hidden = True
+    return [*unseen, *bucket()]
 
 
 def local() -> list[Flag]:

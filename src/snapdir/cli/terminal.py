@@ -29,6 +29,9 @@ class Terminal(NamedTuple):
         verbose: The banner and per-item lines.
         live: A progress line may be drawn: stderr is a terminal that can erase a line.
         attended: stderr is a terminal.
+        events: Everything on stderr is JSON.
+        interval_seconds: Between lines about the progress, or events; 0 for none, None for the usual.
+        log_level: The least important records of the log to print; empty for none.
         color: stderr may be coloured, and so may a table on a terminal. Data never is.
     """
 
@@ -37,46 +40,75 @@ class Terminal(NamedTuple):
     live: bool = False
     attended: bool = False
     color: bool = False
+    events: bool = False
+    interval_seconds: float | None = 0.0
+    log_level: str = ""
 
     @classmethod
-    def detect(cls, *, quiet: bool, verbose: bool, progress: bool, color: str) -> Terminal:
-        """The terminal for these flags; ``color`` is auto, always or never."""
+    def detect(
+        cls,
+        *,
+        quiet: bool,
+        verbose: bool,
+        progress: str,
+        color: str,
+        interval_seconds: float | None = None,
+        log_level: str = "",
+    ) -> Terminal:
+        """The terminal for these flags; ``color`` is auto, always or never, ``progress`` auto, json or none."""
         attended = sys.stderr is not None and sys.stderr.isatty()
         capable = attended and os.environ.get("TERM") != "dumb"
+        silent = quiet or progress == "none" or (attended and progress == "auto")
         return cls(
             quiet=quiet,
             verbose=verbose and not quiet,
-            live=capable and progress and not quiet,
+            live=capable and progress == "auto" and not quiet,
             attended=attended,
+            events=progress == "json",
+            interval_seconds=0.0 if silent else interval_seconds,
+            log_level=log_level or ("info" if verbose and not quiet else ""),
             color=color == "always" or (color == "auto" and capable and not os.environ.get("NO_COLOR")),
         )
 
     def note(self, text: str) -> None:
         """Print a line that ``--quiet`` drops."""
-        if not self.quiet:
+        if self.events and not self.quiet:
+            print_event("note", message=text)
+        elif not self.quiet:
             print_error(text)
 
     def name(self, name: str, snapshot_id: str) -> None:
         """Say what a name stands for, above a progress line."""
         erase = ERASE_LINE if self.live else ""
-        if not self.quiet:
+        if self.events and not self.quiet:
+            print_event("name", name=name, id=snapshot_id)
+        elif not self.quiet:
             _print(f"{erase}{printable(f'{name} is {snapshot_id}')}")
 
     def detail(self, text: str) -> None:
         """Print a line that only ``--verbose`` shows."""
         if self.verbose:
-            print_error(text)
+            self.note(text)
 
     def warn(self, text: str) -> None:
         """Print a warning, which ``--quiet`` drops."""
         label = f"{YELLOW}warning:{RESET}" if self.color else "warning:"
-        if not self.quiet:
+        if self.events and not self.quiet:
+            print_event("warning", message=text)
+        elif not self.quiet:
             _print(f"{label} {printable(text)}")
 
 
 def print_error(text: str) -> None:
     """One line on stderr, also with ``--quiet``."""
     _print(printable(text))
+
+
+def print_event(event: str, **fields: object) -> None:
+    """One event as a line of JSON on stderr, in ASCII; nothing if stderr is closed."""
+    import json
+
+    _print(json.dumps({"event": event, **fields}, separators=(",", ":")))
 
 
 def printable(text: str) -> str:

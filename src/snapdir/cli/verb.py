@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ from snapdir.cli.options import universal
 from snapdir.cli.parameters import BareSetting, Flag, Positional, kind_of, section, settings_of
 from snapdir.cli.settings import VARIABLES, config_from
 from snapdir.cli.terminal import Terminal, write_output
+from snapdir.cli.tips import line_with_options
 from snapdir.cli.usage import UsageMistake, located
-from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 
 if TYPE_CHECKING:
     from snapdir.cli.invocation import Invocation
@@ -29,6 +30,7 @@ class Verb(click.Command):
         examples: At least two command lines for the help.
         variables: Environment variables without an option that the command reads.
         needs_config: False for a body that takes no Invocation; it runs even without a home directory.
+        moves_data: False for a command that neither hashes nor transfers: its help has no options about progress.
     """
 
     def __init__(
@@ -39,12 +41,13 @@ class Verb(click.Command):
         examples: Sequence[str] = (),
         variables: Sequence[str] = (),
         needs_config: bool = True,
+        moves_data: bool = True,
         **attributes: Any,
     ) -> None:
         context_settings = {"allow_extra_args": True, "max_content_width": HELP_WIDTH}  # parse_args refuses them itself
         super().__init__(
             name,
-            params=[*params, *universal(), *information()],
+            params=[*params, *universal(progress=moves_data and needs_config), *information()],
             add_help_option=False,
             context_settings=context_settings,
             **attributes,
@@ -58,17 +61,26 @@ class Verb(click.Command):
             if isinstance(option, BareSetting):
                 args = option.completed(args)
         with located(ctx):
+            typed = tuple(args)  # click empties the list
             rest = super().parse_args(ctx, args)
-            if rest and not ctx.resilient_parsing:
-                raise UsageMistake(f"unexpected argument '{rest[0]}' found", tip=self._tip(rest[0], ctx.params))
+            if not ctx.resilient_parsing:
+                self._refuse_surplus(rest, typed, ctx.params)
         return rest
 
-    def _tip(self, surplus: str, given: Mapping[str, Any]) -> str:
-        positionals = [param for param in self.params if isinstance(param, Positional)]
-        if not all(param.is_path for param in positionals):
-            return ""
-        words = (surplus, *(given[param.name or ""] for param in positionals))
-        return next(filter(None, (_option_for(word, self.params) for word in words)), "")
+    def _refuse_surplus(self, rest: Sequence[str], typed: Sequence[str], given: Mapping[str, Any]) -> None:
+        """Refuse more arguments than the command takes, and a store where it takes a directory."""
+        paths = [given[param.name or ""] for param in self.params if isinstance(param, Positional) and param.is_path]
+        store = next((path for path in paths if path and "://" in path and not os.path.exists(path)), None)
+        if not rest and store is None:
+            return
+        takes_options = all(param.is_path for param in self.params if isinstance(param, Positional))
+        line = ""
+        if takes_options:
+            known = [name for param in self.params if not getattr(param, "hidden", False) for name in param.opts]
+            words = [path for path in paths if path] + list(rest)
+            line = line_with_options(self.name or "", typed, words, known)
+        mistake = f"unexpected argument '{rest[0]}' found" if rest else f"'{store}' is a store, not a directory"
+        raise UsageMistake(mistake, tip=f"write: {line}" if line else "")
 
     def invoke(self, ctx: click.Context) -> Any:
         if self.needs_config:
@@ -81,7 +93,8 @@ class Verb(click.Command):
         with located(ctx):
             config = config_from(settings_of(ctx), self.variables)
         typed = settings_of(ctx).get("limit_rate", "") if config.stores.limit_rate_bytes else ""
-        return Invocation(terminal_from(ctx), config, limit_rate=typed, remote=self._names_a_remote_store(ctx.params))
+        remote = self._names_a_remote_store(ctx.params)
+        return Invocation(terminal_from(ctx), config, ctx.info_name or "", limit_rate=typed, remote=remote)
 
     def _names_a_remote_store(self, values: Mapping[str, Any]) -> bool:
         shown = (each for each in self.params if not getattr(each, "hidden", False))
@@ -158,8 +171,10 @@ def terminal_from(ctx: click.Context) -> Terminal:
     return Terminal.detect(
         quiet=settings.get("quiet", False),
         verbose=settings.get("verbose", False),
-        progress=not settings.get("no_progress", False),
+        progress="none" if settings.get("no_progress") else settings.get("progress", "auto"),
         color=settings.get("color", "auto"),
+        interval_seconds=settings.get("progress_interval"),
+        log_level=settings.get("log_level", ""),
     )
 
 
@@ -183,15 +198,3 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
     if is_set and not ctx.resilient_parsing:
         write_output(f"{ctx.command_path.replace(' ', '-')} {snapdir.version()}\n")
         ctx.exit()
-
-
-def _option_for(surplus: str, params: Iterable[click.Parameter]) -> str:
-    """A tip with the options that name a store or a snapshot, if ``surplus`` is one; empty otherwise."""
-    known = [name for param in params if not getattr(param, "hidden", False) for name in param.opts]
-    names: tuple[str, ...] = ()
-    if is_hexadecimal(surplus) and len(surplus) == ID_DIGITS:
-        names = ("--id",)
-    elif "://" in surplus:
-        names = ("--store", "--from", "--to")
-    options = ", ".join(name for name in names if name in known)
-    return f"options name stores and snapshots here: {options}" if options else ""

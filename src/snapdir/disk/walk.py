@@ -194,7 +194,9 @@ class Walk:
         except OSError as error:
             raise local_error(error, self.root) from error
         if not S_ISDIR(status.st_mode):
-            raise LocalError(self.root, "walk root is not a directory", errno=errno.ENOTDIR)
+            raise LocalError(
+                self.root, "not a directory: snapdir takes a directory, with all files in it", errno=errno.ENOTDIR
+            )
         return status
 
     def _relative(self, path: str) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from snapdir.errors import InvalidOption
+from snapdir.model.words import require_word
 
 ENCRYPTIONS = ("AES256", "aws:kms", "aws:kms:dsse")
 ACLS = (
@@ -49,9 +50,9 @@ class BucketOptions(NamedTuple):
         Raises:
             InvalidOption: an attribute has a value that S3 does not define, or that contradicts another.
         """
-        _require_word("sse", self.sse, ENCRYPTIONS)
-        _require_word("acl", self.acl, ACLS)
-        _require_word("request_payer", self.request_payer, (REQUESTER,))
+        for name, words in {"sse": ENCRYPTIONS, "acl": ACLS, "request_payer": (REQUESTER,)}.items():
+            if (value := getattr(self, name)) is not None:
+                require_word(value, words, name)
         if self.storage_class is not None:
             storage_class(self.storage_class, "storage_class")
         if self.sse_kms_key_id is not None:
@@ -87,9 +88,3 @@ def kms_key(value: str, source: str) -> str:
     if not _KMS_KEY(value):
         raise InvalidOption(f"invalid {source} {value!r}: expected the id, ARN or alias of a KMS key")
     return value
-
-
-def _require_word(name: str, value: str | None, words: tuple[str, ...]) -> None:
-    if value is not None and value not in words:
-        known = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-        raise InvalidOption(f"invalid {name} {value!r}: expected {known}")

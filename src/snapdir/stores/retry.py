@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 import anyio
@@ -15,6 +16,13 @@ from snapdir.stores.base import BodyCutShort, StillAtWork
 from snapdir.stores.settings import DEFAULT_RETRY, MAX_RETRY_AFTER_SECONDS, RetryPolicy
 
 Result = TypeVar("Result")
+
+_attempt: ContextVar[int] = ContextVar("attempt", default=1)
+
+
+def attempt_of_this_call() -> int:
+    """The number of the attempt that is being made, from 1, for the log."""
+    return _attempt.get()
 
 
 def random_share() -> float:
@@ -63,26 +71,31 @@ class Retries:
         """
         policy, began_at = self._policy, self._clock()
         attempts, throttled = 1, 0
-        while True:
-            try:
-                result = await call()
-            except TransientStoreError as error:
-                error.attempts = attempts
-                throttled += isinstance(error, Throttled)
-                is_last = attempts >= policy.attempts + min(throttled, policy.more_if_throttled)
-                if self._is_store_gone(error, began_at) or is_last or isinstance(error, StillAtWork):
+        try:
+            while True:
+                try:
+                    result = await call()
+                except TransientStoreError as error:
+                    error.attempts = attempts
+                    throttled += isinstance(error, Throttled)
+                    is_last = attempts >= policy.attempts + min(throttled, policy.more_if_throttled)
+                    if self._is_store_gone(error, began_at) or is_last or isinstance(error, StillAtWork):
+                        raise
+                    drawn_seconds = self._random() * policy.longest_delay_seconds(attempts - 1)
+                    delay_seconds = max(drawn_seconds, _retry_after_seconds(error))
+                except StoreError:
+                    self._failures = 0  # the store did its work
                     raise
-                drawn_seconds = self._random() * policy.longest_delay_seconds(attempts - 1)
-                delay_seconds = max(drawn_seconds, _retry_after_seconds(error))
-            except StoreError:
-                self._failures = 0  # the store did its work
-                raise
-            else:
-                self._failures = 0
-                return result
-            # Outside the handler: while it sleeps, the error and the frames it holds are gone.
-            await self._sleep(delay_seconds)
-            attempts += 1
+                else:
+                    self._failures = 0
+                    return result
+                # Outside the handler: while it sleeps, the error and the frames it holds are gone.
+                await self._sleep(delay_seconds)
+                attempts += 1
+                _attempt.set(attempts)
+        finally:
+            if attempts > 1:
+                _attempt.set(1)
 
     def _is_store_gone(self, error: TransientStoreError, began_at: float) -> bool:
         """Count a failure of a call that began at ``began_at``."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.errors import HIDDEN, InvalidStore, without_secrets
+from snapdir.stores.web_addresses import refuse_web_address
 
 BUILT_IN = ("file", "s3", "b2")
 PLANNED = ("gs",)
@@ -61,6 +62,7 @@ class StoreURL(NamedTuple):
             raise InvalidStore(f"{text!r} is not UTF-8: only a directory may have such a name")
         if not rest.startswith("//"):
             raise InvalidStore(f"store URI must use '://' separator: write {scheme}://{rest.lstrip('/')}")
+        refuse_web_address(scheme, text)
         location = _with_colons(text, rest[2:]) if scheme == "s3" and rest.startswith(f"//{ARN}") else rest[2:]
         return cls(scheme, _trimmed(text, location) if scheme in SCHEMES else location)
 

@@ -56,6 +56,7 @@ async def checkout(
     plan = await anyio.to_thread.run_sync(
         partial(plan_tree, selected, preserve_special_modes=options.preserve_special_modes)
     )
+    counters.snapshot_files, counters.snapshot_bytes = plan.count_files(), plan.count_bytes()
     if plan.special_modes:
         counters.warnings.append(
             f"{plan.special_modes} file(s) or directories have set-user-id, set-group-id or sticky bits that were not"
@@ -96,6 +97,7 @@ def rehearse_checkout(
     Cost: every file of the snapshot that is there is hashed.
     """
     plan = plan_tree(options.selection.of(manifest), preserve_special_modes=options.preserve_special_modes)
+    counters.snapshot_files, counters.snapshot_bytes = plan.count_files(), plan.count_bytes()
     try:
         destination = Destination.open(into, create=False)
     except DestinationConflict:
@@ -157,8 +159,7 @@ def _prepare(
     plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters
 ) -> list[PlannedObject]:
     """Find the missing objects and make the directories. Nothing is written before the survey is done."""
-    bytes_ = sum((planned.size or 0) * len(planned.targets) for planned in plan.objects)
-    counters.begin("checkout", files=plan.count_files(), bytes_=bytes_)
+    counters.begin("checkout", files=plan.count_files(), bytes_=plan.count_bytes())
     survey = survey_files(plan, destination, counters)
     _make_room(survey, destination, options, counters)
     for directory in plan.directories:

@@ -114,12 +114,18 @@ async def _missing(
     manifest: Manifest, selection: Selection, cache: Repository, counters: Counters
 ) -> list[PlannedObject]:
     selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
-    return await anyio.to_thread.run_sync(missing_objects, selected, cache)
+    objects = await anyio.to_thread.run_sync(plan_objects, selected)
+    missing = await anyio.to_thread.run_sync(_not_cached, objects, cache)
+    counters.objects_skipped = len(objects) - len(missing)
+    return missing
 
 
 def missing_objects(manifest: Manifest, cache: Repository) -> list[PlannedObject]:
     """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 10 µs per object."""
-    objects = plan_objects(manifest)
+    return _not_cached(plan_objects(manifest), cache)
+
+
+def _not_cached(objects: list[PlannedObject], cache: Repository) -> list[PlannedObject]:
     return [planned for planned in objects if not _is_cached(planned, cache.local_object(planned.digest))]
 
 

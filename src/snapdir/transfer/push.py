@@ -79,6 +79,7 @@ async def push(
     Cancellation: stops within one part of an upload and one block of a file. Uploads in parts stay, with their notes
         in ``journal``, and the next push resumes them. Without a journal they are aborted.
     """
+    counters.pushes = True
     with ungrouped(f"push {os.fspath(tree)}"):
         reader = await anyio.to_thread.run_sync(TreeReader, tree, _with_stores(options.tree, to), counters)
         presence = Presence(to, random=random)
@@ -87,10 +88,11 @@ async def push(
         learns = not recheck and to.objects.capabilities.remote
         learn = partial(presence.learn, known) if learns else checkpoint
         async with uploader.uploads.counting_kept(reader.root, uploader.part_bytes):
-            entries = await _push_files(reader, uploader, limits, learn)
+            entries = await _push_files(reader, uploader, limits, learn, counters)
         reader.warn_of_links()
         manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
         identifier = await anyio.to_thread.run_sync(manifest_id, manifest)
+        counters.snapshot_files, counters.snapshot_bytes = counters.files_done, counters.bytes_done
         if known is not None and identifier != presence.confirmed and (reason := await presence.disproof()):
             counters.warnings.append(
                 f"{to.url}: {reason}; every object was looked up again; check older snapshots with `snapdir verify`"
@@ -135,7 +137,11 @@ def _add(again: Counters, counters: Counters) -> None:
 
 
 async def _push_files(
-    reader: TreeReader, uploader: Uploader, limits: Limits, learn: Callable[[], Coroutine[Any, Any, None]]
+    reader: TreeReader,
+    uploader: Uploader,
+    limits: Limits,
+    learn: Callable[[], Coroutine[Any, Any, None]],
+    counters: Counters,
 ) -> list[Entry]:
     """Hash and upload every file; returns when all distinct objects are in the store."""
     entries: list[Entry] = []
@@ -146,7 +152,9 @@ async def _push_files(
     async def emit(hashed: list[HashedFile], unhashed: list[SourceFile]) -> None:
         for file in hashed:
             entries.append(file.entry)
-            if file.checksum not in seen:
+            if file.checksum in seen:
+                counters.settle(file.source.content_bytes)
+            else:
                 seen.add(file.checksum)
                 await uploader.memory.acquire(len(file.data or b""))
                 await small.put(file)

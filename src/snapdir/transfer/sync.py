@@ -18,6 +18,7 @@ from snapdir.errors import (
 )
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import manifest_key
+from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.events import Counters
@@ -80,10 +81,11 @@ class StoreSync:
             ManifestNotFound, ObjectNotFound, CorruptObject: the source lacks the snapshot, or has a damaged object. No
                 manifest is then written to the target.
         """
-        if not self._options.recheck and await self._is_published(snapshot_id):
+        published = None if self._options.recheck else await self._published(snapshot_id)
+        if published is not None:
             self._counters.already_complete = True
             await self.target.flush()
-            return SyncReport((snapshot_id,))
+            return self._report(snapshot_id, published)
         return await self._copy_new(snapshot_id)
 
     async def copy_all(self) -> SyncReport:
@@ -164,19 +166,40 @@ class StoreSync:
         with ungrouped(f"sync {snapshot_id}"):
             if self._options.dry_run:
                 missing = await self._copier.count_missing(objects)
-                return SyncReport((snapshot_id,), missing, len(objects) - missing, manifests=1)
+                return self._report(snapshot_id, manifest, missing, len(objects) - missing, manifests=1)
             await self._copier.copy_all(objects)
         await publish(self.target, manifest, SnapshotId(snapshot_id), counters, replace=self._options.recheck)
         after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         copied, skipped, copied_bytes = (now - then for now, then in zip(after, before, strict=True))
-        return SyncReport((snapshot_id,), copied, skipped, copied_bytes, manifests=1)
+        return self._report(snapshot_id, manifest, copied, skipped, copied_bytes, manifests=1)
 
-    async def _is_published(self, snapshot_id: Digest) -> bool:
+    async def _published(self, snapshot_id: Digest) -> Manifest | None:
+        """The target's manifest; None if it is absent or torn."""
         try:
-            await self.target.read_manifest(snapshot_id)
+            return await self.target.read_manifest(snapshot_id)
         except (ManifestNotFound, StoreMissing, CorruptManifest, InvalidManifest):
-            return False  # absent or torn
-        return True
+            return None
+
+    def _report(
+        self,
+        snapshot_id: Digest,
+        manifest: Manifest,
+        copied: int = 0,
+        skipped: int = 0,
+        copied_bytes: int = 0,
+        *,
+        manifests: int = 0,
+    ) -> SyncReport:
+        sizes = [entry.size for entry in manifest.files]
+        return SyncReport(
+            (snapshot_id,),
+            copied,
+            skipped,
+            copied_bytes,
+            manifests=manifests,
+            files=len(sizes),
+            bytes=sum(sizes),
+        )
 
 
 async def _listed(repository: Repository, *, must_exist: bool = False) -> dict[Digest, int]:
@@ -196,4 +219,6 @@ def _sum(reports: list[SyncReport]) -> SyncReport:
         skipped=sum(report.skipped for report in reports),
         copied_bytes=sum(report.copied_bytes for report in reports),
         manifests=sum(report.manifests for report in reports),
+        files=sum(report.files for report in reports),
+        bytes=sum(report.bytes for report in reports),
     )

@@ -32,7 +32,16 @@ COMMANDS = {
     "status": "status",
     "tag": "tag",
 }
-"""In the order of the help: the reference's commands in its order, then the others."""
+"""The reference's commands in its order, then the others."""
+
+GROUPS = {
+    "Every day": ("push", "pull", "verify", "sync", "tag"),
+    "Look": ("ls", "cat", "diff", "size", "status", "id", "manifest"),
+    "History": ("log", "report", "ancestors", "descendants", "revisions", "locations"),
+    "The local cache": ("stage", "fetch", "checkout", "verify-cache", "flush-cache"),
+    "The program": ("bench", "defaults", "autocomplete", "help", "version"),
+}
+"""The same commands as the help and the README show them: by purpose."""
 
 HIDDEN = {
     "completions": "help",

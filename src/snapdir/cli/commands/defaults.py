@@ -26,6 +26,7 @@ from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import located
 from snapdir.cli.verb import Verb
 from snapdir.errors import without_secrets
+from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
 
 LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
 HIDDEN = "(hidden)"
@@ -127,6 +128,43 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     for name in ("sse", "sse_kms_key_id", "acl", "storage_class", "request_payer"):
         yield name.replace("_", "-"), setting(name, "none")
     yield "no-sign-request", _switch(ctx, "no_sign_request")
+    yield "progress", _universal(ctx, "progress", "auto")
+    yield "progress-interval", _universal(ctx, "progress_interval", "30")
+    yield "log-level", _universal(ctx, "log_level", "none")
+    yield "requests", _requests(settings)
+    store = setting("store", "").text
+    if store.startswith(("s3:", "b2:")):
+        yield from _of_aws(store, sign=not settings.get("no_sign_request", False))
+
+
+def _requests(settings: Mapping[str, Any]) -> Given:
+    """Concurrent requests to the store, as ``--verbose`` shows them."""
+    jobs, most = (_given(settings, name) or Given("0", "default") for name in ("jobs", "max_jobs"))
+    share = _given(settings, "adaptive")
+    is_remote = "://" in (_given(settings, "store") or Given("", "")).text.removeprefix("file://")
+    if share is not None:
+        return Given(f"at most {int(most.text) or int(jobs.text) or MAX_ADAPTIVE_REQUESTS}, adapts", share.source)
+    if int(jobs.text):
+        return Given(jobs.text, jobs.source)
+    if int(most.text):
+        return Given(f"at most {int(most.text)}, adapts", most.source)
+    if is_remote:
+        from snapdir.stores.s3.store import DEFAULT_CONCURRENCY
+
+        return Given(f"at most {DEFAULT_CONCURRENCY}, adapts", "default")
+    from snapdir.stores.file.store import DEFAULT_CONCURRENCY as LOCAL
+
+    return Given(str(LOCAL), "default")
+
+
+def _of_aws(store: str, *, sign: bool) -> Iterator[tuple[str, Given]]:
+    """The settings of AWS for a bucket."""
+    from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
+    from snapdir.stores.s3.store import in_effect
+    from snapdir.stores.urls import StoreURL
+
+    for name, value, source in in_effect(StoreURL.parse(store), NO_BUCKET_OPTIONS._replace(sign=sign)):
+        yield f"s3-{name}", Given(value, source)
 
 
 def _given(settings: Mapping[str, Any], name: str) -> Given | None:
@@ -176,6 +214,16 @@ def _switch(ctx: click.Context, name: str) -> Given:
         return Given("true", "flag")
     named = from_variable(f"SNAPDIR_{name.upper()}", switch) is not None
     return Given(str(asked).lower(), "env" if named else "default")
+
+
+def _universal(ctx: click.Context, name: str, unset: str) -> Given:
+    """A setting that may stand before the command."""
+    value = settings_of(ctx).get(name)
+    if value is None:
+        return Given(unset, "default")
+    contexts = filter(None, (ctx, ctx.parent))
+    is_typed = any(one.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE for one in contexts)
+    return Given(f"{value:g}" if isinstance(value, float) else value, "flag" if is_typed else "env")
 
 
 def _variable(name: str, parse: Any, unset: Any) -> Given:

@@ -58,7 +58,7 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
         Flag("--exit-code", help="Exit with 1 if anything differs, 2 on errors."),
     ),
     *settings.cache(),
-    *settings.transfer(),
+    *settings.reading(),
     examples=[
         "snapdir diff s3://bucket/sets@$OLD s3://bucket/sets@$NEW",
         "snapdir diff --stat --renames s3://bucket/sets@$ID ./data",

@@ -13,6 +13,7 @@ from snapdir.cli.settings import VARIABLES
 from snapdir.cli.terminal import write_output
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import Verb
+from snapdir.model.words import listed
 
 SHELLS = ("bash", "elvish", "fish", "powershell", "zsh")
 
@@ -87,7 +88,7 @@ def autocomplete(ctx: click.Context, *, shell: str) -> None:
     from snapdir.cli.completion import script
 
     if shell not in SHELLS:
-        raise UsageMistake(f"invalid value '{shell}' for '<SHELL>': expected {', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
+        raise UsageMistake(f"invalid value '{shell}' for '<SHELL>': expected {listed(SHELLS)}")
     write_output(script(ctx.find_root().command, shell))
 
 

@@ -64,6 +64,7 @@ def note_if_empty(invocation: Invocation, found: Sequence[object], advice: str =
     Single("--store", metavar="<URI>", section="History", help="Only this store."),
     *options.snapshot("Only locations whose latest snapshot is this one"),
     *formats(),
+    moves_data=False,
     examples=["snapdir locations", "snapdir locations --id $ID --format table"],
 )
 def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: Any) -> None:
@@ -87,6 +88,7 @@ def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: 
     *options.store(),
     *options.snapshot("Only this snapshot"),
     *formats(),
+    moves_data=False,
     examples=["snapdir revisions --store s3://bucket/sets", "snapdir revisions --location ./data --format table"],
 )
 def revisions(

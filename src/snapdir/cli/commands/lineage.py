@@ -42,7 +42,7 @@ def _flags() -> list[Flag]:
                 help="Also read the history that is recorded in this store.",
             ),
         ),
-        *settings.network(),
+        *settings.reading(),
         *formats(*GRAPHS),
         *section(
             "Output",
@@ -58,6 +58,7 @@ def _flags() -> list[Flag]:
 
 @command(
     *_flags(),
+    moves_data=False,
     examples=[
         "snapdir ancestors --id $MODEL --format table",
         "snapdir ancestors --derived --id $MODEL",
@@ -75,6 +76,7 @@ def ancestors(invocation: Invocation, /, **given: Any) -> None:
 
 @command(
     *_flags(),
+    moves_data=False,
     examples=[
         "snapdir descendants --id $DATASET",
         "snapdir descendants --id $DATASET --format table",

@@ -42,7 +42,8 @@ COLUMNS = ("date", "id", "size", "files", "added", "removed", "modified", "note"
     ),
     *settings.catalog(purpose="The history to read"),
     *settings.cache(),
-    *settings.transfer(),
+    *settings.reading(),
+    moves_data=False,
     examples=[
         "snapdir log s3://bucket/sets",
         "snapdir log s3://bucket/sets --label stage=clean --since 7d --note shard",

@@ -36,7 +36,8 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
     *options.snapshot("Instead of REF, a snapshot of --store or the cache"),
     *options.chosen_by_label(),
     *settings.cache(),
-    *settings.transfer(),
+    *settings.reading(),
+    moves_data=False,
     examples=["snapdir ls s3://bucket/sets", "snapdir ls -R s3://bucket/sets@$ID train/"],
 )
 def ls(

@@ -48,7 +48,7 @@ def manifest(
     """Print the manifest of a directory: one line per file and directory."""
     checksum = checksum_bin or CHECKSUMS[0]
     if checksum not in CHECKSUMS:
-        raise SnapdirError(f"snapdir: unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
+        raise SnapdirError(f"unsupported --checksum-bin '{checksum}'; use {', '.join(CHECKSUMS)}")
     invocation.run(
         snapdir.manifest,
         path or ".",

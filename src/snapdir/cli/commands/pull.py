@@ -9,6 +9,7 @@ from typing import Any
 import snapdir
 from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.outcome import of_pull, write_outcome
 from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import WRITING
 from snapdir.cli.terminal import printable, write_output
@@ -81,6 +82,7 @@ def _destination() -> list[Flag]:
     *settings.cache(),
     *settings.transfer(),
     *options.dry_run(),
+    *options.outcome(),
     *options.accepted("--catalog", "--force", "--keep"),
     variables=WRITING,
     examples=[
@@ -89,7 +91,14 @@ def _destination() -> list[Flag]:
     ],
 )
 def fetch(
-    invocation: Invocation, /, *, store: str | None, snapshot_id: str | None, labels: Mapping[str, str], **given: Any
+    invocation: Invocation,
+    /,
+    *,
+    store: str | None,
+    snapshot_id: str | None,
+    labels: Mapping[str, str],
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Download a snapshot into the local cache.
 
@@ -102,6 +111,8 @@ def fetch(
     report = invocation.transfer(snapdir.fetch, options.required_id(snapshot_id), store, **given)
     _print_selection(invocation, report.id)
     _print_fetched(invocation, report.id, dry_run=given["dry_run"])
+    if as_json:
+        write_outcome(of_pull(report, checked_out=False), invocation, dry_run=given["dry_run"])
 
 
 @command(
@@ -112,13 +123,21 @@ def fetch(
     *settings.cache(),
     *settings.local(),
     *options.dry_run(),
+    *options.outcome(),
     *options.hidden(options.store(), options.pool(), settings.network()),
     *options.accepted("--catalog"),
     variables=WRITING,
     examples=["snapdir checkout --id $ID ./data", "snapdir checkout --id $ID --include '*.json' ./data"],
 )
 def checkout(
-    invocation: Invocation, /, *, path: str | None, snapshot_id: str | None, force: bool, **given: Any
+    invocation: Invocation,
+    /,
+    *,
+    path: str | None,
+    snapshot_id: str | None,
+    force: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Write a snapshot of the local cache into a directory.
 
@@ -134,7 +153,7 @@ def checkout(
     except ManifestNotFound as error:
         raise SnapdirError(f"manifest {error.snapshot_id} not found locally; did you forget to fetch it?") from error
     _print_selection(invocation, report.id)
-    _print_checked_out(invocation, report, target, delete=given["delete"], dry_run=given["dry_run"])
+    _print_checked_out(invocation, report, target, given, as_json=as_json)
 
 
 @command(
@@ -155,6 +174,7 @@ def checkout(
     ),
     *settings.transfer(),
     *options.dry_run(),
+    *options.outcome(),
     *options.accepted("--catalog"),
     variables=WRITING,
     examples=[
@@ -174,6 +194,7 @@ def pull(
     labels: Mapping[str, str],
     force: bool,
     use_cache: bool,
+    as_json: bool,
     **given: Any,
 ) -> None:
     """Download a snapshot and write it into a directory.
@@ -191,7 +212,7 @@ def pull(
     if use_cache:
         _print_fetched(invocation, report.id, dry_run=given["dry_run"])
     _print_selection(invocation, report.id)
-    _print_checked_out(invocation, report, target, delete=given["delete"], dry_run=given["dry_run"])
+    _print_checked_out(invocation, report, target, given, as_json=as_json)
 
 
 def _source(store: str | None, snapshot_id: str | None) -> str | None:
@@ -250,12 +271,15 @@ def _print_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -
 
 
 def _print_checked_out(
-    invocation: Invocation, report: snapdir.PullReport, target: str, *, delete: bool, dry_run: bool
+    invocation: Invocation, report: snapdir.PullReport, target: str, given: Mapping[str, Any], *, as_json: bool
 ) -> None:
-    """Count the files that were replaced and removed; a dry run lists them."""
-    note = invocation.terminal.note
+    """Count the files that were replaced and removed; a dry run lists them. With ``as_json``, all of it."""
+    note, dry_run = invocation.terminal.note, given["dry_run"]
     if dry_run:
-        _print_rehearsed(invocation, report.id, target, delete=delete)
+        _print_rehearsed(invocation, report.id, target, delete=given["delete"] and not as_json)
+    if as_json:
+        write_outcome(of_pull(report), invocation, dry_run=dry_run)
+    if dry_run:
         return
     if report.replaced:
         note(f"replaced {report.replaced:,} file(s) that differed in {target}")

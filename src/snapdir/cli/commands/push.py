@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 import snapdir
 from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.outcome import of_push, write_outcome
 from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import KEYED_CONTEXT, WRITING
 from snapdir.cli.verb import command
@@ -74,19 +75,27 @@ def _ids_in(name: str) -> Iterator[str]:
     *settings.catalog(),
     *_provenance(),
     *options.hidden(settings.network()),
+    *options.outcome(),
     *options.accepted("--store", "--objects-store", "--id", "--force", "--keep"),
     variables=[KEYED_CONTEXT, *WRITING],
     examples=["snapdir stage ./data", "snapdir push --store s3://bucket/sets --id $(snapdir stage ./data)"],
 )
-def stage(invocation: Invocation, /, *, path: str | None, **given: Any) -> None:
+def stage(invocation: Invocation, /, *, path: str | None, as_json: bool, **given: Any) -> None:
     """Store a directory in the local cache and print its id.
 
     `snapdir push --id` and `snapdir checkout --id` then use the snapshot.
     """
     given = options.tree_arguments(given, invocation.config)
-    staged = invocation.transfer(snapdir.stage, path or ".", show=invocation.print, **given)
+    staged = invocation.transfer(snapdir.stage, path or ".", show=_shown(invocation, as_json), **given)
     if given["dry_run"]:
         invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))
+    if as_json:
+        write_outcome(of_push(staged, invocation), invocation, dry_run=given["dry_run"])
+
+
+def _shown(invocation: Invocation, as_json: bool) -> Callable[[str], None] | None:
+    """What to do with the id when it is known: print it, unless JSON has it at the end."""
+    return None if as_json else invocation.print
 
 
 @command(
@@ -104,11 +113,13 @@ def stage(invocation: Invocation, /, *, path: str | None, **given: Any) -> None:
     *settings.catalog(),
     *settings.shared_catalog(),
     *_provenance(),
+    *options.outcome(),
     *options.accepted("--force", "--keep"),
     variables=[KEYED_CONTEXT, *WRITING],
     examples=[
         "snapdir push --store s3://bucket/sets ./data",
         "snapdir push --store ./store --ignore '*.tmp' --ignore-from .gitignore ./data",
+        "snapdir push --store s3://bucket/sets --json ./data > pushed.json",
         "snapdir push --store ./store --exclude '%common%' ./data",
     ],
 )
@@ -119,13 +130,14 @@ def push(
     path: str | None,
     store: str | None,
     snapshot_id: str | None,
+    as_json: bool,
     **given: Any,
 ) -> None:
     """Store a directory and print its id.
 
     Only objects that the store lacks are sent. The manifest is written last, so an interrupted push publishes nothing.
     """
-    url = options.required_store(store)
+    url, given["show"] = options.required_store(store), _shown(invocation, as_json)
     if path is None and snapshot_id is not None:
         given = {name: value for name, value in given.items() if name not in READING}
         pushed = _push_cached(invocation, snapshot_id, url, **given)
@@ -133,14 +145,16 @@ def push(
         if snapshot_id is not None:
             invocation.terminal.warn("--id is ignored because PATH is given")
         given = options.tree_arguments(given, invocation.config)
-        pushed = invocation.transfer(snapdir.push, path or ".", url, show=invocation.print, **given)
+        pushed = invocation.transfer(snapdir.push, path or ".", url, **given)
     if given["dry_run"]:
         invocation.terminal.note(render.dry_run(f"push {pushed} to {store}"))
+    if as_json:
+        write_outcome(of_push(pushed, invocation), invocation, dry_run=given["dry_run"])
 
 
 def _push_cached(invocation: Invocation, snapshot_id: str, store: str, **given: Any) -> str:
     try:
-        return invocation.transfer(snapdir.push_cached, snapshot_id, store, show=invocation.print, **given)
+        return invocation.transfer(snapdir.push_cached, snapshot_id, store, **given)
     except UnknownId:
         raise
     except ManifestNotFound as error:

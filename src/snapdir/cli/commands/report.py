@@ -33,7 +33,8 @@ from snapdir.errors import local_errors
     *options.output(),
     *settings.catalog(purpose="The history to read"),
     *settings.cache(),
-    *settings.transfer(),
+    *settings.reading(),
+    moves_data=False,
     examples=[
         "snapdir report s3://bucket/sets --open-html report.html",
         "snapdir report s3://bucket/sets --json > report.json",

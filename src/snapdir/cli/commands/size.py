@@ -26,7 +26,7 @@ COLUMNS = ("ref", "files", "logical_bytes", "objects", "physical_bytes")
     *options.snapshot("Measure this snapshot of --store"),
     *options.output(),
     *settings.cache(),
-    *settings.transfer(),
+    *settings.reading(),
     examples=["snapdir size s3://bucket/sets", "snapdir size --json s3://bucket/sets@$ID ./data"],
 )
 def size(

@@ -24,7 +24,7 @@ SOURCES = {"checkout": ("checked out", "from"), "push": ("pushed", "to"), "stage
     *options.dereferencing(),
     *options.output(),
     *settings.cache(),
-    *settings.transfer(),
+    *settings.reading(),
     examples=["snapdir status ./data", "snapdir status --store s3://bucket/sets --id $ID ./data"],
 )
 def status(

@@ -9,6 +9,7 @@ from typing import Any
 import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
+from snapdir.cli.outcome import of_sync, write_outcome
 from snapdir.cli.parameters import Flag, Single, section
 from snapdir.cli.settings import FSYNC
 from snapdir.cli.terminal import Terminal
@@ -50,6 +51,7 @@ MAX_LISTED = 20
     *settings.transfer(writing=True),
     *settings.shared_catalog("With --all, do not copy the history of --from."),
     *options.dry_run(),
+    *options.outcome(),
     *options.accepted("--store", "--objects-store", "--catalog", "--cache-dir", "--force", "--keep", "--linked"),
     variables=[FSYNC],
     examples=[
@@ -66,6 +68,7 @@ def sync(
     snapshot_id: str | None,
     labels: Mapping[str, str],
     every: bool,
+    as_json: bool,
     **given: Any,
 ) -> None:
     """Copy a snapshot from one store to another, and print its id.
@@ -91,7 +94,9 @@ def sync(
     else:
         report = invocation.transfer(snapdir.sync, snapshot_id, source, target, **given)
         names = report.snapshots[0]
-    if dry_run:
+    if as_json:
+        write_outcome(of_sync(report, every=every), invocation, dry_run=dry_run)
+    elif dry_run:
         _list_pruned(report.pruned_snapshots, invocation.terminal)
     else:
         for snapshot in report.snapshots:

@@ -17,7 +17,7 @@ from snapdir.errors import ManifestNotFound, SnapdirError, StoreMissing, Unknown
 from snapdir.model.tags import is_name
 
 NO_PURGE = (
-    "snapdir: `verify` does not support --purge; use `verify-cache --purge` for the local cache, "
+    "`verify` does not support --purge; use `verify-cache --purge` for the local cache, "
     "or `verify --repair-from DIR` for a store"
 )
 
@@ -184,7 +184,7 @@ def _conclude(report: snapdir.CacheReport, terminal: Terminal) -> None:
     manifests = f" + {len(report.manifests)} damaged manifest(s)" if report.manifests else ""
     if not report.is_sound:
         raise SnapdirError(
-            f"snapdir: {len(report.corrupt)} corrupt + {len(report.missing)} missing object(s){manifests} in the cache"
+            f"{len(report.corrupt)} corrupt + {len(report.missing)} missing object(s){manifests} in the cache"
         )
     if report.purged:
         terminal.note(
@@ -196,6 +196,7 @@ def _conclude(report: snapdir.CacheReport, terminal: Terminal) -> None:
     *settings.cache(),
     *options.dry_run(),
     *options.accepted("--store", "--purge", "--force"),
+    moves_data=False,
     examples=["snapdir flush-cache", "snapdir flush-cache --dryrun --cache-dir /scratch/cache"],
 )
 def flush_cache(invocation: Invocation, /, *, dry_run: bool) -> None:

@@ -29,6 +29,7 @@ from snapdir.stores.s3.http.pool import Pool
 from snapdir.stores.s3.http.responses import Reception, Response
 from snapdir.stores.s3.http.timeouts import Timeouts
 from snapdir.stores.s3.http.tls import trusted_context
+from snapdir.stores.s3.logged_pool import pool_class
 from snapdir.stores.s3.signing import EMPTY_PAYLOAD, UNSIGNED_PAYLOAD, Credentials, Signer, encode_path, encode_query
 from snapdir.stores.s3.target import S3Target, is_region
 from snapdir.stores.settings import StoreSettings
@@ -260,7 +261,7 @@ class S3Client:
         settings, bundle = self._settings, self.target.profile.ca_bundle or ()
         if self.proxy is not None and self.proxy.scheme == "https":
             self.proxy = self.proxy._replace(ssl_context=trusted_context(*bundle))
-        return Pool(
+        return pool_class()(
             host,
             port,
             ssl_context=trusted_context(*bundle) if scheme == "https" else None,

@@ -13,6 +13,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from snapdir.errors import AccessDenied
+from snapdir.stores.s3.in_effect import log_credentials
 from snapdir.stores.s3.signing import ANONYMOUS, Credentials
 from snapdir.stores.s3.target import S3Target
 
@@ -136,6 +137,7 @@ class ChainCredentials:
             link = Link(self._target.url, provider.METHOD, profile, session.full_config)
             with link_errors(link):
                 if credentials := provider.load():
+                    log_credentials(self._target.url, link)
                     return ChainResult(credentials, link)
         raise no_credentials(self._target.url)
 

@@ -15,7 +15,7 @@ from snapdir.model.keys import MANIFESTS
 from snapdir.model.sizes import GIB, MIB
 from snapdir.stores.base import Body, Capabilities, FileRange, ObjectInfo, Page
 from snapdir.stores.blocks import BlockSink
-from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
+from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 from snapdir.stores.listing import shows_order
 from snapdir.stores.s3 import reading, xml
 from snapdir.stores.s3.aws.configuration import files_affect_settings
@@ -25,6 +25,14 @@ from snapdir.stores.s3.client import ANSWER, CHECKSUM, CONTENT_MD5, NO_HEADERS, 
 from snapdir.stores.s3.conditions import IF_ABSENT, Conditions, if_unchanged
 from snapdir.stores.s3.credentials import ChainCredentials, EnvironmentCredentials
 from snapdir.stores.s3.failures import ErrorResponse, Operation, service_error
+from snapdir.stores.s3.in_effect import (
+    KEYS_OF_ENVIRONMENT,
+    NO_KEYS,
+    InEffect,
+    log_credentials,
+    log_settings,
+    settings_of,
+)
 from snapdir.stores.s3.listing import ListingProgress
 from snapdir.stores.s3.target import S3Target
 from snapdir.stores.s3.upload import MAX_PARTS, S3Upload, begin, copy_source
@@ -76,11 +84,14 @@ class S3Store:
             AccessDenied: credentials are configured, but cannot be read.
         """
         keys = EnvironmentCredentials.find(anonymous=not settings.bucket.sign)
-        target = S3Target.of(url)._replace(options=settings.bucket)
-        target = await run_sync(_completed, target, keys is not None)
+        given = S3Target.of(url)._replace(options=settings.bucket)
+        target = await run_sync(_completed, given, keys is not None)
         checksums = await run_sync(Checksums, settings.notes_dir, target.service_name)
         concurrency = settings.concurrency(DEFAULT_CONCURRENCY)
         source = keys or ChainCredentials(target)
+        log_settings(target, given)
+        if keys is not None:
+            log_credentials(target.url, KEYS_OF_ENVIRONMENT if settings.bucket.sign else NO_KEYS)
         client = S3Client(target, source, settings, max_connections=concurrency, checksums=checksums)
         return cls(client, max_concurrency=concurrency)
 
@@ -302,6 +313,28 @@ class S3Store:
         except ObjectNotFound:
             return False
         return True
+
+
+def in_effect(url: StoreURL, bucket: BucketOptions, environment: Mapping[str, str] = os.environ) -> list[InEffect]:
+    """The settings for a bucket, and where credentials come from; never the credentials.
+
+    Blocking: reads AWS's files. Sends no request, and runs no program.
+
+    Raises:
+        InvalidStore, InvalidOption: the URL or a setting cannot be used.
+    """
+    keys = EnvironmentCredentials.find(environment, anonymous=not bucket.sign)
+    given = S3Target.of(url, environment)._replace(options=bucket)
+    target = _completed(given, keys is not None)
+    if keys is None:
+        from snapdir.stores.s3.aws.chain_failures import expected_source
+
+        credentials = InEffect("credentials", expected_source(target.url, environment), "config")
+    elif bucket.sign:
+        credentials = InEffect("credentials", KEYS_OF_ENVIRONMENT, "env")
+    else:
+        credentials = InEffect("credentials", NO_KEYS, "flag")
+    return [*settings_of(target, given, environment), credentials]
 
 
 def _completed(target: S3Target, keys_are_given: bool) -> S3Target:

@@ -59,7 +59,7 @@ def survey_files(plan: TreePlan, destination: Destination, counters: Counters) -
 
     survey = _survey(plan, destination, counters, is_right)
     survey.wrong_modes = wrong_modes
-    counters.objects_skipped += len(plan.objects) - len(survey.missing)
+    counters.objects_skipped = max(counters.objects_skipped, len(plan.objects) - len(survey.missing))
     return survey
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from snapdir.model.manifest import Manifest
+
+if TYPE_CHECKING:
     from snapdir.transfer.engine.plan import PlannedObject
 
 Phase = Literal["discovering", "hashing", "transfer", "checkout", "verify", "idle"]
@@ -34,7 +37,12 @@ class Counters:
         pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
         kept_objects, kept_bytes: Unfinished large objects that a run leaves to the next one when it stops early, and
             their bytes so far, from all runs; ``kept_in`` says where. Objects without a byte count only if all are.
+        received_before: ``bytes_received`` when the phase began.
+        pushes: The verb is a push, so that ``settled_*`` count what is done.
+        settled_files, settled_bytes: Of a push: files whose content the store has, and their bytes, those of a large
+            file part by part.
         at_work: Objects that the store itself assembles or copies: this can take minutes without any transfer.
+        snapshot_files, snapshot_bytes: Of the snapshots that the verb has handled, or of their selected parts.
         already_complete: The cache had everything: a fetch sent no request.
         warnings: Lines for the user that do not stop the verb.
         names: Names that stood for a snapshot, each with its id.
@@ -74,12 +82,47 @@ class Counters:
     ignored: int = 0
     names: dict[str, str] = field(default_factory=dict)
     on_name: Callable[[str, str], None] | None = None
+    snapshot_files: int = 0
+    snapshot_bytes: int = 0
+    pushes: bool = False
+    received_before: int = 0
+    settled_files: int = 0
+    settled_bytes: int = 0
 
     @property
     def is_sending(self) -> bool:
         """A push has hashed every file, and the store has not taken or assembled all of it."""
         hashed = self.phase == "hashing" and self.total_is_final and self.files_done >= self.files_total
         return hashed and (self.bytes_taken < self.bytes_to_send or self.at_work > 0)
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """The files and bytes that need no more work: of a push, those that the store has."""
+        if self.pushes:
+            return self.settled_files, self.settled_bytes
+        return self.files_done, self.bytes_done
+
+    @property
+    def activity(self) -> str:
+        """What is going on, for people."""
+        if self.pushes:
+            return self._push_activity
+        if self.phase == "discovering" and self.files_done:
+            return "hashing"
+        if self.phase == "transfer":
+            return "sending" if self.bytes_sent else "fetching"
+        if self.phase == "checkout":
+            return "fetching" if self.bytes_received > self.received_before else "writing"
+        return {"idle": "starting", "verify": "verifying"}.get(self.phase, self.phase)
+
+    @property
+    def _push_activity(self) -> str:
+        hashes = not self.total_is_final or self.files_done < self.files_total
+        if not hashes and self.settled_files >= self.files_total and not self.at_work:
+            return "finishing"
+        if not self.bytes_to_send:
+            return "hashing" if self.files_done or self.total_is_final else "discovering"
+        return "hashing and sending" if hashes else "sending"
 
     @property
     def stage(self) -> tuple[Phase, int, int]:
@@ -115,11 +158,23 @@ class Counters:
         self.objects_sent += 1
         self.bytes_sent += bytes_
 
+    def settle(self, bytes_: int) -> None:
+        """Count a file whose content the store has, with those of its bytes that are not counted yet."""
+        self.settled_files += 1
+        self.settled_bytes += bytes_
+
+    def count_snapshot(self, manifest: Manifest) -> None:
+        """Add a snapshot that the verb handles, or the selected part of one."""
+        sizes = [entry.size for entry in manifest.files]
+        self.snapshot_files += len(sizes)
+        self.snapshot_bytes += sum(sizes)
+
     def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
         """Start a phase whose totals are known, with nothing done yet."""
         self.phase = phase
         self.files_total, self.bytes_total, self.total_is_final = files, bytes_, True
         self.files_done = self.bytes_done = 0
+        self.received_before = self.bytes_received
 
     def begin_objects(self, phase: Phase, objects: Sequence[PlannedObject]) -> None:
         """``begin`` with distinct objects as the files."""

@@ -54,6 +54,9 @@ class TreePlan:
     def count_files(self) -> int:
         return sum(len(planned.targets) for planned in self.objects)
 
+    def count_bytes(self) -> int:
+        return sum((planned.size or 0) * len(planned.targets) for planned in self.objects)
+
     def directory_names(self) -> set[Names]:
         """Every directory: those of the manifest, and their parents."""
         directories = {directory.names for directory in self.directories}

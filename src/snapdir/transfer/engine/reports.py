@@ -100,6 +100,7 @@ class SyncReport:
         copied_bytes: Bytes of the copied ones; 0 in a dry run.
         manifests: Manifests that were written.
         pruned_snapshots: Ids of the destination's manifests that the source lacks, sorted.
+        files, bytes: Of the snapshots.
     """
 
     snapshots: tuple[Digest, ...]
@@ -108,6 +109,8 @@ class SyncReport:
     copied_bytes: int = 0
     manifests: int = 0
     pruned_snapshots: tuple[Digest, ...] = ()
+    files: int = 0
+    bytes: int = 0
 
     @property
     def pruned(self) -> int:
@@ -124,6 +127,8 @@ class PullReport:
         replaced: Files whose different content was replaced.
         pruned: Paths that ``delete`` removed, in that order.
         extra: Paths that are not in the snapshot and stay.
+        files, bytes: Of the snapshot, or of the selected part.
+        objects_reused: Objects that the cache or the destination had.
     """
 
     id: SnapshotId
@@ -132,6 +137,9 @@ class PullReport:
     replaced: int = 0
     pruned: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    files: int = 0
+    bytes: int = 0
+    objects_reused: int = 0
 
     @classmethod
     def of(cls, identifier: SnapshotId, counters: Counters) -> PullReport:
@@ -143,4 +151,7 @@ class PullReport:
             counters.files_replaced or len(counters.replaced),
             tuple(counters.pruned),
             tuple(counters.extra),
+            counters.snapshot_files,
+            counters.snapshot_bytes,
+            counters.objects_skipped,
         )

@@ -94,6 +94,7 @@ class Uploader:
         data = hashed.data or b""
         try:
             await self._send_small(Digest(hashed.checksum), data)
+            self._counters.settle(len(data))
         except Exception as error:
             error.add_note(f"while uploading {hashed.source.file}")
             raise
@@ -138,9 +139,11 @@ class Uploader:
         try:
             part_bytes = self.part_bytes(source.content_bytes)
             body = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
+            uncounted_bytes = source.content_bytes
             if body.hashed.checksum not in seen:
                 seen.add(body.hashed.checksum)
-                await self._send_large(body, part_bytes)
+                uncounted_bytes -= await self._send_large(body, part_bytes)
+            self._counters.settle(uncounted_bytes)
         except Exception as error:
             error.add_note(f"while uploading {source.file}")
             raise
@@ -169,11 +172,12 @@ class Uploader:
             self._memory_devices = memory_devices()
         return os.fstat(descriptor).st_dev in self._memory_devices
 
-    async def _send_large(self, body: _FileBody, part_bytes: int) -> None:
+    async def _send_large(self, body: _FileBody, part_bytes: int) -> int:
+        """Send the object unless the store has it; the bytes that were counted as settled."""
         digest = Digest(body.hashed.checksum)
         size = body.hashed.source.content_bytes
         if await self._is_present(digest, size, self._answer(digest, size)):
-            return
+            return 0
         self._counters.bytes_to_send += size
         if part_bytes >= size:
             async with self.memory.share(min(size, IN_FLIGHT_BYTES)):
@@ -183,6 +187,7 @@ class Uploader:
             await self._write_parts(digest, body, size, part_bytes)
         await self._confirm(digest, body)
         self._counters.count_sent(size)
+        return 0 if part_bytes >= size else size
 
     async def _is_present(self, digest: Digest, size: int, answer: Answer) -> bool:
         if answer is Answer.ABSENT:
@@ -208,6 +213,7 @@ class Uploader:
         try:
             await upload.write_part(part.number, body)
             self._counters.bytes_taken += part.length
+            self._counters.settled_bytes += part.length
         finally:
             self.memory.release(min(part.length, IN_FLIGHT_BYTES))
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 from botocore import exceptions as boto  # type: ignore[import-untyped]
 
 from snapdir.errors import AccessDenied, ConnectionFailed
+from snapdir.stores.s3.aws.session import configuration_errors, new_session
 from snapdir.stores.s3.failures import CREDENTIALS, cleaned
 
 LINKS = {
@@ -23,6 +24,17 @@ LINKS = {
     "container-role": "the credentials of the container (AWS_CONTAINER_CREDENTIALS_FULL_URI or ..._RELATIVE_URI)",
     "iam-role": "the metadata service of the instance",
 }
+
+CONFIGURED = {
+    "assume-role": ("role_arn",),
+    "assume-role-with-web-identity": ("web_identity_token_file", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    "sso": ("sso_session", "sso_start_url"),
+    "login": ("login_session",),
+    "shared-credentials-file": ("aws_access_key_id",),
+    "custom-process": ("credential_process",),
+    "container-role": ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+}
+"""The settings of a profile, or variables, that configure a link; in the order of the chain."""
 
 UNREACHABLE = (boto.HTTPClientError, boto.ConnectionError, boto.MetadataRetrievalError)
 
@@ -56,6 +68,24 @@ class Link(NamedTuple):
             seen.add(name)
             name = profiles[name].get("source_profile", "")
         return self.profile
+
+
+def expected_source(store: str, environment: Mapping[str, str]) -> str:
+    """The first link of AWS's chain that is configured, in words. Nothing is run and no service is asked.
+
+    Raises:
+        InvalidOption: there is no such profile, or a file cannot be parsed.
+    """
+    session = new_session(environment)
+    with configuration_errors():
+        settings = {name.lower() for name, value in session.get_scoped_config().items() if value}
+        profile = session.get_config_variable("profile") or "default"
+    for method, needs in CONFIGURED.items():
+        if not settings.isdisjoint(needs) or any(environment.get(name) for name in needs):
+            return str(Link(store, method, profile, session.full_config))
+    if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        return "nowhere: no source is configured"
+    return f"{LINKS['iam-role']}, if there is one"
 
 
 def no_credentials(store: str) -> AccessDenied:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from snapdir.errors import InvalidOption
+from snapdir.model.words import require_word
 from snapdir.stores.s3.aws.endpoints import AWSEndpoints
 
 FILES = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
@@ -126,9 +127,7 @@ def _endpoints(session: Any, s3: Mapping[str, Any], *, accelerate: bool) -> AWSE
 
 def _one_of(known: tuple[str, ...], value: object, name: str) -> str:
     text = str(value or "").strip().lower()
-    if text not in known:
-        raise InvalidOption(f"invalid {name} of the AWS configuration: {text[:80]!r}; write {' or '.join(known[1:])}")
-    return text
+    return require_word(text, known[1:], f"{name} of the AWS configuration") if text else text
 
 
 def _attempts(text: str, name: str) -> int:

@@ -24,7 +24,7 @@ def completed_target(target: S3Target, environment: Mapping[str, str] = os.envir
         InvalidStore: the URL names neither a bucket nor an access point.
     """
     session = new_session(environment)
-    with _configuration_errors():
+    with configuration_errors():
         configured = session.get_scoped_config()
         ignored = session.get_config_variable("ignore_configured_endpoint_urls")
         ignored = ignored or ignores_configured_endpoints(environment)
@@ -51,7 +51,7 @@ def credential_chain(session: Session) -> Any:
     Raises:
         InvalidOption: the configuration of a link has a bad value.
     """
-    with _configuration_errors():
+    with configuration_errors():
         return session.get_component("credential_provider")
 
 
@@ -84,7 +84,7 @@ def _configuration_error(error: Exception) -> InvalidOption:
 
 
 @contextmanager
-def _configuration_errors() -> Iterator[None]:
+def configuration_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ValueError, AttributeError) as error:  # the latter: a section where a value belongs

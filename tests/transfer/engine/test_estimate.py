@@ -1,0 +1,115 @@
+"""The time left: against what recorded transfers took, and while it cannot be known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snapdir.model.sizes import MIB
+from snapdir.transfer.engine.estimate import Estimate, Reading
+from snapdir.transfer.engine.events import Counters
+
+RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.json"))
+"""Events of real transfers of one mixed tree, 2,000 files of 1 to 20 KB and 10 of 24 MiB, twice a second: with four
+requests at a time to a server 25 ms away, and with a limit of 15 MiB/s."""
+
+FACTOR = 1.5
+FROM_PART = 0.2
+LAST_SECONDS = 0.5
+
+
+def counters_of(row: dict[str, Any]) -> Counters:
+    return Counters("transfer", *(row[name] for name in ("files_total", "bytes_total", "total_is_final")),
+                    files_done=row["files_done"], bytes_done=row["bytes_done"])  # fmt: skip
+
+
+def replayed(file: Path) -> Iterator[tuple[float, float, Reading]]:
+    """The part of the duration that is over, the seconds that are left, and the estimate."""
+    recorded = json.loads(file.read_text())
+    rows = [dict(zip(recorded["columns"], values, strict=True)) for values in recorded["rows"]]
+    began, ended = rows[0]["seconds"], rows[-1]["seconds"]
+    assert (rows[-1]["files_done"], rows[-1]["files_total"]) == (2010, 2010)
+    estimate = Estimate()
+    for row in rows:
+        now = row["seconds"]
+        yield (now - began) / (ended - began), ended - now, estimate.read(counters_of(row), now)
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
+def test_the_time_left_of_a_mixed_tree_is_right_within_a_factor(file: Path) -> None:
+    known = [
+        (reading.left_seconds, left)
+        for part, left, reading in replayed(file)
+        if part >= FROM_PART and left >= LAST_SECONDS and reading.left_seconds is not None
+    ]
+    late = [left for part, left, _ in replayed(file) if part >= FROM_PART and left >= LAST_SECONDS]
+    assert len(known) >= 0.9 * len(late)
+    for estimated, left in known:
+        assert left / FACTOR <= estimated <= left * FACTOR
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
+def test_the_part_that_is_done_never_falls_and_ends_at_one(file: Path) -> None:
+    parts = [reading.part for _, _, reading in replayed(file) if reading.part is not None]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1.0
+
+
+def test_without_a_final_total_nothing_is_known() -> None:
+    estimate = Estimate()
+    for second in range(9):
+        counters = Counters("discovering", files_total=100, files_done=10 * second)
+        assert estimate.read(counters, second) == Reading(None, None)
+
+
+def test_a_steady_transfer_of_equal_files_is_known_after_two_seconds() -> None:
+    estimate, lefts = Estimate(), []
+    for second in range(10):
+        counters = Counters("transfer", 100, 100 * MIB, True, 10 * second, 10 * second * MIB)
+        lefts.append(estimate.read(counters, float(second)).left_seconds)
+    assert lefts[:2] == [None, None]
+    assert lefts[2:] == pytest.approx([8, 7, 6, 5, 4, 3, 2, 1])
+
+
+def test_files_say_nothing_about_bytes_that_never_moved() -> None:
+    """Only small files so far, and one of 10 GiB to come: its time cannot be known."""
+    estimate = Estimate()
+    for second in range(6):
+        counters = Counters("transfer", 1001, 10 << 30, True, 100 * second, 100 * second * 1000)
+        reading = estimate.read(counters, float(second))
+    assert reading.left_seconds is None
+
+
+def test_a_phase_with_new_totals_starts_again() -> None:
+    estimate = Estimate()
+    for second in range(5):
+        estimate.read(Counters("transfer", 10, 10 * MIB, True, second, second * MIB), float(second))
+    assert estimate.read(Counters("checkout", 10, 10 * MIB, True, 0, 0), 5.0) == Reading(0.0, None)
+
+
+def test_an_empty_transfer_is_done() -> None:
+    assert Estimate().read(Counters("transfer", 0, 0, True), 0.0).left_seconds is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(-5 * MIB, 500 * MIB), st.floats(0, 5)), max_size=30),
+    st.integers(1, 1000),
+    st.integers(0, 10 << 30),
+)
+def test_any_course_gives_a_part_between_zero_and_one_and_no_negative_time(
+    steps: list[tuple[int, int, float]], files_total: int, bytes_total: int
+) -> None:
+    estimate, files, bytes_, now, before = Estimate(), 0, 0, 0.0, 0.0
+    for more_files, more_bytes, seconds in steps:
+        files, bytes_, now = files + more_files, bytes_ + more_bytes, now + seconds
+        reading = estimate.read(Counters("transfer", files_total, bytes_total, True, files, bytes_), now)
+        assert reading.part is not None
+        assert before <= reading.part <= 1.0
+        assert reading.left_seconds is None or reading.left_seconds >= 0
+        before = reading.part
