@@ -22,7 +22,11 @@ from tests.needed import needed
 from ..conftest import cli
 
 WIDTHS = (420, 1280)
-NOTES = (None, "export of the night", "near duplicates removed, and the split by language stays as it was " * 2)
+NOTES = (
+    None,
+    "export of the night",
+    "near duplicates removed, and the split by language stays as it was " * 2 + "n" * 150,
+)
 
 MEASURE = """const measured = () => {
 const shown = [];
@@ -87,7 +91,7 @@ def store_of(count: int, folder: Path) -> str:
     store = folder / "store"
     url, ids = f"file://{store}", list[str]()
     for number in range(count):
-        paths = [f"./{'deep/' * (number % 3)}file-{each}" for each in range(number % 7 + 1)]
+        paths = [f"./{'deep/' * (number % 3 * 30)}file-{each}" for each in range(number % 7 + 1)]
         entries = [Entry("F", "644", blake3(path.encode()).hexdigest(), 1000 * len(path), path) for path in paths]
         manifest = Manifest([Entry("D", "755", "00" * 32, number, "./"), *entries])
         ids.append(manifest_id(manifest))
@@ -100,7 +104,7 @@ def store_of(count: int, folder: Path) -> str:
             previous_id=ids[-2] if number else None,
             derived_from=(ids[number - 15],) if number % 40 == 20 else (),
             note=NOTES[number % 3],
-            labels=(("run", f"a{number}"), ("pages", "1.2M")) if number % 2 else (),
+            labels=(("run", f"a{number}"), ("pages", "1.2M"), ("l" * 90, "v" * 90)) if number % 2 else (),
         )
         for key, text in {
             manifest_key(ids[-1]): manifest.stored,

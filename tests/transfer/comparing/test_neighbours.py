@@ -17,6 +17,7 @@ from snapdir.transfer.comparing.diff import compare, union
 from snapdir.transfer.comparing.neighbours import Neighbours, compare_neighbours
 from snapdir.transfer.comparing.sizes import measure
 from snapdir.transfer.engine.limits import Limits
+from tests.transfer.conftest import RecordingStore
 
 ONE = Manifest([Entry("D", "755", "00" * 32, 0, "./"), Entry("F", "644", "aa" * 32, 5, "./a")])
 TWO = Manifest([*ONE.entries, Entry("F", "644", "bb" * 32, 7, "./b"), Entry("F", "644", "aa" * 32, 5, "./c")])
@@ -61,6 +62,15 @@ async def test_numbers_are_those_of_whole_manifests(stored: list[Manifest], memo
         ).logical_bytes - sum(
             entry.after.size - entry.before.size for entry in one.changes.listed if entry.status == "="
         )
+
+
+async def test_every_manifest_is_read_once() -> None:
+    store = RecordingStore()
+    published = [await put(store, manifest) for manifest in (ONE, TWO)]
+    await compare_neighbours(Repository(store), published, limits=Limits(), max_listed=1)
+    assert {key: count for (kind, key), count in store.calls.items() if kind == "read"} == {
+        manifest_key(each.snapshot_id): 1 for each in published
+    }
 
 
 async def test_what_is_listed_is_bounded_and_the_rest_counted() -> None:
