@@ -192,9 +192,12 @@ def test_what_a_page_embeds_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     longest = "n" * 4000
     page = report_page(report_with(longest, count=MAX_SNAPSHOTS + 500, changes=50))
     assert f"The newest {MAX_SNAPSHOTS:,} are listed, and drawn below; 501 older ones are left out." in page
+    assert "Relations to snapshots that are left out" not in page
     assert page.count(longest) == 2  # the store, as title and as heading
     assert "n" * (MAX_NOTE_CHARACTERS + 1) not in page.replace(longest, "")
     assert f"./{'n' * MAX_PATH_CHARACTERS}" not in page
     assert len(page) < 4_000_000
-    monkeypatch.setattr(report_module, "MAX_SNAPSHOTS", 2)
-    assert len(report_page(report_with("x", count=100))) < 40_000
+    monkeypatch.setattr(report_module, "MAX_SNAPSHOTS", 1)
+    page = report_page(report_with("x", count=100))
+    assert "Relations to snapshots that are left out: 1<" in page
+    assert len(page) < 20_000

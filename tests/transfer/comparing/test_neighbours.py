@@ -64,6 +64,13 @@ async def test_numbers_are_those_of_whole_manifests(stored: list[Manifest], memo
         )
 
 
+async def test_a_size_that_was_too_large_makes_no_bytes_less_than_none() -> None:
+    link = Manifest([Entry("F", "777", "aa" * 32, 900, "./a")])
+    file = Manifest([Entry("F", "644", "aa" * 32, 5, "./a")])
+    found = await compared(link, file)
+    assert ([each.new_bytes for each in found.snapshots.values()], found.total.physical_bytes) == ([900, 0], 5)
+
+
 async def test_every_manifest_is_read_once() -> None:
     store = RecordingStore()
     published = [await put(store, manifest) for manifest in (ONE, TWO)]

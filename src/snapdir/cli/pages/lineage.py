@@ -165,4 +165,4 @@ def _legend(graph: Graph, *, newest_first: bool, undrawn: int) -> Iterator[str]:
     items = "".join(f'<li><svg width="32" height="16">{sample}</svg> {words}</li>' for sample, words in samples)
     yield f'<ul class="legend">{items}</ul>'
     if undrawn:
-        yield f"<p>{undrawn:,} relations have no line here; the word “from” names them.</p>"
+        yield f"<p>Relations without a line here: {undrawn:,}; the word “from” names them.</p>"

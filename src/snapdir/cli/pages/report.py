@@ -1,7 +1,7 @@
 """The page of ``report``. Pure.
 
-What it embeds is bounded: snapshots, listed changes, and the length of notes and paths. The page says what it leaves
-out, and ``report --json`` has all of it.
+What it embeds is bounded: snapshots, and the length of notes, labels and paths; the report bounds listed changes. The
+page says what it leaves out, and ``report --json`` has every snapshot, and every text whole.
 """
 
 from __future__ import annotations
@@ -180,9 +180,12 @@ def _lineage(report: StoreReport, shown: Sequence[ReportedSnapshot]) -> Iterator
         return
     yield "<h2>Lineage</h2>"
     graph = _graph(report, shown)
+    shown_ids = {each.id for each in shown}
     if not graph.edges:
         yield "<p>No history is recorded in this store: its snapshots have no relations, notes or labels.</p>"
         return
+    if more := sum(edge.later in shown_ids for edge in report.relations) - len(graph.edges):
+        yield f"<p>Relations to snapshots that are left out: {more:,}</p>"
     yield from drawing(graph, newest_first=True, names={each.id: _short_names(each) for each in shown})
 
 

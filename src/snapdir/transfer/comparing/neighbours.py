@@ -149,7 +149,8 @@ class _Comparison:
         self.snapshots[snapshot_id] = Neighbour(
             files=len(sizes),
             size_bytes=sum(sizes),
-            new_bytes=self._contents.total_bytes - known_bytes,
+            # Below zero if a size turns out to be that of a link's text, not of its content.
+            new_bytes=max(self._contents.total_bytes - known_bytes, 0),
             changes=_changes(self._previous_id, list(differences), self._max_listed),
         )
         self._before, self._previous_id = manifest, snapshot_id
