@@ -6,20 +6,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-import anyio.to_thread
-
-from snapdir.api.merging import merge, opened_catalog
-from snapdir.api.resolve import parse_ref
+from snapdir.api.merging import records_of_store
+from snapdir.api.resolve import whole_store
 from snapdir.api.stores import StorePair, opened
 from snapdir.api.tag import names_of_snapshots
 from snapdir.catalog.locations import store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
-from snapdir.errors import InvalidStore, LocalError, StoreError, TransferFailed, ungrouped
+from snapdir.errors import ungrouped
 from snapdir.model.keys import MANIFESTS
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Store
-from snapdir.stores.urls import StoreURL
 from snapdir.stores.workers import run_workers
 from snapdir.transfer.comparing.sizes import SnapshotSummary, summarise
 from snapdir.transfer.engine.events import Counters
@@ -44,7 +41,7 @@ async def ls(store: str, *, config: Config | None = None, counters: Counters | N
     from snapdir.transfer.comparing.manifests import read_manifests
 
     config, counters = config or Config(), counters or Counters()
-    url = await _url_of(store)
+    url = await whole_store(store)
     async with opened(StorePair(url), config) as source:
         summaries = await read_manifests(source, summarise, limits=config.limits)
         if not summaries:
@@ -68,7 +65,7 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
     from snapdir.transfer.comparing.manifests import read_manifests
 
     config = config or Config()
-    async with opened(StorePair(await _url_of(store)), config) as source:
+    async with opened(StorePair(await whole_store(store)), config) as source:
         return await read_manifests(source, summarise, limits=config.limits)
 
 
@@ -82,7 +79,7 @@ async def find_stores(place: str, *, config: Config | None = None, counters: Cou
         StoreMissing: the bucket or directory does not exist.
     Cost: a request for each prefix that is no store; those of one level run concurrently.
     """
-    url = await _url_of(place)
+    url = await whole_store(place)
     found: list[str] = []
     async with opened(StorePair(url), config or Config()) as source:
         level, looked = [""], 0
@@ -116,25 +113,13 @@ async def _folders(prefixes: Sequence[str], store: Store) -> dict[str, Sequence[
     return found
 
 
-async def _url_of(store: str) -> StoreURL:
-    ref = await anyio.to_thread.run_sync(parse_ref, store)
-    if ref.store is None or not ref.is_whole_store:
-        raise InvalidStore(f"{store} is not a store; write file:///path, ./path or s3://bucket/prefix")
-    return ref.store
-
-
 async def _records(
     source: Repository, location: str, config: Config, counters: Counters
 ) -> defaultdict[str, list[Record]]:
     """The records of each snapshot, newest first."""
     of_snapshot: defaultdict[str, list[Record]] = defaultdict(list)
-    async with opened_catalog(config, counters, needed=False) as catalog:
-        try:
-            await merge(catalog, source, location, counters)
-        except (LocalError, StoreError, TransferFailed) as error:
-            counters.warnings.append(f"the history in {location} cannot be read, so notes are left out: {error}")
-        for record in await anyio.to_thread.run_sync(catalog.records, (location,)):
-            of_snapshot[record.id].append(record)
+    for record in await records_of_store(source, location, config, counters):
+        of_snapshot[record.id].append(record)
     return of_snapshot
 
 

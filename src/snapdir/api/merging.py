@@ -17,6 +17,7 @@ from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
     from snapdir.catalog.catalog import Catalog
+    from snapdir.catalog.record import Record
 
 NAMED_KEYS = 3
 
@@ -66,6 +67,20 @@ async def merged_history(
                 counters.warnings.append(f"the history in {location} cannot be read, and is left out: {error}")
                 repository = None
         yield catalog, repository
+
+
+async def records_of_store(repository: Repository, location: str, config: Config, counters: Counters) -> list[Record]:
+    """The records of a store, newest first. If the history in the store cannot be read, ``counters`` gets a warning.
+
+    Args:
+        location: The location of the store in the catalog.
+    """
+    async with opened_catalog(config, counters, needed=False) as catalog:
+        try:
+            await merge(catalog, repository, location, counters)
+        except (LocalError, StoreError, TransferFailed) as error:
+            counters.warnings.append(f"the history in {location} cannot be read, so notes are left out: {error}")
+        return await anyio.to_thread.run_sync(catalog.records, (location,))
 
 
 async def merge(catalog: Catalog, repository: Repository, location: str, counters: Counters) -> None:

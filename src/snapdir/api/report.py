@@ -7,17 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
-from snapdir.api.merging import merge, opened_catalog
-from snapdir.api.resolve import parse_ref
+from snapdir.api.merging import records_of_store
+from snapdir.api.resolve import whole_store
 from snapdir.api.stores import StorePair, opened
 from snapdir.api.tag import names_of_snapshots
 from snapdir.catalog.graph import Edge, Graph, Node, history_graph
 from snapdir.catalog.locations import store_location
 from snapdir.catalog.record import timestamp
 from snapdir.config import Config
-from snapdir.errors import InvalidStore, LocalError, SnapdirError, StoreError, TransferFailed
+from snapdir.errors import SnapdirError, TransferFailed
 from snapdir.transfer.comparing.neighbours import Neighbour, SnapshotChanges, compare_neighbours
 from snapdir.transfer.comparing.sizes import SizeStats
 from snapdir.transfer.engine.events import Counters
@@ -93,38 +91,28 @@ async def report(store: str, *, config: Config | None = None, counters: Counters
     """The snapshots of a store with their notes, labels and names, sizes, lineage, and the changes of each.
 
     A manifest that cannot be read is in ``unreadable``; its snapshot is listed without sizes. Without a history (see
-    ``log``) there are no notes and no lineage. Of the changes of a snapshot, the first 100 are listed; of a store with
-    many snapshots, fewer.
+    ``log``) there are no notes and no lineage. If the history or the names cannot be read, ``counters`` gets a warning.
+    Of the changes of a snapshot, the first 100 are listed; of a store with many snapshots, fewer.
 
     Raises:
         InvalidStore: ``store`` is not the URL of a store.
         StoreError: the store cannot be read.
-    Cost: a request for each 1,000 snapshots, one for each snapshot, and one for each new record. Memory: one size for
-        each distinct content.
+    Cost: a request for each 1,000 snapshots, and one for each snapshot, each name and each new record. Memory: one size
+        for each distinct content.
     """
     from snapdir.transfer.comparing.manifests import published_by_date
 
     config, counters = config or Config(), counters or Counters()
-    ref = await anyio.to_thread.run_sync(parse_ref, store)
-    if ref.store is None or not ref.is_whole_store:
-        raise InvalidStore(f"{store} is not a store; write file:///path, ./path or s3://bucket/prefix")
-    location = store_location(ref.store)
-    async with (
-        opened(StorePair(ref.store), config) as source,
-        opened_catalog(config, counters, needed=False) as catalog,
-    ):
+    url = await whole_store(store)
+    location = store_location(url)
+    async with opened(StorePair(url), config) as source:
         published = await published_by_date(source)
-        try:
-            await merge(catalog, source, location, counters)
-        except (LocalError, StoreError, TransferFailed) as error:
-            counters.warnings.append(f"the history in {location} cannot be read, and is left out: {error}")
-        records = await anyio.to_thread.run_sync(catalog.records, (location,))
-        graph = history_graph(records)
+        graph = history_graph(await records_of_store(source, location, config, counters))
+        names = await names_of_snapshots(source, counters)
         about = {node.id: node for node in graph.nodes}
         published.sort(key=lambda each: _moment(each, about))
         max_listed = max(MIN_LISTED, min(MAX_LISTED, MAX_LISTED_IN_ALL // max(len(published), 1)))
         compared = await compare_neighbours(source, published, limits=config.limits, max_listed=max_listed)
-        names = await names_of_snapshots(source, counters)
     snapshots = [_snapshot(each, about, compared.snapshots, names) for each in reversed(published)]
     relations = _relations(graph, {each.id for each in snapshots})
     unreadable = tuple(compared.unreadable.items())

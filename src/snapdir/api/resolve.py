@@ -249,6 +249,18 @@ def _is_login(store: str) -> bool:
     return bool(scheme_end) and not authority.startswith("arn:") and ":" in authority and "/" not in authority
 
 
+async def whole_store(text: str) -> StoreURL:
+    """The store that ``text`` names, for functions that take nothing else.
+
+    Raises:
+        InvalidStore: it names something else.
+    """
+    ref = await anyio.to_thread.run_sync(parse_ref, text)
+    if ref.store is None or not ref.is_whole_store:
+        raise InvalidStore(f"{text} is not a store; write file:///path, ./path or s3://bucket/prefix")
+    return ref.store
+
+
 def holds_store(directory: str) -> bool:
     """Whether a directory is a store. Blocking."""
     return any(os.path.isdir(os.path.join(directory, name)) for name in (MANIFESTS, OBJECTS))
