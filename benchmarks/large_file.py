@@ -128,7 +128,7 @@ def _both_ways(folder: Path, tree: Path, endpoint: str, keys: dict[str, str]) ->
     snapshot_id = pushed.outcome.stdout.strip()
     job = Job(endpoint, "bench", "large", tree, folder / "pulled", folder / "cache", snapshot_id=snapshot_id)
     job.destination.mkdir()
-    pulled = Step("pull --no-cache", _must(ours.pull(job), environment))
+    pulled = Step("pull", _must(ours.pull(job), environment))
     got = _must(ours.id(job.destination, folder / "cache"), environment).stdout.strip()
     wrong = [] if got == snapshot_id else [f"pushed {snapshot_id}, pulled {got}"]
     difference = first_difference(tree, job.destination)

@@ -96,7 +96,7 @@ class Ours(Peer):
     """The snapdir of this checkout, or of another ``src``."""
 
     layout = "snapshot"
-    about = "python -m snapdir push; pull --no-cache"
+    about = "the commands of the README, without flags: snapdir push TREE; snapdir pull --id ID DIR"
 
     def __init__(self, name: str = "ours", source: Path = PROJECT / "src") -> None:
         self.name = name
@@ -107,11 +107,10 @@ class Ours(Peer):
         return str(project["version"])
 
     def push(self, job: Job) -> Command:
-        return self._command(job, "push", "--store", job.url, str(job.tree))
+        return self._command(job, "push", str(job.tree))
 
     def pull(self, job: Job) -> Command:
-        given = ("--store", job.url, "--id", job.snapshot_id, str(job.destination))
-        return self._command(job, "pull", "--no-cache", *given)
+        return self._command(job, "pull", "--id", job.snapshot_id, str(job.destination))
 
     def id(self, folder: Path, cache: Path) -> Command:
         """Print the id of a folder."""
@@ -124,13 +123,14 @@ class Ours(Peer):
         return Command((sys.executable, driver, job.endpoint, job.bucket, str(requests)), self._environment(job))
 
     def _command(self, job: Job, *arguments: str) -> Command:
-        return Command((sys.executable, "-m", "snapdir", *arguments, "--quiet"), self._environment(job))
+        return Command((sys.executable, "-m", "snapdir", *arguments), self._environment(job))
 
     def _environment(self, job: Job) -> dict[str, str]:
         return {
             "PYTHONPATH": str(self._source),
             "SNAPDIR_S3_STORE_ENDPOINT_URL": job.endpoint,
             "SNAPDIR_CACHE_DIR": str(job.cache),
+            "SNAPDIR_STORE": job.url,
         }
 
 

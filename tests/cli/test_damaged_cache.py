@@ -145,19 +145,19 @@ def test_a_pull_mends_the_cache(
     damage: Damage, name: str, linked: list[str], cache: Path, store: str, snapshot: str
 ) -> None:
     damage(object_of(cache, name))
-    run = ok("pull", "--store", store, "--id", snapshot, *linked, "out")
+    run = ok("pull", "--cache", "--store", store, "--id", snapshot, *linked, "out")
     assert_out()
     if damage in SAME_LENGTH:  # others are seen by their length, as missing
         assert f"1 damaged object(s) in the cache were fetched again; the first is for ./{name}" in run.stderr
     assert ok("verify-cache").stderr == ""
-    assert ok("pull", "--store", store, "--id", snapshot, *linked, "again").stderr == ""
+    assert ok("pull", "--cache", "--store", store, "--id", snapshot, *linked, "again").stderr == ""
     assert_out("again")
 
 
 def test_a_pull_of_a_part_mends_what_it_needs(cache: Path, store: str, snapshot: str) -> None:
     flipped(object_of(cache, LARGE))
     swapped(object_of(cache, SMALL))
-    ok("pull", "--store", store, "--id", snapshot, "--include", "*.txt", "out")
+    ok("pull", "--cache", "--store", store, "--id", snapshot, "--include", "*.txt", "out")
     assert Path("out", SMALL).read_bytes() == FILES[SMALL]
     assert object_of(cache, SMALL).read_bytes() == FILES[SMALL]
     assert object_of(cache, LARGE).read_bytes() != FILES[LARGE]  # nobody has read it
@@ -166,7 +166,7 @@ def test_a_pull_of_a_part_mends_what_it_needs(cache: Path, store: str, snapshot:
 def test_what_the_store_does_not_give_either_is_an_error(cache: Path, store: str, snapshot: str) -> None:
     flipped(object_of(cache, SMALL))
     flipped(object_of(Path(store), SMALL))
-    said = failed("pull", "--store", store, "--id", snapshot, "out")
+    said = failed("pull", "--cache", "--store", store, "--id", snapshot, "out")
     assert f"{store}/.objects" in said
     assert "the store has damaged data: push a good copy again" in said
     assert not Path("out", SMALL).exists()
@@ -181,7 +181,7 @@ def test_what_the_store_cannot_give_stays_in_the_cache(
     object_of(Path(store), SMALL).unlink()
     damage(object_of(cache, SMALL))
     before = object_of(cache, SMALL).lstat().st_ino
-    said = failed("pull", "--store", store, "--id", snapshot, *linked, "out")
+    said = failed("pull", "--cache", "--store", store, "--id", snapshot, *linked, "out")
     assert "object not found" in said
     if damage is flipped:  # the others are missing to begin with
         assert f"the cache at file://{cache} has 1 damaged object(s); the first is for ./{SMALL}" in said
@@ -193,7 +193,7 @@ def test_what_the_store_cannot_give_stays_in_the_cache(
 def test_a_directory_with_something_in_it_is_named(name: str, cache: Path, store: str, snapshot: str) -> None:
     a_directory(object_of(cache, name))
     (object_of(cache, name) / "mine").touch()
-    said = failed("pull", "--store", store, "--id", snapshot, "out")
+    said = failed("pull", "--cache", "--store", store, "--id", snapshot, "out")
     assert str(object_of(cache, name)) in said
     assert (object_of(cache, name) / "mine").exists()
 
@@ -201,7 +201,7 @@ def test_a_directory_with_something_in_it_is_named(name: str, cache: Path, store
 def test_bytes_in_the_empty_object_are_damage(cache: Path, store: str, snapshot: str) -> None:
     longer(object_of(cache, "empty"))
     assert PURGE in failed("checkout", "--id", snapshot, "--linked", "out")
-    ok("pull", "--store", store, "--id", snapshot, "--linked", "out")
+    ok("pull", "--cache", "--store", store, "--id", snapshot, "--linked", "out")
     assert_out()
 
 
@@ -253,7 +253,7 @@ def test_an_object_that_may_not_be_read_is_mended_or_named(cache: Path, store: s
     run = program("checkout", "--id", snapshot, "out", patch=NOT_ALMIGHTY)
     assert (run.code, str(object_of(cache, SMALL)) in run.stderr) == (1, True)
     assert program("verify-cache", patch=NOT_ALMIGHTY).stderr.startswith("Checksum mismatch for ")
-    run = program("pull", "--store", store, "--id", snapshot, "out", patch=NOT_ALMIGHTY)
+    run = program("pull", "--cache", "--store", store, "--id", snapshot, "out", patch=NOT_ALMIGHTY)
     assert (run.code, "1 damaged object(s)" in run.stderr) == (0, True), run.stderr
     assert_out()
 
@@ -292,7 +292,7 @@ def test_a_destination_that_is_damaged_blames_nobody_else(cache: Path, snapshot:
 @damages
 def test_a_pull_mends_a_manifest(damage: Damage, cache: Path, store: str, snapshot: str) -> None:
     damage(manifest_of(cache, snapshot))
-    run = ok("pull", "--store", store, "--id", snapshot, "out")
+    run = ok("pull", "--cache", "--store", store, "--id", snapshot, "out")
     assert_out()
     assert (f"the manifest of {snapshot} in the cache was damaged" in run.stderr) == (
         damage not in (a_pipe, a_directory, unreadable)  # no file at all: it is absent
@@ -366,4 +366,4 @@ def test_a_damaged_manifest_of_a_part_is_mended_or_purged(isolated: Path, store:
     flipped(note)
     ok("verify-cache", "--purge")
     assert not note.exists()
-    ok("pull", *part, "out")
+    ok("pull", "--cache", *part, "out")

@@ -16,7 +16,7 @@ KNOBS = (
 )  # fmt: skip
 OWN_KNOBS = (
     "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate",
-    "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request",
+    "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request", "pull-cache",
     "progress", "progress-interval", "log-level", "requests",
 )  # fmt: skip
 
@@ -71,6 +71,7 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "storage-class": "none source=default",
         "request-payer": "none source=default",
         "no-sign-request": "false source=default",
+        "pull-cache": "auto source=default",
         "progress": "auto source=default",
         "progress-interval": "30 source=default",
         "log-level": "none source=default",
@@ -110,6 +111,8 @@ def test_a_flag_beats_its_variable(jobs: list[str], monkeypatch: pytest.MonkeyPa
         ("SNAPDIR_STORAGE_CLASS", "STANDARD_IA", "storage-class", "STANDARD_IA"),
         ("SNAPDIR_REQUEST_PAYER", "requester", "request-payer", "requester"),
         ("SNAPDIR_NO_SIGN_REQUEST", "1", "no-sign-request", "true"),
+        ("SNAPDIR_PULL_CACHE", "1", "pull-cache", "enabled"),
+        ("SNAPDIR_PULL_CACHE", "no", "pull-cache", "disabled"),
     ],
 )
 def test_a_variable_is_shown_as_such(

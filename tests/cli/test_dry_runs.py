@@ -12,8 +12,20 @@ import snapdir
 from snapdir import push_cached
 from snapdir.config import Config
 from snapdir.errors import CorruptManifest, IncompleteCache, ManifestNotFound, ObjectNotFound
+from snapdir.model.sizes import format_size
 from tests.cli.conftest import ID, Run, cli
-from tests.cli.test_damaged_cache import cache, emptied, manifest_of, object_of, ok, snapshot, store, tree, truncated
+from tests.cli.test_damaged_cache import (
+    FILES,
+    cache,
+    emptied,
+    manifest_of,
+    object_of,
+    ok,
+    snapshot,
+    store,
+    tree,
+    truncated,
+)
 from tests.cli.test_mirror import everything
 
 SMALL = "a.txt"
@@ -175,7 +187,7 @@ async def test_in_python_what_the_store_has_lost_is_refused(
     [
         ["stage", "TREE", "--cache-dir", "FILE"],
         ["fetch", "--store", "STORE", "--id", "ID", "--cache-dir", "FILE"],
-        ["pull", "--store", "STORE", "--id", "ID", "--cache-dir", "FILE", "out"],
+        ["pull", "--cache", "--store", "STORE", "--id", "ID", "--cache-dir", "FILE", "out"],
         ["sync", "--from", "STORE", "--id", "ID", "--to", "FILE"],
         ["sync", "--from", "STORE", "--all", "--to", "FILE"],
     ],
@@ -213,9 +225,14 @@ def test_a_dry_mirror_says_what_it_would_do(new: bool, cache: Path, store: str, 
     note = f"dry-run: would check out {snapshot} to out (no writes performed)\n"
     fetched = f"dry-run: would fetch {snapshot} into the local cache (no writes performed)\n"
     mirror = ["--delete", "--dryrun", "--id", snapshot]
-    assert cli("checkout", *mirror, "out") == Run(0, gone, note)
-    assert cli("pull", *mirror, "--store", store, "out") == Run(0, gone, note)
-    assert cli("pull", *mirror, "--store", store, "--cache-dir", "cold", "out") == Run(0, gone, fetched + note)
-    assert cli("pull", *mirror, "--store", store, "--no-cache", "out") == Run(0, gone, note)
+    size = format_size(sum(map(len, FILES.values())))
+    counted = f"dry-run: 4 files, {size}; 4 to write" + ("" if new else "; 1 path to remove")
+    here, there = f"{counted}; nothing to fetch\n", f"{counted}; 3 objects, {size} to fetch\n"
+    assert cli("checkout", *mirror, "out") == Run(0, gone, f"{counted}\n{note}")
+    assert cli("pull", *mirror, "--store", store, "out") == Run(0, gone, here + note)
+    cold = ["--store", store, "--cache-dir", "cold"]
+    assert cli("pull", *mirror, *cold, "out") == Run(0, gone, there + note)
+    assert cli("pull", *mirror, *cold, "--cache", "out") == Run(0, gone, there + fetched + note)
+    assert cli("pull", *mirror, "--store", store, "--no-cache", "out") == Run(0, gone, here + note)
     assert cli("pull", *mirror, "--store", store, "-q", "out") == Run(0, gone, "")
     assert Path("out").exists() != new

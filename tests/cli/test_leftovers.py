@@ -140,8 +140,8 @@ def test_temporaries_stores_and_caches_inside_are_not_left_over(
     (isolated / "alias").symlink_to("inside")
     local = isolated / "alias" / "sub" / "store"
     snapshot = pushed(isolated / "second", SECOND, "--store", str(local))
-    for verb in ("pull", "checkout"):
-        assert cli(verb, "--store", str(local), "--id", snapshot, "--strict", str(inside)).code == 0
+    for verb in (("pull", "--cache"), ("checkout",)):
+        assert cli(*verb, "--store", str(local), "--id", snapshot, "--strict", str(inside)).code == 0
     made(inside, {"extra": "x"})
     assert "1 path in" in pull(local, snapshot, inside).stderr
 
@@ -175,9 +175,15 @@ def test_a_dry_run_lists_what_would_be_replaced_and_removed(
     would = "".join(f"would replace: {path}\n" for path in replaced(way))
     note = f"dry-run: would check out {second} to {dest} (no writes performed)\n"
     left = f"warning: {LEFT.format(dest)}\n"
-    assert run(way, store, second, dest, "--dryrun") == Run(0, "", f"{left}{note}{would}would delete: ./val/8/\n")
+    fetch = "" if way[0] == "checkout" else "; nothing to fetch"
+    files = len(replaced(way))
+    counted = f"dry-run: 3 files, 9 B; {files + 1} to write, of them {files} to replace; {{}} to remove{fetch}\n"
+    dry = f"{left}{counted.format('1 path')}{note}{would}would delete: ./val/8/\n"
+    assert run(way, store, second, dest, "--dryrun") == Run(0, "", dry)
     gone = "".join(f"would delete: ./val/{name}\n" for name in ("5", "6", "7.json", "8/"))
-    assert run(way, store, second, dest, "--dryrun", "--delete") == Run(0, gone, f"{note}{would}")
+    assert run(way, store, second, dest, "--dryrun", "--delete") == Run(
+        0, gone, f"{counted.format('4 paths')}{note}{would}"
+    )
     assert run(way, store, second, dest, "--dryrun", "--delete", "-q") == Run(0, gone, "")
     assert everything(dest) == before
 

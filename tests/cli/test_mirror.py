@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ID, OTHER_ID, Run, cli
+from tests.cli.conftest import ID, Run, cli
+from tests.cli.demanding_s3 import Bucket
 from tests.cli.test_pools import manifests, objects, re_id
 from tests.cli.test_sync import TREE, contents, made, pushed
 
@@ -22,7 +23,7 @@ def store(isolated: Path) -> Path:
 def snapshot(isolated: Path, store: Path) -> str:
     """Of ``tree``, in the store and pulled to ``dest``."""
     identifier = pushed(isolated / "tree", TREE, "--store", str(store))
-    assert pull(store, identifier, isolated / "dest").code == 0
+    assert pull(store, identifier, isolated / "dest", "--cache").code == 0
     return identifier
 
 
@@ -68,7 +69,14 @@ def test_a_dry_run_lists_what_would_go_deepest_first(
         monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(isolated / "cold"))
         checked_out = f"dry-run: would check out {snapshot} to {dest} (no writes performed)\n"
         fetched = f"dry-run: would fetch {snapshot} into the local cache (no writes performed)\n"
-        for more, notes in (((), fetched + checked_out), (("--no-cache",), checked_out), (("-q",), "")):
+        counted = "dry-run: 2 files, 12 B; 0 to write; 4 paths to remove; {}\n"
+        straight, through = counted.format("nothing to fetch"), counted.format("2 objects, 12 B to fetch")
+        for more, notes in (
+            ((), straight + checked_out),
+            (("--no-cache",), straight + checked_out),
+            (("--cache",), through + fetched + checked_out),
+            (("-q",), ""),
+        ):
             assert pull(store, snapshot, dest, "--delete", "--dryrun", *more) == Run(0, said, notes)
         assert not (isolated / "cold").exists()
     else:
@@ -175,11 +183,21 @@ def test_a_part_of_a_snapshot_is_no_mirror_and_no_linked_tree(
     assert (dest / "extra").exists()
 
 
-@pytest.mark.parametrize("store", ["s3://b", "gs://b", "b2://b", "ssh://h/x", "sftp://h/x"])
-@pytest.mark.parametrize("verb", ["checkout", "pull"])
-def test_links_into_a_remote_store_are_refused(verb: str, store: str, isolated: Path) -> None:  # MIR-13
-    run = cli(verb, "--linked", "--store", store, "--id", OTHER_ID, str(isolated / "new"))
-    assert (run.code, "--linked cannot be used with the remote store" in run.stderr) == (1, True)
+def test_links_from_a_bucket_go_through_the_cache(
+    isolated: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:  # MIR-13
+    snapshot = pushed(isolated / "tree", TREE, "--store", "s3://bucket/p")
+    monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(isolated / "cold"))
+    linked = isolated / "linked"
+    assert cli("pull", "--linked", "--store", "s3://bucket/p", "--id", snapshot, str(linked)) == Run(0, "", "")
+    assert {Path(os.readlink(linked / name)) for name in TREE} <= objects(isolated / "cold")
+    assert {name: (linked / name).read_text() for name in TREE} == TREE
+    assert cli("checkout", "--linked", "--store", "s3://bucket/p", "--id", snapshot, "again").code == 0
+
+
+def test_links_need_the_cache(isolated: Path, store: Path, snapshot: str) -> None:
+    run = pull(store, snapshot, isolated / "new", "--linked", "--no-cache")
+    assert (run.code, "--linked cannot be used with --no-cache" in run.stderr) == (2, True)
     assert not (isolated / "new").exists()
 
 

@@ -81,7 +81,8 @@ def test_only_an_absent_object_without_a_pool_is_told_of_pools(
     pushed = push(tree, isolated / "store", "--objects-store", str(pool))
 
     def run(*more: str) -> Run:
-        return cli(verb, "--store", str(isolated / "store"), "--id", pushed, *more)
+        where = ["out"] if verb == "pull" else []
+        return cli(verb, "--store", str(isolated / "store"), "--id", pushed, *more, *where)
 
     hinted = run()
     assert hinted.code == 1

@@ -167,7 +167,7 @@ def test_an_id_that_is_not_cached_pushes_nothing(store: Path) -> None:  # STO-07
 
 def test_pull_uses_the_cache_and_repairs_the_destination(store: Path, pushed: str) -> None:  # STO-11, -13, -14
     pull = ["pull", "--store", str(store), "--id", pushed, "out"]
-    ok(*pull)
+    ok(*pull, "--cache")
     shutil.rmtree(store / ".objects")
     Path("out/a.txt").write_text("spoilt")
     assert ok(*pull).stderr == "replaced 1 file(s) that differed in out\n"

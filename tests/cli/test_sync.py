@@ -34,6 +34,12 @@ def sync(source: Path | str, target: Path | str, *more: str) -> Run:
     return cli("sync", "--from", str(source), "--to", str(target), *more)
 
 
+def counted(run: Run) -> tuple[str, Run]:
+    """The counts of a dry run, and what it says besides."""
+    counts, rest = run.stderr.split("\n", 1)
+    return counts, Run(run.code, run.stdout, rest)
+
+
 @pytest.fixture
 def source(isolated: Path) -> Path:
     return isolated / "a"
@@ -86,7 +92,11 @@ def test_equal_contents_count_once(
     files = {f"{copy}-{number}": str(number) * 4 for number in range(contents_count) for copy in ("one", "two")}
     snapshot = pushed(isolated / "tree", files, "--store", str(source))
     dry = sync(source, target, "--id", snapshot, "--dryrun")
-    assert dry == Run(0, "", f"dry-run: would copy {contents_count} object(s) for {snapshot}\n")
+    size = 4 * contents_count
+    assert counted(dry) == (
+        f"dry-run: {2 * contents_count} files, {2 * size} B; {contents_count} objects, {size} B to send",
+        Run(0, "", f"dry-run: would copy {contents_count} object(s) for {snapshot}\n"),
+    )
     assert not target.exists()
     assert f"{contents_count} copied, 0 skipped" in sync(source, target, "--id", snapshot).stderr
     assert len(objects(target)) == contents_count
@@ -98,8 +108,9 @@ def test_a_dry_run_of_a_mirror_tells_what_would_go(
     other = pushed(isolated / "other", {"x": "hello"}, "--store", str(target))
     before = contents(target)
     said = f"dry-run: would copy 1 object(s) and prune 1 manifest(s) for {snapshot}\n"
-    assert sync(source, target, "--id", snapshot, "--dryrun", "--delete") == Run(
-        0, "", f"would delete: {other}\n{said}"
+    assert counted(sync(source, target, "--id", snapshot, "--dryrun", "--delete")) == (
+        "dry-run: 2 files, 12 B; 1 object, 7 B to send",
+        Run(0, "", f"would delete: {other}\n{said}"),
     )
     assert sync(source, target, "--id", snapshot, "--dryrun", "--delete", "-q") == Run(0, "", "")
     assert contents(target) == before
@@ -113,11 +124,13 @@ def test_a_dry_run_of_a_mirror_of_everything_lists_twenty_that_would_go(
     dry = ["--all", "--delete", "--dryrun"]
     listed = "".join(f"would delete: {one}\n" for one in extra)
     said = "dry-run: would copy 0 object(s) and prune 20 manifest(s) for 0 snapshot(s)\n"
-    assert sync(source, target, *dry) == Run(0, "", listed + said)
+    nothing = "dry-run: 0 files, 0 B; nothing to send"
+    assert counted(sync(source, target, *dry)) == (nothing, Run(0, "", listed + said))
     extra += [pushed(isolated / "x", {"x": str(n)}, "--store", str(target)) for n in (20, 21)]
     listed = "".join(f"would delete: {one}\n" for one in sorted(extra)[:20])
     said = "dry-run: would copy 0 object(s) and prune 22 manifest(s) for 0 snapshot(s)\n"
-    assert sync(source, target, *dry) == Run(0, "", f"{listed}would delete: 2 other snapshot(s)\n{said}")
+    said = f"{listed}would delete: 2 other snapshot(s)\n{said}"
+    assert counted(sync(source, target, *dry)) == (nothing, Run(0, "", said))
     assert sync(source, target, *dry, "-q") == Run(0, "", "")
     assert len(manifests(target)) == 1 + len(extra)
 
@@ -134,13 +147,13 @@ def test_a_report_has_the_ids_of_what_goes(isolated: Path, source: Path, target:
 def test_a_dry_run_that_would_copy_only_a_manifest_says_so(source: Path, target: Path, snapshot: str) -> None:
     sync(source, target, "--id", snapshot)
     nothing = f"dry-run: would copy 0 object(s) for {snapshot}\n"
-    assert sync(source, target, "--id", snapshot, "--dryrun").stderr == nothing
+    assert counted(sync(source, target, "--id", snapshot, "--dryrun"))[1].stderr == nothing
     for file in (target / ".manifests").rglob("*"):
         if file.is_file():
             file.unlink()
     only = f"dry-run: would copy 0 object(s) for {snapshot}, only 1 manifest(s)\n"
-    assert sync(source, target, "--id", snapshot, "--dryrun").stderr == only
-    assert sync(source, target, "--all", "--dryrun").stderr == (
+    assert counted(sync(source, target, "--id", snapshot, "--dryrun"))[1].stderr == only
+    assert counted(sync(source, target, "--all", "--dryrun"))[1].stderr == (
         "dry-run: would copy 0 object(s) for 1 snapshot(s), only 1 manifest(s)\n"
     )
     assert manifests(target) == set()
@@ -188,7 +201,8 @@ def test_all_copies_every_new_snapshot(isolated: Path, source: Path, target: Pat
     second = pushed(isolated / "tree", {"a.txt": "changed"}, "--store", str(source))
     third = pushed(isolated / "tree", {"a.txt": "again"}, "--store", str(source))
     sync(source, target, "--id", second)
-    dry = sync(source, target, "--all", "--dryrun")
+    counts, dry = counted(sync(source, target, "--all", "--dryrun"))
+    assert counts == "dry-run: 4 files, 24 B; 2 objects, 10 B to send"
     assert (dry.stdout, dry.stderr) == ("", "dry-run: would copy 2 object(s) for 2 snapshot(s)\n")
     run = sync(source, target, "--all")
     assert sorted(run.stdout.split()) == sorted([snapshot, third])

@@ -18,7 +18,7 @@ from .conftest import Run, cli, heed_modes, program
 
 DENIED = "Permission denied (os error 13)"
 ADVICE = "choose another cache with --cache-dir or SNAPDIR_CACHE_DIR"
-PULL_ADVICE = "or pull without one: --no-cache"
+PULL_ADVICE = "or pull without --cache"
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_verb_that_fills_the_cache_says_how_to_choose_another(
 ) -> None:
     lines = {
         "stage": ["stage", str(tree)],
-        "pull": ["pull", "--store", store, "--id", pushed, str(tmp_path / "pulled")],
+        "pull": ["pull", "--cache", "--store", store, "--id", pushed, str(tmp_path / "pulled")],
         "fetch": ["fetch", "--store", store, "--id", pushed],
     }
     run = sealed(*lines[verb])
@@ -138,9 +138,12 @@ def test_a_cache_of_another_user_cannot_be_emptied(
     assert ADVICE in run.stderr
 
 
+@pytest.mark.parametrize("flags", [[], ["--no-cache"]])
 @pytest.mark.parametrize("digits", [64, 10])
-def test_a_pull_without_a_cache_needs_none(tmp_path: Path, store: str, pushed: str, cache: Path, digits: int) -> None:
-    run = sealed("pull", "--no-cache", "--store", store, "--id", pushed[:digits], str(tmp_path / "pulled"))
+def test_a_pull_without_a_cache_needs_none(
+    tmp_path: Path, store: str, pushed: str, cache: Path, digits: int, flags: list[str]
+) -> None:
+    run = sealed("pull", *flags, "--store", store, "--id", pushed[:digits], str(tmp_path / "pulled"))
     assert (run.code, run.stderr.count("\n")) == (0, 1), run
     assert run.stderr.startswith("warning: this checkout is not recorded for `snapdir status")
     assert ADVICE in run.stderr

@@ -87,10 +87,6 @@ def test_a_complete_cache_needs_no_store(verb: str, verbs: FakeVerbs) -> None:  
     assert verbs.args[:2] == (ID, None)
 
 
-def test_pull_without_the_cache_needs_a_store(verbs: FakeVerbs) -> None:
-    assert cli("pull", "--no-cache", "--id", ID).stderr == NO_STORE
-
-
 @pytest.mark.parametrize(
     "args", [["fetch", *STORE], ["pull", *STORE], ["checkout"], ["verify", *STORE], ["checkout", "--dryrun"]]
 )
@@ -176,11 +172,33 @@ def test_how_a_destination_is_written_is_passed_on(verbs: FakeVerbs) -> None:
         assert verbs.args[-1] == "x"
 
 
-def test_pull_goes_through_the_cache_unless_told_otherwise(verbs: FakeVerbs) -> None:
-    cli("pull", *STORE, "--id", ID, "x")
-    assert verbs.options["use_cache"] is True
-    cli("pull", *STORE, "--id", ID, "--no-cache", "x")
-    assert verbs.options["use_cache"] is False
+@pytest.mark.parametrize(
+    ("variable", "flags", "kept"),
+    [
+        ("", [], None),
+        ("", ["--cache"], True),
+        ("", ["--no-cache"], False),
+        ("1", [], True),
+        ("0", [], False),
+        ("1", ["--no-cache"], False),
+        ("0", ["--cache"], True),
+    ],
+)
+def test_pull_keeps_a_copy_as_it_is_told(
+    variable: str, flags: list[str], kept: bool | None, verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAPDIR_PULL_CACHE", variable)
+    assert cli("pull", *STORE, "--id", ID, *flags, "x").code == 0
+    assert verbs.options["cache"] is kept
+
+
+def test_pull_cannot_keep_a_copy_and_none(verbs: FakeVerbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = cli("pull", *STORE, "--id", ID, "--cache", "--no-cache", "x")
+    assert (run.code, "'--cache' cannot be used with '--no-cache'" in run.stderr) == (2, True)
+    monkeypatch.setenv("SNAPDIR_PULL_CACHE", "perhaps")
+    run = cli("pull", *STORE, "--id", ID, "x")
+    assert (run.code, "invalid SNAPDIR_PULL_CACHE 'perhaps'" in run.stderr) == (2, True)
+    assert verbs.calls == []
 
 
 @pytest.mark.parametrize("verb", ["pull", "checkout"])
@@ -215,23 +233,26 @@ def test_replaced_files_are_counted(verbs: FakeVerbs) -> None:
         (["fetch", *STORE, "--id", ID], [f"fetch {ID} into the local cache"]),
         (["checkout", "--id", ID, "there"], [f"check out {ID} to there"]),
         (
-            ["pull", *STORE, "--id", ID, "there"],
+            ["pull", *STORE, "--id", ID, "--cache", "there"],
             [f"fetch {ID} into the local cache", f"check out {ID} to there"],
         ),
-        (["pull", *STORE, "--id", ID, "--no-cache", "there"], [f"check out {ID} to there"]),
+        (["pull", *STORE, "--id", ID, "there"], [f"check out {ID} to there"]),
     ],
 )
 def test_a_dry_run_says_what_would_be_done(args: list[str], notes: list[str], verbs: FakeVerbs) -> None:
     run = cli(*args, "--dryrun")
-    assert run.code == 0
-    assert run.stderr == "".join(f"dry-run: would {note} (no writes performed)\n" for note in notes)
+    assert cli(*args, "--dry-run") == run
+    counted, *lines = run.stderr.splitlines()
+    assert (run.code, counted.startswith("dry-run: 0 files, 0 B; ")) == (0, True)
+    assert lines == [f"dry-run: would {note} (no writes performed)" for note in notes]
     assert verbs.options["dry_run"] is True
     assert cli(*args, "--dryrun", "-q").stderr == ""
 
 
 def test_a_dry_fetch_of_what_is_cached_says_nothing(verbs: FakeVerbs) -> None:
     verbs.counted = {"already_complete": True}
-    assert cli("fetch", *STORE, "--id", ID, "--dryrun").stderr == ""
+    counts = "dry-run: 0 files, 0 B; nothing to fetch\n"
+    assert cli("fetch", *STORE, "--id", ID, "--dryrun").stderr == counts
 
 
 def test_verbose_has_one_banner(verbs: FakeVerbs) -> None:  # STO-15, STO-17
@@ -267,12 +288,12 @@ def test_the_banner_of_requests_that_adapt(args: list[str], said: str, verbs: Fa
 
 
 @pytest.mark.parametrize(("complete", "word"), [(True, "CACHED"), (False, "SAVED")])
-@pytest.mark.parametrize("verb", ["fetch", "pull"])
+@pytest.mark.parametrize("verb", [["fetch"], ["pull", "--cache"], ["pull", "--linked"]])
 def test_verbose_tells_whether_the_store_was_needed(
-    verb: str, complete: bool, word: str, verbs: FakeVerbs
+    verb: list[str], complete: bool, word: str, verbs: FakeVerbs
 ) -> None:  # REC-06, DER-13
     verbs.counted = {"already_complete": complete}
-    assert cli(verb, *STORE, "--id", ID, "--verbose").stderr.splitlines()[1:] == [f"{word}: {ID}"]
+    assert cli(*verb, *STORE, "--id", ID, "--verbose").stderr.splitlines()[1:] == [f"{word}: {ID}"]
 
 
 def test_verify_is_silent_or_fails(verbs: FakeVerbs) -> None:  # DER-14

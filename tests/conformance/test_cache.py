@@ -111,7 +111,7 @@ def test_fetch_repairs_the_cache(flags: list[str], holed: Fetched) -> None:
 
 @case("REC-02")
 def test_pull_repairs_the_cache_and_then_checks_out(holed: Fetched, dest: Path) -> None:
-    holed.sh.ok("pull", "--store", holed.store, "--id", holed.id, dest)
+    holed.sh.ok("pull", "--cache", "--store", holed.store, "--id", holed.id, dest)
     assert holed.object(HELLO).read_text() == "hello"
     assert holed.sh.id(dest) == holed.id
 

@@ -115,7 +115,7 @@ def test_jobs_and_rates_change_no_result(tree: dict[str, str], sh: Shell, store:
 def test_a_complete_cache_requests_no_objects_from_the_store(
     sh: Shell, pushed: str, store: str, folder: Path, dest: Path, place: Path
 ) -> None:
-    sh.ok("pull", "--store", store, "--id", pushed, dest)
+    sh.ok("pull", "--store", store, "--id", pushed, dest, SNAPDIR_PULL_CACHE="1")
     shutil.rmtree(folder / ".objects")
     sh.ok("pull", "--store", store, "--id", pushed, place / "again")
     sh.ok("fetch", "--store", store, "--id", pushed)
@@ -136,7 +136,7 @@ def test_a_second_pull_changes_nothing(sh: Shell, pushed: str, store: str, dest:
 
 @case("STO-14")
 def test_a_pull_repairs_a_file_from_the_cache(sh: Shell, pushed: str, store: str, folder: Path, dest: Path) -> None:
-    sh.ok("pull", "--store", store, "--id", pushed, dest)
+    sh.ok("pull", "--cache", "--store", store, "--id", pushed, dest)
     (dest / "a.txt").write_text("spoilt")
     shutil.rmtree(folder / ".objects")
     sh.ok("pull", "--store", store, "--id", pushed, dest)

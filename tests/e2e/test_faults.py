@@ -126,10 +126,10 @@ def test_a_stopped_push_publishes_nothing_and_the_next_one_ends_it(
 @pytest.mark.parametrize(
     ("after", "number", "cached"),
     [
-        (0, signal.SIGINT, "--no-cache"),
-        (20, signal.SIGKILL, "--no-cache"),
-        (20, signal.SIGINT, "--keep"),
-        (SMALL_FILES, signal.SIGKILL, "--keep"),
+        (0, signal.SIGINT, "--keep"),
+        (20, signal.SIGKILL, "--keep"),
+        (20, signal.SIGINT, "--cache"),
+        (SMALL_FILES, signal.SIGKILL, "--cache"),
     ],
 )
 def test_a_stopped_pull_leaves_whole_files_and_the_next_one_ends_it(

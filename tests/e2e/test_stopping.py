@@ -109,8 +109,8 @@ def test_a_push_that_is_stopped_before_a_part_is_complete_says_so(program: Progr
 
 @pytest.mark.parametrize(
     ("verb", "number"),
-    [("pull", signal.SIGINT), ("pull --no-cache", signal.SIGTERM), ("fetch", signal.SIGHUP)],
-    ids=["pull", "pull without the cache", "fetch"],
+    [("pull", signal.SIGINT), ("pull --cache", signal.SIGTERM), ("fetch", signal.SIGHUP)],
+    ids=["pull", "pull through the cache", "fetch"],
 )
 def test_a_stopped_pull_keeps_its_parts(program: Program, large: Path, verb: str, number: signal.Signals) -> None:
     name, *more = verb.split()
@@ -121,7 +121,7 @@ def test_a_stopped_pull_keeps_its_parts(program: Program, large: Path, verb: str
         command = (name, "--store", URL, "--id", identifier, *PART_SIZE, "--jobs", "1", *more, *out)
         server.before = gate = Gate("GET", 2)  # the manifest, and the first segment
         where = program.folder / "cache" / ".partial"
-        if more:
+        if verb == "pull":
             where = Path("out") / ".snapdir-partial"
         run = stop(program.start(*command, env=at(server)), gate, number)
         assert (run.code, run.stdout, run.stderr) == (128 + number, "", kept(6, str(where)))

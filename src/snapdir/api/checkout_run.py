@@ -20,7 +20,6 @@ from snapdir.api.stores import (
     PathLike,
     StorePair,
     local_path,
-    opened,
     opened_cache,
     opened_or_none,
     pool_hint,
@@ -34,11 +33,11 @@ from snapdir.repository.cache import held_manifest, require_cached, set_aside
 from snapdir.repository.repository import Repository
 from snapdir.transfer.checkout import checkout, rehearse_checkout
 from snapdir.transfer.destination.options import CheckoutOptions
-from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.reports import PullReport
 from snapdir.transfer.engine.selection import Selection
 from snapdir.transfer.fetch import FetchOptions, fetch
+from snapdir.transfer.pull import PullOptions, pull, rehearse_pull
 
 if TYPE_CHECKING:
     from snapdir.transfer.download.local_objects import Mend
@@ -119,34 +118,43 @@ class CheckoutRun:
                 )
         return identifier
 
-    async def from_store(self, snapshot_id: str, *, dry_run: bool) -> SnapshotId:
-        """Check out what a store has, without a copy in the cache."""
-        async with self._source(snapshot_id, dry_run=dry_run) as (identifier, manifest, source):
-            with pool_hint(self.stores):
-                if dry_run:
-                    async with opened_cache(self.config) as cache:
-                        await self.rehearse(manifest, cache, source=None if self.stores.program else source)
-                else:
-                    await self.write(manifest, source)
+    async def straight(self, snapshot_id: str, *, keep: bool, dry_run: bool) -> SnapshotId:
+        """Fetch into the destination what the cache does not hold.
+
+        Args:
+            keep: Keep copies in the cache that are reflinks.
+        """
+        options = PullOptions(self.options, keep and self.options.clone, self.config.stores)
+        limits, counters = self.config.limits, self.counters
+        async with opened_cache(self.config) as cache:
+            if dry_run and self.stores.program is not None:
+                from snapdir.transfer.external import rehearse_external
+
+                identifier = await id_here(self.stores, snapshot_id, self.config, counters)
+                await rehearse_external(
+                    identifier, self.stores.program, cache, self.dest, options=options, limits=limits, counters=counters
+                )
+                return identifier
+            async with self._source(snapshot_id, cache) as (identifier, source):
+                run = rehearse_pull if dry_run else pull
+                with pool_hint(self.stores):
+                    await run(identifier, source, cache, self.dest, options=options, limits=limits, counters=counters)
         return identifier
 
     @asynccontextmanager
-    async def _source(
-        self, snapshot_id: str, *, dry_run: bool
-    ) -> AsyncIterator[tuple[SnapshotId, Manifest, Repository]]:
-        """The id, the manifest, and the repository of its objects; a dry run fetches none from a store program."""
+    async def _source(self, snapshot_id: str, cache: Repository) -> AsyncIterator[tuple[SnapshotId, Repository | None]]:
+        """The whole id, and where the objects come from: the store, or what a store program gives."""
         program = self.stores.program
-        if program is not None:
-            from snapdir.transfer.external import staged_snapshot
+        if program is None:
+            async with opened_or_none(self.stores, self.config) as source:
+                yield await full_id(snapshot_id, self.config, source, counters=self.counters), source
+        else:
+            from snapdir.transfer.external import staged_for_pull
 
             identifier = await id_here(self.stores, snapshot_id, self.config, self.counters)
-            selection = None if dry_run else self.options.selection
-            async with staged_snapshot(identifier, program, selection, self.config.cache_dir) as (manifest, staged):
-                yield identifier, manifest, staged
-        else:
-            async with opened(self.stores, self.config) as source:
-                identifier = await full_id(snapshot_id, self.config, source, counters=self.counters)
-                yield identifier, await source.read_manifest(identifier), source
+            limits = self.config.limits
+            async with staged_for_pull(identifier, program, cache, self.options.selection, limits=limits) as source:
+                yield identifier, source
 
     async def write(self, manifest: Manifest, source: Repository, *, mend: Mend | None = None) -> None:
         limits = self.config.limits
@@ -154,12 +162,10 @@ class CheckoutRun:
             manifest, source, self.dest, options=self.options, limits=limits, counters=self.counters, mend=mend
         )
 
-    async def rehearse(self, manifest: Manifest, cache: Repository, *, source: Repository | None = None) -> None:
-        """List the effects of ``write``; fail if it would fail, or if ``source`` lacks a needed object."""
+    async def rehearse(self, manifest: Manifest, cache: Repository) -> None:
+        """Count and list the effects of ``write``; fail if it would fail."""
         run = partial(rehearse_checkout, options=self.options, counters=self.counters)
-        needed = await anyio.to_thread.run_sync(run, manifest, cache, self.dest)
-        if source is not None:
-            await require_present(needed, source, limits=self.config.limits)
+        await anyio.to_thread.run_sync(run, manifest, cache, self.dest)
 
     async def _mend(self, identifier: SnapshotId, cache: Repository, unsound: Sequence[PlannedObject]) -> None:
         """Fetch damaged objects of the cache again. The cache keeps the old ones until the new ones have come."""

@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from snapdir.api.stores import StorePair
 from snapdir.config import Config, default_cache_dir
-from snapdir.errors import DestinationConflict, InvalidOption, SnapdirError
+from snapdir.errors import DestinationConflict, InvalidOption
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
@@ -24,35 +24,19 @@ MAX_NAMED = 3
 """Paths that a warning names."""
 
 
-async def guard_destination(
-    dest: Path, options: CheckoutOptions, config: Config, stores: StorePair, *, use_cache: bool = True
-) -> None:
+async def guard_destination(dest: Path, options: CheckoutOptions, config: Config, stores: StorePair) -> None:
     """
     Raises:
         DestinationConflict: ``options.delete``, and the destination must not be emptied.
-        SnapdirError: ``options.linked`` with a store that is not a local directory.
-        InvalidOption: either of them for a part of a snapshot, or ``options.linked`` without the cache.
+        InvalidOption: ``options.delete`` or ``options.linked`` for a part of a snapshot.
     """
     for is_given, name in ((options.delete, "--delete"), (options.linked, "--linked")):
         if is_given and options.selection.is_partial:
             raise InvalidOption(f"{name} cannot be used with {options.selection}: it needs the whole snapshot")
-    if options.linked:
-        _refuse_links(stores, use_cache=use_cache)
     if options.delete:
         from snapdir.disk.protected import refuse_protected
 
         await anyio.to_thread.run_sync(refuse_protected, dest, list(_protected(config, stores)))
-
-
-def _refuse_links(stores: StorePair, *, use_cache: bool) -> None:
-    if not use_cache:
-        raise InvalidOption("--linked cannot be used without the cache: it makes links to objects there")
-    for url in stores:
-        if url is not None and url.scheme != "file":
-            raise SnapdirError(
-                f"--linked cannot be used with the remote store {url}: fetch the snapshot into the local cache, then "
-                "check it out with --linked and without a store"
-            )
 
 
 def _protected(config: Config, stores: StorePair) -> Iterator[ProtectedDirectory]:

@@ -10,6 +10,7 @@ from snapdir.api.checkout_run import CheckoutRun, cached_manifest, fetch_into_ca
 from snapdir.api.destination import guard_destination
 from snapdir.api.resolve import id_here, selection_of
 from snapdir.api.stores import (
+    CACHE_HINT,
     NO_CACHE_HINT,
     PathLike,
     StorePair,
@@ -19,7 +20,7 @@ from snapdir.api.stores import (
     parse_stores,
 )
 from snapdir.config import Config
-from snapdir.errors import InvalidStore
+from snapdir.errors import InvalidOption, InvalidStore
 from snapdir.model.patterns import protection
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
@@ -48,7 +49,8 @@ async def fetch(
         store: The store to fetch from; None is enough if the cache is complete.
         objects_store: The pool that holds the objects, if ``store`` does not.
         include, exclude, shard: Fetch only the objects of these files; see ``pull``.
-        dry_run: Check that the store has the snapshot and the objects that the cache lacks; write nothing.
+        dry_run: Check that the store has the snapshot and the objects that the cache lacks, and count them; write
+            nothing.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the store lacks the snapshot, or fails.
@@ -134,7 +136,8 @@ async def pull(
     delete: bool = False,
     protect: Sequence[str] | None = None,
     linked: bool = False,
-    use_cache: bool = False,
+    cache: bool | None = None,
+    use_cache: bool | None = None,
     overwrite: bool = True,
     strict: bool = False,
     keep: bool = False,
@@ -145,12 +148,13 @@ async def pull(
 ) -> PullReport:
     """Download a snapshot and write it into a directory.
 
-    A file appears complete and verified, or not at all. Files that differ are replaced. Paths that are not in the
+    Bytes go straight to the directory. Objects that the cache holds are copied from there instead of downloaded. A
+    file appears complete and verified, or not at all. Files that differ are replaced. Paths that are not in the
     snapshot stay, and a warning names them.
 
     Args:
         snapshot_id: 64 hexadecimal digits, or the first 8 or more.
-        store: The store to pull from. With ``use_cache``, None is enough if the cache is complete.
+        store: The store to pull from. None is enough if the cache is complete.
         objects_store: The pool that holds the objects, if ``store`` does not.
         include, exclude: Globs as in a ``.gitignore``: only files that match ``include`` and not ``exclude``.
         shard: ``"I/N"``: only part I of N of the selected files, about equal in bytes and the same on every machine.
@@ -161,13 +165,17 @@ async def pull(
             the others.
         protect: RE2 patterns, searched in paths such as ``./a/b`` or ``./a/`` (a directory): ``delete`` spares matching
             paths and the directories above them.
-        linked: Create absolute links to the objects of the cache, which are hashed first and made read-only.
+        linked: Create absolute links to the objects of the cache, which are hashed first and made read-only. What the
+            cache lacks is downloaded into it.
+        cache: True also downloads into the cache, and replaces damaged objects there. False adds nothing to the cache.
+            None adds copies of new objects where the filesystem makes them as reflinks, which take no space.
+        use_cache: The earlier name of ``cache``.
         overwrite: Replace files that differ; if false, they are a conflict.
         strict: Fail at the end if paths remain in ``dest`` that are not in the snapshot.
         keep, preserve_special_modes: Keep temporary files after a failure; restore special mode bits.
         dry_run: Write nothing: ``counters.replaced``, ``pruned`` and ``extra`` list the paths that would be replaced,
-            removed and left over. Every file of the snapshot that is in ``dest`` is hashed.
-        use_cache: Fill the cache too, and use its objects; damaged ones are downloaded again.
+            removed and left over, and the report counts what would be written and fetched. Every file of the snapshot
+            that is in ``dest`` is hashed.
 
     Raises:
         ManifestNotFound, ObjectNotFound, CorruptObject, StoreError: the store lacks the snapshot, or fails.
@@ -189,10 +197,13 @@ async def pull(
         preserve_special_modes=preserve_special_modes,
     )
     run = CheckoutRun.prepared(dest, options, config, counters, stores)
-    await guard_destination(run.dest, run.options, config, stores, use_cache=use_cache)
-    if use_cache:
-        with cache_hint(config, NO_CACHE_HINT):
+    keeps = use_cache if cache is None else cache
+    if linked and keeps is False:
+        raise InvalidOption("--linked cannot be used with --no-cache: it makes links to objects of the cache")
+    await guard_destination(run.dest, run.options, config, stores)
+    if linked or keeps:
+        with cache_hint(config, CACHE_HINT if linked else NO_CACHE_HINT):
             identifier = await run.through_cache(snapshot_id, dry_run=dry_run)
     else:
-        identifier = await run.from_store(snapshot_id, dry_run=dry_run)
+        identifier = await run.straight(snapshot_id, keep=keeps is None, dry_run=dry_run)
     return await run.finish(identifier, stores, dry_run=dry_run, strict=strict)

@@ -24,17 +24,17 @@ from snapdir.api.stores import (
 from snapdir.api.tree_options import TreeArguments, tree_options
 from snapdir.catalog.locations import directory_location, store_location
 from snapdir.config import Config
-from snapdir.errors import IncompleteCache
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
 from snapdir.repository.cache import held_manifest, require_cached, set_aside
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.push import PushOptions
+from snapdir.transfer.push import PushOptions, rehearse_push
 from snapdir.transfer.push import push as push_tree
 
 if TYPE_CHECKING:
+    from snapdir.repository.known import KnownSnapshots
     from snapdir.transfer.sync import SyncOptions
 
 
@@ -79,7 +79,7 @@ async def stage(
     async with opened_cache(config) as cache:
         if dry_run:
             await require_answer(cache)
-            return await _only_named(path, options, publication)
+            return await _rehearse_tree(path, cache, options, publication)
         staged = await _keep_tree(path, cache, options, config, counters)
         await publication.complete(staged, "stage", staged, location)
     await remember(path, staged, "stage", options=options.tree, stores=StorePair(), config=config)
@@ -117,7 +117,8 @@ async def push(
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
         no_follow, dereference, exclude, ignore, ignore_from: How the directory is read; as for ``manifest``.
         recheck: Send every object again, even if the store has it.
-        dry_run: Only compute the id and check that the store responds; nothing is written or recorded.
+        dry_run: Write and record nothing: only compute the id, and count in ``counters`` what would be sent
+            (``objects_to_send``, ``bytes_to_send``, ``requests_to_send``). A store program counts as empty.
         derived_from: Ids of the snapshots from which this one was made, for the history. Each must be known to this
             machine (its cache, catalog, checkouts and pushes) or to the store (its snapshots and their history).
         unchecked: Record ``derived_from`` without looking for the ids.
@@ -167,7 +168,7 @@ async def push(
     async with opened(stores, config) as to:
         if dry_run:
             await require_answer(to)
-            return await _only_named(path, options, publication)
+            return await _rehearse_tree(path, to, options, publication)
         pushed = await _push_tree(path, to, options, config, counters)
         await publication.complete(pushed, "push", pushed, location, store=to.store)
     await remember(path, pushed, "push", options=options.tree, stores=stores, config=config)
@@ -175,24 +176,48 @@ async def push(
 
 
 async def _only_named(path: PathLike, options: PushOptions, publication: Publication[str]) -> str:
-    """A dry run: only the id."""
+    """A dry run to a store program, which does not say what it has: all content counts as to be sent."""
     manifest = await read_tree(path, options.tree, publication.config, publication.counters)
+    await anyio.to_thread.run_sync(_count_all, manifest, publication.counters)
     identifier = await anyio.to_thread.run_sync(id_from_manifest, manifest)
     await anyio.to_thread.run_sync(publication.counters.count_snapshot, manifest)
     await publication.tell(identifier)
     return identifier
 
 
-async def _push_tree(path: PathLike, to: Repository, options: PushOptions, config: Config, counters: Counters) -> str:
+def _count_all(manifest: Manifest, counters: Counters) -> None:
+    from snapdir.transfer.engine.plan import plan_objects
+
+    objects = plan_objects(manifest)
+    counters.objects_to_send = len(objects)
+    counters.bytes_to_send = sum(planned.size or 0 for planned in objects)
+
+
+async def _rehearse_tree(path: PathLike, to: Repository, options: PushOptions, publication: Publication[str]) -> str:
+    """A dry run: the id, and in the counters what would be sent."""
+    config, counters = publication.config, publication.counters
+    limits, known = config.limits, _known(to, config)
+    identifier = await rehearse_push(
+        local_path(path), to, options=options, limits=limits, counters=counters, known=known
+    )
+    await publication.tell(str(identifier))
+    return str(identifier)
+
+
+def _known(to: Repository, config: Config) -> KnownSnapshots | None:
     from snapdir.repository.known import KnownSnapshots
 
+    return KnownSnapshots(config.cache_dir, to.location) if to.objects.capabilities.remote else None
+
+
+async def _push_tree(path: PathLike, to: Repository, options: PushOptions, config: Config, counters: Counters) -> str:
     identifier = await push_tree(
         local_path(path),
         to,
         options=options,
         limits=config.limits,
         counters=counters,
-        known=KnownSnapshots(config.cache_dir, to.location) if to.objects.capabilities.remote else None,
+        known=_known(to, config),
         journal=journal_of(to, config),
     )
     return str(identifier)
@@ -277,7 +302,7 @@ async def push_cached(
         await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
         await anyio.to_thread.run_sync(counters.count_snapshot, manifest)
         if dry_run:
-            await _rehearse_push(snapshot, manifest, cache, stores, options=options, config=config)
+            await _rehearse_push(snapshot, manifest, cache, stores, options=options, config=config, counters=counters)
             await publication.tell(pushed)
         elif program is not None:
             from snapdir.transfer.external import push_external
@@ -301,17 +326,18 @@ async def _rehearse_push(
     *,
     options: SyncOptions,
     config: Config,
+    counters: Counters,
 ) -> None:
-    """Fail where ``push_cached`` would for want of a store, or of objects in the cache. Nothing is written."""
+    """Count what ``push_cached`` would send, and fail where it would fail. Nothing is written."""
     if stores.program is not None:
         await anyio.to_thread.run_sync(stores.program.require)
         await anyio.to_thread.run_sync(require_cached, snapshot, manifest, cache)
+        await anyio.to_thread.run_sync(_count_all, manifest, counters)
         return
     from snapdir.transfer.sync import StoreSync
 
     async with opened(stores, config) as to:
         await require_answer(to)
-        try:
-            await anyio.to_thread.run_sync(require_cached, snapshot, manifest, cache)
-        except IncompleteCache:
-            await StoreSync(cache, to, options=options, limits=config.limits, counters=Counters()).copy(snapshot)
+        report = await StoreSync(cache, to, options=options, limits=config.limits, counters=counters).copy(snapshot)
+    counters.objects_to_send, counters.bytes_to_send = report.copied, report.copied_bytes
+    counters.requests_to_send = report.requests_to_send

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 CACHE_HINT = "choose another cache with --cache-dir or SNAPDIR_CACHE_DIR"
-NO_CACHE_HINT = "or pull without one: --no-cache"
+NO_CACHE_HINT = "or pull without --cache"
 
 POOL_HINT = (
     "if the objects are in a pool of their own, name it with --objects-store (sync: --from-objects; "

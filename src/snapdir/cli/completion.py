@@ -80,7 +80,7 @@ def _verbs(root: click.Command) -> Iterator[tuple[str, click.Command]]:
 
 def _options(command: click.Command) -> list[tuple[str, str]]:
     options = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
-    return [(max(option.opts, key=len), option.help or "") for option in options]
+    return [(option.opts[-1], option.help or "") for option in options]
 
 
 def _cached_ids(prefix: str) -> list[str]:

@@ -99,7 +99,8 @@ class Invocation:
         """``run`` with the banner of ``--verbose`` before, and figures of the transfer after it."""
         if self.terminal.verbose:
             self.terminal.detail(self._banner())
-        result: T = self.run(verb, *args, figures=render.summary, **options)
+        figures = None if options.get("dry_run") else render.summary
+        result: T = self.run(verb, *args, figures=figures, **options)
         return result
 
     def print(self, line: str) -> None:

@@ -264,7 +264,14 @@ def accepted(*names: str) -> list[Flag]:
 
 
 def dry_run() -> list[Flag]:
-    return [Flag("--dryrun", "dry_run", help="Show the effect of the command without writing anything.")]
+    return [
+        Flag(
+            "--dry-run",
+            "--dryrun",
+            "dry_run",
+            help="Count and list what the command would do, without writing anything; also --dry-run.",
+        )
+    ]
 
 
 def output(purpose: str = "Print JSON for programs.") -> list[Flag]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class Outcome(NamedTuple):
-    """What a transfer did. ``sent``, ``received`` and ``reused`` are numbers of objects; see ``docs/json.md``.
+    """What a transfer did, or a dry run would do. ``sent``, ``received`` and ``reused`` are numbers of objects; see
+    ``docs/json.md``.
 
     Attributes:
         id: None for a sync of all snapshots.
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     sent_bytes: int = 0
     received: int = 0
     received_bytes: int = 0
+    requests: int = 0
     more: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -39,8 +41,9 @@ def of_push(snapshot_id: str, invocation: Invocation) -> Outcome:
         counters.snapshot_files,
         counters.snapshot_bytes,
         reused=counters.objects_skipped,
-        sent=counters.objects_sent,
-        sent_bytes=counters.bytes_sent,
+        sent=counters.objects_sent + counters.objects_to_send,
+        sent_bytes=counters.bytes_to_send if counters.objects_to_send else counters.bytes_sent,
+        requests=counters.requests_to_send,
     )
 
 
@@ -52,8 +55,9 @@ def of_pull(report: snapdir.PullReport, *, checked_out: bool = True) -> Outcome:
         report.files,
         report.bytes,
         reused=report.objects_reused,
-        received=report.objects_received,
-        received_bytes=report.bytes_received,
+        received=report.objects_received + report.objects_to_fetch,
+        received_bytes=report.bytes_received + report.bytes_to_fetch,
+        requests=report.requests_to_send,
         more=written if checked_out else {},
     )
 
@@ -66,6 +70,7 @@ def of_sync(report: snapdir.SyncReport, *, every: bool) -> Outcome:
         reused=report.skipped,
         sent=report.copied,
         sent_bytes=report.copied_bytes,
+        requests=report.requests_to_send,
         more={"snapshots": report.snapshots, "removed": report.pruned_snapshots},
     )
 
@@ -87,6 +92,7 @@ def write_outcome(outcome: Outcome, invocation: Invocation, *, dry_run: bool) ->
             "received_bytes": outcome.received_bytes,
             "dry_run": dry_run,
             "names": invocation.counters.names,
+            "requests": outcome.requests,
             **outcome.more,
         }
     )

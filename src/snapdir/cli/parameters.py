@@ -49,7 +49,8 @@ class Flag(click.Option):
 
     @property
     def long_name(self) -> str:
-        return max(self.opts, key=len)
+        """The name that is shown: the last one declared."""
+        return self.opts[-1]
 
     @property
     def spelling(self) -> str:

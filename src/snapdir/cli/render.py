@@ -11,12 +11,47 @@ from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
     from snapdir.transfer.engine.events import Counters
+    from snapdir.transfer.engine.reports import PullReport
 
 GONE = "I/O error: the current directory was removed: change to another directory"
 
 
 def dry_run(what: str) -> str:
     return f"dry-run: would {what} (no writes performed)"
+
+
+def planned(files: int, size_bytes: int, *parts: str) -> str:
+    """The counts of a dry run in one line; empty parts are left out."""
+    return "; ".join(filter(None, (f"dry-run: {_count(files, 'file')}, {format_size(size_bytes)}", *parts)))
+
+
+def to_write(report: PullReport) -> tuple[str, ...]:
+    """What a dry run would change in a directory."""
+    removed = f"{_count(len(report.pruned), 'path')} to remove" if report.pruned else ""
+    replaced = f", of them {report.replaced:,} to replace" if report.replaced else ""
+    return f"{report.files_to_write:,} to write{replaced}", removed
+
+
+def to_fetch(report: PullReport) -> str:
+    """What a dry run would fetch from the store."""
+    return moving(report.objects_to_fetch, report.bytes_to_fetch, "fetch", report.requests_to_send)
+
+
+def to_send(counters: Counters) -> str:
+    """What a dry run would send to the store."""
+    return moving(counters.objects_to_send, counters.bytes_to_send, "send", counters.requests_to_send)
+
+
+def moving(objects: int, size_bytes: int, verb: str, requests: int) -> str:
+    """Objects to send or fetch, and about how many requests all of that takes."""
+    if not objects:
+        return f"nothing to {verb}"
+    about = f", about {_count(requests, 'request')}" if requests else ""
+    return f"{_count(objects, 'object')}, {format_size(size_bytes)} to {verb}{about}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def banner(jobs: str, limit: str) -> str:

@@ -75,8 +75,8 @@ def _wrong_use(error: click.BadOptionUsage) -> str:
 
 
 def _spelling(parameter: click.Parameter) -> str:
-    longest = max(parameter.opts, key=len)
-    return f"{longest} {parameter.metavar}" if parameter.metavar else longest
+    name = parameter.opts[-1]
+    return f"{name} {parameter.metavar}" if parameter.metavar else name
 
 
 def _options(ctx: click.Context | None) -> Iterator[click.Option]:

@@ -63,6 +63,13 @@ class Staging:
         except OSError as error:
             raise self._error(error, name) from error
 
+    def open(self, name: str) -> int:
+        """A descriptor to read a temporary; the caller closes it."""
+        try:
+            return os.open(checked_temporary(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.handle.fd)
+        except OSError as error:
+            raise self._error(error, name) from error
+
     def claim(self, name: str) -> int:
         """A descriptor for a temporary that a killed run may have begun, with its content; the caller closes it.
 

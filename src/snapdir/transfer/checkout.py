@@ -16,6 +16,8 @@ from snapdir.transfer.destination.linked import link_tree
 from snapdir.transfer.destination.mirror import find_prunable, leftovers, prune
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.destination.survey import Survey, is_empty, survey_files, survey_links
+from snapdir.transfer.download.held_objects import copy_held
+from snapdir.transfer.download.kept_copies import KeptCopies, makes_reflinks
 from snapdir.transfer.download.local_objects import Mend, require_sound
 from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
@@ -34,6 +36,8 @@ async def checkout(
     limits: Limits,
     counters: Counters,
     mend: Mend | None = None,
+    held: Repository | None = None,
+    kept: KeptCopies | None = None,
 ) -> None:
     """Make ``into`` hold every selected file and directory of ``manifest``, with its modes.
 
@@ -43,6 +47,8 @@ async def checkout(
 
     Args:
         mend: If ``source`` is a cache: fetches objects that are damaged or missing there.
+        held: A cache: objects that it holds are copied from there.
+        kept: Gets a copy of each object from ``source``, if the filesystem of ``into`` makes reflinks.
 
     Raises:
         UnsafePath: the manifest is hostile; nothing was written.
@@ -67,7 +73,17 @@ async def checkout(
         try:
             with ungrouped(f"check out {into}"):
                 is_new = await anyio.to_thread.run_sync(is_empty, destination)
-                await _fill(plan, source, destination, options=options, limits=limits, counters=counters, mend=mend)
+                await _fill(
+                    plan,
+                    source,
+                    destination,
+                    options=options,
+                    limits=limits,
+                    counters=counters,
+                    mend=mend,
+                    held=held,
+                    kept=kept,
+                )
                 if not is_new and not options.delete:
                     counters.extra += await anyio.to_thread.run_sync(leftovers, manifest, options, destination)
                 await anyio.to_thread.run_sync(_finish, plan, destination, options)
@@ -81,7 +97,8 @@ async def checkout(
 def rehearse_checkout(
     manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
 ) -> list[PlannedObject]:
-    """List in ``counters`` the paths that a checkout would replace, remove and leave, and fail if it would fail.
+    """Count in ``counters`` what a checkout would write, list the paths that it would replace, remove and leave, and
+    fail if it would fail.
 
     Blocking; nothing is written.
 
@@ -96,8 +113,17 @@ def rehearse_checkout(
         LocalError: a directory cannot be read.
     Cost: every file of the snapshot that is there is hashed.
     """
-    plan = plan_tree(options.selection.of(manifest), preserve_special_modes=options.preserve_special_modes)
+    selected = options.selection.counted(manifest, counters)
+    plan = plan_tree(selected, preserve_special_modes=options.preserve_special_modes)
     counters.snapshot_files, counters.snapshot_bytes = plan.count_files(), plan.count_bytes()
+    survey = _rehearsed_survey(plan, manifest, cache, into, options=options, counters=counters)
+    counters.files_to_write += sum(len(planned.targets) for planned in survey.missing)
+    return plan.objects if options.linked else survey.missing
+
+
+def _rehearsed_survey(
+    plan: TreePlan, manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
+) -> Survey:
     try:
         destination = Destination.open(into, create=False)
     except DestinationConflict:
@@ -105,10 +131,10 @@ def rehearse_checkout(
     except LocalError:
         if into.exists() or into.is_symlink():
             raise
-        return plan.objects
+        return Survey(missing=plan.objects)
     with destination:
         if is_empty(destination):
-            return plan.objects
+            return Survey(missing=plan.objects)
         if options.linked:
             survey = survey_links(plan, cache, destination, counters)
         else:
@@ -121,7 +147,7 @@ def rehearse_checkout(
             counters.pruned += [extra.path for extra in survey.in_the_way]
             removed = set(counters.pruned)
             counters.extra += [path for path in leftovers(manifest, options, destination) if path not in removed]
-    return plan.objects if options.linked else survey.missing
+    return survey
 
 
 async def _fill(
@@ -133,14 +159,20 @@ async def _fill(
     limits: Limits,
     counters: Counters,
     mend: Mend | None,
+    held: Repository | None,
+    kept: KeptCopies | None,
 ) -> None:
     if options.linked:
         await require_sound(plan.objects, source, mend, limits=limits, counters=counters)
         await anyio.to_thread.run_sync(_link, plan, source, destination, options, counters)
     else:
         missing = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
-        sink = DirectorySink(destination, clone=options.clone, keep=options.keep)
-        await download(source, missing, sink, limits=limits, counters=counters, mend=mend)
+        sink = partial(DirectorySink, destination, clone=options.clone, keep=options.keep)
+        if held is not None:
+            missing = await copy_held(missing, held, sink(), limits=limits, counters=counters)
+        if kept is not None and not await anyio.to_thread.run_sync(makes_reflinks, destination.staging):
+            kept = None
+        await download(source, missing, sink(kept=kept), limits=limits, counters=counters, mend=mend)
     if options.delete:
         # While directories are still writable: their modes come last.
         await anyio.to_thread.run_sync(prune, plan, destination, options.protected, counters)

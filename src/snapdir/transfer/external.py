@@ -22,12 +22,14 @@ from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.download.local_objects import require_sound
+from snapdir.transfer.download.held_objects import split_held
+from snapdir.transfer.download.local_objects import find_unsound, require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.selection import Selection
-from snapdir.transfer.fetch import FetchOptions, fetch, missing_objects
+from snapdir.transfer.fetch import FetchOptions, count_planned, fetch, missing_objects
+from snapdir.transfer.pull import PullOptions, missing_for_pull
 
 
 async def push_external(
@@ -73,6 +75,7 @@ async def fetch_external(
     if held is not None and not missing:
         return await into_cache(source=None)
     if options.dry_run:
+        count_planned(missing, None, limits=limits, counters=counters)
         return manifest
     async with staged(snapshot_id, manifest, missing, store, cache_root(cache)) as source:
         return await into_cache(source=source)
@@ -90,17 +93,53 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
     return await anyio.to_thread.run_sync(verified_manifest, text, snapshot_id, where)
 
 
+async def rehearse_external(
+    snapshot_id: Digest,
+    store: ExternalStore,
+    cache: Repository,
+    into: Path,
+    *,
+    options: PullOptions,
+    limits: Limits,
+    counters: Counters,
+) -> None:
+    """``rehearse_pull`` from a program, which is asked for the manifest only."""
+    held = (await held_manifest(snapshot_id, cache, incomplete=True)).manifest
+    manifest = held or await read_manifest(snapshot_id, store)
+    missing = await missing_for_pull(manifest, cache, into, options=options, counters=counters)
+    count_planned(missing, None, limits=limits, counters=counters)
+
+
+@asynccontextmanager
+async def staged_for_pull(
+    snapshot_id: SnapshotId, store: ExternalStore, cache: Repository, selection: Selection, *, limits: Limits
+) -> AsyncIterator[Repository | None]:
+    """What the cache lacks of a snapshot, in a temporary directory that is removed after the block.
+
+    Objects that are damaged in the cache are there too; the cache is unchanged. None if the cache lacks nothing.
+    """
+    held = (await held_manifest(snapshot_id, cache, incomplete=True)).manifest
+    manifest = held or await read_manifest(snapshot_id, store)
+    objects = await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
+    present, missing = await anyio.to_thread.run_sync(split_held, objects, cache)
+    unsound = await find_unsound(present, cache, limits=limits, counters=Counters())
+    missing += [planned for planned, _ in unsound]
+    if held is not None and not missing:
+        yield None
+        return
+    async with staged(snapshot_id, manifest, missing, store, cache_root(cache)) as source:
+        yield source
+
+
 @asynccontextmanager
 async def staged_snapshot(
-    snapshot_id: SnapshotId, store: ExternalStore, selection: Selection | None, cache_dir: Path
+    snapshot_id: SnapshotId, store: ExternalStore, selection: Selection, cache_dir: Path
 ) -> AsyncIterator[tuple[Manifest, Repository]]:
-    """A snapshot from the program, in a temporary directory that is removed after the block. The cache is unchanged.
-
-    Args:
-        selection: The part to fetch; None fetches the manifest only.
+    """A part of a snapshot from the program, in a temporary directory that is removed after the block. The cache is
+    unchanged.
     """
     manifest = await read_manifest(snapshot_id, store)
-    objects = [] if selection is None else await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
+    objects = await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
     async with staged(snapshot_id, manifest, objects, store, cache_dir) as source:
         yield manifest, source
 

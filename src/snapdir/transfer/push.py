@@ -24,6 +24,7 @@ from snapdir.stores.workers import Channel, start_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.publishing import publish
+from snapdir.transfer.engine.rehearsal import Rehearsal
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
 from snapdir.transfer.upload.hashed_batches import HashedBatches
 from snapdir.transfer.upload.journal import UploadJournal
@@ -42,10 +43,12 @@ class PushOptions(NamedTuple):
     Attributes:
         tree: How the directory is read.
         recheck: Ignore hints and the objects that the store has: send every object again, and the manifest.
+        dry_run: The store takes no writes, and hints stay as they are: see ``rehearse_push``.
     """
 
     tree: TreeOptions = TreeOptions()
     recheck: bool = False
+    dry_run: bool = False
 
 
 async def push(
@@ -97,23 +100,48 @@ async def push(
             counters.warnings.append(
                 f"{to.url}: {reason}; every object was looked up again; check older snapshots with `snapdir verify`"
             )
-            await anyio.to_thread.run_sync(known.forget)
+            if not options.dry_run:
+                await anyio.to_thread.run_sync(known.forget)
             again = Counters()
+            hints = None if options.dry_run else known
             try:
                 return await push(
-                    tree, to, options=options, limits=limits, counters=again, known=known, journal=journal
+                    tree, to, options=options, limits=limits, counters=again, known=hints, journal=journal
                 )
             finally:
                 _add(again, counters)
         if identifier != presence.confirmed:
-            await publish(to, manifest, identifier, counters, replace=recheck)
+            # (What it says about a damaged manifest is not true of a dry run.)
+            await publish(to, manifest, identifier, Counters() if options.dry_run else counters, replace=recheck)
         else:
             await to.flush()
         await uploader.uploads.sweep(entry.checksum for entry in entries)
-        if known is not None:
+        if known is not None and not options.dry_run:
             digests = [entry.checksum for entry in entries]
             await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest.stored)
         return identifier
+
+
+async def rehearse_push(
+    tree: str | os.PathLike[str],
+    to: Repository,
+    *,
+    options: PushOptions,
+    limits: Limits,
+    counters: Counters,
+    known: KnownSnapshots | None = None,
+) -> SnapshotId:
+    """Push to ``to`` without writing anything; ``counters`` say what a push would send.
+
+    Every file is hashed, and the store is asked what it has, as in a push. Unfinished uploads count as not begun.
+    """
+    dry = Rehearsal(to)
+    options = options._replace(dry_run=True)
+    identifier = await push(tree, dry, options=options, limits=limits, counters=counters, known=known)
+    counters.objects_to_send, counters.objects_sent = counters.objects_sent, 0
+    counters.bytes_to_send, counters.bytes_sent, counters.bytes_taken = counters.bytes_sent, 0, 0
+    counters.requests_to_send += dry.requests
+    return identifier
 
 
 def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from snapdir.errors import (
@@ -23,8 +24,9 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.plan import PlannedObject, plan_objects
 from snapdir.transfer.engine.publishing import publish
+from snapdir.transfer.engine.rehearsal import Rehearsal
 from snapdir.transfer.engine.reports import SyncReport
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.object_copy import ObjectCopier
@@ -66,8 +68,9 @@ class StoreSync:
         counters: Counters,
         journal: UploadJournal | None = None,
     ) -> None:
+        self._rehearsal = Rehearsal(target) if options.dry_run else None
         self.source = source
-        self.target = target
+        self.target = target = self._rehearsal or target
         self._options = options
         self._counters = counters
         self._copier = ObjectCopier(
@@ -85,8 +88,8 @@ class StoreSync:
         if published is not None:
             self._counters.already_complete = True
             await self.target.flush()
-            return self._report(snapshot_id, published)
-        return await self._copy_new(snapshot_id)
+            return self._counted(self._report(snapshot_id, published))
+        return self._counted(await self._copy_new(snapshot_id))
 
     async def copy_all(self) -> SyncReport:
         """Copy every snapshot of the source that the target does not list at the same length.
@@ -112,7 +115,7 @@ class StoreSync:
             await self.target.flush()
         if failures:
             raise TransferFailed("sync --all", failures) if len(failures) > 1 else failures[0]
-        return _sum(reports)
+        return self._counted(_sum(reports), listings=1)
 
     async def prune(self) -> tuple[Digest, ...]:
         """Remove the target's manifests of snapshots that the source does not have; their ids, sorted. Objects stay.
@@ -165,13 +168,33 @@ class StoreSync:
         before = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         with ungrouped(f"sync {snapshot_id}"):
             if self._options.dry_run:
-                missing = await self._copier.count_missing(objects)
-                return self._report(snapshot_id, manifest, missing, len(objects) - missing, manifests=1)
+                return await self._planned(snapshot_id, manifest, objects)
             await self._copier.copy_all(objects)
         await publish(self.target, manifest, SnapshotId(snapshot_id), counters, replace=self._options.recheck)
         after = (counters.objects_sent, counters.objects_skipped, counters.bytes_sent)
         copied, skipped, copied_bytes = (now - then for now, then in zip(after, before, strict=True))
         return self._report(snapshot_id, manifest, copied, skipped, copied_bytes, manifests=1)
+
+    async def _planned(self, snapshot_id: Digest, manifest: Manifest, objects: Sequence[PlannedObject]) -> SyncReport:
+        """The report of a dry run."""
+        missing = await self._copier.find_missing(objects)
+        manifest_requests = sum(
+            count for count, side in ((1, self.source), (2, self.target)) if side.store.capabilities.remote
+        )
+        size_bytes = sum(planned.size or 0 for planned in missing)
+        report = self._report(snapshot_id, manifest, len(missing), len(objects) - len(missing), size_bytes, manifests=1)
+        return replace(report, requests_to_send=manifest_requests + self._copier.requests_for(missing))
+
+    def _counted(self, report: SyncReport, *, listings: int = 0) -> SyncReport:
+        """In a dry run, the report with the look-ups so far too: a run sends them as well.
+
+        Args:
+            listings: Of the source.
+        """
+        if self._rehearsal is None:
+            return report
+        looked = self._rehearsal.requests + (listings if self.source.store.capabilities.remote else 0)
+        return replace(report, requests_to_send=report.requests_to_send + looked)
 
     async def _published(self, snapshot_id: Digest) -> Manifest | None:
         """The target's manifest; None if it is absent or torn."""
@@ -219,6 +242,7 @@ def _sum(reports: list[SyncReport]) -> SyncReport:
         skipped=sum(report.skipped for report in reports),
         copied_bytes=sum(report.copied_bytes for report in reports),
         manifests=sum(report.manifests for report in reports),
+        requests_to_send=sum(report.requests_to_send for report in reports),
         files=sum(report.files for report in reports),
         bytes=sum(report.bytes for report in reports),
     )

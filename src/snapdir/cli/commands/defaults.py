@@ -17,6 +17,7 @@ from snapdir.cli.settings import (
     CLONEFILE,
     FSYNC,
     KEYED_CONTEXT,
+    PULL_CACHE,
     SHARED_CATALOG,
     VERIFY_COPIES,
     cache_directory,
@@ -128,6 +129,8 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     for name in ("sse", "sse_kms_key_id", "acl", "storage_class", "request_payer"):
         yield name.replace("_", "-"), setting(name, "none")
     yield "no-sign-request", _switch(ctx, "no_sign_request")
+    cache = from_variable(PULL_CACHE, switch)
+    yield "pull-cache", Given("auto", "default") if cache is None else _enabled(Given(cache, "env"))
     yield "progress", _universal(ctx, "progress", "auto")
     yield "progress-interval", _universal(ctx, "progress_interval", "30")
     yield "log-level", _universal(ctx, "log_level", "none")

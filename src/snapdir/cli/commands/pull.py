@@ -10,9 +10,10 @@ import snapdir
 from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.outcome import of_pull, write_outcome
-from snapdir.cli.parameters import Flag, Single, section
-from snapdir.cli.settings import WRITING
+from snapdir.cli.parameters import Flag, Single, from_variable, section, switch
+from snapdir.cli.settings import PULL_CACHE, WRITING
 from snapdir.cli.terminal import printable, write_output
+from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
 from snapdir.errors import DestinationConflict, ManifestNotFound, SnapdirError, UnknownId, local_errors
 
@@ -109,6 +110,8 @@ def fetch(
     snapshot_id = options.chosen(invocation, snapshot_id, labels, store)
     store = _source(store, snapshot_id)
     report = invocation.transfer(snapdir.fetch, options.required_id(snapshot_id), store, **given)
+    if given["dry_run"]:
+        _print_planned(invocation, report, render.to_fetch(report))
     _print_selection(invocation, report.id)
     _print_fetched(invocation, report.id, dry_run=given["dry_run"])
     if as_json:
@@ -152,6 +155,8 @@ def checkout(
         raise
     except ManifestNotFound as error:
         raise SnapdirError(f"manifest {error.snapshot_id} not found locally; did you forget to fetch it?") from error
+    if given["dry_run"]:
+        _print_planned(invocation, report, *render.to_write(report))
     _print_selection(invocation, report.id)
     _print_checked_out(invocation, report, target, given, as_json=as_json)
 
@@ -165,12 +170,16 @@ def checkout(
     *_selection(),
     *_destination(),
     *settings.cache(),
-    Flag(
-        "--no-cache",
-        "use_cache",
-        inverted=True,
-        section="Cache",
-        help="Write straight to PATH, without a copy in the cache.",
+    *section(
+        "Cache",
+        Flag(
+            "--cache",
+            "keep_copy",
+            variable=PULL_CACHE,
+            help="Also keep a copy in the cache, always; by default only where the filesystem shares it with PATH (a "
+            "reflink), so that it takes no space.",
+        ),
+        Flag("--no-cache", "keep_no_copy", help="Add nothing to the cache; objects that it has are used all the same."),
     ),
     *settings.transfer(),
     *options.dry_run(),
@@ -180,7 +189,7 @@ def checkout(
     examples=[
         "snapdir pull --store s3://bucket/sets --id $ID ./data",
         "snapdir pull --store s3://bucket/sets --label stage=clean ./data",
-        "snapdir pull --store ./store --id $ID --no-cache ./data",
+        "snapdir pull --store s3://bucket/sets --id $ID --cache ./data",
         "snapdir pull --store s3://bucket/sets --id $ID --include 'train/' --shard 3/8 ./data",
     ],
 )
@@ -193,26 +202,42 @@ def pull(
     snapshot_id: str | None,
     labels: Mapping[str, str],
     force: bool,
-    use_cache: bool,
+    keep_copy: bool,
+    keep_no_copy: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Download a snapshot and write it into a directory.
 
-    Objects in the local cache are not downloaded again, and a cached snapshot needs no store. Damaged objects of the
-    cache are downloaded again, with a warning. Files that differ are replaced. Files that are not in the snapshot stay,
-    and a warning names them. --include, --exclude and --shard select a part of the snapshot, which `snapdir status
-    PATH` then compares.
+    Bytes are written once, straight to PATH, and verified on the way. Objects in the local cache are not downloaded
+    again, and a cached snapshot needs no store. Damaged objects of the cache are downloaded, with a warning. Files that
+    differ are replaced. Files that are not in the snapshot stay, and a warning names them. --include, --exclude and
+    --shard select a part of the snapshot, which `snapdir status PATH` then compares.
     """
     snapshot_id = options.chosen(invocation, snapshot_id, labels, store)
-    store = _source(store, snapshot_id) if use_cache else options.required_store(store)
+    store = _source(store, snapshot_id)
     snapshot_id = options.required_id(snapshot_id, path)
     target = _target(path, force=force)
-    report = invocation.transfer(snapdir.pull, snapshot_id, store, target, use_cache=use_cache, **_protecting(given))
-    if use_cache:
+    cache = _cache_choice(keep_copy=keep_copy, keep_no_copy=keep_no_copy)
+    report = invocation.transfer(snapdir.pull, snapshot_id, store, target, cache=cache, **_protecting(given))
+    if given["dry_run"]:
+        _print_planned(invocation, report, *render.to_write(report), render.to_fetch(report))
+    if cache or given["linked"]:
         _print_fetched(invocation, report.id, dry_run=given["dry_run"])
     _print_selection(invocation, report.id)
     _print_checked_out(invocation, report, target, given, as_json=as_json)
+
+
+def _cache_choice(*, keep_copy: bool, keep_no_copy: bool) -> bool | None:
+    """Whether to keep a copy in the cache; None if only where that is free.
+
+    Raises:
+        UsageMistake: both options are given.
+    """
+    if keep_copy and keep_no_copy:
+        raise UsageMistake("the argument '--cache' cannot be used with '--no-cache'")
+    given = True if keep_copy else False if keep_no_copy else None
+    return from_variable(PULL_CACHE, switch) if given is None else given
 
 
 def _source(store: str | None, snapshot_id: str | None) -> str | None:
@@ -259,6 +284,11 @@ def _print_selection(invocation: Invocation, snapshot_id: str) -> None:
         invocation.terminal.note(
             f"partial: {counters.files_selected:,} of the {counters.files_known:,} file(s) of {snapshot_id}"
         )
+
+
+def _print_planned(invocation: Invocation, report: snapdir.PullReport, *parts: str) -> None:
+    """The counts of a dry run."""
+    invocation.terminal.note(render.planned(report.files, report.bytes, *parts))
 
 
 def _print_fetched(invocation: Invocation, snapshot_id: str, *, dry_run: bool) -> None:

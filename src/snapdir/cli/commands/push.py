@@ -88,6 +88,7 @@ def stage(invocation: Invocation, /, *, path: str | None, as_json: bool, **given
     given = options.tree_arguments(given, invocation.config)
     staged = invocation.transfer(snapdir.stage, path or ".", show=_shown(invocation, as_json), **given)
     if given["dry_run"]:
+        _print_planned(invocation)
         invocation.terminal.note(render.dry_run(f"stage {staged} into the local cache"))
     if as_json:
         write_outcome(of_push(staged, invocation), invocation, dry_run=given["dry_run"])
@@ -147,9 +148,16 @@ def push(
         given = options.tree_arguments(given, invocation.config)
         pushed = invocation.transfer(snapdir.push, path or ".", url, **given)
     if given["dry_run"]:
+        _print_planned(invocation)
         invocation.terminal.note(render.dry_run(f"push {pushed} to {store}"))
     if as_json:
         write_outcome(of_push(pushed, invocation), invocation, dry_run=given["dry_run"])
+
+
+def _print_planned(invocation: Invocation) -> None:
+    """What a dry run would send."""
+    counters = invocation.counters
+    invocation.terminal.note(render.planned(counters.snapshot_files, counters.snapshot_bytes, render.to_send(counters)))
 
 
 def _push_cached(invocation: Invocation, snapshot_id: str, store: str, **given: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import snapdir
-from snapdir.cli import options, settings
+from snapdir.cli import options, render, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.outcome import of_sync, write_outcome
 from snapdir.cli.parameters import Flag, Single, section
@@ -94,6 +94,9 @@ def sync(
     else:
         report = invocation.transfer(snapdir.sync, snapshot_id, source, target, **given)
         names = report.snapshots[0]
+    if dry_run:
+        to_send = render.moving(report.copied, report.copied_bytes, "send", report.requests_to_send)
+        invocation.terminal.note(render.planned(report.files, report.bytes, to_send))
     if as_json:
         write_outcome(of_sync(report, every=every), invocation, dry_run=dry_run)
     elif dry_run:

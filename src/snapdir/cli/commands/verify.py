@@ -36,7 +36,7 @@ NO_PURGE = (
     *settings.transfer(writing=True),
     *options.output(),
     Flag("--purge", hidden=True),
-    Flag("--dryrun", "dry_run", hidden=True),
+    Flag("--dry-run", "--dryrun", "dry_run", hidden=True),
     *options.accepted("--force", "--cache-dir"),
     variables=[FSYNC],
     examples=[

@@ -87,15 +87,13 @@ async def find_unsound(
     Cancellation: stops within one block of the objects that are being hashed.
     """
     counters.begin_objects("verify", objects)
-    small = [planned for planned in objects if planned.size is not None and planned.size <= SMALL_OBJECT_BYTES]
-    large = [[planned] for planned in objects if planned.size is None or planned.size > SMALL_OBJECT_BYTES]
     unsound: list[Unsound] = []
 
     async def check(batch: list[PlannedObject]) -> None:
         unsound.extend(await anyio.to_thread.run_sync(_unsound_of, batch, source, counters))
 
     with ungrouped(f"read the objects of {source.url}"):
-        await run_workers([*large, *batches(small, limits.batch_files)], check, workers=limits.hashers)
+        await run_workers(_shared_out(objects, limits), check, workers=limits.hashers)
     position = {planned.digest: number for number, planned in enumerate(objects)} if unsound else {}
     return sorted(unsound, key=lambda each: position[each.planned.digest])
 
@@ -131,6 +129,30 @@ def _require_sound(source: Repository, planned: PlannedObject) -> int:
     return file.size
 
 
+async def copy_objects(
+    source: Repository,
+    objects: Sequence[PlannedObject],
+    sink: ObjectSink,
+    *,
+    limits: Limits,
+    counters: Counters,
+    unsound: list[Unsound] | None = None,
+) -> None:
+    """``copy_local_objects`` in a thread for each core."""
+
+    async def copy(batch: list[PlannedObject]) -> None:
+        await anyio.to_thread.run_sync(copy_local_objects, source, batch, sink, counters, unsound)
+
+    await run_workers(_shared_out(objects, limits), copy, workers=limits.hashers)
+
+
+def _shared_out(objects: Sequence[PlannedObject], limits: Limits) -> list[list[PlannedObject]]:
+    """Work for threads: each large object on its own, then the small ones in batches."""
+    small = [planned for planned in objects if planned.size is not None and planned.size <= SMALL_OBJECT_BYTES]
+    large = [[planned] for planned in objects if planned.size is None or planned.size > SMALL_OBJECT_BYTES]
+    return [*large, *batches(small, limits.batch_files)]
+
+
 def copy_local_objects(
     source: Repository,
     batch: list[PlannedObject],
@@ -161,8 +183,9 @@ def copy_local_objects(
         if not source.is_cache:
             counters.objects_received += 1
             counters.bytes_received += size
-        counters.files_done += len(planned.targets)
-        counters.bytes_done += size * len(planned.targets)
+        copies = len(planned.targets)
+        counters.files_done += copies  # without a call in between, in which another thread could count
+        counters.bytes_done += size * copies
 
 
 def _copy(source: Repository, planned: PlannedObject, sink: ObjectSink) -> int:

@@ -16,6 +16,7 @@ from snapdir.model.paths import Names
 from snapdir.stores.base import Buffer
 from snapdir.stores.file.batch import FileBatch
 from snapdir.stores.file.writing import FileWriter, remove
+from snapdir.transfer.download.kept_copies import KeptCopies
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.plan import PlannedObject
 
@@ -60,13 +61,17 @@ class DirectorySink:
     Args:
         clone: Try a reflink for second copies.
         keep: If the run fails, leave the temporaries of large objects to the next one.
+        kept: Gets a copy of each object.
     """
 
-    def __init__(self, destination: Destination, *, clone: bool = True, keep: bool = False) -> None:
+    def __init__(
+        self, destination: Destination, *, clone: bool = True, keep: bool = False, kept: KeptCopies | None = None
+    ) -> None:
         self._destination = destination
         self._staging = destination.staging
         self._clone = clone
         self._keep = keep
+        self._kept = kept
         self._token = os.urandom(4).hex()
         self._claimed: set[str] = set()
 
@@ -79,10 +84,12 @@ class DirectorySink:
         for target in planned.targets:
             self._destination.make_directory(target.names[:-1])
             self._staging.write(temporary, data)
+            if self._kept is not None and target is planned.targets[0]:
+                self._keep_copy(planned, temporary, self._kept)
             self._destination.publish(temporary, target.names, target.mode)
 
     def write_quickly(self, planned: PlannedObject, data: Buffer) -> bool:
-        if not self._staging.is_open:
+        if self._kept is not None or not self._staging.is_open:
             return False  # opening it may have to wait for another process
         temporary = self._name(planned)
         for target in planned.targets:
@@ -104,6 +111,8 @@ class DirectorySink:
 
     def publish_temporary(self, planned: PlannedObject, descriptor: int) -> None:
         first, *others = planned.targets
+        if self._kept is not None:
+            self._kept.add(planned, descriptor)
         for target in others:
             self._publish_copy(planned, descriptor, target.names, target.mode)
         self._destination.make_directory(first.names[:-1])
@@ -120,6 +129,13 @@ class DirectorySink:
     def leave(self, planned: PlannedObject) -> bool:
         self._staging.discard(self._name(planned, "-copy"))
         return planned.digest in self._claimed
+
+    def _keep_copy(self, planned: PlannedObject, temporary: str, kept: KeptCopies) -> None:
+        descriptor = self._staging.open(temporary)
+        try:
+            kept.add(planned, descriptor)
+        finally:
+            os.close(descriptor)
 
     def _publish_copy(self, planned: PlannedObject, descriptor: int, names: Names, mode: int) -> None:
         temporary = self._name(planned, "-copy")

@@ -14,8 +14,8 @@ from snapdir.hashing.tree import digest_of
 from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.model.sizes import KIB
 from snapdir.repository.repository import READ_ATTEMPTS, Repository
-from snapdir.stores.workers import Channel, batches, run_workers, start_workers
-from snapdir.transfer.download.local_objects import Mend, Unsound, copy_local_objects
+from snapdir.stores.workers import Channel, start_workers
+from snapdir.transfer.download.local_objects import Mend, Unsound, copy_objects
 from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.download.streams import LargeObjects
 from snapdir.transfer.engine.byte_budget import ByteBudget
@@ -42,8 +42,6 @@ AGAIN_TASKS = 4
 
 LINGER_SECONDS = 0.002
 """How long the first object of a batch waits for others: about 16 of them at 8,000 per second."""
-
-LOCAL_COPY_THREADS = 4
 
 Clock = Callable[[], float]
 
@@ -99,15 +97,11 @@ async def _copy_local(
     mend: Mend | None = None,
 ) -> None:
     unsound: list[Unsound] | None = None if mend is None else []
-
-    async def copy(batch: list[PlannedObject]) -> None:
-        await anyio.to_thread.run_sync(copy_local_objects, source, batch, sink, counters, unsound)
-
-    await run_workers(batches(objects, limits.batch_files), copy, workers=LOCAL_COPY_THREADS)
+    await copy_objects(source, objects, sink, limits=limits, counters=counters, unsound=unsound)
     if mend is not None and unsound:
         again = [planned for planned, _ in unsound]
         await mend(again)
-        await _copy_local(source, again, sink, counters, limits)
+        await copy_objects(source, again, sink, limits=limits, counters=counters)
 
 
 class _Download:

@@ -28,7 +28,7 @@ from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled, is_interruption
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.parts import part_size
+from snapdir.transfer.engine.parts import LONE_SEGMENT_BYTES, part_size
 from snapdir.transfer.engine.plan import PlannedObject
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ ENCRYPTED_BLOCK_BYTES = STREAM_BYTES // 4
 """It stays in the processor's cache until it is hashed and written: a tenth less CPU than with 2 MiB."""
 BESIDE_SMALL_SHARE = 0.5
 """The share of the memory that streams may hold, from start to end, while small objects are received too."""
-LONE_SEGMENT_BYTES = 32 * MIB
-"""Fetched by one request if an object has a single stream; with more streams a request fetches one part."""
 
 
 class Damaged(NamedTuple):

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from snapdir.model.manifest import Manifest
-
-if TYPE_CHECKING:
     from snapdir.transfer.engine.plan import PlannedObject
 
 Phase = Literal["discovering", "hashing", "transfer", "checkout", "verify", "idle"]
@@ -33,6 +31,12 @@ class Counters:
         replaced: In a dry run, the paths of files that would be replaced.
         extra: Paths at a destination that are not in the snapshot; a directory only if nothing is in it. A mirror
             removes them, and lists them in ``pruned`` instead.
+        files_to_write: In a dry run, files that would be written at a destination.
+        objects_to_send: In a dry run, content that the store lacks; ``bytes_to_send`` are its bytes.
+        objects_to_fetch, bytes_to_fetch: In a dry run, content that would come from the store, also from one on this
+            host.
+        requests_to_send: In a dry run, about how many requests the run would send to stores across a network, without
+            those for the history.
         files_selected, files_known: Files of a partial transfer, and of its whole snapshot; both 0 for a whole one.
         pruned: Paths that were removed from a destination, or in a dry run would be, in that order.
         kept_objects, kept_bytes: Unfinished large objects that a run leaves to the next one when it stops early, and
@@ -88,6 +92,11 @@ class Counters:
     received_before: int = 0
     settled_files: int = 0
     settled_bytes: int = 0
+    files_to_write: int = 0
+    objects_to_send: int = 0
+    objects_to_fetch: int = 0
+    bytes_to_fetch: int = 0
+    requests_to_send: int = 0
 
     @property
     def is_sending(self) -> bool:

@@ -10,6 +10,9 @@ from snapdir.model.sizes import MIB, format_size
 from snapdir.stores.base import Capabilities
 from snapdir.transfer.engine.limits import Limits
 
+LONE_SEGMENT_BYTES = 32 * MIB
+"""Fetched by one request if an object has a single stream; with more streams a request fetches one part."""
+
 
 class Part(NamedTuple):
     """Part ``number`` (from 1) of an object: ``length`` bytes from ``offset``."""

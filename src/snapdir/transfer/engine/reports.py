@@ -97,10 +97,12 @@ class SyncReport:
     Attributes:
         snapshots: Ids of the requested snapshot, or of all new ones.
         copied, skipped: Distinct objects that were copied, and those that were in the destination already.
-        copied_bytes: Bytes of the copied ones; 0 in a dry run.
+        copied_bytes: Bytes of the copied ones.
         manifests: Manifests that were written.
         pruned_snapshots: Ids of the destination's manifests that the source lacks, sorted.
         files, bytes: Of the snapshots.
+        requests_to_send: In a dry run, about how many requests the run would send to stores across a network, without
+            those for the history.
     """
 
     snapshots: tuple[Digest, ...]
@@ -111,6 +113,7 @@ class SyncReport:
     pruned_snapshots: tuple[Digest, ...] = ()
     files: int = 0
     bytes: int = 0
+    requests_to_send: int = 0
 
     @property
     def pruned(self) -> int:
@@ -129,6 +132,9 @@ class PullReport:
         extra: Paths that are not in the snapshot and stay.
         files, bytes: Of the snapshot, or of the selected part.
         objects_reused: Objects that the cache or the destination had.
+        files_to_write: In a dry run, files that would be written.
+        objects_to_fetch, bytes_to_fetch: In a dry run, content that would come from the store.
+        requests_to_send: In a dry run, about how many requests the run would send to a store across a network.
     """
 
     id: SnapshotId
@@ -140,6 +146,10 @@ class PullReport:
     files: int = 0
     bytes: int = 0
     objects_reused: int = 0
+    files_to_write: int = 0
+    objects_to_fetch: int = 0
+    bytes_to_fetch: int = 0
+    requests_to_send: int = 0
 
     @classmethod
     def of(cls, identifier: SnapshotId, counters: Counters) -> PullReport:
@@ -151,7 +161,11 @@ class PullReport:
             counters.files_replaced or len(counters.replaced),
             tuple(counters.pruned),
             tuple(counters.extra),
-            counters.snapshot_files,
-            counters.snapshot_bytes,
-            counters.objects_skipped,
+            files=counters.snapshot_files,
+            bytes=counters.snapshot_bytes,
+            objects_reused=counters.objects_skipped,
+            files_to_write=counters.files_to_write,
+            objects_to_fetch=counters.objects_to_fetch,
+            bytes_to_fetch=counters.bytes_to_fetch,
+            requests_to_send=counters.requests_to_send,
         )

@@ -17,10 +17,14 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, held_part_size
 from snapdir.transfer.engine.plan import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader
+from snapdir.transfer.engine.requests import reading_requests, writing_requests
 from snapdir.transfer.engine.true_size import with_true_size
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.noted_uploads import NotedUploads
 from snapdir.transfer.upload.server_copy import ServerCopy
+
+SERVER_COPY_REQUESTS = 3
+"""For an object: see ``ServerCopy.copy``."""
 
 
 class ObjectCopier:
@@ -68,8 +72,8 @@ class ObjectCopier:
             await run_workers(objects, self._copy, workers=self._workers)
         await self._uploads.sweep(planned.digest for planned in objects)
 
-    async def count_missing(self, objects: Sequence[PlannedObject]) -> int:
-        """How many of ``objects`` a copy would have to send; all count as settled from then on.
+    async def find_missing(self, objects: Sequence[PlannedObject]) -> list[PlannedObject]:
+        """Those of ``objects`` that a copy would have to send; all count as settled from then on.
 
         Raises:
             ObjectNotFound: the source lacks an object that would be sent.
@@ -85,7 +89,15 @@ class ObjectCopier:
 
         await run_workers(objects, look, workers=self._workers)
         await require_present(missing, self._source, limits=self._limits)
-        return len(missing)
+        return missing
+
+    def requests_for(self, objects: Sequence[PlannedObject]) -> int:
+        """About how many requests it takes to copy ``objects``."""
+        read_from, written_to = self._source.objects.capabilities, self._target.objects.capabilities
+        if self._server_copy and written_to.copy_service and written_to.copy_service == read_from.copy_service:
+            return SERVER_COPY_REQUESTS * len(objects)
+        reading = reading_requests(objects, read_from, self._limits, in_streams=False)
+        return reading + writing_requests(objects, written_to, self._limits)
 
     async def _learn(self, count: int) -> None:
         """List the target if that takes fewer requests than looking up ``count`` objects."""
