@@ -22,6 +22,7 @@ OTHER_ARGUMENTS = {
     "size": {"snapshot_id": "id"},
     "status": {"snapshot_id": "id"},
     "log": {"store": "place"},
+    "pull": {"no_cache": "cache"},
     "sync": {"source": "src", "target": "dst"},
 }
 LATEST = {"labels": snapdir.resolve_id}

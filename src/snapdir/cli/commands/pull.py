@@ -174,12 +174,12 @@ def checkout(
         "Cache",
         Flag(
             "--cache",
-            "keep_copy",
+            "cache",
             variable=PULL_CACHE,
             help="Also keep a copy in the cache, always; by default only where the filesystem shares it with PATH (a "
             "reflink), so that it takes no space.",
         ),
-        Flag("--no-cache", "keep_no_copy", help="Add nothing to the cache; objects that it has are used all the same."),
+        Flag("--no-cache", "no_cache", help="Add nothing to the cache; objects that it has are used all the same."),
     ),
     *settings.transfer(),
     *options.dry_run(),
@@ -202,8 +202,8 @@ def pull(
     snapshot_id: str | None,
     labels: Mapping[str, str],
     force: bool,
-    keep_copy: bool,
-    keep_no_copy: bool,
+    cache: bool,
+    no_cache: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -218,25 +218,25 @@ def pull(
     store = _source(store, snapshot_id)
     snapshot_id = options.required_id(snapshot_id, path)
     target = _target(path, force=force)
-    cache = _cache_choice(keep_copy=keep_copy, keep_no_copy=keep_no_copy)
-    report = invocation.transfer(snapdir.pull, snapshot_id, store, target, cache=cache, **_protecting(given))
+    kept = _kept(cache=cache, no_cache=no_cache)
+    report = invocation.transfer(snapdir.pull, snapshot_id, store, target, cache=kept, **_protecting(given))
     if given["dry_run"]:
         _print_planned(invocation, report, *render.to_write(report), render.to_fetch(report))
-    if cache or given["linked"]:
+    if kept or given["linked"]:
         _print_fetched(invocation, report.id, dry_run=given["dry_run"])
     _print_selection(invocation, report.id)
     _print_checked_out(invocation, report, target, given, as_json=as_json)
 
 
-def _cache_choice(*, keep_copy: bool, keep_no_copy: bool) -> bool | None:
+def _kept(*, cache: bool, no_cache: bool) -> bool | None:
     """Whether to keep a copy in the cache; None if only where that is free.
 
     Raises:
         UsageMistake: both options are given.
     """
-    if keep_copy and keep_no_copy:
+    if cache and no_cache:
         raise UsageMistake("the argument '--cache' cannot be used with '--no-cache'")
-    given = True if keep_copy else False if keep_no_copy else None
+    given = True if cache else False if no_cache else None
     return from_variable(PULL_CACHE, switch) if given is None else given
 
 
