@@ -133,6 +133,7 @@ def test_arguments_that_do_not_go_together(ids: list[str]) -> None:
         run = cli("tag", *args)
         assert (run.code, run.stdout) == (2, ""), args
     assert "is missing: write `snapdir tag v1 ID`" in cli("tag", "v1").stderr
+    assert f"the name comes first: snapdir tag v1 {ids[0]}" in cli("tag", ids[0], "v1").stderr
 
 
 def test_a_snapshot_or_a_store_that_is_not_there(ids: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

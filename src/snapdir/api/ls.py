@@ -72,12 +72,13 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
 async def find_stores(place: str, *, config: Config | None = None, counters: Counters | None = None) -> list[str]:
     """The stores below a bucket or prefix (or below the directory of a ``file://`` URL), by their URLs, sorted.
 
-    Nothing is searched below a store. After MAX_FOLDERS prefixes the search ends, and ``counters`` gets a warning.
+    Nothing is searched below a store, nor among more than the first 10,000 keys and prefixes of one level. After
+    MAX_FOLDERS prefixes the search ends, and ``counters`` gets a warning.
 
     Raises:
         InvalidStore: ``place`` is not the URL of a store.
         StoreMissing: the bucket or directory does not exist.
-    Cost: a request for each prefix that is no store; those of one level run concurrently.
+    Cost: up to ten requests for each prefix that is no store, usually one; those of one level run concurrently.
     """
     url = await whole_store(place)
     found: list[str] = []

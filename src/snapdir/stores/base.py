@@ -235,9 +235,11 @@ class Store(Protocol):
     async def folders(self, prefix: str) -> Sequence[str]:
         """Names between ``prefix`` (empty, or ending with ``/``) and the next ``/`` of the keys, each once, sorted.
 
+        Below a prefix with very many keys and names, only the first 10,000 of them may count.
+
         Raises:
             StoreMissing: The store itself does not exist.
-        Cost: one request for each 1,000.
+        Cost: up to ten requests.
         """
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:

@@ -12,6 +12,7 @@ from snapdir.cli.parameters import Flag, Positional, Single, section, whole_numb
 from snapdir.cli.tables import Cell, Moment, Prose, ShortId, write_json, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
+from snapdir.model.digest import MIN_DIGITS, is_hexadecimal
 
 COLUMNS = ("name", "id", "created_at", "sequence", "by")
 LOG_COLUMNS = ("sequence", "created_at", "id", "previous", "by")
@@ -89,6 +90,8 @@ def _check(name: str | None, snapshot_id: str | None, given: Mapping[str, Any]) 
     ]
     if name is None and asked:
         raise UsageMistake(f"the argument '{asked[0]}' needs a NAME")
+    if name is not None and snapshot_id is not None and _is_id(name) and not _is_id(snapshot_id):
+        raise UsageMistake(f"the name comes first: snapdir tag {snapshot_id} {name}")
     if given["delete"] and given["log"]:
         raise UsageMistake("the argument '--delete' cannot be used with '--log'")
     if given["log"] and (given["expect"] is not None or given["unsafe"]):
@@ -102,6 +105,10 @@ def _check(name: str | None, snapshot_id: str | None, given: Mapping[str, Any]) 
             if reads
             else f"an ID is missing: write `snapdir tag {name} ID`, --log {name} or --delete {name}"
         )
+
+
+def _is_id(text: str) -> bool:
+    return is_hexadecimal(text) and len(text) >= MIN_DIGITS
 
 
 def _list(invocation: Invocation, store: str, *, as_json: bool) -> None:

@@ -41,6 +41,9 @@ from snapdir.stores.urls import StoreURL
 
 PART_SIZE_RANGE = (5 * MIB, 5 * GIB)
 MAX_KEYS = 1000
+MAX_FOLDER_PAGES = 10
+"""A prefix may have millions of keys; stores are found among few."""
+
 DEFAULT_CONCURRENCY = 256
 
 
@@ -138,12 +141,13 @@ class S3Store:
         found: set[str] = set()
         progress = ListingProgress(f"LIST {self._target.named(None)} at {self._target.service_name}")
         token: str | None = None
-        while True:
+        for _ in range(MAX_FOLDER_PAGES):
             page = await self._list_page(prefix, start_after="", token=token, delimiter="/")
             found.update(page.folders)
             token = progress.token_of(page)
             if token is None:
-                return sorted(found)
+                break
+        return sorted(found)
 
     async def _list_page(
         self, prefix: str, *, start_after: str, token: str | None, delimiter: str = ""
