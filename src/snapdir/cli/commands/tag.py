@@ -9,6 +9,7 @@ import snapdir
 from snapdir.cli import options, settings
 from snapdir.cli.invocation import Invocation
 from snapdir.cli.parameters import Flag, Positional, Single, section, whole_number
+from snapdir.cli.settings import FSYNC
 from snapdir.cli.tables import Cell, Moment, Prose, ShortId, write_json, write_json_lines, write_rows
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
@@ -48,7 +49,9 @@ DEFAULT_LIMIT = 20
     ),
     *options.output(),
     *settings.cache(),
-    *settings.transfer(writing=True),
+    *settings.retries(),
+    *settings.bucket(writing=True),
+    variables=[FSYNC],
     examples=[
         "snapdir tag --store s3://bucket/sets v1 $ID",
         "snapdir tag --store s3://bucket/sets best latest --expect $OLD",
