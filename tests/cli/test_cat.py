@@ -11,6 +11,7 @@ import pytest
 
 import snapdir
 from snapdir import blocking
+from snapdir.api.cat import send_files
 from snapdir.model.keys import object_key
 from snapdir.model.paths import is_temporary_beside
 from snapdir.model.sizes import MIB
@@ -213,6 +214,22 @@ class TestOutput:
         assert (run.code, run.stdout, run.stderr.count("\n")) == (1, "", 1)
         assert str(tmp_path) in run.stderr
         assert not any(is_temporary_beside(file.name) for file in tmp_path.rglob("*"))
+
+
+async def test_an_object_that_is_cut_meanwhile_is_no_end(store: str, pushed: str, tmp_path: Path) -> None:
+    with_object = await snapdir.open_snapshot(pushed, store)
+    object_file = tmp_path / "store" / object_key(with_object.files["large.bin"].checksum)
+    await with_object.aclose()
+    object_file.chmod(0o600)
+    sent = []
+
+    async def send(block: bytes) -> None:
+        sent.append(block)
+        os.truncate(object_file, 6 * MIB)
+
+    with pytest.raises(snapdir.InFluxError, match=r"large\.bin"):
+        await send_files(pushed, ["large.bin"], send, store=store)
+    assert LARGE.startswith(b"".join(sent))
 
 
 async def test_the_function_for_a_loop_gives_bytes(store: str, pushed: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from snapdir.cli import options
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
-from snapdir.model.patterns import COMMON, exactly, exclusion, expand_macros, expression_of
+from snapdir.model.patterns import COMMON, exactly, exclusion, expand_macros, expression_of, protection
 
 
 @pytest.mark.parametrize(
@@ -145,3 +147,9 @@ def test_the_help_names_all_that_the_macros_stand_for() -> None:
     inner = system.removeprefix("(^(").partition("|/home/me")[0]
     assert all(name in options.COMMON_NAMES for name in COMMON.removeprefix("(/(").partition(")(")[0].split("|"))
     assert all(name in options.SYSTEM_PATHS for name in inner.split("|"))
+
+
+def test_paths_to_protect_are_expressions_too() -> None:
+    with pytest.raises(SnapdirError, match=re.escape(r"write '\.tmp$'")) as failed:
+        protection(["*.tmp"])
+    assert "--ignore" not in str(failed.value)

@@ -11,7 +11,7 @@ from snapdir.api.resolve import parse_ref
 from snapdir.api.snapshots import Snapshot, SnapshotFile, open_snapshot
 from snapdir.api.stores import PathLike, local_path
 from snapdir.config import Config
-from snapdir.errors import CorruptObject, InvalidStore, SnapdirError
+from snapdir.errors import CorruptObject, InFluxError, InvalidStore, SnapdirError
 from snapdir.model.byte_range import ByteRange
 from snapdir.model.sizes import MIB
 
@@ -112,7 +112,8 @@ async def send_files(
     of a file before all of that file is verified.
 
     Raises:
-        CorruptObject: a note says how many bytes were sent before they proved wrong.
+        CorruptObject: with ``after``, a note says that bytes may have been sent before they proved wrong.
+        InFluxError: an object of a local store became shorter after it was verified.
     """
     part = WHOLE if range is None else ByteRange.parse(range)
     parsed = await anyio.to_thread.run_sync(parse_ref, ref)
@@ -137,6 +138,8 @@ async def _send_file(snapshot: Snapshot, path: str, send: Send, part: ByteRange,
             file.seek(start)
             while start < stop:
                 block = await file.read(min(BLOCK_BYTES, stop - start))
+                if not block:  # the object of a local store was cut after it had been verified
+                    raise InFluxError(path)
                 await send(block)
                 start += len(block)
             return

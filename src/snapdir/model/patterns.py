@@ -92,8 +92,12 @@ def expression_of(glob: str) -> str:
     return f"{expression.removeprefix('[^/]*')}$" if body.startswith("*") else f"/{expression}$"
 
 
-def _way_out(pattern: str) -> str:
-    return f"write '{expression_of(pattern)}', or use --ignore '{pattern}'"
+def _as_expression(glob: str) -> str:
+    return f"write '{expression_of(glob)}'"
+
+
+def _way_out(glob: str) -> str:
+    return f"{_as_expression(glob)}, or use --ignore '{glob}'"
 
 
 def _quoted(character: str) -> str:
@@ -141,10 +145,12 @@ def protection(patterns: Iterable[str]) -> Callable[[str], bool] | None:
         SnapdirError: RE2 refuses a pattern; the message names it and the reason.
     """
     given = [pattern for pattern in patterns if pattern]
-    return _searcher(given, "(?:{})") if given else None
+    return _searcher(given, "(?:{})", way_out=_as_expression) if given else None
 
 
-def _searcher(patterns: Sequence[str], group: str, *, prefix: str = "") -> Callable[[str], bool]:
+def _searcher(
+    patterns: Sequence[str], group: str, *, prefix: str = "", way_out: Callable[[str], str] = _way_out
+) -> Callable[[str], bool]:
     if not patterns:
         return lambda _text: False
     import re2  # 6 ms to import, paid only by those who exclude something
@@ -157,7 +163,7 @@ def _searcher(patterns: Sequence[str], group: str, *, prefix: str = "") -> Calla
             re2.compile(group.format(pattern.removeprefix(prefix)), options)
         except re2.error as error:
             reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-            glob = f"; this looks like a glob, and a regular expression is expected: {_way_out(pattern)}"
+            glob = f"; this looks like a glob, and a regular expression is expected: {way_out(pattern)}"
             raise SnapdirError(
                 f"invalid exclude pattern '{pattern}': {reason}{glob if _LIKE_A_GLOB(pattern) else ''}"
             ) from error
