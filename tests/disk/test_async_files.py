@@ -70,6 +70,15 @@ async def test_a_fifo_is_written_to(tmp_path: Path) -> None:
     os.close(reader)
 
 
+async def test_an_open_pipe_is_written_to_by_its_number() -> None:
+    reader, writer = os.pipe()
+    async with replacing(f"/dev/fd/{writer}", fsync=True) as opened:
+        await opened.write(b"through")
+    assert os.read(reader, 100) == b"through"
+    os.close(reader)
+    os.close(writer)
+
+
 async def test_ranges_are_read_in_any_order(file: Path) -> None:
     with file.open("rb", buffering=0) as opened:
         reader = AsyncReader(opened)

@@ -58,15 +58,15 @@ async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterat
         LocalError: it cannot be written.
     """
     with local_errors(file):
-        final = await anyio.to_thread.run_sync(os.path.realpath, file)
         try:
-            mode: int | None = (await aiofiles.os.stat(final)).st_mode
+            mode: int | None = (await aiofiles.os.stat(file)).st_mode
         except FileNotFoundError:
             mode = None
         if mode is not None and not stat.S_ISREG(mode):
-            async with aiofiles.open(final, "wb") as opened:
+            async with aiofiles.open(file, "wb") as opened:
                 yield opened
             return
+        final = await anyio.to_thread.run_sync(os.path.realpath, file)
         beside = os.path.join(os.path.dirname(final), name_beside())
         try:
             async with aiofiles.open(beside, "xb") as opened:

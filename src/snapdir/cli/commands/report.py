@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from snapdir.cli.parameters import Positional, Single, section
 from snapdir.cli.tables import write_json
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
-from snapdir.errors import local_errors
 
 
 @command(
@@ -109,9 +107,10 @@ def write_page(invocation: Invocation, page: str, name: str) -> None:
     Raises:
         LocalError: the file cannot be written.
     """
+    import anyio
+
     file = Path(os.path.expanduser(name)).absolute()
-    with local_errors(name):
-        _write(file, page.encode("utf-8", "backslashreplace"))
+    anyio.run(_write, file, page.encode("utf-8", "backslashreplace"))
     invocation.terminal.note(f"wrote {name}")
     if _has_viewer(invocation):
         import webbrowser
@@ -119,20 +118,11 @@ def write_page(invocation: Invocation, page: str, name: str) -> None:
         webbrowser.open(file.as_uri())
 
 
-def _write(file: Path, data: bytes) -> None:
-    if file.exists() and not stat.S_ISREG(file.stat().st_mode):
-        file.write_bytes(data)  # a pipe or a device, such as /dev/stdout
-        return
-    file = Path(os.path.realpath(file))  # a link stays, and leads to the new page
-    temporary = file.with_name(f".snapdir-page-{os.urandom(4).hex()}")
-    try:
-        with open(temporary, "xb") as opened:
-            opened.write(data)
-            if file.exists():
-                os.fchmod(opened.fileno(), stat.S_IMODE(file.stat().st_mode))
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+async def _write(file: Path, data: bytes) -> None:
+    from snapdir.disk.async_files import replacing
+
+    async with replacing(file, fsync=False) as opened:
+        await opened.write(data)
 
 
 def _has_viewer(invocation: Invocation) -> bool:
