@@ -309,7 +309,7 @@ def test_a_damaged_object(program: Program, tree: Path, pushed: str, size: int, 
     for name in left_behind(program.folder / "out"):
         assert (program.folder / "out" / name).read_bytes() == (tree / name).read_bytes()
     program("fetch", "--store", "./store", "--id", pushed).failed_clearly(*words)
-    assert left_behind(program.folder / "cache", [".objects", "default-catalog.sqlite3"]) == []
+    assert left_behind(program.folder / "cache", [".objects", ".checkouts", "default-catalog.sqlite3"]) == []
     program("verify", "--store", "./store", "--id", pushed).failed_clearly(*words)
     assert program.id("push", "--recheck", "--store", "./store", str(tree)) == pushed
     assert program("verify", "--store", "./store", "--id", pushed).code == 0
