@@ -97,7 +97,7 @@ def _snapshots(report: StoreReport, shown: Sequence[ReportedSnapshot]) -> Iterat
         yield f"<p>The newest {len(shown):,} are listed, and drawn below; {more:,} older ones are left out.</p>"
     yield '<table id="snapshots"><thead><tr>' + "".join(map(_header, COLUMNS)) + "</tr></thead><tbody>"
     for snapshot in shown:
-        yield _row(snapshot, report.store)
+        yield _row(snapshot, report.store, linked=bool(report.relations))
     yield "</tbody></table>"
     yield "<p><small>New bytes are in no earlier snapshot. Changes are those since the snapshot before: + added, −"
     yield "removed, ~ modified files. Long notes, labels and paths are shortened:"
@@ -111,11 +111,11 @@ def _header(name: str) -> str:
     return f"<th{attributes}><button>{name}</button></th>"
 
 
-def _row(snapshot: ReportedSnapshot, store: str) -> str:
+def _row(snapshot: ReportedSnapshot, store: str, *, linked: bool) -> str:
     note = snapshot.note and shortened(snapshot.note, MAX_NOTE_CHARACTERS)
     title = f'<p class="title">{safe(note)}</p>' if note else ""
-    link = f'<a href="#g-{safe(snapshot.id)}">{identifier(snapshot.id)}</a>'
-    about = f"{title}<p>{link}</p>{tags(_short_labels(snapshot), _short_names(snapshot))}"
+    link = f' <small><a href="#g-{safe(snapshot.id)}">lineage</a></small>' if linked else ""
+    about = f"{title}<p>{identifier(snapshot.id)}{link}</p>{tags(_short_labels(snapshot), _short_names(snapshot))}"
     changes = snapshot.changes
     cells = [
         f'<td data-value="{safe(note or snapshot.id)}">{about}</td>',
@@ -179,11 +179,11 @@ def _lineage(report: StoreReport, shown: Sequence[ReportedSnapshot]) -> Iterator
     if not shown:
         return
     yield "<h2>Lineage</h2>"
-    graph = _graph(report, shown)
-    shown_ids = {each.id for each in shown}
-    if not graph.edges:
+    if not report.relations:
         yield "<p>No history is recorded in this store: its snapshots have no relations, notes or labels.</p>"
         return
+    graph = _graph(report, shown)
+    shown_ids = {each.id for each in shown}
     if more := sum(edge.later in shown_ids for edge in report.relations) - len(graph.edges):
         yield f"<p>Relations to snapshots that are left out: {more:,}</p>"
     yield from drawing(graph, newest_first=True, names={each.id: _short_names(each) for each in shown})
