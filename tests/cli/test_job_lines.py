@@ -209,6 +209,20 @@ def test_logged_requests_are_events_with_fields(in_bucket: str, tree: Path) -> N
     }  # fmt: skip
 
 
+def test_quiet_silences_the_log(in_bucket: str, tree: Path) -> None:
+    assert cli("push", "--store", in_bucket, "--log-level", "debug", "-q", str(tree)).stderr == ""
+
+
+def test_a_logged_warning_is_an_event_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def warn(*_: Any, **__: Any) -> str:
+        logging.getLogger("snapdir.stores.s3.upload").warning("not aborted")
+        return ID
+
+    monkeypatch.setattr("snapdir.id", warn)
+    events = events_of(cli("id", "--progress", "json", "x").stderr)
+    assert {"event": "log", "level": "warning", "message": "not aborted"} in events
+
+
 def test_the_logger_of_python_has_the_same(in_bucket: str, tree: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="snapdir")
     blocking.push(tree, in_bucket)

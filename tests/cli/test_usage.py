@@ -98,6 +98,14 @@ def test_a_help_shows_the_verbs_own_flags(verb: str, shown: list[str], not_shown
     assert [flag for flag in not_shown if flag in text] == []
 
 
+@pytest.mark.parametrize(
+    "args", [["flush-cache", "--json"], ["version", "--json"], ["id", "--store", "./s"]], ids=" ".join
+)
+def test_options_that_only_share_letters_are_not_similar(args: list[str]) -> None:
+    run = cli(*args)
+    assert (run.code, "tip:" in run.stderr) == (2, False)
+
+
 def test_a_usage_error_has_four_parts() -> None:  # SURF-03
     run = cli("bogus")
     assert run.code == 2

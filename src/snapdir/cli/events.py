@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 
 USUAL_SECONDS = 1.0
+SHORTEST_SECONDS = 0.01
 
 
 class EventStream(CounterWatcher):
     """Writes an event at the start, one for the state of the counters every second, and one at the end."""
 
     def __init__(self, counters: Counters, terminal: Terminal, *, command: str) -> None:
-        seconds = terminal.interval_seconds or USUAL_SECONDS
+        seconds = max(SHORTEST_SECONDS, terminal.interval_seconds or USUAL_SECONDS)
         super().__init__(counters, terminal, first_seconds=seconds, interval_seconds=seconds)
         self._command = command
         self._estimate = Estimate()

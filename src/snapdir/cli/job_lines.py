@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 1.0
 USUAL_SECONDS = 30.0
+SHORTEST_SECONDS = 0.01
 PATIENCE_SECONDS = 2.0
 
 
@@ -34,7 +35,7 @@ class JobLines(CounterWatcher):
             counters,
             terminal,
             first_seconds=PATIENCE_SECONDS if asked_seconds is None else 0.0,
-            interval_seconds=min(LOOK_SECONDS, self._line_seconds),
+            interval_seconds=max(SHORTEST_SECONDS, min(LOOK_SECONDS, self._line_seconds)),
         )
         self._command = command
         self._transfers = transfers

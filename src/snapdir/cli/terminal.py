@@ -66,7 +66,7 @@ class Terminal(NamedTuple):
             attended=attended,
             events=progress == "json",
             interval_seconds=0.0 if silent else interval_seconds,
-            log_level=log_level or ("info" if verbose and not quiet else ""),
+            log_level="" if quiet else log_level or ("info" if verbose else "warning" if progress == "json" else ""),
             color=color == "always" or (color == "auto" and capable and not os.environ.get("NO_COLOR")),
         )
 

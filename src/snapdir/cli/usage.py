@@ -93,5 +93,7 @@ def similar(kind: str, word: str, known: Sequence[str]) -> str:
     """``a similar argument exists: '--store'``, or nothing when no word is close."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, known, n=1)
-    return f"a similar {kind} exists: '{close[0]}'" if close else ""
+    # Without dashes, which make short options alike: --json and --version.
+    bare = {name.lstrip("-"): name for name in known}
+    close = get_close_matches(word.lstrip("-"), bare, n=1)
+    return f"a similar {kind} exists: '{bare[close[0]]}'" if close else ""
