@@ -102,7 +102,7 @@ def test_a_cut_pack_is_completed_by_a_whole_one(pushed: tuple[str, list[str]]) -
     identifier, sums = pushed
     whole = pack(identifier, sums)
     run, _ = piped("receive-pack", "--store", "./b", stdin=whole[:-4])
-    assert (run.code, run.stderr) == (1, "invalid pack: it ends before its last line, 'end'\n")
+    assert (run.code, run.stderr) == (1, "error: invalid pack: it ends before its last line, 'end'\n")
     assert {path.split("/")[0] for path in files(Path("b"))} == {".objects"}
     assert piped("receive-pack", "--store", "./b", stdin=whole)[0].code == 0
     assert files(Path("b")) == files(Path("a"))

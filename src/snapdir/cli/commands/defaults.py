@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from snapdir.cli.tables import write_json_lines
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import located
 from snapdir.cli.verb import Verb
-from snapdir.errors import without_secrets
+from snapdir.errors import InvalidStore, without_secrets
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
 
 LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
@@ -161,13 +162,14 @@ def _requests(settings: Mapping[str, Any]) -> Given:
 
 
 def _of_aws(store: str, *, sign: bool) -> Iterator[tuple[str, Given]]:
-    """The settings of AWS for a bucket."""
+    """The settings of AWS for a bucket; none for a URL that names no bucket, which other commands refuse."""
     from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS
     from snapdir.stores.s3.store import in_effect
     from snapdir.stores.urls import StoreURL
 
-    for name, value, source in in_effect(StoreURL.parse(store), NO_BUCKET_OPTIONS._replace(sign=sign)):
-        yield f"s3-{name}", Given(value, source)
+    with suppress(InvalidStore):
+        for name, value, source in in_effect(StoreURL.parse(store), NO_BUCKET_OPTIONS._replace(sign=sign)):
+            yield f"s3-{name}", Given(value, source)
 
 
 def _given(settings: Mapping[str, Any], name: str) -> Given | None:
