@@ -67,6 +67,7 @@ def test_what_is_ignored_is_listed_with_the_reason(tree: Path) -> None:
     assert sorted(one["path"] for one in found) == ["./a.tmp", "./build", "./sub/b.tmp"]
     assert {one["reason"] for one in found} == {"ignored"}
     assert ok("id", "--quiet", *RULES, str(tree)).stderr == ""
+    assert json.loads(ok("push", "--json", "--store", "./store", *RULES, str(tree)).stdout)["ignored"] == 3
 
 
 def test_an_ignored_directory_is_not_read(tree: Path, kept: str) -> None:

@@ -183,7 +183,7 @@ class ProgressBar:
 
     def show(self, progress: Progress) -> None:
         bar = self._bar
-        bar.set_description_str("done" if progress.finished else progress.phase, refresh=False)
+        bar.set_description_str("done" if progress.finished else progress.activity or progress.phase, refresh=False)
         bar.total = progress.bytes_total if progress.total_is_final else None
         bar.n = progress.bytes_done
         bar.refresh()

@@ -44,6 +44,7 @@ def of_push(snapshot_id: str, invocation: Invocation) -> Outcome:
         sent=counters.objects_sent + counters.objects_to_send,
         sent_bytes=counters.bytes_to_send if counters.objects_to_send else counters.bytes_sent,
         requests=counters.requests_to_send,
+        more={"ignored": counters.ignored},
     )
 
 
