@@ -59,6 +59,13 @@ def test_long_runs_of_zeros_take_no_room(target: int, pieces: tuple[bytes, ...])
     assert occupied(target) <= written + PAGE * (len(pieces) + 1)
 
 
+def test_zeros_before_what_is_there_take_no_room(target: int) -> None:
+    os.pwrite(target, data(PAGE), MIB)
+    write_at(target, memoryview(bytes(RUN)), 0)
+    assert content(target) == bytes(MIB) + data(PAGE)
+    assert occupied(target) <= 2 * PAGE
+
+
 @pytest.mark.parametrize(
     "whole",
     [b"", b"\0", bytes(RUN - 1), data(MIB), data(RUN // 2) + bytes(RUN - PAGE) + data(RUN)],

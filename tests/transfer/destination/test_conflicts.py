@@ -201,6 +201,20 @@ async def test_no_overwrite_lists_what_differs_and_what_is_in_the_way(
     assert everything(out) == {"large": b"other", "model": None}
 
 
+async def test_a_link_to_another_object_differs(
+    manifest: Manifest, cache: Repository, out: Path, limits: Limits
+) -> None:
+    await check_out(manifest, cache, out, limits, linked=True)
+    right = everything(out)
+    (out / "model").unlink()
+    (out / "model").symlink_to(str(right["large"]))
+    with pytest.raises(DestinationConflict) as caught:
+        await check_out(manifest, cache, out, limits, linked=True, overwrite=False)
+    assert caught.value.paths == ("./model",)
+    assert (await check_out(manifest, cache, out, limits, linked=True)).files_replaced == 1
+    assert everything(out) == right
+
+
 async def test_at_most_twenty_paths_are_named(tmp_path: Path, cache: Repository, out: Path, limits: Limits) -> None:
     (tmp_path / "many").mkdir()
     for number in range(25):

@@ -66,9 +66,8 @@ def survey_files(plan: TreePlan, destination: Destination, counters: Counters) -
 def survey_links(plan: TreePlan, cache: Repository, destination: Destination, counters: Counters) -> Survey:
     """Compare a directory with a plan of links to the objects of ``cache``."""
 
-    def is_right(planned: PlannedObject, target: Target, status: os.stat_result) -> bool:
-        is_link = stat.S_ISLNK(status.st_mode)
-        return is_link and destination.read_link(target.names) == object_path(planned, cache)
+    def is_right(planned: PlannedObject, target: Target, _: os.stat_result) -> bool:
+        return destination.read_link(target.names) == object_path(planned, cache)
 
     return _survey(plan, destination, counters, is_right)
 

@@ -135,6 +135,28 @@ async def test_only_a_file_that_may_have_to_be_read_goes_through_a_thread(
     assert (threads == {threading.current_thread()}) is in_memory
 
 
+async def test_a_thread_sends_a_file_whose_last_byte_is_on_a_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = MIB + senders.PROBE_BYTES // 2
+    content = os.urandom(last + 1)
+    threads: list[threading.Thread] = []
+
+    def send(*range_: int) -> int:
+        threads.append(threading.current_thread())
+        return send_file(*range_)
+
+    monkeypatch.setattr(senders, "send_file", send)
+    with tempfile.TemporaryFile(dir=tmp_path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), last, 0, os.POSIX_FADV_DONTNEED)
+        async with talk(answer(ok())) as (_, pool):
+            await pool.request(b"PUT", b"/key", body=FileRange(file.fileno(), 0, len(content)))
+    assert threads[0] != threading.current_thread()
+
+
 async def test_many_files_at_once(tls: bool, content_file: tuple[int, bytes]) -> None:
     fd, content = content_file
     ranges = [FileRange(fd, number * MIB, MIB + number) for number in range(9)]
