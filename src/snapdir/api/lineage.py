@@ -50,6 +50,7 @@ async def locations(
     snapshot_id: str | None = None,
     store: str | None = None,
     config: Config | None = None,
+    counters: Counters | None = None,
 ) -> list[Record]:
     """The latest record of each location, in the order of the locations' bytes.
 
@@ -64,7 +65,7 @@ async def locations(
     config = config or Config()
     stores = await parse_stores(store)
     url = stores.url
-    identifier = None if snapshot_id is None else await id_here(stores, snapshot_id, config)
+    identifier = None if snapshot_id is None else await id_here(stores, snapshot_id, config, counters)
 
     def select(catalog: Catalog) -> list[Record]:
         places = None if location is None else possible_locations(location)

@@ -63,12 +63,18 @@ async def tag(
     async with opened(stores, config) as source:
         snapshot_id = await full_id(id, config, source, counters=counters)
         await _require_published(snapshot_id, source)
-        change = Change(name, snapshot_id, await _author(), await _expected(expect, source, config), unsafe)
+        change = Change(name, snapshot_id, await _author(), await _expected(expect, source, config, counters), unsafe)
         return await set_tag(source.store, change)
 
 
 async def delete_tag(
-    name: str, store: str, *, expect: str | None = None, unsafe: bool = False, config: Config | None = None
+    name: str,
+    store: str,
+    *,
+    expect: str | None = None,
+    unsafe: bool = False,
+    config: Config | None = None,
+    counters: Counters | None = None,
 ) -> Tag:
     """Delete a name, but no snapshot. Its history stays, and goes on if it is set again.
 
@@ -87,7 +93,7 @@ async def delete_tag(
     stores = await parse_stores(store)
     require_in_process(stores, verb="tag")
     async with opened(stores, config) as source:
-        change = Change(name, None, await _author(), await _expected(expect, source, config), unsafe)
+        change = Change(name, None, await _author(), await _expected(expect, source, config, counters), unsafe)
         return await set_tag(source.store, change)
 
 
@@ -136,11 +142,11 @@ async def names_of_snapshots(source: Repository, counters: Counters) -> Mapping[
     return names
 
 
-async def _expected(expect: str | None, source: Repository, config: Config) -> str | None:
+async def _expected(expect: str | None, source: Repository, config: Config, counters: Counters | None) -> str | None:
     """``Change.expected`` for an ``expect``."""
     if expect is None:
         return ANY
-    return None if expect == NONE else await full_id(expect, config, source)
+    return None if expect == NONE else await full_id(expect, config, source, counters=counters)
 
 
 async def _require_published(snapshot_id: SnapshotId, source: Repository) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from snapdir.errors import NoConditionalWrites
+from snapdir.errors import NoConditionalWrites, StoreRefused
 from snapdir.stores.file import writing
 from snapdir.stores.file.store import FileStore
 from snapdir.stores.settings import StoreSettings
@@ -64,6 +64,20 @@ async def test_a_swap_needs_a_filesystem_with_locks(tmp_path: Path, monkeypatch:
     with pytest.raises(NoConditionalWrites, match="its filesystem has no locks"):
         await store.swap(".refs/v1", None, b"value")
     assert not (tmp_path / ".refs").exists()
+    await store.aclose()
+
+
+async def test_what_is_no_file_counts_as_nothing(tmp_path: Path) -> None:
+    store = FileStore(tmp_path, StoreSettings(fsync=False))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for key in ("pipe", "folder"):
+        assert not await store.swap(key, b"old", b"value")
+        assert await store.swap(key, None, b"value")
+        assert (tmp_path / key).read_bytes() == b"value"
+    (tmp_path / "full" / "below").mkdir(parents=True)
+    with pytest.raises(StoreRefused, match="not empty"):
+        await store.swap("full", None, b"value")
     await store.aclose()
 
 

@@ -74,7 +74,7 @@ def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: 
     """
     if catalog_missing(invocation):
         return
-    records = invocation.run(snapdir.locations, **given, counted=False)
+    records = invocation.run(snapdir.locations, **given)
     note_if_empty(invocation, records)
     if shape == "json" or as_json:
         write_json_lines({"created_at": r.created_at, "id": r.id, "location": r.location} for r in records)

@@ -77,7 +77,7 @@ def tag(
         _log(invocation, name, url, limit=given["limit"], as_json=given["as_json"])
     elif given["delete"]:
         how = {"expect": given["expect"], "unsafe": given["unsafe"]}
-        _tell(invocation, invocation.run(snapdir.delete_tag, name, url, **how, counted=False), given["as_json"])
+        _tell(invocation, invocation.run(snapdir.delete_tag, name, url, **how), given["as_json"])
     else:
         how = {"expect": given["expect"], "unsafe": given["unsafe"]}
         _tell(invocation, invocation.run(snapdir.tag, name, snapshot_id, url, **how), given["as_json"])

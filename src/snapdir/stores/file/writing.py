@@ -227,12 +227,15 @@ def _lock_of_swaps(folder: str) -> Iterator[None]:
 
 
 def _content(path: str, length: int) -> bytes | None:
-    """Up to ``length`` bytes of a file; None without one."""
+    """Up to ``length`` bytes of a file; None without one. A pipe or an empty directory in its place is replaced."""
     try:
-        with open(path, "rb") as file:
-            return file.read(length)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        return os.read(fd, length) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+    finally:
+        os.close(fd)
 
 
 def _make_parents(path: str) -> None:
