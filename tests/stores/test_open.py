@@ -59,7 +59,7 @@ def test_a_scheme_of_a_later_release_is_refused(url: str) -> None:
         open_store(url)
 
 
-@pytest.mark.parametrize("url", ["http://host/p", "memory://name", "ssh://host/p"])
+@pytest.mark.parametrize("url", ["dav://host/p", "memory://name", "ssh://host/p"])
 def test_an_unknown_scheme_names_the_program_that_would_be_needed(url: str) -> None:
     with pytest.raises(InvalidStore, match=f"snapdir-{url.partition(':')[0]}-store"):
         open_store(url)

@@ -21,7 +21,6 @@ from snapdir.cli.commands import COMMANDS, GROUPS, HIDDEN
 from snapdir.cli.options import universal
 from snapdir.cli.process import read_names_as_utf8
 from snapdir.cli.terminal import OutputClosed, close_output, print_error, print_event
-from snapdir.cli.tips import of_other_tools
 from snapdir.cli.usage import UsageMistake, located, similar, usage_text
 from snapdir.cli.verb import HELP_WIDTH, information, write_options
 from snapdir.errors import SnapdirError
@@ -60,6 +59,8 @@ class Program(click.Group):
         if command is None and ctx.resilient_parsing:
             return None, None, args[1:]
         if command is None:
+            from snapdir.cli.tips import of_other_tools
+
             tip = of_other_tools(args[0]) or similar("subcommand", args[0], list(COMMANDS))
             raise UsageMistake(f"unrecognized subcommand '{args[0]}'", ctx, tip=tip)
         return args[0], command, args[1:]

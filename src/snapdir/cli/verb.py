@@ -14,7 +14,6 @@ from snapdir.cli.options import universal
 from snapdir.cli.parameters import BareSetting, Flag, Positional, kind_of, section, settings_of
 from snapdir.cli.settings import VARIABLES, config_from
 from snapdir.cli.terminal import Terminal, write_output
-from snapdir.cli.tips import line_with_options
 from snapdir.cli.usage import UsageMistake, located
 
 if TYPE_CHECKING:
@@ -76,6 +75,8 @@ class Verb(click.Command):
         takes_options = all(param.is_path for param in self.params if isinstance(param, Positional))
         line = ""
         if takes_options:
+            from snapdir.cli.tips import line_with_options
+
             known = [name for param in self.params if not getattr(param, "hidden", False) for name in param.opts]
             words = [path for path in paths if path] + list(rest)
             line = line_with_options(self.name or "", typed, words, known)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snapdir.errors import HIDDEN, InvalidStore, without_secrets
-from snapdir.stores.web_addresses import refuse_web_address
 
 BUILT_IN = ("file", "s3", "b2")
 PLANNED = ("gs",)
 """Schemes of stores that give bytes by key. Others are programs, which push and fetch whole snapshots."""
 
 SCHEMES = (*BUILT_IN, *PLANNED, "ssh", "sftp")
+WEB = ("http", "https")
 ARN = "arn:"
 _SCHEME = re.compile(r"[a-z0-9]+").fullmatch
 _ACCESS_POINT = re.compile(
@@ -62,7 +62,10 @@ class StoreURL(NamedTuple):
             raise InvalidStore(f"{text!r} is not UTF-8: only a directory may have such a name")
         if not rest.startswith("//"):
             raise InvalidStore(f"store URI must use '://' separator: write {scheme}://{rest.lstrip('/')}")
-        refuse_web_address(scheme, text)
+        if scheme in WEB:
+            from snapdir.stores.web_addresses import refuse_web_address  # shutil takes 3 ms
+
+            refuse_web_address(scheme, text)
         location = _with_colons(text, rest[2:]) if scheme == "s3" and rest.startswith(f"//{ARN}") else rest[2:]
         return cls(scheme, _trimmed(text, location) if scheme in SCHEMES else location)
 

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from snapdir.errors import InvalidStore
 
-WEB = ("http", "https")
 CONSOLE = "console.aws.amazon.com"
 VARIABLE = "SNAPDIR_S3_STORE_ENDPOINT_URL"
 
@@ -19,9 +18,9 @@ _HOST_OF_AWS = re.compile(r"s3[.-]?(?:[a-z0-9.-]+\.)?amazonaws\.com(?:\.cn)?").f
 def refuse_web_address(scheme: str, text: str) -> None:
     """
     Raises:
-        InvalidStore: ``text`` is a web address, and no store program serves such; the message has the store's URL.
+        InvalidStore: no store program serves the web address ``text``; the message has the URL of its store.
     """
-    if scheme in WEB and shutil.which(f"snapdir-{scheme}-store") is None:
+    if shutil.which(f"snapdir-{scheme}-store") is None:
         raise InvalidStore(f"a web address is not a store: write {_store_of(text)}")
 
 
