@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -198,3 +199,51 @@ def test_the_counts_are_one_line(word: str, tree: Path, bucket: Bucket) -> None:
     assert cli("sync", word, "--from", STORE, "--to", "./m", "--all").stderr.splitlines()[0] == (
         "dry-run: 5 files, 20.1 MiB; 4 objects, 20.1 MiB to send, about 7 requests"
     )
+
+
+def test_json_has_the_counts(tree: Path, bucket: Bucket) -> None:
+    told = json.loads(cli("push", "--json", "--dry-run", "--store", STORE, str(tree)).stdout)
+    size = sum(map(len, set(FILES.values())))
+    assert (told["dry_run"], told["files"], told["sent"], told["sent_bytes"]) == (True, len(FILES), 4, size)
+    assert told["requests"] > 4
+    pushed = json.loads(cli("push", "--json", "--store", STORE, str(tree)).stdout)
+    assert (pushed["dry_run"], pushed["sent"], pushed["sent_bytes"], pushed["requests"]) == (False, 4, size, 0)
+    pull = ("pull", "--json", "--store", STORE, "--id", pushed["id"], "out")
+    planned = json.loads(cli(*pull, "--dry-run").stdout)
+    done = json.loads(cli(*pull).stdout)
+    assert (planned["received"], planned["received_bytes"]) == (done["received"], done["received_bytes"]) == (3, size)
+
+
+VERBS = [
+    ["push", "--store", "STORE", "--note", "x", "--label", "a=b", "TREE"],
+    ["push", "--store", "STORE", "--id", "ID"],
+    ["stage", "TREE"],
+    ["fetch", "--store", "STORE", "--id", "ID"],
+    ["checkout", "--id", "ID", "out"],
+    ["pull", "--store", "STORE", "--id", "ID", "out"],
+    ["pull", "--store", "STORE", "--id", "ID", "--cache", "--delete", "out"],
+    ["pull", "--store", "STORE", "--id", "ID", "--linked", "out"],
+    ["sync", "--from", "STORE", "--to", "MIRROR", "--id", "ID"],
+    ["sync", "--from", "STORE", "--to", "MIRROR", "--all", "--delete"],
+]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_dry_run_leaves_everything_as_it_is(
+    verb: list[str], warm: bool, tree: Path, store: str, isolated: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a cache and a history of this machine, or without any, and in a destination with other files."""
+    staged = cli("stage", str(tree)).stdout.strip()
+    cli("push", "--store", store, "--id", staged)
+    Path("out/b").mkdir(parents=True)
+    Path("out/b/small").write_text("mine")
+    Path("out/extra").touch()
+    needs_cache = verb[0] == "checkout" or (verb[0] == "push" and "--id" in verb)
+    if not warm and not needs_cache:
+        monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(isolated / "cold"))
+    words = {"STORE": store, "TREE": str(tree), "ID": staged, "MIRROR": str(isolated / "mirror")}
+    before = state(isolated, bucket)
+    run = cli(*(words.get(word, word) for word in verb), "--dry-run")
+    assert (run.code, run.stderr.splitlines()[-1].startswith(("dry-run", "would"))) == (0, True), run
+    assert state(isolated, bucket) == before
