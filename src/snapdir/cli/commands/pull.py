@@ -176,7 +176,7 @@ def checkout(
             "--cache",
             "cache",
             variable=PULL_CACHE,
-            help="Also keep a copy in the cache, always; by default only where the filesystem shares it with PATH (a "
+            help="Keep a copy in the cache in any case; by default only where the filesystem shares it with PATH (a "
             "reflink), so that it takes no space.",
         ),
         Flag("--no-cache", "no_cache", help="Add nothing to the cache; objects that it has are used all the same."),
