@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from snapdir.disk.walk import Walk
 from snapdir.errors import InvalidOption
+from snapdir.model.entry import Entry
 from snapdir.model.ignoring import MAX_PATTERNS, IgnoreRules, rules_in
+from snapdir.model.manifest import Manifest
 
 FILES = (
     "a", "b", ".h", "a.tmp", "b.log", "#x", "!y", "sp ", "t1/a", "t1/b.tmp", "t1/t2/a", "t1/t2/b.log", "t1/t2/t3/a.tmp",
@@ -176,3 +178,9 @@ def test_a_million_globs_are_refused(text: str) -> None:
         IgnoreRules(rules_in("\n".join(lines), "rules"))  # it stops at the limit: all of them would take minutes
     with pytest.raises(InvalidOption, match=f"more than {MAX_PATTERNS:,}"):
         IgnoreRules(lines)
+
+
+def test_no_path_of_a_hostile_manifest_breaks_it() -> None:
+    entries = [Entry("F", "644", "0" * 64, 1, path) for path in ("", "/", "a", "/a/b", "./a//b", "../a", "./")]
+    manifest = Manifest(entries)
+    assert {entry.path for entry in IgnoreRules(["b", "*.x", "a/"]).without_ignored(manifest).entries} >= {"", "a"}

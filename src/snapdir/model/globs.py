@@ -67,7 +67,7 @@ def entries(patterns: Iterable[str]) -> Callable[[str], bool]:
         floating = f"{ANY_DIRECTORIES}/{bare[bare.rfind('/') + 1 :]}"
         if bare in fixed or floating in fixed:
             return True
-        return (path[-1] == "/" and (f"{bare}/" in fixed or f"{floating}/" in fixed)) or is_wild(path)
+        return (path.endswith("/") and (f"{bare}/" in fixed or f"{floating}/" in fixed)) or is_wild(path)
 
     return matches
 

@@ -55,7 +55,7 @@ class IgnoreRules:
 
 
 def _above(path: str) -> str:
-    return path[: path.rindex("/", 0, -1) + 1]
+    return path[: path.rfind("/", 0, -1) + 1]
 
 
 def _keeps(rule: str) -> bool:
