@@ -86,6 +86,15 @@ def test_files_say_nothing_about_bytes_that_never_moved() -> None:
     assert reading.left_seconds is None
 
 
+def test_a_few_large_files_say_nothing_about_many_small_ones() -> None:
+    """One large file a second, and 2,000 small ones to come: the line must not promise an end with the large ones."""
+    estimate, lefts = Estimate(), []
+    for second, files in enumerate((0, 1, 2, 2, 3, 5, 5, 6, 8, 9)):
+        counters = Counters("transfer", 2010, 260 * MIB, True, files, second * 24 * MIB)
+        lefts.append(estimate.read(counters, float(second)).left_seconds)
+    assert lefts == [None] * 10
+
+
 def test_a_phase_with_new_totals_starts_again() -> None:
     estimate = Estimate()
     for second in range(5):

@@ -26,6 +26,8 @@ EXPECTED_BYTES_A_FILE = (16 * KIB, 256 * KIB)
 """The bytes that take as long as a file, in the two expectations. Seen: 30 KiB on disks, 600 KiB across a fast line."""
 WEIGHT_OF_EXPECTATION = 0.1
 """Against what was seen."""
+PART_TO_SEE = 0.05
+"""Until this part of the files is done, an expectation counts more: ten large files say little about 2,000."""
 LARGEST_DISAGREEMENT = 2.0
 
 
@@ -82,7 +84,7 @@ class Estimate:
         if not counters.total_is_final or not counters.files_total:
             return Reading(None, None)
         left_files, left_bytes = max(0, counters.files_total - files), max(0, counters.bytes_total - bytes_)
-        costs = [self._cost(expected) for expected in EXPECTED_BYTES_A_FILE]
+        costs = [self._cost(expected, counters.files_total) for expected in EXPECTED_BYTES_A_FILE]
         lefts = [self._left_seconds(cost, here, left_files, left_bytes) for cost in costs]
         return Reading(self._done_part(costs, here, left_files, left_bytes), _agreed(lefts))
 
@@ -100,9 +102,9 @@ class Estimate:
         while len(self._marks) > max(RECENT_STEPS, self._steps // 2):
             self._marks.popleft()
 
-    def _cost(self, expected_bytes: int) -> _Cost:
+    def _cost(self, expected_bytes: int, files_total: int) -> _Cost:
         """The cost that fits the run best, expecting that a file costs as much as so many bytes."""
-        weight = WEIGHT_OF_EXPECTATION * (self._ff or 1.0)
+        weight = WEIGHT_OF_EXPECTATION * max(self._ff, (PART_TO_SEE * files_total) ** 2)
         ff, fb = self._ff + weight, self._fb - weight * expected_bytes
         bb = self._bb + weight * expected_bytes * expected_bytes
         return _non_negative_fit(ff, fb, bb, self._fs, self._bs)
