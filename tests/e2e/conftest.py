@@ -89,6 +89,7 @@ def program(tmp_path: Path) -> Program:
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "SNAPDIR_PROGRESS_INTERVAL": "0",
     }
     return Program(tmp_path, {**kept, **ours})
 

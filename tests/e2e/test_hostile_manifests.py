@@ -17,6 +17,7 @@ from snapdir.errors import DestinationConflict, InvalidManifest, SnapdirError, U
 from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.keys import manifest_key, object_key
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import STAGING_NAME
 
 PAYLOAD = b"written by a hostile manifest"
 SUM = digest_of(PAYLOAD)
@@ -166,7 +167,7 @@ async def test_a_link_swapped_in_between_check_and_write_is_never_followed(
 
 
 async def test_the_directory_of_temporaries_cannot_be_written_by_a_manifest(arena: Arena) -> None:
-    identifier = arena.publish(ROOT + file_line(f"./{destination_module.STAGING_NAME}/x"))
+    identifier = arena.publish(ROOT + file_line(f"./{STAGING_NAME}/x"))
     with pytest.raises(UnsafePath):
         await pull(arena, identifier)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from snapdir.config import Config
     from snapdir.transfer.download.reading import Verify
+    from snapdir.transfer.engine.events import Counters
 
 FILE_BUFFER_BYTES = 128 * 1024
 """Small reads share one hop to the loop (and, unverified, one request)."""
@@ -27,7 +28,7 @@ def open_snapshot(
     *,
     objects_store: str | None = None,
     config: Config | None = None,
-    counters: snapdir.Counters | None = None,
+    counters: Counters | None = None,
 ) -> Snapshot:
     """``snapdir.open_snapshot``: open a snapshot for reading; close it, or use it in a ``with``."""
     opening = partial(
