@@ -71,6 +71,15 @@ def test_only_manifests_are_read(stores: tuple[str, str], isolated: Path, junk: 
     assert diff(*stores).stdout == DIFFERENCES
 
 
+def test_nothing_to_compare_is_said_and_never_equal(isolated: Path) -> None:
+    run = cli("diff")
+    assert (run.code, run.stdout) == (0, "")
+    assert "nothing was compared: give FROM and TO" in run.stderr
+    run = cli("diff", "--exit-code")
+    assert (run.code, run.stdout) == (2, "")
+    assert "--exit-code needs FROM and TO" in run.stderr
+
+
 def test_the_exit_code_tells_equal_different_and_failed_apart(stores: tuple[str, str], isolated: Path) -> None:
     assert diff(*stores).code == 0  # DIF-04
     assert diff(*stores, "--exit-code") == Run(1, DIFFERENCES, "")

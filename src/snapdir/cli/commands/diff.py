@@ -72,6 +72,8 @@ def diff(invocation: Invocation, /, *, exit_code: bool, **given: Any) -> None:
     snapshots together. An id is looked up in the cache, then in --store. Of a store, only manifests are read; a
     directory is hashed.
     """
+    if exit_code and not (given["refs"] or given["before"] or given["after"]):
+        raise UsageMistake("nothing to compare: --exit-code needs FROM and TO")
     try:
         differs = _diff(invocation, **given)
     except SnapdirError as error:
@@ -98,6 +100,8 @@ def _diff(
 ) -> bool:
     """Print the differences and say whether there are any."""
     sides = snapdir.DiffOptions(*_sides(refs, before, after))
+    if not (sides.before or sides.after):
+        invocation.terminal.warn("nothing was compared: give FROM and TO, such as `snapdir diff STORE@ID DIRECTORY`")
     if name_only and (stat or as_json):
         raise UsageMistake(f"the argument '--name-only' cannot be used with '{'--stat' if stat else '--json'}'")
     given |= {"id": snapshot_id, "unchanged": unchanged or stat, "renames": renames}
