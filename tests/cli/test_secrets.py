@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from snapdir import SnapdirError, blocking
 from snapdir.catalog.locations import store_location
-from snapdir.errors import AccessDenied, InvalidStore, without_secrets
+from snapdir.errors import AccessDenied, InvalidStore, secrets_of, without_secrets
 from snapdir.stores.open import open_store
 from snapdir.stores.urls import StoreURL
 from tests.rclone_server import RcloneServer, s3_server
@@ -266,6 +267,83 @@ def test_keys_of_a_bucket_stay_out_of_every_file(
     for data in (done.stdout, done.stderr, *(file.read_bytes() for file in written)):
         assert s3_server.secret_key.encode() not in data
         assert b"CANARY" not in data
+
+
+SLASHED = [
+    "s3://AKIAX:SE/CRET@bucket/p",
+    "s3://AKIAX:SE/CRET@bucket",
+    "s3://AKIAX:SE/CRET@" + "ab" * 32,
+    "s3://AKIAX:SE/CRET@0123abcd",
+    "s3://AKIAX:SE@CR/CRET@bucket/p",
+    "foo://AKIAX:SE/CRET@host",
+    "file://AKIAX:SE/CRET@host",
+]
+REFS = """
+ls REF
+ls --json REF
+ls --progress json REF
+ls --label a=b REF
+cat REF file
+cat --json REF file
+diff REF .
+diff . REF
+size REF
+size --json REF
+log REF
+report REF --json
+manifest REF
+id REF
+push REF
+push tree REF
+pull REF out
+fetch REF
+verify REF
+sync REF ./x
+sync --from REF --to ./x --all
+locations REF
+revisions REF
+ancestors REF
+status REF
+tag REF
+tag v1 REF --store ./x
+tag --store REF v1
+bench REF
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("url", SLASHED)
+def test_a_secret_with_a_slash_is_not_taken_for_a_store_and_a_name(url: str) -> None:
+    for line in REFS:
+        run = cli(*(url if word == "REF" else word for word in line.split()))
+        assert run.code != 0, line
+        assert "internal error" not in run.stderr, line
+        for part in ("AKIAX", "SE/", "SE@", "CRET"):
+            assert part not in run.stdout + run.stderr, line
+
+
+@pytest.mark.parametrize("url", SLASHED)
+def test_nor_is_it_in_python(url: str) -> None:
+    for call in (
+        lambda: blocking.ls(url),
+        lambda: blocking.cat(url, "file"),
+        lambda: blocking.diff(url, "."),
+        lambda: blocking.size(url),
+        lambda: blocking.log(url),
+        lambda: blocking.report(url),
+        lambda: blocking.tags(url),
+        lambda: blocking.resolve_id("v1", url),
+        lambda: blocking.push(".", store=url),
+        lambda: blocking.pull("ab" * 32, url, "out"),
+    ):
+        with pytest.raises(SnapdirError) as raised:
+            call()
+        shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+        for part in ("AKIAX", "SE/", "SE@", "CRET"):
+            assert part not in shown
+
+
+def test_words_of_a_program_lose_a_secret_before_any_at() -> None:
+    assert {"user:pw", "pw", "pw@host/p"} <= set(secrets_of("foo://user:pw@host/p@v1"))
 
 
 @pytest.mark.parametrize(

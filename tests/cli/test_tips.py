@@ -87,10 +87,11 @@ def test_a_variable_names_the_store_already(monkeypatch: pytest.MonkeyPatch) -> 
     assert f"  tip: write: snapdir pull --id {ID} out\n" in cli("pull", ID, "out").stderr
 
 
-def test_a_secret_in_a_store_is_not_shown() -> None:
-    run = cli("push", "dataset", "s3://AKID:canary@bucket/sets")
+@pytest.mark.parametrize("secret", ["canary", "can/ary", "can@a/ry"])
+def test_a_secret_in_a_store_is_not_shown(secret: str) -> None:
+    run = cli("push", "dataset", f"s3://AKID:{secret}@bucket/sets")
     assert run.code == 2
-    assert "canary" not in run.stderr
+    assert "tip: write: snapdir push dataset --store s3://…@bucket/sets\n" in run.stderr
 
 
 def test_a_surplus_directory_has_no_tip() -> None:

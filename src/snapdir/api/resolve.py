@@ -23,6 +23,7 @@ from snapdir.errors import (
     StoreMissing,
     UnknownId,
     UnknownName,
+    has_login,
 )
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix, is_hexadecimal
 from snapdir.model.keys import MANIFESTS, OBJECTS
@@ -224,13 +225,14 @@ def parse_ref(text: str) -> Ref:
         raise TypeError(f"a store is a str, a URL or a path, not {type(text).__name__}")
     if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
         return Ref(text, snapshot_id=text)
-    both = _STORE_AND_ID(text)
+    login = has_login(text)  # then no @ is that of STORE@ID
+    both = None if login else _STORE_AND_ID(text)
     # With fewer digits it may be the name of a prefix; after an existing store it is an id that is too short.
     meant = both and (len(both[2]) >= _FEWEST_DIGITS or holds_store(_path_of(both[1])))
     if both and meant and not _is_directory(text):
         return Ref(text, store=_url(both[1]), snapshot_id=both[2])
     store, _, name = text.rpartition("@")
-    if store and is_name(name) and not _is_login(store) and not _is_directory(text):
+    if store and is_name(name) and not login and not _is_directory(text):
         return Ref(text, store=_url(store), snapshot_id=name)
     path = local_path(text)
     if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not holds_store(path):
@@ -241,12 +243,6 @@ def parse_ref(text: str) -> Ref:
         if _HAS_SCHEME(text) or not is_name(text):
             raise
         return Ref(text, snapshot_id=text)
-
-
-def _is_login(store: str) -> bool:
-    """Whether the text before an ``@`` ends with a user and a password, which some put into URLs."""
-    _, scheme_end, authority = store.partition("://")
-    return bool(scheme_end) and not authority.startswith("arn:") and ":" in authority and "/" not in authority
 
 
 async def whole_store(text: str) -> StoreURL:

@@ -19,7 +19,7 @@ import click
 
 from snapdir.cli.commands import COMMANDS, GROUPS, HIDDEN
 from snapdir.cli.options import universal
-from snapdir.cli.process import read_names_as_utf8
+from snapdir.cli.process import keep_standard_descriptors, read_names_as_utf8
 from snapdir.cli.terminal import OutputClosed, close_output, print_error, print_event
 from snapdir.cli.usage import UsageMistake, located, similar, usage_text
 from snapdir.cli.verb import HELP_WIDTH, information, write_options
@@ -104,6 +104,7 @@ def root(ctx: click.Context) -> None:
 def main() -> NoReturn:
     """The console script."""
     read_names_as_utf8()
+    keep_standard_descriptors()  # after a restart, which must see which of them are closed
     instruction = os.environ.get(COMPLETION_VARIABLE)
     if instruction:
         from snapdir.cli.completion import answer

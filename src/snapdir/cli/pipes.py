@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
+import sys
 from contextlib import suppress
 
 import anyio.from_thread
 
-from snapdir.cli.terminal import OutputClosed
+from snapdir.cli.terminal import OutputClosed, check_output_open
 from snapdir.disk.system import open_again
 from snapdir.errors import LocalError, local_errors
 from snapdir.model.sizes import MIB
@@ -23,6 +25,8 @@ class InputPipe:
     """Reads a descriptor of a pipe, a file or a terminal."""
 
     def __init__(self, descriptor: int = 0, name: str = "standard input") -> None:
+        if descriptor == 0 and sys.stdin is None:
+            raise LocalError(name, "it is closed", errno=errno.EBADF)
         self._descriptor = descriptor
         self._name = name
 
@@ -43,6 +47,8 @@ class OutputPipe:
     """
 
     def __init__(self, descriptor: int = 1) -> None:
+        if descriptor == 1:
+            check_output_open()
         self._descriptor = descriptor
         self._own: int | None = None
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):

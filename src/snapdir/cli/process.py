@@ -44,6 +44,18 @@ def read_names_as_utf8() -> None:
             os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  # this very program
 
 
+def keep_standard_descriptors() -> None:
+    """Open /dev/null in place of descriptors 0, 1 and 2 that are closed, before a file or a socket gets their number.
+
+    ``sys.stdin``, ``sys.stdout`` and ``sys.stderr`` stay None, so reading and writing them still are errors. Programs
+    that snapdir starts inherit /dev/null.
+    """
+    with suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(descriptor, True)
+        os.close(descriptor)
+
+
 def _save_addresses() -> None:
     """Let threads reserve little, and let large allocations fail first: Python survives those.
 

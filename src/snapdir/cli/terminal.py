@@ -156,6 +156,15 @@ def print_to(stream: TextIO | None, line: str) -> None:
         stream.flush()
 
 
+def check_output_open() -> None:
+    """
+    Raises:
+        LocalError: stdout was closed when the program started.
+    """
+    if sys.stdout is None:
+        raise LocalError("standard output", "it is closed", errno=errno.EBADF)
+
+
 def write_output(data: bytes | str) -> None:
     """Write data to stdout, as UTF-8 in every locale, and flush it.
 
@@ -164,8 +173,7 @@ def write_output(data: bytes | str) -> None:
         LocalError: stdout cannot be written, for example to a full disk.
     """
     text = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
-    if sys.stdout is None:
-        raise LocalError("standard output", "it is closed", errno=errno.EBADF)
+    check_output_open()
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(text)

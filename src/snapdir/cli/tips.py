@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from snapdir.errors import has_login
 from snapdir.model.digest import is_hexadecimal
 
 PUSH = "`snapdir push --store STORE DIR` stores a directory and prints its id"
@@ -39,7 +40,6 @@ WORDS = {
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://").match
 _STORE_AND_NAME = re.compile(r"(.+)@([0-9A-Za-z][0-9A-Za-z._/-]*)").fullmatch
-_HAS_USER = re.compile(r"[^/]*//(?!arn:)[^/@]*:[^/@]*@").match
 _FEWEST_DIGITS = 8
 
 
@@ -94,7 +94,7 @@ def _meaning(word: str) -> _Meant | None:
     if os.path.exists(word):
         return None
     both = _STORE_AND_NAME(word)
-    if _URL(word) and _HAS_USER(word):
+    if has_login(word):
         return _Meant(store=word)
     if both and (_URL(word) or both[1].startswith(("/", ".", "~")) or os.path.isdir(both[1])):
         return _Meant(both[1], both[2])

@@ -79,7 +79,7 @@ from snapdir.errors.local import (
     local_errors,
     source_error,
 )
-from snapdir.errors.secrets import HIDDEN, secrets_of, without_secrets
+from snapdir.errors.secrets import HIDDEN, has_login, secrets_of, without_secrets
 from snapdir.errors.several import TransferFailed, ungrouped
 from snapdir.errors.store import (
     AccessDenied,
@@ -148,6 +148,7 @@ __all__ = [
     "UnsafeName",
     "UnsafePath",
     "WalkFailed",
+    "has_login",
     "local_error",
     "local_errors",
     "secrets_of",
