@@ -67,9 +67,9 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory, s3_server: RcloneServer) -> Reader:
-    bucket = "other-tools"
-    s3_server.folder.joinpath(bucket).mkdir()
     home = tmp_path_factory.mktemp("reader")
+    bucket = f"other-tools-{home.name}"
+    s3_server.folder.joinpath(bucket).mkdir()
     for tree in ("data", "model"):
         home.joinpath(f"work/{tree}").mkdir(parents=True)
         home.joinpath(f"work/{tree}/shard-0.bin").write_bytes(os.urandom(100_000))
