@@ -158,6 +158,18 @@ def test_no_byte_of_a_damaged_object_is_printed(path: str, at: int, store: str, 
         assert "hash mismatch" in err
 
 
+@pytest.mark.parametrize("part", [[], ["--range", "50-199"], ["--range", "0-9"]])
+def test_an_object_that_was_cut_is_an_error_without_verification_too(
+    part: list[str], store: str, pushed: str, tmp_path: Path
+) -> None:
+    damage(tmp_path, pushed, store, "large.bin", 16 * MIB)
+    with blocking.open_snapshot(pushed, store) as snapshot:
+        os.truncate(tmp_path / "store" / object_key(snapshot.files["large.bin"].checksum), 100)
+    code, out, err = cat("--verify", "never", *part, f"{store}@{pushed}", "large.bin")
+    assert (code, out, err.count("\n")) == (1, b"", 1)
+    assert "an object of 100 bytes" in err
+
+
 def test_bytes_that_are_verified_after_are_said_to_be_so(store: str, pushed: str, tmp_path: Path) -> None:
     damage(tmp_path, pushed, store, "large.bin", 16 * MIB)
     code, out, err = cat("--verify", "after", f"{store}@{pushed}", "large.bin")
@@ -205,6 +217,19 @@ class TestOutput:
         assert cli("cat", "--output", "/dev/null", f"{store}@{pushed}", "large.bin").code == 0
         assert Path("/dev/null").is_char_device()
         assert cat("--output", "-", f"{store}@{pushed}", "sub/small") == (0, SMALL, "")
+
+    @pytest.mark.parametrize(("place", "opened"), [("/dev/stdout", ">>"), ("/dev/stderr", "2>>"), ("/dev/fd/7", "7>>")])
+    def test_a_log_that_is_open_keeps_its_other_lines(
+        self, place: str, opened: str, store: str, pushed: str, tmp_path: Path
+    ) -> None:
+        log = tmp_path / "log"
+        line = " ".join(command_line("cat", "-q", f"{store}@{pushed}", "sub/small", "--output", place))
+        script = f"echo first >> {log}; {line} {opened} {log}; echo last >> {log}"
+        before = log.touch() or log.stat().st_ino
+        done = subprocess.run(["bash", "-c", script], check=False, **CAPTURED)
+        assert (done.stdout, done.stderr) == (b"", b"")
+        assert log.read_bytes() == b"first\n" + SMALL + b"last\n"
+        assert log.stat().st_ino == before
 
     @pytest.mark.parametrize("place", [".", "nowhere/out", "tree/empty/out"])
     def test_a_place_that_cannot_be_written_is_one_line(

@@ -266,6 +266,21 @@ class TestAfterAPush:
         (tree / "README.md").chmod(0o600)
         assert status(tree) == (1, ["modified\t./README.md", "modified\t./link"])
 
+    @pytest.mark.parametrize("slash", ["", "/"])
+    @pytest.mark.parametrize(("pushed", "compared"), [("tree", "name"), ("name", "tree"), ("name", "name")])
+    def test_a_link_to_it_is_the_same_directory(
+        self, pushed: str, compared: str, slash: str, tree: Path, store: str, isolated: Path
+    ) -> None:
+        (isolated / "name").symlink_to("tree")
+        place = f"{isolated}/{compared}{slash}"
+        cli("push", "--store", store, str(isolated / pushed))
+        assert cli("status", place).code == 0
+        (tree / "README.md").write_text("READ ME")
+        (tree / "val").chmod(0o700)
+        run = cli("status", place)
+        rows = ["modified\t./README.md", "modified\t./link", "modified\t./val/"]
+        assert (run.code, run.stdout.splitlines()[1:]) == (1, rows)
+
     def test_the_later_one_counts(self, out: Path, store: str, wanted: str) -> None:
         (out / "README.md").write_text("changed")
         assert status(out) == (1, ["modified\t./README.md"])

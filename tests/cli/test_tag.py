@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from snapdir.model.keys import manifest_key
+
 from .conftest import ID, Run, cli, one_line
 
 STORE = "./store"
@@ -65,7 +67,11 @@ def test_an_expectation_is_kept(ids: list[str]) -> None:
     assert taken == f"conflict: v1 is {ids[0]}, but no such name was expected; nothing was changed"
     assert f"v1 is {ids[0]}, but {ids[1]} was expected" in one_line(cli("tag", "v1", ids[2], "--expect", ids[1]))
     assert "was expected" in one_line(cli("tag", "--delete", "v1", "--expect", ids[1]))
-    assert cli("tag", "v1", ids[1], "--expect", "v1").stderr.startswith(f"v1 is {ids[0]}\n")
+    for args in (["v1", ids[1]], ["--delete", "v1"]):
+        run = cli("tag", *args, "--expect", "v1")
+        assert (run.code, "checks nothing" in run.stderr) == (2, True)
+    assert cli("tag", "v2", "v1", "--expect", "none").code == 0
+    assert cli("tag", "v1", ids[1], "--expect", "v2").code == 0
 
 
 def test_what_a_name_stood_for_is_said(ids: list[str], isolated: Path) -> None:
@@ -110,6 +116,7 @@ def test_a_label_chooses_among_the_pushes(ids: list[str]) -> None:
         ("", "has 0 characters"),
         ("x" * 300, "has 300 characters"),
         ("latest", "is reserved"),
+        ("none", "is reserved"),
         ("a b", "other characters"),
         ("v\x1b[2J", "other characters"),
     ],
@@ -146,11 +153,42 @@ def test_a_snapshot_or_a_store_that_is_not_there(ids: list[str], monkeypatch: py
     assert "give --store" in one_line(cli("checkout", "--id", "v1", "out"))
 
 
+@pytest.mark.parametrize("verb", ["ancestors", "descendants", "revisions"])
+def test_a_name_in_a_store_that_is_not_there(ids: list[str], verb: str) -> None:
+    place = ["--location", STORE] if verb == "revisions" else []
+    for name in ("latest", "v1"):
+        run = cli(verb, "--id", name, "--store", "./missing", *place)
+        assert "store directory does not exist" in one_line(run)
+
+
+@pytest.mark.parametrize("line", [["ls"], ["size"], ["report", "--json"], ["cat", "file"]])
+def test_a_store_program_is_refused_in_words_that_fit_every_command(isolated: Path, line: list[str]) -> None:
+    run = cli(line[0], f"prog://host/p@{ID}" if line[0] == "cat" else "prog://host/p", *line[1:])
+    assert run.code == 1
+    assert "invalid store URI: this requires in-process stores" in run.stderr
+
+
 def test_latest_of_a_store_without_pushes(isolated: Path) -> None:
     (isolated / "empty").mkdir()
     store = str(isolated / "empty")
     assert "latest: no push is recorded in" in one_line(cli("pull", "--store", store, "--id", "latest", "out"))
     assert not Path("out").exists()
+
+
+def test_latest_passes_over_what_a_mirror_removed(ids: list[str]) -> None:
+    Path(STORE, manifest_key(ids[2])).unlink()
+    gone = "1 snapshot(s) that were pushed to"
+    for args in (["pull", "--id", "latest", "out"], ["ls", f"{STORE}@latest"], ["verify", "--id", "latest"]):
+        run = cli(*args)
+        assert run.code == 0, run
+        assert f"latest is {ids[1]}\n" in run.stderr
+        assert gone in run.stderr
+    assert Path("out/file").read_text() == "1"
+    assert gone not in cli("verify", "--label", "stage=raw").stderr
+    for snapshot_id in ids[:2]:
+        Path(STORE, manifest_key(snapshot_id)).unlink()
+    assert f"manifest not found: {ids[2]}" in one_line(cli("pull", "--id", "latest", "none"))
+    assert f"manifest not found: {ids[0]}" in one_line(cli("pull", "--label", "stage=raw", "none"))
 
 
 def test_log_is_searched(ids: list[str]) -> None:

@@ -79,6 +79,23 @@ async def test_an_open_pipe_is_written_to_by_its_number() -> None:
     os.close(writer)
 
 
+@pytest.mark.parametrize("place", ["/dev/fd/", "/proc/self/fd/"])
+async def test_an_open_file_keeps_what_others_write_to_it(file: Path, place: str) -> None:
+    with file.open("ab", buffering=0) as log:
+        async with replacing(f"{place}{log.fileno()}", fsync=True) as opened:
+            await opened.write(b", between, ")
+        log.write(b"after")
+    assert file.read_bytes() == b"before, between, after"
+    assert list(file.parent.iterdir()) == [file]
+
+
+async def test_a_descriptor_that_is_not_open_is_named() -> None:
+    with pytest.raises(LocalError) as failed:
+        async with replacing("/dev/fd/999999", fsync=True):
+            pass
+    assert failed.value.path == "/dev/fd/999999"
+
+
 async def test_ranges_are_read_in_any_order(file: Path) -> None:
     with file.open("rb", buffering=0) as opened:
         reader = AsyncReader(opened)

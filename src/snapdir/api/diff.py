@@ -116,7 +116,7 @@ def _sides(opts: DiffOptions | PathLike, after: PathLike | None) -> tuple[Iterab
 
 
 def _parsed(refs: Iterable[str]) -> list[Ref]:
-    return [parse_ref(ref) for ref in refs]
+    return [parse_ref(ref, verb="sync") for ref in refs]  # the word of the reference
 
 
 async def _pinned(

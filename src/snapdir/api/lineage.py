@@ -21,6 +21,7 @@ from snapdir.catalog.locations import possible_locations, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.model.digest import SnapshotId
+from snapdir.model.tags import is_name
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ async def revisions(
         StoreMissing: nothing is recorded, and the store does not exist.
     """
     config, counters = config or Config(), counters or Counters()
-    async with merged_history(store, config, counters) as (catalog, source):
+    needed = snapshot_id is not None and is_name(snapshot_id)
+    async with merged_history(store, config, counters, needed=needed) as (catalog, source):
         identifier = None if snapshot_id is None else await full_id(snapshot_id, config, source, counters=counters)
         records = await anyio.to_thread.run_sync(
             lambda: catalog.records(possible_locations(location), snapshot_id=identifier)
@@ -198,7 +200,7 @@ async def lineage(
             records = [record for record in records if record.id in related]
         return Lineage(identifier, backward, relations, records), catalog.mentions(identifier)
 
-    async with merged_history(store, config, counters) as (catalog, source):
+    async with merged_history(store, config, counters, needed=is_name(snapshot_id)) as (catalog, source):
         identifier = await full_id(snapshot_id, config, source, counters=counters)
         found, is_mentioned = await anyio.to_thread.run_sync(trace, catalog, identifier)
         if not is_mentioned:

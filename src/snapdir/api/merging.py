@@ -44,14 +44,15 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
 
 @asynccontextmanager
 async def merged_history(
-    store: str | None, config: Config, counters: Counters
+    store: str | None, config: Config, counters: Counters, *, needed: bool = False
 ) -> AsyncIterator[tuple[Catalog, Repository | None]]:
     """The catalog, with the history of a store merged in, and the store. One request if the store has nothing new.
 
-    A store that cannot be read is a warning, and None.
+    A store that cannot be read is a warning, and None, unless it is ``needed``.
 
     Raises:
         CatalogError: there is no catalog, or it cannot be read, and no store was named.
+        StoreError, LocalError: the store is ``needed``, and cannot be read.
     """
     stores = await parse_stores(store)
     if config.catalog is None and stores.url is None:
@@ -64,6 +65,8 @@ async def merged_history(
                 repository = await stack.enter_async_context(opened(stores, config))
                 await merge(catalog, repository, location, counters)
             except (LocalError, StoreError, TransferFailed) as error:
+                if needed:
+                    raise
                 counters.warnings.append(f"the history in {location} cannot be read, and is left out: {error}")
                 repository = None
         yield catalog, repository

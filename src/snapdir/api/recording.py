@@ -185,6 +185,7 @@ async def remember(
             ignored=options.ignored.rules if options.ignored is not None else (),
             follow=options.follow,
             dereference=options.dereference,
+            is_link=os.path.islink(local_path(path).rstrip("/")),
         )
         with suppress(OSError):
             write_record(config.cache_dir, record, fsync=False)

@@ -19,14 +19,16 @@ from snapdir.errors import (
     CatalogError,
     InvalidOption,
     InvalidStore,
+    ManifestNotFound,
     NothingPushed,
+    ObjectNotFound,
     StoreMissing,
     UnknownId,
     UnknownName,
     has_login,
 )
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix, is_hexadecimal
-from snapdir.model.keys import MANIFESTS, OBJECTS
+from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_key
 from snapdir.model.tags import LATEST, is_name
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreUri, StoreURL
@@ -47,7 +49,7 @@ async def resolve_id(
     """The whole id of a snapshot, from its first 8 or more digits, in upper or lower case, or from its name.
 
     Digits are searched in the cache, in the catalog of ``config``, and in ``store``; a name (see ``tag``) in ``store``.
-    ``latest`` is the newest push that the history of ``store`` has.
+    ``latest`` is the newest push that the history of ``store`` has and whose snapshot is still there.
 
     Args:
         labels: With ``latest``: only a push that has all of these labels.
@@ -59,6 +61,7 @@ async def resolve_id(
         UnknownId: no id matches; the message names the places that were searched.
         AmbiguousId: several ids match; ``matches`` lists them.
         NothingPushed: ``latest``, and there is no such push.
+        ManifestNotFound: ``latest``, and the snapshots of all such pushes were removed.
     Cost: one request (a page of a listing, or a name), more for ``latest``; none for 64 digits.
     """
     config = config or Config()
@@ -128,13 +131,33 @@ async def _named(name: str, source: Repository | None, counters: Counters | None
 
 
 async def _newest_push(source: Repository, labels: Mapping[str, str], counters: Counters | None) -> SnapshotId:
+    """The newest push whose manifest is in the store. One look for each one that is newer, and for itself."""
     from snapdir.catalog.shared import SharedHistory
+
+    gone: dict[str, None] = {}
+
+    async def is_present(snapshot_id: str) -> bool:
+        if snapshot_id in gone:
+            return False
+        try:
+            await source.store.stat(manifest_key(snapshot_id))
+        except ObjectNotFound:
+            gone[snapshot_id] = None
+        return snapshot_id not in gone
 
     history = SharedHistory(source.store, source.url)
     record = None if labels else await history.newest()
-    record = record or await history.newest_push(labels)
+    if record is None or not await is_present(record.id):
+        record = await history.newest_push(labels, is_present)
+    if record is None and gone:
+        raise ManifestNotFound(next(iter(gone)), source.url)
     if record is None:
         raise NothingPushed(source.url, labels)
+    if gone and counters is not None:
+        counters.warnings.append(
+            f"{len(gone)} snapshot(s) that were pushed to {source.url} later are not there any more: {LATEST} is the"
+            " newest one that is"
+        )
     return _noted(LATEST, record.id, counters)
 
 
@@ -211,12 +234,15 @@ class Ref:
         return self.store is not None and self.snapshot_id is None
 
 
-def parse_ref(text: str) -> Ref:
+def parse_ref(text: str, *, verb: str = "this") -> Ref:
     """The meaning of ``text``. Blocking: paths are looked up.
 
     ``STORE@ID`` needs at least 8 digits, or a name, after the last ``@``; a local directory that has the whole text as
     its name wins, and so does a trailing slash. A directory that holds ``.manifests`` or ``.objects`` is a store; any
     other is hashed. A URL, ``file://`` too, is always a store. Anything else that may be a name is one.
+
+    Args:
+        verb: For the error about a store that is a program.
 
     Raises:
         InvalidStore: none of these.
@@ -230,15 +256,15 @@ def parse_ref(text: str) -> Ref:
     # With fewer digits it may be the name of a prefix; after an existing store it is an id that is too short.
     meant = both and (len(both[2]) >= _FEWEST_DIGITS or holds_store(_path_of(both[1])))
     if both and meant and not _is_directory(text):
-        return Ref(text, store=_url(both[1]), snapshot_id=both[2])
+        return Ref(text, store=_url(both[1], verb), snapshot_id=both[2])
     store, _, name = text.rpartition("@")
     if store and is_name(name) and not login and not _is_directory(text):
-        return Ref(text, store=_url(store), snapshot_id=name)
+        return Ref(text, store=_url(store, verb), snapshot_id=name)
     path = local_path(text)
     if not isinstance(text, StoreUri) and not _HAS_SCHEME(text) and os.path.isdir(path) and not holds_store(path):
         return Ref(text, directory=path)
     try:
-        return Ref(text, store=_url(text))
+        return Ref(text, store=_url(text, verb))
     except InvalidStore:
         if _HAS_SCHEME(text) or not is_name(text):
             raise
@@ -262,7 +288,7 @@ def holds_store(directory: str) -> bool:
     return any(os.path.isdir(os.path.join(directory, name)) for name in (MANIFESTS, OBJECTS))
 
 
-def _url(text: str) -> StoreURL:
+def _url(text: str, verb: str) -> StoreURL:
     """
     Raises:
         InvalidStore: not a URL, or one that a program serves.
@@ -276,7 +302,7 @@ def _url(text: str) -> StoreURL:
         if has_scheme:
             raise
         raise not_a_ref(text) from error
-    require_in_process(StorePair(url))
+    require_in_process(StorePair(url), verb=verb)
     return url
 
 

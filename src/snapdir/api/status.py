@@ -149,7 +149,11 @@ async def _differences(
     )
     options = await tree_options(given, config, StorePair())
     present = await read_tree(place, options, config, counters)
-    return await anyio.to_thread.run_sync(tree_differences, manifest, present, rules)
+    found = await anyio.to_thread.run_sync(tree_differences, manifest, present, rules)
+    if record.dereference or await anyio.to_thread.run_sync(os.path.islink, place.rstrip("/")) == record.is_link:
+        return found
+    # One of the two modes of the root is that of a link to it.
+    return found._replace(modified=tuple(path for path in found.modified if path != "./"))
 
 
 def _selection(record: DirectoryRecord) -> Selection:

@@ -10,16 +10,13 @@ import anyio.to_thread
 from snapdir.api.resolve import full_id
 from snapdir.api.stores import opened, parse_stores, require_in_process
 from snapdir.config import Config
-from snapdir.errors import LocalError, ManifestNotFound, ObjectNotFound, StoreError, TransferFailed
+from snapdir.errors import InvalidOption, LocalError, ManifestNotFound, ObjectNotFound, StoreError, TransferFailed
 from snapdir.model.digest import SnapshotId
 from snapdir.model.keys import manifest_key
-from snapdir.model.tags import Tag, checked_name
+from snapdir.model.tags import NONE, Tag, checked_name
 from snapdir.repository.repository import Repository
 from snapdir.repository.tags import ANY, Change, list_tags, set_tag, tag_history
 from snapdir.transfer.engine.events import Counters
-
-NONE = "none"
-"""The value of ``expect`` that means that there is no such name yet."""
 
 MAX_AUTHOR_CHARACTERS = 255
 
@@ -42,21 +39,22 @@ async def tag(
     each is in the history, once.
 
     Args:
-        name: 1 to 255 ASCII letters, digits and ``._-/``, not hexadecimal digits only, not ``latest``. No part between
-            slashes is empty or begins with a dot.
+        name: 1 to 255 ASCII letters, digits and ``._-/``, not hexadecimal digits only, not ``latest`` or ``none``. No
+            part between slashes is empty or begins with a dot.
         id: The snapshot: an id, its first 8 or more digits, or another name.
         expect: Fail unless the name means this snapshot, or with ``"none"``, unless there is no such name.
         unsafe: Also in a store without conditional writes, where one of two concurrent changes may be lost.
 
     Raises:
         InvalidId: ``name`` cannot be a name.
+        InvalidOption: ``expect`` is ``name`` itself.
         ManifestNotFound: the store has no such snapshot.
         NameChanged: see ``expect``; nothing was changed.
         NoConditionalWrites: see ``unsafe``.
         InvalidStore: a store program, which has no names.
     Cost: four requests, a few more for a new name, in a service other than AWS, and after a lost race.
     """
-    checked_name(name)
+    _check(name, expect)
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store)
     require_in_process(stores, verb="tag")
@@ -86,9 +84,9 @@ async def delete_tag(
 
     Raises:
         UnknownName: there is no such name.
-        NameChanged, NoConditionalWrites, InvalidStore: As for ``tag``.
+        NameChanged, NoConditionalWrites, InvalidStore, InvalidOption: As for ``tag``.
     """
-    checked_name(name)
+    _check(name, expect)
     config = config or Config()
     stores = await parse_stores(store)
     require_in_process(stores, verb="tag")
@@ -140,6 +138,12 @@ async def names_of_snapshots(source: Repository, counters: Counters) -> Mapping[
     for each in sorted(found):
         names.setdefault(each.id or "", []).append(each.name)
     return names
+
+
+def _check(name: str, expect: str | None) -> None:
+    checked_name(name)
+    if expect == name:
+        raise InvalidOption(f"to expect that {name} is {name} checks nothing: expect the id that it has, or {NONE!r}")
 
 
 async def _expected(expect: str | None, source: Repository, config: Config, counters: Counters | None) -> str | None:

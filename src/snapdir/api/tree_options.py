@@ -89,6 +89,9 @@ async def ignore_rules(ignore: Sequence[str] | None, ignore_from: Sequence[PathL
             raise TypeError("ignore and ignore_from are sequences, not one str")
     if not ignore and not ignore_from:
         return None
+    for rule in ignore or ():
+        if not isinstance(rule, str):
+            raise TypeError(f"a rule to ignore is a str, not {type(rule).__name__}")
     return await anyio.to_thread.run_sync(_read_rules, ignore or (), ignore_from or ())
 
 

@@ -7,7 +7,7 @@ write below that prefix: invalid records, and those under a wrong key, are skipp
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -139,8 +139,12 @@ class SharedHistory:
             newest = await self._newest("")
         return await self._read(newest) if newest is not None and self._is_new(newest.key) else None
 
-    async def newest_push(self, labels: Mapping[str, str]) -> Record | None:
-        """The newest push that has all of ``labels``. Damaged records are passed over, and those of the future.
+    async def newest_push(
+        self, labels: Mapping[str, str], is_present: Callable[[str], Awaitable[bool]]
+    ) -> Record | None:
+        """The newest push that has all of ``labels``, of a snapshot that ``is_present``.
+
+        Damaged records are passed over, and those of the future.
 
         Cost: a request for each 1,000 records, and one for each record that is newer than it, a few more at the end.
         """
@@ -148,7 +152,8 @@ class SharedHistory:
         infos = sorted((info for info in infos if info.key < self._soon), key=lambda info: info.key, reverse=True)
         for first in range(0, len(infos), READS_AT_ONCE):
             for record in await self._read_all(infos[first : first + READS_AT_ONCE]):
-                if record.event == "push" and labels.items() <= dict(record.labels).items():
+                wanted = record.event == "push" and labels.items() <= dict(record.labels).items()
+                if wanted and await is_present(record.id):
                     return record
         return None
 

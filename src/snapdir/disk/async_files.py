@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,9 @@ from snapdir.errors import local_errors
 
 if TYPE_CHECKING:
     from aiofiles.threadpool.binary import AsyncBufferedIOBase, AsyncFileIO
+
+_STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,9})", re.ASCII).fullmatch
 
 
 class AsyncReader:
@@ -52,12 +56,18 @@ class AsyncReader:
 async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterator[AsyncBufferedIOBase]:
     """A new file that takes the place of ``file`` when the block has ended; if the block fails, ``file`` stays.
 
-    A link is followed. What is no regular file (a FIFO, ``/dev/null``) is written to as it is.
+    A link is followed. What is no regular file (a FIFO, ``/dev/null``) is written to as it is, and so is an open
+    descriptor (``/dev/stdout``, ``/dev/fd/3``): a file that others write to as well keeps what is in it.
 
     Raises:
         LocalError: it cannot be written.
     """
     with local_errors(file):
+        descriptor = _descriptor_of(os.fspath(file))
+        if descriptor is not None:
+            async with aiofiles.open(descriptor, "wb", closefd=False) as opened:
+                yield opened
+            return
         try:
             mode: int | None = (await aiofiles.os.stat(file)).st_mode
         except FileNotFoundError:
@@ -78,6 +88,12 @@ async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterat
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_remove, beside)
             raise
+
+
+def _descriptor_of(file: str) -> int | None:
+    """The number of the descriptor of this process that ``file`` stands for."""
+    number = _DESCRIPTOR(file)
+    return int(number[1]) if number is not None else _STANDARD.get(file)
 
 
 def _settle(descriptor: int, mode: int | None, fsync: bool) -> None:

@@ -37,6 +37,7 @@ class DirectoryRecord(NamedTuple):
         recorded_at: UTC, ``YYYY-MM-DD HH:MM:SS``.
         source: What made the record.
         excluded, ignored, follow, dereference: How a directory that was pushed or staged was read.
+        is_link: It was named by a link, whose mode is then that of the root.
     """
 
     directory: str
@@ -52,6 +53,7 @@ class DirectoryRecord(NamedTuple):
     ignored: tuple[str, ...] = ()
     follow: bool = True
     dereference: bool = False
+    is_link: bool = False
 
 
 def write_record(cache_dir: Path, record: DirectoryRecord, *, fsync: bool = True) -> None:

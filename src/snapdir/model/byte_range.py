@@ -23,6 +23,8 @@ class ByteRange(NamedTuple):
         Raises:
             InvalidOption: none of these; the message names ``source``.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"{source} is a str such as '0-99', not {type(text).__name__}")
         match = _RANGE(text)
         first, last = match.groups() if match else ("", "")
         if first and (not last or int(first) <= int(last)):

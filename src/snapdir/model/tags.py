@@ -11,6 +11,9 @@ from snapdir.model.digest import SnapshotId, is_hexadecimal
 LATEST = "latest"
 """The newest push of a store: reserved, never stored."""
 
+NONE = "none"
+"""What ``tag`` expects of a name that is new: reserved, too."""
+
 MAX_NAME_CHARACTERS = 255
 MAX_TAG_BYTES = 2048
 """More than the longest text."""
@@ -98,6 +101,8 @@ def checked_name(text: str) -> str:
 
 def _flaw(text: str) -> str:
     """Why ``text`` cannot be a name; empty if it can."""
+    if not isinstance(text, str):
+        raise TypeError(f"an id or a name is a str, not {type(text).__name__}")
     parts = text.split("/")
     flaws = {
         f"has {len(text)} characters; a name has 1 to {MAX_NAME_CHARACTERS}": not 1 <= len(text) <= MAX_NAME_CHARACTERS,
@@ -108,5 +113,6 @@ def _flaw(text: str) -> str:
         ),
         "has hexadecimal digits only, as an id has: add another letter, such as v": is_hexadecimal(text),
         "is reserved: it always means the newest push of a store": text == LATEST,
+        "is reserved: tag --expect none means that there is no such name": text == NONE,
     }
     return next((flaw for flaw, applies in flaws.items() if applies), "")

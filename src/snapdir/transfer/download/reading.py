@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Literal, Protocol, get_args
 
 import anyio.to_thread
 from blake3 import blake3
 
 from snapdir.disk.sparse import write_at
-from snapdir.errors import CorruptObject, local_errors, ungrouped
+from snapdir.errors import CorruptObject, InvalidOption, local_errors, ungrouped
 from snapdir.hashing.files import hash_descriptor
 from snapdir.model.digest import EMPTY_DIGEST, Digest
 from snapdir.repository.repository import Repository
@@ -66,9 +66,13 @@ class ObjectReader:
         """Open an object.
 
         Raises:
+            InvalidOption: another ``verify``.
             ObjectNotFound: the store has no such object (found out here if the size is looked up).
+            CorruptObject: with ``never``, it is shorter than the manifest says.
         Cost: one request unless the size is certain and ``verify`` is ``before``.
         """
+        if verify not in get_args(Verify):
+            raise InvalidOption(f"verify is before, after or never, not {verify!r}")
         if planned.digest == EMPTY_DIGEST:
             return _Whole(b"")
         if verify == "before" and planned.size is not None:
@@ -77,6 +81,8 @@ class ObjectReader:
         if size is None:
             raise self._source.lacks(planned.digest, planned.path)
         if verify == "never":
+            if planned.size is not None and size < planned.size:
+                raise self.damaged(planned.digest, f"an object of {size} bytes")
             return _Ranges(self, planned.digest, size)
         if verify == "after" and size > self._limits.large_bytes:
             return _Stream(self, planned.digest, size)
