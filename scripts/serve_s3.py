@@ -188,7 +188,7 @@ def find_rclone() -> str:
 
 def serve(folder: Path, bucket: str) -> int:
     with RcloneServer(folder, bucket=bucket) as server:
-        variables = {**server.environment, "BUCKET": bucket}
+        variables = {**server.environment, "BUCKET": bucket, "SNAPDIR_STORE": f"s3://{bucket}/datasets"}
         exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
         # In one write: a script may source the file as soon as it is not empty.
         os.write(sys.stdout.fileno(), exports.encode())

@@ -120,7 +120,7 @@ ABOUT = {
 def public_names() -> list[tuple[str, str]]:
     """Each public name and its module, in the order of names."""
     tree = ast.parse((PROJECT / "src/snapdir/__init__.pyi").read_text())
-    imported = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module)
+    imported = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module != "snapdir")
     found = [(alias.name, node.module or "") for node in imported for alias in node.names]
     defined = [(node.name, "snapdir") for node in tree.body if isinstance(node, ast.FunctionDef)]
     return sorted([*found, *defined])

@@ -28,10 +28,10 @@ def version() -> str:
 
 
 def _listed() -> dict[str, str]:
-    """The module of each public name: the lines ``from MODULE import NAME as NAME`` of ``__init__.pyi``."""
+    """The module of each public name: the lines ``from snapdir.MODULE import NAME as NAME`` of the stub."""
     stub = __spec__.loader.get_data(os.path.splitext(__file__)[0] + ".pyi").decode()  # as modules are read
     lines = map(str.split, stub.splitlines())
-    return {words[3]: words[1] for words in lines if words[:1] == ["from"]}
+    return {words[3]: words[1] for words in lines if words[:1] == ["from"] and words[1] != "snapdir"}
 
 
 _HOMES = _listed()
@@ -40,6 +40,8 @@ __all__ = sorted([*_HOMES, "version"])  # noqa: PLE0605  # type checkers read th
 
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used: all of them take 80 ms, and a command needs only some."""
+    if name == "blocking":
+        return import_module("snapdir.blocking")
     if name not in _HOMES:
         raise AttributeError(f"module 'snapdir' has no attribute {name!r}")
     globals()[name] = value = getattr(import_module(_HOMES[name]), name)
@@ -47,4 +49,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "blocking"]

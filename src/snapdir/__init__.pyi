@@ -1,5 +1,6 @@
 """The public names, and their only list: type checkers read it, and ``__init__.py`` loads each name from its module."""
 
+from snapdir import blocking as blocking
 from snapdir.api.bench import bench as bench
 from snapdir.api.cat import cat as cat
 from snapdir.api.diff import DiffOptions as DiffOptions

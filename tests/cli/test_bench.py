@@ -130,7 +130,7 @@ def test_a_plot_without_matplotlib_is_refused_before_any_work(
     monkeypatch.setattr(bench_command, "find_spec", lambda _name: None)
     run = cli("bench", URL, "--plot", "x.png")
     assert (run.code, bench.calls) == (1, [])
-    assert run.stderr == "error: --plot needs matplotlib: pip install 'snapdir[bench]'\n"
+    assert run.stderr == "error: --plot needs matplotlib: pip install '.[bench]' in the checkout\n"
 
 
 class Drawing:

@@ -75,7 +75,7 @@ def test_rates_are_binary_and_forgiving(typed: str, rate_bytes: int | None, verb
 def test_a_bad_rate_shows_good_ones(typed: str, verbs: FakeVerbs) -> None:  # ARG-12
     run = cli(*PUSH, "--limit-rate", typed, "x")
     assert (run.code, verbs.calls) == (2, [])
-    assert f"invalid --limit-rate '{typed}': expected a wget-style byte rate, e.g. 10M, 512K, or 1G" in run.stderr
+    assert f"invalid --limit-rate '{typed}': expected bytes per second, such as 10M, 512K or 1G" in run.stderr
 
 
 def test_requests_a_second_have_a_limit_only_when_asked_for(verbs: FakeVerbs) -> None:

@@ -50,6 +50,12 @@ def test_import_starts_no_thread_and_no_loop() -> None:
     assert held["loops"] == []
 
 
+def test_blocking_is_found_without_an_import_of_its_own() -> None:
+    code = "import snapdir; assert 'blocking' in dir(snapdir); print(snapdir.blocking.pull.__module__)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+    assert "snapdir.blocking" not in probe("snapdir")["snapdir"]
+
+
 def test_blocking_starts_nothing_before_its_first_call() -> None:
     held = probe("snapdir.blocking")
     assert held["threads"] == ["MainThread"]

@@ -21,7 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INTERVAL_SECONDS = 0.1
-NOT_INSTALLED = "a progress bar is drawn by tqdm, which is not installed: pip install 'snapdir[notebook]'"
+NOT_INSTALLED = "a progress bar is drawn by tqdm, which is not installed: pip install '.[notebook]' in the checkout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,8 @@ async def with_progress_bar(verb: Callable[P, Coroutine[Any, Any, T]], *args: P.
 
         snapshot_id = await snapdir.with_progress_bar(snapdir.push, "dataset", "s3://bucket/sets")
 
-    The bar is drawn by tqdm (``pip install 'snapdir[notebook]'``): a widget in a notebook, text on stderr elsewhere.
+    The bar is drawn by tqdm (``pip install '.[notebook]'`` in the checkout): a widget in a notebook, text on stderr
+    elsewhere.
 
     Raises:
         SnapdirError: tqdm is not installed; the verb was not started.

@@ -195,7 +195,8 @@ def _rates() -> list[Flag]:
             "--limit-rate",
             metavar="<RATE>",
             parse=_rate,
-            help="Bytes per second, sent and received together, such as 10M, 512K or 1G; 0 (default) is unlimited.",
+            help="Bytes per second, sent and received together, such as 10M, 512K or 1G; 0 (default) is unlimited. "
+            "A store in a directory is not limited.",
         ),
         Setting(
             "--max-requests",

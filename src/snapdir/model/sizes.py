@@ -39,7 +39,7 @@ def parse_rate(text: str, *, option: str = "--limit-rate") -> int | None:
     """
     matched = _SIZE(text.strip())
     if matched is None or matched[2].lower() in ("t", "p"):
-        raise InvalidOption(f"invalid {option} '{text}': expected a wget-style byte rate, e.g. 10M, 512K, or 1G")
+        raise InvalidOption(f"invalid {option} '{text}': expected bytes per second, such as 10M, 512K or 1G")
     return parse_size(text, option=option) or None
 
 

@@ -64,7 +64,7 @@ def _seconds(value: str, source: str) -> int:
         Single(
             "--plot",
             metavar="<FILE>",
-            help="Also draw the results to this PNG file (needs matplotlib: pip install 'snapdir[bench]').",
+            help="Also draw the results to this PNG file (needs matplotlib: pip install '.[bench]' in the checkout).",
         ),
     ),
     *settings.retries(),
@@ -229,7 +229,7 @@ def require_plotting() -> None:
         SnapdirError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise SnapdirError("--plot needs matplotlib: pip install 'snapdir[bench]'")
+        raise SnapdirError("--plot needs matplotlib: pip install '.[bench]' in the checkout")
 
 
 def draw(report: snapdir.BenchReport, file: str) -> None:

@@ -65,9 +65,9 @@ def tag(
 ) -> None:
     """Give a snapshot a name, list the names of a store, or delete one.
 
-    A name has up to 255 letters, digits and the characters . _ - /, and not hexadecimal digits only. It stands for an
-    id wherever one is taken: --id NAME, STORE@NAME. A name that means another snapshot is moved. Of concurrent changes
-    none is lost: --log lists each. The name latest always means the newest push.
+    A name has up to 255 letters, digits and the characters . _ - /, and does not consist only of hexadecimal digits. It
+    stands for an id wherever one is taken: --id NAME, STORE@NAME. A name that means another snapshot is moved. No
+    concurrent change is lost: --log lists each. The name latest always means the newest push.
     """
     _check(name, snapshot_id, given)
     url = options.required_store(store)

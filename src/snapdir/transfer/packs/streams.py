@@ -125,6 +125,6 @@ def _zstd() -> Any:
         if _found(name):
             return import_module(name)
     raise SnapdirError(
-        "compressed packs need Python 3.14 or the package backports.zstd (pip install 'snapdir[zstd]');"
+        "compressed packs need Python 3.14 or the package backports.zstd (pip install '.[zstd]' in the checkout);"
         " plain ones do without: send-pack --pack-format v1"
     )

@@ -126,7 +126,7 @@ def _login(error: BaseException, link: Link) -> str:
     profile = link.profile_with("login_session")
     link = link._replace(method="login", profile=profile)
     if isinstance(error, boto.MissingDependencyException):
-        return f"{link} needs the package awscrt; run `pip install 'snapdir[login]'`"
+        return f"{link} needs the package awscrt; run `pip install '.[login]'` in the checkout of snapdir"
     return f"{link} is missing, has expired or was refused; run `aws login --profile {profile}`"
 
 
