@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 import aiofiles
 import aiofiles.os
@@ -65,7 +65,7 @@ async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterat
     with local_errors(file):
         descriptor = _descriptor_of(os.fspath(file))
         if descriptor is not None:
-            async with aiofiles.open(descriptor, "wb", closefd=False) as opened:
+            async with _opened(descriptor, "wb", closefd=False) as opened:
                 yield opened
             return
         try:
@@ -73,13 +73,13 @@ async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterat
         except FileNotFoundError:
             mode = None
         if mode is not None and not stat.S_ISREG(mode):
-            async with aiofiles.open(file, "wb") as opened:
+            async with _opened(file, "wb") as opened:
                 yield opened
             return
         final = await anyio.to_thread.run_sync(os.path.realpath, file)
         beside = os.path.join(os.path.dirname(final), name_beside())
         try:
-            async with aiofiles.open(beside, "xb") as opened:
+            async with _opened(beside, "xb") as opened:
                 yield opened
                 await opened.flush()
                 await anyio.to_thread.run_sync(_settle, opened.fileno(), mode, fsync)
@@ -88,6 +88,19 @@ async def replacing(file: str | os.PathLike[str], *, fsync: bool) -> AsyncIterat
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_remove, beside)
             raise
+
+
+@asynccontextmanager
+async def _opened(
+    file: str | os.PathLike[str] | int, mode: Literal["wb", "xb"], *, closefd: bool = True
+) -> AsyncIterator[AsyncBufferedIOBase]:
+    """An open file, which is closed also if the block is cancelled."""
+    opened = await aiofiles.open(file, mode, closefd=closefd)
+    try:
+        yield opened
+    finally:
+        with anyio.CancelScope(shield=True):
+            await opened.close()
 
 
 def _descriptor_of(file: str) -> int | None:
