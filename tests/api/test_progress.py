@@ -156,6 +156,6 @@ async def test_an_error_of_the_verb_ends_the_bar(tmp_path: Path, capsys) -> None
 
 async def test_without_tqdm_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(snapdir.SnapdirError, match=r"pip install 'snapdir\[notebook\]'"):
+    with pytest.raises(snapdir.SnapdirError, match=r"pip install '\.\[notebook\]'"):
         await snapdir.with_progress_bar(snapdir.push, tmp_path, str(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
