@@ -40,7 +40,7 @@ def test_a_rate_of_zero_is_no_limit() -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "10X", "1.2.3"])
 def test_a_bad_rate_shows_good_ones(text: str) -> None:
-    with pytest.raises(InvalidOption, match="10M, 512K, or 1G"):
+    with pytest.raises(InvalidOption, match="10M, 512K or 1G"):
         parse_rate(text)
 
 

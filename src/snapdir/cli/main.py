@@ -20,7 +20,7 @@ import click
 from snapdir.cli.commands import COMMANDS, GROUPS, HIDDEN
 from snapdir.cli.options import universal
 from snapdir.cli.process import keep_standard_descriptors, read_names_as_utf8
-from snapdir.cli.terminal import OutputClosed, close_output, print_error, print_event
+from snapdir.cli.terminal import OutputClosed, close_output, drop_closed_stderr, print_error, print_event
 from snapdir.cli.usage import UsageMistake, located, similar, usage_text
 from snapdir.cli.verb import HELP_WIDTH, information, write_options
 from snapdir.errors import SnapdirError
@@ -111,6 +111,7 @@ def main() -> NoReturn:
 
         sys.exit(answer(root, instruction))
     code = exit_code(sys.argv[1:])
+    drop_closed_stderr()
     gc.freeze()  # no collection at exit: 10 of the 130 ms of CPU that a small `snapdir id` takes
     sys.exit(code)
 

@@ -187,7 +187,20 @@ def write_output(data: bytes | str) -> None:
 
 def close_output() -> None:
     """Drop the buffer of stdout, so that the interpreter does not retry it and complain at exit."""
+    _drop_buffer(sys.stdout)
+
+
+def drop_closed_stderr() -> None:
+    """If stderr cannot be written, drop its buffer: the interpreter would exit with 120 for it."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        _drop_buffer(sys.stderr)
+
+
+def _drop_buffer(stream: TextIO | None) -> None:
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]  # None is an AttributeError
         os.close(nowhere)
