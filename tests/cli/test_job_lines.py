@@ -151,10 +151,18 @@ def test_a_flag_beats_the_variable() -> None:
 
 @pytest.mark.parametrize("how", [["--progress", "json"], ["--progress-interval", "0.02"]])
 def test_a_closed_stderr_stops_the_lines_and_not_the_command(how: list[str]) -> None:
+    env = {
+        name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"
+    }  # which has no buffer to lose
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        command_line(*PUSH, *how, "x", patch=STEADY), stdout=subprocess.PIPE, stderr=writer, check=False, timeout=60
+        command_line(*PUSH, *how, "x", patch=STEADY),
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        check=False,
+        timeout=60,
+        env=env,
     )
     os.close(writer)
     assert (done.returncode, done.stdout.decode()) == (0, f"{ID}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -61,38 +62,29 @@ async def cat(
     Cost: with ``before`` and ``after`` the whole file is fetched, also for a range.
     """
     config = config or Config()
+    send = partial(
+        send_files,
+        ref,
+        paths,
+        store=store,
+        objects_store=objects_store,
+        range=range,
+        verify=verify,
+        config=config,
+        counters=counters,
+    )
     if output is None:
         blocks: list[bytes] = []
 
         async def keep(block: bytes) -> None:
             blocks.append(block)
 
-        await send_files(
-            ref,
-            paths,
-            keep,
-            store=store,
-            objects_store=objects_store,
-            range=range,
-            verify=verify,
-            config=config,
-            counters=counters,
-        )
+        await send(keep)
         return b"".join(blocks)
     from snapdir.disk.async_files import replacing
 
     async with replacing(local_path(output), fsync=config.stores.fsync) as file:
-        await send_files(
-            ref,
-            paths,
-            file.write,
-            store=store,
-            objects_store=objects_store,
-            range=range,
-            verify=verify,
-            config=config,
-            counters=counters,
-        )
+        await send(file.write)
     return b""
 
 

@@ -78,7 +78,8 @@ async def find_stores(place: str, *, config: Config | None = None, counters: Cou
     Raises:
         InvalidStore: ``place`` is not the URL of a store.
         StoreMissing: the bucket or directory does not exist.
-    Cost: up to ten requests for each prefix that is no store, usually one; those of one level run concurrently.
+    Cost: usually one request for each prefix that is not a store, at most ten. The prefixes of one level are read
+    concurrently.
     """
     url = await whole_store(place)
     found: list[str] = []

@@ -35,8 +35,8 @@ async def tag(
 ) -> Tag:
     """Give a snapshot of a store a name there, and return what was written.
 
-    A name that means another snapshot is moved, and its history keeps the old one. Of concurrent changes none is lost:
-    each is in the history, once.
+    A name that means another snapshot is moved, and its history keeps the old one. No concurrent change is lost:
+    each is in the history once.
 
     Args:
         name: 1 to 255 ASCII letters, digits and ``._-/``, not hexadecimal digits only, not ``latest`` or ``none``. No

@@ -76,8 +76,8 @@ class Drawing:
 def draw(graph: Graph, *, newest_first: bool) -> Drawing:
     """Place every snapshot below all that came from it (or, with the oldest first, below all that it came from).
 
-    Among those that may come next, the newest (oldest) comes next. Where a history leads back to an earlier snapshot
-    there is no such order, and one relation has no line. Cost: n log n.
+    Where several may come next, the newest (oldest) does. In a cycle of relations, such as a push of an earlier
+    snapshot makes, one relation is not drawn. Cost: n log n.
     """
     pairs = {(later, earlier) if newest_first else (earlier, later): kinds for (earlier, later), kinds in _sound(graph)}
     below: dict[str, list[str]] = defaultdict(list)

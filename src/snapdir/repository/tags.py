@@ -97,7 +97,7 @@ async def list_tags(store: Store) -> tuple[list[Tag], list[InvalidTag]]:
 
 
 async def tag_history(store: Store, name: str, *, limit: int | None = None) -> list[Tag]:
-    """The values of a name, the current one first. Values that somebody has removed from the store are left out.
+    """The values of a name, the current one first. Values that were removed from the store are left out.
 
     Raises:
         UnknownName: it was never set.
@@ -171,7 +171,7 @@ def tag_now(now: datetime) -> str:
 
 
 async def _first_sequence(store: Store, name: str) -> int:
-    """The sequence of a name without an object: 1, or if somebody has removed it, the one after its history.
+    """The first sequence of a name that has no object: 1, or one more than the last in its history.
 
     Raises:
         StoreRefused: the name is below another one, or another one below it: a directory and a file in a local store.

@@ -277,8 +277,8 @@ class Store(Protocol):
     async def swap(self, key: str, old: bytes | None, new: bytes) -> bool:
         """Write a small object if ``key`` holds exactly ``old`` (None: nothing); False if it holds anything else.
 
-        Of concurrent swaps of the same ``old``, one writes. Nobody else ever writes the same ``new``: a call that finds
-        it there has written it, in an attempt whose response got lost, and returns True. It survives a power cut.
+        Of concurrent swaps of the same ``old``, one writes. ``new`` must be unique: a call that finds it there wrote it
+        in an attempt whose response was lost, and returns True. The written object survives a power cut.
 
         Raises:
             NoConditionalWrites: The store cannot do that.

@@ -1,4 +1,4 @@
-"""The pages as text: nobody's text leaves its place, nothing is loaded, nothing but the page's own script runs."""
+"""The pages as text: text from users is escaped, nothing is loaded, and only the page's own script runs."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ log = logging.getLogger("snapdir.requests")
 
 
 def pool_class() -> type[Pool]:
-    """The class of a new pool: a plain Pool costs a request nothing for a log that nobody reads."""
+    """The class of a new pool: a plain Pool unless requests are logged: a request pays only for a log that is on."""
     return LoggedPool if log.isEnabledFor(logging.DEBUG) else Pool
 
 

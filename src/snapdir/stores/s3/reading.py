@@ -50,7 +50,7 @@ async def read_tagged(client: S3Client, key: str, max_bytes: int) -> tuple[bytes
     """
     response = await _get(client, key, 0, max_bytes, Reception(max_body_bytes=max_bytes))
     if response is None:
-        return b"", b""  # an empty object, which nobody swaps
+        return b"", b""  # an empty object is never swapped
     etag = response.header(b"etag")
     if etag is None:
         raise _invalid(Operation(client.target, "GET", key), "an object without an ETag")
