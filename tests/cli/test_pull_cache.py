@@ -17,7 +17,16 @@ from snapdir.disk import system
 from snapdir.model.sizes import MIB
 from tests.cli.conftest import Run, cli
 from tests.cli.demanding_s3 import STORE, Bucket
-from tests.cli.test_damaged_cache import EVERY_KIND, LARGE, SAME_LENGTH, SMALL, flipped, manifest_of, object_of
+from tests.cli.test_damaged_cache import (
+    EVERY_KIND,
+    LARGE,
+    SAME_LENGTH,
+    SMALL,
+    flipped,
+    manifest_of,
+    object_of,
+    unreadable,
+)
 from tests.cli.test_damaged_cache import FILES as DAMAGED_FILES
 from tests.cli.test_mirror import everything
 from tests.conformance.harness import manifests, objects
@@ -237,24 +246,58 @@ def test_a_cache_that_lacks_something_names_the_option(
     ok("pull", "--id", snapshot, "--include", "a.txt", *dry, "out")
 
 
+def damaged_cache(root: Path, name: str, damage: Callable[[Path], None]) -> str:
+    """The id of a snapshot that the cache holds, with one damaged object."""
+    for file, data in DAMAGED_FILES.items():
+        (root / "t" / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / "t" / file).write_bytes(data)
+    snapshot = ok("push", "--store", "./store", str(root / "t")).stdout.strip()
+    ok("fetch", "--store", "./store", "--id", snapshot)
+    damage(object_of(root / "cache", name))
+    return snapshot
+
+
+def written() -> dict[str, bytes]:
+    return {file: (Path("out") / file).read_bytes() for file in DAMAGED_FILES}
+
+
 @pytest.mark.parametrize("damage", EVERY_KIND, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("name", [SMALL, LARGE])
-@pytest.mark.parametrize("flags", [[], ["--no-cache"]])
-def test_a_damaged_object_of_the_cache_is_fetched_and_left(
-    damage: Callable[[Path], None], name: str, flags: list[str], isolated: Path
+def test_a_damaged_object_of_the_cache_is_fetched_again(
+    damage: Callable[[Path], None], name: str, isolated: Path
 ) -> None:
-    for file, data in DAMAGED_FILES.items():
-        (isolated / "t" / file).parent.mkdir(parents=True, exist_ok=True)
-        (isolated / "t" / file).write_bytes(data)
-    snapshot = ok("push", "--store", "./store", str(isolated / "t")).stdout.strip()
-    ok("fetch", "--store", "./store", "--id", snapshot)
-    damage(object_of(isolated / "cache", name))
+    snapshot = damaged_cache(isolated, name, damage)
+    run = pull(snapshot, "out")
+    assert written() == DAMAGED_FILES
+    if damage is not unreadable:  # root can read it
+        assert f"1 damaged object(s) in the cache were fetched again; the first is for ./{name}" in run.stderr
+    ok("verify-cache")
+    assert object_of(isolated / "cache", name).read_bytes() == DAMAGED_FILES[name]
+    assert pull(snapshot, "again").stderr == ""
+
+
+@pytest.mark.parametrize("damage", EVERY_KIND, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("name", [SMALL, LARGE])
+def test_without_the_cache_a_damaged_object_is_left(damage: Callable[[Path], None], name: str, isolated: Path) -> None:
+    snapshot = damaged_cache(isolated, name, damage)
     before = everything(isolated / "cache" / ".objects")
-    run = pull(snapshot, "out", *flags)
-    assert {file: (Path("out") / file).read_bytes() for file in DAMAGED_FILES} == DAMAGED_FILES
+    run = pull(snapshot, "out", "--no-cache")
+    assert written() == DAMAGED_FILES
     said = f"1 damaged object(s) in the cache were not used; the first is for ./{name}; `snapdir verify-cache --purge`"
     assert (said in run.stderr) == (damage in SAME_LENGTH)  # others are seen by their length, as missing
     assert everything(isolated / "cache" / ".objects") == before
+
+
+def test_a_damaged_object_that_cannot_be_mended_stops_no_pull(isolated: Path) -> None:
+    def directory(file: Path) -> None:
+        file.unlink()
+        file.mkdir()
+        (file / "mine").touch()
+
+    snapshot = damaged_cache(isolated, SMALL, directory)
+    ok("pull", "--store", "./store", "--id", snapshot, "out")
+    assert written() == DAMAGED_FILES
+    assert (object_of(isolated / "cache", SMALL) / "mine").exists()
 
 
 def test_a_damaged_manifest_of_the_cache_is_fetched_again(tree: Path, snapshot: str, cache: Path) -> None:

@@ -124,7 +124,7 @@ class CheckoutRun:
         Args:
             keep: Keep copies in the cache that are reflinks.
         """
-        options = PullOptions(self.options, keep and self.options.clone, self.config.stores)
+        options = PullOptions(self.options, keep and self.options.clone, keep, self.config.stores)
         limits, counters = self.config.limits, self.counters
         async with opened_cache(self.config) as cache:
             if dry_run and self.stores.program is not None:

@@ -16,7 +16,7 @@ from snapdir.transfer.destination.linked import link_tree
 from snapdir.transfer.destination.mirror import find_prunable, leftovers, prune
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.destination.survey import Survey, is_empty, survey_files, survey_links
-from snapdir.transfer.download.held_objects import copy_held
+from snapdir.transfer.download.held_objects import HeldObjects, copy_held
 from snapdir.transfer.download.kept_copies import KeptCopies, makes_reflinks
 from snapdir.transfer.download.local_objects import Mend, require_sound
 from snapdir.transfer.download.object_sink import DirectorySink
@@ -36,7 +36,7 @@ async def checkout(
     limits: Limits,
     counters: Counters,
     mend: Mend | None = None,
-    held: Repository | None = None,
+    held: HeldObjects | None = None,
     kept: KeptCopies | None = None,
 ) -> None:
     """Make ``into`` hold every selected file and directory of ``manifest``, with its modes.
@@ -47,7 +47,7 @@ async def checkout(
 
     Args:
         mend: If ``source`` is a cache: fetches objects that are damaged or missing there.
-        held: A cache: objects that it holds are copied from there.
+        held: Objects of a cache, which are copied from there.
         kept: Gets a copy of each object from ``source``, if the filesystem of ``into`` makes reflinks.
 
     Raises:
@@ -159,7 +159,7 @@ async def _fill(
     limits: Limits,
     counters: Counters,
     mend: Mend | None,
-    held: Repository | None,
+    held: HeldObjects | None,
     kept: KeptCopies | None,
 ) -> None:
     if options.linked:

@@ -121,9 +121,9 @@ async def staged_for_pull(
     held = (await held_manifest(snapshot_id, cache, incomplete=True)).manifest
     manifest = held or await read_manifest(snapshot_id, store)
     objects = await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
-    present, missing = await anyio.to_thread.run_sync(split_held, objects, cache)
-    unsound = await find_unsound(present, cache, limits=limits, counters=Counters())
-    missing += [planned for planned, _ in unsound]
+    split = await anyio.to_thread.run_sync(split_held, objects, cache)
+    unsound = await find_unsound(split.held, cache, limits=limits, counters=Counters())
+    missing = split.others + [planned for planned, _ in unsound]
     if held is not None and not missing:
         yield None
         return

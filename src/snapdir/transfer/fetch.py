@@ -83,7 +83,7 @@ async def fetch(
         count_planned(missing, source, limits=limits, counters=counters, manifests=held.manifest is None)
         return manifest
     with ungrouped(f"fetch {snapshot_id}"):
-        await _download(missing, source, cache, settings=options.settings, limits=limits, counters=counters)
+        await fetch_objects(missing, source, cache, settings=options.settings, limits=limits, counters=counters)
     complete = not selection.is_partial or held.is_complete
     await keep_manifest(manifest, snapshot_id, cache, complete=complete, replace=held.damage is not None)
     if held.damage is not None:
@@ -112,8 +112,8 @@ def count_planned(
         counters.requests_to_send += manifests + reading_requests(objects, source.objects.capabilities, limits)
 
 
-async def _download(
-    objects: list[PlannedObject],
+async def fetch_objects(
+    objects: Sequence[PlannedObject],
     source: Repository,
     cache: Repository,
     *,
@@ -121,6 +121,7 @@ async def _download(
     limits: Limits,
     counters: Counters,
 ) -> None:
+    """Write objects of ``source`` into the cache, verified. Errors as for ``download``."""
     root = str(cache_root(cache))
     sink = CacheSink(root, FileWriter(root, settings))
     counters.begin_objects("transfer", objects)
@@ -138,9 +139,9 @@ async def _missing(
 ) -> list[PlannedObject]:
     selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
     objects = await anyio.to_thread.run_sync(plan_objects, selected)
-    held, missing = await anyio.to_thread.run_sync(split_held, objects, cache)
-    counters.objects_skipped = len(held)
-    return missing
+    split = await anyio.to_thread.run_sync(split_held, objects, cache)
+    counters.objects_skipped = len(split.held)
+    return split.others
 
 
 def missing_objects(manifest: Manifest, cache: Repository) -> list[PlannedObject]:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio.to_thread
 
-from snapdir.errors import CorruptManifest, InvalidManifest, LocalError, SnapdirError, StoreError
+from snapdir.errors import CorruptManifest, InvalidManifest, LocalError, SnapdirError, StoreError, ungrouped
 from snapdir.errors.base import NO_STORE
 from snapdir.model.digest import Digest
 from snapdir.model.manifest import Manifest
-from snapdir.repository.cache import HeldManifest, cache_root, held_manifest, keep_manifest, mend_manifest
+from snapdir.repository.cache import HeldManifest, cache_root, held_manifest, keep_manifest, mend_manifest, set_aside
 from snapdir.repository.repository import Repository
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.checkout import checkout, rehearse_checkout
 from snapdir.transfer.destination.options import CheckoutOptions
-from snapdir.transfer.download.held_objects import split_held
+from snapdir.transfer.download.held_objects import HeldObjects, split_held
 from snapdir.transfer.download.kept_copies import KeptCopies
 from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.plan import PlannedObject, planned_for_store
 from snapdir.transfer.engine.selection import Selection
-from snapdir.transfer.fetch import count_planned, missing_objects
+from snapdir.transfer.fetch import count_planned, fetch_objects, missing_objects
 
 
 class PullOptions(NamedTuple):
@@ -33,11 +34,13 @@ class PullOptions(NamedTuple):
     Attributes:
         checkout: How the directory is written.
         keep: Keep copies of new objects in the cache, if they are reflinks of the files: they take no space.
+        mend: Fetch objects again that are damaged in the cache.
         settings: How the cache writes.
     """
 
     checkout: CheckoutOptions
     keep: bool
+    mend: bool
     settings: StoreSettings
 
 
@@ -53,7 +56,8 @@ async def pull(
 ) -> None:
     """Make ``into`` hold a snapshot; every byte is written there once.
 
-    Objects that the cache holds are copied from it, and the others come from ``source``.
+    Objects that the cache holds are copied from it, and the others come from ``source``. Damaged objects of the cache
+    are fetched again, if the options say so.
 
     Args:
         source: None is enough if the cache holds everything.
@@ -72,8 +76,10 @@ async def pull(
     manifest = held.manifest or await source.read_manifest(snapshot_id)
     if isinstance(held.damage, (CorruptManifest, InvalidManifest)):
         counters.warnings.append(await mend_manifest(manifest, snapshot_id, cache, held))
+    mend = partial(_mend, source=source, cache=cache, settings=options.settings, limits=limits, counters=counters)
+    held_objects = HeldObjects(cache, mend if options.mend else None)
     write = partial(
-        checkout, manifest, source, into, options=options.checkout, limits=limits, counters=counters, held=cache
+        checkout, manifest, source, into, options=options.checkout, limits=limits, counters=counters, held=held_objects
     )
     if not options.keep:
         await write()
@@ -86,6 +92,31 @@ async def pull(
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(kept.close)
+
+
+async def _mend(
+    damaged: Sequence[PlannedObject],
+    *,
+    source: Repository,
+    cache: Repository,
+    settings: StoreSettings,
+    limits: Limits,
+    counters: Counters,
+) -> bool:
+    """Fetch damaged objects of the cache again. If that fails, the cache keeps the old ones, and the pull goes on."""
+    fetched, objects = Counters(), planned_for_store(damaged)
+    try:
+        with ungrouped(f"mend the cache at {cache.url}"):
+            async with set_aside([planned.digest for planned in damaged], cache):
+                await fetch_objects(objects, source, cache, settings=settings, limits=limits, counters=fetched)
+    except SnapdirError:
+        return False
+    counters.objects_received += fetched.objects_received
+    counters.bytes_received += fetched.bytes_received
+    counters.warnings.append(
+        f"{len(damaged)} damaged object(s) in the cache were fetched again; the first is for {damaged[0].path}"
+    )
+    return True
 
 
 async def _all_held(held: HeldManifest, cache: Repository, selection: Selection) -> Manifest:
@@ -143,6 +174,6 @@ async def missing_for_pull(
     """
     rehearse = partial(rehearse_checkout, manifest, cache, into, options=options.checkout, counters=counters)
     needed = await anyio.to_thread.run_sync(rehearse)
-    held, others = await anyio.to_thread.run_sync(split_held, needed, cache)
-    counters.objects_skipped += len(held)
-    return others
+    split = await anyio.to_thread.run_sync(split_held, needed, cache)
+    counters.objects_skipped += len(split.held)
+    return split.others

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import anyio.to_thread
@@ -19,47 +19,73 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import PlannedObject
 
 
+class HeldObjects(NamedTuple):
+    """What a cache holds, for a pull that writes to its destination.
+
+    Attributes:
+        mend: Fetches damaged objects into the cache, and says whether it did; None leaves the cache as it is.
+    """
+
+    cache: Repository
+    mend: Callable[[Sequence[PlannedObject]], Awaitable[bool]] | None = None
+
+
 class Split(NamedTuple):
-    """Objects that a cache holds, and the others, each in the order given."""
+    """Objects that a cache holds, and the others, each in the order given; ``damaged`` are others with a wrong file."""
 
     held: list[PlannedObject]
     others: list[PlannedObject]
+    damaged: list[PlannedObject]
 
 
 def split_held(objects: Iterable[PlannedObject], cache: Repository) -> Split:
     """Those of ``objects`` that a cache holds, at their length; their bytes are not read. Blocking; 5 µs per object."""
     root = os.path.join(cache_root(cache), "")
     if not os.path.isdir(root + OBJECTS):
-        return Split([], list(objects))
-    split = Split([], [])
+        return Split([], list(objects), [])
+    split = Split([], [], [])
     for planned in objects:
-        (split.held if _is_held(root, planned) else split.others).append(planned)
+        if _is_held(root, planned, split.damaged):
+            split.held.append(planned)
+        else:
+            split.others.append(planned)
     return split
 
 
-def _is_held(root: str, planned: PlannedObject) -> bool:
+def _is_held(root: str, planned: PlannedObject, damaged: list[PlannedObject]) -> bool:
     try:
         status = os.stat(root + object_key(planned.digest))
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and planned.size in (None, status.st_size)
+    is_held = stat.S_ISREG(status.st_mode) and planned.size in (None, status.st_size)
+    if not is_held:
+        damaged.append(planned)
+    return is_held
 
 
 async def copy_held(
-    objects: Sequence[PlannedObject], cache: Repository, sink: ObjectSink, *, limits: Limits, counters: Counters
+    objects: Sequence[PlannedObject], held: HeldObjects, sink: ObjectSink, *, limits: Limits, counters: Counters
 ) -> list[PlannedObject]:
-    """Copy those of ``objects`` that a cache holds, verified; the others, and those that are damaged there.
+    """Copy those of ``objects`` that a cache holds, verified, and return the others.
 
-    The cache stays as it is: a warning says how to remove damaged objects from it.
+    Objects that are damaged in the cache are mended and copied. Those that cannot be mended are returned too, and a
+    warning says how to remove them from the cache.
     """
-    held, others = await anyio.to_thread.run_sync(split_held, objects, cache)
+    split = await anyio.to_thread.run_sync(split_held, objects, held.cache)
     unsound: list[Unsound] = []
-    if held:
-        await copy_objects(cache, held, sink, limits=limits, counters=counters, unsound=unsound)
+    if split.held:
+        await copy_objects(held.cache, split.held, sink, limits=limits, counters=counters, unsound=unsound)
+    counters.objects_skipped += len(split.held) - len(unsound)
+    damaged = split.damaged + [planned for planned, _ in unsound]
+    if not damaged:
+        return split.others
+    if held.mend is not None and await held.mend(damaged):
+        mended = {planned.digest for planned in damaged}
+        await copy_objects(held.cache, damaged, sink, limits=limits, counters=counters)
+        return [planned for planned in split.others if planned.digest not in mended]
     if unsound:
         counters.warnings.append(
             f"{len(unsound)} damaged object(s) in the cache were not used; the first is for"
             f" {unsound[0].planned.path}; `snapdir verify-cache --purge` removes them"
         )
-    counters.objects_skipped += len(held) - len(unsound)
-    return others + [planned for planned, _ in unsound]
+    return split.others + [planned for planned, _ in unsound]

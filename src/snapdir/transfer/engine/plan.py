@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from snapdir.model.digest import Digest
@@ -77,8 +77,17 @@ def plan_objects(manifest: Manifest) -> list[PlannedObject]:
     """
     objects = _distinct(manifest.files)
     for planned in objects.values():
-        planned.targets.append(Target(tuple(object_key(planned.digest).split("/")), OBJECT_MODE))
+        planned.targets.append(_target_in_store(planned.digest))
     return list(objects.values())
+
+
+def planned_for_store(objects: Iterable[PlannedObject]) -> list[PlannedObject]:
+    """The same objects with their paths in a store's layout as the targets."""
+    return [replace(planned, targets=[_target_in_store(planned.digest)]) for planned in objects]
+
+
+def _target_in_store(digest: Digest) -> Target:
+    return Target(tuple(object_key(digest).split("/")), OBJECT_MODE)
 
 
 def plan_tree(manifest: Manifest, *, preserve_special_modes: bool) -> TreePlan:
