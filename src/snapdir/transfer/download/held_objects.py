@@ -55,9 +55,11 @@ def split_held(objects: Iterable[PlannedObject], cache: Repository) -> Split:
 def _is_held(root: str, planned: PlannedObject, damaged: list[PlannedObject]) -> bool:
     try:
         status = os.stat(root + object_key(planned.digest))
-    except OSError:
+        is_held = stat.S_ISREG(status.st_mode) and planned.size in (None, status.st_size)
+    except FileNotFoundError:
         return False
-    is_held = stat.S_ISREG(status.st_mode) and planned.size in (None, status.st_size)
+    except OSError:
+        is_held = False
     if not is_held:
         damaged.append(planned)
     return is_held
