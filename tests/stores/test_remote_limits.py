@@ -116,7 +116,8 @@ async def test_every_request_of_a_store_is_limited_by_what_it_moves() -> None:
 
     buffer = memoryview(bytearray(4))
     assert await moved_by(store.stat("key")) == [0]
-    assert await moved_by(store.read("key")) == [0]  # only the store knows how much it is
+    assert await moved_by(store.read("key")) == [10]
+    assert await moved_by(store.read("key", length=1 << 20)) == [10]  # an upper bound is not what moves
     assert await moved_by(store.read("key", start=1, length=3)) == [3]
     assert await moved_by(store.read_into("key", buffer, start=2)) == [4]
     assert await moved_by(store.read_through("key", Collecting(), start=0, length=5)) == [5]
@@ -151,6 +152,18 @@ async def test_bytes_wait_for_their_rate() -> None:
     assert clock.now - 1000.0 == pytest.approx(3.0)  # one second's worth is saved, and the last write goes into debt
     await store.stat("key")
     assert clock.now - 1000.0 == pytest.approx(3.0)
+
+
+async def test_reading_a_short_object_of_unknown_length_leaves_the_rate_to_others() -> None:
+    clock = ManualClock()
+    store = RemoteStore(MemoryStore({"key": b"0123456789"}), byte_rate=RateLimit(100, clock=clock, sleep=clock.sleep))
+    for _ in range(10):
+        await store.read("key", length=1 << 20)
+    await store.read("key")
+    await store.stat("key")
+    assert clock.now == 1000.0  # 110 bytes are a second's worth and a little debt
+    await store.read("key", length=10)
+    assert clock.now - 1000.0 == pytest.approx(0.1)
 
 
 class Noting(MemoryStore):

@@ -12,6 +12,8 @@ import anyio
 Clock = Callable[[], float]
 Sleep = Callable[[float], Awaitable[None]]
 
+LONGEST_SLEEP_SECONDS = 1.0
+"""Tokens may be given back meanwhile."""
 PERIOD_SECONDS = 0.5
 """The rate is adjusted this often, from the outcomes of the last two periods, because many stores count requests per
 second."""
@@ -51,11 +53,15 @@ class RateLimit:
         if self.per_second == math.inf:
             return
         async with self._gate:  # only the first one waits for a time: the rate may have changed for the next
-            if (wait_seconds := self._free_at - self._clock()) > 0:
+            while (wait_seconds := self._free_at - self._clock()) > 0:
                 self._has_waited = True
-                await self._sleep(wait_seconds)
+                await self._sleep(min(wait_seconds, LONGEST_SLEEP_SECONDS))
             # A timer that is late by less than a second costs nothing: the next tokens come at once.
             self._free_at = max(self._free_at, self._clock() - 1.0) + tokens / self.per_second
+
+    def give_back(self, tokens: float) -> None:
+        """Return tokens that were not used; with fewer than none, take more without waiting."""
+        self._free_at -= tokens / self.per_second
 
 
 @dataclass(slots=True)

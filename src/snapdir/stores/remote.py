@@ -66,6 +66,7 @@ class RemoteStore(StoreWrapper):
         return await self.request(partial(self.inner.folders, prefix))
 
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """``length`` is often an upper bound: what counts is what came."""
         return await self.request(partial(self.inner.read, key, start=start, length=length), length or 0)
 
     async def read_into(self, key: str, buffer: memoryview, *, start: int) -> int:
@@ -136,7 +137,8 @@ class RemoteStore(StoreWrapper):
             self._concurrency.lost()
             raise
         else:
-            moved_bytes = length
+            moved_bytes = len(result) if isinstance(result, bytes) else length
+            self._byte_rate.give_back(length - moved_bytes)
             return result
         finally:
             self._concurrency.release(moved_bytes, is_refused=is_refused)
