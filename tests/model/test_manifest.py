@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapdir.errors import InvalidManifest
@@ -75,6 +78,57 @@ def test_bytes_that_are_not_utf8_are_refused() -> None:
         Manifest.parse(b"F 644 aa 4 ./\xff\n")
 
 
+sizes = st.one_of(
+    st.integers(0, 2**64).map(str), st.sampled_from(["+5", "05", "00", "-1", "9" * 19, "9" * 20, "", "x", "٤"])
+)
+fields = st.sampled_from(["a", "644", "", " ", "é", "\r", "\t"])
+lines = st.one_of(
+    entries.map(lambda entry: entry.line),
+    st.tuples(st.sampled_from(["F", "D", "f", "#F", " F", ""]), fields, fields, sizes, names).map(" ".join),
+    st.sampled_from(
+        ["", "\r", "#", "# comment", "F 644 aa 4 ./x", "F 644 aa 4 ./x\r", "F 644 aa 4 ./x y", "D 7 b 1 ./x/"]
+    ),
+)
+
+
+def outcome(text: str | bytes) -> tuple[Entry, ...] | str:
+    try:
+        return Manifest.parse(text).entries
+    except InvalidManifest as error:
+        return error.reason
+
+
+@given(st.one_of(st.lists(lines), st.lists(entries).map(lambda items: Manifest(items).raw.split("\n"))), st.booleans())
+@example(["F 644 aa 4 ./x", "F 644 aa 4 ./x"], True)
+@example(["F 644 aa 4 ./y", "F 644 aa 4 ./x"], True)
+@example(["F 644 aa 4 ./x\r"], False)
+def test_a_canonical_text_is_read_as_any_other(parts: list[str], ends: bool) -> None:
+    text = "\n".join([*parts, ""] if ends else parts)
+    read_line_by_line = outcome("# a comment is not canonical\n" + text)
+    assert outcome(text) == outcome(text.encode()) == read_line_by_line
+    if not isinstance(read_line_by_line, str):
+        assert Manifest.parse(text).entries == Manifest(read_line_by_line).entries
+        assert Manifest.parse(text).stored == Manifest(read_line_by_line).stored
+
+
+def test_copies_are_equal_and_have_the_same_hash() -> None:
+    manifest = Manifest.parse("F 644 aa 4 ./x\r\nD 755 bb 4 ./\n")
+    pickled = pickle.loads(pickle.dumps(manifest))  # noqa: S301  # our own
+    for again in (pickled, copy.copy(manifest), copy.deepcopy(manifest)):
+        assert (again, hash(again)) == (manifest, hash(manifest))
+    other = Manifest.parse("F 644 aa 5 ./x\nD 755 bb 4 ./\n")
+    assert other != manifest
+    assert hash(other) != hash(manifest)
+
+
+@pytest.mark.parametrize("path", ["./a\nb", "./\ud800"])
+def test_an_entry_that_cannot_be_a_line_is_refused(path: str) -> None:
+    with pytest.raises(InvalidManifest):
+        Manifest([Entry("F", "644", "aa", 1, path)])
+    with pytest.raises(InvalidManifest, match="UTF-8"):
+        Manifest.parse("F 644 aa 1 ./\ud800\n")
+
+
 @given(st.lists(entries))
 def test_files_and_directories_are_told_apart(items: list[Entry]) -> None:
     manifest = Manifest(items)
@@ -86,6 +140,8 @@ def test_the_stored_text_ends_in_one_newline() -> None:
     manifest = Manifest([Entry("F", "644", "aa", 4, "./y"), Entry("D", "755", "bb", 4, "./")])
     assert manifest.stored == b"D 755 bb 4 ./\nF 644 aa 4 ./y\n"
     assert Manifest([]).stored == b"\n"
+    assert b"".join(Manifest([]).blocks()) == b"\n"
+    assert (len(manifest), manifest.stored_bytes, Manifest([]).stored_bytes) == (2, 29, 1)
     assert repr(manifest) == "Manifest(entries=2, raw_len=28)"
     assert manifest != manifest.raw
 

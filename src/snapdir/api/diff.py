@@ -97,7 +97,10 @@ async def diff(
         manifests: list[Manifest] = []
         for ref in refs:
             known = pinned.get(ref.store) if ref.is_whole_store and ref.store else None
-            manifests += [known] if known else await manifests_of(ref, stores, config, counters, tree=tree)
+            if known is None:
+                manifests += await manifests_of(ref, stores, config, counters, tree=tree)
+            else:
+                manifests.append(known)
         if rules is not None:
             manifests = [await anyio.to_thread.run_sync(rules.without_ignored, each) for each in manifests]
         united.append(await anyio.to_thread.run_sync(_united, manifests, name, on_conflict == "last-wins"))

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property
-from operator import itemgetter
+from binascii import crc32
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from operator import eq, itemgetter
 
 from snapdir.errors import InvalidManifest
 from snapdir.model.entry import DIRECTORY, FILE, Entry
+from snapdir.model.pieces import LineCutter, Pieces
 
 MAX_SIZE_BYTES = 2**64 - 1
+LINES_AT_ONCE = 4096
+NO_ENTRIES = b"\n"
+"""The text of a manifest without entries, which has a newline but no line."""
+
 _SIZE = re.compile(r"\+?[0-9]+", re.ASCII).fullmatch
 _SHORT_ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", '"': '\\"', "\\": "\\\\", "\0": "\\0"}
 _by_path = itemgetter(4)
 
+_paths_of = re.compile(
+    rb"^[FD] [^ \n]++ [^ \n]++ (?:0|[1-9][0-9]{0,18}+) ([^\n]++)(?<!\r)\n",
+    re.MULTILINE,
+).findall
+"""The paths of canonical lines, 0.5 µs each. (Sizes of 20 digits are left to the parser.)"""
+
 
 class Manifest:
-    """Entries in the order of their paths' UTF-8 bytes. Immutable; equal if the text is equal."""
+    """Entries in the order of their paths' UTF-8 bytes. Immutable; equal if the text is equal.
 
-    __slots__ = ("__dict__", "entries")
+    It holds the canonical text, about 100 bytes a line, in pieces: see ``model.pieces``. Reading is a stream, which
+    parses about a million lines a second; any number of them, in any threads, may read at the same time.
+
+    Raises:
+        InvalidManifest: an entry cannot be a line, because it has a newline or is not UTF-8.
+    """
+
+    __slots__ = ("_text",)
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         # Code point order of str is the order of the UTF-8 bytes, so no encoding is needed to sort.
-        self.entries: tuple[Entry, ...] = tuple(sorted(entries, key=_by_path))
+        self._text = Pieces.of(_formatted(sorted(entries, key=_by_path)))
 
     @classmethod
     def parse(cls, stored: bytes | str) -> Manifest:
@@ -31,46 +50,175 @@ class Manifest:
 
         Raises:
             InvalidManifest: not UTF-8, or the first line that is malformed.
+        Cost: 0.6 µs per line of a canonical text; any other is read as a list of entries, 5 µs and 500 bytes per line.
         """
-        if isinstance(stored, bytes):
-            try:
-                stored = stored.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InvalidManifest(f"not valid UTF-8 at byte {error.start}") from error
-        return cls(_entries(stored))
+        reader = ManifestReader()
+        reader.feed(_encoded(stored) if isinstance(stored, str) else stored)
+        return reader.finish()
 
-    @cached_property
-    def raw(self) -> str:
-        """The canonical lines joined by newlines, without a final one."""
-        # One comprehension over plain tuples: a million lines without a property.
-        return "\n".join(
-            [f"{kind} {mode} {checksum} {size} {path}" for kind, mode, checksum, size, path in self.entries]
-        )
+    @classmethod
+    def from_pieces(cls, pieces: Iterable[bytes]) -> Manifest:
+        """The manifest whose canonical text is ``pieces``, one after the other, each of whole lines.
+
+        The text is not validated: its writer has made the lines, in the order of their paths.
+        """
+        return cls._of(Pieces.of(piece for piece in pieces if piece != NO_ENTRIES))
+
+    @classmethod
+    def _of(cls, text: Pieces) -> Manifest:
+        manifest = cls.__new__(cls)
+        manifest._text = text
+        return manifest
+
+    def __iter__(self) -> Iterator[Entry]:
+        return chain.from_iterable(map(_entries_in, self._text.blocks()))
+
+    def __len__(self) -> int:
+        """The number of entries."""
+        return self._text.lines
 
     @property
-    def stored(self) -> bytes:
-        """The text in a store, which the id hashes: ``raw`` and one newline."""
-        return (self.raw + "\n").encode()
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries, about 500 bytes each: made when asked, not kept. ``iter`` gives the same as a stream."""
+        return tuple(self)
 
     @property
     def files(self) -> Iterator[Entry]:
-        return (entry for entry in self.entries if entry.kind == FILE)
+        return chain.from_iterable(_entries_in(block, FILE) for block in self._text.blocks())
 
     @property
     def directories(self) -> Iterator[Entry]:
-        return (entry for entry in self.entries if entry.kind == DIRECTORY)
+        return chain.from_iterable(_entries_in(block, DIRECTORY) for block in self._text.blocks())
+
+    def blocks(self) -> Iterator[bytes]:
+        """``stored`` in blocks of about a MiB, for hashing, writing and sending."""
+        return self._text.blocks() if self._text.lines else iter([NO_ENTRIES])
+
+    @property
+    def stored_bytes(self) -> int:
+        """The length of ``stored``."""
+        return self._text.length or len(NO_ENTRIES)
+
+    @property
+    def stored(self) -> bytes:
+        """The text in a store, which the id hashes: ``raw`` and one newline. Made when asked."""
+        return b"".join(self.blocks())
+
+    @property
+    def raw(self) -> str:
+        """The canonical lines joined by newlines, without a final one. Made when asked."""
+        return self.stored[:-1].decode()
+
+    @property
+    def file(self) -> int | None:
+        """The descriptor of an open file with exactly ``stored``, to be read with pread while the manifest is in use.
+
+        None for a text in memory.
+        """
+        return self._text.file
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Manifest) and self.entries == other.entries
+        if not isinstance(other, Manifest):
+            return False
+        return self is other or (self.stored_bytes == other.stored_bytes and all(map(eq, self, other)))
 
     def __hash__(self) -> int:
-        return hash(self.entries)
+        checksum = 0
+        for block in self.blocks():
+            checksum = crc32(block, checksum)
+        return checksum
+
+    def __reduce__(self) -> tuple[Callable[[Iterable[bytes]], Manifest], tuple[list[bytes]]]:
+        return Manifest.from_pieces, (list(self.blocks()),)
 
     def __repr__(self) -> str:
-        return f"Manifest(entries={len(self.entries)}, raw_len={len(self.raw.encode())})"
+        return f"Manifest(entries={len(self)}, raw_len={self.stored_bytes - 1})"
 
 
-def _entries(text: str) -> Iterator[Entry]:
+class ManifestReader:
+    """Parses a stored text that comes in pieces, cut anywhere: ``Manifest.parse`` as a stream."""
+
+    def __init__(self) -> None:
+        self._cutter = LineCutter()
+        self._blocks = Pieces()
+        self._last_path = b""
+        self._is_canonical = True
+
+    def feed(self, piece: bytes) -> None:
+        for block in self._cutter.cut(piece):
+            self._add(block, block)
+
+    def finish(self) -> Manifest:
+        """The manifest, when all pieces have come.
+
+        Raises:
+            InvalidManifest: as ``Manifest.parse``.
+        """
+        if rest := self._cutter.rest():
+            self._add(rest, rest if rest.endswith(b"\n") else rest + b"\n")
+        self._blocks.seal()
+        if self._is_canonical:
+            return Manifest._of(self._blocks)
+        return Manifest(_parsed(_decoded(b"".join(self._blocks.blocks()))))
+
+    def _add(self, block: bytes, canonical: bytes) -> None:
+        """Keep ``block``, in its canonical form as long as all is canonical."""
+        if self._is_canonical:
+            last_path = _last_path(canonical, self._last_path)
+            self._is_canonical = last_path is not None
+            if last_path is not None:
+                self._last_path, block = last_path, canonical
+        self._blocks.append(block)
+
+
+def _last_path(block: bytes, after: bytes) -> bytes | None:
+    """The last path of a block of canonical lines with paths from ``after`` on; None if it is anything else."""
+    paths: list[bytes] = _paths_of(block)
+    if len(paths) != block.count(b"\n") or not paths or paths[0] < after or paths != sorted(paths):
+        return None
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return None
+    return paths[-1]
+
+
+def _entries_in(block: bytes, kinds: str = FILE + DIRECTORY) -> list[Entry]:
+    """The entries of a block of canonical lines, in 0.9 µs each. (``Entry()`` would take 0.2 µs more.)"""
+    make = tuple.__new__
+    return [
+        make(Entry, (kind, mode, checksum, int(size), path))
+        for kind, mode, checksum, size, path in [
+            line.split(" ", 4) for line in block.decode().split("\n")[:-1] if line[0] in kinds
+        ]
+    ]
+
+
+def _formatted(entries: list[Entry]) -> Iterator[bytes]:
+    rest = iter(entries)
+    while some := list(islice(rest, LINES_AT_ONCE)):
+        text = "".join([f"{kind} {mode} {checksum} {size} {path}\n" for kind, mode, checksum, size, path in some])
+        if text.count("\n") != len(some):
+            line = next(entry.line for entry in some if "\n" in entry.line)
+            raise InvalidManifest(f"a newline in {_quoted(line)}")
+        yield _encoded(text)
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidManifest(f"not valid UTF-8 at character {error.start}") from error
+
+
+def _decoded(stored: bytes) -> str:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidManifest(f"not valid UTF-8 at byte {error.start}") from error
+
+
+def _parsed(text: str) -> Iterator[Entry]:
     # Not str.splitlines: VT, FF, NEL and U+2028 are ordinary characters of a path.
     *lines, last = text.split("\n")
     for line in lines:

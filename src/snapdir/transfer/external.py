@@ -69,7 +69,7 @@ async def fetch_external(
     """
     selection = options.selection
     held = (await held_manifest(snapshot_id, cache, incomplete=selection.is_partial)).manifest
-    manifest = held or await read_manifest(snapshot_id, store)
+    manifest = await read_manifest(snapshot_id, store) if held is None else held
     missing = await anyio.to_thread.run_sync(lambda: missing_objects(selection.of(manifest), cache))
     into_cache = partial(fetch, snapshot_id, cache=cache, options=options, limits=limits, counters=counters)
     if held is not None and not missing:
@@ -105,7 +105,7 @@ async def rehearse_external(
 ) -> None:
     """``rehearse_pull`` from a program, which is asked for the manifest only."""
     held = (await held_manifest(snapshot_id, cache, incomplete=True)).manifest
-    manifest = held or await read_manifest(snapshot_id, store)
+    manifest = await read_manifest(snapshot_id, store) if held is None else held
     missing = await missing_for_pull(manifest, cache, into, options=options, counters=counters)
     count_planned(missing, None, limits=limits, counters=counters)
 
@@ -119,7 +119,7 @@ async def staged_for_pull(
     Objects that are damaged in the cache are there too; the cache is unchanged. None if the cache lacks nothing.
     """
     held = (await held_manifest(snapshot_id, cache, incomplete=True)).manifest
-    manifest = held or await read_manifest(snapshot_id, store)
+    manifest = await read_manifest(snapshot_id, store) if held is None else held
     objects = await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
     split = await anyio.to_thread.run_sync(split_held, objects, cache)
     unsound = await find_unsound(split.held, cache, limits=limits, counters=Counters())

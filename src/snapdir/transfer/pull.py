@@ -73,7 +73,7 @@ async def pull(
         manifest = await _all_held(held, cache, options.checkout.selection)
         await checkout(manifest, cache, into, options=options.checkout, limits=limits, counters=counters)
         return
-    manifest = held.manifest or await source.read_manifest(snapshot_id)
+    manifest = await source.read_manifest(snapshot_id) if held.manifest is None else held.manifest
     if isinstance(held.damage, (CorruptManifest, InvalidManifest)):
         counters.warnings.append(await mend_manifest(manifest, snapshot_id, cache, held))
     mend = partial(_mend, source=source, cache=cache, settings=options.settings, limits=limits, counters=counters)
@@ -157,7 +157,7 @@ async def rehearse_pull(
     if source is None:
         manifest = await _all_held(held, cache, options.checkout.selection)
     else:
-        manifest = held.manifest or await source.read_manifest(snapshot_id)
+        manifest = await source.read_manifest(snapshot_id) if held.manifest is None else held.manifest
     missing = await missing_for_pull(manifest, cache, into, options=options, counters=counters)
     if source is not None:
         await require_present(missing, source, limits=limits)

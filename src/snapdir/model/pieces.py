@@ -1,0 +1,144 @@
+"""A long text in pieces: in memory up to MEMORY_BYTES, above that in an unnamed temporary file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from snapdir.model.sizes import MIB
+
+BLOCK_BYTES = MIB
+"""A text is kept, read, hashed and parsed in blocks of about this size: 10,000 lines of a manifest."""
+
+MEMORY_BYTES = 64 * MIB
+"""The manifest of about 600,000 files stays in memory, where a second reading costs no system call."""
+
+
+class LineCutter:
+    """Cuts a text that comes in pieces into blocks of whole lines, of BLOCK_BYTES to twice that.
+
+    Only a longer line makes a longer block. Linear, however the pieces are cut.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def cut(self, piece: bytes) -> Iterator[bytes]:
+        """The blocks that are complete with ``piece``."""
+        for start in range(0, len(piece), BLOCK_BYTES):
+            part = piece[start : start + BLOCK_BYTES]
+            self._size += len(part)
+            end = part.rfind(b"\n") + 1 if self._size >= BLOCK_BYTES else 0
+            if end:
+                yield b"".join([*self._parts, part[:end]])
+                self._parts, part = [], part[end:]
+                self._size = len(part)
+            if part:
+                self._parts.append(part)
+
+    def rest(self) -> bytes:
+        """What follows the last block. Call it once, at the end."""
+        return b"".join(self._parts)
+
+
+def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of ``pieces`` in blocks of whole lines; see LineCutter."""
+    cutter = LineCutter()
+    for piece in pieces:
+        yield from cutter.cut(piece)
+    if rest := cutter.rest():
+        yield rest
+
+
+class Pieces:
+    """Blocks of whole lines: filled once, then read any number of times, from several threads too.
+
+    The file has no name, is read with pread, and is closed with the last reader. Where none can be written (TMPDIR is
+    full or read-only), the blocks stay in memory.
+
+    Attributes:
+        length: In bytes.
+        lines: Number of newlines.
+    """
+
+    __slots__ = ("_blocks", "_fd", "_filed_bytes", "_spills", "length", "lines")
+
+    def __init__(self) -> None:
+        self.length = self.lines = 0
+        self._blocks: list[bytes] = []  # those after the file's
+        self._fd = -1
+        self._filed_bytes = 0
+        self._spills = True
+
+    @classmethod
+    def of(cls, pieces: Iterable[bytes]) -> Pieces:
+        """The text of ``pieces``, cut into blocks."""
+        text = cls()
+        for block in whole_lines(pieces):
+            text.append(block)
+        text.seal()
+        return text
+
+    def append(self, block: bytes) -> None:
+        """Add a block of whole lines."""
+        self._blocks.append(block)
+        self.length += len(block)
+        self.lines += block.count(b"\n")
+        if self._spills and self.length - self._filed_bytes > MEMORY_BYTES:
+            self._spill()
+
+    def seal(self) -> None:
+        """Nothing follows: if some blocks are in a file, the last ones go there too."""
+        if self._fd >= 0 and self._spills:
+            self._spill()
+
+    def blocks(self) -> Iterator[bytes]:
+        """The text in blocks of whole lines."""
+        if self._filed_bytes:
+            yield from whole_lines(self._read())
+        yield from self._blocks
+
+    @property
+    def file(self) -> int | None:
+        """The descriptor of a file with exactly this text, which stays open with this object; None if it has none."""
+        return None if self._fd < 0 or self._blocks else self._fd
+
+    def _read(self) -> Iterator[bytes]:
+        position = 0
+        while position < self._filed_bytes:
+            block = os.pread(self._fd, min(BLOCK_BYTES, self._filed_bytes - position), position)
+            if not block:
+                raise OSError(f"a temporary file of {self._filed_bytes} bytes ends after {position}")
+            yield block
+            position += len(block)
+
+    def _spill(self) -> None:
+        count = 0
+        try:
+            if self._fd < 0:
+                self._fd = _open_unnamed()
+            for block in self._blocks:
+                self._write(block)
+                count += 1
+        except OSError:
+            self._spills = False
+        del self._blocks[:count]
+
+    def _write(self, block: bytes) -> None:
+        with memoryview(block) as rest:
+            done = 0
+            while done < len(block):
+                done += os.pwrite(self._fd, rest[done:], self._filed_bytes + done)
+        self._filed_bytes += len(block)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self._fd >= 0:
+            close(self._fd)
+
+
+def _open_unnamed() -> int:
+    from tempfile import TemporaryFile  # 5 ms of import that few texts need
+
+    with TemporaryFile(buffering=0) as file:
+        return os.dup(file.fileno())
