@@ -26,6 +26,7 @@ from snapdir.stores.base import ObjectInfo, Page
 from snapdir.stores.memory import MemoryStore
 from tests.unsorted import by_hash as in_another_order
 
+TEXT = Manifest([])
 digests = st.binary(min_size=32, max_size=32).map(bytes.hex)
 
 
@@ -53,13 +54,13 @@ def test_hints_survive_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
     known = KnownSnapshots(tmp_path, "s3://b/p")
     ids = [SnapshotId(digest(number)) for number in range(MAX_SNAPSHOTS + 2)]
     for number, snapshot_id in enumerate(ids):
-        known.remember(snapshot_id, [digest(100 + number)], b"text")
+        known.remember(snapshot_id, [digest(100 + number)], TEXT)
     assert set(known.latest()) <= set(ids)
     assert len(list(known.latest())) == MAX_SNAPSHOTS
     hint = known.read(ids[-1])
     assert hint is not None
     assert digest(100 + len(ids) - 1) in hint.objects
-    assert (hint.manifest_bytes, hint.manifest_crc32c) == (4, crc32c(b"text"))
+    assert (hint.manifest_bytes, hint.manifest_crc32c) == (TEXT.stored_bytes, crc32c(TEXT.stored))
     assert not list(KnownSnapshots(tmp_path, "s3://b/other").latest())
 
 
@@ -67,7 +68,7 @@ def test_hints_survive_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
 def test_a_damaged_hint_is_no_hint(tmp_path: Path, damage: str) -> None:
     known = KnownSnapshots(tmp_path, "s3://b/p")
     snapshot_id = SnapshotId(digest(0))
-    known.remember(snapshot_id, [digest(1), digest(2)], b"text")
+    known.remember(snapshot_id, [digest(1), digest(2)], TEXT)
     file = next(path for path in tmp_path.rglob("*") if path.is_file())
     whole = file.read_bytes()
     damaged = {"torn": whole[:-1], "shorter": whole[32:], "empty": b"", "flipped": bytes([whole[0] ^ 1]) + whole[1:]}
@@ -81,8 +82,8 @@ def test_a_damaged_hint_is_no_hint(tmp_path: Path, damage: str) -> None:
 def test_what_is_forgotten_is_no_hint_any_more(tmp_path: Path) -> None:
     known, other = KnownSnapshots(tmp_path, "s3://b/p"), KnownSnapshots(tmp_path, "s3://b/other")
     for hints in (known, other):
-        hints.remember(SnapshotId(digest(0)), [digest(1)], b"text")
-        hints.remember(SnapshotId(digest(1)), [digest(1)], b"text")
+        hints.remember(SnapshotId(digest(0)), [digest(1)], TEXT)
+        hints.remember(SnapshotId(digest(1)), [digest(1)], TEXT)
     known.forget()
     assert not list(known.latest())
     assert len(list(other.latest())) == 2
@@ -90,24 +91,24 @@ def test_what_is_forgotten_is_no_hint_any_more(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_costs_only_the_hint(tmp_path: Path) -> None:
     (tmp_path / ".known").write_text("in the way")
-    KnownSnapshots(tmp_path, "s3://b/p").remember(SnapshotId(digest(0)), [digest(1)], b"")
+    KnownSnapshots(tmp_path, "s3://b/p").remember(SnapshotId(digest(0)), [digest(1)], TEXT)
     assert not list(KnownSnapshots(tmp_path, "s3://b/p").latest())
 
 
-def publish(store: MemoryStore, *named: str) -> tuple[SnapshotId, bytes]:
+def publish(store: MemoryStore, *named: str) -> tuple[SnapshotId, Manifest]:
     """A snapshot that names these objects, each of one byte."""
     files = [Entry(FILE, "644", checksum, 1, f"./{number}") for number, checksum in enumerate(named)]
     manifest = Manifest([Entry(DIRECTORY, "755", digest(0), 0, "./"), *files])
     identifier = manifest_id(manifest)
     store.objects[manifest_key(identifier)] = manifest.stored
-    return identifier, manifest.stored
+    return identifier, manifest
 
 
 async def hinted(store: MemoryStore, cache: Path, *noted: str, named: tuple[str, ...] = ()) -> Presence:
     """What is known by the hint that a published snapshot holds what is ``noted``."""
     known = KnownSnapshots(cache, store.url)
-    identifier, stored = publish(store, *(named or noted))
-    await anyio.to_thread.run_sync(known.remember, identifier, noted, stored)
+    identifier, manifest = publish(store, *(named or noted))
+    await anyio.to_thread.run_sync(known.remember, identifier, noted, manifest)
     presence = Presence(Repository(store), random=Random(1))
     await presence.learn(known)
     return presence
@@ -134,8 +135,9 @@ async def test_a_hint_whose_manifest_is_damaged_is_not_believed(
     monkeypatch.setattr(presence_module, "READ_MANIFEST_BYTES", longest)
     store = filled(0)
     known = KnownSnapshots(tmp_path, store.url)
-    identifier, stored = publish(store, digest(1))
-    await anyio.to_thread.run_sync(known.remember, identifier, [digest(1)], stored)
+    identifier, manifest = publish(store, digest(1))
+    await anyio.to_thread.run_sync(known.remember, identifier, [digest(1)], manifest)
+    stored = manifest.stored
     flipped = stored.replace(digest(1).encode(), digest(2).encode())
     store.objects[manifest_key(identifier)] = {"flipped": flipped, "shorter": stored[:-9], "gone": b""}[damage]
     presence = Presence(Repository(store))
@@ -194,7 +196,7 @@ async def test_a_sample_is_fair_and_of_a_fixed_size(tmp_path: Path, monkeypatch:
 async def test_a_hint_whose_manifest_is_gone_is_not_believed(tmp_path: Path) -> None:
     store = filled(3)
     known = KnownSnapshots(tmp_path, store.url)
-    await anyio.to_thread.run_sync(known.remember, SnapshotId(digest(7)), [digest(100)], b"text")
+    await anyio.to_thread.run_sync(known.remember, SnapshotId(digest(7)), [digest(100)], TEXT)
     presence = Presence(Repository(store))
     await presence.learn(known)
     assert presence.confirmed is None

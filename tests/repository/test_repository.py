@@ -20,6 +20,7 @@ from snapdir.errors import (
 )
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.tree import digest_of, manifest_id
+from snapdir.model import pieces
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, object_key
@@ -256,13 +257,48 @@ def test_messages_name_an_object_by_its_store_and_key() -> None:
 
 
 @pytest.mark.parametrize("block_bytes", [1, 7, len(MANIFEST.stored) - 1, len(MANIFEST.stored)])
-async def test_a_long_manifest_is_read_in_blocks(
+async def test_the_rest_of_a_long_manifest_is_read_at_once(
     objects: dict[str, bytes], block_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MANIFEST_BLOCK_BYTES", block_bytes)
     store = FaultyStore(MemoryStore(objects))
     assert await Repository(store).read_manifest(ID) == MANIFEST
-    assert reads(store) == -(-len(MANIFEST.stored) // block_bytes)
+    assert reads(store) == 1 + (block_bytes < len(MANIFEST.stored))
+
+
+@pytest.fixture
+def long_manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
+    """One that lies in a file, and is read and written as a long one."""
+    monkeypatch.setattr(pieces, "MEMORY_BYTES", 0)
+    monkeypatch.setattr(module, "MANIFEST_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(module, "READ_MANIFEST_BYTES", 1000)
+    manifest = Manifest(Entry("F", "644", DIGEST, 4, f"./{number}") for number in range(1000))
+    assert manifest.file is not None
+    return manifest
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+async def test_a_long_manifest_is_written_and_read_in_blocks(
+    kind: str, long_manifest: Manifest, tmp_path: Path
+) -> None:
+    store = MemoryStore() if kind == "memory" else FileStore(tmp_path)
+    identifier = manifest_id(long_manifest)
+    repository = Repository(store)
+    assert await repository.write_manifest(long_manifest, identifier) is False
+    assert await store.read(manifest_key(identifier)) == long_manifest.stored
+    assert await repository.read_manifest(identifier) == long_manifest
+    assert await repository.write_manifest(long_manifest, identifier) is False
+    for damaged in (long_manifest.stored[:-1], long_manifest.stored + b"\n", long_manifest.stored.replace(b"4", b"5")):
+        await store.write(manifest_key(identifier), damaged)
+        assert await repository.write_manifest(long_manifest, identifier) is True
+        assert await store.read(manifest_key(identifier)) == long_manifest.stored
+
+
+async def test_a_long_manifest_that_is_damaged_is_refused(long_manifest: Manifest) -> None:
+    identifier, text = manifest_id(long_manifest), long_manifest.stored
+    for damaged, error in ((text.replace(b"4", b"5"), CorruptManifest), (text + b"x", InvalidManifest)):
+        with pytest.raises(error):
+            await Repository(MemoryStore({manifest_key(identifier): damaged})).read_manifest(identifier)
 
 
 async def test_a_manifest_that_becomes_shorter_while_it_is_read_is_read_to_its_end(

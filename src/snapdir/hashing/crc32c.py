@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.machinery import PathFinder
 from importlib.util import find_spec, module_from_spec
 
@@ -31,6 +31,14 @@ def _load() -> Checksum:
 
 
 crc32c = _load()
+
+
+def crc32c_of_blocks(blocks: Iterable[bytes]) -> int:
+    """CRC32C of a text in blocks."""
+    checksum = 0
+    for block in blocks:
+        checksum = crc32c(block, checksum)
+    return checksum
 
 
 def crc32c_of_range(

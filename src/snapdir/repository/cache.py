@@ -100,7 +100,7 @@ async def keep_manifest(
         await cache.write_manifest(manifest, SnapshotId(snapshot_id), replace=replace)
         await cache.store.delete([incomplete_key(snapshot_id)])
     else:
-        await cache.store.write(incomplete_key(snapshot_id), manifest.stored)
+        await cache.write_text(incomplete_key(snapshot_id), manifest, snapshot_id)
         await cache.flush()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import anyio.to_thread
+from blake3 import blake3
 
 from snapdir.errors import (
     CorruptManifest,
@@ -18,17 +19,20 @@ from snapdir.errors import (
     StoreMissing,
 )
 from snapdir.errors.base import CACHE_ADVICE, STORE_ADVICE
-from snapdir.hashing.crc32c import crc32c
+from snapdir.hashing.crc32c import crc32c_of_blocks
 from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import MANIFESTS, digest_of_key, manifest_key, manifest_prefix, object_key
-from snapdir.model.manifest import Manifest
+from snapdir.model.manifest import Manifest, ManifestReader
 from snapdir.model.sizes import KIB, MIB
-from snapdir.stores.base import Body, Store, Upload, close_pages
+from snapdir.stores.base import Body, FileRange, Store, Upload, close_pages
 from snapdir.stores.blocks import BlockSink, CutSink
 
-MANIFEST_BLOCK_BYTES = 64 * MIB
-"""Read by the first request: all of a manifest of 400,000 files. A longer one is measured first."""
+MANIFEST_BLOCK_BYTES = 16 * MIB
+"""Read by the first request: all of a manifest of 150,000 files. A longer one is measured first, and then streamed."""
+
+STREAM_BYTES = MIB
+"""A long manifest is read through a block of this size."""
 
 INLINE_HASH_BYTES = 128 * KIB
 """Hashed on the loop: BLAKE3 takes about 18 µs for 128 KiB, a hop to a thread and back 113-129 µs."""
@@ -102,8 +106,8 @@ class Repository:
         attempts = 1
         while True:
             try:
-                stored = await self._read_text(key)
-                return await anyio.to_thread.run_sync(verified_manifest, stored, snapshot_id, where)
+                reader = await self._read_text(key)
+                return await anyio.to_thread.run_sync(verified_manifest, reader, snapshot_id, where)
             except ObjectNotFound as error:
                 absent = ManifestNotFound(snapshot_id, self.url)
                 for note in getattr(error, "__notes__", ()):
@@ -117,21 +121,18 @@ class Repository:
                     raise
             attempts += 1
 
-    async def _read_text(self, key: str) -> bytes:
-        """The text at a manifest's key, read in blocks: memory grows with the bytes that have come."""
+    async def _read_text(self, key: str) -> ManifestReader:
+        """The text at a manifest's key; a long one is parsed while it comes."""
         text = await self.store.read(key, length=MANIFEST_BLOCK_BYTES)
-        if len(text) < MANIFEST_BLOCK_BYTES:
-            self._require_allowed(key, len(text))
-            return text
-        size = (await self.store.stat(key)).size
+        is_all = len(text) < MANIFEST_BLOCK_BYTES
+        size = len(text) if is_all else (await self.store.stat(key)).size
         self._require_allowed(key, size)
-        collected = bytearray(text)
-        while rest := min(MANIFEST_BLOCK_BYTES, size - len(collected)):
-            block = await self.store.read(key, start=len(collected), length=rest)
-            if not block:
-                break  # it was replaced by a shorter one; the hash will be wrong
-            collected += block
-        return bytes(collected)
+        reader = ManifestReader(text)
+        if size > len(text):
+            sink = BlockSink(memoryview(bytearray(STREAM_BYTES)), lambda data: reader.feed(bytes(data)))
+            # If it was replaced by a shorter one meanwhile, the hash will be wrong.
+            await self.store.read_through(key, sink, start=len(text), length=size - len(text))
+        return reader
 
     def _require_allowed(self, key: str, size: int) -> None:
         if self._max_manifest_bytes is not None and size > self._max_manifest_bytes:
@@ -164,30 +165,56 @@ class Repository:
         Cost: one request to look, and one to write. A manifest up to READ_MANIFEST_BYTES, or in a store on this host,
             is read and compared; a longer one is compared by its length and the store's checksum, if it has one.
         """
-        stored = manifest.stored
-        self._require_allowed(manifest_key(identifier), len(stored))
-        is_sound = None if replace else await self._is_sound(identifier, stored)
+        self._require_allowed(manifest_key(identifier), manifest.stored_bytes)
+        is_sound = None if replace else await self._is_sound(identifier, manifest)
         if is_sound:
             await self.flush()
         else:
             if self.objects is not self.store:
                 await self.objects.flush()  # (a store that holds both flushes before it names the manifest)
-            await self.store.write(manifest_key(identifier), stored)
+            await self.write_text(manifest_key(identifier), manifest, identifier)
         return is_sound is False
 
-    async def _is_sound(self, identifier: SnapshotId, stored: bytes) -> bool | None:
+    async def write_text(self, key: str, manifest: Manifest, identifier: Digest) -> None:
+        """Store a manifest's text at ``key``: one that is in a file, from there."""
+        body: Body
+        if manifest.file is None:
+            body = manifest.stored
+        else:
+            checksum = None  # a store on this host hashes its copy
+            if self.store.capabilities.remote:
+                checksum = await anyio.to_thread.run_sync(crc32c_of_blocks, manifest.blocks())
+            body = FileRange(manifest.file, 0, manifest.stored_bytes, crc32c=checksum, digest=str(identifier))
+        await self.store.write(key, body)
+
+    async def _is_sound(self, identifier: SnapshotId, manifest: Manifest) -> bool | None:
         """Whether the published manifest is right; None without one."""
-        if len(stored) > READ_MANIFEST_BYTES and self.store.capabilities.remote:
-            expected = await anyio.to_thread.run_sync(crc32c, stored)
-            return await self.shows_manifest(identifier, stored_bytes=len(stored), crc32c=expected)
+        length, is_long = manifest.stored_bytes, manifest.stored_bytes > READ_MANIFEST_BYTES
+        if is_long and self.store.capabilities.remote:
+            expected = await anyio.to_thread.run_sync(crc32c_of_blocks, manifest.blocks())
+            return await self.shows_manifest(identifier, stored_bytes=length, crc32c=expected)
         for _ in range(READ_ATTEMPTS):
             try:
-                published = await self.store.read(manifest_key(identifier), length=len(stored) + 1)
+                if is_long:
+                    published = await self._hash_of(manifest_key(identifier), length + 1)
+                else:
+                    published = digest_of(await self.store.read(manifest_key(identifier), length=length + 1))
             except (ObjectNotFound, StoreMissing):
                 return None
-            if published == stored:
+            if published == identifier:
                 return True
         return False
+
+    async def _hash_of(self, key: str, length: int) -> str:
+        """The hash of up to ``length`` bytes."""
+        hasher = blake3()
+
+        def update(data: memoryview) -> None:
+            hasher.update(data)
+
+        sink = BlockSink(memoryview(bytearray(STREAM_BYTES)), update)
+        await self.store.read_through(key, sink, start=0, length=length)
+        return hasher.hexdigest()
 
     async def flush(self) -> None:
         """Make everything stored survive a power cut of this host. Verbs call it last, even if they stored nothing.
@@ -318,13 +345,13 @@ class Repository:
         return ObjectNotFound(f"{digest}{needed_for} in {self.objects.url}")
 
 
-def verified_manifest(stored: bytes, expected: Digest, where: str) -> Manifest:
+def verified_manifest(reader: ManifestReader, expected: Digest, where: str) -> Manifest:
     """Parse a stored text, and check it against its id.
 
     Raises:
         InvalidManifest, CorruptManifest: it is not.
     """
-    manifest = Manifest.parse(stored)
+    manifest = reader.finish()
     actual = manifest_id(manifest)
     if actual != expected:
         raise CorruptManifest(where, expected=expected, actual=actual)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from snapdir.errors import ObjectNotFound
 from snapdir.stores.base import BatchWriter, Body, Buffer, NotResumable, ObjectInfo, Page, Store, Upload
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.wrapper import StoreWrapper
 
 
@@ -36,6 +37,10 @@ class DryStore(StoreWrapper):
     async def read(self, key: str, *, start: int = 0, length: int | None = None) -> bytes:
         self.requests += 1
         return await super().read(key, start=start, length=length)
+
+    async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+        self.requests += 1
+        await super().read_through(key, sink, start=start, length=length)
 
     async def write(self, key: str, body: Body, *, if_absent: bool = False) -> bool:  # noqa: ARG002  # no body is read
         self.requests += 1

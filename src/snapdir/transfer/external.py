@@ -16,7 +16,7 @@ from snapdir.disk.run_folder import RunFolder
 from snapdir.errors import ObjectNotFound, local_errors
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.keys import PARTIAL
-from snapdir.model.manifest import Manifest
+from snapdir.model.manifest import Manifest, ManifestReader
 from snapdir.repository.cache import cache_root, held_manifest, require_cached
 from snapdir.repository.repository import Repository, verified_manifest
 from snapdir.stores.external import ExternalStore
@@ -90,7 +90,7 @@ async def read_manifest(snapshot_id: Digest, store: ExternalStore) -> Manifest:
     """
     text = await store.read_manifest(snapshot_id)
     where = f"the manifest that {store.program} gave"
-    return await anyio.to_thread.run_sync(verified_manifest, text, snapshot_id, where)
+    return await anyio.to_thread.run_sync(verified_manifest, ManifestReader(text), snapshot_id, where)
 
 
 async def rehearse_external(
@@ -173,7 +173,7 @@ async def staged(
 def _text_for(manifest: Manifest, objects: Iterable[PlannedObject]) -> bytes:
     """The manifest's text with the files of ``objects`` only: the program must not send the others again."""
     digests = {str(planned.digest) for planned in objects}
-    return Manifest(e for e in manifest.entries if not e.is_file or e.checksum in digests).stored
+    return Manifest.in_order(entry for entry in manifest if not entry.is_file or entry.checksum in digests).stored
 
 
 def _require_files(source: Repository, objects: Iterable[PlannedObject], store: ExternalStore) -> None:

@@ -117,8 +117,8 @@ async def push(
             await to.flush()
         await uploader.uploads.sweep(entry.checksum for entry in entries)
         if known is not None and not options.dry_run:
-            digests = [entry.checksum for entry in entries]
-            await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest.stored)
+            digests = (entry.checksum for entry in manifest.files)
+            await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest)
         return identifier
 
 

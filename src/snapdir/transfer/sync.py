@@ -213,15 +213,15 @@ class StoreSync:
         *,
         manifests: int = 0,
     ) -> SyncReport:
-        sizes = [entry.size for entry in manifest.files]
+        totals = manifest.totals()
         return SyncReport(
             (snapshot_id,),
             copied,
             skipped,
             copied_bytes,
             manifests=manifests,
-            files=len(sizes),
-            bytes=sum(sizes),
+            files=totals.files,
+            bytes=totals.bytes,
         )
 
 

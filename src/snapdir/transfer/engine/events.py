@@ -174,9 +174,9 @@ class Counters:
 
     def count_snapshot(self, manifest: Manifest) -> None:
         """Add a snapshot that the verb handles, or the selected part of one."""
-        sizes = [entry.size for entry in manifest.files]
-        self.snapshot_files += len(sizes)
-        self.snapshot_bytes += sum(sizes)
+        files, bytes_ = manifest.totals()
+        self.snapshot_files += files
+        self.snapshot_bytes += bytes_
 
     def begin(self, phase: Phase, *, files: int, bytes_: int) -> None:
         """Start a phase whose totals are known, with nothing done yet."""

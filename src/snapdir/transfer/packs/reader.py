@@ -10,7 +10,7 @@ from blake3 import blake3
 from snapdir.errors import HashMismatchError, InvalidManifest, InvalidPack
 from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import Digest
-from snapdir.model.manifest import Manifest
+from snapdir.model.manifest import Manifest, ManifestReader
 from snapdir.model.pack import MANIFEST, PackEvent, PackParser, PayloadBlock, RecordEnd, RecordStart
 from snapdir.transfer.packs.streams import Read, pack_blocks
 
@@ -45,6 +45,7 @@ class PackReader:
         self._record: RecordStart | None = None
         self._failure: InvalidPack | HashMismatchError | None = None
         self._kept = bytearray()
+        self._manifest = ManifestReader()
         self._hasher = blake3()
 
     def next_items(self) -> list[PackItem] | None:
@@ -81,6 +82,8 @@ class PackReader:
             self._hasher.update(event.data)
             if self._is_large(self._record):
                 yield bytes(event.data)
+            elif self._record.kind == MANIFEST:
+                self._manifest.feed(bytes(event.data))
             else:
                 self._kept += event.data
         elif isinstance(event, RecordEnd):
@@ -92,6 +95,7 @@ class PackReader:
         self._record = record
         self._hasher = blake3()
         self._kept = bytearray()
+        self._manifest = ManifestReader()
         if self._is_large(record):
             yield record
 
@@ -103,13 +107,13 @@ class PackReader:
         if actual != record.digest:
             raise HashMismatchError(f"{record.kind} {record.digest} of the pack", expected=record.digest, actual=actual)
         if record.kind == MANIFEST:
-            return PackedManifest(record.digest, self._manifest(record.digest))
+            return PackedManifest(record.digest, self._parsed(record.digest))
         return RecordEnd() if self._is_large(record) else Small(record.digest, bytes(self._kept))
 
-    def _manifest(self, digest: Digest) -> Manifest:
+    def _parsed(self, digest: Digest) -> Manifest:
         """The manifest; its text must be the one that its entries are written as."""
         try:
-            manifest = Manifest.parse(bytes(self._kept))
+            manifest = self._manifest.finish()
         except InvalidManifest as error:
             raise InvalidPack(f"invalid manifest: {error.reason}") from error
         if manifest_id(manifest) != digest:

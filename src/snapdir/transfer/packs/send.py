@@ -60,7 +60,9 @@ async def send_pack(
     with ungrouped("send-pack"):
         await sender.send(digests)
     if manifest is not None and manifest_id is not None:
-        await sender.add(record_line(MANIFEST, manifest_id, len(manifest.stored)) + manifest.stored)
+        await sender.add(record_line(MANIFEST, manifest_id, manifest.stored_bytes))
+        for block in manifest.blocks():
+            await sender.add(block)
     await sender.add(END)
     await sender.flush()
     await anyio.to_thread.run_sync(output.finish)
@@ -68,7 +70,7 @@ async def send_pack(
 
 async def _sendable(manifest_id: Digest, source: Repository) -> Manifest:
     manifest = await source.read_manifest(manifest_id)
-    if len(manifest.stored) > MAX_MANIFEST_BYTES:
+    if manifest.stored_bytes > MAX_MANIFEST_BYTES:
         limit = format_size(MAX_MANIFEST_BYTES)
         raise InvalidPack(f"the manifest {manifest_id} is longer than the {limit} that a pack can carry; use sync")
     return manifest
