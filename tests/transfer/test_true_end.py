@@ -25,7 +25,7 @@ from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.download.reading import ObjectReader
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.sync import StoreSync, SyncOptions
 from snapdir.transfer.verify import check_snapshot

@@ -41,7 +41,7 @@ from snapdir.transfer.pull import PullOptions, pull, rehearse_pull
 
 if TYPE_CHECKING:
     from snapdir.transfer.download.local_objects import Mend
-    from snapdir.transfer.engine.plan import PlannedObject
+    from snapdir.transfer.engine.planned_objects import PlannedObject
 
 
 async def fetch_into_cache(

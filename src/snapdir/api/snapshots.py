@@ -134,7 +134,7 @@ class Snapshot:
             ObjectNotFound: the store lacks the object. (If this costs no request, the first read raises it.)
         Cost: one request if the size is not certain or ``verify`` is not ``before``; else none.
         """
-        from snapdir.transfer.engine.plan import PlannedObject
+        from snapdir.transfer.engine.planned_objects import PlannedObject
 
         entry = self.entry(path)
         wanted = PlannedObject(entry.digest, entry.certain_size, entry.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import is_interruption
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, TreePlan, plan_tree
+from snapdir.transfer.engine.plan import TreePlan, plan_tree
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 
 async def checkout(
@@ -96,7 +98,7 @@ async def checkout(
 
 def rehearse_checkout(
     manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
-) -> list[PlannedObject]:
+) -> Sequence[PlannedObject]:
     """Count in ``counters`` what a checkout would write, list the paths that it would replace, remove and leave, and
     fail if it would fail.
 
@@ -189,7 +191,7 @@ def _link(
 
 def _prepare(
     plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters
-) -> list[PlannedObject]:
+) -> Sequence[PlannedObject]:
     """Find the missing objects and make the directories. Nothing is written before the survey is done."""
     counters.begin("checkout", files=plan.count_files(), bytes_=plan.count_bytes())
     survey = survey_files(plan, destination, counters)

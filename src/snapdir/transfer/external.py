@@ -26,7 +26,8 @@ from snapdir.transfer.download.held_objects import split_held
 from snapdir.transfer.download.local_objects import find_unsound, require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, plan_objects
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.engine.selection import Selection
 from snapdir.transfer.fetch import FetchOptions, count_planned, fetch, missing_objects
 from snapdir.transfer.pull import PullOptions, missing_for_pull
@@ -123,7 +124,7 @@ async def staged_for_pull(
     objects = await anyio.to_thread.run_sync(lambda: plan_objects(selection.of(manifest)))
     split = await anyio.to_thread.run_sync(split_held, objects, cache)
     unsound = await find_unsound(split.held, cache, limits=limits, counters=Counters())
-    missing = split.others + [planned for planned, _ in unsound]
+    missing = [*split.others, *(planned for planned, _ in unsound)]
     if held is not None and not missing:
         yield None
         return

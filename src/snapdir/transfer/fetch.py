@@ -22,7 +22,8 @@ from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, plan_objects
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.engine.requests import reading_requests
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
@@ -136,7 +137,7 @@ async def fetch_objects(
 
 async def _missing(
     manifest: Manifest, selection: Selection, cache: Repository, counters: Counters
-) -> list[PlannedObject]:
+) -> Sequence[PlannedObject]:
     selected = await anyio.to_thread.run_sync(selection.counted, manifest, counters)
     objects = await anyio.to_thread.run_sync(plan_objects, selected)
     split = await anyio.to_thread.run_sync(split_held, objects, cache)
@@ -144,6 +145,6 @@ async def _missing(
     return split.others
 
 
-def missing_objects(manifest: Manifest, cache: Repository) -> list[PlannedObject]:
+def missing_objects(manifest: Manifest, cache: Repository) -> Sequence[PlannedObject]:
     """Objects of a manifest that the cache lacks, or holds at another length. Blocking; 5 µs per object."""
     return split_held(plan_objects(manifest), cache).others

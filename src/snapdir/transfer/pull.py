@@ -23,7 +23,7 @@ from snapdir.transfer.download.kept_copies import KeptCopies
 from snapdir.transfer.engine.absence import require_present
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, planned_for_store
+from snapdir.transfer.engine.planned_objects import PlannedObject, PlannedObjects
 from snapdir.transfer.engine.selection import Selection
 from snapdir.transfer.fetch import count_planned, fetch_objects, missing_objects
 
@@ -104,7 +104,7 @@ async def _mend(
     counters: Counters,
 ) -> bool:
     """Fetch damaged objects of the cache again. If that fails, the cache keeps the old ones, and the pull goes on."""
-    fetched, objects = Counters(), planned_for_store(damaged)
+    fetched, objects = Counters(), PlannedObjects(damaged).in_store()
     try:
         with ungrouped(f"mend the cache at {cache.url}"):
             async with set_aside([planned.digest for planned in damaged], cache):
@@ -166,7 +166,7 @@ async def rehearse_pull(
 
 async def missing_for_pull(
     manifest: Manifest, cache: Repository, into: Path, *, options: PullOptions, counters: Counters
-) -> list[PlannedObject]:
+) -> Sequence[PlannedObject]:
     """The objects that neither ``into`` nor the cache has; the rest is as ``rehearse_checkout``.
 
     Raises:

@@ -23,7 +23,8 @@ from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.hash_pool import HashPool
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan, plan_tree
+from snapdir.transfer.engine.plan import TreePlan, plan_tree
+from snapdir.transfer.engine.planned_objects import PlannedObject, Target
 from snapdir.transfer.engine.selection import Selection
 
 

@@ -24,7 +24,8 @@ from snapdir.repository.repository import Repository
 from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, plan_objects
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.engine.publishing import publish
 from snapdir.transfer.engine.rehearsal import Rehearsal
 from snapdir.transfer.engine.reports import SyncReport

@@ -19,7 +19,8 @@ from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part
-from snapdir.transfer.engine.plan import PlannedObject, plan_objects
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.planned_objects import PlannedObject, PlannedObjects, planned_objects
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.reports import CacheReport, Damage, SnapshotReport
 from snapdir.transfer.engine.true_size import with_true_size
@@ -73,8 +74,9 @@ async def find_damage(
             errors[planned.digest] = error
         counters.files_done += 1
 
-    small = [planned for planned in objects if planned.size is not None and planned.size <= limits.large_bytes]
-    other = [planned for planned in objects if planned.size is None or planned.size > limits.large_bytes]
+    small, other = planned_objects(objects).parted(
+        lambda planned: planned.size is not None and planned.size <= limits.large_bytes
+    )
     with ungrouped(f"verify {source.url}"):
         async with anyio.create_task_group() as group:
             start_workers(group, small, check, workers=limits.workers(source.objects))
@@ -118,10 +120,10 @@ async def check_cache(
         if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
             damaged.setdefault(identifier, incomplete_key(identifier))
     stored = await _stored_objects(cache)
-    objects = [
+    objects = PlannedObjects(
         PlannedObject(digest, size, named[digest].path if digest in named else "no cached snapshot")
         for digest, size in sorted(stored.items())
-    ]
+    )
     unsound = await find_unsound(objects, cache, limits=limits, counters=counters)
     corrupt = tuple(planned.digest for planned, _ in unsound)
     if purge:

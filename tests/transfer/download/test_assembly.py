@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from snapdir.model.digest import Digest
 from snapdir.model.sizes import MIB
 from snapdir.transfer.download.assembly import Assembly, Segment
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 CONTENT = random.Random(7).randbytes(6 * MIB)
 

@@ -25,7 +25,7 @@ from snapdir.transfer.download.streams import Damaged, LargeObjects
 from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, Target
+from snapdir.transfer.engine.planned_objects import PlannedObject, Target
 from tests.transfer.conftest import RecordingStore
 
 PART = 256 * KIB

@@ -17,7 +17,8 @@ from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.download.local_objects import find_unsound, require_sound
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, plan_objects
+from snapdir.transfer.engine.plan import plan_objects
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from tests.transfer.conftest import push_tree
 
 STANDARD_STREAMS = 3

@@ -9,7 +9,7 @@ from snapdir.hashing.tree import digest_of
 from snapdir.stores.file.writing import FileWriter
 from snapdir.stores.settings import StoreSettings
 from snapdir.transfer.download.object_sink import CacheSink
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 WANTED = PlannedObject(digest_of(b"content"), 7, "./x", [])
 

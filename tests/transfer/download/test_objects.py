@@ -22,7 +22,7 @@ from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, Target
+from snapdir.transfer.engine.planned_objects import PlannedObject, Target
 
 PART = 256 * KIB
 CONTENT = os.urandom(PART)

@@ -21,7 +21,7 @@ from snapdir.stores.file.store import FileStore
 from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.download.reading import Content, ObjectReader, Verify
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from tests.transfer.conftest import RecordingStore
 
 LIMITS = dataclasses.replace(Limits(), large_bytes=256 * KIB, part_bytes=64 * KIB, memory_bytes=256 * KIB)

@@ -21,7 +21,7 @@ from snapdir.transfer.download.object_sink import DirectorySink
 from snapdir.transfer.download.objects import download
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject, Target
+from snapdir.transfer.engine.planned_objects import PlannedObject, Target
 from tests.transfer.conftest import RecordingStore
 
 SMALL_FILES = 300

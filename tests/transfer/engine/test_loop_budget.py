@@ -27,7 +27,7 @@ from snapdir.transfer.download.objects import LOOP_BYTES, LOOP_COPIES, WRITE_SEC
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.loop_budget import DEBT_SECONDS, PIECES_AWAY, LoopBudget
-from snapdir.transfer.engine.plan import PlannedObject, Target
+from snapdir.transfer.engine.planned_objects import PlannedObject, Target
 from snapdir.transfer.snapshot import TreeOptions, TreeReader
 from snapdir.transfer.upload.hashed_batches import LOOP_FILE_BYTES, LOOP_FILES, READ_SECONDS, HashedBatches
 

@@ -25,7 +25,7 @@ from snapdir.transfer.download.reading import ObjectReader
 from snapdir.transfer.engine import ranges
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.packs.send import send_pack
 from snapdir.transfer.upload.object_copy import ObjectCopier
 from snapdir.transfer.verify import find_damage

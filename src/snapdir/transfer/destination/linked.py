@@ -13,7 +13,8 @@ from snapdir.model.keys import OBJECT_MODE
 from snapdir.repository.repository import Repository
 from snapdir.transfer.destination.survey import object_path
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.engine.plan import PlannedObject, TreePlan
+from snapdir.transfer.engine.plan import TreePlan
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 
 def link_tree(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from snapdir.disk.destination import Destination
@@ -14,7 +14,8 @@ from snapdir.hashing.files import hash_descriptor
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import PlannedObject, Target, TreePlan
+from snapdir.transfer.engine.plan import TreePlan
+from snapdir.transfer.engine.planned_objects import ObjectTable, PlannedObject, PlannedObjects, Target
 
 FILES_BETWEEN_LOOKS = 256
 
@@ -31,7 +32,7 @@ class Survey:
             directory.
     """
 
-    missing: list[PlannedObject] = field(default_factory=list)
+    missing: Sequence[PlannedObject] = ()
     wrong_modes: list[Target] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     in_the_way: list[Extra] = field(default_factory=list)
@@ -88,6 +89,7 @@ def is_empty(destination: Destination) -> bool:
 
 def _survey(plan: TreePlan, destination: Destination, counters: Counters, is_right: IsRight) -> Survey:
     survey = Survey()
+    missing = ObjectTable()
     for names in sorted(plan.directory_names()):
         status = destination.stat(names)
         if status is not None and not stat.S_ISDIR(status.st_mode):  # a link to a directory is in the way too
@@ -98,7 +100,8 @@ def _survey(plan: TreePlan, destination: Destination, counters: Counters, is_rig
         targets = [target for target in planned.targets if not _is_done(planned, target, destination, survey, is_right)]
         counters.files_done += len(planned.targets) - len(targets)
         if targets:
-            survey.missing.append(PlannedObject(planned.digest, planned.size, planned.path, targets))
+            missing.add(PlannedObject(planned.digest, planned.size, planned.path, targets))
+    survey.missing = PlannedObjects.of(missing)
     return survey
 
 

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from snapdir.disk.sparse import write_at
 from snapdir.model.sizes import MIB
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 MISSING, TAKEN, WRITTEN = range(3)
 HASH_BLOCK_BYTES = MIB

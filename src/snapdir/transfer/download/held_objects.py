@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import anyio.to_thread
@@ -16,7 +17,7 @@ from snapdir.transfer.download.local_objects import Unsound, copy_objects
 from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject, PlannedObjects, planned_objects
 
 
 class HeldObjects(NamedTuple):
@@ -33,26 +34,23 @@ class HeldObjects(NamedTuple):
 class Split(NamedTuple):
     """Objects that a cache holds, and the others, each in the order given; ``damaged`` are others with a wrong file."""
 
-    held: list[PlannedObject]
-    others: list[PlannedObject]
+    held: PlannedObjects
+    others: PlannedObjects
     damaged: list[PlannedObject]
 
 
-def split_held(objects: Iterable[PlannedObject], cache: Repository) -> Split:
+def split_held(objects: Sequence[PlannedObject], cache: Repository) -> Split:
     """Those of ``objects`` that a cache holds, at their length; their bytes are not read. Blocking; 5 µs per object."""
     root = os.path.join(cache_root(cache), "")
+    planned = planned_objects(objects)
     if not os.path.isdir(root + OBJECTS):
-        return Split([], list(objects), [])
-    split = Split([], [], [])
-    for planned in objects:
-        if _is_held(root, planned, split.damaged):
-            split.held.append(planned)
-        else:
-            split.others.append(planned)
-    return split
+        return Split(PlannedObjects(), planned, [])
+    damaged: list[PlannedObject] = []
+    held, others = planned.parted(partial(_is_held, root, damaged))
+    return Split(held, others, damaged)
 
 
-def _is_held(root: str, planned: PlannedObject, damaged: list[PlannedObject]) -> bool:
+def _is_held(root: str, damaged: list[PlannedObject], planned: PlannedObject) -> bool:
     try:
         status = os.stat(root + object_key(planned.digest))
         is_held = stat.S_ISREG(status.st_mode) and planned.size in (None, status.st_size)
@@ -67,7 +65,7 @@ def _is_held(root: str, planned: PlannedObject, damaged: list[PlannedObject]) ->
 
 async def copy_held(
     objects: Sequence[PlannedObject], held: HeldObjects, sink: ObjectSink, *, limits: Limits, counters: Counters
-) -> list[PlannedObject]:
+) -> Sequence[PlannedObject]:
     """Copy those of ``objects`` that a cache holds, verified, and return the others.
 
     Objects that are damaged in the cache are mended and copied. Those that cannot be mended are returned too, and a
@@ -84,10 +82,10 @@ async def copy_held(
     if held.mend is not None and await held.mend(damaged):
         mended = {planned.digest for planned in damaged}
         await copy_objects(held.cache, damaged, sink, limits=limits, counters=counters)
-        return [planned for planned in split.others if planned.digest not in mended]
+        return split.others.where(lambda planned: planned.digest not in mended)
     if unsound:
         counters.warnings.append(
             f"{len(unsound)} damaged object(s) in the cache were not used; the first is for"
             f" {unsound[0].planned.path}; `snapdir verify-cache --purge` removes them"
         )
-    return split.others + [planned for planned, _ in unsound]
+    return [*split.others, *(planned for planned, _ in unsound)]

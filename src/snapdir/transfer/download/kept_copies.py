@@ -11,7 +11,7 @@ from snapdir.errors import LocalError
 from snapdir.model.keys import OBJECT_MODE, object_key
 from snapdir.stores.file.writing import FileWriter, remove
 from snapdir.stores.settings import StoreSettings
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 
 class KeptCopies:

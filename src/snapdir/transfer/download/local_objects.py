@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import anyio.to_thread
@@ -29,7 +29,7 @@ from snapdir.transfer.download.object_sink import ObjectSink
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject, planned_objects
 
 SMALL_OBJECT_BYTES = MIB
 """An object up to this size is read in one call."""
@@ -146,11 +146,13 @@ async def copy_objects(
     await run_workers(_shared_out(objects, limits), copy, workers=limits.hashers)
 
 
-def _shared_out(objects: Sequence[PlannedObject], limits: Limits) -> list[list[PlannedObject]]:
+def _shared_out(objects: Sequence[PlannedObject], limits: Limits) -> Iterator[list[PlannedObject]]:
     """Work for threads: each large object on its own, then the small ones in batches."""
-    small = [planned for planned in objects if planned.size is not None and planned.size <= SMALL_OBJECT_BYTES]
-    large = [[planned] for planned in objects if planned.size is None or planned.size > SMALL_OBJECT_BYTES]
-    return [*large, *batches(small, limits.batch_files)]
+    small, large = planned_objects(objects).parted(
+        lambda planned: planned.size is not None and planned.size <= SMALL_OBJECT_BYTES
+    )
+    yield from batches(large, 1)
+    yield from batches(small, limits.batch_files)
 
 
 def copy_local_objects(

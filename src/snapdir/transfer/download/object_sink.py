@@ -18,7 +18,7 @@ from snapdir.stores.file.batch import FileBatch
 from snapdir.stores.file.writing import FileWriter, remove
 from snapdir.transfer.download.kept_copies import KeptCopies
 from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 
 class ObjectSink(Protocol):

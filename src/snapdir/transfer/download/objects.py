@@ -22,7 +22,7 @@ from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.loop_budget import LoopBudget
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject, PlannedObjects, planned_objects
 from snapdir.transfer.engine.true_size import with_true_size
 
 LOOP_BYTES = 128 * KIB
@@ -77,8 +77,7 @@ async def download(
     Cancellation: stops within one block. The parts of large objects that came across a network stay for the next run;
         other temporaries are removed.
     """
-    empty = [Arrival(planned, 0, b"") for planned in objects if planned.digest == EMPTY_DIGEST]
-    rest = [planned for planned in objects if planned.digest != EMPTY_DIGEST]
+    empty, rest = await anyio.to_thread.run_sync(_without_empty, objects)
     if empty:
         await anyio.to_thread.run_sync(_write_batch, empty, sink, counters)
     if rest and source.local_object(rest[0].digest) is not None:
@@ -87,9 +86,15 @@ async def download(
         await _Download(source, sink, limits, counters, clock=clock).run(rest)
 
 
+def _without_empty(objects: Sequence[PlannedObject]) -> tuple[list[Arrival], PlannedObjects]:
+    """The empty object, if it is there, and the others."""
+    empty, rest = planned_objects(objects).parted(lambda planned: planned.digest == EMPTY_DIGEST)
+    return [Arrival(planned, 0, b"") for planned in empty], rest
+
+
 async def _copy_local(
     source: Repository,
-    objects: list[PlannedObject],
+    objects: PlannedObjects,
     sink: ObjectSink,
     counters: Counters,
     limits: Limits,
@@ -118,11 +123,12 @@ class _Download:
         self._loop_budget = LoopBudget(WRITE_SECONDS)
         self._clock = clock
 
-    async def run(self, objects: list[PlannedObject]) -> None:
+    async def run(self, objects: PlannedObjects) -> None:
         limit = self._limits.large_bytes
         largest = self._source.objects.capabilities.max_object_bytes
-        large = [planned for planned in objects if planned.size is not None and limit < planned.size <= largest]
-        small = [planned for planned in objects if planned.size is None or not limit < planned.size <= largest]
+        large, small = await anyio.to_thread.run_sync(
+            objects.parted, lambda planned: planned.size is not None and limit < planned.size <= largest
+        )
         arrivals = Channel[Arrival](2 * self._limits.batch_files)
         damaged = Channel[PlannedObject](len(objects))  # never full: see ``_write_arrivals``
 

@@ -21,7 +21,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, parts_of
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.true_size import with_true_size
 

@@ -29,7 +29,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.interruption import check_cancelled, is_interruption
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import LONE_SEGMENT_BYTES, part_size
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup  # at run time it brings sockets and TLS: 25 ms

@@ -11,7 +11,7 @@ from snapdir.repository.presence import Presence
 from snapdir.repository.repository import Repository
 from snapdir.stores.workers import run_workers
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 
 async def absent_objects(digests: Sequence[Digest], repository: Repository, *, limits: Limits) -> list[Digest]:

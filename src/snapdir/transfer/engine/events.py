@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from snapdir.model.manifest import Manifest
-    from snapdir.transfer.engine.plan import PlannedObject
+    from snapdir.transfer.engine.planned_objects import PlannedObject
 
 Phase = Literal["discovering", "hashing", "transfer", "checkout", "verify", "idle"]
 

@@ -9,7 +9,7 @@ from snapdir.model.digest import EMPTY_DIGEST
 from snapdir.stores.base import Capabilities
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import LONE_SEGMENT_BYTES, part_size
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 BEGIN_AND_COMPLETE = 2
 """Requests of an upload in parts, besides its parts."""

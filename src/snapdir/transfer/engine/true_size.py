@@ -8,7 +8,7 @@ from typing import TypeVar
 from snapdir.errors import CorruptObject
 from snapdir.model.sizes import GIB
 from snapdir.repository.repository import Repository
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 
 BELIEVED_BYTES = GIB
 """A larger size is looked up before anything is prepared for it: one request among many."""

@@ -15,7 +15,7 @@ from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.parts import Part, held_part_size
-from snapdir.transfer.engine.plan import PlannedObject
+from snapdir.transfer.engine.planned_objects import PlannedObject
 from snapdir.transfer.engine.ranges import RangeReader
 from snapdir.transfer.engine.requests import reading_requests, writing_requests
 from snapdir.transfer.engine.true_size import with_true_size
