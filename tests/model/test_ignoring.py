@@ -15,6 +15,7 @@ from snapdir.errors import InvalidOption
 from snapdir.model.entry import Entry
 from snapdir.model.ignoring import MAX_PATTERNS, IgnoreRules, rules_in
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import directories_above
 
 FILES = (
     "a", "b", ".h", "a.tmp", "b.log", "#x", "!y", "sp ", "t1/a", "t1/b.tmp", "t1/t2/a", "t1/t2/b.log", "t1/t2/t3/a.tmp",
@@ -178,6 +179,27 @@ def test_a_million_globs_are_refused(text: str) -> None:
         IgnoreRules(rules_in("\n".join(lines), "rules"))  # it stops at the limit: all of them would take minutes
     with pytest.raises(InvalidOption, match=f"more than {MAX_PATTERNS:,}"):
         IgnoreRules(lines)
+
+
+listed = st.lists(
+    st.builds(
+        lambda names, end: Entry("D" if end else "F", "755", "0" * 64, 1, f"./{'/'.join(names)}{end}"),
+        st.lists(st.sampled_from(["a", "b", "a!", "c.x"]), min_size=1, max_size=4),
+        st.sampled_from(["", "/"]),
+    )
+)
+some_rules = st.lists(st.sampled_from(["a", "b/", "*.x", "!b", "!c.x", "/a/b", "a!/*"]), max_size=3)
+
+
+@given(entries=listed, rules=some_rules)
+def test_an_entry_is_left_out_of_a_manifest_with_everything_below_it(entries: list[Entry], rules: list[str]) -> None:
+    ignored, manifest = IgnoreRules(rules), Manifest([Entry("D", "755", "0" * 64, 1, "./"), *entries])
+    kept = [
+        entry
+        for entry in manifest
+        if not any(ignored(path) for path in (entry.path, *directories_above(entry.path)) if path != "./")
+    ]
+    assert list(ignored.without_ignored(manifest)) == kept
 
 
 def test_no_path_of_a_hostile_manifest_breaks_it() -> None:

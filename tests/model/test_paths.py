@@ -95,8 +95,8 @@ def test_a_path_that_no_tree_has_has_no_parents() -> None:
     ],
 )
 def test_one_tree_is_accepted(entries: list[Entry]) -> None:
-    check_materialisable(entries)
-    check_materialisable(reversed(entries))
+    check_materialisable(Manifest(entries))
+    check_materialisable(Manifest(reversed(entries)))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,25 @@ def test_one_tree_is_accepted(entries: list[Entry]) -> None:
 def test_what_is_not_one_tree_is_refused_in_any_order(entries: list[Entry], reason: str) -> None:
     for order in (entries, entries[::-1]):
         with pytest.raises(UnsafePath, match=reason):
-            check_materialisable(order)
+            check_materialisable(Manifest(order))
+
+
+paths = st.lists(st.sampled_from(["a", "a!", "ab", "b"]), min_size=1, max_size=3).map("/".join)
+trees = st.lists(
+    st.builds(lambda path, make: make(f"./{path}"), paths, st.sampled_from([file, lambda path: directory(path + "/")])),
+    max_size=8,
+)
+
+
+@given(trees)
+def test_exactly_one_tree_is_accepted(entries: list[Entry]) -> None:
+    files = {entry.path for entry in entries if entry.is_file}
+    above = with_parents(entry.path for entry in entries)
+    if any(f"{path}/" in above for path in files):
+        with pytest.raises(UnsafePath, match="a file and a directory"):
+            check_materialisable(Manifest(entries))
+    else:
+        check_materialisable(Manifest(entries))
 
 
 # Any bytes that a directory may hold as a name, as Python decodes them.

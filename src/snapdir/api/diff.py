@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import Literal
 
 import anyio.to_thread
 
@@ -19,9 +20,6 @@ from snapdir.stores.urls import StoreUri, StoreURL
 from snapdir.transfer.comparing.diff import DiffEntry
 from snapdir.transfer.comparing.sizes import SizeStats, measure
 from snapdir.transfer.engine.events import Counters
-
-if TYPE_CHECKING:
-    from snapdir.model.entry import Entry
 
 
 class DiffOptions:
@@ -92,8 +90,8 @@ async def diff(
     tree = TreeArguments(ignore=rules.rules if rules else None, dereference=dereference)
     sides = [await anyio.to_thread.run_sync(_parsed, refs) for refs in _sides(opts, after)]
     pinned = await _pinned([ref for refs in sides for ref in refs], id, config, counters) if id is not None else {}
-    united: list[dict[str, Entry]] = []
-    for name, refs in zip(("from", "to"), sides, strict=True):
+    compared: list[list[Manifest]] = []
+    for refs in sides:
         manifests: list[Manifest] = []
         for ref in refs:
             known = pinned.get(ref.store) if ref.is_whole_store and ref.store else None
@@ -103,9 +101,11 @@ async def diff(
                 manifests.append(known)
         if rules is not None:
             manifests = [await anyio.to_thread.run_sync(rules.without_ignored, each) for each in manifests]
-        united.append(await anyio.to_thread.run_sync(_united, manifests, name, on_conflict == "last-wins"))
-    left, right = united
-    return await anyio.to_thread.run_sync(_compared, left, right, unchanged, renames)
+        compared.append(manifests)
+    left, right = compared
+    return await anyio.to_thread.run_sync(
+        partial(_compared, left, right, unchanged=unchanged, renames=renames, last_wins=on_conflict == "last-wins")
+    )
 
 
 def _sides(opts: DiffOptions | PathLike, after: PathLike | None) -> tuple[Iterable[str], Iterable[str]]:
@@ -149,16 +149,13 @@ async def _pinned(
     return pinned
 
 
-def _united(manifests: list[Manifest], side: str, last_wins: bool) -> dict[str, Entry]:
-    from snapdir.transfer.comparing.diff import union
+def _compared(
+    before: list[Manifest], after: list[Manifest], *, unchanged: bool, renames: bool, last_wins: bool
+) -> list[DiffEntry]:
+    from snapdir.transfer.comparing.diff import compare, union, with_renames
 
-    return union(manifests, side=side, last_wins=last_wins)
-
-
-def _compared(before: dict[str, Entry], after: dict[str, Entry], unchanged: bool, renames: bool) -> list[DiffEntry]:
-    from snapdir.transfer.comparing.diff import compare, with_renames
-
-    found = compare(before, after, unchanged=unchanged)
+    left, right = union(before, side="from", last_wins=last_wins), union(after, side="to", last_wins=last_wins)
+    found = compare(left, right, unchanged=unchanged)
     return with_renames(found) if renames else list(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -201,5 +202,5 @@ def _revision(record: Record, manifests: Mapping[str, Manifest | None]) -> Revis
 
 
 def _changes(before: Manifest, after: Manifest) -> dict[str, int]:
-    statuses = [entry.status for entry in compare(union([before], side="from"), union([after], side="to"))]
-    return {"added": statuses.count("A"), "removed": statuses.count("D"), "modified": statuses.count("M")}
+    count = Counter(entry.status for entry in compare(union([before]), union([after])))
+    return {"added": count["A"], "removed": count["D"], "modified": count["M"]}

@@ -299,7 +299,7 @@ async def push_cached(
     options = SyncOptions(recheck=recheck, dry_run=dry_run)
     async with opened_cache(config) as cache:
         manifest = await _cached(snapshot, cache)
-        await anyio.to_thread.run_sync(check_materialisable, manifest.entries)
+        await anyio.to_thread.run_sync(check_materialisable, manifest)
         await anyio.to_thread.run_sync(counters.count_snapshot, manifest)
         if dry_run:
             await _rehearse_push(snapshot, manifest, cache, stores, options=options, config=config, counters=counters)

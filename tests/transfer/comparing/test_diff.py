@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,9 +20,14 @@ sides = st.dictionaries(st.sampled_from(["./a", "./b", "./c/a", "./c/d", "./e"])
 )
 
 
+def stream(side: dict[str, Entry]) -> Iterator[Entry]:
+    """The entries in the order of their paths."""
+    return iter(Manifest(side.values()))
+
+
 @given(before=sides, after=sides)
 def test_differences_turn_one_side_into_the_other(before: dict[str, Entry], after: dict[str, Entry]) -> None:
-    for found in (list(compare(before, after)), with_renames(compare(before, after))):
+    for found in (list(compare(stream(before), stream(after))), with_renames(compare(stream(before), stream(after)))):
         built = dict(before)
         for entry in found:
             built.pop(entry.renamed_from or entry.path, None)
@@ -33,16 +40,16 @@ def test_differences_turn_one_side_into_the_other(before: dict[str, Entry], afte
 @given(before=sides, after=sides)
 def test_swapping_the_sides_swaps_added_and_deleted(before: dict[str, Entry], after: dict[str, Entry]) -> None:
     swapped = {"A": "D", "D": "A", "M": "M", "=": "="}
-    forth = [(swapped[entry.status], entry.path) for entry in compare(before, after, unchanged=True)]
-    assert forth == [(entry.status, entry.path) for entry in compare(after, before, unchanged=True)]
+    forth = [(swapped[entry.status], entry.path) for entry in compare(stream(before), stream(after), unchanged=True)]
+    assert forth == [(entry.status, entry.path) for entry in compare(stream(after), stream(before), unchanged=True)]
 
 
 @given(before=sides, after=sides)
 def test_a_rename_has_one_deleted_and_one_added_file_of_one_content(
     before: dict[str, Entry], after: dict[str, Entry]
 ) -> None:
-    plain = {(entry.status, entry.path) for entry in compare(before, after)}
-    found = with_renames(compare(before, after))
+    plain = {(entry.status, entry.path) for entry in compare(stream(before), stream(after))}
+    found = with_renames(compare(stream(before), stream(after)))
     for entry in found:
         if entry.status == "R":
             assert {("A", entry.path), ("D", entry.renamed_from)} <= plain
@@ -61,7 +68,7 @@ def test_an_object_counts_also_where_its_size_is_not_certain() -> None:
 
 @given(before=sides, after=sides)
 def test_totals_count_every_file_of_both_sides(before: dict[str, Entry], after: dict[str, Entry]) -> None:
-    totals = DiffTotals.of(with_renames(compare(before, after, unchanged=True)))
+    totals = DiffTotals.of(with_renames(compare(stream(before), stream(after), unchanged=True)))
     assert sum(total.bytes_before for total in totals.kinds.values()) == sum(e.size for e in before.values())
     assert sum(total.bytes_after for total in totals.kinds.values()) == sum(e.size for e in after.values())
     new = {e.checksum for e in after.values()} - {e.checksum for e in before.values()}
@@ -71,14 +78,21 @@ def test_totals_count_every_file_of_both_sides(before: dict[str, Entry], after: 
 def test_a_side_that_disagrees_names_the_path_unless_the_last_wins() -> None:
     one, other = (Manifest([Entry(FILE, "644", content, 1, "./f")]) for content in ("aa" * 32, "bb" * 32))
     with pytest.raises(SideConflict, match=r"'to' side have different content for \"\./f\"") as raised:
-        union([one, other], side="to")
+        list(union([one, other], side="to"))
     assert (raised.value.code, raised.value.path) == ("CONFLICT", "./f")
-    assert union([one, other], side="to", last_wins=True)["./f"].checksum == "bb" * 32
+    assert [entry.checksum for entry in union([one, other], last_wins=True)] == ["bb" * 32]
+
+
+@given(st.lists(sides, max_size=3))
+def test_a_side_has_each_path_once_in_order(parts: list[dict[str, Entry]]) -> None:
+    expected = {path: entry for part in parts for path, entry in part.items()}
+    found = list(union([Manifest(part.values()) for part in parts], last_wins=True))
+    assert found == [expected[path] for path in sorted(expected)]
 
 
 def test_directories_of_one_mode_agree_whatever_is_in_them() -> None:
     manifests = [Manifest([Entry(DIRECTORY, "755", content, 1, "./")]) for content in ("aa" * 32, "bb" * 32)]
-    assert list(union(manifests, side="from")) == ["./"]
+    assert [entry.path for entry in union(manifests)] == ["./"]
 
 
 @pytest.mark.parametrize("order", [1, -1])

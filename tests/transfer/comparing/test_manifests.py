@@ -16,7 +16,7 @@ from snapdir.model.keys import manifest_key
 from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
 from snapdir.repository.repository import Published, Repository
-from snapdir.transfer.comparing.manifests import PARSED_FACTOR, read_manifests
+from snapdir.transfer.comparing.manifests import TEXT_FACTOR, read_manifests
 from snapdir.transfer.engine.limits import Limits
 from tests.transfer.conftest import RecordingStore
 
@@ -74,7 +74,7 @@ async def test_the_manifests_are_used_one_at_a_time(watched: Watched) -> None:
 
 async def test_memory_bounds_how_many_are_read_at_once(watched: Watched) -> None:
     longest = max(map(len, watched.objects.values()))
-    await read_all(watched, dataclasses.replace(Limits(), memory_bytes=2 * PARSED_FACTOR * longest))
+    await read_all(watched, dataclasses.replace(Limits(), memory_bytes=2 * TEXT_FACTOR * longest))
     assert watched.most == 2
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from snapdir.errors import InvalidOption, NothingSelected
 from snapdir.model.entry import DIRECTORY, FILE, Entry
 from snapdir.model.manifest import Manifest
+from snapdir.model.paths import with_parents
 from snapdir.model.sharding import Shard
 from snapdir.transfer.engine.selection import EVERYTHING, Selection
 
@@ -59,6 +60,26 @@ def test_an_empty_shard_and_an_empty_snapshot_are_fine() -> None:
 def test_a_bad_glob_is_refused_when_it_is_asked_for() -> None:
     with pytest.raises(InvalidOption, match="invalid glob"):
         Selection(exclude=("[",))
+
+
+names = st.lists(st.sampled_from(["a", "b", "a!", "a.bin"]), min_size=1, max_size=4).map("/".join)
+listed = st.lists(st.builds(lambda name, end: f"./{name}{end}", names, st.sampled_from(["", "/"])), unique=True)
+
+
+@given(paths=listed, include=st.sampled_from([("*.bin",), ("a/",), ("/b",)]), exclude=st.sampled_from([(), ("b/b",)]))
+def test_exactly_what_fits_and_the_directories_above_it_are_selected(
+    paths: list[str], include: tuple[str, ...], exclude: tuple[str, ...]
+) -> None:
+    selection, manifest = Selection(include, exclude), manifest_of(["./", *paths])
+    wanted = [entry.path for entry in manifest if selection.covering()(entry.path)]
+    if not paths or wanted:
+        expected = [entry for entry in manifest if entry.path in with_parents(wanted)]
+        assert list(selection.of(manifest)) == expected
+
+
+def test_the_shards_of_a_snapshot_are_the_same_for_entries_in_any_order() -> None:
+    forth, back = manifest_of(PATHS), Manifest(reversed(manifest_of(PATHS).entries))
+    assert Selection(shard=Shard(1, 2)).of(forth) == Selection(shard=Shard(1, 2)).of(back)
 
 
 @given(count=st.integers(1, 5), include=st.sampled_from([(), ("*.bin",), ("a/",)]))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
+from operator import itemgetter
 from typing import TypeGuard
 
 from snapdir.errors import SideConflict
-from snapdir.model.digest import EMPTY_DIGEST
+from snapdir.model.digest import EMPTY_DIGEST, packed
 from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
+
+_path = itemgetter(4)
 
 KINDS = {"A": "added", "D": "deleted", "M": "modified", "R": "renamed", "=": "unchanged"}
 
@@ -34,42 +38,69 @@ class DiffEntry:
         return f'DiffEntry(status="{self.status}", path="{self.path}")'
 
 
-def union(manifests: Iterable[Manifest], *, side: str, last_wins: bool = False) -> dict[str, Entry]:
-    """All entries of one side by path.
+def union(manifests: Sequence[Manifest], *, side: str = "", last_wins: bool = False) -> Iterator[Entry]:
+    """All entries of one side as a stream, in the order of their paths, each path once.
 
     Args:
+        side: Its name, for the error.
         last_wins: If two manifests disagree about a path, the later one counts, instead of an error.
 
     Raises:
         Conflict: two manifests disagree about a path.
     """
-    entries: dict[str, Entry] = {}
-    for manifest in manifests:
-        for entry in manifest.entries:
-            known = entries.setdefault(entry.path, entry)
-            if not _agree(known, entry):
-                if not last_wins:
-                    raise SideConflict(side, entry.path)
-                entries[entry.path] = entry
-    return entries
+    entries = manifests[0] if len(manifests) == 1 else merge(*manifests, key=_path)
+    known: Entry | None = None
+    for entry in entries:
+        if known is None or known.path != entry.path:
+            if known is not None:
+                yield known
+            known = entry
+        elif not _agree(known, entry):
+            if not last_wins:
+                raise SideConflict(side, entry.path)
+            known = entry
+    if known is not None:
+        yield known
 
 
-def compare(before: Mapping[str, Entry], after: Mapping[str, Entry], *, unchanged: bool = False) -> Iterator[DiffEntry]:
-    """Files that were added, deleted or modified, in the byte order of their paths.
+def paired(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[tuple[Entry | None, Entry | None]]:
+    """The entries of two streams, path by path: (old, new), None on the side that lacks the path.
 
     Args:
+        before, after: In the order of their paths, each path once.
+    """
+    olds, news = iter(before), iter(after)
+    old, new = next(olds, None), next(news, None)
+    while old is not None or new is not None:
+        if new is None or (old is not None and old.path < new.path):
+            yield old, None
+            old = next(olds, None)
+        elif old is None or new.path < old.path:
+            yield None, new
+            new = next(news, None)
+        else:
+            yield old, new
+            old, new = next(olds, None), next(news, None)
+
+
+def compare(before: Iterable[Entry], after: Iterable[Entry], *, unchanged: bool = False) -> Iterator[DiffEntry]:
+    """Files that were added, deleted or modified, in the byte order of their paths. A stream of two streams.
+
+    Args:
+        before, after: As for ``paired``.
         unchanged: List those that are the same too.
     """
-    for path in sorted(before.keys() | after.keys()):
-        old, new = before.get(path), after.get(path)
-        if not any(entry.is_file for entry in (old, new) if entry is not None):
-            continue
+    for old, new in paired(before, after):
         if old is None or new is None:
-            yield DiffEntry("A" if old is None else "D", path, None, old, new)
+            only = old or new
+            if _is_file(only):
+                yield DiffEntry("A" if old is None else "D", only.path, None, old, new)
+        elif not (old.is_file or new.is_file):
+            continue
         elif not _agree(old, new):
-            yield DiffEntry("M", path, None, old, new)
+            yield DiffEntry("M", old.path, None, old, new)
         elif unchanged:
-            yield DiffEntry("=", path, None, old, new)
+            yield DiffEntry("=", old.path, None, old, old)
 
 
 def with_renames(entries: Iterable[DiffEntry]) -> list[DiffEntry]:
@@ -145,14 +176,14 @@ class DiffTotals:
     def of(cls, entries: Iterable[DiffEntry]) -> DiffTotals:
         """The totals of all differences, which must include the unchanged files."""
         kinds = {word: Total() for word in KINDS.values()}
-        old: set[str] = set()
-        new: dict[str, int] = {}
+        old: set[bytes | str] = set()
+        new: dict[bytes | str, int] = {}
         for entry in entries:
             kinds[KINDS[entry.status]].add(entry)
             if _is_file(entry.before):
-                old.add(entry.before.checksum)
+                old.add(packed(entry.before.checksum))
             if _is_file(entry.after):
-                new[entry.after.checksum] = entry.after.size
+                new[packed(entry.after.checksum)] = entry.after.size
         sizes = [size for checksum, size in new.items() if checksum not in old]
         return cls(kinds, len(sizes), sum(sizes))
 

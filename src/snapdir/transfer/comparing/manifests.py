@@ -17,8 +17,8 @@ from snapdir.transfer.engine.limits import Limits
 
 Result = TypeVar("Result")
 
-PARSED_FACTOR = 5
-"""Bytes of a parsed manifest for each byte of its text: a line of about 110 is a tuple of five."""
+TEXT_FACTOR = 2
+"""Bytes of memory for each byte of a manifest: its text as it comes from the store, and as it is kept."""
 
 
 async def published_by_date(source: Repository) -> list[Published]:
@@ -43,7 +43,7 @@ async def read_manifests(
     results: dict[SnapshotId, Result] = {}
 
     async def read(published: Published) -> None:
-        async with budget.share(PARSED_FACTOR * published.manifest_bytes):
+        async with budget.share(TEXT_FACTOR * published.manifest_bytes):
             manifest = await source.read_manifest(published.snapshot_id)
             result = await anyio.to_thread.run_sync(use, published, manifest, limiter=one_at_a_time)
             results[published.snapshot_id] = result

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from snapdir.errors import NothingSelected
+from snapdir.model.entry import Entry
 from snapdir.model.globs import globs
 from snapdir.model.manifest import Manifest
-from snapdir.model.paths import with_parents
 from snapdir.model.sharding import Shard
 from snapdir.transfer.engine.events import Counters
 
@@ -44,28 +44,27 @@ class Selection:
 
         Raises:
             NothingSelected: no path of the manifest fits the globs.
-        Cost: about 2 µs per path, and the sort of the files for a shard.
+        Cost: about 4 µs per path, and the sort of the files for a shard.
         """
         if not self.is_partial:
             return manifest
         fits = self.covering()
-        entries = [entry for entry in manifest.entries if fits(entry.path)]
-        if len(manifest.entries) > 1 and all(entry.path == ROOT for entry in entries):
+        if len(manifest) > 1 and all(entry.path == ROOT for entry in manifest if fits(entry.path)):
             raise NothingSelected(str(self))
-        if self.shard is not None:
-            directories = [entry for entry in entries if not entry.is_file]
-            entries = directories + self.shard.of(entry for entry in entries if entry.is_file)
-        needed = with_parents(entry.path for entry in entries)
-        files = [entry for entry in entries if entry.is_file]
-        return Manifest([entry for entry in manifest.directories if entry.path in needed] + files)
+        if self.shard is None:
+            return Manifest.in_order(_with_directories(manifest, lambda entry: fits(entry.path)))
+        mine = iter(self.shard.takes(entry.size for entry in manifest.files if fits(entry.path)))
+        return Manifest.in_order(
+            _with_directories(manifest, lambda entry: fits(entry.path) and (not entry.is_file or next(mine) == 1))
+        )
 
     def counted(self, manifest: Manifest, counters: Counters) -> Manifest:
         """``of``, with the files counted in ``counters``."""
         if not self.is_partial:
             return manifest
         selected = self.of(manifest)
-        counters.files_known = sum(1 for _ in manifest.files)
-        counters.files_selected = sum(1 for _ in selected.files)
+        counters.files_known = manifest.totals().files
+        counters.files_selected = selected.totals().files
         return selected
 
     def covering(self) -> Callable[[str], bool]:
@@ -82,3 +81,17 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+def _with_directories(entries: Iterable[Entry], is_wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+    """The wanted ones of ``entries``, which are in order, and the directories above them."""
+    above: list[Entry] = []  # the directories around the last entry that are not wanted so far
+    for entry in entries:
+        while above and not entry.path.startswith(above[-1].path):
+            above.pop()
+        if is_wanted(entry):
+            yield from above
+            above.clear()
+            yield entry
+        elif not entry.is_file and entry.path.endswith("/"):
+            above.append(entry)
