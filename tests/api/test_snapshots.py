@@ -10,6 +10,7 @@ import crc32c  # noqa: F401  # it reads its own version from a file when first i
 import pytest
 
 import snapdir
+from snapdir.api import snapshots
 from snapdir.config import Config
 
 BIG = os.urandom(300_000)
@@ -44,6 +45,19 @@ async def test_files_are_a_mapping_by_path(snapshot: snapdir.Snapshot) -> None:
     assert snapshot.files["big"].size == len(BIG)
     assert "sub" not in snapshot.files
     assert snapdir.id_from_manifest(snapshot.manifest) == snapshot.id
+
+
+@pytest.mark.parametrize("indexed", [0, 100])
+async def test_files_of_many_are_the_same_mapping(
+    snapshot: snapdir.Snapshot, indexed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "MAX_INDEXED", indexed)
+    files = snapshot.files
+    assert list(files.items()) == [(path, files[path]) for path in files] == list(dict(files).items())
+    assert list(files.values()) == list(snapshot.manifest.files)
+    assert (len(files), files.get("sub/none"), "big" in files, "sub" in files) == (4, None, True, False)
+    with pytest.raises(KeyError, match="nothing"):
+        files["nothing"]
 
 
 async def test_a_file_is_read_whole(snapshot: snapdir.Snapshot) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import snapdir
 from snapdir.model import pieces as module
+from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest, ManifestReader
 from snapdir.model.pieces import Pieces, whole_lines
 
@@ -48,8 +49,8 @@ def test_a_long_text_lies_in_a_file_without_a_name(tmp_path: Path, monkeypatch: 
     assert text.file is not None
     assert os.pread(text.file, len(TEXT) + 1, 0) == TEXT
     assert not os.listdir(tmp_path)
-    assert (b"".join(text.blocks()), text.length, text.lines) == (TEXT, len(TEXT), 3000)
-    assert all(block.endswith(b"\n") for block in text.blocks())
+    assert (b"".join(text), text.length, text.lines) == (TEXT, len(TEXT), 3000)
+    assert all(block.endswith(b"\n") for block in text)
     del text
     assert set(os.listdir("/proc/self/fd")) == before
 
@@ -62,7 +63,7 @@ def test_a_short_text_needs_no_file() -> None:
 def test_without_room_for_a_file_the_text_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     text = Pieces.of([TEXT])
-    assert (text.file, b"".join(text.blocks())) == (None, TEXT)
+    assert (text.file, b"".join(text)) == (None, TEXT)
 
 
 FULL = """
@@ -72,7 +73,7 @@ pieces.MEMORY_BYTES, pieces.BLOCK_BYTES = 10_000, 3_000
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 text = pieces.Pieces.of([sys.stdin.buffer.read()])
 assert text.file is None
-sys.stdout.buffer.write(b"".join(text.blocks()))
+sys.stdout.buffer.write(b"".join(text))
 """
 
 
@@ -91,7 +92,7 @@ def test_when_the_file_cannot_grow_the_rest_stays_in_memory() -> None:
 @pytest.mark.usefixtures("in_a_file")
 def test_many_readers_read_one_manifest_at_the_same_time() -> None:
     manifest = Manifest.parse(TEXT)
-    assert manifest.file is not None
+    assert manifest.descriptor is not None
     expected = Manifest.parse(TEXT).entries
     one, other = iter(manifest), iter(manifest)
     assert [pair for pair in zip(one, other, strict=True) if pair[0] != pair[1]] == []
@@ -112,6 +113,26 @@ def test_a_text_that_comes_in_pieces_is_parsed_as_a_whole_one(cut: int) -> None:
         for start in range(0, len(text), cut):
             reader.feed(text[start : start + cut])
         assert reader.finish().stored == TEXT
+
+
+@pytest.mark.usefixtures("in_a_file")
+def test_a_file_is_found_among_many() -> None:
+    manifest = Manifest.parse(TEXT)
+    assert all(manifest.find_file(entry.path) == entry for entry in manifest)
+    assert [manifest.find_file(path) for path in ("./f", "./f02999x", "./f00000 ", "f00000", "", "~", "\ud800")] == [
+        None
+    ] * 7
+    assert Manifest([]).find_file("./f") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("FD"), st.sampled_from(["a", "a a", "b a", "b"])), max_size=8))
+def test_the_last_file_of_a_path_is_found(listed: list[tuple[str, str]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BLOCK_BYTES", 10)
+        manifest = Manifest(Entry(kind, "644", "aa", size, path) for size, (kind, path) in enumerate(listed))
+    for path in ("a", "a a", "b a", "b", " a", "c"):
+        found = [entry for entry in manifest.files if entry.path == path]
+        assert manifest.find_file(path) == (found[-1] if found else None)
 
 
 def test_a_whole_manifest_is_made_of_pieces_of_its_text() -> None:

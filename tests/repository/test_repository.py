@@ -273,7 +273,7 @@ def long_manifest(monkeypatch: pytest.MonkeyPatch) -> Manifest:
     monkeypatch.setattr(module, "MANIFEST_BLOCK_BYTES", 1000)
     monkeypatch.setattr(module, "READ_MANIFEST_BYTES", 1000)
     manifest = Manifest(Entry("F", "644", DIGEST, 4, f"./{number}") for number in range(1000))
-    assert manifest.file is not None
+    assert manifest.descriptor is not None
     return manifest
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import overload
 
 from snapdir.model.sizes import KIB, MIB
 
@@ -51,7 +52,7 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-class Pieces:
+class Pieces(Sequence[bytes]):
     """Blocks of whole lines: filled once, then read any number of times, from several threads too.
 
     The file has no name, is read with pread, and is closed with the last reader. Where none can be written (TMPDIR is
@@ -62,13 +63,13 @@ class Pieces:
         lines: Number of newlines.
     """
 
-    __slots__ = ("_blocks", "_fd", "_filed_bytes", "_spills", "length", "lines")
+    __slots__ = ("_blocks", "_ends", "_fd", "_spills", "length", "lines")
 
     def __init__(self) -> None:
         self.length = self.lines = 0
         self._blocks: list[bytes] = []  # those after the file's
         self._fd = -1
-        self._filed_bytes = 0
+        self._ends = [0]  # of the file's blocks, after the beginning of the first
         self._spills = True
 
     @classmethod
@@ -85,7 +86,7 @@ class Pieces:
         self._blocks.append(block)
         self.length += len(block)
         self.lines += block.count(b"\n")
-        if self._spills and self.length - self._filed_bytes > MEMORY_BYTES:
+        if self._spills and self.length - self._ends[-1] > MEMORY_BYTES:
             self._spill()
 
     def seal(self) -> None:
@@ -93,25 +94,35 @@ class Pieces:
         if self._fd >= 0 and self._spills:
             self._spill()
 
-    def blocks(self) -> Iterator[bytes]:
-        """The text in blocks of whole lines."""
-        if self._filed_bytes:
-            yield from whole_lines(self._read())
-        yield from self._blocks
+    def __len__(self) -> int:
+        """The number of blocks."""
+        return len(self._ends) - 1 + len(self._blocks)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | Sequence[bytes]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        filed = len(self._ends) - 1
+        return self._blocks[index - filed] if index >= filed else self._read(*self._ends[index : index + 2])
 
     @property
     def file(self) -> int | None:
         """The descriptor of a file with exactly this text, which stays open with this object; None if it has none."""
         return None if self._fd < 0 or self._blocks else self._fd
 
-    def _read(self) -> Iterator[bytes]:
-        position = 0
-        while position < self._filed_bytes:
-            block = os.pread(self._fd, min(BLOCK_BYTES, self._filed_bytes - position), position)
-            if not block:
-                raise OSError(f"a temporary file of {self._filed_bytes} bytes ends after {position}")
-            yield block
-            position += len(block)
+    def _read(self, start: int, end: int) -> bytes:
+        block = os.pread(self._fd, end - start, start)
+        while len(block) < end - start:
+            more = os.pread(self._fd, end - start - len(block), start + len(block))
+            if not more:
+                raise OSError(f"a temporary file of {self._ends[-1]} bytes ends after {start + len(block)}")
+            block += more
+        return block
 
     def _spill(self) -> None:
         count = 0
@@ -129,8 +140,8 @@ class Pieces:
         with memoryview(block) as rest:
             done = 0
             while done < len(block):
-                done += os.pwrite(self._fd, rest[done:], self._filed_bytes + done)
-        self._filed_bytes += len(block)
+                done += os.pwrite(self._fd, rest[done:], self._ends[-1] + done)
+        self._ends.append(self._ends[-1] + done)
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
         if self._fd >= 0:

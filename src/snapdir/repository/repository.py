@@ -178,13 +178,13 @@ class Repository:
     async def write_text(self, key: str, manifest: Manifest, identifier: Digest) -> None:
         """Store a manifest's text at ``key``: one that is in a file, from there."""
         body: Body
-        if manifest.file is None:
+        if manifest.descriptor is None:
             body = manifest.stored
         else:
             checksum = None  # a store on this host hashes its copy
             if self.store.capabilities.remote:
                 checksum = await anyio.to_thread.run_sync(crc32c_of_blocks, manifest.blocks())
-            body = FileRange(manifest.file, 0, manifest.stored_bytes, crc32c=checksum, digest=str(identifier))
+            body = FileRange(manifest.descriptor, 0, manifest.stored_bytes, crc32c=checksum, digest=str(identifier))
         await self.store.write(key, body)
 
     async def _is_sound(self, identifier: SnapshotId, manifest: Manifest) -> bool | None:

@@ -114,8 +114,8 @@ async def check_cache(
         if held.damage is not None:
             damaged[identifier] = manifest_key(identifier)
             continue
-        for planned in plan_objects(held.require(identifier)):
-            named.setdefault(planned.digest, _Need(planned.path, identifier))
+        for entry in held.require(identifier).files:
+            named.setdefault(entry.digest, _Need(entry.path, identifier))
     for identifier in await _incomplete_snapshots(cache) if snapshot_id is None else []:
         if (await held_manifest(identifier, cache, incomplete=True)).damage is not None:
             damaged.setdefault(identifier, incomplete_key(identifier))
@@ -142,9 +142,9 @@ async def _needs(digests: Set[Digest], cache: Repository) -> dict[Digest, _Need]
     needs: dict[Digest, _Need] = {}
     for identifier in await _cached_snapshots(cache) if digests else []:
         manifest = (await held_manifest(identifier, cache)).manifest
-        for planned in [] if manifest is None else plan_objects(manifest):
-            if planned.digest in digests:
-                needs.setdefault(planned.digest, _Need(planned.path, identifier))
+        for entry in [] if manifest is None else manifest.files:
+            if entry.digest in digests:
+                needs.setdefault(entry.digest, _Need(entry.path, identifier))
     return needs
 
 

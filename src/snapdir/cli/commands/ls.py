@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import snapdir
@@ -136,10 +137,15 @@ def _list_paths(
 ) -> None:
     manifest = invocation.run(snapdir.manifest_of, ref, store=store)
     folder = _folder(path or "")
-    if not any(entry.path in (folder, folder[:-1]) for entry in manifest.entries):
-        known = [entry.path.rstrip("/") for entry in manifest.entries]
+    found: Iterator[snapdir.ManifestEntry] = (
+        entry for entry in manifest if _is_listed(entry.path, folder, recursive=recursive)
+    )
+    first = next(found, None)
+    if first is not None:
+        found = chain([first], found)
+    elif not any(entry.path == folder for entry in manifest):  # an empty directory
+        known = (entry.path.rstrip("/") for entry in manifest)
         raise PathNotFound(path or "./", ref.typed, similar=similar_paths(folder.rstrip("/"), known))
-    found = [entry for entry in manifest.entries if _is_listed(entry.path, folder, recursive=recursive)]
     if as_json:
         write_json_lines(map(entry_fields, found))
     else:

@@ -14,6 +14,7 @@ from snapdir.cli.tables import entry_fields, write_json, write_json_lines
 from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.verb import command
 from snapdir.errors import InvalidManifest, SnapdirError, local_errors
+from snapdir.model.sizes import MIB
 
 CHECKSUMS = ("b3sum", "md5sum", "sha256sum")
 NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.`), or pipe a manifest"
@@ -62,12 +63,12 @@ def manifest(
 def write_text(found: snapdir.Manifest) -> None:
     """The manifest's own text; on a terminal, characters that could steer it are escaped."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    lines = map(printable, found.raw.split("\n")) if on_terminal else [found.raw]
-    write_output("\n".join([*lines, ""]))
+    for block in found.blocks():
+        write_output("\n".join(map(printable, block.decode().split("\n"))) if on_terminal else block)
 
 
 def write_entries(found: snapdir.Manifest) -> None:
-    write_json_lines(entry_fields(entry) for entry in found.entries)
+    write_json_lines(entry_fields(entry) for entry in found)
 
 
 @command(
@@ -95,12 +96,15 @@ def id(invocation: Invocation, /, *, path: str | None, as_json: bool, **given: A
 
 
 def _id_of_input() -> str:
-    from snapdir.model.manifest import Manifest
+    from snapdir.model.manifest import ManifestReader
 
     if sys.stdin is None or sys.stdin.isatty():
         raise SnapdirError(NOTHING_GIVEN)
     try:
         with local_errors("standard input"):
-            return snapdir.id_from_manifest(Manifest.parse(sys.stdin.buffer.read()))
+            reader = ManifestReader()
+            while piece := sys.stdin.buffer.read(MIB):
+                reader.feed(piece)
+            return snapdir.id_from_manifest(reader.finish())
     except InvalidManifest as error:
         raise SnapdirError(f"no valid manifest on stdin: {error.reason}") from error
