@@ -43,7 +43,7 @@ class Config:
         stores: Settings of stores.
         limits: Limits of one transfer.
         catalog: The file of the local history; None records nothing on this machine.
-        shared_catalog: Record pushes in their store too.
+        shared_catalog: Record pushes in their store, with or without a catalog.
         keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``).
             Manifests with keyed checksums can be neither staged nor pushed.
     """
@@ -95,7 +95,7 @@ class Config:
             fast = Config().with_options(jobs=128, memory="1GiB", limit_rate="200M")
 
         Args:
-            catalog: The history to record in: a name in the cache directory (the command line's default is
+            catalog: The history of this machine: a name in the cache directory (the command line's default is
                 ``default``), a path, or ``none``.
             jobs: Concurrent requests; 0 adapts to the store.
             adaptive: Use this fraction, above 0 and at most 1, of the concurrent requests that still add throughput.

@@ -66,9 +66,28 @@ def test_a_push_from_the_cache_and_one_without_a_loop_record_it_too(
         assert {name: record[name] for name in part} == part
 
 
-async def test_a_push_that_says_nothing_is_recorded_nowhere(tree: Path, tmp_path: Path, config: Config) -> None:
-    await snapdir.push(tree, str(tmp_path / "store"), config=config)
+async def test_a_push_that_says_nothing_is_recorded_in_its_store_once(
+    tree: Path, tmp_path: Path, config: Config
+) -> None:
+    pushed = [await snapdir.push(tree, str(tmp_path / "store"), config=config) for _ in range(2)]
+    (record,) = records(tmp_path / "store")
+    assert ([record["id"]] * 2, record["previous_id"]) == (pushed, None)
+    assert not list(tmp_path.rglob("*.sqlite3"))
+
+
+async def test_without_a_shared_catalog_nothing_is_recorded(tree: Path, tmp_path: Path, config: Config) -> None:
+    await snapdir.push(tree, str(tmp_path / "store"), config=replace(config, shared_catalog=False))
     assert records(tmp_path / "store") == []
+
+
+async def test_a_store_that_takes_no_record_is_a_warning(tree: Path, tmp_path: Path, config: Config) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/.catalog").write_text("in the way")
+    counters = Counters()
+    pushed = await snapdir.push(tree, str(tmp_path / "store"), config=config, counters=counters)
+    assert await snapdir.verify(pushed, str(tmp_path / "store"), config=config)
+    (warning,) = counters.warnings
+    assert "not recorded in the store's history" in warning
 
 
 def _push_alone(tree: Path, store: Path, config: Config, **said: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import snapdir
 from snapdir import Counters
 from snapdir.api.resolve import parse_ref
 from snapdir.config import Config
-from snapdir.model.keys import tag_key
+from snapdir.model.keys import manifest_key, tag_key
 from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer, s3_server
 
@@ -67,7 +68,7 @@ async def test_every_function_takes_a_name(store: str, config: Config, tmp_path:
             assert report.id == await snapdir.id(tmp_path / "pulled") == meant
         assert (await snapdir.fetch(name, store, config=config)).id == meant
         assert (await snapdir.checkout(name, tmp_path / "out", store=store, config=config)).id == meant
-        assert await snapdir.push_cached(name, store, config=replace(config, catalog=None)) == meant
+        assert await snapdir.push_cached(name, store, config=replace(config, shared_catalog=False)) == meant
         async with await snapdir.open_snapshot(name, store, config=config) as snapshot:
             assert snapshot.id == meant
         assert (await snapdir.lineage(name, backward=True, store=store, config=config)).focus == meant
@@ -85,8 +86,10 @@ async def test_latest_is_the_newest_push_that_has_the_labels(store: str, config:
     ]
     assert await snapdir.resolve_id("latest", store, config=config) == pushed[3]
     for labels, number in (({"a": "1"}, 1), ({"a": "1", "b": "2"}, 1), ({"a": "2"}, 2)):
-        assert await snapdir.resolve_id("latest", store, labels=labels, config=config) == pushed[number]
-    with pytest.raises(snapdir.NothingPushed, match="no push with the label a=3 is recorded in"):
+        counters = Counters()
+        found = await snapdir.resolve_id("latest", store, labels=labels, config=config, counters=counters)
+        assert (found, counters.names, counters.chosen_by) == (pushed[number], {"latest": found}, labels)
+    with pytest.raises(snapdir.NothingPushed, match="no push with a=3 is recorded in"):
         await snapdir.resolve_id("latest", store, labels={"a": "3"}, config=config)
     with pytest.raises(snapdir.InvalidOption, match="go with 'latest'"):
         await snapdir.resolve_id(pushed[0], store, labels={"a": "1"}, config=config)
@@ -251,8 +254,50 @@ async def test_the_search_for_stores_is_bounded(config: Config, tmp_path: Path) 
     assert "only 1,000 prefixes" in counters.warnings[0]
 
 
-async def test_ls_is_newest_first_and_list_snapshots_oldest_first(store: str, config: Config, tmp_path: Path) -> None:
-    for number in range(3):
-        await snapdir.push(plant(tmp_path / "tree", str(number)), store, config=config)
-    oldest_first = [summary.id for summary in await snapdir.list_snapshots(store, config=config)]
-    assert [summary.id for summary in await snapdir.ls(store, config=config)] == oldest_first[::-1]
+async def test_ls_and_log_list_the_newest_push_first(store: str, config: Config, tmp_path: Path) -> None:
+    pushed = [
+        await snapdir.push(plant(tmp_path / "tree", str(number)), store, config=config) for number in (0, 1, 2, 0)
+    ]
+    order = [pushed[0], pushed[2], pushed[1]]
+    listed = await snapdir.ls(store, config=config)
+    assert [summary.id for summary in listed] == order
+    logged = await snapdir.log(store, config=config)
+    assert [revision.id for revision in logged] == [*order, pushed[0]]
+    assert [summary.pushed_at for summary in listed] == [revision.created_at for revision in logged[:3]]
+    assert await snapdir.resolve_id("latest", store, config=config) == order[0]
+
+
+async def test_a_snapshot_without_a_recorded_push_has_its_place_by_its_manifest(config: Config, tmp_path: Path) -> None:
+    store, quiet = tmp_path / "store", replace(config, catalog=None, shared_catalog=False)
+    first, alone, last = [
+        await snapdir.push(plant(tmp_path / "tree", str(number)), str(store), config=used)
+        for number, used in enumerate((config, quiet, config))
+    ]
+    for seconds, order in ((0, [last, first, alone]), (1 << 35, [alone, last, first])):  # years 1970 and 3058
+        os.utime(store / manifest_key(alone), (seconds, seconds))
+        listed = await snapdir.ls(str(store), config=config)
+        assert [summary.id for summary in listed] == order
+        assert [summary.pushed_at is None for summary in listed] == [snapshot_id == alone for snapshot_id in order]
+
+
+async def test_list_snapshots_goes_by_manifests_oldest_first(config: Config, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    pushed = [
+        await snapdir.push(plant(tmp_path / "tree", str(number)), str(store), config=config) for number in range(3)
+    ]
+    for seconds, snapshot_id in enumerate(reversed(pushed)):
+        os.utime(store / manifest_key(snapshot_id), (seconds, seconds))
+    assert [summary.id for summary in await snapdir.list_snapshots(str(store), config=config)] == pushed[::-1]
+
+
+async def test_a_push_without_a_catalog_is_the_latest_one(store: str, tmp_path: Path) -> None:
+    config, tree = Config(cache_dir=tmp_path / "cache"), tmp_path / "tree"
+    first, second, again = [await snapdir.push(plant(tree, text), store, config=config) for text in ("1", "2", "1")]
+    assert again == first
+    counters = Counters()
+    assert await snapdir.push(tree, store, config=config, counters=counters) == first
+    assert [revision.id for revision in await snapdir.log(store, config=config)] == [first, second, first]
+    assert await snapdir.resolve_id("latest", store, config=config) == first
+    assert counters.warnings == []
+    assert await snapdir.push_cached((await snapdir.stage(plant(tree, "3"), config=config)), store, config=config)
+    assert len(await snapdir.log(store, config=config)) == 4

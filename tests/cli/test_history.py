@@ -173,7 +173,7 @@ def test_a_location_is_needed() -> None:  # DER-20
 
 
 def test_provenance_is_kept_and_no_part_of_the_id(push: Callable[..., str], store: str) -> None:
-    plain = push("data", "--catalog", "none")
+    plain = push("data", "--catalog", "none", "--no-shared-catalog")
     given = ("--derived-from", ID, "--unchecked", "--note", "from 1,\nfiltered", "--label", "lang=en", "--label", "v=")
     assert push("data", *given) == plain
     (row,) = rows("revisions", "--store", store)

@@ -50,7 +50,7 @@ def shape_of(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield (f"{path}.{name}" if path else name), inner
-            if name not in ("labels", "names"):
+            if name not in ("labels", "names", "chosen_by"):
                 yield from shape_of(inner, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for inner in value:

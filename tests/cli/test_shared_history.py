@@ -60,10 +60,21 @@ def test_a_snapshot_of_the_cache_is_recorded_as_well(tree: Path) -> None:
     assert [record["id"] for record in records()] == [staged]
 
 
-@pytest.mark.parametrize("option", [["--no-shared-catalog"], ["--catalog", "none"], ["--dryrun"]], ids=" ".join)
+@pytest.mark.parametrize("option", [["--no-shared-catalog"], ["--dryrun"]], ids=" ".join)
 def test_who_wants_none_gets_none(tree: Path, option: list[str]) -> None:
     push(tree, *option)
     assert records() == []
+
+
+def test_without_a_catalog_here_the_store_has_its_record(tree: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        snapshot_id = push(tree, "--catalog", "none").stdout.strip()
+    assert [record["id"] for record in records()] == [snapshot_id]
+    assert not list(tmp_path.rglob("*.sqlite3"))
+    assert cli("revisions", "--location", "./store").stdout == ""
+    assert json.loads(cli("log", "--json", "--catalog", "none", "./store").stdout)["id"] == snapshot_id
+    push(tree, "--catalog", "none", "--no-shared-catalog", "--recheck")
+    assert len(records()) == 1
 
 
 def test_a_variable_turns_it_off(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

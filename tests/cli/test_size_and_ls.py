@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,14 +79,25 @@ def test_an_empty_store_is_zeros_and_a_missing_one_an_error(isolated: Path) -> N
     assert str(isolated / "missing") in run.stderr
 
 
-def test_ls_lists_the_snapshots_of_a_store_by_date(store: str, snapshots: list[str]) -> None:
-    assert rows(cli("ls", store).stdout) == [
-        ["stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes", "names", "note", "labels"],
-        ["1970-01-02 00:00:00", snapshots[1], "5", "21", "4", "17", "", "", ""],
-        ["1970-01-01 00:00:00", snapshots[0], "4", "17", "3", "13", "", "", ""],
+def test_ls_lists_the_snapshots_of_a_store_by_date(store: str, snapshots: list[str], isolated: Path) -> None:
+    shutil.rmtree(isolated / "store/.catalog")
+    columns = ["stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes", "names", "note", "labels"]
+    asked = ("--catalog", "none")
+    assert rows(cli("ls", *asked, store).stdout) == [
+        [*columns, "pushed_at"],
+        ["1970-01-02 00:00:00", snapshots[1], "5", "21", "4", "17", "", "", "", ""],
+        ["1970-01-01 00:00:00", snapshots[0], "4", "17", "3", "13", "", "", "", ""],
     ]
-    second, first = map(json.loads, cli("ls", "--json", "--store", store).stdout.splitlines())
+    second, first = map(json.loads, cli("ls", *asked, "--json", "--store", store).stdout.splitlines())
     assert (first["id"], second["stored_at"], second["files"]) == (snapshots[0], "1970-01-02 00:00:00", 5)
+
+
+def test_ls_lists_the_newest_push_first(store: str, snapshots: list[str], isolated: Path) -> None:
+    assert push(isolated / "store", FILES) == snapshots[0]
+    listed = [json.loads(line) for line in cli("ls", "--json", store).stdout.splitlines()]
+    logged = [json.loads(line) for line in cli("log", "--json", store).stdout.splitlines()]
+    assert [row["id"] for row in listed] == [row["id"] for row in logged[:2]] == snapshots
+    assert [row["pushed_at"] for row in listed] == [row["created_at"] for row in logged[:2]]
 
 
 def paths(text: str) -> list[str]:

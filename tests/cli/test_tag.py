@@ -61,6 +61,22 @@ def test_the_names_of_a_store_are_listed_the_latest_change_first(ids: list[str])
     ]
 
 
+def test_a_source_of_another_store_is_said_and_recorded(ids: list[str], isolated: Path) -> None:
+    cli("tag", "v1", ids[0])
+    url = f"file://{isolated}/current/store"
+    (isolated / "sources").write_text(f"# of the data\n{STORE}@v1\n{url}@{ids[1]}\n")
+    run = cli("push", "--store", "./models", "--derived-from", f"@{isolated}/sources", "--json", str(isolated / "tree"))
+    assert run.stderr == f"{url}@v1 is {ids[0]}\n"
+    assert json.loads(run.stdout)["names"] == {f"{url}@v1": ids[0]}
+    (row,) = map(json.loads, cli("log", "--json", "./models").stdout.splitlines())
+    assert row["derived_from"] == ids[:2]
+    refused = cli("push", "--store", "./other", "--derived-from", f"{STORE}@v9", str(isolated / "tree"))
+    assert f"'v9' is not 64 hexadecimal digits, nor the first 8 or more of them, nor a name in {url}" in one_line(
+        refused
+    )
+    assert not Path("other").exists()
+
+
 def test_an_expectation_is_kept(ids: list[str]) -> None:
     assert cli("tag", "v1", ids[0], "--expect", "none").code == 0
     taken = one_line(cli("tag", "v1", ids[1], "--expect", "none"))
@@ -97,12 +113,16 @@ def test_what_a_name_stood_for_is_said(ids: list[str], isolated: Path) -> None:
 
 def test_a_label_chooses_among_the_pushes(ids: list[str]) -> None:
     label = ["--label", "stage=clean"]
-    said = f"latest is {ids[1]}\n"
+    said = f"the newest push with stage=clean is {ids[1]}\n"
     for args in (["pull", "out"], ["pull", "--id", "latest", "out"], ["verify"], ["fetch"], ["ls", STORE]):
         assert cli(*args, *label).stderr == said, args
     assert cli("ls", f"{STORE}@latest", *label).stderr == said
+    pulled = json.loads(cli("pull", "--json", "out", *label).stdout)
+    assert (pulled["names"], pulled["chosen_by"]) == ({"latest": ids[1]}, {"stage": "clean"})
+    event = json.loads(cli("--progress", "json", "fetch", *label).stderr.splitlines()[0])
+    assert event == {"event": "name", "name": "latest", "id": ids[1], "chosen_by": {"stage": "clean"}}
     assert cli("sync", "--from", STORE, "--to", "./copy", *label).stdout == f"{ids[1]}\n"
-    assert "no push with the label stage=none is recorded" in one_line(cli("verify", "--label", "stage=none"))
+    assert "no push with stage=none is recorded" in one_line(cli("verify", "--label", "stage=none"))
     assert cli("verify", "--id", ids[0], *label).code == 2
     assert cli("sync", "--from", STORE, "--to", "./copy", "--all", *label).code == 2
     assert cli("verify", "--label", "stage").code == 2

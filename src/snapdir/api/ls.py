@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from snapdir.api.merging import records_of_store
 from snapdir.api.resolve import whole_store
@@ -28,8 +29,10 @@ FOLDERS_AT_ONCE = 16
 
 
 async def ls(store: str, *, config: Config | None = None, counters: Counters | None = None) -> list[SnapshotSummary]:
-    """All snapshots of a store, newest first, with dates, files, bytes, names, and the notes and labels of pushes.
+    """All snapshots of a store with dates, files, bytes, names, and the notes and labels of pushes.
 
+    The newest push is first, as in ``log`` and for ``latest``, also of a snapshot that was pushed before. One without a
+    recorded push has its place by the time of its manifest.
     If the history or the names cannot be read, ``counters`` gets a warning.
 
     Raises:
@@ -48,10 +51,11 @@ async def ls(store: str, *, config: Config | None = None, counters: Counters | N
             return []
         records = await _records(source, store_location(url), config, counters)
         names = await names_of_snapshots(source, counters)
-    return [
+    described = [
         replace(_described(summary, records[summary.id]), names=tuple(names.get(summary.id, ())))
         for summary in reversed(summaries)
     ]
+    return sorted(described, key=_last_seconds, reverse=True)
 
 
 async def list_snapshots(store: str, *, config: Config | None = None) -> list[SnapshotSummary]:
@@ -126,9 +130,17 @@ async def _records(
 
 
 def _described(summary: SnapshotSummary, records: Sequence[Record]) -> SnapshotSummary:
-    """``summary`` with the newest note of its records, and their labels."""
+    """``summary`` with the newest note of its records, their labels, and the time of the newest push."""
     labels: dict[str, str] = {}
     for record in reversed(records):
         labels |= dict(record.labels)
     note = next((record.note for record in records if record.note is not None), None)
-    return replace(summary, note=note, labels=tuple(labels.items()))
+    pushed_at = next((record.created_at for record in records if record.event == "push"), None)
+    return replace(summary, note=note, labels=tuple(labels.items()), pushed_at=pushed_at)
+
+
+def _last_seconds(summary: SnapshotSummary) -> float:
+    """When a snapshot was pushed last, or else stored."""
+    if summary.pushed_at is None:
+        return summary.stored_seconds or 0.0
+    return datetime.fromisoformat(summary.pushed_at).replace(tzinfo=UTC).timestamp()

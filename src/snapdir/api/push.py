@@ -111,7 +111,7 @@ async def push(
     Only objects that the store lacks are sent. The manifest is written last: a push that fails publishes no snapshot.
 
     The push is recorded in the store, unless ``config.shared_catalog`` is false, and in ``config.catalog``, if that is
-    set. If a record cannot be written, ``counters`` gets a warning.
+    set. (A store program keeps no history.) If a record cannot be written, ``counters`` gets a warning.
 
     Args:
         objects_store: A pool for the objects; ``store`` then takes the manifest only.
@@ -121,6 +121,7 @@ async def push(
             (``objects_to_send``, ``bytes_to_send``, ``requests_to_send``). A store program counts as empty.
         derived_from: Ids of the snapshots from which this one was made, for the history. Each must be known to this
             machine (its cache, catalog, checkouts and pushes) or to the store (its snapshots and their history).
+            ``STORE@ID`` and ``STORE@NAME`` mean a snapshot of another store, which must have it.
         unchecked: Record ``derived_from`` without looking for the ids.
         note: Text for the history.
         labels: Keys and values for the history.
@@ -129,10 +130,12 @@ async def push(
     Raises:
         WalkFailed, UnsafeName, InFluxError, LocalError: the directory cannot be read, or changes meanwhile.
         StoreError: the store fails; TransferFailed for several failures.
-        UnknownId: a source in ``derived_from`` is known nowhere. Raised before anything is sent.
+        UnknownId: a source in ``derived_from`` is known nowhere; ManifestNotFound: its store does not have it. Raised
+            before anything is sent.
         InvalidOption: there is no history for ``derived_from``, ``note`` or ``labels``: no catalog, and a store that is
             a program or ``shared_catalog`` off. Raised before anything is sent.
-    Cost: about one request for each object that the store lacks, more for large ones.
+    Cost: about one request for each object that the store lacks, more for large ones, and a few for the record; none
+        for it if ``config.catalog`` has the snapshot as the latest there.
     Cancellation: stops within one part. The next push to the same store resumes large uploads.
     """
     config, counters = config or Config(), counters or Counters()

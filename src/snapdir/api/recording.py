@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio.to_thread
 
-from snapdir.api.resolve import id_here
 from snapdir.api.stores import PathLike, StorePair, local_path
 from snapdir.config import Config
-from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError, StoreMissing, UnknownName
+from snapdir.errors import CatalogError, InvalidOption, LocalError, SnapdirError, StoreError
 from snapdir.model.digest import SnapshotId
 from snapdir.stores.base import Store
 from snapdir.transfer.engine.events import Counters
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from snapdir.transfer.snapshot import TreeOptions
 
 T = TypeVar("T")
-
-UNCHECKED = "--unchecked records the sources of --derived-from without looking for them"
 
 NOT_KEPT = (
     "derived_from, note and labels cannot be recorded without a catalog: choose one with --catalog (in Python: "
@@ -50,13 +47,10 @@ async def publication_of(
     """The publication of a snapshot with its provenance, which is checked before any work.
 
     Args:
-        derived_from: Ids, or the first digits of ids that are in the cache or the catalog.
+        derived_from, unchecked: See ``resolve_sources``, which also says what it raises.
         stores: Where the snapshot goes to; none for the cache.
-        unchecked: Record sources that are known nowhere, too.
 
     Raises:
-        InvalidId, AmbiguousId: a source is not an id.
-        UnknownId: a source is known neither on this machine nor to the store.
         InvalidOption: neither a catalog nor a store can keep the provenance.
         CatalogError: it is more or longer than a record holds.
     """
@@ -68,35 +62,18 @@ async def publication_of(
         raise InvalidOption(NOT_KEPT)
     from snapdir.catalog.record import Provenance
 
-    sources = [await _source(source, stores, config, counters) for source in derived_from]
-    if not unchecked:
-        await _require_known(sources, stores, config, counters)
-    provenance = Provenance(tuple(dict.fromkeys(sources)), note, tuple((labels or {}).items()))
+    sources: tuple[SnapshotId, ...] = ()
+    if derived_from:
+        from snapdir.api.known_ids import resolve_sources
+
+        sources = await resolve_sources(derived_from, stores, config, counters, unchecked=unchecked)
+    provenance = Provenance(sources, note, tuple((labels or {}).items()))
     return Publication(config, counters, announce, provenance)
 
 
 def keeps_history(stores: StorePair) -> bool:
     """Whether there is a store, and it can hold a history of its own."""
     return stores.url is not None and stores.program is None
-
-
-async def _require_known(sources: Sequence[SnapshotId], stores: StorePair, config: Config, counters: Counters) -> None:
-    if not sources:
-        return
-    from snapdir.api.known_ids import require_known_sources
-
-    try:
-        await require_known_sources(sources, stores, config, counters)
-    except (StoreError, LocalError) as error:
-        error.add_note(UNCHECKED)
-        raise
-
-
-async def _source(source: str, stores: StorePair, config: Config, counters: Counters) -> SnapshotId:
-    try:
-        return await id_here(stores, source, config, counters)
-    except StoreMissing as error:  # the push creates the store
-        raise UnknownName(source, str(stores.required)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +97,17 @@ class Publication(Generic[T]):
     async def complete(
         self, result: T, event: Event, snapshot_id: str, location: str, *, store: Store | None = None
     ) -> None:
-        """Announce the result, then record the snapshot in the catalog, if there is one, and in ``store``.
+        """Announce the result, then record the snapshot in ``config.catalog``, if there is one, and in ``store``.
 
-        Without a catalog only a provenance is recorded, in the store. A catalog or a store that fails is a warning: the
-        snapshot itself is complete.
+        A catalog or a store that fails is a warning: the snapshot itself is complete.
 
         Args:
-            store: Where it was pushed to; it gets a record too, unless ``config.shared_catalog`` is off.
+            store: Where it was pushed to; it gets a record unless ``config.shared_catalog`` is off.
         """
         await self.tell(result)
-        if self.config.catalog is None and not self.provenance:
-            return
         shared = store if self.config.shared_catalog else None
+        if self.config.catalog is None and shared is None:
+            return
 
         async def note(file: Path | None) -> None:
             from snapdir.catalog import exchange

@@ -29,7 +29,7 @@ from snapdir.errors import (
 )
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix, is_hexadecimal
 from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_key
-from snapdir.model.tags import LATEST, is_name
+from snapdir.model.tags import LATEST, is_name, newest_push
 from snapdir.repository.repository import Repository
 from snapdir.stores.urls import StoreUri, StoreURL
 
@@ -53,7 +53,7 @@ async def resolve_id(
 
     Args:
         labels: With ``latest``: only a push that has all of these labels.
-        counters: ``names`` gets the name and its id.
+        counters: ``names`` gets the name and its id, and ``chosen_by`` the labels.
 
     Raises:
         InvalidId: the text is no name, and is not hexadecimal, or has too few or too many digits.
@@ -127,7 +127,9 @@ async def _named(name: str, source: Repository | None, counters: Counters | None
     tag = await find_tag(source.store, name)
     if tag is None or tag.id is None:
         raise UnknownName(name, source.url)
-    return _noted(name, tag.id, counters)
+    if counters is not None:
+        counters.resolved(name, tag.id)
+    return SnapshotId(tag.id)
 
 
 async def _newest_push(source: Repository, labels: Mapping[str, str], counters: Counters | None) -> SnapshotId:
@@ -155,16 +157,23 @@ async def _newest_push(source: Repository, labels: Mapping[str, str], counters: 
         raise NothingPushed(source.url, labels)
     if gone and counters is not None:
         counters.warnings.append(
-            f"{len(gone)} snapshot(s) that were pushed to {source.url} later are not there any more: {LATEST} is the"
-            " newest one that is"
+            f"{len(gone)} snapshot(s) that were pushed to {source.url} later are not there any more:"
+            f" {newest_push(labels)} that is there was taken"
         )
-    return _noted(LATEST, record.id, counters)
-
-
-def _noted(name: str, snapshot_id: str, counters: Counters | None) -> SnapshotId:
     if counters is not None:
-        counters.resolved(name, snapshot_id)
-    return SnapshotId(snapshot_id)
+        counters.resolved(LATEST, record.id, chosen_by=labels)
+    return SnapshotId(record.id)
+
+
+async def require_published(snapshot_id: SnapshotId, source: Repository) -> None:
+    """
+    Raises:
+        ManifestNotFound: ``source`` has no such snapshot.
+    """
+    try:
+        await source.store.stat(manifest_key(snapshot_id))
+    except ObjectNotFound as error:
+        raise ManifestNotFound(snapshot_id, source.url) from error
 
 
 def only_match(digits: str, found: Mapping[str, Iterable[str]]) -> SnapshotId:

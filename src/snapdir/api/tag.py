@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import anyio.to_thread
 
-from snapdir.api.resolve import full_id
+from snapdir.api.resolve import full_id, require_published
 from snapdir.api.stores import opened, parse_stores, require_in_process
 from snapdir.config import Config
-from snapdir.errors import InvalidOption, LocalError, ManifestNotFound, ObjectNotFound, StoreError, TransferFailed
-from snapdir.model.digest import SnapshotId
-from snapdir.model.keys import manifest_key
+from snapdir.errors import InvalidOption, LocalError, StoreError, TransferFailed
 from snapdir.model.tags import NONE, Tag, checked_name
 from snapdir.repository.repository import Repository
 from snapdir.repository.tags import ANY, Change, list_tags, set_tag, tag_history
@@ -60,7 +58,7 @@ async def tag(
     require_in_process(stores, verb="tag")
     async with opened(stores, config) as source:
         snapshot_id = await full_id(id, config, source, counters=counters)
-        await _require_published(snapshot_id, source)
+        await require_published(snapshot_id, source)
         change = Change(name, snapshot_id, await _author(), await _expected(expect, source, config, counters), unsafe)
         return await set_tag(source.store, change)
 
@@ -151,13 +149,6 @@ async def _expected(expect: str | None, source: Repository, config: Config, coun
     if expect is None:
         return ANY
     return None if expect == NONE else await full_id(expect, config, source, counters=counters)
-
-
-async def _require_published(snapshot_id: SnapshotId, source: Repository) -> None:
-    try:
-        await source.store.stat(manifest_key(snapshot_id))
-    except ObjectNotFound as error:
-        raise ManifestNotFound(snapshot_id, source.url) from error
 
 
 async def _author() -> str:

@@ -14,6 +14,7 @@ from snapdir.cli.terminal import Terminal, write_output
 from snapdir.cli.watching import Watcher
 from snapdir.config import Config
 from snapdir.errors import SnapdirError
+from snapdir.model.tags import LATEST
 from snapdir.transfer.engine.events import Counters
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Invocation:
         """
         if counted:
             options["counters"] = self.counters
-            self.counters.on_name = self.terminal.name
+            self.counters.on_name = self._say_name
         call = partial(verb, *args, config=self.config, **options)
         watcher = self._watcher(transfers=figures is not None)
         result = self._run_to_end(call, show, watcher)
@@ -71,6 +72,9 @@ class Invocation:
             self.terminal.note(render.ignored(self.counters.ignored))
         watcher.conclude(figures(self.counters, self.seconds) if figures else "")
         return result
+
+    def _say_name(self, name: str, snapshot_id: str) -> None:
+        self.terminal.name(name, snapshot_id, self.counters.chosen_by if name == LATEST else {})
 
     def _run_to_end(self, call: Callable[..., Awaitable[T]], show: Callable[[T], None] | None, watcher: Watcher) -> T:
         from snapdir.cli.loop import Stopped, run_to_end

@@ -95,5 +95,6 @@ def write_outcome(outcome: Outcome, invocation: Invocation, *, dry_run: bool) ->
             "names": invocation.counters.names,
             "requests": outcome.requests,
             **outcome.more,
+            "chosen_by": invocation.counters.chosen_by,
         }
     )

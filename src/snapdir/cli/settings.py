@@ -100,7 +100,7 @@ def cache() -> list[Flag]:
     )
 
 
-def catalog(*, recorded: bool = True, purpose: str = "The history to record in") -> list[Flag]:
+def catalog(*, recorded: bool = True, purpose: str = "The history of this machine to record in") -> list[Flag]:
     """``recorded``: without the option, the default history is used."""
     return section(
         "History",
@@ -115,7 +115,7 @@ def catalog(*, recorded: bool = True, purpose: str = "The history to record in")
     )
 
 
-def shared_catalog(purpose: str = "Record on this machine only, not in the store's own history.") -> list[Flag]:
+def shared_catalog(purpose: str = "Leave no record in the store; --catalog is for this machine.") -> list[Flag]:
     return section(
         "History",
         SettingSwitch("--no-shared-catalog", "shared_catalog", value=False, variable=SHARED_CATALOG, help=purpose),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple, TextIO
 
 from snapdir.errors import LocalError, without_secrets
+from snapdir.model.tags import newest_push
 
 YELLOW = "\x1b[33m"
 RESET = "\x1b[0m"
@@ -77,13 +79,14 @@ class Terminal(NamedTuple):
         elif not self.quiet:
             print_error(text)
 
-    def name(self, name: str, snapshot_id: str) -> None:
-        """Say what a name stands for, above a progress line."""
+    def name(self, name: str, snapshot_id: str, chosen_by: Mapping[str, str]) -> None:
+        """Say what a name stands for, above a progress line; with labels, what was chosen by them."""
         erase = ERASE_LINE if self.live else ""
         if self.events and not self.quiet:
-            print_event("name", name=name, id=snapshot_id)
+            print_event("name", name=name, id=snapshot_id, chosen_by=chosen_by)
         elif not self.quiet:
-            _print(f"{erase}{printable(f'{name} is {snapshot_id}')}")
+            shown = newest_push(chosen_by) if chosen_by else name
+            _print(f"{erase}{printable(f'{shown} is {snapshot_id}')}")
 
     def detail(self, text: str) -> None:
         """Print a line that only ``--verbose`` shows."""

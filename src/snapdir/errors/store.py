@@ -110,8 +110,9 @@ class NothingPushed(StoreError):
         self.labels = dict(labels)
 
     def __str__(self) -> str:
-        labels = "".join(f" with the label {key}={value}" for key, value in self.labels.items())
-        return f"latest: no push{labels} is recorded in {self.store}; list its snapshots with `snapdir ls {self.store}`"
+        labels = " and ".join(f"{key}={value}" for key, value in self.labels.items())
+        wanted = f"no push with {labels}" if labels else "latest: no push"
+        return f"{wanted} is recorded in {self.store}; list its snapshots with `snapdir ls {self.store}`"
 
 
 class StoreMissing(StoreError):

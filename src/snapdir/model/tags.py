@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from snapdir.errors import InvalidId, InvalidTag
@@ -80,6 +81,12 @@ def parse_tag(name: str, stored: bytes, where: str) -> Tag:
 
 def _id(text: str) -> str | None:
     return None if text == NOTHING else SnapshotId(text)
+
+
+def newest_push(labels: Mapping[str, str]) -> str:
+    """What ``latest`` means, in words: among the pushes that have all of ``labels``."""
+    wanted = " and ".join(f"{key}={value}" for key, value in labels.items())
+    return f"the newest push with {wanted}" if wanted else "the newest push"
 
 
 def is_name(text: str) -> bool:

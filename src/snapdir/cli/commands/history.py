@@ -70,7 +70,8 @@ def note_if_empty(invocation: Invocation, found: Sequence[object], advice: str =
 def locations(invocation: Invocation, /, *, shape: str, as_json: bool, **given: Any) -> None:
     """List every store and directory with the latest snapshot recorded there.
 
-    push, stage and `manifest --catalog` record snapshots.
+    push, stage and `manifest --catalog` record snapshots. The output is JSON, one object per line; --format table
+    prints a table.
     """
     if catalog_missing(invocation):
         return
@@ -104,7 +105,7 @@ def revisions(
     """List the snapshots recorded at a location, newest first.
 
     The location is --location, or else --store. With --store, the history in the store is read too. `snapdir log` also
-    counts the changes of each revision.
+    counts the changes of each revision. The output is JSON, one object per line; --format table prints a table.
     """
     if catalog_missing(invocation, store):
         return

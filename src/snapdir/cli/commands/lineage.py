@@ -69,7 +69,7 @@ def ancestors(invocation: Invocation, /, **given: Any) -> None:
     """List all ancestors of a snapshot, nearest first.
 
     There are two relations: history (the previous snapshot at the same location) and derived (a snapshot named by push
-    --derived-from).
+    --derived-from). The output is JSON, one object per line; --format table prints a table.
     """
     _show(invocation, backward=True, **given)
 
@@ -86,7 +86,7 @@ def descendants(invocation: Invocation, /, **given: Any) -> None:
     """List all descendants of a snapshot, nearest first.
 
     There are two relations: history (the next snapshot at the same location) and derived (a snapshot pushed with
-    --derived-from).
+    --derived-from). The output is JSON, one object per line; --format table prints a table.
     """
     _show(invocation, backward=False, **given)
 

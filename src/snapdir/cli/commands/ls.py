@@ -19,7 +19,8 @@ from snapdir.errors import PathNotFound
 from snapdir.model.similar_paths import similar_paths
 from snapdir.model.tags import LATEST
 
-SNAPSHOT_COLUMNS = ("stored_at", "id", "files", "logical_bytes", "objects", "physical_bytes", "names", "note", "labels")
+COUNTS = ("files", "logical_bytes", "objects", "physical_bytes")
+SNAPSHOT_COLUMNS = ("stored_at", "id", *COUNTS, "names", "note", "labels", "pushed_at")
 ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
 
 
@@ -36,6 +37,7 @@ ENTRY_COLUMNS = ("type", "mode", "size", "checksum", "path")
     *options.store(),
     *options.snapshot("Instead of REF, a snapshot of --store or the cache"),
     *options.chosen_by_label(),
+    *settings.catalog(purpose="The history to read"),
     *settings.cache(),
     *settings.reading(),
     moves_data=False,
@@ -55,8 +57,9 @@ def ls(
 ) -> None:
     """List the snapshots of a store, or the paths of a snapshot.
 
-    The snapshots of a store are listed newest first, with the date (UTC) at which they were stored, their names, and
-    the notes and labels of pushes. Of a bucket or prefix without snapshots, the stores below it are listed.
+    The snapshots of a store are listed by the date (UTC) of their newest push, or else by that of their manifest,
+    newest first: `latest` is on top, as in `snapdir log`. Names, notes and labels are shown. Of a bucket or prefix
+    without snapshots, the stores below it are listed.
     """
     named = parse_ref(ref) if labels and ref is not None and snapshot_id is None else None
     if named is not None and named.store is not None and named.snapshot_id in (None, LATEST):
@@ -109,6 +112,7 @@ def _snapshot_row(summary: snapdir.SnapshotSummary) -> tuple[Cell, ...]:
         ", ".join(summary.names) or None,
         summary.note,
         ", ".join(f"{key}={value}" for key, value in summary.labels) or None,
+        summary.pushed_at,
     )
 
 
@@ -118,8 +122,9 @@ def _snapshot_fields(summary: snapdir.SnapshotSummary) -> dict[str, object]:
 
 
 def _shown(row: Mapping[str, Any]) -> Mapping[str, Cell]:
+    pushed = row["pushed_at"]
     return {
-        "stored (UTC)": row["stored_at"],
+        "date (UTC)": Moment(pushed[:19]) if pushed else row["stored_at"],
         "id": row["id"],
         "files": row["files"],
         "size": row["logical_bytes"],

@@ -31,8 +31,8 @@ def _provenance() -> list[Flag]:
             metavar="<ID>",
             multiple=True,
             callback=_sources,
-            help="A snapshot from which this one was made, known to this machine or the store; repeatable; @FILE reads "
-            "one id per line.",
+            help="A snapshot from which this one was made, known to this machine or the store; STORE@ID or STORE@NAME "
+            "for one of another store; repeatable; @FILE reads one per line.",
         ),
         Flag("--unchecked", help="Record --derived-from without looking for the snapshots."),
         Single("--note", metavar="<TEXT>", help="A note about this snapshot."),
@@ -122,6 +122,7 @@ def _shown(invocation: Invocation, as_json: bool) -> Callable[[str], None] | Non
         "snapdir push --store ./store --ignore '*.tmp' --ignore-from .gitignore ./data",
         "snapdir push --store s3://bucket/sets --json ./data > pushed.json",
         "snapdir push --store ./store --exclude '%common%' ./data",
+        "snapdir push --store s3://bucket/models --derived-from s3://bucket/sets@v1 ./model",
     ],
 )
 def push(

@@ -30,6 +30,7 @@ class SnapshotSummary:
         size: Bytes and counts.
         note, labels: Of its pushes, as far as the history knows; the newest of each.
         names: Its names in the store, sorted.
+        pushed_at: Time of its newest push in the history (UTC, ``YYYY-MM-DD HH:MM:SS.mmm``); None without one.
     """
 
     id: str
@@ -38,6 +39,7 @@ class SnapshotSummary:
     note: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = ()
+    pushed_at: str | None = None
 
 
 def summarise(published: Published, manifest: Manifest) -> SnapshotSummary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -50,6 +50,7 @@ class Counters:
         already_complete: The cache had everything: a fetch sent no request.
         warnings: Lines for the user that do not stop the verb.
         names: Names that stood for a snapshot, each with its id.
+        chosen_by: The labels by which ``latest`` in ``names`` was chosen; empty for the newest push of all.
         on_name: Called with each of them when it is known, before anything is transferred.
         left_out: Entries of the tree that are not in its snapshot, as (path, reason): broken links, special files,
             excluded and ignored paths. An excluded or ignored directory is one entry. At most 100,000 of each
@@ -85,6 +86,7 @@ class Counters:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     ignored: int = 0
     names: dict[str, str] = field(default_factory=dict)
+    chosen_by: Mapping[str, str] = field(default_factory=dict)
     on_name: Callable[[str, str], None] | None = None
     snapshot_files: int = 0
     snapshot_bytes: int = 0
@@ -149,10 +151,11 @@ class Counters:
         finally:
             self.at_work -= 1
 
-    def resolved(self, name: str, snapshot_id: str) -> None:
+    def resolved(self, name: str, snapshot_id: str, *, chosen_by: Mapping[str, str] | None = None) -> None:
         """Note what a name stands for; once."""
         if self.names.get(name) != snapshot_id:
             self.names[name] = snapshot_id
+            self.chosen_by = dict(chosen_by or self.chosen_by)
             if self.on_name is not None:
                 self.on_name(name, snapshot_id)
 
