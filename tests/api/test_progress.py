@@ -12,7 +12,9 @@ import tqdm.auto  # noqa: F401  # as above
 
 import snapdir
 from snapdir import Counters, Progress
+from snapdir.api.progress import ProgressBar
 from snapdir.config import Config
+from snapdir.transfer.engine.estimate import Estimate
 
 
 class Slow:
@@ -50,7 +52,7 @@ async def test_events_tell_where_it_is_and_the_last_one_that_it_is_over(slow: Sl
     assert current.result == 42
     assert [event.finished for event in events] == [False] * (len(events) - 1) + [True]
     assert (events[0].phase, events[0].bytes_done, events[0].fraction) == ("transfer", 25, 0.25)
-    assert (events[-1].bytes_done, events[-1].fraction) == (100, 1.0)
+    assert (events[-1].bytes_done, events[-1].fraction, events[-1].part) == (100, 1.0, 1.0)
     assert 0 <= events[0].seconds <= events[-1].seconds
 
 
@@ -146,6 +148,21 @@ async def test_a_bar_shows_a_verb_and_gives_its_result(tmp_path: Path, capsys) -
     pushed = await snapdir.with_progress_bar(snapdir.push, tree, str(tmp_path / "store"), config=config)
     assert pushed == await snapdir.id(tree, config=config)
     assert "done: 100%" in capsys.readouterr().err
+
+
+def test_a_bar_shows_the_estimate_over_files_and_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Half of the bytes, but one of 1,001 files: a bar of bytes would say 50 %."""
+    counters = Counters("transfer", files_total=1001, bytes_total=2_000_000, total_is_final=True)
+    counters.files_done, counters.bytes_done, counters.bytes_received = 1, 1_000_000, 1_000_000
+    values = dict.fromkeys(Progress.__slots__, 0) | {"phase": "transfer", "activity": "fetching", "warnings": ()}
+    reading = Estimate().read(counters, 0.0)
+    with ProgressBar() as bar:
+        bar.show(Progress(**values | {"part": reading.part, "bytes_received": 1_000_000, "left_seconds": 75.4}))  # type: ignore[arg-type]
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert reading.part is not None
+    assert f"fetching: {reading.part:4.0%}|" in last
+    assert "977 KiB received, eta 01:15]" in last
+    assert reading.part < 0.25
 
 
 async def test_an_error_of_the_verb_ends_the_bar(tmp_path: Path, capsys) -> None:

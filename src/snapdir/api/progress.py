@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from snapdir.errors import SnapdirError, ungrouped
+from snapdir.model.sizes import format_size
 from snapdir.transfer.engine.estimate import Estimate
 from snapdir.transfer.engine.events import Counters, Phase
 
@@ -38,6 +39,8 @@ class Progress:
         finished: The verb has succeeded, and this is the last state.
         activity: What is going on, for people: ``hashing and sending``.
         left_seconds: An estimate from files and bytes together; None while it cannot be known.
+        part: Of the work, from 0 to 1, by the same estimate; None while the total is not known. It falls only when a
+            new phase begins.
     """
 
     phase: Phase
@@ -56,10 +59,11 @@ class Progress:
     finished: bool
     activity: str = ""
     left_seconds: float | None = None
+    part: float | None = None
 
     @property
     def fraction(self) -> float | None:
-        """Of this phase, from 0 to 1; None while its total is not known."""
+        """Of the bytes of this phase, from 0 to 1; None while its total is not known. ``part`` counts files too."""
         if self.finished:
             return 1.0
         if not self.total_is_final:
@@ -100,8 +104,9 @@ class Running(Generic[T]):
 
     def progress(self) -> Progress:
         """The state of this moment."""
-        counters, now = self._counters, time.monotonic()
+        counters, now, finished = self._counters, time.monotonic(), bool(self._results)
         phase, bytes_done, bytes_total = counters.stage
+        reading = self._estimate.read(counters, now)
         return Progress(
             phase=phase,
             files_done=counters.files_done,
@@ -116,9 +121,10 @@ class Running(Generic[T]):
             objects_skipped=counters.objects_skipped,
             warnings=tuple(counters.warnings),
             seconds=now - self._started,
-            finished=bool(self._results),
+            finished=finished,
             activity=counters.activity,
-            left_seconds=self._estimate.read(counters, now).left_seconds,
+            left_seconds=reading.left_seconds,
+            part=1.0 if finished else reading.part,
         )
 
     def __aiter__(self) -> Running[T]:
@@ -170,6 +176,8 @@ async def running(
 class ProgressBar:
     """A bar of tqdm, which draws a widget in a notebook and text on a terminal.
 
+    Percentage and time left are those of ``Progress``: tqdm's own would count bytes alone.
+
     Raises:
         SnapdirError: tqdm is not installed.
     """
@@ -179,13 +187,16 @@ class ProgressBar:
             from tqdm.auto import tqdm
         except ImportError as error:
             raise SnapdirError(NOT_INSTALLED) from error
-        self._bar: Any = tqdm(unit="B", unit_scale=True, unit_divisor=1024)
+        self._bar: Any = tqdm(total=1.0, bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}{postfix}]")
 
     def show(self, progress: Progress) -> None:
-        bar = self._bar
+        bar, left = self._bar, progress.left_seconds
+        moved = [(progress.bytes_sent, "sent"), (progress.bytes_received, "received")]
+        notes = [f"{format_size(bytes_)} {what}" for bytes_, what in moved if bytes_]
+        notes += [] if left is None else [f"eta {bar.format_interval(round(left))}"]
         bar.set_description_str("done" if progress.finished else progress.activity or progress.phase, refresh=False)
-        bar.total = progress.bytes_total if progress.total_is_final else None
-        bar.n = progress.bytes_done
+        bar.set_postfix_str(", ".join(notes), refresh=False)
+        bar.n = progress.part or 0.0
         bar.refresh()
 
     def __enter__(self) -> ProgressBar:
