@@ -77,6 +77,30 @@ def test_a_source_of_another_store_is_said_and_recorded(ids: list[str], isolated
     assert not Path("other").exists()
 
 
+@pytest.mark.parametrize(
+    "line", [["fetch", "--label", "stage=clean"], ["size", f"{STORE}@latest", STORE], ["ls", "{}"]]
+)
+def test_a_command_has_one_start_and_one_end_in_its_events(
+    ids: list[str], isolated: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]
+) -> None:
+    monkeypatch.setenv("SNAPDIR_PROGRESS_INTERVAL", "10")
+    line = [word.format(f"file://{isolated}/current") for word in line]
+    run = cli("--progress", "json", *line)
+    events = [json.loads(text) for text in run.stderr.splitlines()]
+    assert sorted(event["event"] for event in events if event["event"] in ("start", "end")) == ["end", "start"], run
+    named = {"event": "name", "name": "latest", "id": ids[1], "chosen_by": {"stage": "clean"}}
+    assert (named in events) is (line[0] == "fetch")
+
+
+def test_a_label_that_is_chosen_warns_once(ids: list[str], isolated: Path) -> None:
+    (isolated / "tree/file").write_text("clean again")
+    again = cli("push", "--label", "stage=clean", str(isolated / "tree")).stdout.strip()
+    Path(STORE, manifest_key(again)).unlink()
+    said = cli("pull", "--label", "stage=clean", "out").stderr
+    assert f"the newest push with stage=clean is {ids[1]}\n" in said
+    assert said.count("the newest push with stage=clean that is there was taken") == 1
+
+
 def test_an_expectation_is_kept(ids: list[str]) -> None:
     assert cli("tag", "v1", ids[0], "--expect", "none").code == 0
     taken = one_line(cli("tag", "v1", ids[1], "--expect", "none"))
@@ -119,8 +143,6 @@ def test_a_label_chooses_among_the_pushes(ids: list[str]) -> None:
     assert cli("ls", f"{STORE}@latest", *label).stderr == said
     pulled = json.loads(cli("pull", "--json", "out", *label).stdout)
     assert (pulled["names"], pulled["chosen_by"]) == ({"latest": ids[1]}, {"stage": "clean"})
-    event = json.loads(cli("--progress", "json", "fetch", *label).stderr.splitlines()[0])
-    assert event == {"event": "name", "name": "latest", "id": ids[1], "chosen_by": {"stage": "clean"}}
     assert cli("sync", "--from", STORE, "--to", "./copy", *label).stdout == f"{ids[1]}\n"
     assert "no push with stage=none is recorded" in one_line(cli("verify", "--label", "stage=none"))
     assert cli("verify", "--id", ids[0], *label).code == 2

@@ -28,6 +28,7 @@ class Invocation:
         command: Its name.
         limit_rate: The limit as it was typed; empty for none.
         remote: An argument names a store across a network.
+        warned: The warnings that were printed.
     """
 
     terminal: Terminal
@@ -36,6 +37,7 @@ class Invocation:
     limit_rate: str = ""
     remote: bool = False
     counters: Counters = field(default_factory=Counters)
+    warned: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -50,6 +52,7 @@ class Invocation:
         show: Callable[[T], None] | None = None,
         figures: Callable[[Counters, float], str] | None = None,
         counted: bool = True,
+        preparing: bool = False,
         **options: Any,
     ) -> T:
         """Run a function of the API to its end in an event loop, and show its progress.
@@ -61,12 +64,13 @@ class Invocation:
             show: For a verb that announces its result (``announce``) before it is done: prints the result then.
             figures: Makes a line of the counters and the seconds, for the end of what shows the progress.
             counted: The verb takes ``counters``.
+            preparing: Another run follows, which is the work of the command: only its progress is shown.
         """
         if counted:
             options["counters"] = self.counters
             self.counters.on_name = self._say_name
         call = partial(verb, *args, config=self.config, **options)
-        watcher = self._watcher(transfers=figures is not None)
+        watcher = Watcher(self.terminal) if preparing else self._watcher(transfers=figures is not None)
         result = self._run_to_end(call, show, watcher)
         if self.counters.ignored:
             self.terminal.note(render.ignored(self.counters.ignored))
@@ -95,7 +99,9 @@ class Invocation:
             raise
         finally:
             for warning in dict.fromkeys(self.counters.warnings):
-                self.terminal.warn(warning)
+                if warning not in self.warned:
+                    self.warned.add(warning)
+                    self.terminal.warn(warning)
             if kept:
                 self.terminal.note(f"interrupted: {kept}")
 

@@ -202,7 +202,8 @@ def chosen(invocation: Invocation, snapshot_id: str | None, labels: Mapping[str,
         raise UsageMistake("the argument '--label <KEY=VALUE>' chooses among pushes: it goes with '--id latest' only")
     import snapdir
 
-    newest: str = invocation.run(snapdir.resolve_id, LATEST, required_store(store), labels=labels)
+    url = required_store(store)
+    newest: str = invocation.run(snapdir.resolve_id, LATEST, url, labels=labels, preparing=True)
     return newest
 
 

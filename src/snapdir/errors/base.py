@@ -108,7 +108,8 @@ class UnknownName(InvalidId):
 
     def __str__(self) -> str:
         where = f"nor a name in {self.store}" if self.store else "and names need their store"
-        advice = "list the names with `snapdir tag`" if self.store else "give --store, or write STORE@NAME"
+        listing = f"list its names with `snapdir tag --store {self.store}`"
+        advice = listing if self.store else "give --store, or write STORE@NAME"
         return f"unknown snapshot: {self.text!r} {self.reason}, {where}; {advice}"
 
 

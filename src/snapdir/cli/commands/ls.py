@@ -80,8 +80,12 @@ def ls(
 
 
 def _list_snapshots(invocation: Invocation, store: str, *, as_json: bool) -> None:
-    found = invocation.run(snapdir.ls, store)
-    if not found and (below := invocation.run(snapdir.find_stores, store)):
+    async def look(**how: Any) -> tuple[Sequence[snapdir.SnapshotSummary], Sequence[str]]:
+        snapshots = await snapdir.ls(store, **how)
+        return snapshots, () if snapshots else await snapdir.find_stores(store, **how)
+
+    found, below = invocation.run(look)
+    if below:
         _list_stores(invocation, store, below, as_json=as_json)
         return
     if as_json:

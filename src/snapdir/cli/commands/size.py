@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import snapdir
 from snapdir.cli import options, settings
@@ -49,6 +50,8 @@ def size(
 def _measured(
     invocation: Invocation, refs: tuple[str, ...], store: str | None, snapshot_id: str | None
 ) -> Iterator[tuple[Cell, ...]]:
-    for ref in refs:
-        found = invocation.run(snapdir.size, ref, snapshot_id, id_store=store)
+    async def measure(**how: Any) -> list[snapdir.SizeStats]:
+        return [await snapdir.size(ref, snapshot_id, id_store=store, **how) for ref in refs]
+
+    for ref, found in zip(refs, invocation.run(measure), strict=True):
         yield ref, found.files, Size(found.logical_bytes), found.objects, Size(found.physical_bytes)

@@ -135,7 +135,7 @@ def _checked(
     invocation: Invocation, snapshot_id: str | None, *, store: str | None, purge: bool, dry_run: bool
 ) -> snapdir.CacheReport:
     if snapshot_id is not None and is_name(snapshot_id):
-        snapshot_id = invocation.run(snapdir.resolve_id, snapshot_id, store)
+        snapshot_id = invocation.run(snapdir.resolve_id, snapshot_id, store, preparing=True)
     try:
         return invocation.run(snapdir.verify_cache, snapshot_id, purge=purge, dry_run=dry_run)
     except UnknownId:
