@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from snapdir.stores.base import Capabilities
+from snapdir.stores.memory import MemoryStore
 from snapdir.transfer.engine.limits import MAX_HASH_THREADS, Limits
 
 
@@ -18,3 +20,13 @@ def test_hashing_takes_the_cpus_that_this_process_may_use(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cpus)))
     assert Limits().hashers == hashers
     assert Limits(hash_threads=40).hashers == 40, "who asks for more gets it"
+
+
+def test_a_store_on_this_host_does_not_hold_back_one_across_a_network() -> None:
+    here = MemoryStore(capabilities=Capabilities(max_concurrency=8, remote=False))
+    far = MemoryStore(capabilities=Capabilities(max_concurrency=256))
+    farther = MemoryStore(capabilities=Capabilities(max_concurrency=64))
+    assert Limits().workers(here) == 8
+    assert Limits().workers(far, here) == Limits().workers(here, far) == 256
+    assert Limits().workers(far, farther) == 64
+    assert Limits(jobs=4).workers(far, here) == 4

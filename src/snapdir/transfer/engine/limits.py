@@ -44,9 +44,10 @@ class Limits:
         return self.hash_threads or min(usable_cpus(), MAX_HASH_THREADS)
 
     def workers(self, *stores: Store) -> int:
-        """Tasks that keep the slowest of ``stores`` busy.
+        """Tasks that keep the slowest of ``stores`` busy. Beside a store across a network, one on this host never is.
 
         A store that was opened with ``jobs`` allows as many, or fewer if the process may open fewer files.
         """
-        allowed = [store.capabilities.max_concurrency for store in stores]
+        remote = [store for store in stores if store.capabilities.remote]
+        allowed = [store.capabilities.max_concurrency for store in remote or stores]
         return min([self.jobs, *allowed] if self.jobs else allowed)
