@@ -50,15 +50,20 @@ def test_a_trusted_link_is_an_entry_and_is_not_read(store: Path) -> None:
     linked = LinkedObjects([str(store)], trusted=True)
     assert linked.take(link(store.parent, f"{store}/{object_key(DIGEST)}"), "./x", "777", 5)
     assert not linked.take(link(store.parent, "elsewhere"), "./y", "777", 5)
-    assert linked.entries == [Entry("F", "777", DIGEST, 5, "./x")]
-    linked.check([Entry("F", "777", "1" * 64, 5, "./x")])
+    assert [file.entry for file in linked.take_unread()] == [Entry("F", "777", DIGEST, 5, "./x")]
+    assert linked.take_unread() == []
+    linked.compare("./x", "1" * 64)
+    linked.check()
 
 
 def test_any_other_is_read_and_has_to_agree(store: Path) -> None:
     linked = LinkedObjects([str(store)], trusted=False)
     name = link(store.parent, f"{store}/{object_key(DIGEST)}")
     assert not linked.take(name, "./x", "777", 5)
-    assert linked.entries == []
-    linked.check([Entry("F", "777", DIGEST, 5, "./x"), Entry("F", "777", "1" * 64, 5, "./y")])
+    assert linked.take_unread() == []
+    linked.compare("./x", DIGEST)
+    linked.compare("./y", "1" * 64)
+    linked.check()
+    linked.compare("./x", "1" * 64)
     with pytest.raises(CorruptObject, match="a link to the object"):
-        linked.check([Entry("F", "777", "1" * 64, 5, "./x")])
+        linked.check()

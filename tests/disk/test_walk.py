@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,11 +15,13 @@ import pytest
 
 from snapdir.disk.left_out import LeftOut
 from snapdir.disk.linked_objects import LinkedObjects
+from snapdir.disk.listing import listing_of
 from snapdir.disk.walk import Walk
 from snapdir.errors import InFluxError, SnapdirError, UnsafeName, WalkFailed
 from snapdir.model.keys import object_key
 from snapdir.model.paths import STAGING_NAME
 from snapdir.model.patterns import exclusion
+from snapdir.model.source import SourceFile
 
 BESIDE = f"{STAGING_NAME}-0123456789abcdef"
 
@@ -178,12 +180,17 @@ class Vanishing(Walk):
         super().__init__(root)
         self.names = names
 
-    def _listing(self, directory: str) -> list[os.DirEntry[str]]:
-        found = super()._listing(directory)
-        for entry in found:
+    def __iter__(self) -> Iterator[SourceFile]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("snapdir.disk.walk.listing_of", lambda entries: listing_of(self.vanishing(entries)))
+            yield from super().__iter__()
+
+    def vanishing(self, entries: Iterable[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
+        for entry in entries:
             if entry.name in self.names:
-                remove(Path(entry.path))
-        return found
+                for found in [found for found in Path(self.root).rglob("*") if found.name == entry.name]:
+                    remove(found)
+            yield entry
 
 
 def remove(path: Path) -> None:
@@ -270,30 +277,14 @@ class OsThatCountsTwice:
         self.disturb(path)
         return os.stat(path)
 
-    def scandir(self, path: str) -> object:
+    def open(self, path: str, flags: int) -> int:
         self.disturb(path)
-        with os.scandir(path) as entries:
-            return nullcontext([DisturbedEntry(entry, self.disturb) for entry in entries])
+        return os.open(path, flags)
 
     def disturb(self, path: str) -> None:
         self._looks[path] += 1
         if self._looks[path] < 5 and path.endswith(("link", "loop", "sub", "b")):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-
-
-class DisturbedEntry:
-    """An entry of a directory whose status is looked up as ``OsThatCountsTwice`` does it."""
-
-    def __init__(self, entry: os.DirEntry[str], disturb: Callable[[str], None]) -> None:
-        self._entry = entry
-        self._disturb = disturb
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._entry, name)
-
-    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
-        self._disturb(self._entry.path)
-        return self._entry.stat(follow_symlinks=follow_symlinks)
 
 
 class OsThatUnlinks:

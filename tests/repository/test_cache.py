@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.errors import CorruptManifest, ManifestNotFound
-from snapdir.hashing.tree import digest_of, manifest_id, with_directories
+from snapdir.hashing.tree import digest_of, directory_checksum, manifest_id
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import incomplete_key, manifest_key
@@ -26,7 +26,14 @@ def cache(tmp_path: Path) -> Repository:
 @pytest.fixture
 def manifest() -> Manifest:
     files = [Entry(FILE, "644", digest_of(b"alpha"), 5, "./a")]
-    return Manifest(with_directories(files, {"./": "755"}))
+    return Manifest(
+        [
+            *files,
+            Entry(
+                "D", "755", directory_checksum(file.checksum for file in files), sum(file.size for file in files), "./"
+            ),
+        ]
+    )
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from snapdir.hashing.tree import manifest_id
 from snapdir.model.manifest import Manifest
 from snapdir.model.tags import is_name
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import TreeOptions, snapshot_tree, tree_id
 
 
 def id_from_manifest(m: Manifest) -> str:
@@ -103,8 +103,9 @@ async def id(
     config = config or Config()
     given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference)
     options = await tree_options(given, config, absolute=absolute, trust_links=trust_links)
-    described = await read_tree(path, options, config, counters or Counters())
-    return await anyio.to_thread.run_sync(id_from_manifest, described)
+    hash_threads = config.limits.hashers
+    read = partial(tree_id, local_path(path), options, counters or Counters(), hash_threads=hash_threads)
+    return str(await anyio.to_thread.run_sync(read))
 
 
 async def read_tree(path: PathLike, options: TreeOptions, config: Config, counters: Counters) -> Manifest:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from snapdir.disk.long_paths import read_link
 from snapdir.errors import CorruptObject, InFluxError, source_error
 from snapdir.model.digest import Digest
-from snapdir.model.entry import FILE, Entry
 from snapdir.model.keys import OBJECTS, digest_of_key
+from snapdir.model.source import HashedFile, SourceFile
 
 
 def link_text(link: str) -> str:
@@ -33,9 +33,6 @@ class LinkedObjects:
     Args:
         roots: Directories of stores. A link leads into one if its text is such a directory and the key of an object.
         trusted: Believe the text, and do not read the content. Otherwise it is hashed, and has to agree.
-
-    Attributes:
-        entries: The files that were not read.
     """
 
     def __init__(self, roots: Iterable[str], *, trusted: bool) -> None:
@@ -43,7 +40,8 @@ class LinkedObjects:
         self._prefixes = tuple(f"{root.rstrip('/')}/" for root in spellings)
         self._trusted = trusted
         self._expected: dict[str, tuple[Digest, str]] = {}
-        self.entries: list[Entry] = []
+        self._wrong: CorruptObject | None = None
+        self._unread: list[HashedFile] = []
 
     def digest_of(self, link: str) -> Digest | None:
         """The digest of the object that a link leads to; None for any other link."""
@@ -54,26 +52,37 @@ class LinkedObjects:
         return None
 
     def take(self, link: str, path: str, mode: str, size: int) -> bool:
-        """Whether the content of a link's target need not be read: then ``entries`` has it."""
+        """Whether the content of a link's target need not be read: then ``take_unread`` has it."""
         digest = self.digest_of(link)
         if digest is None:
             return False
         if self._trusted:
-            self.entries.append(Entry(FILE, mode, digest, size, path))
+            self._unread.append(HashedFile(SourceFile(path, link, mode, size, (0, 0, 0, 0)), digest))
         else:
             self._expected[path] = (digest, link)
         return self._trusted
 
-    def check(self, entries: Iterable[Entry]) -> None:
-        """Compare the hashes of the content with the texts of the links.
+    def take_unread(self) -> list[HashedFile]:
+        """The files that were not read since the last call."""
+        unread, self._unread = self._unread, []
+        return unread
 
+    def compare(self, path: str, checksum: str) -> None:
+        """Compare the hash of a file's content with the text of the link, if it is such a link."""
+        expected = self._expected.get(path)
+        if expected is not None and checksum != expected[0]:
+            where = f"{expected[1]}, a link to the object"
+            self._wrong = self._wrong or CorruptObject(where, expected=expected[0], actual=checksum)
+
+    @property
+    def compares(self) -> bool:
+        """Whether ``compare`` has anything to do."""
+        return bool(self._expected)
+
+    def check(self) -> None:
+        """
         Raises:
             CorruptObject: an object does not hash to its name.
         """
-        if not self._expected:
-            return
-        for entry in entries:
-            expected = self._expected.get(entry.path)
-            if expected is not None and entry.checksum != expected[0]:
-                where = f"{expected[1]}, a link to the object"
-                raise CorruptObject(where, expected=expected[0], actual=entry.checksum)
+        if self._wrong is not None:
+            raise self._wrong

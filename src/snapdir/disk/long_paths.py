@@ -7,27 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-from typing import NamedTuple
 
 from snapdir.disk.directories import DirectoryHandle
 from snapdir.disk.system import HANDLE_FLAGS
 
 PIECE_CHARACTERS = 1000
 """At most 4,000 bytes: short enough for Linux, and for macOS where names are ASCII."""
-
-
-class FarEntry(NamedTuple):
-    """Replaces os.DirEntry if the path is too long. Each method makes system calls."""
-
-    name: str
-    path: str
-
-    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        return status_of(self.path, follow_symlinks=follow_symlinks)
-
-    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
-        return stat.S_ISDIR(self.stat(follow_symlinks=follow_symlinks).st_mode)
 
 
 def open_file(path: str, flags: int) -> int:
@@ -55,12 +40,6 @@ def read_link(path: str) -> str:
     except OSError as error:
         near, directory = _near(path, error)
     return os.readlink(near, dir_fd=directory.fd)
-
-
-def far_entries(directory: str) -> list[FarEntry]:
-    """The entries of a directory whose path may be too long."""
-    opened = DirectoryHandle(open_file(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-    return [FarEntry(name, f"{directory.rstrip('/')}/{name}") for name in os.listdir(opened.fd)]
 
 
 def _near(path: str, error: OSError) -> tuple[str, DirectoryHandle]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import NamedTuple, TypeVar
 
 from snapdir.disk.left_out import BROKEN_LINK, EXCLUDED, IGNORED, LINK, OWN_TEMPORARY, LeftOut, special_file
 from snapdir.disk.linked_objects import LinkedObjects, link_text
-from snapdir.disk.long_paths import FarEntry, far_entries, status_of
+from snapdir.disk.listing import EMPTY, STATE, Listing, listing_of
+from snapdir.disk.long_paths import open_file, status_of
 from snapdir.disk.own_locations import OwnLocations
 from snapdir.errors import InFluxError, LocalError, SnapdirError, UnsafeName, WalkFailed, local_error, source_error
 from snapdir.model.ignoring import IgnoreRules
@@ -30,6 +32,8 @@ NEAR_CHARACTERS = 750
 MAX_STAT_TRIES = 10
 """Look-ups of a path before "too many links" is believed."""
 
+_LIST_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
 Result = TypeVar("Result")
 _BROKEN_LINK_ERRNOS = (errno.ENOENT, errno.ELOOP)
 
@@ -42,30 +46,35 @@ def clean_path(path: str | os.PathLike[str]) -> str:
     return "/" + str(Path(path).absolute()).strip("/")
 
 
-class _Directory(NamedTuple):
-    """A directory still to be read.
+class FoundDirectory(NamedTuple):
+    """A directory of the tree.
 
     Attributes:
         file: The path that opens it.
-        path: Its path in the manifest.
+        path: Its path in the manifest, which ends with a slash.
+        mode: Octal text for the manifest.
         parents: (device, inode) of it and of every directory above it.
         cycle: The link above it that led back to one of its own parents; empty without one.
     """
 
     file: str
     path: str
+    mode: str
     parents: tuple[tuple[int, int], ...]
     cycle: str
 
-    def below(self, file: str, path: str, status: os.stat_result, *, linked: bool) -> _Directory:
-        here = (status.st_dev, status.st_ino)
-        return _Directory(file, path, (*self.parents, here), file if linked and here in self.parents else self.cycle)
+    def below(self, file: str, path: str, mode: int, key: tuple[int, int], *, linked: bool) -> FoundDirectory:
+        cycle = file if linked and key in self.parents else self.cycle
+        return FoundDirectory(file, path + "/", f"{mode & 0o7777:o}", (*self.parents, key), cycle)
+
+
+_path_of = attrgetter("path")
 
 
 class Walk:
-    """The files of one tree, in the order the filesystem gives them; iterate once.
+    """The files of one tree, directory by directory, in the order of their paths; iterate once.
 
-    Links that ``linked`` takes are not among the files. Cost: 2.9 µs per file (scandir and lstat).
+    Links that ``linked`` takes are not among the files. Cost: 4 µs per file, 2.5 of it in scandir and lstat.
 
     Args:
         dereference: List a followed link with the mode and size of what it leads to; otherwise with its own, as the
@@ -113,21 +122,30 @@ class Walk:
         self._manifest_root = name_in_utf8(self.root).rstrip("/") + "/" if absolute else "./"
         self._failures: list[tuple[str, str]] = []
         self._cycle_entries = 0
-        self._pending: list[_Directory] = []
+        self._root_mode = ""
+        self._pending: list[FoundDirectory] = []
 
     def __iter__(self) -> Iterator[SourceFile]:
+        for found in self.directories():
+            yield from self.files_of(found)
+
+    def directories(self) -> Iterator[FoundDirectory]:
+        """The directories of the tree in the order of their paths, each before what is in it.
+
+        ``files_of`` finds the directories below one: it must have ended before the next step.
+        """
         root_status = self._root_status()
         if self._excluded is not None:
             self._excluded.require_outside(name_for_pattern(name_in_utf8(self.root)))
         here = (root_status.st_dev, root_status.st_ino)
         # A stack instead of recursion, which a deep tree would exhaust.
-        self._pending = [_Directory(self.root, self._manifest_root, (here,), "")]
+        self._pending = [FoundDirectory(self.root, self._manifest_root, self._root_mode, (here,), "")]
         while self._pending:
             directory = self._pending.pop()
             self._own_locations.enter(
                 directory.parents[-1], directory.file, self._relative(directory.path), self._excluded, self._ignored
             )
-            yield from self._files_of(directory)
+            yield directory
         if self._failures:
             raise WalkFailed(self._failures)
 
@@ -154,43 +172,61 @@ class Walk:
             return os.path.isfile(left_out) or any(True for _ in Walk(left_out, follow=self._follow))
         return False
 
-    def _files_of(self, directory: _Directory) -> Iterator[SourceFile]:
-        """The files directly in a directory; the directories in it are left pending."""
+    def files_of(self, directory: FoundDirectory) -> Iterator[SourceFile]:
+        """The files directly in a directory, in the order of their names."""
+        listing = self._listing(directory.file)
         unfiltered = self._excluded is None and self._ignored is None and len(directory.path) <= NEAR_CHARACTERS
-        for entry in self._listing(directory.file):
-            name = entry.name if NAMES_ARE_UTF8 else name_in_utf8(entry.name)
-            path = directory.path + name
+        below: list[FoundDirectory] = []
+        names = listing.names if NAMES_ARE_UTF8 else list(map(name_in_utf8, listing.names))
+        folder = directory.file.rstrip("/") + "/"
+        for index in sorted(range(len(names)), key=names.__getitem__):
+            name = names[index]
+            path, file = directory.path + name, folder + listing.names[index]
+            mode, inode, device, size, mtime, ctime = STATE.unpack_from(listing.states, index * STATE.size)
             # Printable means: no newline, no CR, valid UTF-8. Three quick tests decide nearly every name.
             plain = name.isprintable() and name[0] != "." and len(name) <= _SHORT_NAME_CHARACTERS
-            if not (plain and unfiltered) and self._is_left_out(entry, name, path):
-                continue
-            status = link_status = self._status(entry)
-            if status is not None and S_ISLNK(status.st_mode):
-                status = self._target_status(entry.path, path)
-            if status is None or link_status is None:
+            if not (plain and unfiltered) and self._is_left_out(file, name, path, mode):
                 continue
             if directory.cycle:
                 self._count_cycle(directory.cycle)
-            is_link = status is not link_status
-            listed = status if self._dereference else link_status
-            mode = f"{listed.st_mode & 0o7777:o}"
-            if S_ISREG(status.st_mode):
-                if is_link and self._takes(entry.path, path, mode, listed.st_size):
-                    continue
-                yield SourceFile(path, entry.path, mode, listed.st_size, identity_of(status))
-            elif S_ISDIR(status.st_mode):
-                self.followed_directories += is_link
-                self.directory_modes[path + "/"] = mode
-                self._pending.append(directory.below(entry.path, path + "/", status, linked=is_link))
+            if S_ISREG(mode):
+                yield SourceFile(path, file, f"{mode & 0o7777:o}", size, (size, mtime, ctime, inode))
+            elif S_ISDIR(mode):
+                below.append(directory.below(file, path, mode, (device, inode), linked=False))
+            elif not mode:
+                self._note(listing.errors[listing.names[index]], file)
+            elif S_ISLNK(mode):
+                yield from self._behind_link(directory, file, path, (mode, size), below)
             else:
-                self.left_out.add(path, special_file(status.st_mode, linked=is_link))
+                self.left_out.add(path, special_file(mode, linked=False))
+        below.sort(key=_path_of, reverse=True)
+        self._pending += below
+        for each in below:
+            self.directory_modes[each.path] = each.mode
+
+    def _behind_link(
+        self, directory: FoundDirectory, file: str, path: str, own: tuple[int, int], below: list[FoundDirectory]
+    ) -> Iterator[SourceFile]:
+        """What a link with the mode and size ``own`` leads to: a file, or a directory, which goes ``below``."""
+        status = self._target_status(file, path)
+        if status is None:
+            return
+        mode, size = (status.st_mode, status.st_size) if self._dereference else own
+        if S_ISREG(status.st_mode):
+            if not self._takes(file, path, f"{mode & 0o7777:o}", size):
+                yield SourceFile(path, file, f"{mode & 0o7777:o}", size, identity_of(status))
+        elif S_ISDIR(status.st_mode):
+            self.followed_directories += 1
+            below.append(directory.below(file, path, mode, (status.st_dev, status.st_ino), linked=True))
+        else:
+            self.left_out.add(path, special_file(status.st_mode, linked=True))
 
     def _root_status(self) -> os.stat_result:
         try:
             status = status_of(self.root)
             # The root line has the mode of the root as it was named: a link's own mode for a link.
             own_mode = status_of(self.root, follow_symlinks=self._dereference).st_mode
-            self.directory_modes[self._manifest_root] = f"{own_mode & 0o7777:o}"
+            self._root_mode = self.directory_modes[self._manifest_root] = f"{own_mode & 0o7777:o}"
         except OSError as error:
             raise local_error(error, self.root) from error
         if not S_ISDIR(status.st_mode):
@@ -203,46 +239,38 @@ class Walk:
         """The path inside the tree, also in an absolute manifest, for excludes that start with ``./``."""
         return "./" + path.removeprefix(self._manifest_root)
 
-    def _listing(self, directory: str) -> Sequence[os.DirEntry[str] | FarEntry]:
+    def _listing(self, directory: str) -> Listing:
+        self.has_long_paths = self.has_long_paths or len(directory) > NEAR_CHARACTERS
         try:
-            if len(directory) > NEAR_CHARACTERS:
-                self.has_long_paths = True
-                return far_entries(directory)
-            with _steady(os.scandir, directory) as entries:
-                return list(entries)
+            # Relative to an open directory a look at an entry takes 0.35 µs less, and its path may have any length.
+            descriptor = _steady(lambda path: open_file(path, _LIST_FLAGS), directory)
+            try:
+                with os.scandir(descriptor) as entries:
+                    return listing_of(entries)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             self._note(error, directory)
-            return []
+            return EMPTY
 
-    def _is_left_out(self, entry: os.DirEntry[str] | FarEntry, name: str, path: str) -> bool:
+    def _is_left_out(self, file: str, name: str, path: str, mode: int) -> bool:
         if self._excluded is not None and self._excluded(
-            name_for_pattern(name_in_utf8(entry.path)), name_for_pattern(self._relative(path))
+            name_for_pattern(name_in_utf8(file)), name_for_pattern(self._relative(path))
         ):
             self.left_out.add(path, EXCLUDED)
             return True
-        if self._ignored is not None and self._ignored(name_for_pattern(self._relative(_listed_path(entry, path)))):
+        if self._ignored is not None and self._ignored(
+            name_for_pattern(self._relative(_listed_path(file, path, mode)))
+        ):
             self.left_out.add(path, IGNORED)
             return True
         is_staging = name == STAGING_NAME and path == self._manifest_root + name
-        if is_staging or (is_temporary_beside(name) and not entry.is_dir(follow_symlinks=False)):
+        if is_staging or (is_temporary_beside(name) and not S_ISDIR(mode)):
             self.left_out.add(path, OWN_TEMPORARY)
             return True
         if flaw := flaw_of_name(name) or flaw_of_length(path):
-            raise UnsafeName(entry.path, flaw)
+            raise UnsafeName(file, flaw)
         return False
-
-    def _status(self, entry: os.DirEntry[str] | FarEntry) -> os.stat_result | None:
-        try:
-            return entry.stat(follow_symlinks=False)
-        except OSError:
-            return self._status_again(entry)
-
-    def _status_again(self, entry: os.DirEntry[str] | FarEntry) -> os.stat_result | None:
-        try:
-            return _steady(lambda _: entry.stat(follow_symlinks=False), entry.path)
-        except OSError as error:
-            self._note(error, entry.path)
-            return None
 
     def _target_status(self, link: str, path: str) -> os.stat_result | None:
         """The status of a link's target; None if the link is broken or cannot be read, or links are not followed."""
@@ -286,11 +314,12 @@ class Walk:
             )
 
 
-def _listed_path(entry: os.DirEntry[str] | FarEntry, path: str) -> str:
+def _listed_path(file: str, path: str, mode: int) -> str:
     """``path`` with a slash at its end if it is a directory, or a link to one."""
-    with suppress(OSError):
-        return f"{path}/" if entry.is_dir() else path
-    return path
+    if S_ISLNK(mode):
+        with suppress(OSError):
+            mode = status_of(file).st_mode
+    return f"{path}/" if S_ISDIR(mode) else path
 
 
 def _steady(look_up: Callable[[str], Result], path: str) -> Result:

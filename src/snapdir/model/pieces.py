@@ -128,7 +128,7 @@ class Pieces(Sequence[bytes]):
         count = 0
         try:
             if self._fd < 0:
-                self._fd = _open_unnamed()
+                self._fd = open_unnamed()
             for block in self._blocks:
                 self._write(block)
                 count += 1
@@ -148,7 +148,8 @@ class Pieces(Sequence[bytes]):
             close(self._fd)
 
 
-def _open_unnamed() -> int:
+def open_unnamed() -> int:
+    """The descriptor of a new temporary file without a name."""
     from tempfile import TemporaryFile  # 5 ms of import that few texts need
 
     with TemporaryFile(buffering=0) as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,6 @@ from snapdir.disk.own_locations import OwnLocation
 from snapdir.errors import LocalError, ungrouped
 from snapdir.hashing.tree import manifest_id
 from snapdir.model.digest import SnapshotId
-from snapdir.model.entry import Entry
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.repository.known import KnownSnapshots
 from snapdir.repository.presence import Presence
@@ -91,9 +91,10 @@ async def push(
         learns = not recheck and to.objects.capabilities.remote
         learn = partial(presence.learn, known) if learns else checkpoint
         async with uploader.uploads.counting_kept(reader.root, uploader.part_bytes):
-            entries = await _push_files(reader, uploader, limits, learn, counters)
-        reader.warn_of_links()
-        manifest = await anyio.to_thread.run_sync(reader.manifest, entries)
+            with closing(reader):
+                seen = await _push_files(reader, uploader, limits, learn, counters)
+                reader.warn_of_links()
+                manifest = await anyio.to_thread.run_sync(reader.manifest)
         identifier = await anyio.to_thread.run_sync(manifest_id, manifest)
         counters.snapshot_files, counters.snapshot_bytes = counters.files_done, counters.bytes_done
         if known is not None and identifier != presence.confirmed and (reason := await presence.disproof()):
@@ -115,10 +116,9 @@ async def push(
             await publish(to, manifest, identifier, Counters() if options.dry_run else counters, replace=recheck)
         else:
             await to.flush()
-        await uploader.uploads.sweep(entry.checksum for entry in entries)
+        await uploader.uploads.sweep(seen)
         if known is not None and not options.dry_run:
-            digests = (entry.checksum for entry in manifest.files)
-            await anyio.to_thread.run_sync(known.remember, identifier, digests, manifest)
+            await anyio.to_thread.run_sync(known.remember, identifier, seen, manifest)
         return identifier
 
 
@@ -170,16 +170,17 @@ async def _push_files(
     limits: Limits,
     learn: Callable[[], Coroutine[Any, Any, None]],
     counters: Counters,
-) -> list[Entry]:
-    """Hash and upload every file; returns when all distinct objects are in the store."""
-    entries: list[Entry] = []
+) -> set[str]:
+    """Hash and upload every file; the checksums, when all distinct objects are in the store."""
     seen: set[str] = set()
+    files_hashed = 0
     small = Channel[HashedFile](8 * limits.batch_files)
     large = Channel[SourceFile](limits.batch_files)
 
     async def emit(hashed: list[HashedFile], unhashed: list[SourceFile]) -> None:
+        nonlocal files_hashed
+        files_hashed += len(hashed)
         for file in hashed:
-            entries.append(file.entry)
             if file.checksum in seen:
                 counters.settle(file.source.content_bytes)
             else:
@@ -188,11 +189,13 @@ async def _push_files(
                 await small.put(file)
         for source in unhashed:
             await large.put(source)
-        uploader.list_if_it_pays(group, reader.files_found - len(entries))
+        uploader.list_if_it_pays(group, reader.files_found - files_hashed)
 
     async def push_large(source: SourceFile) -> None:
+        nonlocal files_hashed
         try:
-            entries.append(await uploader.push_large(source, seen))
+            reader.add([await uploader.push_large(source, seen)])
+            files_hashed += 1
         except LocalError as error:
             if error.path != source.file:
                 raise  # the store's own disk
@@ -209,4 +212,4 @@ async def _push_files(
             await emit(hashed, unhashed)
         small.close()
         large.close()
-    return entries
+    return seen

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ from blake3 import blake3
 from snapdir.disk.linked_objects import LinkedObjects
 from snapdir.disk.long_paths import open_file
 from snapdir.disk.own_locations import OwnLocation, OwnLocations
-from snapdir.disk.walk import Walk
+from snapdir.disk.walk import FoundDirectory, Walk
 from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
 from snapdir.hashing.hasher import HasherFactory
-from snapdir.hashing.tree import with_directories
-from snapdir.model.entry import Entry
+from snapdir.hashing.tree import text_id
+from snapdir.hashing.tree_text import TextSpool, TreeText
+from snapdir.model.digest import SnapshotId
 from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import Exclusion
@@ -86,6 +88,9 @@ class TreeReader:
         )
         self._counters = counters
         self._failures: list[tuple[str, str]] = []
+        self._files = 0
+        self._spool = TextSpool()
+        self._text = TreeText(options.new_hasher, lambda _, text: self._spool.keep(text))
 
     @property
     def root(self) -> str:
@@ -130,7 +135,7 @@ class TreeReader:
             yield small, large
 
     def hash_small(self, sources: list[SourceFile], *, keep_data: bool) -> list[HashedFile]:
-        """Hash a batch; unreadable files are remembered for ``manifest``."""
+        """Hash a batch and add it to the manifest; unreadable files are remembered for ``manifest``."""
         opener = open_file if self._walk.has_long_paths else None
         hashed, failures = hash_small_files(
             sources, new_hasher=self.options.new_hasher, keep_data=keep_data, open_file=opener
@@ -138,37 +143,49 @@ class TreeReader:
         self._failures += failures
         self._counters.files_done += len(hashed)
         self._counters.bytes_done += sum([source.identity[0] for source in sources])
+        self.add(hashed)
         return hashed
+
+    def add(self, hashed: list[HashedFile]) -> None:
+        """Add files that were hashed elsewhere to the manifest: a batch by path. Any thread may do so."""
+        if self._linked.compares:
+            for file in hashed:
+                self._linked.compare(file.source.path, file.checksum)
+        self._text.add(hashed)
 
     def note_unreadable(self, error: LocalError) -> None:
         """Remember an unreadable large file for ``manifest``: its error names all unreadable files."""
         self._failures.append((error.path, error.reason))
 
-    def manifest(self, files: Iterable[Entry]) -> Manifest:
-        """The manifest of all hashed files, once the batches have ended.
+    def manifest(self) -> Manifest:
+        """The manifest of the tree, once the batches have ended and all their files were added.
 
         Raises:
             WalkFailed: some files could not be read.
             SnapdirError: excludes leave nothing of a tree that has files.
             CorruptObject: a link leads to an object that does not hash to its name.
         """
+        return Manifest.from_pieces(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The text of ``manifest``, as a stream. Errors come at once."""
         if self._failures:
             raise WalkFailed(self._failures)
-        files = [*files, *self._linked.entries]
-        if not files:
+        if not self._files:
             self._walk.require_something()
-        self._linked.check(files)
-        self._counters.files_total += len(self._linked.entries)
-        self._counters.files_done += len(self._linked.entries)
-        return Manifest(with_directories(files, self._walk.directory_modes, self.options.new_hasher))
+        self._linked.check()
+        self._text.finish()
+        return self._text.pieces()
+
+    def close(self) -> None:
+        """Give back what the manifest was made from. Safe to repeat."""
+        self._spool.close()
 
     def _counted(self) -> Iterator[SourceFile]:
         counters = self._counters
         try:
-            for source in self._walk:
-                counters.files_total += 1
-                counters.bytes_total += source.identity[0]
-                yield source
+            for found in self._walk.directories():
+                yield from self._files_of(found)
         except WalkFailed as error:
             # The rest of the tree is still read, so that one error names all unreadable files.
             self._failures += error.failures
@@ -176,6 +193,24 @@ class TreeReader:
         counters.total_is_final = True
         if counters.phase == "discovering":
             counters.phase = "hashing"
+
+    def _files_of(self, found: FoundDirectory) -> Iterator[SourceFile]:
+        counters = self._counters
+        directory = self._text.enter(found.path, found.mode)
+        directories_before, files = len(self._walk.directory_modes), 0
+        for source in self._walk.files_of(found):
+            files += 1
+            counters.files_total += 1
+            counters.bytes_total += source.identity[0]
+            yield source
+        if linked := self._linked.take_unread():
+            files += len(linked)
+            counters.files_total += len(linked)
+            counters.files_done += len(linked)
+            self._text.add(linked)
+        self._files += files
+        is_leaf = len(self._walk.directory_modes) == directories_before
+        self._text.complete(directory, files, is_leaf=is_leaf)
 
     def _warn(self, counters: Counters) -> None:
         """Warn of entries that were left out, and of snapdir's own files in the tree."""
@@ -198,27 +233,39 @@ def snapshot_tree(
         WalkFailed, UnsafeName, InFluxError, LocalError: the tree cannot be read, or changes meanwhile.
     Cancellation: within one block of 2 MiB, or batch of small files. It needs a thread of ``anyio.to_thread``.
     """
-    reader = TreeReader(root, options, counters)
-    files: list[Entry] = []
+    with closing(TreeReader(root, options, counters)) as reader:
+        _hash_all(reader, counters, hash_threads)
+        return reader.manifest()
+
+
+def tree_id(
+    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 1
+) -> SnapshotId:
+    """The id of ``snapshot_tree``, without the memory for its text."""
+    with closing(TreeReader(root, options, counters)) as reader:
+        _hash_all(reader, counters, hash_threads)
+        return text_id(reader.pieces())
+
+
+def _hash_all(reader: TreeReader, counters: Counters, hash_threads: int) -> None:
+    options = reader.options
     with HashPool(hash_threads) as pool:
         running: deque[Future[HashedFile]] = deque()
         for small, large in reader.batches(batch_files=1024, batch_bytes=1 << 62):
             check_cancelled()
             running.extend(pool.submit(_hash_large, source, options, counters, pool.look) for source in large)
-            files += [hashed.entry for hashed in reader.hash_small(small, keep_data=False)]
+            reader.hash_small(small, keep_data=False)
             while len(running) > 4 * hash_threads:
-                files += _entry_or_note(running.popleft(), pool, reader)
+                _add_or_note(running.popleft(), pool, reader)
         for future in running:
-            files += _entry_or_note(future, pool, reader)
-    return reader.manifest(files)
+            _add_or_note(future, pool, reader)
 
 
-def _entry_or_note(hashing: Future[HashedFile], pool: HashPool, reader: TreeReader) -> list[Entry]:
+def _add_or_note(hashing: Future[HashedFile], pool: HashPool, reader: TreeReader) -> None:
     try:
-        return [pool.result(hashing).entry]
+        reader.add([pool.result(hashing)])
     except LocalError as error:
         reader.note_unreadable(error)
-        return []
 
 
 def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters, look: Callable[[], None]) -> HashedFile:

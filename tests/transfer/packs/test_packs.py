@@ -19,7 +19,7 @@ from snapdir.errors import (
     SnapdirError,
     StoreError,
 )
-from snapdir.hashing.tree import manifest_id, with_directories
+from snapdir.hashing.tree import directory_checksum, manifest_id
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.keys import manifest_key, object_key
@@ -49,7 +49,14 @@ def snapshot(contents: tuple[bytes, ...] = CONTENTS) -> tuple[Manifest, Snapshot
     files = [
         Entry("F", "644", blake3(data).hexdigest(), len(data), f"./{number}") for number, data in enumerate(contents)
     ]
-    manifest = Manifest(with_directories(files, {"./": "755"}))
+    manifest = Manifest(
+        [
+            *files,
+            Entry(
+                "D", "755", directory_checksum(file.checksum for file in files), sum(file.size for file in files), "./"
+            ),
+        ]
+    )
     return manifest, manifest_id(manifest)
 
 

@@ -15,7 +15,6 @@ from snapdir.errors import InFluxError, source_error
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
-from snapdir.model.entry import Entry
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile, identity_of
@@ -122,7 +121,7 @@ class Uploader:
             self._listing = True
             group.start_soon(self._presence.list_all)
 
-    async def push_large(self, source: SourceFile, seen: set[str]) -> Entry:
+    async def push_large(self, source: SourceFile, seen: set[str]) -> HashedFile:
         """Hash a file block by block, then send it unless the store has it: the second read is from the page cache.
 
         Args:
@@ -149,7 +148,7 @@ class Uploader:
             raise
         finally:
             os.close(descriptor)
-        return body.hashed.entry
+        return body.hashed
 
     def part_bytes(self, size: int) -> int:
         """Bytes of a part; the whole of an object that goes in one piece."""
