@@ -97,6 +97,7 @@ from snapdir.errors import UnknownName as UnknownName
 from snapdir.errors import UnsafeName as UnsafeName
 from snapdir.errors import UnsafePath as UnsafePath
 from snapdir.errors import WalkFailed as WalkFailed
+from snapdir.errors import WorkerKilled as WorkerKilled
 from snapdir.measurement.report import BenchReport as BenchReport
 from snapdir.model.digest import SnapshotId as SnapshotId
 from snapdir.model.entry import ManifestEntry as ManifestEntry

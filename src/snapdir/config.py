@@ -68,6 +68,7 @@ class Config:
         max_jobs: int | None = None,
         adaptive: float | None = None,
         walk_jobs: int | None = None,
+        workers: int | None = None,
         memory: int | str | None = None,
         part_size: int | str | None = None,
         max_manifest_size: int | str | None = None,
@@ -101,6 +102,8 @@ class Config:
             adaptive: Use this fraction, above 0 and at most 1, of the concurrent requests that still add throughput.
             max_jobs: Upper limit of concurrent requests if their number adapts.
             walk_jobs: Threads that hash; 0 is one per CPU, at most 16.
+            workers: Most processes beside this one that hash small files; by default one for each further CPU, at most 7.
+                Each starts when it pays; 0 is none.
             memory, part_size: Bytes, or text such as ``256MiB``.
             max_manifest_size: Bytes, or text such as ``4GiB``; 0 is unlimited.
             limit_rate: Bytes per second, or text such as ``10M``; 0 is unlimited.
@@ -154,6 +157,7 @@ class Config:
             self.limits,
             jobs=0 if adaptive is not None else jobs,
             hash_threads=walk_jobs,
+            worker_processes=workers,
             memory_bytes=_size(memory, "memory"),
             part_bytes=_size(part_size, "part_size"),
             max_manifest_bytes=_size(max_manifest_size, "max_manifest_size"),

@@ -72,6 +72,19 @@ def walk() -> list[Flag]:
     )
 
 
+def workers() -> list[Flag]:
+    return section(
+        "Walk",
+        Setting(
+            "--workers",
+            metavar="<N>",
+            parse=whole_number,
+            help="Most processes beside this one that read and hash small files; each starts when it pays. 0 is none; "
+            "default: one for each further CPU, at most 7.",
+        ),
+    )
+
+
 def ignoring() -> list[Flag]:
     return section(
         "Walk",

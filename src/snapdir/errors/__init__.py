@@ -22,6 +22,7 @@
     ├── UnsafePath                    a manifest path that could leave the destination
     ├── PathNotFound                  a snapshot has no file at a path
     ├── InFluxError                   a file changed or vanished while read               IN_FLUX
+    ├── WorkerKilled                  a process that helped this one was killed by a signal
     ├── CatalogError                  the local history cannot be read or written         CATALOG_ERROR
     ├── HashMismatchError             bytes do not hash to their name                     HASH_MISMATCH
     │   ├── CorruptObject             an object in a store
@@ -67,6 +68,7 @@ from snapdir.errors.base import (
     SnapdirError,
     UnknownName,
     UnsafePath,
+    WorkerKilled,
 )
 from snapdir.errors.local import (
     DestinationConflict,
@@ -148,6 +150,7 @@ __all__ = [
     "UnsafeName",
     "UnsafePath",
     "WalkFailed",
+    "WorkerKilled",
     "has_login",
     "local_error",
     "local_errors",

@@ -223,6 +223,21 @@ class InFluxError(SnapdirError):
         return f"{sentence}; use --exclude to leave out temporary files"
 
 
+class WorkerKilled(SnapdirError):
+    """A process that helped this one was killed. ``signal_name`` names the signal."""
+
+    def __init__(self, signal_name: str) -> None:
+        super().__init__(signal_name)
+        self.signal_name = signal_name
+
+    def __str__(self) -> str:
+        guess = " (out of memory?)" if self.signal_name == "SIGKILL" else ""
+        return (
+            f"a hashing process was killed by {self.signal_name}{guess}: run again, or use --workers 0 to hash without"
+            " further processes"
+        )
+
+
 class CatalogError(SnapdirError):
     """The local history cannot be read or written."""
 

@@ -10,7 +10,7 @@ from blake3 import blake3
 from snapdir.errors import InFluxError, local_error, source_error
 from snapdir.hashing.hasher import HasherFactory
 from snapdir.model.sizes import MIB
-from snapdir.model.source import HashedFile, SourceFile, identity_of
+from snapdir.model.source import HashedFile, Identity, SourceFile, identity_of
 
 SMALL_FILE_BYTES = MIB
 """A file up to this size is read by one call, and its bytes can be kept for an upload."""
@@ -46,21 +46,32 @@ def hash_small_files(
     open_file = open_file or os.open
     for source in sources:
         try:
-            descriptor = open_file(source.file, _OPEN_FLAGS)
-            try:
-                # One byte more than expected shows growth; a file of /proc claims 0 bytes and has more.
-                data = os.read(descriptor, source.identity[0] + 1)
-                if len(data) != source.identity[0]:
-                    data = _read_rest(descriptor, data, source)
-                if identity_of(os.fstat(descriptor)) != source.identity:
-                    raise InFluxError(source.file)
-            finally:
-                os.close(descriptor)
+            data = read_small_file(source.file, source.identity, open_file)
         except OSError as error:
             failures.append(_failure(error, source))
         else:
             hashed.append(HashedFile(source, new_hasher(data).hexdigest(), data if keep_data else None))
     return hashed, failures
+
+
+def read_small_file(file: str, identity: Identity, open_file: Callable[[str, int], int] = os.open) -> bytes:
+    """All bytes of a file, in one read.
+
+    Raises:
+        InFluxError: it is not as it was listed.
+        OSError: it cannot be read.
+    """
+    descriptor = open_file(file, _OPEN_FLAGS)
+    try:
+        # One byte more than expected shows growth; a file of /proc claims 0 bytes and has more.
+        data = os.read(descriptor, identity[0] + 1)
+        if len(data) != identity[0]:
+            data = _read_rest(descriptor, data, file, identity[0])
+        if identity_of(os.fstat(descriptor)) != identity:
+            raise InFluxError(file)
+    finally:
+        os.close(descriptor)
+    return data
 
 
 def hash_large_file(
@@ -153,14 +164,14 @@ def _hash_blocks(
     return HashedFile(source, hasher.hexdigest(), None, tuple(crcs) if crc32c is not None else ())
 
 
-def _read_rest(descriptor: int, data: bytes, source: SourceFile) -> bytes:
+def _read_rest(descriptor: int, data: bytes, file: str, size: int) -> bytes:
     """All bytes of a file after a short read, or of a file that claims to be empty."""
     pieces = [data]
     while pieces[-1]:
         pieces.append(os.read(descriptor, MIB))
     data = b"".join(pieces)
-    if source.identity[0] and len(data) != source.identity[0]:
-        raise InFluxError(source.file)
+    if size and len(data) != size:
+        raise InFluxError(file)
     return data
 
 

@@ -68,6 +68,7 @@ def _kept(option: Flag) -> Flag:
             *options.pool(),
             *groups.catalog(),
             *(option for option in options.walk() if option.name == "walk_jobs"),
+            *options.workers(),
             *groups.transfer(writing=True),
             *options.output(),
         )
@@ -127,6 +128,7 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "stall-timeout", setting("stall_timeout", "20")
     yield "max-manifest-size", setting("max_manifest_size", "4GiB")
     yield "min-rate", setting("min_rate", "1K")
+    yield "workers", _workers(settings)
     for name in ("sse", "sse_kms_key_id", "acl", "storage_class", "request_payer"):
         yield name.replace("_", "-"), setting(name, "none")
     yield "no-sign-request", _switch(ctx, "no_sign_request")
@@ -205,6 +207,14 @@ def _automatic(given: Given) -> Given:
     from snapdir.transfer.engine.limits import Limits
 
     return Given(str(Limits().hashers), given.source)
+
+
+def _workers(settings: Mapping[str, Any]) -> Given:
+    from snapdir.transfer.engine.limits import Limits
+
+    threads = _given(settings, "walk_jobs") or Given("0", "default")
+    unset = Limits(hash_threads=int(threads.text)).hash_processes
+    return _given(settings, "workers") or Given(f"{unset}", "default")
 
 
 def _fraction(given: Given) -> Given:

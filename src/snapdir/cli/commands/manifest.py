@@ -23,6 +23,7 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
 @command(
     options.path(),
     *options.walk(),
+    *options.workers(),
     *section(
         "Output",
         Flag("--absolute", help="Write absolute paths instead of ./ paths."),
@@ -74,6 +75,7 @@ def write_entries(found: snapdir.Manifest) -> None:
 @command(
     options.path(use="The directory; without it, a manifest is read from standard input."),
     *options.walk(),
+    *options.workers(),
     *options.output(),
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=["snapdir id ./data", "snapdir id --ignore '*.tmp' ./data", "snapdir manifest ./data | snapdir id"],

@@ -11,6 +11,9 @@ from snapdir.model.sizes import GIB, MIB
 if TYPE_CHECKING:
     from snapdir.stores.base import Store
 
+MAX_WORKER_PROCESSES = 7
+"""By default. With this process there are eight, which the walk of one does not keep busy."""
+
 MAX_HASH_THREADS = 16
 """``hash_threads`` alone asks for more."""
 
@@ -22,6 +25,8 @@ class Limits:
     Attributes:
         jobs: Concurrent requests; 0 adapts to the store (see ``workers``).
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
+        worker_processes: Most processes beside this one that hash small files; each starts when it pays. None is one
+            less than ``hashers``, and at most 7; 0 is none.
         memory_bytes: All body bytes held at once, plus 35 MiB and up to 2 KiB per file for the process.
         part_bytes: Size of an uploaded part and of a downloaded range; larger only if an object would need too many.
         large_bytes: Objects above this are transferred in parts and ranges.
@@ -32,6 +37,7 @@ class Limits:
 
     jobs: int = 0
     hash_threads: int = 0
+    worker_processes: int | None = None
     memory_bytes: int = 128 * MIB
     part_bytes: int = 8 * MIB
     large_bytes: int = 16 * MIB
@@ -42,6 +48,13 @@ class Limits:
     def hashers(self) -> int:
         """``hash_threads``, or what 0 stands for on this machine."""
         return self.hash_threads or min(usable_cpus(), MAX_HASH_THREADS)
+
+    @property
+    def hash_processes(self) -> int:
+        """``worker_processes``, or what None stands for on this machine."""
+        if self.worker_processes is not None:
+            return self.worker_processes
+        return min(self.hashers - 1, MAX_WORKER_PROCESSES)
 
     def workers(self, *stores: Store) -> int:
         """Tasks that keep the slowest of ``stores`` busy. Beside a store across a network, one on this host never is.

@@ -1,0 +1,184 @@
+"""Processes that hash small files beside this one. Blocking; for one thread of ``anyio.to_thread``."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from selectors import EVENT_READ, DefaultSelector
+
+from snapdir.hashing import worker as hashing_worker
+from snapdir.hashing.worker import DIGEST_BYTES, NOT_HASHED, READY, request_for
+from snapdir.model.source import HashedFile, SourceFile
+from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.worker_process import LOOK_SECONDS, WorkerProcess, can_start_workers
+
+BATCHES_AT_ONCE = 2
+"""Of one worker: while this process walks, the worker has the next batch already."""
+
+START_SECONDS = 0.1
+"""A worker starts whenever this process has hashed for so long because no worker was free: twice what a start takes."""
+
+RECEIVED_BYTES = 1 << 16
+
+Hash = Callable[[list[SourceFile]], list[HashedFile]]
+
+
+class HashWorkers:
+    """Hashes batches of small files: in this thread, and in processes as soon as they pay.
+
+    This process does what the others have no time for, so that all are busy. A file that a worker cannot read, or that
+    is not as it was listed, is hashed here, and fails as it does without workers.
+
+    Args:
+        most: Processes beside this one.
+        hash_here: Hashes in this thread.
+        settle: Called with what a worker hashed. (``hash_here`` counts its files itself.)
+        warn: Called with a sentence if a worker cannot start, or ends by itself; its work is then done here.
+
+    Raises (from all methods):
+        WorkerKilled: a worker was killed by a signal.
+    Cancellation: within LOOK_SECONDS; all workers end when the block ends.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        hash_here: Hash,
+        settle: Callable[[list[HashedFile]], None],
+        warn: Callable[[str], None],
+        *,
+        start_seconds: float = START_SECONDS,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._to_start = most if most and can_start_workers() else 0
+        self._hash_here = hash_here
+        self._settle = settle
+        self._warn = warn
+        self._start_seconds = start_seconds
+        self._clock = clock
+        self._own_seconds = 0.0
+        self._workers: list[_Worker] = []
+        self._resources = ExitStack()
+
+    def __enter__(self) -> HashWorkers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
+
+    def hash(self, sources: list[SourceFile]) -> list[HashedFile]:
+        """Hash ``sources``, here or in a worker; the files that are hashed by now, of this or earlier batches."""
+        free = min((worker for worker in self._workers if worker.is_free), key=_load, default=None)
+        if free is not None and sources:
+            hashed = self._send(free, sources)
+        else:
+            began = self._clock()
+            hashed = self._hash_here(sources)
+            self._own_seconds += self._clock() - began
+            self._start_if_it_pays()
+        return hashed + self._received(0)
+
+    def rest(self) -> list[HashedFile]:
+        """Wait for all batches; the files that ``hash`` has not returned."""
+        hashed: list[HashedFile] = []
+        while any(worker.batches for worker in self._workers):
+            check_cancelled()
+            hashed += self._received(LOOK_SECONDS)
+        return hashed
+
+    def _start_if_it_pays(self) -> None:
+        if not self._to_start or self._own_seconds < self._start_seconds:
+            return
+        self._own_seconds = 0.0
+        self._to_start -= 1
+        try:
+            if not self._workers:
+                self._selector = self._resources.enter_context(DefaultSelector())
+            process = WorkerProcess(hashing_worker)
+        except OSError as error:
+            self._to_start = 0
+            self._warn(f"no further process can be started ({error.strerror}): hashing goes on with fewer")
+            return
+        self._resources.callback(process.end)
+        worker = _Worker(process)
+        self._workers.append(worker)
+        self._selector.register(process.socket, EVENT_READ, worker)
+
+    def _send(self, worker: _Worker, sources: list[SourceFile]) -> list[HashedFile]:
+        worker.batches.append(sources)
+        try:
+            worker.process.send(request_for([(source.file, source.identity) for source in sources]))
+        except OSError:
+            return self._lost(worker)
+        return []
+
+    def _received(self, timeout_seconds: float) -> list[HashedFile]:
+        """The files of the answers that have come."""
+        hashed: list[HashedFile] = []
+        if self._workers:
+            for key, _ in self._selector.select(timeout_seconds):
+                hashed += self._receive(key.data)
+        return hashed
+
+    def _receive(self, worker: _Worker) -> list[HashedFile]:
+        try:
+            content = worker.process.socket.recv(RECEIVED_BYTES)
+        except OSError:
+            content = b""
+        if not content:
+            return self._lost(worker)
+        hashed: list[HashedFile] = []
+        for sources, digests in worker.answers(content):
+            done = [
+                HashedFile(source, digest.hex())
+                for source, digest in zip(sources, digests, strict=True)
+                if digest != NOT_HASHED
+            ]
+            self._settle(done)
+            hashed += done
+            if len(done) < len(sources):
+                left = [source for source, digest in zip(sources, digests, strict=True) if digest == NOT_HASHED]
+                hashed += self._hash_here(left)
+        return hashed
+
+    def _lost(self, worker: _Worker) -> list[HashedFile]:
+        """Do the work of a worker that has ended by itself."""
+        outcome = worker.process.outcome()
+        self._selector.unregister(worker.process.socket)
+        self._workers.remove(worker)
+        self._to_start = 0
+        self._warn(f"a hashing process ended with {outcome}: hashing goes on with fewer")
+        return [hashed for sources in worker.batches for hashed in self._hash_here(sources)]
+
+
+class _Worker:
+    """A process, and the batches it has: it answers them in order."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self.process = process
+        self.batches: deque[list[SourceFile]] = deque()
+        self._is_ready = False
+        self._received = b""
+
+    @property
+    def is_free(self) -> bool:
+        return self._is_ready and len(self.batches) < BATCHES_AT_ONCE
+
+    def answers(self, content: bytes) -> list[tuple[list[SourceFile], list[bytes]]]:
+        """The batches that are answered with ``content``, and their digests."""
+        if not self._is_ready:
+            self._is_ready = True
+            content = content.removeprefix(READY)
+        self._received += content
+        answered = []
+        while self.batches and len(self._received) >= (length := DIGEST_BYTES * len(self.batches[0])):
+            answer, self._received = self._received[:length], self._received[length:]
+            digests = [answer[start : start + DIGEST_BYTES] for start in range(0, length, DIGEST_BYTES)]
+            answered.append((self.batches.popleft(), digests))
+        return answered
+
+
+def _load(worker: _Worker) -> int:
+    return len(worker.batches)
