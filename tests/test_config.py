@@ -14,12 +14,13 @@ from snapdir.model.sizes import GIB, MIB
 
 def test_options_go_where_they_are_used(tmp_path: Path) -> None:
     config = Config(cache_dir=tmp_path).with_options(
-        jobs=7, walk_jobs=3, memory="256MiB", part_size=16 * MIB, limit_rate="10M", max_requests=50,
+        jobs=7, walk_jobs=3, workers=2, memory="256MiB", part_size=16 * MIB, limit_rate="10M", max_requests=50,
         max_retries=2, retry_base_ms=10, retry_max_ms=2000, fsync=False, clone=False, verify_copies=True,
         max_manifest_size="1GiB", stall_timeout=6, min_rate="2K",
     )  # fmt: skip
     limits, stores = config.limits, config.stores
     assert (limits.jobs, limits.hash_threads, limits.memory_bytes, limits.part_bytes) == (7, 3, 256 * MIB, 16 * MIB)
+    assert limits.hash_processes == 2
     assert (stores.max_concurrency, stores.limit_rate_bytes, stores.max_requests_per_second) == (7, 10 * MIB, 50)
     assert (stores.retry.attempts, stores.retry.base_seconds, stores.retry.max_seconds) == (2, 0.01, 2.0)
     assert (stores.fsync, stores.clone, stores.verify_copies) == (False, False, True)

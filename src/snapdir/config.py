@@ -102,8 +102,8 @@ class Config:
             adaptive: Use this fraction, above 0 and at most 1, of the concurrent requests that still add throughput.
             max_jobs: Upper limit of concurrent requests if their number adapts.
             walk_jobs: Threads that hash; 0 is one per CPU, at most 16.
-            workers: Most processes beside this one that hash small files; by default one for each further CPU, at most 7.
-                Each starts when it pays; 0 is none.
+            workers: Most processes beside this one that hash small files; each starts when it pays, and 0 is none. By
+                default one for each further CPU, at most 7.
             memory, part_size: Bytes, or text such as ``256MiB``.
             max_manifest_size: Bytes, or text such as ``4GiB``; 0 is unlimited.
             limit_rate: Bytes per second, or text such as ``10M``; 0 is unlimited.

@@ -15,7 +15,7 @@ KNOBS = (
     "verify-copies",
 )  # fmt: skip
 OWN_KNOBS = (
-    "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate",
+    "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate", "workers",
     "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request", "pull-cache",
     "progress", "progress-interval", "log-level", "requests",
 )  # fmt: skip
@@ -47,6 +47,7 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "catalog": f"{cache}/default-catalog.sqlite3 source=default",
         "jobs": f"{cpus} source=default",
         "walk-jobs": f"{cpus} source=default",
+        "workers": f"{min(cpus - 1, 7)} source=default",
         "limit-rate": "none source=default",
         "adaptive": "off source=default",
         "max-jobs": "none source=default",

@@ -103,13 +103,12 @@ async def id(
     config = config or Config()
     given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference)
     options = await tree_options(given, config, absolute=absolute, trust_links=trust_links)
-    hash_threads = config.limits.hashers
-    read = partial(tree_id, local_path(path), options, counters or Counters(), hash_threads=hash_threads)
+    read = partial(tree_id, local_path(path), options, counters or Counters(), limits=config.limits)
     return str(await anyio.to_thread.run_sync(read))
 
 
 async def read_tree(path: PathLike, options: TreeOptions, config: Config, counters: Counters) -> Manifest:
-    read = partial(snapshot_tree, local_path(path), options, counters, hash_threads=config.limits.hashers)
+    read = partial(snapshot_tree, local_path(path), options, counters, limits=config.limits)
     return await anyio.to_thread.run_sync(read)
 
 

@@ -1,8 +1,8 @@
 """A process that hashes small files for its parent, batch by batch, until its parent closes the socket or ends.
 
-The parent's side is ``transfer/engine/hash_workers.py``. Descriptor 0 is a socket. The worker sends READY once. A request
-is a length of LENGTH_BYTES and as many bytes of marshal: a list of (path, identity). Its answer has one digest for each
-file, or NOT_HASHED; the parent hashes that file again, and names the reason if that fails too. Blocking.
+The parent's side is ``transfer/engine/hash_workers.py``. Descriptor 0 is a socket. The worker sends READY once. A
+request is a length of LENGTH_BYTES and as many bytes of marshal: a list of (path, identity). Its answer has one digest
+for each file, or NOT_HASHED; the parent hashes that file again, and names the reason if that fails too. Blocking.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -25,15 +26,23 @@ from snapdir.model.digest import SnapshotId
 from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.manifest import Manifest
 from snapdir.model.patterns import Exclusion
+from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.hash_pool import HashPool
+from snapdir.transfer.engine.hash_workers import HashWorkers
 from snapdir.transfer.engine.interruption import check_cancelled
+from snapdir.transfer.engine.limits import Limits
 
 RUN_AHEAD_FILES = 50_000
 """How far the walk may be ahead of the hashing, so that a display soon knows the total; 470 bytes per file."""
+BATCH_FILES = 512
+BATCH_BYTES = 16 * MIB
+"""Hashed together, in 3 ms: a run is stopped after each batch, and progress is counted."""
 WALK_FACTOR = 8
 """Files found for each one hashed, until the walk is done or RUN_AHEAD_FILES ahead."""
+
+ONE_THREAD = Limits(hash_threads=1)
 
 
 class TreeOptions(NamedTuple):
@@ -141,10 +150,19 @@ class TreeReader:
             sources, new_hasher=self.options.new_hasher, keep_data=keep_data, open_file=opener
         )
         self._failures += failures
-        self._counters.files_done += len(hashed)
-        self._counters.bytes_done += sum([source.identity[0] for source in sources])
-        self.add(hashed)
+        self.settle(hashed)
         return hashed
+
+    def settle(self, hashed: list[HashedFile]) -> None:
+        """Count small files, a batch by path, and add them to the manifest."""
+        self._counters.files_done += len(hashed)
+        self._counters.bytes_done += sum([file.source.identity[0] for file in hashed])
+        self.add(hashed)
+
+    @property
+    def needs_only_paths(self) -> bool:
+        """Whether any process can hash the small files, by their paths."""
+        return self.options.new_hasher is blake3 and not self._walk.has_long_paths
 
     def add(self, hashed: list[HashedFile]) -> None:
         """Add files that were hashed elsewhere to the manifest: a batch by path. Any thread may do so."""
@@ -170,7 +188,7 @@ class TreeReader:
     def pieces(self) -> Iterator[bytes]:
         """The text of ``manifest``, as a stream. Errors come at once."""
         if self._failures:
-            raise WalkFailed(self._failures)
+            raise WalkFailed(sorted(self._failures))
         if not self._files:
             self._walk.require_something()
         self._linked.check()
@@ -225,7 +243,7 @@ class TreeReader:
 
 
 def snapshot_tree(
-    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 1
+    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, limits: Limits = ONE_THREAD
 ) -> Manifest:
     """The manifest of a directory. Blocking; 10-14 µs per small file and 0.2 s per GiB for each hashing thread.
 
@@ -234,29 +252,33 @@ def snapshot_tree(
     Cancellation: within one block of 2 MiB, or batch of small files. It needs a thread of ``anyio.to_thread``.
     """
     with closing(TreeReader(root, options, counters)) as reader:
-        _hash_all(reader, counters, hash_threads)
+        _hash_all(reader, counters, limits)
         return reader.manifest()
 
 
 def tree_id(
-    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, hash_threads: int = 1
+    root: str | os.PathLike[str], options: TreeOptions, counters: Counters, *, limits: Limits = ONE_THREAD
 ) -> SnapshotId:
     """The id of ``snapshot_tree``, without the memory for its text."""
     with closing(TreeReader(root, options, counters)) as reader:
-        _hash_all(reader, counters, hash_threads)
+        _hash_all(reader, counters, limits)
         return text_id(reader.pieces())
 
 
-def _hash_all(reader: TreeReader, counters: Counters, hash_threads: int) -> None:
-    options = reader.options
-    with HashPool(hash_threads) as pool:
+def _hash_all(reader: TreeReader, counters: Counters, limits: Limits) -> None:
+    options, threads = reader.options, limits.hashers
+    hash_here = partial(reader.hash_small, keep_data=False)
+    workers = HashWorkers(limits.hash_processes, hash_here, reader.settle, counters.warnings.append)
+    with HashPool(threads) as pool, workers:
         running: deque[Future[HashedFile]] = deque()
-        for small, large in reader.batches(batch_files=1024, batch_bytes=1 << 62):
+        for small, large in reader.batches(BATCH_FILES, BATCH_BYTES):
             check_cancelled()
             running.extend(pool.submit(_hash_large, source, options, counters, pool.look) for source in large)
-            reader.hash_small(small, keep_data=False)
-            while len(running) > 4 * hash_threads:
+            hash_small = workers.hash if reader.needs_only_paths else hash_here
+            hash_small(small)
+            while len(running) > 4 * threads:
                 _add_or_note(running.popleft(), pool, reader)
+        workers.wait()
         for future in running:
             _add_or_note(future, pool, reader)
 

@@ -78,7 +78,12 @@ def write_entries(found: snapdir.Manifest) -> None:
     *options.workers(),
     *options.output(),
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
-    examples=["snapdir id ./data", "snapdir id --ignore '*.tmp' ./data", "snapdir manifest ./data | snapdir id"],
+    examples=[
+        "snapdir id ./data",
+        "snapdir id --ignore '*.tmp' ./data",
+        "snapdir id --workers 3 ./data",
+        "snapdir manifest ./data | snapdir id",
+    ],
 )
 def id(invocation: Invocation, /, *, path: str | None, as_json: bool, **given: Any) -> None:
     """Print the id of a directory, or of a manifest on standard input.

@@ -15,14 +15,13 @@ from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.worker_process import LOOK_SECONDS, WorkerProcess, can_start_workers
 
 BATCHES_AT_ONCE = 2
-"""Of one worker: while this process walks, the worker has the next batch already."""
+"""Of one worker, so that it has the next batch while this process walks. Two answers are 32 KiB, which fit into the
+socket: so a worker never waits for this process, and always takes the next request."""
 
 START_SECONDS = 0.1
 """A worker starts whenever this process has hashed for so long because no worker was free: twice what a start takes."""
 
 RECEIVED_BYTES = 1 << 16
-
-Hash = Callable[[list[SourceFile]], list[HashedFile]]
 
 
 class HashWorkers:
@@ -33,8 +32,8 @@ class HashWorkers:
 
     Args:
         most: Processes beside this one.
-        hash_here: Hashes in this thread.
-        settle: Called with what a worker hashed. (``hash_here`` counts its files itself.)
+        hash_here: Hashes files in this thread, and settles them.
+        settle: Called with the files that a worker has hashed.
         warn: Called with a sentence if a worker cannot start, or ends by itself; its work is then done here.
 
     Raises (from all methods):
@@ -45,7 +44,7 @@ class HashWorkers:
     def __init__(
         self,
         most: int,
-        hash_here: Hash,
+        hash_here: Callable[[list[SourceFile]], object],
         settle: Callable[[list[HashedFile]], None],
         warn: Callable[[str], None],
         *,
@@ -68,25 +67,23 @@ class HashWorkers:
     def __exit__(self, *_: object) -> None:
         self._resources.close()
 
-    def hash(self, sources: list[SourceFile]) -> list[HashedFile]:
-        """Hash ``sources``, here or in a worker; the files that are hashed by now, of this or earlier batches."""
+    def hash(self, sources: list[SourceFile]) -> None:
+        """Hash ``sources``, here or in a worker, now or later."""
         free = min((worker for worker in self._workers if worker.is_free), key=_load, default=None)
         if free is not None and sources:
-            hashed = self._send(free, sources)
+            self._send(free, sources)
         else:
             began = self._clock()
-            hashed = self._hash_here(sources)
+            self._hash_here(sources)
             self._own_seconds += self._clock() - began
             self._start_if_it_pays()
-        return hashed + self._received(0)
+        self._receive_all(0)
 
-    def rest(self) -> list[HashedFile]:
-        """Wait for all batches; the files that ``hash`` has not returned."""
-        hashed: list[HashedFile] = []
+    def wait(self) -> None:
+        """Wait for what ``hash`` has left to the workers."""
         while any(worker.batches for worker in self._workers):
             check_cancelled()
-            hashed += self._received(LOOK_SECONDS)
-        return hashed
+            self._receive_all(LOOK_SECONDS)
 
     def _start_if_it_pays(self) -> None:
         if not self._to_start or self._own_seconds < self._start_seconds:
@@ -106,51 +103,40 @@ class HashWorkers:
         self._workers.append(worker)
         self._selector.register(process.socket, EVENT_READ, worker)
 
-    def _send(self, worker: _Worker, sources: list[SourceFile]) -> list[HashedFile]:
+    def _send(self, worker: _Worker, sources: list[SourceFile]) -> None:
         worker.batches.append(sources)
         try:
             worker.process.send(request_for([(source.file, source.identity) for source in sources]))
         except OSError:
-            return self._lost(worker)
-        return []
+            self._replace(worker)
 
-    def _received(self, timeout_seconds: float) -> list[HashedFile]:
-        """The files of the answers that have come."""
-        hashed: list[HashedFile] = []
+    def _receive_all(self, timeout_seconds: float) -> None:
         if self._workers:
             for key, _ in self._selector.select(timeout_seconds):
-                hashed += self._receive(key.data)
-        return hashed
+                self._receive(key.data)
 
-    def _receive(self, worker: _Worker) -> list[HashedFile]:
+    def _receive(self, worker: _Worker) -> None:
         try:
             content = worker.process.socket.recv(RECEIVED_BYTES)
         except OSError:
             content = b""
         if not content:
-            return self._lost(worker)
-        hashed: list[HashedFile] = []
+            self._replace(worker)
         for sources, digests in worker.answers(content):
-            done = [
-                HashedFile(source, digest.hex())
-                for source, digest in zip(sources, digests, strict=True)
-                if digest != NOT_HASHED
-            ]
-            self._settle(done)
-            hashed += done
-            if len(done) < len(sources):
-                left = [source for source, digest in zip(sources, digests, strict=True) if digest == NOT_HASHED]
-                hashed += self._hash_here(left)
-        return hashed
+            answered = list(zip(sources, digests, strict=True))
+            self._settle([HashedFile(source, digest.hex()) for source, digest in answered if digest != NOT_HASHED])
+            if left := [source for source, digest in answered if digest == NOT_HASHED]:
+                self._hash_here(left)
 
-    def _lost(self, worker: _Worker) -> list[HashedFile]:
+    def _replace(self, worker: _Worker) -> None:
         """Do the work of a worker that has ended by itself."""
         outcome = worker.process.outcome()
         self._selector.unregister(worker.process.socket)
         self._workers.remove(worker)
         self._to_start = 0
         self._warn(f"a hashing process ended with {outcome}: hashing goes on with fewer")
-        return [hashed for sources in worker.batches for hashed in self._hash_here(sources)]
+        while worker.batches:
+            self._hash_here(worker.batches.popleft())
 
 
 class _Worker:

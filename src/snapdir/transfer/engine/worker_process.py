@@ -15,7 +15,12 @@ from snapdir.transfer.engine.interruption import check_cancelled
 
 LOOK_SECONDS = 0.05
 
-_START = "import sys; sys.path[:] = sys.argv[2:]; from importlib import import_module; import_module(sys.argv[1]).main()"
+LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a whole group of processes. The parent stops, and ends its workers."""
+
+_START = (
+    "import sys; sys.path[:] = sys.argv[2:]; from importlib import import_module; import_module(sys.argv[1]).main()"
+)
 
 
 def can_start_workers() -> bool:
@@ -35,8 +40,8 @@ def can_start_workers() -> bool:
 class WorkerProcess:
     """Runs ``main`` of a module, with a socket as descriptor 0: its end is the end of this process or this object.
 
-    It is in a process group of its own, so signals of a terminal reach this process only. It imports from the same
-    places, without running a ``__main__`` again.
+    It blocks LEFT_TO_PARENT from its first moment. It imports from the same places as this process, and runs no
+    ``__main__`` again.
 
     Args:
         module: It must import little: a start takes about 50 ms of CPU.
@@ -49,20 +54,22 @@ class WorkerProcess:
         import subprocess  # 5 ms of start-up that most commands do not need
 
         package = str(Path(__file__).parents[3])
-        paths = [package, *(path for path in sys.path if path != package)]
+        command = [sys.executable, "-S", "-P", "-X", "utf8", "-c", _START, module.__name__, package, *sys.path]
         self.socket, theirs = socket.socketpair()
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_PARENT)
         try:
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603  # this very program
-                    [sys.executable, "-S", "-P", "-X", "utf8", "-c", _START, module.__name__, *paths],
-                    stdin=theirs,
+                self._process = subprocess.Popen(  # this very program
+                    command,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=None if os.environ.get("SNAPDIR_DEBUG") == "1" else subprocess.DEVNULL,
-                    process_group=0,
                 )
         except BaseException:
             self.socket.close()
             raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self.socket.settimeout(LOOK_SECONDS)
 
     @property
