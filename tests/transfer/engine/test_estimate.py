@@ -34,9 +34,8 @@ FALLS_SHORT = {
     "pull_images_limited": 1.6,
     "pull_mixed_limited": 2.0,
     "push_mixed_limited": 1.8,
-    # Blocks of ten connections arrive together, and four parts of a large object count when they are hashed.
+    # Blocks of ten connections arrive together.
     "pull_mixed_slow_connections": 2.5,
-    "verify_mixed_slow_connections": 4.5,
     # Large objects first, small ones then, large ones again, within 8 s.
     "fetch_larger_region": 2.4,
 }
@@ -133,6 +132,19 @@ def test_a_few_large_files_say_nothing_about_many_small_ones() -> None:
         counters = Counters("transfer", 2010, 260 * MIB, True, files, second * 24 * MIB)
         lefts.append(estimate.read(counters, float(second)).left_seconds)
     assert lefts == [None] * 10
+
+
+@pytest.mark.parametrize(("held_files", "held_bytes"), [(0, 50 << 30), (9_000, 900 * MIB), (9_000, 0)])
+def test_what_was_there_already_does_not_count_as_speed(held_files: int, held_bytes: int) -> None:
+    """A resumed large object, or files that the store has: done in the first second, and then a slow line."""
+    estimate, files_total, bytes_total = Estimate(), held_files + 1_000, held_bytes + 1_000 * MIB
+    estimate.read(Counters("transfer", files_total, bytes_total, True), 0.0)
+    for second in range(1, 100):
+        counters = Counters("transfer", files_total, bytes_total, True)
+        counters.files_done, counters.bytes_done = held_files + 10 * second, held_bytes + 10 * second * MIB
+        left = estimate.read(counters, float(second)).left_seconds
+        assert left is None or (100 - second) / FACTOR <= left <= (100 - second) * FACTOR
+        assert left is not None or second < 20
 
 
 def test_a_phase_with_new_totals_starts_again() -> None:

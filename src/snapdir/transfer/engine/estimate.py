@@ -25,6 +25,8 @@ WINDOW_SECONDS = 10.0
 FEWEST_SECONDS = 2.0
 TOLERANCE = 0.04
 """Two numbers fit equally well if their errors differ by this part of the time."""
+LARGEST_ERROR = 0.3
+"""A run that no number explains is not like its beginning: content that was there already counts at once."""
 LARGEST_DISAGREEMENT = 2.0
 
 
@@ -128,8 +130,10 @@ def _part(done: int, left: int) -> float:
 
 
 def _plausible(costs: list[_Cost]) -> list[_Cost]:
-    """Those that explain the run about as well as the best."""
+    """Those that explain the run about as well as the best, if that explains it."""
     least = min(cost.error for cost in costs)
+    if least > LARGEST_ERROR:
+        return UNKNOWN
     return [cost for cost in costs if cost.error <= least + TOLERANCE]
 
 
