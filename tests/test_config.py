@@ -79,6 +79,16 @@ def test_a_catalog_is_a_name_a_path_or_none(tmp_path: Path) -> None:
     assert config.with_options(catalog="none").catalog is None
 
 
+def test_the_record_in_the_store_is_an_option_of_its_own() -> None:
+    quiet = Config().with_options(shared_catalog=False)
+    assert (Config().shared_catalog, quiet.shared_catalog, quiet.with_options(jobs=1).shared_catalog) == (
+        True,
+        False,
+        False,
+    )
+    assert quiet.with_options(shared_catalog=True).shared_catalog
+
+
 @pytest.mark.parametrize("options", [{"memory": "lots"}, {"limit_rate": "fast"}, {"memory": "1MiB"}, {"part_size": ""}])
 def test_a_bad_value_names_its_option(options: dict[str, str]) -> None:
     with pytest.raises(InvalidOption, match=next(iter(options))):

@@ -64,6 +64,7 @@ class Config:
         *,
         cache_dir: str | os.PathLike[str] | None = None,
         catalog: str | os.PathLike[str] | None = None,
+        shared_catalog: bool | None = None,
         jobs: int | None = None,
         max_jobs: int | None = None,
         adaptive: float | None = None,
@@ -98,6 +99,7 @@ class Config:
         Args:
             catalog: The history of this machine: a name in the cache directory (the command line's default is
                 ``default``), a path, or ``none``.
+            shared_catalog: Record pushes in their store.
             jobs: Concurrent requests; 0 adapts to the store.
             adaptive: Use this fraction, above 0 and at most 1, of the concurrent requests that still add throughput.
             max_jobs: Upper limit of concurrent requests if their number adapts.
@@ -163,7 +165,7 @@ class Config:
             max_manifest_bytes=_size(max_manifest_size, "max_manifest_size"),
         )
         _require_room(limits)
-        changed = replace(self, stores=stores, limits=limits)
+        changed = _changed(self, stores=stores, limits=limits, shared_catalog=shared_catalog)
         if cache_dir is not None:
             changed = replace(changed, cache_dir=Path(cache_dir))
         return changed if catalog is None else changed._recorded_in(os.fspath(catalog))

@@ -31,8 +31,9 @@ FOLDERS_AT_ONCE = 16
 async def ls(store: str, *, config: Config | None = None, counters: Counters | None = None) -> list[SnapshotSummary]:
     """All snapshots of a store with dates, files, bytes, names, and the notes and labels of pushes.
 
-    The newest push is first, as in ``log`` and for ``latest``, also of a snapshot that was pushed before. One without a
-    recorded push has its place by the time of its manifest.
+    The newest push is first, as in ``log``, also of a snapshot that was pushed before. A snapshot without a recorded
+    push has its place by the time of its manifest.
+
     If the history or the names cannot be read, ``counters`` gets a warning.
 
     Raises:

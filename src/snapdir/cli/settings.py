@@ -45,9 +45,8 @@ VARIABLES = {
 
 OTHER_SETTINGS = (
     "quiet", "verbose", "no_progress", "progress", "progress_interval", "log_level", "color", "cache_dir",
-    "shared_catalog",
 )  # fmt: skip
-"""Settings that ``Config.with_options`` does not take: those of the terminal, and fields of a Config."""
+"""Settings that ``Config.with_options`` does not take: those of the terminal, and the cache."""
 
 
 def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Config:
@@ -64,7 +63,6 @@ def config_from(settings: Mapping[str, Any], variables: Collection[str]) -> Conf
 
     config = Config(
         cache_dir=cache_directory(settings),
-        shared_catalog=settings.get("shared_catalog", True),
         keyed_context=variable(KEYED_CONTEXT, _context) or "",
     )
     return config.with_options(

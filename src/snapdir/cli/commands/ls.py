@@ -57,9 +57,9 @@ def ls(
 ) -> None:
     """List the snapshots of a store, or the paths of a snapshot.
 
-    The snapshots of a store are listed by the date (UTC) of their newest push, or else by that of their manifest,
-    newest first: `latest` is on top, as in `snapdir log`. Names, notes and labels are shown. Of a bucket or prefix
-    without snapshots, the stores below it are listed.
+    The snapshots of a store are listed by the date (UTC) of their newest push, newest first, as in `snapdir log`; one
+    without a recorded push has its place by the date of its manifest. Names, notes and labels are shown. Of a bucket or
+    prefix without snapshots, the stores below it are listed.
     """
     named = parse_ref(ref) if labels and ref is not None and snapshot_id is None else None
     if named is not None and named.store is not None and named.snapshot_id in (None, LATEST):
