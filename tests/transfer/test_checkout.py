@@ -15,6 +15,7 @@ import anyio.to_thread
 import pytest
 
 from snapdir.errors import CorruptObject, DestinationConflict, ObjectNotFound, SnapdirError
+from snapdir.hashing.files import SMALL_FILE_BYTES
 from snapdir.hashing.tree import digest_of, manifest_id
 from snapdir.model.keys import object_key
 from snapdir.model.manifest import Manifest
@@ -82,6 +83,31 @@ async def test_a_wrong_mode_is_mended_without_a_fetch(
     await check_out(manifest, repository, tmp_path / "out", limits)
     assert not store.calls
     assert await id_of(tmp_path / "out") == manifest_id(manifest)
+
+
+async def test_large_files_that_are_there_are_hashed_by_threads_in_any_order(
+    tmp_path: Path, store: RecordingStore, repository: Repository, limits: Limits
+) -> None:
+    tree, into = tmp_path / "large", tmp_path / "out"
+    tree.mkdir()
+    for number in range(6):
+        (tree / f"{number}").write_bytes(bytes([number]) * (SMALL_FILE_BYTES + 1 + number))
+    (tree / "small").write_bytes(b"small")
+    identifier = await push_tree(tree, repository, limits)
+    manifest = await repository.read_manifest(identifier)
+    await check_out(manifest, repository, into, limits)
+    (into / "1").write_bytes(b"x" * (SMALL_FILE_BYTES + 2))
+    (into / "3").chmod(0o600)
+    (into / "4").unlink()
+    (into / "5").unlink()
+    (into / "5").mkdir()
+    store.calls.clear()
+    counters = await check_out(manifest, repository, into, limits)
+    assert {key for _, key in store.calls} == {
+        object_key(digest_of((tree / name).read_bytes())) for name in ("1", "4", "5")
+    }
+    assert counters.files_replaced == 1
+    assert await id_of(into) == manifest_id(manifest)
 
 
 @pytest.mark.parametrize("delete", [False, True])

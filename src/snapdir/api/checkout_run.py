@@ -164,7 +164,8 @@ class CheckoutRun:
 
     async def rehearse(self, manifest: Manifest, cache: Repository) -> None:
         """Count and list the effects of ``write``; fail if it would fail."""
-        run = partial(rehearse_checkout, options=self.options, counters=self.counters)
+        limits = self.config.limits
+        run = partial(rehearse_checkout, options=self.options, limits=limits, counters=self.counters)
         await anyio.to_thread.run_sync(run, manifest, cache, self.dest)
 
     async def _mend(self, identifier: SnapshotId, cache: Repository, unsound: Sequence[PlannedObject]) -> None:

@@ -97,7 +97,7 @@ async def checkout(
 
 
 def rehearse_checkout(
-    manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
+    manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, limits: Limits, counters: Counters
 ) -> Sequence[PlannedObject]:
     """Count in ``counters`` what a checkout would write, list the paths that it would replace, remove and leave, and
     fail if it would fail.
@@ -118,13 +118,20 @@ def rehearse_checkout(
     selected = options.selection.counted(manifest, counters)
     plan = plan_tree(selected, preserve_special_modes=options.preserve_special_modes)
     counters.snapshot_files, counters.snapshot_bytes = plan.count_files(), plan.count_bytes()
-    survey = _rehearsed_survey(plan, manifest, cache, into, options=options, counters=counters)
+    survey = _rehearsed_survey(plan, manifest, cache, into, options=options, limits=limits, counters=counters)
     counters.files_to_write += sum(len(planned.targets) for planned in survey.missing)
     return plan.objects if options.linked else survey.missing
 
 
 def _rehearsed_survey(
-    plan: TreePlan, manifest: Manifest, cache: Repository, into: Path, *, options: CheckoutOptions, counters: Counters
+    plan: TreePlan,
+    manifest: Manifest,
+    cache: Repository,
+    into: Path,
+    *,
+    options: CheckoutOptions,
+    limits: Limits,
+    counters: Counters,
 ) -> Survey:
     try:
         destination = Destination.open(into, create=False)
@@ -140,7 +147,7 @@ def _rehearsed_survey(
         if options.linked:
             survey = survey_links(plan, cache, destination, counters)
         else:
-            survey = survey_files(plan, destination, counters)
+            survey = survey_files(plan, destination, counters, hash_threads=limits.hashers)
         refuse_conflicts(survey, destination, options)
         counters.replaced += survey.differing
         if options.delete:
@@ -168,7 +175,7 @@ async def _fill(
         await require_sound(plan.objects, source, mend, limits=limits, counters=counters)
         await anyio.to_thread.run_sync(_link, plan, source, destination, options, counters)
     else:
-        missing = await anyio.to_thread.run_sync(_prepare, plan, destination, options, counters)
+        missing = await anyio.to_thread.run_sync(_prepare, plan, destination, options, limits, counters)
         sink = partial(DirectorySink, destination, clone=options.clone, keep=options.keep)
         if held is not None:
             missing = await copy_held(missing, held, sink(), limits=limits, counters=counters)
@@ -190,11 +197,11 @@ def _link(
 
 
 def _prepare(
-    plan: TreePlan, destination: Destination, options: CheckoutOptions, counters: Counters
+    plan: TreePlan, destination: Destination, options: CheckoutOptions, limits: Limits, counters: Counters
 ) -> Sequence[PlannedObject]:
     """Find the missing objects and make the directories. Nothing is written before the survey is done."""
     counters.begin("checkout", files=plan.count_files(), bytes_=plan.count_bytes())
-    survey = survey_files(plan, destination, counters)
+    survey = survey_files(plan, destination, counters, hash_threads=limits.hashers)
     _make_room(survey, destination, options, counters)
     for directory in plan.directories:
         destination.make_directory(directory.names, directory.mode)

@@ -107,7 +107,7 @@ async def rehearse_external(
     """``rehearse_pull`` from a program, which is asked for the manifest only."""
     held = (await held_manifest(snapshot_id, cache, incomplete=True)).manifest
     manifest = await read_manifest(snapshot_id, store) if held is None else held
-    missing = await missing_for_pull(manifest, cache, into, options=options, counters=counters)
+    missing = await missing_for_pull(manifest, cache, into, options=options, limits=limits, counters=counters)
     count_planned(missing, None, limits=limits, counters=counters)
 
 

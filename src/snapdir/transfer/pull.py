@@ -158,21 +158,23 @@ async def rehearse_pull(
         manifest = await _all_held(held, cache, options.checkout.selection)
     else:
         manifest = await source.read_manifest(snapshot_id) if held.manifest is None else held.manifest
-    missing = await missing_for_pull(manifest, cache, into, options=options, counters=counters)
+    missing = await missing_for_pull(manifest, cache, into, options=options, limits=limits, counters=counters)
     if source is not None:
         await require_present(missing, source, limits=limits)
         count_planned(missing, source, limits=limits, counters=counters, manifests=held.manifest is None)
 
 
 async def missing_for_pull(
-    manifest: Manifest, cache: Repository, into: Path, *, options: PullOptions, counters: Counters
+    manifest: Manifest, cache: Repository, into: Path, *, options: PullOptions, limits: Limits, counters: Counters
 ) -> Sequence[PlannedObject]:
     """The objects that neither ``into`` nor the cache has; the rest is as ``rehearse_checkout``.
 
     Raises:
         UnsafePath, DestinationConflict, LocalError: as ``rehearse_checkout``.
     """
-    rehearse = partial(rehearse_checkout, manifest, cache, into, options=options.checkout, counters=counters)
+    rehearse = partial(
+        rehearse_checkout, manifest, cache, into, options=options.checkout, limits=limits, counters=counters
+    )
     needed = await anyio.to_thread.run_sync(rehearse)
     split = await anyio.to_thread.run_sync(split_held, needed, cache)
     counters.objects_skipped += len(split.held)
