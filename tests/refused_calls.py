@@ -14,6 +14,7 @@ NUMBERS: dict[str, dict[str, tuple[int, ...]]] = {
     "chmod": {"x86_64": (90, 91, 268, 452), "aarch64": (52, 53, 452)},
     "chown": {"x86_64": (92, 93, 94, 260), "aarch64": (54, 55)},
     "copy_file_range": {"x86_64": (326,), "aarch64": (285,)},
+    "thread": {"x86_64": (56, 435), "aarch64": (220, 435)},
     "fork": {"x86_64": (56, 57, 58), "aarch64": (220,)},  # threads start by clone3
 }
 """Of every call that has such an effect, by machine."""

@@ -18,7 +18,7 @@ SMALL_FILE_BYTES = MIB
 BLOCK_BYTES = 2 * MIB
 """Read and hashed at once: BLAKE3 is fastest above 128 KiB, and larger blocks do not fit into the L2 cache."""
 
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a file swapped for a fifo must not block the open
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a file swapped for a fifo must not block the open
 
 Failure = tuple[str, str]
 
@@ -61,7 +61,7 @@ def read_small_file(file: str, identity: Identity, open_file: Callable[[str, int
         InFluxError: it is not as it was listed.
         OSError: it cannot be read.
     """
-    descriptor = open_file(file, _OPEN_FLAGS)
+    descriptor = open_file(file, OPEN_FLAGS)
     try:
         # One byte more than expected shows growth; a file of /proc claims 0 bytes and has more.
         data = os.read(descriptor, identity[0] + 1)
@@ -98,7 +98,7 @@ def hash_large_file(
     """
     opened = descriptor is None
     try:
-        reading = (open_file or os.open)(source.file, _OPEN_FLAGS) if descriptor is None else descriptor
+        reading = (open_file or os.open)(source.file, OPEN_FLAGS) if descriptor is None else descriptor
         try:
             hashed = _hash_blocks(
                 reading, source, new_hasher=new_hasher, part_bytes=part_bytes, crc32c=crc32c, on_bytes=on_bytes

@@ -16,10 +16,12 @@ from blake3 import blake3
 from snapdir.disk.linked_objects import LinkedObjects
 from snapdir.disk.long_paths import open_file
 from snapdir.disk.own_locations import OwnLocation, OwnLocations
+from snapdir.disk.system import next_data
 from snapdir.disk.walk import FoundDirectory, Walk
 from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
 from snapdir.hashing.hasher import HasherFactory
+from snapdir.hashing.huge_files import HUGE_FILE_BYTES, hash_huge_file
 from snapdir.hashing.tree import text_id
 from snapdir.hashing.tree_text import TextSpool, TreeText
 from snapdir.model.digest import SnapshotId
@@ -273,7 +275,10 @@ def _hash_all(reader: TreeReader, counters: Counters, limits: Limits) -> None:
         running: deque[Future[HashedFile]] = deque()
         for small, large in reader.batches(BATCH_FILES, BATCH_BYTES):
             check_cancelled()
-            running.extend(pool.submit(_hash_large, source, options, counters, pool.look) for source in large)
+            if len(large) == 1 and large[0].content_bytes >= HUGE_FILE_BYTES and all(map(Future.done, running)):
+                running.append(pool.submit_alone(_hash_huge, large[0], options, counters, pool.look, threads))
+            else:
+                running.extend(pool.submit(_hash_large, source, options, counters, pool.look) for source in large)
             hash_small = workers.hash if reader.needs_only_paths else hash_here
             hash_small(small)
             while len(running) > 4 * threads:
@@ -296,6 +301,23 @@ def _hash_large(source: SourceFile, options: TreeOptions, counters: Counters, lo
         counters.bytes_done += length
 
     hashed = hash_large_file(source, new_hasher=options.new_hasher, on_bytes=count, open_file=open_file)
+    counters.files_done += 1
+    return hashed
+
+
+def _hash_huge(
+    source: SourceFile, options: TreeOptions, counters: Counters, look: Callable[[], None], threads: int
+) -> HashedFile:
+    def count(length: int) -> None:
+        look()
+        counters.bytes_done += length
+
+    if threads == 1 or options.new_hasher is not blake3:
+        return _hash_large(source, options, counters, look)
+    try:
+        hashed = hash_huge_file(source, threads=threads, next_data=next_data, on_bytes=count, open_file=open_file)
+    except RuntimeError:  # the system allows no further thread
+        return _hash_large(source, options, counters, look)
     counters.files_done += 1
     return hashed
 

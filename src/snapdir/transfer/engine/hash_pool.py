@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 from snapdir.transfer.engine.interruption import check_cancelled
 
@@ -25,6 +26,7 @@ class HashPool:
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="snapdir-hash")
         self._stopped = threading.Event()
+        self._alone: Future[Any] | None = None
 
     def __enter__(self) -> HashPool:
         return self
@@ -36,6 +38,8 @@ class HashPool:
 
     def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Do ``work`` in one of the threads, or in this one if no thread can start (while Python ends)."""
+        if self._alone is not None:
+            work = partial(_after, self._alone, work)
         try:
             return self._pool.submit(work, *args, **kwargs)
         except RuntimeError:
@@ -45,6 +49,12 @@ class HashPool:
             except Exception as error:
                 done.set_exception(error)
             return done
+
+    def submit_alone(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Do ``work`` in one thread, and begin later work when it is done: meanwhile it may use as many threads."""
+        doing = self.submit(work, *args, **kwargs)
+        self._alone = doing
+        return doing
 
     def result(self, working: Future[T]) -> T:
         """The result of the work."""
@@ -56,3 +66,8 @@ class HashPool:
         """Raise CancelledError if the pool is stopped."""
         if self._stopped.is_set():
             raise CancelledError
+
+
+def _after(earlier: Future[Any], work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    wait((earlier,))
+    return work(*args, **kwargs)
