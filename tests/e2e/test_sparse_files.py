@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Program
+from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 SIZES = {"small": MIB // 2, "whole": 6 * MIB, "parts": 40 * MIB}
 """Read into memory, one request, several."""
 
@@ -42,6 +43,23 @@ def test_holes_stay_between_places_of_this_host(program: Program, sparse: Path) 
     for name in ("pulled", "straight"):
         assert program.id("id", name) == identifier
     assert program("verify", "--store", "./other", "--id", identifier).code == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["push", "dry"])
+def test_a_file_larger_than_s3_takes_is_refused_before_it_is_hashed_and_anything_is_sent(
+    program: Program, sparse: Path, more: tuple[str, ...]
+) -> None:
+    descriptor = os.memfd_create("huge")  # not every filesystem has such files
+    try:
+        os.truncate(descriptor, 10_000 * 5 * GIB + 1)
+        (sparse / "huge").symlink_to(f"/proc/self/fd/{descriptor}")
+        with ScriptedS3() as server:
+            at = {"SNAPDIR_S3_STORE_ENDPOINT_URL": server.endpoint}
+            run = program("push", *more, "--store", "s3://b/p", str(sparse), env=at, pass_fds=(descriptor,))
+        run.failed_clearly("an object of 48.8 TiB is larger than this store holds (48.8 TiB)", str(sparse / "huge"))
+        assert set(server.requests) <= {"GET", "HEAD"}
+    finally:
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize("more", [("--cache",), ()], ids=["cache", "straight"])

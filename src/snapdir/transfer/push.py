@@ -180,6 +180,8 @@ async def _push_files(
     async def emit(hashed: list[HashedFile], unhashed: list[SourceFile]) -> None:
         nonlocal files_hashed
         files_hashed += len(hashed)
+        for source in unhashed:
+            uploader.require_fit(source)
         for file in hashed:
             if file.checksum in seen:
                 counters.settle(file.source.content_bytes)

@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from snapdir.disk.filesystems import memory_devices
 from snapdir.disk.long_paths import open_file
-from snapdir.errors import InFluxError, source_error
+from snapdir.errors import InFluxError, StoreRefused, source_error
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
 from snapdir.model.digest import Digest
@@ -149,6 +149,17 @@ class Uploader:
         finally:
             os.close(descriptor)
         return body.hashed
+
+    def require_fit(self, source: SourceFile) -> None:
+        """
+        Raises:
+            StoreRefused: the store cannot hold an object of this size.
+        """
+        try:
+            self.part_bytes(source.content_bytes)
+        except StoreRefused as error:
+            error.add_note(f"the size of {source.file}")
+            raise
 
     def part_bytes(self, size: int) -> int:
         """Bytes of a part; the whole of an object that goes in one piece."""
