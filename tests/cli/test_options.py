@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from snapdir.config import Config
+from snapdir.model.manifest import Manifest
 from snapdir.model.sizes import MIB
 from snapdir.stores.settings import RetryPolicy
 
@@ -187,7 +188,7 @@ def test_the_system_macro_knows_home_and_cache_and_follows_no_links(verbs: FakeV
 
 def test_no_follow_is_offered_wherever_a_tree_is_read(verbs: FakeVerbs) -> None:
     for args in (["manifest"], ["id"], ["stage"], [*PUSH]):
-        verbs.answers["manifest"] = type("M", (), {"raw": ""})
+        verbs.answers["manifest"] = Manifest(())
         assert cli(*args, "--no-follow", os.curdir).code == 0
         assert verbs.options["no_follow"] is True
 

@@ -118,7 +118,7 @@ async def resolve_sources(
 
     Args:
         derived_from: Ids, first digits of ids that this machine knows, names in the store of ``stores``, and
-            ``STORE@ID`` or ``STORE@NAME``, which are looked up in that store alone.
+            ``STORE@ID`` or ``STORE@NAME`` of any store, which must have the snapshot.
         unchecked: Whole ids are not looked for.
 
     Raises:
