@@ -11,9 +11,10 @@
 ``snapdir.blocking`` has the same functions for programs without an event loop.
 
 Each function opens what it needs, runs one verb, and closes it again. Paths are ``str`` or ``os.PathLike``, with ``~``
-expanded; a store is a URL, a bare path or a StoreUri; an id is a str or a SnapshotId, whole or the first 8 or more of
-its digits (see ``resolve_id``). ``config`` says how to run (see Config); ``counters`` are running totals that a display
-may read meanwhile. All raise SnapdirError subclasses, and nothing else that a user can cause.
+expanded; a store is a URL, a path or a StoreUri; an id is a str or a SnapshotId, whole or the first 8 or more of its
+digits (see ``resolve_id``). ``config`` says how to run (see Config); ``counters`` are running totals that a display may
+read meanwhile. All raise SnapdirError subclasses, and nothing else that a user can cause, except a TypeError for an
+argument of a wrong type.
 """
 
 import os

@@ -172,6 +172,18 @@ def test_what_is_protected_is_not_replaced_by_another_kind(isolated: Path, store
     assert everything(dest) == before
 
 
+@pytest.mark.parametrize("glob", ["keep-*.bin", "keep-*", "*.bin", "keep/*", "**/keep"])
+def test_a_glob_that_should_protect_paths_gets_the_expression_before_anything_is_deleted(
+    glob: str, store: Path, snapshot: str, dest: Path
+) -> None:
+    made(dest, {"keep-1.bin": "x", "keep/2": "y"})
+    before = everything(dest)
+    for more in ((), ("--dryrun",)):
+        run = pull(store, snapshot, dest, "--delete", "--exclude", glob, *more)
+        assert (run.code, "a glob" in run.stderr, "write '" in run.stderr) == (1, True, True)
+    assert everything(dest) == before
+
+
 @pytest.mark.parametrize("mode", ["--delete", "--linked"])
 @pytest.mark.parametrize("part", [("--include", "*.txt"), ("--shard", "1/2")])
 def test_a_part_of_a_snapshot_is_no_mirror_and_no_linked_tree(

@@ -197,3 +197,42 @@ def test_ten_of_five_thousand_files_take_at_most_twelve_requests(
     assert (run.code, run.stderr) == (0, f"partial: 10 of the 5,000 file(s) of {wanted}\n")
     assert files_in(isolated / "out") == [f"123{digit}.txt" for digit in range(10)]
     assert len(bucket.requests) <= 12
+
+
+@pytest.mark.parametrize("command", ["pull", "fetch"])
+def test_an_expression_given_as_a_glob_is_said(command: str, pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    into = [str(isolated / "out")] if command == "pull" else []
+    warned = cli(command, "--store", store, "--id", wanted, "--exclude", r"\.bin$", *into)
+    assert (warned.code, warned.stderr.count("warning:")) == (0, 1)
+    assert r"take globs such as *.tmp, and '\.bin$' looks like a regular expression" in warned.stderr
+    plain = cli(command, "--store", store, "--id", wanted, "--exclude", "*.bin", "--exclude", "foo.*", *into)
+    assert "warning:" not in plain.stderr or "looks like" not in plain.stderr
+
+
+def test_a_destination_that_is_a_file_of_the_snapshot_is_said(pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    pull = ("pull", "--store", store, "--id", wanted)
+    for path in ("./README.md", "train/0.bin"):
+        name = path.removeprefix("./")
+        advice = f"`snapdir cat STORE@ID {name} --output FILE` writes that file alone"
+        for more in (["--dry-run"], []):
+            run = cli(*pull, *more, path)
+            assert (run.code, run.stdout) == (0, "")
+            warning = f"warning: the directory {name} has the path of a file of the snapshot: {advice}\n"
+            assert run.stderr.count(warning) == 1
+        assert files_in(Path(path)) == FILES
+        assert cli(*pull, path).stderr == ""  # a directory that is there is meant
+    for path in ("data", "val", "README", "0.bin", "a/deep", "../README.md", str(isolated / "README.md")):
+        assert cli(*pull, path).stderr == ""
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--cache"], ["--force", "--delete"]], ids=" ".join)
+def test_a_file_in_the_place_of_the_destination_stays(more: list[str], pushed: tuple[str, str], isolated: Path) -> None:
+    store, wanted = pushed
+    Path("README.md").write_text("mine")
+    run = cli("pull", "--store", store, "--id", wanted, *more, "README.md")
+    assert run.code == 1
+    assert "README.md: not a directory" in run.stderr
+    assert "it is a file of the snapshot: `snapdir cat STORE@ID README.md --output FILE` writes" in run.stderr
+    assert Path("README.md").read_text() == "mine"

@@ -32,7 +32,7 @@ def test_a_name_is_set_moved_and_deleted_and_that_is_said(ids: list[str]) -> Non
     assert cli("tag", "v1", ids[0]) == Run(0, "", f"v1 is {ids[0]}\n")
     assert cli("tag", "v1", ids[1][:9]) == Run(0, "", f"v1 is {ids[1]}, and was {ids[0]}\n")
     assert cli("tag", "--delete", "v1") == Run(0, "", f"deleted v1, which was {ids[1]}\n")
-    assert "'v1' is not 64 hexadecimal digits" in one_line(cli("tag", "--delete", "v1"))
+    assert "there is no name 'v1' in file://" in one_line(cli("tag", "--delete", "v1"))
     assert cli("tag", "v1", "latest").stderr == f"latest is {ids[2]}\nv1 is {ids[2]}\n"
     rows = [line.split("\t") for line in cli("tag", "--log", "v1").stdout.splitlines()]
     assert [(row[0], row[2], row[3]) for row in rows] == [
@@ -261,3 +261,24 @@ def test_names_are_in_the_report_of_a_store(ids: list[str]) -> None:
         cli("tag", name, ids[1])
     snapshots = json.loads(cli("report", STORE, "--json").stdout)["snapshots"]
     assert {each["id"]: each["names"] for each in snapshots} == {ids[0]: [], ids[1]: ["best", "v2"], ids[2]: []}
+
+
+def test_an_unknown_name_gets_those_of_its_store(ids: list[str], isolated: Path) -> None:
+    place = f"file://{isolated}/current/store"
+    for args in (["--delete", "v2"], ["--log", "v2"]):
+        assert one_line(cli("tag", *args)) == f"there is no name 'v2' in {place}; set one with `snapdir tag NAME ID`"
+    for name in ("v1", "release/1.0", "best", "gone", "old", "v3", "base"):
+        cli("tag", name, ids[0])
+    cli("tag", "--delete", "gone")
+    for args in (["--delete", "v2"], ["--log", "v2"]):
+        error = one_line(cli("tag", *args))
+        assert error.startswith(f"there is no name 'v2' in {place}; it has ")
+        assert error.endswith("; list the names with `snapdir tag`")
+        shown = error.partition("; it has ")[2].partition(";")[0].split(", ")
+        assert {"v1", "v3"} == set(shown[:2])
+        assert len(shown) <= 5
+        assert "gone" not in shown
+    for pulling in (["pull", "--id", "bset", "out"], ["verify", "--id", "bset"], ["cat", "bset", "file"]):
+        error = one_line(cli(*pulling))
+        assert "nor a name in" in error
+        assert "; it has best" in error

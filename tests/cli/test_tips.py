@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from snapdir.cli.commands import COMMANDS, HIDDEN
-from snapdir.cli.tips import WORDS, line_with_options, of_other_tools
+from snapdir.cli.tips import OPTIONS, WORDS, line_with_options, of_other_options, of_other_tools
 
 from .conftest import ID, cli, one_line
 
-OTHER = "gc rm prune cp add init upload download restore forget"
+OTHER = (
+    "gc rm prune cp add init upload download restore forget check stats find remote login dump history show info du"
+    " mount copy snapshots unlock key config list delete remove"
+)
+OTHER_OPTIONS = "--revision --region --message --tag --local-dir --target --repo --transfers --profile -m -r -v"
 
 
 @pytest.mark.parametrize("word", OTHER.split())
@@ -23,7 +27,35 @@ def test_a_word_of_another_tool_is_explained(word: str) -> None:
     error, _, tip = run.stderr.splitlines()[:3]
     assert error == f"error: unrecognized subcommand '{word}'"
     assert tip.startswith("  tip: ")
-    assert "snapdir " in tip
+
+
+@pytest.mark.parametrize("option", OTHER_OPTIONS.split())
+@pytest.mark.parametrize("command", ["push", "pull", "ls", "log"])
+def test_an_option_of_another_tool_is_explained(command: str, option: str) -> None:
+    run = cli(command, option, "x")
+    assert (run.code, run.stdout) == (2, "")
+    error, _, tip = run.stderr.splitlines()[:3]
+    assert error == f"error: unexpected argument '{option}' found"
+    assert tip.startswith("  tip: ")
+
+
+def test_an_option_is_named_to_the_commands_that_have_it() -> None:
+    assert "  tip: the option is '--note <TEXT>'\n" in cli("push", "--message", "x").stderr
+    assert "  tip: `snapdir push --note TEXT` records" in cli("pull", "--message", "x").stderr
+    assert "  tip: `snapdir push --note TEXT` records" in cli("--message", "x", "push").stderr
+
+
+def test_no_option_is_explained_as_itself_but_that_of_ls() -> None:
+    assert [option for option, tip in OPTIONS.items() if tip.here == option] == ["--recursive"]
+    assert of_other_options("--nonsense", {}) == ""
+
+
+def test_a_name_to_remove_gets_the_line_that_deletes_it() -> None:
+    Path("data").mkdir()
+    for typed in ("rm v1", "remove v1", "delete --store ./store v1", "rm -r v1"):
+        assert "tip: `snapdir tag --delete v1` deletes the name v1;" in cli(*typed.split()).stderr
+    for typed in ("rm data", f"rm {ID}", "rm ./v1"):
+        assert "tip: a store keeps every snapshot;" in cli(*typed.split()).stderr
 
 
 def test_no_command_has_a_tip() -> None:
@@ -33,7 +65,8 @@ def test_no_command_has_a_tip() -> None:
 
 
 def test_the_commands_in_tips_exist() -> None:
-    named = {name for tip in WORDS.values() for name in re.findall(r"`snapdir ([a-z-]+)", tip)}
+    tips = [*WORDS.values(), *(option.elsewhere for option in OPTIONS.values())]
+    named = {name for tip in tips for name in re.findall(r"`snapdir ([a-z-]+)", tip)}
     assert named
     assert named <= set(COMMANDS)
 
@@ -58,12 +91,52 @@ def test_the_commands_in_tips_exist() -> None:
         ("sync s3://a/b ./mirror", "snapdir sync --from s3://a/b --to ./mirror --all"),
         (f"sync ./a ./b --id {ID}", f"snapdir sync --from ./a --to ./b --id {ID}"),
         ("push 'my data' s3://bucket/sets", "snapdir push 'my data' --store s3://bucket/sets"),
+        ("pull v1 out", "snapdir pull --id v1 out --store STORE"),
+        ("pull release/1.0 out --store ./s", "snapdir pull --id release/1.0 out --store ./s"),
+        ("pull latest ./out --store ./s", "snapdir pull --id latest ./out --store ./s"),
+        ("pull s3://bucket/sets v1 out", "snapdir pull --store s3://bucket/sets --id v1 out"),
+        ("checkout v1 out", "snapdir checkout --id v1 out"),
+        ("verify v1", "snapdir verify --id v1 --store STORE"),
+        ("verify s3://bucket/sets v1", "snapdir verify --store s3://bucket/sets --id v1"),
+        ("fetch latest --store ./s", "snapdir fetch --id latest --store ./s"),
+        ("ancestors v1 --store ./s", "snapdir ancestors --id v1 --store ./s"),
+        ("sync v1 --from ./a --to ./b", "snapdir sync --id v1 --from ./a --to ./b"),
+        ("sync ./a ./b v1", "snapdir sync --from ./a --to ./b --id v1"),
+        ("sync --from ./a ./b", "snapdir sync --from ./a --to ./b --all"),
     ],
 )
 def test_stores_and_ids_as_arguments_get_the_line_with_options(typed: str, line: str) -> None:
     run = cli(*shlex.split(typed))
     assert (run.code, run.stdout) == (2, "")
     assert f"\n  tip: write: {line}\n" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [
+        (
+            "pull --store ./s v1 -j 2",
+            "write `snapdir pull --store ./s --id v1 DIR -j 2`,"
+            " or if v1 is the directory, `snapdir pull --store ./s --id ID v1 -j 2`",
+        ),
+        (
+            "pull v1",
+            "write `snapdir pull --id v1 DIR --store STORE`,"
+            " or if v1 is the directory, `snapdir pull --id ID v1 --store STORE`",
+        ),
+        (
+            "checkout v1",
+            "write `snapdir checkout --id v1 DIR`, or if v1 is the directory, `snapdir checkout --id ID v1`",
+        ),
+        ("pull --store ./s ./out", "write `snapdir pull --store ./s --id ID ./out` (ID: an id, a name, or latest)"),
+        ("pull --store ./s data", "write `snapdir pull --store ./s --id ID data` (ID: an id, a name, or latest)"),
+        ("pull ./s@v1", "write `snapdir pull --id v1 DIR --store ./s`"),
+    ],
+)
+def test_one_argument_without_an_id_gets_the_line_for_what_it_may_be(typed: str, advice: str) -> None:
+    Path("data").mkdir()
+    assert one_line(cli(*typed.split())).startswith(f"missing --id option: {advice}")
+    assert sorted(Path().iterdir()) == [Path("data")]
 
 
 def test_the_line_can_be_typed(tmp_path: Path) -> None:
@@ -92,6 +165,12 @@ def test_a_secret_in_a_store_is_not_shown(secret: str) -> None:
     run = cli("push", "dataset", f"s3://AKID:{secret}@bucket/sets")
     assert run.code == 2
     assert "tip: write: snapdir push dataset --store s3://…@bucket/sets\n" in run.stderr
+    assert secret not in cli("pull", "--store", f"s3://AKID:{secret}@bucket/sets", "v1").stderr
+
+
+def test_an_id_that_is_given_leaves_other_arguments_as_they_are() -> None:
+    for typed in ("pull --id v1 one two", "pull --id=v1 one two", "push one two", "status one two three"):
+        assert "tip:" not in cli(*typed.split()).stderr
 
 
 def test_a_surplus_directory_has_no_tip() -> None:

@@ -153,3 +153,20 @@ def test_paths_to_protect_are_expressions_too() -> None:
     with pytest.raises(SnapdirError, match=re.escape(r"write '\.tmp$'")) as failed:
         protection(["*.tmp"])
     assert "--ignore" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("glob", "expression"),
+    [("keep-*.bin", r"/keep-[^/]*\.bin$"), ("keep-*", "/keep-[^/]*$"), ("train/*", "/train/[^/]*$")],
+)
+def test_a_glob_that_is_an_expression_too_protects_nothing(glob: str, expression: str) -> None:
+    with pytest.raises(SnapdirError, match=re.escape(f"looks like a glob: write '{expression}'")):
+        protection(["notes", glob])
+    protects = protection([expression])
+    assert protects is not None
+    assert protects(f"./{glob.replace('*', '1')}")
+
+
+@pytest.mark.parametrize("expression", ["notes", "train/", r"/keep-[0-9]*$", r"\.bin$", "a/.*", "(a|b/*)", r"^\./a/*"])
+def test_an_expression_protects(expression: str) -> None:
+    assert protection([expression]) is not None

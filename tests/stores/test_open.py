@@ -31,9 +31,9 @@ async def test_a_parsed_url_will_do(tmp_path: Path) -> None:
         assert store.local_path("key") == tmp_path / "key"
 
 
-@pytest.mark.parametrize("store", [Path("store"), b"./store", 3])
+@pytest.mark.parametrize("store", [["./store"], b"./store", 3])
 async def test_a_store_must_be_text_or_a_path(store: Any) -> None:
-    with pytest.raises(TypeError, match=f"a store is a str, a URL or a path, not {type(store).__name__}"):
+    with pytest.raises(TypeError, match=f"^store is a str or a path, not {type(store).__name__}$"):
         await push(".", store)
 
 

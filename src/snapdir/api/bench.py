@@ -8,10 +8,12 @@ from dataclasses import replace
 from snapdir.api.stores import PathLike, local_path, parse_stores
 from snapdir.config import Config
 from snapdir.measurement.report import BenchReport
+from snapdir.model.arguments import checked
 
 
+@checked
 async def bench(
-    store: str,
+    store: PathLike,
     *,
     seconds: float = 30.0,
     directory: PathLike | None = None,

@@ -13,6 +13,7 @@ from snapdir.api.snapshots import Snapshot, SnapshotFile, open_snapshot
 from snapdir.api.stores import PathLike, local_path
 from snapdir.config import Config
 from snapdir.errors import CorruptObject, InFluxError, InvalidStore, SnapdirError
+from snapdir.model.arguments import checked
 from snapdir.model.byte_range import ByteRange
 from snapdir.model.sizes import MIB
 
@@ -26,11 +27,12 @@ WHOLE = ByteRange()
 Send = Callable[[bytes], Awaitable[object]]
 
 
+@checked
 async def cat(
-    ref: str,
+    ref: PathLike,
     *paths: str,
-    store: str | None = None,
-    objects_store: str | None = None,
+    store: PathLike | None = None,
+    objects_store: PathLike | None = None,
     range: str | None = None,
     output: PathLike | None = None,
     verify: Verify = "before",
@@ -89,12 +91,12 @@ async def cat(
 
 
 async def send_files(
-    ref: str,
+    ref: PathLike,
     paths: Sequence[str],
     send: Send,
     *,
-    store: str | None = None,
-    objects_store: str | None = None,
+    store: PathLike | None = None,
+    objects_store: PathLike | None = None,
     range: str | None = None,
     verify: Verify = "before",
     config: Config | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Literal
@@ -15,8 +14,9 @@ from snapdir.api.stores import PathLike, StorePair, opened, parse_stores
 from snapdir.api.tree_options import TreeArguments, ignore_rules
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, NothingPushed, UnknownName, without_secrets
+from snapdir.model.arguments import checked
 from snapdir.model.manifest import Manifest
-from snapdir.stores.urls import StoreUri, StoreURL
+from snapdir.stores.urls import StoreUri, StoreURL, store_text
 from snapdir.transfer.comparing.diff import DiffEntry
 from snapdir.transfer.comparing.sizes import SizeStats, measure
 from snapdir.transfer.engine.events import Counters
@@ -25,12 +25,12 @@ from snapdir.transfer.engine.events import Counters
 class DiffOptions:
     """The two sides of a ``diff``; create them with ``from_refs``."""
 
-    def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
+    def __init__(self, before: Sequence[PathLike], after: Sequence[PathLike]) -> None:
         self.before = tuple(before)
         self.after = tuple(after)
 
     @classmethod
-    def from_refs(cls, from_: Iterable[str], to: Iterable[str]) -> DiffOptions:
+    def from_refs(cls, from_: Iterable[PathLike], to: Iterable[PathLike]) -> DiffOptions:
         """Two sides from their refs. The snapshots of one side are taken together; see ``diff``.
 
         Raises:
@@ -39,16 +39,18 @@ class DiffOptions:
         return cls([_checked(ref) for ref in from_], [_checked(ref) for ref in to])
 
 
-def _checked(ref: str) -> str:
+def _checked(ref: PathLike) -> str:
+    ref = store_text(ref)
     return ref if isinstance(ref, StoreUri) or "://" not in ref else str(StoreUri(ref))
 
 
+@checked
 async def diff(
     opts: DiffOptions | PathLike,
     after: PathLike | None = None,
     *,
     id: str | None = None,
-    store: str | None = None,
+    store: PathLike | None = None,
     unchanged: bool = False,
     renames: bool = False,
     on_conflict: Literal["error", "last-wins"] = "error",
@@ -108,17 +110,17 @@ async def diff(
     )
 
 
-def _sides(opts: DiffOptions | PathLike, after: PathLike | None) -> tuple[Iterable[str], Iterable[str]]:
+def _sides(opts: DiffOptions | PathLike, after: PathLike | None) -> tuple[Iterable[PathLike], Iterable[PathLike]]:
     if isinstance(opts, DiffOptions):
         if after is not None:
             raise TypeError("diff takes two refs, or one DiffOptions")
         return opts.before, opts.after
     if after is None:
         raise TypeError("diff takes two refs: diff(before, after)")
-    return [os.fspath(opts)], [os.fspath(after)]
+    return [opts], [after]
 
 
-def _parsed(refs: Iterable[str]) -> list[Ref]:
+def _parsed(refs: Iterable[PathLike]) -> list[Ref]:
     return [parse_ref(ref, verb="sync") for ref in refs]  # the word of the reference
 
 
@@ -164,11 +166,12 @@ def manifest_size(m: Manifest) -> SizeStats:
     return measure([m])
 
 
+@checked
 async def size(
-    store: str,
+    store: PathLike,
     id: str | None = None,
     *,
-    id_store: str | None = None,
+    id_store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SizeStats:

@@ -13,13 +13,14 @@ import anyio.to_thread
 from snapdir.api.known_ids import require_known
 from snapdir.api.merging import merged_history
 from snapdir.api.resolve import full_id, id_here
-from snapdir.api.stores import parse_stores, require_existing
+from snapdir.api.stores import PathLike, parse_stores, require_existing
 from snapdir.catalog.lineage import Relation
 from snapdir.catalog.lineage import ancestors as walk_back
 from snapdir.catalog.lineage import descendants as walk_on
 from snapdir.catalog.locations import possible_locations, store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
+from snapdir.model.arguments import checked
 from snapdir.model.digest import SnapshotId
 from snapdir.model.tags import is_name
 from snapdir.transfer.engine.events import Counters
@@ -45,11 +46,12 @@ class Lineage:
     records: list[Record]
 
 
+@checked
 async def locations(
     *,
-    location: str | None = None,
+    location: PathLike | None = None,
     snapshot_id: str | None = None,
-    store: str | None = None,
+    store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Record]:
@@ -83,11 +85,12 @@ async def locations(
         return await anyio.to_thread.run_sync(select, catalog)
 
 
+@checked
 async def revisions(
-    location: str,
+    location: PathLike,
     *,
     snapshot_id: str | None = None,
-    store: str | None = None,
+    store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Record]:
@@ -114,13 +117,14 @@ async def revisions(
     return records
 
 
+@checked
 async def ancestors(
     snapshot_id: str,
     *,
     derived: bool = False,
     depth: int | None = None,
-    location: str | None = None,
-    store: str | None = None,
+    location: PathLike | None = None,
+    store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Relation]:
@@ -150,13 +154,14 @@ async def ancestors(
     return result.relations
 
 
+@checked
 async def descendants(
     snapshot_id: str,
     *,
     derived: bool = False,
     depth: int | None = None,
-    location: str | None = None,
-    store: str | None = None,
+    location: PathLike | None = None,
+    store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[Relation]:
@@ -174,14 +179,15 @@ async def descendants(
     return result.relations
 
 
+@checked
 async def lineage(
     snapshot_id: str,
     *,
     backward: bool,
     derived: bool = False,
     depth: int | None = None,
-    location: str | None = None,
-    store: str | None = None,
+    location: PathLike | None = None,
+    store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Lineage:

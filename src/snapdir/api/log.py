@@ -27,6 +27,7 @@ from snapdir.errors import (
     StoreMissing,
     ungrouped,
 )
+from snapdir.model.arguments import checked
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
@@ -67,6 +68,7 @@ class Revision:
     labels: tuple[tuple[str, str], ...] = ()
 
 
+@checked
 async def log(
     place: PathLike,
     *,

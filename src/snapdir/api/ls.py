@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 from snapdir.api.merging import records_of_store
 from snapdir.api.resolve import whole_store
-from snapdir.api.stores import StorePair, opened
+from snapdir.api.stores import PathLike, StorePair, opened
 from snapdir.api.tag import names_of_snapshots
 from snapdir.catalog.locations import store_location
 from snapdir.catalog.record import Record
 from snapdir.config import Config
 from snapdir.errors import ungrouped
+from snapdir.model.arguments import checked
 from snapdir.model.keys import MANIFESTS
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import Store
@@ -28,7 +29,10 @@ MAX_FOLDERS = 1000
 FOLDERS_AT_ONCE = 16
 
 
-async def ls(store: str, *, config: Config | None = None, counters: Counters | None = None) -> list[SnapshotSummary]:
+@checked
+async def ls(
+    store: PathLike, *, config: Config | None = None, counters: Counters | None = None
+) -> list[SnapshotSummary]:
     """All snapshots of a store with dates, files, bytes, names, and the notes and labels of pushes.
 
     The newest push is first, as in ``log``, also of a snapshot that was pushed before. A snapshot without a recorded
@@ -59,7 +63,8 @@ async def ls(store: str, *, config: Config | None = None, counters: Counters | N
     return sorted(described, key=_last_seconds, reverse=True)
 
 
-async def list_snapshots(store: str, *, config: Config | None = None) -> list[SnapshotSummary]:
+@checked
+async def list_snapshots(store: PathLike, *, config: Config | None = None) -> list[SnapshotSummary]:
     """All snapshots of a store with their dates, files and bytes, oldest first: ``ls`` without history and names.
 
     Raises:
@@ -74,7 +79,8 @@ async def list_snapshots(store: str, *, config: Config | None = None) -> list[Sn
         return await read_manifests(source, summarise, limits=config.limits)
 
 
-async def find_stores(place: str, *, config: Config | None = None, counters: Counters | None = None) -> list[str]:
+@checked
+async def find_stores(place: PathLike, *, config: Config | None = None, counters: Counters | None = None) -> list[str]:
     """The stores below a bucket or prefix (or below the directory of a ``file://`` URL), by their URLs, sorted.
 
     Nothing is searched below a store, nor among more than the first 10,000 keys and prefixes of one level. After

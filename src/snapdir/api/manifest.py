@@ -23,6 +23,7 @@ from snapdir.catalog.locations import directory_location
 from snapdir.config import Config
 from snapdir.errors import ManifestNotFound, SnapdirError
 from snapdir.hashing.tree import manifest_id
+from snapdir.model.arguments import checked
 from snapdir.model.manifest import Manifest
 from snapdir.model.tags import is_name
 from snapdir.transfer.engine.events import Counters
@@ -34,6 +35,7 @@ def id_from_manifest(m: Manifest) -> str:
     return str(manifest_id(m))
 
 
+@checked
 async def manifest(
     path: PathLike,
     *,
@@ -86,6 +88,7 @@ async def manifest(
     return described
 
 
+@checked
 async def id(
     path: PathLike,
     *,
@@ -112,10 +115,11 @@ async def read_tree(path: PathLike, options: TreeOptions, config: Config, counte
     return await anyio.to_thread.run_sync(read)
 
 
+@checked
 async def manifest_of(
-    ref: str | Ref,
+    ref: PathLike | Ref,
     *,
-    store: str | None = None,
+    store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Manifest:

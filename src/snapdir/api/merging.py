@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.stores import opened, parse_stores
+from snapdir.api.stores import PathLike, opened, parse_stores
 from snapdir.catalog.locations import store_location
 from snapdir.config import Config
 from snapdir.errors import CatalogError, LocalError, StoreError, TransferFailed
@@ -44,7 +44,7 @@ async def opened_catalog(config: Config, counters: Counters, *, needed: bool) ->
 
 @asynccontextmanager
 async def merged_history(
-    store: str | None, config: Config, counters: Counters, *, needed: bool = False
+    store: PathLike | None, config: Config, counters: Counters, *, needed: bool = False
 ) -> AsyncIterator[tuple[Catalog, Repository | None]]:
     """The catalog, with the history of a store merged in, and the store. One request if the store has nothing new.
 

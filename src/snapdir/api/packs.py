@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import journal_of, opened, parse_stores, require_in_process
+from snapdir.api.stores import PathLike, journal_of, opened, parse_stores, require_in_process
 from snapdir.config import Config
+from snapdir.model.arguments import checked
 from snapdir.model.digest import Digest, SnapshotId
 from snapdir.transfer.engine.events import Counters
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from snapdir.transfer.packs.streams import Read, Write
 
 
+@checked
 async def objects_needed(
-    digests: Sequence[str], store: str, *, objects_store: str | None = None, config: Config | None = None
+    digests: Sequence[str], store: PathLike, *, objects_store: PathLike | None = None, config: Config | None = None
 ) -> list[str]:
     """The digests that the store lacks, without repeats, in their order."""
     from snapdir.transfer.engine.absence import absent_objects
@@ -30,14 +32,15 @@ async def objects_needed(
         return list(map(str, await absent_objects(needed, repository, limits=config.limits)))
 
 
+@checked
 async def send_pack(
     digests: Sequence[str],
-    store: str,
+    store: PathLike,
     write: Write,
     *,
     manifest_id: str | None = None,
     compressed: bool = False,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> None:
@@ -63,12 +66,13 @@ async def send_pack(
         )
 
 
+@checked
 async def receive_pack(
     read: Read,
-    store: str,
+    store: PathLike,
     *,
     require_manifest: str | None = None,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> ReceivedPack:

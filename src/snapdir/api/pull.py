@@ -21,6 +21,7 @@ from snapdir.api.stores import (
 )
 from snapdir.config import Config
 from snapdir.errors import InvalidOption, InvalidStore
+from snapdir.model.arguments import checked
 from snapdir.model.patterns import protection
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
@@ -28,11 +29,12 @@ from snapdir.transfer.engine.reports import PullReport
 from snapdir.transfer.fetch import FetchOptions
 
 
+@checked
 async def fetch(
     snapshot_id: str,
-    store: str | None,
+    store: PathLike | None,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     shard: str | None = None,
@@ -64,6 +66,7 @@ async def fetch(
     return PullReport.of(identifier, counters)
 
 
+@checked
 async def checkout(
     snapshot_id: str,
     dest: PathLike,
@@ -74,8 +77,8 @@ async def checkout(
     delete: bool = False,
     protect: Sequence[str] | None = None,
     linked: bool = False,
-    store: str | None = None,
-    objects_store: str | None = None,
+    store: PathLike | None = None,
+    objects_store: PathLike | None = None,
     overwrite: bool = True,
     strict: bool = False,
     keep: bool = False,
@@ -124,12 +127,13 @@ async def checkout(
     return await run.finish(identifier, StorePair(), dry_run=dry_run, strict=strict)
 
 
+@checked
 async def pull(
     snapshot_id: str,
-    store: str | None,
+    store: PathLike | None,
     dest: PathLike,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     include: Sequence[str] | None = None,
     exclude: Sequence[str] | None = None,
     shard: str | None = None,

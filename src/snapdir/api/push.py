@@ -24,6 +24,7 @@ from snapdir.api.stores import (
 from snapdir.api.tree_options import TreeArguments, tree_options
 from snapdir.catalog.locations import directory_location, store_location
 from snapdir.config import Config
+from snapdir.model.arguments import checked
 from snapdir.model.digest import SnapshotId
 from snapdir.model.manifest import Manifest
 from snapdir.model.paths import check_materialisable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from snapdir.transfer.sync import SyncOptions
 
 
+@checked
 async def stage(
     path: PathLike,
     *,
@@ -47,7 +49,7 @@ async def stage(
     ignore: Sequence[str] | None = None,
     ignore_from: Sequence[PathLike] | None = None,
     dry_run: bool = False,
-    derived_from: Sequence[str] = (),
+    derived_from: Sequence[str] | None = None,
     unchecked: bool = False,
     note: str | None = None,
     labels: Mapping[str, str] | None = None,
@@ -86,11 +88,12 @@ async def stage(
     return staged
 
 
+@checked
 async def push(
     path: PathLike,
-    store: str,
+    store: PathLike,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     no_follow: bool = False,
     dereference: bool = False,
     exclude: Sequence[str] | None = None,
@@ -98,7 +101,7 @@ async def push(
     ignore_from: Sequence[PathLike] | None = None,
     recheck: bool = False,
     dry_run: bool = False,
-    derived_from: Sequence[str] = (),
+    derived_from: Sequence[str] | None = None,
     unchecked: bool = False,
     note: str | None = None,
     labels: Mapping[str, str] | None = None,
@@ -253,14 +256,15 @@ async def _cached(snapshot_id: SnapshotId, cache: Repository) -> Manifest:
     return (await held_manifest(snapshot_id, cache)).require(snapshot_id)
 
 
+@checked
 async def push_cached(
     snapshot_id: str,
-    store: str,
+    store: PathLike,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     recheck: bool = False,
     dry_run: bool = False,
-    derived_from: Sequence[str] = (),
+    derived_from: Sequence[str] | None = None,
     unchecked: bool = False,
     note: str | None = None,
     labels: Mapping[str, str] | None = None,

@@ -38,7 +38,7 @@ async def publication_of(
     counters: Counters,
     announce: Callable[[str], None] | None,
     *,
-    derived_from: Sequence[str],
+    derived_from: Sequence[str] | None,
     note: str | None,
     labels: Mapping[str, str] | None,
     stores: StorePair,
@@ -54,8 +54,6 @@ async def publication_of(
         InvalidOption: neither a catalog nor a store can keep the provenance.
         CatalogError: it is more or longer than a record holds.
     """
-    if isinstance(derived_from, str):
-        raise TypeError("derived_from is a sequence of ids, not one str")
     if not derived_from and note is None and not labels:
         return Publication(config, counters, announce)
     if config.catalog is None and not (keeps_history(stores) and config.shared_catalog):

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from snapdir.api.merging import records_of_store
 from snapdir.api.resolve import whole_store
-from snapdir.api.stores import StorePair, opened
+from snapdir.api.stores import PathLike, StorePair, opened
 from snapdir.api.tag import names_of_snapshots
 from snapdir.catalog.graph import Edge, Graph, Node, history_graph
 from snapdir.catalog.locations import store_location
 from snapdir.catalog.record import timestamp
 from snapdir.config import Config
 from snapdir.errors import SnapdirError, TransferFailed
+from snapdir.model.arguments import checked
 from snapdir.transfer.comparing.neighbours import Neighbour, SnapshotChanges, compare_neighbours
 from snapdir.transfer.comparing.sizes import SizeStats
 from snapdir.transfer.engine.events import Counters
@@ -87,7 +88,8 @@ class StoreReport:
             raise errors[0] if len(errors) == 1 else TransferFailed(f"read the manifests of {self.store}", errors)
 
 
-async def report(store: str, *, config: Config | None = None, counters: Counters | None = None) -> StoreReport:
+@checked
+async def report(store: PathLike, *, config: Config | None = None, counters: Counters | None = None) -> StoreReport:
     """The snapshots of a store with their notes, labels and names, sizes, lineage, and the changes of each.
 
     A manifest that cannot be read is in ``unreadable``; its snapshot is listed without sizes. Without a history (see

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from snapdir.api.stores import StorePair, local_path, opened, opened_cache, parse_stores, require_in_process
+from snapdir.api.stores import PathLike, StorePair, local_path, opened, opened_cache, parse_stores, require_in_process
 from snapdir.config import Config
 from snapdir.errors import (
     AccessDenied,
@@ -27,20 +27,22 @@ from snapdir.errors import (
     UnknownName,
     has_login,
 )
+from snapdir.model.arguments import checked
 from snapdir.model.digest import ID_DIGITS, SnapshotId, id_prefix, is_hexadecimal
 from snapdir.model.keys import MANIFESTS, OBJECTS, manifest_key
 from snapdir.model.tags import LATEST, is_name, newest_push
 from snapdir.repository.repository import Repository
-from snapdir.stores.urls import StoreUri, StoreURL
+from snapdir.stores.urls import StoreUri, StoreURL, store_text
 
 if TYPE_CHECKING:
     from snapdir.transfer.engine.events import Counters
     from snapdir.transfer.engine.selection import Selection
 
 
+@checked
 async def resolve_id(
     snapshot_id: str,
-    store: str | None = None,
+    store: PathLike | None = None,
     *,
     labels: Mapping[str, str] | None = None,
     config: Config | None = None,
@@ -118,7 +120,7 @@ def _is_complete(snapshot_id: str) -> bool:
 
 
 async def _named(name: str, source: Repository | None, counters: Counters | None) -> SnapshotId:
-    from snapdir.repository.tags import find_tag
+    from snapdir.repository.tags import find_tag, unknown_name
 
     if source is None:
         raise UnknownName(name)
@@ -126,7 +128,7 @@ async def _named(name: str, source: Repository | None, counters: Counters | None
         return await _newest_push(source, {}, counters)
     tag = await find_tag(source.store, name)
     if tag is None or tag.id is None:
-        raise UnknownName(name, source.url)
+        raise await unknown_name(name, source.store)
     if counters is not None:
         counters.resolved(name, tag.id)
     return SnapshotId(tag.id)
@@ -243,7 +245,7 @@ class Ref:
         return self.store is not None and self.snapshot_id is None
 
 
-def parse_ref(text: str, *, verb: str = "this") -> Ref:
+def parse_ref(text: PathLike, *, verb: str = "this") -> Ref:
     """The meaning of ``text``. Blocking: paths are looked up.
 
     ``STORE@ID`` needs at least 8 digits, or a name, after the last ``@``; a local directory that has the whole text as
@@ -256,8 +258,7 @@ def parse_ref(text: str, *, verb: str = "this") -> Ref:
     Raises:
         InvalidStore: none of these.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"a store is a str, a URL or a path, not {type(text).__name__}")
+    text = store_text(text)
     if _ID(text) and (len(text) == 64 or not os.path.isdir(text)):
         return Ref(text, snapshot_id=text)
     login = has_login(text)  # then no @ is that of STORE@ID
@@ -280,7 +281,7 @@ def parse_ref(text: str, *, verb: str = "this") -> Ref:
         return Ref(text, snapshot_id=text)
 
 
-async def whole_store(text: str) -> StoreURL:
+async def whole_store(text: PathLike) -> StoreURL:
     """The store that ``text`` names, for functions that take nothing else.
 
     Raises:
@@ -339,7 +340,5 @@ def selection_of(include: Sequence[str] | None, exclude: Sequence[str] | None, s
     from snapdir.model.sharding import Shard
     from snapdir.transfer.engine.selection import Selection
 
-    if isinstance(include, str) or isinstance(exclude, str):
-        raise TypeError("include and exclude are sequences of globs, not one str")
     part = None if shard is None else Shard.parse(shard)
     return Selection(tuple(include or ()), tuple(exclude or ()), part)

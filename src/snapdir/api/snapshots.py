@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import cache_hint, open_cache, open_repository, parse_stores, require_in_process
+from snapdir.api.stores import PathLike, cache_hint, open_cache, open_repository, parse_stores, require_in_process
 from snapdir.config import Config
 from snapdir.errors import PathNotFound
+from snapdir.model.arguments import checked
 from snapdir.model.digest import SnapshotId
 from snapdir.model.entry import Entry
 from snapdir.model.manifest import Manifest
@@ -34,11 +35,12 @@ BLOCK_BYTES = MIB
 """The size of the blocks of ``async for block in file``."""
 
 
+@checked
 async def open_snapshot(
     snapshot_id: str,
-    store: str | None = None,
+    store: PathLike | None = None,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Snapshot:

@@ -18,8 +18,10 @@ from snapdir.api.tree_options import TreeArguments, ignore_rules, tree_options
 from snapdir.config import Config
 from snapdir.disk.directory_record import DirectoryRecord, read_record
 from snapdir.errors import HIDDEN, ManifestNotFound, NotCheckedOut, local_errors
+from snapdir.model.arguments import checked
 from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.manifest import Manifest
+from snapdir.stores.urls import store_text
 from snapdir.transfer.engine.events import Counters
 
 if TYPE_CHECKING:
@@ -59,11 +61,12 @@ class StatusReport:
         return not (self.modified or self.missing or self.extra)
 
 
+@checked
 async def status(
     directory: PathLike,
     *,
     id: str | None = None,
-    store: str | None = None,
+    store: PathLike | None = None,
     ignore: Sequence[str] | None = None,
     ignore_from: Sequence[PathLike] | None = None,
     dereference: bool = False,
@@ -91,7 +94,8 @@ async def status(
 
     config, counters = config or Config(), counters or Counters()
     place = local_path(directory)
-    record = await anyio.to_thread.run_sync(_record, place, id, store, config)
+    named = None if store is None else store_text(store)
+    record = await anyio.to_thread.run_sync(_record, place, id, named, config)
     rules = await ignore_rules([*record.ignored, *await _rules(ignore, ignore_from)], None)
     record = record._replace(dereference=dereference or record.dereference)
     manifest = await _manifest(record, config, counters)

@@ -80,8 +80,8 @@ class StorePair(NamedTuple):
 
 
 async def parse_stores(
-    store: str | None,
-    objects_store: str | None = None,
+    store: PathLike | None,
+    objects_store: PathLike | None = None,
     *,
     options: tuple[str, str] = ("", "--objects-store"),
     verb: str = "a pool of objects",
@@ -98,7 +98,9 @@ async def parse_stores(
     return await anyio.to_thread.run_sync(_parse_stores, store, objects_store, options, verb)
 
 
-def _parse_stores(store: str | None, objects_store: str | None, options: tuple[str, str], verb: str) -> StorePair:
+def _parse_stores(
+    store: PathLike | None, objects_store: PathLike | None, options: tuple[str, str], verb: str
+) -> StorePair:
     url = None if store is None else _parse(store, options[0])
     pair = StorePair(url, None if objects_store is None else _parse(objects_store, options[1]))
     if pair.pool is not None:
@@ -106,7 +108,7 @@ def _parse_stores(store: str | None, objects_store: str | None, options: tuple[s
     return pair
 
 
-def _parse(store: str, option: str) -> StoreURL:
+def _parse(store: PathLike, option: str) -> StoreURL:
     try:
         return StoreURL.parse(store)
     except InvalidStore as error:
@@ -139,8 +141,6 @@ def local_path(path: PathLike) -> str:
 
 
 def exclude_patterns(exclude: Sequence[str] | None) -> Sequence[str]:
-    if isinstance(exclude, str):
-        raise TypeError("exclude is a sequence of patterns, not one str")
     return exclude or ()
 
 

@@ -7,24 +7,26 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from snapdir.api.resolve import full_id
-from snapdir.api.stores import journal_of, opened, parse_stores, pool_hint, require_answer, require_in_process
+from snapdir.api.stores import PathLike, journal_of, opened, parse_stores, pool_hint, require_answer, require_in_process
 from snapdir.config import Config
 from snapdir.errors import InvalidStore, LocalError, StoreError
+from snapdir.model.arguments import checked
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.reports import SyncReport
 from snapdir.transfer.sync import StoreSync, SyncOptions
 
-Side = tuple[str, str | None]
+Side = tuple[PathLike, PathLike | None]
 """A store, and the pool of its objects if they are not in it, as they were given."""
 
 
+@checked
 async def sync(
     snapshot_id: str,
-    src: str,
-    dst: str,
+    src: PathLike,
+    dst: PathLike,
     *,
-    src_objects: str | None = None,
-    dst_objects: str | None = None,
+    src_objects: PathLike | None = None,
+    dst_objects: PathLike | None = None,
     delete: bool = False,
     recheck: bool = False,
     server_copy: bool = True,
@@ -55,12 +57,13 @@ async def sync(
         return await _pruned(pair, report) if delete else report
 
 
+@checked
 async def sync_all(
-    src: str,
-    dst: str,
+    src: PathLike,
+    dst: PathLike,
     *,
-    src_objects: str | None = None,
-    dst_objects: str | None = None,
+    src_objects: PathLike | None = None,
+    dst_objects: PathLike | None = None,
     delete: bool = False,
     recheck: bool = False,
     server_copy: bool = True,

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 import anyio.to_thread
 
 from snapdir.api.resolve import full_id, require_published
-from snapdir.api.stores import opened, parse_stores, require_in_process
+from snapdir.api.stores import PathLike, opened, parse_stores, require_in_process
 from snapdir.config import Config
 from snapdir.errors import InvalidOption, LocalError, StoreError, TransferFailed
+from snapdir.model.arguments import checked
 from snapdir.model.tags import NONE, Tag, checked_name
 from snapdir.repository.repository import Repository
 from snapdir.repository.tags import ANY, Change, list_tags, set_tag, tag_history
@@ -21,10 +22,11 @@ MAX_AUTHOR_CHARACTERS = 255
 _UNSEEN = re.compile(r"[^!-~]")
 
 
+@checked
 async def tag(
     name: str,
     id: str,
-    store: str,
+    store: PathLike,
     *,
     expect: str | None = None,
     unsafe: bool = False,
@@ -63,9 +65,10 @@ async def tag(
         return await set_tag(source.store, change)
 
 
+@checked
 async def delete_tag(
     name: str,
-    store: str,
+    store: PathLike,
     *,
     expect: str | None = None,
     unsafe: bool = False,
@@ -93,7 +96,8 @@ async def delete_tag(
         return await set_tag(source.store, change)
 
 
-async def tags(store: str, *, config: Config | None = None, counters: Counters | None = None) -> list[Tag]:
+@checked
+async def tags(store: PathLike, *, config: Config | None = None, counters: Counters | None = None) -> list[Tag]:
     """The names of a store, the latest change first. One that cannot be read is a warning in ``counters``.
 
     Cost: a request for each 1,000 names, and one for each name.
@@ -107,7 +111,8 @@ async def tags(store: str, *, config: Config | None = None, counters: Counters |
     return found
 
 
-async def tag_log(name: str, store: str, *, limit: int | None = None, config: Config | None = None) -> list[Tag]:
+@checked
+async def tag_log(name: str, store: PathLike, *, limit: int | None = None, config: Config | None = None) -> list[Tag]:
     """Every value that a name has had in a store, the current one first; ``id`` is None where it was deleted.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -84,14 +83,8 @@ async def ignore_rules(ignore: Sequence[str] | None, ignore_from: Sequence[PathL
     Raises:
         InvalidOption, LocalError: as for ``tree_options``.
     """
-    for value in (ignore, ignore_from):
-        if isinstance(value, str | os.PathLike):
-            raise TypeError("ignore and ignore_from are sequences, not one str")
     if not ignore and not ignore_from:
         return None
-    for rule in ignore or ():
-        if not isinstance(rule, str):
-            raise TypeError(f"a rule to ignore is a str, not {type(rule).__name__}")
     return await anyio.to_thread.run_sync(_read_rules, ignore or (), ignore_from or ())
 
 

@@ -20,15 +20,17 @@ from snapdir.api.stores import (
 )
 from snapdir.config import Config
 from snapdir.errors import without_secrets
+from snapdir.model.arguments import checked
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.reports import CacheReport, SnapshotReport
 
 
+@checked
 async def verify(
     snapshot_id: str,
-    store: str,
+    store: PathLike,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     repair_from: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
@@ -54,11 +56,12 @@ async def verify(
     return True
 
 
+@checked
 async def examine(
     snapshot_id: str,
-    store: str,
+    store: PathLike,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> SnapshotReport:
@@ -87,6 +90,7 @@ async def _examine(snapshot_id: str, stores: StorePair, config: Config, counters
         return await check(await full_id(snapshot_id, config, source, counters=counters), source)
 
 
+@checked
 async def verify_cache(
     snapshot_id: str | None = None,
     *,
@@ -114,6 +118,7 @@ async def verify_cache(
         )
 
 
+@checked
 async def flush_cache(*, dry_run: bool = False, config: Config | None = None) -> None:
     """Remove all snapshots and objects of the cache, and nothing else from its directory.
 

@@ -14,6 +14,7 @@ from snapdir.blocking.portal import own_portal
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+    from snapdir.api.stores import PathLike
     from snapdir.config import Config
     from snapdir.transfer.download.reading import Verify
     from snapdir.transfer.engine.events import Counters
@@ -24,9 +25,9 @@ FILE_BUFFER_BYTES = 128 * 1024
 
 def open_snapshot(
     snapshot_id: str,
-    store: str | None = None,
+    store: PathLike | None = None,
     *,
-    objects_store: str | None = None,
+    objects_store: PathLike | None = None,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> Snapshot:

@@ -34,8 +34,9 @@ def directory_location(path: str) -> str:
     return _written(os.path.normpath(Path(path).absolute()))
 
 
-def possible_locations(text: str) -> tuple[str, ...]:
-    """The locations that ``text`` may stand for: a store by its URL; a directory, or the store in it, by a path."""
+def possible_locations(place: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The locations that ``place`` may stand for: a store by its URL; a directory, or the store in it, by a path."""
+    text = os.fspath(place)
     if ":" not in text.partition("/")[0]:
         path = directory_location(os.path.expanduser(text))
         return (store_location(StoreURL("file", path)), path)

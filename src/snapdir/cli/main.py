@@ -61,7 +61,7 @@ class Program(click.Group):
         if command is None:
             from snapdir.cli.tips import of_other_tools
 
-            tip = of_other_tools(args[0]) or similar("subcommand", args[0], list(COMMANDS))
+            tip = of_other_tools(args[0], args[1:]) or similar("subcommand", args[0], list(COMMANDS))
             raise UsageMistake(f"unrecognized subcommand '{args[0]}'", ctx, tip=tip)
         return args[0], command, args[1:]
 

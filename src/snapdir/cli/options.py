@@ -16,11 +16,11 @@ from snapdir.cli.parameters import (
     Single,
     seconds,
     section,
+    typed_of,
     whole_number,
 )
 from snapdir.cli.usage import UsageMistake
 from snapdir.errors import InvalidOption, SnapdirError
-from snapdir.model.digest import ID_DIGITS, is_hexadecimal
 from snapdir.model.tags import LATEST
 
 if TYPE_CHECKING:
@@ -237,19 +237,34 @@ def pairs(_ctx: click.Context, _: click.Parameter, given: Sequence[str]) -> dict
     return labels
 
 
-def required_id(snapshot_id: str | None, path: str | None = None, *, alternative: str = "") -> str:
+def required_id(snapshot_id: str | None, *, alternative: str = "") -> str:
     """
     Args:
-        path: The argument that names a directory; it may be an id without its option.
-        alternative: Another option that will do.
+        alternative: What to write instead.
 
     Raises:
         SnapdirError: no id was given.
     """
     if snapshot_id is None:
-        mistaken = path is not None and len(path) == ID_DIGITS and is_hexadecimal(path)
-        raise SnapdirError(f"{NO_ID}: write --id {path}" if mistaken else f"{NO_ID}{alternative}")
+        raise SnapdirError(f"{NO_ID}{alternative}")
     return snapshot_id
+
+
+def id_beside_directory(snapshot_id: str | None, path: str | None, *, has_store: bool = True) -> str:
+    """``required_id`` for a command with one argument, a directory, which may be a snapshot without its option.
+
+    Args:
+        has_store: A store is named, or none is needed.
+    """
+    if snapshot_id is not None or path is None:
+        return required_id(snapshot_id)
+    from click import get_current_context
+
+    from snapdir.cli.tips import line_with_id
+
+    ctx = get_current_context()
+    line = line_with_id(ctx.info_name or "", typed_of(ctx), path, has_store=has_store)
+    return required_id(None, alternative=f": {line}")
 
 
 def hidden(*groups: list[Flag]) -> list[Flag]:

@@ -200,6 +200,12 @@ def settings_of(ctx: click.Context) -> dict[str, Any]:
     return settings
 
 
+def typed_of(ctx: click.Context) -> tuple[str, ...]:
+    """The command line after the command, as it was typed."""
+    typed: tuple[str, ...] = ctx.meta.get("snapdir.typed", ())
+    return typed
+
+
 def from_variable(name: str, parse: Parser, environment: Mapping[str, str] = os.environ) -> Any:
     """The parsed value of a variable; None if it is empty or not set.
 

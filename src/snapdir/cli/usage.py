@@ -52,7 +52,11 @@ def _in_our_words(error: click.UsageError) -> UsageMistake:
 
 
 def _unknown_option(error: click.NoSuchOption) -> UsageMistake:
-    tip = similar("argument", error.option_name, _option_names(error.ctx))
+    from snapdir.cli.tips import of_other_options
+
+    shown = {option.opts[-1]: _spelling(option) for option in _options(error.ctx) if not option.hidden}
+    other = of_other_options(error.option_name, shown)
+    tip = other or similar("argument", error.option_name, _option_names(error.ctx))
     if error.ctx is not None and isinstance(error.ctx.command, click.Group):
         tip = _behind_a_command(error.ctx, error.ctx.command, error.option_name) or tip
     return UsageMistake(f"unexpected argument '{error.option_name}' found", tip=tip)

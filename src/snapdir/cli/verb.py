@@ -60,7 +60,7 @@ class Verb(click.Command):
             if isinstance(option, BareSetting):
                 args = option.completed(args)
         with located(ctx):
-            typed = tuple(args)  # click empties the list
+            typed = ctx.meta["snapdir.typed"] = tuple(args)  # click empties the list
             rest = super().parse_args(ctx, args)
             if not ctx.resilient_parsing:
                 self._refuse_surplus(rest, typed, ctx.params)
@@ -79,7 +79,7 @@ class Verb(click.Command):
 
             known = [name for param in self.params if not getattr(param, "hidden", False) for name in param.opts]
             words = [path for path in paths if path] + list(rest)
-            line = line_with_options(self.name or "", typed, words, known)
+            line = line_with_options(self.name or "", typed, words, known, places=len(paths))
         mistake = f"unexpected argument '{rest[0]}' found" if rest else f"'{store}' is a store, not a directory"
         raise UsageMistake(mistake, tip=f"write: {line}" if line else "")
 

@@ -100,17 +100,30 @@ class AmbiguousId(InvalidId):
 
 
 class UnknownName(InvalidId):
-    """The text is not an id, and ``store`` (None: no store was given) has no snapshot of this name."""
+    """The text is not an id, and ``store`` (None: no store was given) has no snapshot of this name.
 
-    def __init__(self, name: str, store: str | None = None) -> None:
+    Args:
+        names: Some of the names that the store has.
+        can_be_id: An id would have done as well.
+    """
+
+    def __init__(
+        self, name: str, store: str | None = None, *, names: Sequence[str] = (), can_be_id: bool = True
+    ) -> None:
         super().__init__(name, "is not 64 hexadecimal digits, nor the first 8 or more of them")
         self.store = store
+        self.names = tuple(names)
+        self.can_be_id = can_be_id
 
     def __str__(self) -> str:
-        where = f"nor a name in {self.store}" if self.store else "and names need their store"
+        if self.store is None:
+            advice = "give --store, or write STORE@NAME"
+            return f"unknown snapshot: {self.text!r} {self.reason}, and names need their store; {advice}"
         listing = f"list its names with `snapdir tag --store {self.store}`"
-        advice = listing if self.store else "give --store, or write STORE@NAME"
-        return f"unknown snapshot: {self.text!r} {self.reason}, {where}; {advice}"
+        advice = f"it has {', '.join(self.names)}; {listing}" if self.names else listing
+        if not self.can_be_id:
+            return f"there is no name {self.text!r} in {self.store}; {advice}"
+        return f"unknown snapshot: {self.text!r} {self.reason}, nor a name in {self.store}; {advice}"
 
 
 class InvalidStore(SnapdirError):

@@ -16,7 +16,8 @@ _SYSTEM_DIRECTORIES = (
     "|/var/snap/lxd/common/ns/mntns/|/var/lib/lxcfs/"
 )
 _EXPANDED_SYSTEM = re.compile(re.escape(f"(^({_SYSTEM_DIRECTORIES}") + r".*?\)\)")
-_LIKE_A_GLOB = re.compile(r"(?:^|/)\*|[\w-]\*\.\w+$").search
+_LIKE_A_GLOB = re.compile(r"(?:^|/)\*|[\w-]\*(?:\.\w+)?$").search
+_ONLY_IN_EXPRESSIONS = re.compile(r"[\\^$()|+]|\.[*?]").search
 _GLOB_PIECES = re.compile(r"\*\*/|\*+|\?|\[[^/]*?\]|.", re.DOTALL)
 _GLOB_WORDS = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 _META = frozenset("\\.+*?()|[]{}^$")
@@ -142,10 +143,18 @@ def protection(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     A pattern is searched in the path as a manifest writes it: ``./a/b``, and ``./a/`` for a directory.
 
     Raises:
-        SnapdirError: RE2 refuses a pattern; the message names it and the reason.
+        SnapdirError: RE2 refuses a pattern, or it is a glob, which would protect other paths than were meant; the
+            message names it and the reason.
     """
     given = [pattern for pattern in patterns if pattern]
-    return _searcher(given, "(?:{})", way_out=_as_expression) if given else None
+    protects = _searcher(given, "(?:{})", way_out=_as_expression) if given else None
+    glob = next((each for each in given if _LIKE_A_GLOB(each) and not _ONLY_IN_EXPRESSIONS(each)), None)
+    if glob is not None:
+        raise SnapdirError(
+            f"the paths that --exclude protects from --delete are named by a regular expression, and '{glob}' looks"
+            f" like a glob: {_as_expression(glob)}"
+        )
+    return protects
 
 
 def _searcher(

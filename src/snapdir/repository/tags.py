@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,9 +18,11 @@ import anyio
 
 from snapdir.errors import (
     InvalidTag,
+    LocalError,
     NameChanged,
     NoConditionalWrites,
     ObjectNotFound,
+    StoreError,
     StoreRefused,
     UnknownName,
     ungrouped,
@@ -34,6 +37,8 @@ ANY = "any"
 """The value of ``Change.expected`` that accepts every value."""
 
 READS_AT_ONCE = 32
+MAX_SHOWN_NAMES = 5
+MAX_COMPARED_NAMES = 1000
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 4.0
 MAX_CONFLICTS = 100
@@ -73,12 +78,7 @@ async def list_tags(store: Store) -> tuple[list[Tag], list[InvalidTag]]:
 
     Cost: a request for each 1,000 names, and one for each name.
     """
-    names = [
-        info.key.removeprefix(REFS)
-        async for page in store.list(REFS)
-        for info in page
-        if not info.key.startswith(f"{REFS}.")
-    ]
+    names = await _names(store)
     found: list[Tag] = []
     invalid: list[InvalidTag] = []
 
@@ -96,6 +96,37 @@ async def list_tags(store: Store) -> tuple[list[Tag], list[InvalidTag]]:
     return found, sorted(invalid, key=str)
 
 
+async def _names(store: Store) -> list[str]:
+    """The names that have an object, deleted ones too."""
+    return [
+        info.key.removeprefix(REFS)
+        async for page in store.list(REFS)
+        for info in page
+        if not info.key.startswith(f"{REFS}.")
+    ]
+
+
+async def unknown_name(name: str, store: Store, *, can_be_id: bool = True) -> UnknownName:
+    """The error for a name that a store does not have, with some of those that it has, similar ones first.
+
+    Args:
+        can_be_id: An id would have done as well.
+
+    Cost: a request for each 1,000 names, and one for each that is shown. A store that cannot list them shows none.
+    """
+    from difflib import get_close_matches
+
+    shown: list[str] = []
+    with suppress(LocalError, StoreError):
+        known = await _names(store)
+        close = get_close_matches(name, known[:MAX_COMPARED_NAMES], n=MAX_SHOWN_NAMES, cutoff=0.5)
+        for each in list(dict.fromkeys([*close, *known]))[:MAX_SHOWN_NAMES]:
+            with suppress(InvalidTag):
+                tag = await find_tag(store, each)
+                shown += [each] if tag and tag.id else []
+    return UnknownName(name, store.url, names=shown, can_be_id=can_be_id)
+
+
 async def tag_history(store: Store, name: str, *, limit: int | None = None) -> list[Tag]:
     """The values of a name, the current one first. Values that were removed from the store are left out.
 
@@ -106,7 +137,7 @@ async def tag_history(store: Store, name: str, *, limit: int | None = None) -> l
     """
     current = await find_tag(store, name)
     if current is None:
-        raise UnknownName(name, store.url)
+        raise await unknown_name(name, store, can_be_id=False)
     found = {current.sequence: current}
 
     async def read(sequence: int) -> None:
@@ -143,7 +174,7 @@ async def set_tag(
         _require_expected(change, current)
         if (current.id if current else None) == change.id:
             if current is None or change.id is None:
-                raise UnknownName(change.name, store.url)
+                raise await unknown_name(change.name, store, can_be_id=False)
             return current
         following = await _following(store, change, current, clock())
         if await _replaced(store, current, following, unsafe=change.unsafe):

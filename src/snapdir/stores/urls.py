@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -35,15 +36,14 @@ class StoreURL(NamedTuple):
     location: str
 
     @classmethod
-    def parse(cls, text: str) -> StoreURL:
-        """Read a URL or a bare path (``/data/store``, ``./store``, ``../store``, ``~/store``).
+    def parse(cls, text: str | os.PathLike[str]) -> StoreURL:
+        """Read a URL, a bare path (``/data/store``, ``./store``, ``../store``, ``~/store``) or a path object.
 
         Raises:
             InvalidStore: Neither; the message shows the right spelling.
-            TypeError: Not a str, such as the None of an unset variable.
+            TypeError: Neither a str nor a path, such as the None of an unset variable.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"a store is a str, a URL or a path, not {type(text).__name__}")
+        text = store_text(text)
         if text.startswith(("/", "./", "../", "~/")) or text in (".", "..", "~"):
             return cls("file", _absolute(text))
         scheme, colon, rest = text.partition(":")
@@ -96,6 +96,24 @@ class StoreURL(NamedTuple):
         return f'StoreURL("{without_secrets(str(self))}")'
 
 
+def store_text(store: str | os.PathLike[str]) -> str:
+    """A store as text. A path object is a path, also a relative one without a dot.
+
+    Raises:
+        InvalidStore: A path object that was made of a URL.
+        TypeError: Neither a str nor a path object.
+    """
+    if isinstance(store, str):
+        return store
+    path = os.fspath(store) if isinstance(store, os.PathLike) else None
+    if not isinstance(path, str):
+        raise TypeError(f"a store is a str, a URL or a path, not {type(store).__name__}")
+    scheme, colon, rest = path.partition(":/")
+    if colon and _SCHEME(scheme):
+        raise InvalidStore(f"{shown_store(path)!r} lost a slash in a path object: write the str {scheme}://{rest}")
+    return path if path.startswith(("/", "~")) else f"./{path}"
+
+
 def shown_store(text: str) -> str:
     """The text that was given for a store, without anything before an ``@``: that may be a key, even without ``://``."""
     return f"{HIDDEN}@{text.rpartition('@')[2]}" if "@" in text else text
@@ -144,7 +162,8 @@ class StoreUri(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> StoreUri:
+    def __new__(cls, text: str | os.PathLike[str]) -> StoreUri:
+        text = store_text(text)
         url = StoreURL.parse(text)
         if url.scheme not in SCHEMES:
             raise InvalidStore(f"unknown store scheme {url.scheme!r}: accepted schemes are {', '.join(SCHEMES)}")

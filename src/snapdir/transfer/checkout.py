@@ -14,6 +14,7 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.destination.conflicts import clear_the_way, refuse_conflicts
 from snapdir.transfer.destination.linked import link_tree
+from snapdir.transfer.destination.meant_file import open_destination
 from snapdir.transfer.destination.mirror import find_prunable, leftovers, prune
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.destination.survey import Survey, is_empty, survey_files, survey_links
@@ -70,7 +71,7 @@ async def checkout(
             f"{plan.special_modes} file(s) or directories have set-user-id, set-group-id or sticky bits that were not"
             " restored; --preserve-special-modes restores them"
         )
-    destination = await anyio.to_thread.run_sync(Destination.open, into)
+    destination = await anyio.to_thread.run_sync(open_destination, manifest, into, counters)
     with destination:
         try:
             with ungrouped(f"check out {into}"):
@@ -134,7 +135,7 @@ def _rehearsed_survey(
     counters: Counters,
 ) -> Survey:
     try:
-        destination = Destination.open(into, create=False)
+        destination = open_destination(manifest, into, counters, create=False)
     except DestinationConflict:
         raise  # a file stands in its place or above it
     except LocalError:

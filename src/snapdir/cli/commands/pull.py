@@ -147,7 +147,7 @@ def checkout(
     Files that differ are replaced. Files that are not in the snapshot stay, and a warning names them. No store is
     needed. With --include, --exclude or --shard the cache needs only the selected files.
     """
-    snapshot_id = options.required_id(snapshot_id, path)
+    snapshot_id = options.id_beside_directory(snapshot_id, path)
     target = _target(path, force=force)
     try:
         report = invocation.transfer(snapdir.checkout, snapshot_id, target, **_protecting(given))
@@ -215,8 +215,9 @@ def pull(
     --shard select a part of the snapshot, which `snapdir status PATH` then compares.
     """
     snapshot_id = options.chosen(invocation, snapshot_id, labels, store)
-    store = _source(store, snapshot_id)
-    snapshot_id = options.required_id(snapshot_id, path)
+    if path is None:
+        store = _source(store, snapshot_id)
+    snapshot_id = options.id_beside_directory(snapshot_id, path, has_store=store is not None)
     target = _target(path, force=force)
     kept = _kept(cache=cache, no_cache=no_cache)
     report = invocation.transfer(snapdir.pull, snapshot_id, store, target, cache=kept, **_protecting(given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from snapdir.model.sharding import Shard
 from snapdir.transfer.engine.events import Counters
 
 ROOT = "./"
+_LIKE_AN_EXPRESSION = re.compile(r"^\^|\$$|\\[.dDwWsS]").search
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,19 @@ class Selection:
         """``of``, with the files counted in ``counters``."""
         if not self.is_partial:
             return manifest
+        counters.warnings += [doubt for doubt in self.doubts() if doubt not in counters.warnings]
         selected = self.of(manifest)
         counters.files_known = manifest.totals().files
         counters.files_selected = selected.totals().files
         return selected
+
+    def doubts(self) -> list[str]:
+        """A warning for each glob that looks like a regular expression, as ``--exclude`` of a push takes it."""
+        return [
+            f"--include and --exclude take globs such as *.tmp, and '{glob}' looks like a regular expression"
+            for glob in (*self.include, *self.exclude)
+            if _LIKE_AN_EXPRESSION(glob)
+        ]
 
     def covering(self) -> Callable[[str], bool]:
         """A test whether a path fits the globs; shards do not matter."""
