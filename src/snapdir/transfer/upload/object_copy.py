@@ -59,7 +59,7 @@ class ObjectCopier:
         self._server_copy = ServerCopy(source, target, self._uploads, counters) if server_copy and not recheck else None
         self._presence = Presence(target)
         self._batch = target.objects.batch_writer()
-        self._settled: set[Digest] = set()
+        self._settled: set[bytes] = set()
 
     async def copy_all(self, objects: Sequence[PlannedObject]) -> None:
         """Copy those of ``objects`` that the target lacks, several at a time, each verified on its way.
@@ -82,8 +82,8 @@ class ObjectCopier:
         missing: list[PlannedObject] = []
 
         async def look(planned: PlannedObject) -> None:
-            present = planned.digest in self._settled or await self._has_any_length(planned)
-            self._settled.add(planned.digest)
+            present = self._is_settled(planned) or await self._has_any_length(planned)
+            self._settled.add(bytes.fromhex(planned.digest))
             if not present:
                 missing.append(planned)
 
@@ -120,12 +120,15 @@ class ObjectCopier:
             else:
                 await self._copy_parts(planned.digest, size)
 
-        if planned.digest in self._settled or (planned.size is None and await self._is_as_long(planned.digest)):
+        if self._is_settled(planned) or (planned.size is None and await self._is_as_long(planned.digest)):
             self._counters.objects_skipped += 1
         else:
             await with_true_size(self._source, planned, copy_sized)
-        self._settled.add(planned.digest)
+        self._settled.add(bytes.fromhex(planned.digest))
         self._counters.files_done += 1
+
+    def _is_settled(self, planned: PlannedObject) -> bool:
+        return bytes.fromhex(planned.digest) in self._settled
 
     async def _is_present(self, digest: Digest, size: int) -> bool:
         if self._recheck:
