@@ -15,6 +15,11 @@ from benchmarks.compare_commits import compare
 from benchmarks.peers import PEERS
 from benchmarks.performance_page import newest_summaries, page
 from benchmarks.places import PROJECT, work_folder
+from benchmarks.scale.arithmetic import scaling_page
+from benchmarks.scale.bars import FULL_FILES
+from benchmarks.scale.lines import GROUPS, ScalePlan, measure_scale
+from benchmarks.scale.section import scale_section
+from benchmarks.scale.short import scale_short
 from benchmarks.scenarios import PROFILES, SCENARIOS
 from benchmarks.servers import BUCKET, Unavailable
 from benchmarks.session import Plan, measure, say
@@ -22,6 +27,7 @@ from benchmarks.short import short_run
 from benchmarks.tables import record_markdown
 
 PAGE = PROJECT / "docs" / "performance.md"
+ARITHMETIC = PROJECT / "docs" / "scaling.md"
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -51,6 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--no-record", action="store_true", help="print the tables and write no record")
     run.set_defaults(run=_run)
 
+    scale = commands.add_parser("scale", help="a million files, and other sizes: measure and write a record")
+    scale.add_argument("--files", type=_positive, default=FULL_FILES, metavar="N", help="(default: %(default)s)")
+    scale.add_argument(
+        "--scenario", action="append", default=[], choices=tuple(GROUPS), help="one group; may be repeated"
+    )
+    scale.add_argument(
+        "--timeout", type=_positive, default=900, metavar="SECONDS", help="of each command (default: %(default)s)"
+    )
+    scale.add_argument("--short", action="store_true", help="100,000 files; fails on memory, opens or requests")
+    scale.add_argument("--no-record", action="store_true", help="print the tables and write no record")
+    scale.set_defaults(run=_scale)
+
     report = commands.add_parser("report", help="write docs/performance.md and the charts from the newest records")
     report.set_defaults(run=_report)
 
@@ -59,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     comparison.add_argument("new")
     comparison.set_defaults(run=_compare)
 
+    listing = commands.add_parser("list", help="list the scenarios")
+    listing.set_defaults(run=_list)
+    clean = commands.add_parser("clean", help="remove the generated trees")
+    clean.set_defaults(run=_clean)
+
+    for command in (run, scale, clean):
+        command.add_argument("--on", default="", metavar="DIR", help="trees, destinations and caches below DIR")
     for command in (run, comparison):
         command.add_argument(
             "--scenario",
@@ -70,10 +95,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", choices=tuple(PROFILES), default="fast")
         command.add_argument("--rounds", type=_positive, default=3)
 
-    listing = commands.add_parser("list", help="list the scenarios")
-    listing.set_defaults(run=_list)
-    clean = commands.add_parser("clean", help="remove the generated trees")
-    clean.set_defaults(run=_clean)
     return parser
 
 
@@ -94,6 +115,7 @@ def _run(arguments: argparse.Namespace) -> int:
         rounds=arguments.rounds,
         endpoint=arguments.endpoint.rstrip("/"),
         bucket=arguments.bucket,
+        on=arguments.on,
         command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
     )
     record = measure(plan)
@@ -111,15 +133,38 @@ def _short() -> int:
     return 1 if wrong else 0
 
 
+def _scale(arguments: argparse.Namespace) -> int:
+    if arguments.short:
+        text, wrong = scale_short(work_folder(0, on=arguments.on))
+        print(text)
+        for complaint in wrong:
+            say(complaint)
+        return 1 if wrong else 0
+    plan = ScalePlan(
+        files=arguments.files,
+        scenarios=arguments.scenario,
+        timeout_seconds=arguments.timeout,
+        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+    )
+    record = measure_scale(plan, work_folder(0, on=arguments.on))
+    print(scale_section(dict.fromkeys((run.scenario for run in record.runs), record)))
+    if not arguments.no_record:
+        say(f"wrote {results.write(record).relative_to(PROJECT)}; python -m benchmarks report updates the pages")
+    return 0
+
+
 def _report(_: argparse.Namespace) -> int:
     records = results.load_all()
     if charts.available():
         for profile, summaries in newest_summaries(records).items():
+            if profile not in PROFILES:
+                continue
             charts.draw(profile, PROFILES[profile].about, summaries, results.RESULTS)
     else:
         say("no charts: matplotlib is not installed (the extra bench)")
     PAGE.write_text(page(records, beside=PAGE.parent))
-    say(f"wrote {PAGE.relative_to(PROJECT)}")
+    ARITHMETIC.write_text(scaling_page(records))
+    say(f"wrote {PAGE.relative_to(PROJECT)} and {ARITHMETIC.relative_to(PROJECT)}")
     return 0
 
 
@@ -144,8 +189,8 @@ def _list(_: argparse.Namespace) -> int:
     return 0
 
 
-def _clean(_: argparse.Namespace) -> int:
-    folder = work_folder(0)
+def _clean(arguments: argparse.Namespace) -> int:
+    folder = work_folder(0, on=arguments.on)
     for name in ("trees", "destinations", "caches", "home", "tls", "served"):
         shutil.rmtree(folder / name, ignore_errors=True)
     return 0

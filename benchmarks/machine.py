@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.places import PROJECT
 
-__all__ = ["commit", "library_versions", "machine"]
+__all__ = ["available_memory", "commit", "library_versions", "machine"]
 
 _LIBRARIES = ("anyio", "blake3", "botocore", "click", "crc32c", "uvloop")
 
@@ -26,6 +26,12 @@ def machine() -> dict[str, str]:
         "memory": f"{int(memory[1]) / (1 << 20):.0f} GiB" if memory else "unknown",
         "kernel": f"{platform.system()} {platform.release()}",
     }
+
+
+def available_memory() -> int:
+    """Bytes that programs and files in memory may take without swapping."""
+    found = re.search(r"^MemAvailable:\s*(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
+    return int(found[1]) << 10 if found else 1 << 62
 
 
 def library_versions() -> dict[str, str]:

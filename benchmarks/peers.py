@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.environments import install, version_of
 from benchmarks.places import PROJECT
 
-__all__ = ["PEERS", "Command", "Job", "Ours", "Peer"]
+__all__ = ["DRIVERS", "PEERS", "Command", "Job", "Ours", "Peer", "Reference"]
 
 DRIVERS = Path(__file__).parent / "drivers"
 
@@ -152,6 +152,10 @@ class Reference(Peer):
 
     def pull(self, job: Job) -> Command:
         return self._command(job, "pull", job.url, str(job.destination), job.snapshot_id)
+
+    def id(self, folder: Path) -> Command:
+        """Print the id of a folder."""
+        return Command((str(self._bin / "python"), str(DRIVERS / "reference_copy.py"), "id", "", str(folder)))
 
     def _command(self, job: Job, *arguments: str) -> Command:
         driver = str(DRIVERS / "reference_copy.py")

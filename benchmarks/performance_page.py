@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.charts import CHARTS
-from benchmarks.results import RESULTS, Record, latest
+from benchmarks.results import ON_DISK, RESULTS, Record, latest
+from benchmarks.scale.section import scale_pages
 from benchmarks.scenarios import PROFILES, SCENARIOS
 from benchmarks.summary import Summary, summarize
-from benchmarks.tables import circumstances, failures, scenario_table, targets_table
+from benchmarks.tables import circumstances, failures, scenario_table, seconds, table, targets_table
 from benchmarks.targets import TARGETS, standing
 
 __all__ = ["newest_summaries", "page"]
@@ -31,6 +32,8 @@ pip install -e '.[bench]'
 python -m benchmarks run                      # every scenario of profile fast, every client
 python -m benchmarks run --profile region     # 30 ms before each response, 80 MB/s a connection
 python -m benchmarks run --profile tls        # nginx in front (needs nginx and openssl)
+python -m benchmarks run --on DIR             # on a disk: caches are dropped before each run where possible
+python -m benchmarks scale                    # a million files; --files N for fewer
 python -m benchmarks report                   # this page and the charts
 python -m benchmarks compare HEAD~1 HEAD      # two commits of snapdir
 ```
@@ -39,7 +42,8 @@ Clients are installed on first use, each in its own virtual environment below `$
 cannot be installed is left out with a message. Trees are generated once from seeds, below `$SNAPDIR_BENCH_DIR`
 (default: in memory, if they fit). The server is s3sim, an in-memory S3 endpoint that takes little CPU, built from the
 folder `$SNAPDIR_SHARED`; otherwise `rclone serve s3`, which does not count requests. `--endpoint URL` uses a running
-server. The scenarios are in `benchmarks/scenarios.py`, the targets in `benchmarks/targets.py`."""
+server. The scenarios are in `benchmarks/scenarios.py`, the targets in `benchmarks/targets.py`; those of the scale table
+are in `benchmarks/scale`. `python -m benchmarks clean` removes the trees."""
 
 Summaries = Mapping[tuple[str, str], Summary]
 
@@ -66,6 +70,9 @@ def page(records: list[Record], *, beside: Path) -> str:
             parts += _charts(profile.name, beside)
             parts.append(scenario_table(summaries[profile.name], _in_catalog_order(summaries[profile.name])))
             parts += _sessions(latest(records)[profile.name])
+        if profile.name + ON_DISK in summaries:
+            parts += _on_disk(profile.name, summaries, latest(records)[profile.name + ON_DISK])
+    parts += scale_pages(latest(records))
     return "\n\n".join([*parts, _HOW]) + "\n"
 
 
@@ -73,6 +80,27 @@ def _verdict(summaries: Mapping[str, Summaries]) -> str:
     verdicts = [standing(target, summaries.get(target.profile, {})).verdict for target in TARGETS]
     counts = [f"{verdicts.count(word)} {word}" for word in ("met", "missed", "not measured") if word in verdicts]
     return f"{len(TARGETS)} targets: {', '.join(counts)}."
+
+
+def _on_disk(profile: str, summaries: Mapping[str, Summaries], chosen: Mapping[str, Record]) -> list[str]:
+    """The scenarios that were measured on a disk too, beside memory."""
+    memory, disk = summaries.get(profile, {}), summaries[profile + ON_DISK]
+    rows = []
+    for (scenario, peer), each in disk.items():
+        beside = memory.get((scenario, peer))
+        known = beside if beside is not None and beside.rounds else None
+        rows.append(
+            [
+                scenario,
+                peer,
+                seconds(known.wall) if known else "",
+                seconds(each.wall) if each.rounds else "failed",
+                seconds(known.cpu) if known else "",
+                seconds(each.cpu) if each.rounds else "",
+            ]
+        )
+    heads = ("scenario", "client", "wall s, memory", "wall s, disk", "CPU s, memory", "CPU s, disk")
+    return [f"### {profile}, on a disk", table(heads, rows), *_sessions(chosen)]
 
 
 def _charts(profile: str, beside: Path) -> list[str]:

@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["PROJECT", "cache_folder", "on_tmpfs", "shared_folder", "sole_use", "work_folder"]
+__all__ = ["PROJECT", "cache_folder", "filesystem", "on_tmpfs", "shared_folder", "sole_use", "work_folder"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 _MEMORY = Path("/dev/shm")
 
 
-def work_folder(needed_bytes: int) -> Path:
-    """``$SNAPDIR_BENCH_DIR``, else a folder in /dev/shm if ``needed_bytes`` fit twice, else in the temporary directory.
+def work_folder(needed_bytes: int, *, on: str = "") -> Path:
+    """A folder below ``on``, else ``$SNAPDIR_BENCH_DIR``, else in /dev/shm if ``needed_bytes`` fit twice, else in the
+    temporary directory.
 
     Twice, because a pull makes a copy. The folder is kept, so that trees are made only once.
     """
-    chosen = os.environ.get("SNAPDIR_BENCH_DIR")
+    chosen = os.path.join(on, "snapdir-bench") if on else os.environ.get("SNAPDIR_BENCH_DIR")
     if chosen:
         folder = Path(chosen).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,13 +55,19 @@ def sole_use(folder: Path) -> Iterator[None]:
 
 def on_tmpfs(folder: Path) -> bool:
     """Whether a folder is in memory."""
+    return filesystem(folder)[0] in ("tmpfs", "ramfs")
+
+
+def filesystem(folder: Path) -> tuple[str, str]:
+    """The type and the device of the filesystem of a folder; the device is empty if it is not a local one."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-    at = max(
-        (fields for fields in mounts if folder.is_relative_to(fields[1])),
+    # Of mounts at one place, the last is seen.
+    device, _, kind = max(
+        (fields[:3] for fields in reversed(mounts) if folder.is_relative_to(fields[1])),
         key=lambda fields: len(fields[1]),
-        default=None,
+        default=("", "", "unknown"),
     )
-    return at is not None and at[2] in ("tmpfs", "ramfs")
+    return kind, device if device.startswith("/dev/") else ""
 
 
 def cache_folder() -> Path:

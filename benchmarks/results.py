@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["RESULTS", "Record", "Run", "latest", "load_all", "read", "write"]
+__all__ = ["ON_DISK", "RESULTS", "Record", "Run", "latest", "load_all", "read", "write"]
 
 RESULTS = Path(__file__).parent / "results"
+ON_DISK = "-disk"
+"""The end of the profile of a record that was measured with ``--on``."""
 _FORMAT = 1
 
 
@@ -21,6 +23,8 @@ class Run:
         error: Why the run does not count; empty if it counts.
         peak_rss_bytes: Peak of the process, or of its whole process tree.
         requests: By kind, as counted by the server; empty if it does not count.
+        opens: Files of the tree that the client opened, counted in a run of its own; None if not counted.
+        files: Files of the tree, where the scenario does not say it.
     """
 
     scenario: str
@@ -36,6 +40,8 @@ class Run:
     bytes_in: int = 0
     bytes_out: int = 0
     connections: int = 0
+    opens: int | None = None
+    files: int = 0
 
     @property
     def cpu_seconds(self) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import trees
 from benchmarks.measuring import Outcome, run
+from benchmarks.page_cache import Dropper
 from benchmarks.peers import Command, Job, Ours, Peer
 from benchmarks.results import Run
 from benchmarks.scenarios import ONE, Profile, Scenario, Verb
@@ -49,6 +50,7 @@ class Bench:
     Attributes:
         prefix: The prefix of all keys in the bucket.
         tell: Called with each run at its end.
+        drop_caches: Called with the work folder before each run, if caches are to be dropped.
     """
 
     server: Server
@@ -57,6 +59,7 @@ class Bench:
     rounds: int
     prefix: str
     tell: Callable[[Run], None] = lambda measured: print(run_line(measured), file=sys.stderr, flush=True)
+    drop_caches: Dropper | None = None
     _layouts: dict[str, Job] = field(default_factory=dict)
     _kept: dict[str, Job] = field(default_factory=dict)
 
@@ -109,6 +112,8 @@ class Bench:
             command, job = self._prepared(scenario, peer, tree, number)
         except PreparationFailed as error:
             return Run(scenario.name, peer.name, number, error=f"preparation: {error}")
+        if self.drop_caches is not None:
+            self.drop_caches(self.work)
         self.server.reset()
         outcome = run(command, self._environment(job))
         traffic = self.server.traffic()

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from benchmarks.environments import NotInstallable
 from benchmarks.machine import commit, library_versions, machine
+from benchmarks.page_cache import dropper
 from benchmarks.peers import PEERS, Peer
-from benchmarks.places import on_tmpfs, sole_use, work_folder
-from benchmarks.results import Record, Run
+from benchmarks.places import filesystem, on_tmpfs, sole_use, work_folder
+from benchmarks.results import ON_DISK, Record, Run
 from benchmarks.rounds import Bench
 from benchmarks.scenarios import PROFILES, Scenario, select
 from benchmarks.servers import BUCKET, open_server
 
-__all__ = ["Plan", "choose_peers", "measure", "needed_bytes", "say"]
+__all__ = ["Plan", "choose_peers", "measure", "needed_bytes", "say", "where"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Plan:
     Attributes:
         scenarios, peers: As given on the command line; empty means the defaults of the catalog.
         endpoint, bucket: A running server.
+        on: A directory of the filesystem to measure on; empty is memory.
         command: The command line, for the record.
     """
 
@@ -36,6 +38,7 @@ class Plan:
     rounds: int = 3
     endpoint: str = ""
     bucket: str = BUCKET
+    on: str = ""
     command: str = ""
 
 
@@ -58,12 +61,13 @@ def measure(plan: Plan) -> Record:
     """
     scenarios = select(plan.scenarios, plan.profile)
     installed = _installed(choose_peers(scenarios, plan))
-    work = work_folder(needed_bytes(scenarios))
+    work = work_folder(needed_bytes(scenarios), on=plan.on)
+    drop, dropped = dropper() if plan.on else (None, "")
     started = datetime.now(UTC)
     opened = open_server(PROFILES[plan.profile], work, endpoint=plan.endpoint, bucket=plan.bucket)
     with sole_use(work), opened as server:
         prefix = f"snapdir-bench-{started:%Y%m%dT%H%M%S}"
-        bench = Bench(server, PROFILES[plan.profile], work, plan.rounds, prefix)
+        bench = Bench(server, PROFILES[plan.profile], work, plan.rounds, prefix, drop_caches=drop)
         peers = _warmed(bench, installed)
         versions = {**library_versions(), **{peer.name: peer.version() for peer in peers}}
         runs: list[Run] = []
@@ -77,10 +81,10 @@ def measure(plan: Plan) -> Record:
         return Record(
             recorded=started.isoformat(timespec="seconds"),
             command=plan.command,
-            profile=plan.profile,
+            profile=plan.profile + (ON_DISK if plan.on and not on_tmpfs(work) else ""),
             server=server.about,
             commit=commit(),
-            machine={**machine(), "data": _where(work)},
+            machine={**machine(), "data": "; ".join(filter(None, (where(work), dropped)))},
             versions=versions,
             peers={peer.name: peer.about for peer in peers},
             runs=tuple(runs),
@@ -130,5 +134,9 @@ def _warmed(bench: Bench, peers: Sequence[Peer]) -> list[Peer]:
     return [peer for peer in peers if peer not in failed or peer.name == "ours"]
 
 
-def _where(work: Path) -> str:
-    return "trees and destinations in memory (tmpfs)" if on_tmpfs(work) else "trees and destinations on disk"
+def where(work: Path) -> str:
+    """The filesystem of the work folder, in words."""
+    if on_tmpfs(work):
+        return "trees, destinations and caches in memory (tmpfs)"
+    kind, device = filesystem(work)
+    return f"trees, destinations and caches on {kind}" + (f" ({device})" if device else "")

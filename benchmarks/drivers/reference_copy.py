@@ -1,4 +1,4 @@
-"""Push or pull a snapshot with the reference's Python binding: VERB URL FOLDER [ID]. A push prints the id."""
+"""Push, pull or id with the reference's Python binding: VERB URL FOLDER [ID]. A push and an id print the id."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ reference: Any = importlib.import_module("snapdir")
 
 async def copy(verb: str, url: str, folder: str, snapshot_id: str = "") -> None:
     """Run one verb."""
+    if verb == "id":
+        print(await reference.id(folder), flush=True)
+        return
     store = reference.StoreUri(url)
     if verb == "push":
         print(await reference.push(folder, store), flush=True)
