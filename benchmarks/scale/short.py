@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.results import Run
+from benchmarks.scale import traced_opens
 from benchmarks.scale.lines import NO_SERVER, ScalePlan, measure_scale
 from benchmarks.tables import table
 
@@ -62,6 +63,8 @@ def scale_short(work: Path) -> tuple[str, list[str]]:
         for run in ours
     ]
     heads = ("scenario", "wall s", "CPU s", "RSS MiB / limit", "requests / limit", "opens / limit")
+    if not traced_opens.available():
+        rows.append(["(strace is missing: opened files are not counted)", "", "", "", "", ""])
     return f"{FILES:,} files, {record.server}\n\n{table(heads, rows)}", complaints(ours)
 
 

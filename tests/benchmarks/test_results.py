@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.performance_page import newest_summaries, page
 from benchmarks.results import Run, latest, load_all, read, write
+from benchmarks.scale.arithmetic import scaling_page
 from tests.benchmarks.conftest import MakeRecord, timed
 
 PROJECT = Path(__file__).parents[2]
@@ -60,5 +61,16 @@ def test_the_page_without_records_says_what_is_not_measured() -> None:
     assert "22 targets: 22 not measured." in page([], beside=PROJECT / "docs")
 
 
-def test_the_page_in_docs_is_the_one_of_the_records() -> None:
+def test_the_pages_in_docs_are_those_of_the_records() -> None:
     assert (PROJECT / "docs" / "performance.md").read_text() == page(load_all(), beside=PROJECT / "docs")
+    assert (PROJECT / "docs" / "scaling.md").read_text() == scaling_page(load_all())
+
+
+def test_what_was_measured_on_a_disk_stands_beside_memory(make_record: MakeRecord) -> None:
+    memory = make_record(*timed("push-small-5k", "ours", 0.5), *timed("push-small-5k", "s5cmd", 0.7))
+    runs = timed("push-small-5k", "ours", 0.9, cpu=0.6)
+    disk = make_record(*runs, recorded="2026-02-02T03:04:05+00:00", profile="fast-disk")
+    text = page([memory, disk], beside=PROJECT / "docs")
+    assert "### fast, on a disk" in text
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert ["push-small-5k", "ours", "0.50", "0.90", "0.50", "0.60"] in cells
