@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from snapdir.hashing.huge_files import HUGE_FILE_BYTES
 from tests.e2e.conftest import Program
 from tests.e2e.scripted_s3 import ScriptedS3
 from tests.rclone_server import RcloneServer
@@ -43,6 +44,19 @@ def test_holes_stay_between_places_of_this_host(program: Program, sparse: Path) 
     for name in ("pulled", "straight"):
         assert program.id("id", name) == identifier
     assert program("verify", "--store", "./other", "--id", identifier).code == 0
+
+
+def test_huge_files_are_pushed_as_they_are_with_any_number_of_threads(program: Program) -> None:
+    for number in range(2):
+        folder = program.folder / "huge" / f"d{number}"
+        folder.mkdir(parents=True)
+        with (folder / "file").open("wb") as file:
+            file.write(b"begin %d" % number)
+            file.truncate(HUGE_FILE_BYTES + number)
+    expected = program.id("id", "--walk-jobs", "1", "huge")
+    for threads in ("1", "3"):
+        assert program.id("push", "--walk-jobs", threads, "--store", f"./store{threads}", "huge") == expected
+        assert program("verify", "--store", f"./store{threads}", "--id", expected).code == 0
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["push", "dry"])

@@ -53,7 +53,7 @@ def hash_huge_file(
     try:
         descriptor = open_file(source.file, OPEN_FLAGS)
         try:
-            hasher = _hasher(threads)
+            hasher = threaded_blake3(threads)
             readers = min(max(1, threads - 1), MAX_READERS)
             with closing(_blocks(descriptor, source, readers, next_data)) as blocks:
                 for block in blocks:
@@ -68,7 +68,8 @@ def hash_huge_file(
     return HashedFile(source, hasher.hexdigest())
 
 
-def _hasher(threads: int) -> Hasher:
+def threaded_blake3(threads: int) -> Hasher:
+    """BLAKE3 that hashes each block by several threads; by one if no other can start."""
     try:
         return blake3(max_threads=threads)
     except BaseException as error:

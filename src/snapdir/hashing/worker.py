@@ -7,6 +7,7 @@ for each file, or NOT_HASHED; the parent hashes that file again, and names the r
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ _SOCKET = 0
 
 def main() -> None:
     """Serve until the end of the requests, or of the parent."""
+    gc.disable()  # no cycles are made, and looking for them takes 3 % of the time
     parent = os.getppid()
     try:
         _write(READY)

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
+from blake3 import blake3
 
 from snapdir.disk.filesystems import memory_devices
 from snapdir.disk.long_paths import open_file
 from snapdir.errors import InFluxError, StoreRefused, source_error
 from snapdir.hashing.crc32c import crc32c
 from snapdir.hashing.files import hash_large_file
+from snapdir.hashing.huge_files import HUGE_FILE_BYTES, threaded_blake3
 from snapdir.model.digest import Digest
 from snapdir.model.keys import object_key
 from snapdir.model.sizes import MIB
@@ -137,7 +139,7 @@ class Uploader:
             raise source_error(error, source.file) from error
         try:
             part_bytes = self.part_bytes(source.content_bytes)
-            body = await anyio.to_thread.run_sync(self._hash, source, descriptor, part_bytes, limiter=self._hashing)
+            body = await self._hash_by_threads(source, descriptor, part_bytes)
             uncounted_bytes = source.content_bytes
             if body.hashed.checksum not in seen:
                 seen.add(body.hashed.checksum)
@@ -167,13 +169,33 @@ class Uploader:
             return max(size, 1)
         return part_size(size, self._limits.part_bytes, self._capabilities)
 
-    def _hash(self, source: SourceFile, descriptor: int, part_bytes: int) -> _FileBody:
+    async def _hash_by_threads(self, source: SourceFile, descriptor: int, part_bytes: int) -> _FileBody:
+        """Hash a file by one thread, or by all if it is huge and no other file is being hashed."""
+        is_alone = source.content_bytes >= HUGE_FILE_BYTES and not self._hashing.borrowed_tokens
+        others = [object() for _ in range(int(self._hashing.total_tokens) - 1)] if is_alone else []
+        for other in others:
+            self._hashing.acquire_on_behalf_of_nowait(other)
+        try:
+            work = partial(self._hash, source, descriptor, part_bytes, threads=1 + len(others))
+            return await anyio.to_thread.run_sync(work, limiter=self._hashing)
+        finally:
+            for other in others:
+                self._hashing.release_on_behalf_of(other)
+
+    def _hash(self, source: SourceFile, descriptor: int, part_bytes: int, *, threads: int) -> _FileBody:
         def count(length: int) -> None:
             check_cancelled()
             self._counters.bytes_done += length
 
         checksum = crc32c if self._capabilities.remote else None
-        hashed = hash_large_file(source, part_bytes=part_bytes, crc32c=checksum, on_bytes=count, descriptor=descriptor)
+        hashed = hash_large_file(
+            source,
+            new_hasher=partial(threaded_blake3, threads) if threads > 1 else blake3,
+            part_bytes=part_bytes,
+            crc32c=checksum,
+            on_bytes=count,
+            descriptor=descriptor,
+        )
         self._counters.files_done += 1
         return _FileBody(hashed, descriptor, in_memory=self._capabilities.remote and self._is_in_memory(descriptor))
 
