@@ -16,7 +16,9 @@ from snapdir.errors import (
     StoreRefused,
     Throttled,
 )
+from snapdir.model.sizes import MIB
 from snapdir.stores.base import Body
+from snapdir.stores.blocks import BlockSink
 from snapdir.stores.concurrency import ConcurrencyLimit
 from snapdir.stores.memory import MemoryStore
 from snapdir.stores.rate import AdaptiveRate, RateLimit
@@ -164,6 +166,33 @@ async def test_reading_a_short_object_of_unknown_length_leaves_the_rate_to_other
     assert clock.now == 1000.0  # 110 bytes are a second's worth and a little debt
     await store.read("key", length=10)
     assert clock.now - 1000.0 == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3 * MIB, 10 * MIB, 10 * MIB + 1])
+async def test_a_long_read_keeps_to_a_rate_of_bytes_all_the_time(length: int) -> None:
+    class Timed(MemoryStore):
+        async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
+            requests.append((clock.now - 1000.0, start, length))
+            await super().read_through(key, sink, start=start, length=length)
+
+    clock, requests = ManualClock(), list[tuple[float, int, int]]()
+    store = RemoteStore(Timed({"key": bytes(10 * MIB)}), byte_rate=RateLimit(2 * MIB, clock=clock, sleep=clock.sleep))
+    sink = Collecting()
+    await store.read_through("key", sink, start=0, length=length)
+    assert sink.consumed == min(length, 10 * MIB)
+    assert sum(asked for _, _, asked in requests) == length
+    asked_before = 0
+    for seconds, start, asked in requests:
+        assert (start, asked < 2 * MIB) == (asked_before, True)
+        assert start <= (seconds + 1) * 2 * MIB, "a second's worth is saved, and a request passes when no debt is left"
+        asked_before += asked
+
+
+async def test_a_long_read_without_a_rate_is_one_request() -> None:
+    concurrency = NotedConcurrency()
+    store = RemoteStore(MemoryStore({"key": bytes(10 * MIB)}), concurrency=concurrency)
+    await store.read_through("key", Collecting(), start=0, length=10 * MIB)
+    assert concurrency.notes == [10 * MIB]
 
 
 class Noting(MemoryStore):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from snapdir.errors import ConnectionFailed, Throttled
+from snapdir.model.sizes import MIB
 from snapdir.stores.base import Body, BodyCutShort, ObjectInfo, Page, Store, Upload, body_length
 from snapdir.stores.blocks import BlockSink
 from snapdir.stores.concurrency import ConcurrencyLimit
@@ -18,6 +19,10 @@ from snapdir.stores.retry import Retries
 from snapdir.stores.wrapper import StoreWrapper
 
 Result = TypeVar("Result")
+
+PIECE_SECONDS = 0.25
+LEAST_PIECE_BYTES = MIB
+"""Of a long read with a limited rate of bytes, a request has what the rate gives in PIECE_SECONDS, or this much."""
 
 
 class RemoteStore(StoreWrapper):
@@ -86,7 +91,25 @@ class RemoteStore(StoreWrapper):
         return await self._retried(read_rest)
 
     async def read_through(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
-        """Each attempt continues after the bytes that ``sink`` has consumed."""
+        """Each attempt continues after the bytes that ``sink`` has consumed.
+
+        With a limited rate of bytes, there are several requests: one would pass the limit as a burst.
+        """
+        begin = sink.consumed
+        while True:
+            done = sink.consumed - begin
+            piece = self._piece_of(length - done)
+            await self._read_piece(key, sink, start=start + done, length=piece)
+            received = sink.consumed - begin
+            if received == length or received < done + piece:
+                return
+
+    def _piece_of(self, length: int) -> int:
+        """The bytes of one request; the last one has as many or more, so that it never begins at the object's end."""
+        piece = max(LEAST_PIECE_BYTES, PIECE_SECONDS * self._byte_rate.per_second)
+        return length if length < 2 * piece else int(piece)
+
+    async def _read_piece(self, key: str, sink: BlockSink, *, start: int, length: int) -> None:
         begin = sink.consumed
 
         async def read_rest() -> None:

@@ -30,9 +30,7 @@ FROM_PART = 0.2
 LAST_SECONDS = 1.0
 
 FALLS_SHORT = {
-    # The first burst of a limited line, and requests of 24 MiB that pass it as one.
-    "pull_images_limited": 1.6,
-    "pull_mixed_limited": 2.0,
+    # The first burst of a limited line, and parts of 8 MiB that pass it as one.
     "push_mixed_limited": 1.8,
     # Blocks of ten connections arrive together.
     "pull_mixed_slow_connections": 2.5,
