@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from snapdir.disk.descriptors import MIN_OPEN_FILES
 from snapdir.errors import InvalidOption
 from snapdir.model.sizes import format_size, parse_rate, parse_size
 from snapdir.stores.bucket_options import BucketOptions
@@ -71,6 +72,7 @@ class Config:
         walk_jobs: int | None = None,
         workers: int | None = None,
         memory: int | str | None = None,
+        max_open_files: int | None = None,
         part_size: int | str | None = None,
         max_manifest_size: int | str | None = None,
         limit_rate: int | str | None = None,
@@ -107,6 +109,7 @@ class Config:
             workers: Most processes beside this one that hash small files; each starts when it pays, and 0 is none. By
                 default one for each further CPU, at most 7.
             memory, part_size: Bytes, or text such as ``256MiB``.
+            max_open_files: Files and connections open at once, 32 or more; 0 is what the process may open.
             max_manifest_size: Bytes, or text such as ``4GiB``; 0 is unlimited.
             limit_rate: Bytes per second, or text such as ``10M``; 0 is unlimited.
             max_requests: Requests per second; 0 is unlimited.
@@ -119,8 +122,8 @@ class Config:
             no_sign_request: Send anonymous requests to S3.
 
         Raises:
-            InvalidOption: a fraction outside 0 to 1, text that is not a size, memory for less than one part, or a value
-                that S3 does not define.
+            InvalidOption: a fraction outside 0 to 1, text that is not a size, memory for less than one part, fewer than
+                32 open files, or a value that S3 does not define.
         """
         retry = _changed(
             self.stores.retry,
@@ -161,6 +164,7 @@ class Config:
             hash_threads=walk_jobs,
             worker_processes=workers,
             memory_bytes=_size(memory, "memory"),
+            max_open_files=_open_files(max_open_files),
             part_bytes=_size(part_size, "part_size"),
             max_manifest_bytes=_size(max_manifest_size, "max_manifest_size"),
         )
@@ -178,6 +182,15 @@ class Config:
 
 def _size(value: int | str | None, option: str) -> int | None:
     return None if value is None else parse_size(str(value), option=option)
+
+
+def _open_files(count: int | None) -> int | None:
+    if count and count < MIN_OPEN_FILES:
+        raise InvalidOption(
+            f"max_open_files of {count} is too few: allow {MIN_OPEN_FILES} or more, or 0 for as many as the process"
+            " may open (--max-open-files, SNAPDIR_MAX_OPEN_FILES)"
+        )
+    return count
 
 
 def _require_room(limits: Limits) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ KNOBS = (
 OWN_KNOBS = (
     "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate", "workers",
     "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request", "pull-cache",
-    "progress", "progress-interval", "log-level", "requests",
+    "progress", "progress-interval", "log-level", "requests", "max-open-files", "memory-limit", "cpus",
 )  # fmt: skip
 
 
@@ -77,6 +78,9 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "progress-interval": "30 source=default",
         "log-level": "none source=default",
         "requests": "8 source=default",
+        "max-open-files": f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} source=rlimit",
+        "memory-limit": "none source=default",
+        "cpus": found["cpus"],
     }
 
 

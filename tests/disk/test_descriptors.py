@@ -62,3 +62,15 @@ def test_a_descriptor_is_named_by_its_file(tmp_path: Path) -> None:
     assert path_of_descriptor(descriptor) == str(tmp_path)
     os.close(descriptor)
     assert path_of_descriptor(descriptor) == f"file descriptor {descriptor}"
+
+
+@pytest.mark.usefixtures("limit")
+@pytest.mark.parametrize(("max_open_files", "share"), [(0, 50), (32, 4), (64, 12), (116, 25), (10_000, 50)])
+def test_a_transfer_may_be_given_fewer(max_open_files: int, share: int) -> None:
+    leave_free(RESERVED + 4 * 50)
+    assert share_of_descriptors(1000, max_open_files) == share
+
+
+def test_a_transfer_is_given_fewer_where_nothing_else_limits_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert share_of_descriptors(1000, 64) == 12

@@ -17,6 +17,8 @@ from tests.rclone_server import RcloneServer
 
 DIRECTORIES = 600
 LARGE_BYTES = 17 << 20
+GROUP_BYTES = 512 << 20
+REMEDY = " (ulimit -n), or take fewer with --max-open-files"
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,8 @@ def test_every_verb_works_within_the_limits_of_the_machine(
 ) -> None:
     store = stores[kind]
     pushed = limited(program, limit, "push", "--jobs", "200", "--store", store, str(wide))
-    assert (pushed.code, pushed.stderr) == (0, "")
+    assert (pushed.code, pushed.stderr.count("\n")) == (0, 0 if limit == "-n 256" else 1), pushed
+    assert limit == "-n 256" or pushed.stderr.startswith("warning: this process"), pushed
     identifier = pushed.stdout.strip()
     for command in (
         ["pull", "--jobs", "200", "--store", store, "--id", identifier, "pulled"],
@@ -190,7 +193,7 @@ def test_descriptors_that_run_out_later_are_borne_and_named(
     """Requests wait for a connection that is open, and directories that were kept for later are closed."""
     run = script(program, EXHAUSTED, stores["s3"], str(wide))
     nothing_left = f"I/O error: {os.devnull}: Too many open files (os error 24); raise the limit of open files"
-    assert run.stdout.splitlines() == ["False", "600", f"{nothing_left} (ulimit -n), or lower --jobs"], run.stderr
+    assert run.stdout.splitlines() == ["False", "600", f"{nothing_left}{REMEDY}"], run.stderr
 
 
 def test_no_connection_at_all_names_the_limit(program: Program, stores: dict[str, str]) -> None:
@@ -224,3 +227,138 @@ print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 """
     options: dict[str, Any] = {"limit": "-S -n 64; ulimit -H -n 512"}
     assert script(program, code, **options).stdout == "512 512\n"
+
+
+@pytest.fixture
+def in_group(tmp_path: Path) -> Iterator[list[str]]:
+    """The start of a command line that limits its program to 512 MiB by a cgroup.
+
+    It is a real one where this user may make one; elsewhere the program reads a directory that is laid out as one.
+    """
+    group = _new_group(f"snapdir-test-{os.getpid()}")
+    if group is None:
+        yield [sys.executable, "-c", LAID_OUT, str(_laid_out(tmp_path / "root"))]
+        return
+    yield ["bash", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "-"]
+    while (group / "cgroup.procs").read_text():
+        os.sched_yield()  # the kernel takes out ended processes soon
+    group.rmdir()
+
+
+def _new_group(name: str) -> Path | None:
+    """A new cgroup of version 1 or 2 below that of this process, limited to 512 MiB; None if that is refused."""
+    paths = dict(line.split(":")[1:3] for line in Path("/proc/self/cgroup").read_text().splitlines())
+    places = [("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("", "/sys/fs/cgroup", "memory.max")]
+    for controller, mount, file in places:
+        group = Path(f"{mount}{paths.get(controller, '/missing')}") / name
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / file).write_text(str(GROUP_BYTES))
+        except OSError:
+            group.rmdir()
+        else:
+            return group
+    return None
+
+
+def _laid_out(root: Path) -> Path:
+    for name, text in {
+        "proc/self/mountinfo": "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw",
+        "proc/self/cgroup": "0::/unit",
+        "sys/fs/cgroup/unit/memory.max": str(GROUP_BYTES),
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+LAID_OUT = """
+import sys
+from functools import partial
+from snapdir.transfer.engine import limits
+
+limits.cgroup_memory_bytes = partial(limits.cgroup_memory_bytes, sys.argv[1])
+sys.argv[1:] = sys.argv[5:]
+from snapdir.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("kind", ["s3", "file"])
+def test_a_cgroup_of_512_mib_is_kept_and_said(
+    program: Program, wide: Path, stores: dict[str, str], in_group: list[str], kind: str
+) -> None:
+    def run(*args: str) -> Run:
+        command = [*in_group, *program.command(*args)]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=300, **program.options({}))
+        return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    warning = (
+        "warning: this process has 512 MiB of memory (its cgroup): 64.0 MiB of it hold content instead of 128 MiB,"
+        " which may be slower; raise the limit, or choose with --memory\n"
+    )
+    pushed = run("push", "--store", stores[kind], str(wide))
+    assert (pushed.code, pushed.stderr) == (0, warning)
+    identifier = pushed.stdout.strip()
+    pulled = run("pull", "--store", stores[kind], "--id", identifier, "pulled")
+    assert (pulled.code, pulled.stderr) == (0, warning)
+    chosen = run("verify", "--store", stores[kind], "--id", identifier, "--memory", "32MiB")
+    assert (chosen.code, chosen.stderr) == (0, "")
+    too_much = run("verify", "--store", stores[kind], "--id", identifier, "--memory", "1GiB")
+    assert (too_much.code, "lower --memory" in too_much.stderr) == (0, True), too_much
+    assert run("id", "pulled") == Run(0, f"{identifier}\n", "")
+    shown = run("defaults").stdout.splitlines()
+    assert {"memory 64MiB source=cgroup", "memory-limit 512MiB source=cgroup"} <= set(shown)
+    over = run("defaults", "--memory", "99MiB")
+    assert "memory 99MiB source=flag" in over.stdout.splitlines()
+
+
+OBSERVED = """
+import os, sys
+from snapdir.__main__ import main
+
+most = 0
+
+def observe(event, args):
+    global most
+    if event in ("open", "socket.__new__", "os.listdir", "os.scandir"):
+        most = max(most, len(os.listdir("/proc/self/fd")) if event != "os.listdir" else 0)
+
+before = len(os.listdir("/proc/self/fd"))
+sys.addaudithook(observe)
+try:
+    main()
+finally:
+    print("most", most - before, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("max_open_files", [32, 64])
+@pytest.mark.parametrize("kind", ["s3", "file"])
+def test_no_verb_has_more_open_files_than_it_may(
+    program: Program, wide: Path, stores: dict[str, str], kind: str, max_open_files: int
+) -> None:
+    """Nor does the limit of the process change, or a warning say what the user has chosen."""
+    store = stores[kind]
+    few = ("--max-open-files", str(max_open_files), "--jobs", "200")
+    pushed = script(program, OBSERVED, "push", *few, "--store", store, str(wide))
+    identifier = pushed.stdout.strip()
+    runs = [pushed] + [
+        script(program, OBSERVED, *args, *few)
+        for args in (
+            ["pull", "--store", store, "--id", identifier, "pulled"],
+            ["verify", "--store", store, "--id", identifier],
+            ["fetch", "--store", store, "--id", identifier],
+            ["checkout", "--id", identifier, "checked-out"],
+            ["sync", "--from", store, "--to", stores[f"{kind} too"], "--id", identifier],
+            ["status", "pulled"],
+        )
+    ]
+    for run in runs:
+        assert run.code == 0, run
+        assert "warning:" not in run.stderr, run
+        assert int(run.stderr.splitlines()[-1].removeprefix("most ")) <= max_open_files, run
+    assert program.id("id", "pulled") == identifier

@@ -41,7 +41,8 @@ async def bench(
         raise ValueError(f"seconds must be more than 0, not {seconds}")
     config = config or Config()
     # A fixed number of concurrent requests: a limit that adapts would measure itself.
-    settings = replace(config.stores, max_concurrency=max(SMALL_CONCURRENCIES), adaptive=None)
+    requests, files = max(SMALL_CONCURRENCIES), config.limits.max_open_files
+    settings = replace(config.stores, max_concurrency=requests, adaptive=None, max_open_files=files)
     stores = await parse_stores(store)
     async with open_store(stores.required, settings) as opened:
         return await measure_store(

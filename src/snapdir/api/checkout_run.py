@@ -58,7 +58,7 @@ async def fetch_into_cache(
             return identifier, await fetch_external(
                 identifier, stores.program, cache, options=options, limits=config.limits, counters=counters
             )
-        async with opened_or_none(stores, config) as source:
+        async with opened_or_none(stores, config, counters) as source:
             identifier = await full_id(snapshot_id, config, source, counters=counters)
             with pool_hint(stores):
                 return identifier, await fetch(
@@ -146,7 +146,7 @@ class CheckoutRun:
         """The whole id, and where the objects come from: the store, or what a store program gives."""
         program = self.stores.program
         if program is None:
-            async with opened_or_none(self.stores, self.config) as source:
+            async with opened_or_none(self.stores, self.config, self.counters) as source:
                 yield await full_id(snapshot_id, self.config, source, counters=self.counters), source
         else:
             from snapdir.transfer.external import staged_for_pull

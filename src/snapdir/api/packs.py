@@ -54,7 +54,7 @@ async def send_pack(
     config = config or Config()
     stores = await parse_stores(store, objects_store, verb="sync")
     require_in_process(stores)
-    async with opened(stores, config) as source:
+    async with opened(stores, config, counters) as source:
         await send(
             list(dict.fromkeys(map(Digest, digests))),
             source,
@@ -87,7 +87,7 @@ async def receive_pack(
     required = None if require_manifest is None else SnapshotId(require_manifest)
     stores = await parse_stores(store, objects_store, verb="sync")
     require_in_process(stores)
-    async with opened(stores, config) as to:
+    async with opened(stores, config, counters) as to:
         return await receive(
             read,
             to,

@@ -171,7 +171,7 @@ async def push(
         await publication.complete(pushed, "push", pushed, location)
         await remember(path, pushed, "push", options=options.tree, stores=stores, config=config)
         return pushed
-    async with opened(stores, config) as to:
+    async with opened(stores, config, counters) as to:
         if dry_run:
             await require_answer(to)
             return await _rehearse_tree(path, to, options, publication)
@@ -317,7 +317,7 @@ async def push_cached(
             await push_external(snapshot, cache, program, limits=config.limits)
             await publication.complete(pushed, "push", pushed, location)
         else:
-            async with opened(stores, config) as to:
+            async with opened(stores, config, counters) as to:
                 journal = journal_of(to, config)
                 pair = StoreSync(cache, to, options=options, limits=config.limits, counters=counters, journal=journal)
                 await pair.copy(snapshot)
@@ -343,7 +343,7 @@ async def _rehearse_push(
         return
     from snapdir.transfer.sync import StoreSync
 
-    async with opened(stores, config) as to:
+    async with opened(stores, config, counters) as to:
         await require_answer(to)
         report = await StoreSync(cache, to, options=options, limits=config.limits, counters=counters).copy(snapshot)
     counters.objects_to_send, counters.bytes_to_send = report.copied, report.copied_bytes

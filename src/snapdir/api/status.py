@@ -144,7 +144,8 @@ async def _differences(
 
     if record.source == "checkout" and not record.dereference:
         compare = partial(directory_differences, manifest, _selection(record), Path(place), counters, ignored=rules)
-        return await anyio.to_thread.run_sync(partial(compare, hash_threads=config.limits.hashers))
+        hashers, files = config.limits.hashers, config.limits.max_open_files
+        return await anyio.to_thread.run_sync(partial(compare, hash_threads=hashers, max_open_files=files))
     given = TreeArguments(
         exclude=record.excluded,
         ignore=rules.rules if rules is not None else None,

@@ -30,10 +30,12 @@ from snapdir.model.keys import manifest_prefix
 from snapdir.repository.repository import Repository
 from snapdir.stores.base import first_page
 from snapdir.stores.urls import BUILT_IN, PLANNED, StoreURL
+from snapdir.transfer.engine.shortages import machine_warnings
 
 if TYPE_CHECKING:
     from snapdir.stores.external import ExternalStore
     from snapdir.stores.settings import StoreSettings
+    from snapdir.transfer.engine.events import Counters
     from snapdir.transfer.upload.journal import UploadJournal
 
 PathLike = str | os.PathLike[str]
@@ -153,14 +155,21 @@ def refuse_keyed(config: Config) -> None:
 
 
 @asynccontextmanager
-async def opened(stores: StorePair, config: Config) -> AsyncIterator[Repository]:
+async def opened(stores: StorePair, config: Config, counters: Counters | None = None) -> AsyncIterator[Repository]:
     """A store, with the pool of its objects if it has one.
+
+    Args:
+        counters: Get a warning if a limit of this machine makes transfers slower.
 
     Raises:
         SnapdirError: no store is given.
     """
     async with AsyncExitStack() as resources:
-        yield await open_repository(stores, config, resources)
+        repository = await open_repository(stores, config, resources)
+        if counters is not None:
+            warnings = await anyio.to_thread.run_sync(machine_warnings, repository.objects, config.limits)
+            counters.warnings += [warning for warning in warnings if warning not in counters.warnings]
+        yield repository
 
 
 async def open_repository(stores: StorePair, config: Config, resources: AsyncExitStack) -> Repository:
@@ -177,15 +186,17 @@ async def open_repository(stores: StorePair, config: Config, resources: AsyncExi
 
 
 def _settings(config: Config) -> StoreSettings:
-    return replace(config.stores, notes_dir=config.cache_dir)
+    return replace(config.stores, notes_dir=config.cache_dir, max_open_files=config.limits.max_open_files)
 
 
 @asynccontextmanager
-async def opened_or_none(stores: StorePair, config: Config) -> AsyncIterator[Repository | None]:
+async def opened_or_none(
+    stores: StorePair, config: Config, counters: Counters | None = None
+) -> AsyncIterator[Repository | None]:
     if stores.url is None:
         yield None
     else:
-        async with opened(stores, config) as repository:
+        async with opened(stores, config, counters) as repository:
             yield repository
 
 

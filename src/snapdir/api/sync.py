@@ -115,7 +115,7 @@ async def _opened_pair(
             f"mirror unsupported: --delete requires a local file:// destination without a pool, not {to.url}"
         )
     with pool_hint(from_):
-        async with opened(from_, config) as source, opened(to, config) as target:
+        async with opened(from_, config, counters) as source, opened(to, config, counters) as target:
             if options.dry_run:
                 await require_answer(target)
             journal = journal_of(target, config)

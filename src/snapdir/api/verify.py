@@ -46,7 +46,7 @@ async def verify(
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store, objects_store)
     if repair_from is not None:
-        async with opened(stores, config) as source:
+        async with opened(stores, config, counters) as source:
             identifier = await full_id(snapshot_id, config, source, counters=counters)
             await repair(identifier, source, local_path(repair_from), limits=config.limits, counters=counters)
         return True
@@ -86,7 +86,7 @@ async def _examine(snapshot_id: str, stores: StorePair, config: Config, counters
         identifier = await id_here(stores, snapshot_id, config, counters)
         async with staged_snapshot(identifier, program, EVERYTHING, config.cache_dir) as (_, source):
             return replace(await check(identifier, source), store=without_secrets(program.url))
-    async with opened(stores, config) as source:
+    async with opened(stores, config, counters) as source:
         return await check(await full_id(snapshot_id, config, source, counters=counters), source)
 
 

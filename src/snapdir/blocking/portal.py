@@ -10,13 +10,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from functools import partial, wraps
-from importlib.util import find_spec
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
 
-from snapdir.errors import SnapdirError
+from snapdir.disk.descriptors import may_start_uvloop
+from snapdir.errors import SnapdirError, local_error
 
 ENDING = (
     "Python is shutting down and starts no threads: call this before the program ends, not in an atexit handler or in"
@@ -103,10 +103,10 @@ def _no_late_threads() -> Iterator[None]:
 
 def _serve(opened: Future[BlockingPortal]) -> None:
     try:
-        anyio.run(_portal_until_stopped, opened, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+        anyio.run(_portal_until_stopped, opened, backend_options={"use_uvloop": may_start_uvloop()})
     except BaseException as error:
         if not opened.done():
-            opened.set_exception(error)
+            opened.set_exception(local_error(error, "event loop") if isinstance(error, OSError) else error)
         elif threading.main_thread().is_alive() or not isinstance(error, RuntimeError):
             raise
         # Else Python is ending: no thread can start to wait for those of the loop, which has ended all the same.

@@ -13,8 +13,9 @@ from typing import Any
 
 from snapdir.catalog.record import Event, Provenance, Record, compact_json, new_record, timestamp
 from snapdir.catalog.schema import prepare
+from snapdir.disk.descriptors import none_left
 from snapdir.errors import CatalogError
-from snapdir.errors.local import DENIED
+from snapdir.errors.local import DENIED, MORE_DESCRIPTORS
 
 LOCK_SECONDS = 5.0
 """How long to wait for another process that writes. Writing a record takes a few milliseconds."""
@@ -248,6 +249,8 @@ class Catalog:
 
     def _reason(self, error: Exception) -> str:
         name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_CANTOPEN") and none_left():
+            return f"{error}: no file can be opened; {MORE_DESCRIPTORS}"
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return f"another process has kept it locked for {self._lock_seconds:g} s; try again later"
         if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):

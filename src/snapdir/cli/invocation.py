@@ -119,7 +119,7 @@ class Invocation:
 
     def _banner(self) -> str:
         """Concurrent requests, and the limit of the rate; without --jobs, a remote store finds their number."""
-        from snapdir.stores.file.store import DEFAULT_CONCURRENCY as LOCAL
+        from snapdir.stores.settings import LOCAL_REQUESTS as LOCAL
         from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
 
         stores, jobs = self.config.stores, self.config.limits.jobs

@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -32,11 +31,9 @@ def run_to_end(verb: Callable[[], Awaitable[T]], *, remote: bool = False) -> T:
     """
     import anyio
 
-    from snapdir.cli.process import memory_is_limited
+    from snapdir.disk.descriptors import may_start_uvloop
 
-    # uvloop ends the process when it cannot start its threads, and limited memory may not allow them.
-    use_uvloop = remote and not memory_is_limited() and find_spec("uvloop") is not None
-    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": use_uvloop})
+    return anyio.run(_heeding_signals, verb, backend_options={"use_uvloop": remote and may_start_uvloop()})
 
 
 async def _heeding_signals(verb: Callable[[], Awaitable[T]]) -> T:

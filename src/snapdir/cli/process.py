@@ -19,7 +19,13 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
 
 def adapt_to_limits() -> None:
-    """Raise the limit of open files to the hard limit, and save address space if memory is limited."""
+    """Raise the limit of open files to the hard limit, and save address space if memory is limited.
+
+    The soft limit is low for programs that call select(), which takes no descriptor above 1023. Nothing here calls it:
+    event loops and subprocess poll. Other programs that snapdir is a part of may, so the library leaves their limit.
+    Store programs inherit the raised one, as those of a shell do after ulimit -n; some of them close every descriptor
+    up to it, hence at most 16,384.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = TARGET_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, TARGET_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < limit:

@@ -17,6 +17,7 @@ from snapdir.cli.parameters import (
     switch,
     whole_number,
 )
+from snapdir.disk.descriptors import MIN_OPEN_FILES
 from snapdir.errors import InvalidOption, SnapdirError
 from snapdir.model.sizes import GIB, MIB, parse_rate, parse_size
 from snapdir.stores.bucket_options import ACLS, ENCRYPTIONS, REQUESTER, kms_key, storage_class
@@ -163,7 +164,14 @@ def local() -> list[Flag]:
             "--memory",
             metavar="<SIZE>",
             parse=_size,
-            help="Memory for file content in transfer, such as 256MiB; default: 128MiB.",
+            help="Memory for file content in transfer, such as 256MiB; default: 128MiB, or an eighth of what the "
+            "cgroup allows.",
+        ),
+        Setting(
+            "--max-open-files",
+            metavar="<N>",
+            parse=_open_files,
+            help="Files and connections open at once, 32 or more; 0 (default) is what ulimit -n allows.",
         ),
         Setting(
             "--part-size",
@@ -311,6 +319,13 @@ def _share(value: str, source: str) -> float:
 
 def _size(value: str, source: str) -> int:
     return parse_size(value, option=source)
+
+
+def _open_files(value: str, source: str) -> int:
+    count = whole_number(value, source)
+    if 0 < count < MIN_OPEN_FILES:
+        raise InvalidOption(f"invalid {source} '{value}': expected {MIN_OPEN_FILES} or more, or 0")
+    return count
 
 
 def _part_size(value: str, source: str) -> int:

@@ -86,6 +86,12 @@ def try_lock(descriptor: int) -> bool | None:
     return True
 
 
+def unlock(descriptor: int) -> None:
+    """Give a lock back before its file is closed: an error on its way up keeps the file open for longer."""
+    with suppress(OSError):  # a filesystem without locks
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def is_still_at(path: str | os.PathLike[str], directory_fd: int | None, status: os.stat_result) -> bool:
     """Whether ``path`` names the file with this status."""
     try:

@@ -42,15 +42,18 @@ class Destination:
         refused_modes: Paths with the right content whose mode the system refused to change.
     """
 
-    def __init__(self, root: str, handle: DirectoryHandle) -> None:
-        self._directories = OpenDirectories(root, handle)
+    def __init__(self, root: str, handle: DirectoryHandle, max_open_files: int = 0) -> None:
+        self._directories = OpenDirectories(root, handle, max_open_files=max_open_files)
         self.staging = Staging(self._directories)
         self.refused_modes = RefusedModes()
         self._mounted: dict[int, Names] = {}  # a directory on each filesystem inside the tree that was written to
 
     @classmethod
-    def open(cls, root: Path, *, create: bool = True) -> Destination:
+    def open(cls, root: Path, *, create: bool = True, max_open_files: int = 0) -> Destination:
         """Open ``root``, making it (mode 0700) and its parents if they are missing.
+
+        Args:
+            max_open_files: As in ``Limits``: few keep few directories open.
 
         Raises:
             DestinationConflict: ``root`` is a file or a broken link.
@@ -66,7 +69,7 @@ class Destination:
                 raise DestinationConflict(
                     path, "not a directory: move it away or choose another destination"
                 ) from error
-        return cls(path, handle)
+        return cls(path, handle, max_open_files)
 
     def __enter__(self) -> Destination:
         return self

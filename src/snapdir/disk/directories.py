@@ -50,18 +50,20 @@ class DirectoryHandle(Handle):
 
 
 class OpenDirectories:
-    """The most recently used ``limit`` directories below ``root``. Safe to use from several threads.
+    """The most recently used directories below ``root``. Safe to use from several threads.
 
-    Without a ``limit`` there are 256, or fewer if the process may open fewer files.
+    There are 256, or fewer if ``max_open_files`` or the process allows fewer open files.
 
     Every component is opened relative to its parent's descriptor with O_NOFOLLOW and O_DIRECTORY: if a link replaces a
     directory, the next call fails, and open directories stay what they were.
     """
 
-    def __init__(self, root: str, root_handle: DirectoryHandle, *, limit: int | None = None) -> None:
+    def __init__(
+        self, root: str, root_handle: DirectoryHandle, *, limit: int | None = None, max_open_files: int = 0
+    ) -> None:
         self.root = root
         self.root_handle = root_handle
-        self._limit = share_of_descriptors(MAX_OPEN_DIRECTORIES) if limit is None else limit
+        self._limit = share_of_descriptors(MAX_OPEN_DIRECTORIES, max_open_files) if limit is None else limit
         self._lock = threading.Lock()
         self._handles: OrderedDict[Names, DirectoryHandle] = OrderedDict()
 

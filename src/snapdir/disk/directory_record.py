@@ -14,6 +14,8 @@ from typing import Any, Literal, NamedTuple, get_args
 from blake3 import blake3
 
 from snapdir.disk.run_folder import replace_note
+from snapdir.errors import local_error
+from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.model.keys import CHECKOUTS
 
 MAX_RECORDS = 2000
@@ -71,7 +73,11 @@ def write_record(cache_dir: Path, record: DirectoryRecord, *, fsync: bool = True
 
 
 def read_record(cache_dir: Path, directory: str) -> DirectoryRecord | None:
-    """The record of a directory, by its real path; None without a valid one."""
+    """The record of a directory, by its real path; None without a valid one.
+
+    Raises:
+        LocalError: no descriptor is left to read it.
+    """
     real = os.path.realpath(directory)
     record = _read(_file(cache_dir, real))
     return record if record is not None and record.directory == real else None
@@ -82,7 +88,9 @@ def recorded_ids(cache_dir: Path) -> set[str]:
     folder = cache_dir / CHECKOUTS
     try:
         files = [folder / name for name in os.listdir(folder)]
-    except OSError:
+    except OSError as error:
+        if error.errno in OUT_OF_DESCRIPTORS:
+            raise local_error(error, folder) from error
         return set()
     return {record.snapshot_id for record in map(_read, files) if record is not None}
 
@@ -91,7 +99,11 @@ def _read(file: Path) -> DirectoryRecord | None:
     try:
         with file.open("rb") as opened:
             return _record(json.loads(opened.read(MAX_RECORD_BYTES)))
-    except (OSError, ValueError, TypeError, KeyError):
+    except OSError as error:
+        if error.errno in OUT_OF_DESCRIPTORS:
+            raise local_error(error, file) from error
+        return None
+    except (ValueError, TypeError, KeyError):
         return None
 
 

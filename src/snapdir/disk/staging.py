@@ -7,7 +7,7 @@ import os
 import threading
 from contextlib import suppress
 
-from snapdir.disk.claims import hold_shared, open_locked, try_lock
+from snapdir.disk.claims import hold_shared, open_locked, try_lock, unlock
 from snapdir.disk.directories import (
     LIST_FLAGS,
     DirectoryHandle,
@@ -136,6 +136,8 @@ class Staging:
                 if keep and error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     return False
                 raise local_error(error, self.path) from error
+            finally:
+                unlock(staging.fd)
         return True
 
     def leave(self) -> None:
@@ -144,13 +146,19 @@ class Staging:
             staging, self._handle = self._handle or self._existing(), None
             if staging is None or try_lock(staging.fd) is False:
                 return
-            with local_errors(self.path):
-                listing = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=staging.fd))
-                names = [name for name in os.listdir(listing.fd) if not name.endswith(CLAIMED)]
-                for name in names:
-                    remove_tree(name, dir_fd=staging.fd)
-                with suppress(OSError):  # not empty
-                    os.rmdir(STAGING_NAME, dir_fd=self._directories.root_handle.fd)
+            try:
+                with local_errors(self.path):
+                    self._leave_claimed(staging)
+            finally:
+                unlock(staging.fd)
+
+    def _leave_claimed(self, staging: DirectoryHandle) -> None:
+        listing = DirectoryHandle(os.open(".", LIST_FLAGS, dir_fd=staging.fd))
+        names = [name for name in os.listdir(listing.fd) if not name.endswith(CLAIMED)]
+        for name in names:
+            remove_tree(name, dir_fd=staging.fd)
+        with suppress(OSError):  # not empty
+            os.rmdir(STAGING_NAME, dir_fd=self._directories.root_handle.fd)
 
     def _open(self) -> DirectoryHandle:
         """The directory, with a lock that keeps others from removing it."""

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from os import readlink  # by name: a check for blocking calls need not look, /proc waits for no disk
 from pathlib import Path
+
+from snapdir.disk.cgroups import cgroup_cpus
 
 MOUNTS = Path("/proc/self/mountinfo")
 """The mounts of this process. Without it, no filesystem is known to be local or in memory."""
@@ -170,5 +173,11 @@ def expect_reads(fd: int, offset: int, length: int) -> None:
 
 
 def usable_cpus() -> int:
+    """Processors that this process may run on, or that a quota lets it keep busy, if those are fewer."""
+    quota = cgroup_cpus()
+    return present_cpus() if quota is None else min(present_cpus(), max(1, math.ceil(quota)))
+
+
+def present_cpus() -> int:
     """Processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from snapdir.errors.base import MAX_NAMED_OFFENDERS, InFluxError, SnapdirError
 
 OUT_OF_DESCRIPTORS = frozenset({errno_names.EMFILE, errno_names.ENFILE})
-MORE_DESCRIPTORS = "raise the limit of open files (ulimit -n), or lower --jobs"
+MORE_DESCRIPTORS = "raise the limit of open files (ulimit -n), or take fewer with --max-open-files"
 DENIED = frozenset({errno_names.EACCES, errno_names.EPERM, errno_names.EROFS})
 FULL_DISK_ERRNOS = frozenset({errno_names.ENOSPC, errno_names.EDQUOT})
 

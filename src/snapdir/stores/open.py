@@ -41,7 +41,7 @@ class _Opening(AbstractAsyncContextManager[Store]):
         self._store: Store | None = None
 
     async def __aenter__(self) -> Store:
-        allowed = await run_sync(share_of_descriptors, UNLIMITED)
+        allowed = await run_sync(share_of_descriptors, UNLIMITED, self._settings.max_open_files)
         settings = replace(self._settings, requests_limit=min(allowed, self._settings.requests_limit))
         self._store = await _store(self._url, settings)
         return self._store

@@ -9,6 +9,9 @@ from snapdir.stores.bucket_options import NO_BUCKET_OPTIONS, BucketOptions
 
 UNLIMITED = 1 << 30
 
+LOCAL_REQUESTS = 8
+"""Concurrent requests to a store in a directory, unless a number is chosen."""
+
 MAX_ADAPTIVE_REQUESTS = 64
 """The highest concurrency with ``adaptive``. Without it, concurrency adapts up to what the store can take."""
 
@@ -74,6 +77,7 @@ class StoreSettings:
             any speed. Time that a request waits for its own rate limit does not count.
         fsync: Flush data to the disk before relying on it (``SNAPDIR_FSYNC``).
         clone: Try a reflink before copying bytes (``SNAPDIR_CLONEFILE``).
+        max_open_files: Descriptors for a whole transfer; 0 for what the process may open. It bounds the requests.
         requests_limit: An upper bound of the requests in flight that overrides the other settings; ``open_store`` sets
             it to what the limit of open files allows.
         notes_dir: Keeps what runs learn about an endpoint for later runs; None keeps nothing.
@@ -95,6 +99,7 @@ class StoreSettings:
     clone: bool = True
     verify_copies: bool = False
     notes_dir: Path | None = None
+    max_open_files: int = 0
     requests_limit: int = UNLIMITED
 
     def concurrency(self, default: int) -> int:

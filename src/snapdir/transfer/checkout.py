@@ -71,7 +71,8 @@ async def checkout(
             f"{plan.special_modes} file(s) or directories have set-user-id, set-group-id or sticky bits that were not"
             " restored; --preserve-special-modes restores them"
         )
-    destination = await anyio.to_thread.run_sync(open_destination, manifest, into, counters)
+    opening = partial(open_destination, manifest, into, counters, max_open_files=limits.max_open_files)
+    destination = await anyio.to_thread.run_sync(opening)
     with destination:
         try:
             with ungrouped(f"check out {into}"):

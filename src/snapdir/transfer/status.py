@@ -79,6 +79,7 @@ def directory_differences(
     *,
     ignored: IgnoreRules | None = None,
     hash_threads: int,
+    max_open_files: int = 0,
 ) -> Differences:
     """Compare ``root`` with the selection of ``manifest``, as a checkout makes it. Links are not followed.
 
@@ -97,7 +98,7 @@ def directory_differences(
     plan = plan_tree(compared, preserve_special_modes=False)
     modified: list[str] = []
     missing: list[str] = []
-    with Destination.open(root, create=False) as destination:
+    with Destination.open(root, create=False, max_open_files=max_open_files) as destination:
         files = list(_to_hash(plan, destination, modified, missing))
         counters.begin("verify", files=len(files), bytes_=sum(file.size for file in files))
         modified += _changed(files, destination, counters, hash_threads)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -28,7 +28,11 @@ from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import located
 from snapdir.cli.verb import Verb
 from snapdir.errors import InvalidStore, without_secrets
-from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS
+from snapdir.model.sizes import MIB
+from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, UNLIMITED
+
+if TYPE_CHECKING:
+    from snapdir.transfer.engine.limits import Bound
 
 LEGACY = (KEYED_CONTEXT, "SNAPDIR_MANIFEST_EXCLUDE")
 HIDDEN = "(hidden)"
@@ -36,7 +40,9 @@ _IS_SECRET = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH").search
 
 
 class Given(NamedTuple):
-    """A setting as it was typed, and ``source``: flag, env or default."""
+    """A setting as it was typed, and ``source``: flag, env or default; affinity, cgroup or rlimit if the machine sets
+    it.
+    """
 
     text: str
     source: str
@@ -80,8 +86,10 @@ def _kept(option: Flag) -> Flag:
 def defaults(ctx: click.Context, /, *, as_json: bool, **_: Any) -> None:
     """Print every setting with its value and the source of the value.
 
-    Each line has the name of a setting, its value, and source=flag, source=env or source=default. Other variables that
-    begin with SNAPDIR follow; the values of variables named after a key, secret, token or password are hidden.
+    Each line has the name of a setting, its value, and source=flag, source=env or source=default. What the machine
+    allows has source=affinity, source=cgroup or source=rlimit: cpus, memory-limit, and the settings that follow from
+    them. Other variables that begin with SNAPDIR follow; the values of variables named after a key, secret, token or
+    password are hidden.
     """
     with located(ctx):
         knobs = list(_knobs(ctx))
@@ -122,7 +130,8 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "fsync", _variable(FSYNC, Choice("batch", "off"), "batch")
     yield "clonefile", _enabled(_variable(CLONEFILE, switch, True))
     yield "verify-copies", _enabled(_variable(VERIFY_COPIES, switch, False))
-    yield "memory", setting("memory", "128MiB")
+    limit = _memory_limit()
+    yield "memory", _given(settings, "memory") or _memory(limit)
     yield "part-size", setting("part_size", "8MiB")
     yield "shared-catalog", _enabled(_variable(SHARED_CATALOG, switch, True))
     yield "stall-timeout", setting("stall_timeout", "20")
@@ -138,12 +147,66 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "progress-interval", _universal(ctx, "progress_interval", "30")
     yield "log-level", _universal(ctx, "log_level", "none")
     yield "requests", _requests(settings)
+    yield "max-open-files", _open_files(_given(settings, "max_open_files"))
+    yield "memory-limit", Given("none", "default") if limit is None else _mebibytes(limit)
+    yield "cpus", _cpus()
     store = setting("store", "").text
     if store.startswith(("s3:", "b2:")):
         yield from _of_aws(store, sign=not settings.get("no_sign_request", False))
 
 
+def _memory_limit() -> Bound | None:
+    from snapdir.transfer.engine.limits import memory_limit_here
+
+    return memory_limit_here()
+
+
+def _memory(limit: Bound | None) -> Given:
+    from snapdir.transfer.engine.limits import memory_share
+
+    return _mebibytes(memory_share(limit))
+
+
+def _mebibytes(bound: Bound) -> Given:
+    return Given(f"{bound.value // MIB}MiB", bound.source)
+
+
+def _open_files(given: Given | None) -> Given:
+    """The option, or what the process may open, if that is less."""
+    from snapdir.disk.descriptors import open_files_limit
+
+    limit = open_files_limit()
+    chosen = int(given.text) if given else 0
+    if given and chosen and (limit is None or chosen <= limit):
+        return Given(str(chosen), given.source)
+    return Given("unlimited", "default") if limit is None else Given(str(limit), "rlimit")
+
+
+def _cpus() -> Given:
+    """Processors that this process may use, and what allows no more."""
+    from snapdir.disk.system import present_cpus, usable_cpus
+
+    usable = usable_cpus()
+    if usable < present_cpus():
+        return Given(str(usable), "cgroup")
+    return Given(str(usable), "affinity" if usable < (os.cpu_count() or 1) else "default")
+
+
 def _requests(settings: Mapping[str, Any]) -> Given:
+    """Concurrent requests to the store, as far as the limit of open files allows them."""
+    from snapdir.disk.descriptors import share_of_descriptors
+
+    wanted = _wanted_requests(settings)
+    chosen = _given(settings, "max_open_files")
+    allowed = share_of_descriptors(UNLIMITED, int(chosen.text) if chosen else 0)
+    number = re.search("[0-9]+", wanted.text)
+    if number is None or int(number[0]) <= allowed:
+        return wanted
+    text = wanted.text.replace(number[0], str(allowed))
+    return Given(text, chosen.source if chosen and share_of_descriptors(UNLIMITED) > allowed else "rlimit")
+
+
+def _wanted_requests(settings: Mapping[str, Any]) -> Given:
     """Concurrent requests to the store, as ``--verbose`` shows them."""
     jobs, most = (_given(settings, name) or Given("0", "default") for name in ("jobs", "max_jobs"))
     share = _given(settings, "adaptive")
@@ -158,7 +221,7 @@ def _requests(settings: Mapping[str, Any]) -> Given:
         from snapdir.stores.s3.store import DEFAULT_CONCURRENCY
 
         return Given(f"at most {DEFAULT_CONCURRENCY}, adapts", "default")
-    from snapdir.stores.file.store import DEFAULT_CONCURRENCY as LOCAL
+    from snapdir.stores.settings import LOCAL_REQUESTS as LOCAL
 
     return Given(str(LOCAL), "default")
 

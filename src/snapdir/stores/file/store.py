@@ -21,9 +21,8 @@ from snapdir.stores.file.failures import in_thread, require_file
 from snapdir.stores.file.listing import folders, listed
 from snapdir.stores.file.upload import FileUpload
 from snapdir.stores.file.writing import FileWriter, final_mode
-from snapdir.stores.settings import StoreSettings
+from snapdir.stores.settings import LOCAL_REQUESTS, StoreSettings
 
-DEFAULT_CONCURRENCY = 8
 UNLIMITED = 2**63 - 1
 READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -47,7 +46,7 @@ class FileStore(NoServerCopy):
         self._root = os.fspath(root if root.is_absolute() else root.absolute())
         self._writer = FileWriter(self._root, settings)
         self._capabilities = Capabilities(
-            max_concurrency=settings.concurrency(DEFAULT_CONCURRENCY),
+            max_concurrency=settings.concurrency(LOCAL_REQUESTS),
             part_size_range=(1, UNLIMITED),
             max_parts=UNLIMITED,
             max_object_bytes=UNLIMITED,

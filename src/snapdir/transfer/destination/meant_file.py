@@ -11,7 +11,9 @@ from snapdir.model.manifest import Manifest
 from snapdir.transfer.engine.events import Counters
 
 
-def open_destination(manifest: Manifest, into: Path, counters: Counters, *, create: bool = True) -> Destination:
+def open_destination(
+    manifest: Manifest, into: Path, counters: Counters, *, create: bool = True, max_open_files: int = 0
+) -> Destination:
     """``Destination.open``, with a warning or a note if ``into`` is the path of a file of the snapshot.
 
     Any directory may have such a name, so nothing is refused.
@@ -22,7 +24,7 @@ def open_destination(manifest: Manifest, into: Path, counters: Counters, *, crea
     if is_meant and not os.path.lexists(into):
         counters.warnings.append(f"the directory {path} has the path of a file of the snapshot: {advice}")
     try:
-        return Destination.open(into, create=create)
+        return Destination.open(into, create=create, max_open_files=max_open_files)
     except DestinationConflict as error:
         if is_meant:
             error.add_note(f"it is a file of the snapshot: {advice}")

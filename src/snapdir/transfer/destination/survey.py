@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from snapdir.disk.destination import Destination
 from snapdir.disk.pruning import Extra, path_of
-from snapdir.errors import LocalError
+from snapdir.errors import LocalError, local_errors
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_descriptor
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
@@ -105,7 +105,8 @@ def object_path(planned: PlannedObject, cache: Repository) -> str:
 
 def is_empty(destination: Destination) -> bool:
     """Whether the directory holds nothing but temporary files of snapdir."""
-    with os.scandir(destination.path_of(())) as entries:
+    path = destination.path_of(())
+    with local_errors(path), os.scandir(path) as entries:
         return all(entry.path == destination.staging.path for entry in entries)
 
 

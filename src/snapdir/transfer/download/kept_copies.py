@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from snapdir.disk.staging import Staging
 from snapdir.disk.system import reflink
@@ -70,15 +71,17 @@ class KeptCopies:
 
 def makes_reflinks(staging: Staging) -> bool:
     """Whether the filesystem of a destination can share blocks between files: tried with two empty files."""
-    names = [f"probe.{os.urandom(4).hex()}" for _ in range(2)]
+    with suppress(LocalError, OSError), _probe(staging) as source, _probe(staging) as target:
+        return reflink(source, target)
+    return False
+
+
+@contextmanager
+def _probe(staging: Staging) -> Iterator[int]:
+    name = f"probe.{os.urandom(4).hex()}"
+    descriptor = staging.create(name)
     try:
-        source, target = [staging.create(name) for name in names]
-        try:
-            return reflink(source, target)
-        finally:
-            os.close(source)
-            os.close(target)
-            for name in names:
-                staging.discard(name)
-    except (LocalError, OSError):
-        return False
+        yield descriptor
+    finally:
+        os.close(descriptor)
+        staging.discard(name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
 from collections.abc import Callable
 
+from snapdir.disk.descriptors import none_left
 from snapdir.errors.local import OUT_OF_DESCRIPTORS
 from snapdir.stores.s3.http.connection import Connection
 from snapdir.stores.s3.http.dns import AddressBook, SocketAddress
@@ -66,6 +68,8 @@ async def _addresses(endpoint: Endpoint, book: AddressBook, deadline: float, sec
         async with asyncio.timeout_at(deadline):
             return await book.candidates()
     except socket.gaierror as error:
+        if none_left():  # the resolver does not say so
+            raise ConnectFailed(endpoint, os.strerror(errno.EMFILE)) from OSError(errno.EMFILE, error.strerror)
         raise ConnectFailed(endpoint, f"no address: {error.strerror}") from error
     except TimeoutError as error:
         raise ConnectTimeout(endpoint, seconds) from error

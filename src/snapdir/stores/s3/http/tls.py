@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import ssl
 from contextlib import suppress
 from typing import Any
 
-from snapdir.errors import InvalidOption
+from snapdir.disk.descriptors import none_left
+from snapdir.errors import InvalidOption, local_error
+from snapdir.errors.local import OUT_OF_DESCRIPTORS
 
 
 class TLSObject(ssl.SSLObject):
@@ -53,6 +56,7 @@ def trusted_context(bundle: str | None = None, named_by: str = "the bundle") -> 
 
     Raises:
         InvalidOption: the bundle cannot be read, or the system has no trusted certificates.
+        LocalError: no descriptor is left to read them.
     """
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -64,8 +68,12 @@ def trusted_context(bundle: str | None = None, named_by: str = "the bundle") -> 
             context.load_verify_locations(bundle)
     except (OSError, ssl.SSLError) as error:
         named_by, path = (named_by, bundle) if bundle else ("SSL_CERT_FILE", "the system's certificates")
+        if error.errno in OUT_OF_DESCRIPTORS:
+            raise local_error(error, path) from error
         raise InvalidOption(f"invalid {named_by}: {path}: {error.strerror or error}") from error
     if bundle is None and not context.cert_store_stats()["x509_ca"] and not _has_a_folder():
+        if none_left():  # OpenSSL does not say so
+            raise local_error(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "the system's certificates")
         raise InvalidOption(_no_certificates())
     return context
 
