@@ -265,15 +265,16 @@ def test_names_are_in_the_report_of_a_store(ids: list[str]) -> None:
 
 def test_an_unknown_name_gets_those_of_its_store(ids: list[str], isolated: Path) -> None:
     place = f"file://{isolated}/current/store"
+    listing = f"list its names with `snapdir tag --store {place}`"
     for args in (["--delete", "v2"], ["--log", "v2"]):
-        assert one_line(cli("tag", *args)) == f"there is no name 'v2' in {place}; set one with `snapdir tag NAME ID`"
+        assert one_line(cli("tag", *args)) == f"there is no name 'v2' in {place}; {listing}"
     for name in ("v1", "release/1.0", "best", "gone", "old", "v3", "base"):
         cli("tag", name, ids[0])
     cli("tag", "--delete", "gone")
     for args in (["--delete", "v2"], ["--log", "v2"]):
         error = one_line(cli("tag", *args))
         assert error.startswith(f"there is no name 'v2' in {place}; it has ")
-        assert error.endswith("; list the names with `snapdir tag`")
+        assert error.endswith(f"; {listing}")
         shown = error.partition("; it has ")[2].partition(";")[0].split(", ")
         assert {"v1", "v3"} == set(shown[:2])
         assert len(shown) <= 5

@@ -15,9 +15,12 @@ from .conftest import ID, cli, one_line
 
 OTHER = (
     "gc rm prune cp add init upload download restore forget check stats find remote login dump history show info du"
-    " mount copy snapshots unlock key config list delete remove"
+    " mount copy snapshots unlock key config list delete remove s3 auth cache dag repro presign"
 )
-OTHER_OPTIONS = "--revision --region --message --tag --local-dir --target --repo --transfers --profile -m -r -v"
+OTHER_OPTIONS = (
+    "--revision --region --message --tag --local-dir --target --repo --transfers --profile --files-from --host -m -n -r"
+    " -v"
+)
 
 
 @pytest.mark.parametrize("word", OTHER.split())
@@ -46,7 +49,7 @@ def test_an_option_is_named_to_the_commands_that_have_it() -> None:
 
 
 def test_no_option_is_explained_as_itself_but_that_of_ls() -> None:
-    assert [option for option, tip in OPTIONS.items() if tip.here == option] == ["--recursive"]
+    assert [option for option, tip in OPTIONS.items() if option in tip.here] == ["--recursive"]
     assert of_other_options("--nonsense", {}) == ""
 
 
@@ -103,6 +106,9 @@ def test_the_commands_in_tips_exist() -> None:
         ("sync v1 --from ./a --to ./b", "snapdir sync --id v1 --from ./a --to ./b"),
         ("sync ./a ./b v1", "snapdir sync --from ./a --to ./b --id v1"),
         ("sync --from ./a ./b", "snapdir sync --from ./a --to ./b --all"),
+        ("sync ./a", "snapdir sync --from ./a --to STORE --all"),
+        ("pull s3://bucket/sets out", "snapdir pull --store s3://bucket/sets out --id ID"),
+        ("pull me/project/data:latest out --store ./s", "snapdir pull --id latest out --store ./s"),
     ],
 )
 def test_stores_and_ids_as_arguments_get_the_line_with_options(typed: str, line: str) -> None:
@@ -166,6 +172,46 @@ def test_a_secret_in_a_store_is_not_shown(secret: str) -> None:
     assert run.code == 2
     assert "tip: write: snapdir push dataset --store s3://…@bucket/sets\n" in run.stderr
     assert secret not in cli("pull", "--store", f"s3://AKID:{secret}@bucket/sets", "v1").stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("sync data s3://bucket/sets", "snapdir push --store s3://bucket/sets data"),
+        ("sync s3://bucket/sets data", "snapdir pull --store s3://bucket/sets --id latest data"),
+        ("sync s3://bucket/sets out", "snapdir pull --store s3://bucket/sets --id latest out"),
+        ("sync s3://bucket/sets store", ""),
+        ("sync store s3://bucket/sets", ""),
+        ("sync s3://bucket/sets s3://bucket/copy", ""),
+    ],
+)
+def test_a_sync_with_a_directory_is_a_push_or_a_pull(typed: str, line: str) -> None:
+    Path("data").mkdir()
+    Path("store/.manifests").mkdir(parents=True)
+    source, target = typed.split()[1:]
+    copy = f"snapdir sync --from {source} --to {target} --all"
+    wanted = f"{line} (for a copy of the whole store: {copy})" if line else copy
+    assert f"\n  tip: write: {wanted}\n" in cli(*typed.split()).stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("tag create v1", "snapdir tag v1 ID"),
+        ("tag delete v1", "snapdir tag --delete v1"),
+        ("tag rm", "snapdir tag --delete NAME"),
+        ("tag list", "snapdir tag"),
+    ],
+)
+def test_a_subcommand_of_tag_is_no_name(typed: str, line: str) -> None:
+    run = cli(*typed.split(), "--store", "./s")
+    assert run.code == 2
+    assert f"\n  tip: write: {line}\n" in run.stderr
+    assert cli("tag", "--delete", "list", "--store", "./s").code == 1
+
+
+def test_a_diff_of_one_directory_names_status() -> None:
+    assert "`snapdir status DIR` compares a directory" in cli("diff", "data").stderr
 
 
 def test_an_id_that_is_given_leaves_other_arguments_as_they_are() -> None:

@@ -54,7 +54,7 @@ def _in_our_words(error: click.UsageError) -> UsageMistake:
 def _unknown_option(error: click.NoSuchOption) -> UsageMistake:
     from snapdir.cli.tips import of_other_options
 
-    shown = {option.opts[-1]: _spelling(option) for option in _options(error.ctx) if not option.hidden}
+    shown = {name: _spelling(each) for each in _options(error.ctx) if not each.hidden for name in each.opts}
     other = of_other_options(error.option_name, shown)
     tip = other or similar("argument", error.option_name, _option_names(error.ctx))
     if error.ctx is not None and isinstance(error.ctx.command, click.Group):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from snapdir.transfer.comparing.diff import DiffTotals
 
 LINES_AT_ONCE = 10_000
+ONE_REF = "`snapdir status DIR` compares a directory with its last known snapshot; `snapdir diff STORE@ID DIR` with any"
 REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
 
 
@@ -129,7 +130,7 @@ def _sides(
     if before or after:
         raise UsageMistake("the arguments FROM TO cannot be used with '--from <REF>' or '--to <REF>'")
     if len(refs) != 2:
-        raise UsageMistake(f"expected two refs, FROM and TO, found {len(refs)}")
+        raise UsageMistake(f"expected two refs, FROM and TO, found {len(refs)}", tip=ONE_REF if len(refs) == 1 else "")
     return refs[:1], refs[1:]
 
 

@@ -39,7 +39,8 @@ def _selection() -> list[Flag]:
             "--exclude",
             metavar="<GLOB>",
             multiple=True,
-            help="Leave out matching files, even if --include matches them; repeatable.",
+            help="Leave out matching files, even if --include matches them; repeatable. --delete gives it another "
+            "meaning.",
         ),
         Single(
             "--shard",
@@ -58,8 +59,8 @@ def _destination() -> list[Flag]:
         Flag(
             "--delete",
             help="Afterwards delete files that are not in the snapshot. With --delete, --exclude PATTERN protects "
-            "matching paths (RE2, matched against paths such as ./a/b and ./a/). Refused for /, home directories, "
-            "caches, stores, and the directories above them.",
+            "matching paths: an RE2 regular expression, such as \\.log$, matched against paths such as ./a/b and ./a/. "
+            "Refused for /, home directories, caches, stores, and the directories above them.",
         ),
         Flag(
             "--linked",
@@ -191,6 +192,7 @@ def checkout(
         "snapdir pull --store s3://bucket/sets --label stage=clean ./data",
         "snapdir pull --store s3://bucket/sets --id $ID --cache ./data",
         "snapdir pull --store s3://bucket/sets --id $ID --include 'train/' --shard 3/8 ./data",
+        "snapdir pull --store s3://bucket/sets --id latest --delete --exclude '\\.log$' ./data",
     ],
 )
 def pull(

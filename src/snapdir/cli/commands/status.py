@@ -41,7 +41,7 @@ def status(
 
     Lists modified, missing and extra paths. Exits with 0 if there are none, 1 if there are some, 2 on errors. The cache
     records the snapshot of every pull, checkout, push and stage; the last one counts. A partial checkout is compared
-    with the selected part only. After a push or stage the options of then apply, such as --ignore.
+    with the selected part only. After a push or stage, its options apply again, such as --ignore.
     """
     if snapshot_id is None:
         store = None

@@ -18,6 +18,16 @@ from snapdir.model.digest import MIN_DIGITS, is_hexadecimal
 COLUMNS = ("name", "id", "created_at", "sequence", "by")
 LOG_COLUMNS = ("sequence", "created_at", "id", "previous", "by")
 DEFAULT_LIMIT = 20
+OTHER_VERBS = {
+    "add": "snapdir tag {} ID",
+    "create": "snapdir tag {} ID",
+    "delete": "snapdir tag --delete {}",
+    "list": "snapdir tag",
+    "ls": "snapdir tag",
+    "remove": "snapdir tag --delete {}",
+    "rm": "snapdir tag --delete {}",
+}
+"""Subcommands of other tools: the command line sets no such names."""
 
 
 @command(
@@ -31,7 +41,7 @@ DEFAULT_LIMIT = 20
     Single(
         "--expect",
         metavar="<OLD>",
-        help="Change the name only if it means this snapshot, or with none, only if there is no such name.",
+        help="Change the name only if it means this snapshot; --expect none: only if there is no such name.",
     ),
     Flag(
         "--unsafe",
@@ -88,6 +98,10 @@ def _check(name: str | None, snapshot_id: str | None, given: Mapping[str, Any]) 
     Raises:
         UsageMistake: The arguments do not go together.
     """
+    if name in OTHER_VERBS and not (given["delete"] or given["log"]):
+        raise UsageMistake(
+            f"'{name}' would be the name", tip=f"write: {OTHER_VERBS[name].format(snapshot_id or 'NAME')}"
+        )
     asked = [
         f"--{option}" for option in ("delete", "log", "expect", "unsafe", "limit") if given[option] not in (None, False)
     ]
