@@ -130,6 +130,13 @@ def test_an_entry_that_cannot_be_a_line_is_refused(path: str) -> None:
 
 
 @given(st.lists(entries))
+def test_sorted_entries_make_the_same_manifest_and_files_are_counted(items: list[Entry]) -> None:
+    manifest = Manifest(items)
+    assert Manifest.in_order(manifest.entries) == manifest
+    assert manifest.totals() == (len(list(manifest.files)), sum(entry.size for entry in manifest.files))
+
+
+@given(st.lists(entries))
 def test_files_and_directories_are_told_apart(items: list[Entry]) -> None:
     manifest = Manifest(items)
     assert list(manifest.files) == [entry for entry in manifest.entries if entry.kind == "F"]

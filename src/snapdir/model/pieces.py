@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import overload
+from collections.abc import Callable, Iterable, Iterator
 
 from snapdir.model.sizes import KIB, MIB
 
@@ -52,7 +51,7 @@ def whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-class Pieces(Sequence[bytes]):
+class Pieces:
     """Blocks of whole lines: filled once, then read any number of times, from several threads too.
 
     The file has no name, is read with pread, and is closed with the last reader. Where none can be written (TMPDIR is
@@ -98,15 +97,11 @@ class Pieces(Sequence[bytes]):
         """The number of blocks."""
         return len(self._ends) - 1 + len(self._blocks)
 
-    @overload
-    def __getitem__(self, index: int) -> bytes: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[bytes]: ...
-    def __getitem__(self, index: int | slice) -> bytes | Sequence[bytes]:
-        if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+    def __iter__(self) -> Iterator[bytes]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, index: int) -> bytes:
+        """One block, from 0."""
         filed = len(self._ends) - 1
         return self._blocks[index - filed] if index >= filed else self._read(*self._ends[index : index + 2])
 
