@@ -362,3 +362,27 @@ def test_no_verb_has_more_open_files_than_it_may(
         assert "warning:" not in run.stderr, run
         assert int(run.stderr.splitlines()[-1].removeprefix("most ")) <= max_open_files, run
     assert program.id("id", "pulled") == identifier
+
+
+MEASURED = """
+import resource, sys
+from snapdir.__main__ import main
+
+try:
+    main()
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, file=sys.stderr)
+"""
+BASE_MIB = 40
+SLACK_MIB = 12
+"""For other versions of Python and its libraries, and for memory that the system counts in batches."""
+
+
+def test_a_transfer_takes_its_memory_and_a_fixed_base(program: Program, wide: Path, stores: dict[str, str]) -> None:
+    """The two large files alone take more than that."""
+    memory = ("--memory", "8MiB", "--store", stores["s3"])
+    pushed = script(program, MEASURED, "push", *memory, str(wide))
+    pulled = script(program, MEASURED, "pull", *memory, "--id", pushed.stdout.strip(), "pulled")
+    for run in (pushed, pulled):
+        assert run.code == 0, run
+        assert int(run.stderr.splitlines()[-1].removeprefix("peak ")) <= 8 + BASE_MIB + SLACK_MIB, run

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from snapdir.errors import SnapdirError, TransferFailed, local_error
+from snapdir.errors.local import LESS_MEMORY
 from snapdir.model.sizes import format_size
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def error_facts(error: BaseException) -> dict[str, object]:
 def shortage(error: BaseException) -> str | None:
     """A failure from a limit of the machine, in one line; None for any other."""
     if isinstance(error, MemoryError):
-        return "not enough memory: lower --memory and --jobs, or raise the limit (ulimit -v)"
+        return LESS_MEMORY
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         return "not enough memory or processes for one more thread: lower --jobs, or raise the limits (ulimit -u, -v)"
     return None

@@ -11,6 +11,7 @@ from snapdir.errors.base import MAX_NAMED_OFFENDERS, InFluxError, SnapdirError
 
 OUT_OF_DESCRIPTORS = frozenset({errno_names.EMFILE, errno_names.ENFILE})
 MORE_DESCRIPTORS = "raise the limit of open files (ulimit -n), or take fewer with --max-open-files"
+LESS_MEMORY = "not enough memory: lower --memory and --jobs, or raise the limit (ulimit -v)"
 DENIED = frozenset({errno_names.EACCES, errno_names.EPERM, errno_names.EROFS})
 FULL_DISK_ERRNOS = frozenset({errno_names.ENOSPC, errno_names.EDQUOT})
 
@@ -100,6 +101,8 @@ def local_error(error: OSError, path: str | os.PathLike[str]) -> LocalError:
     reason = f"{os.strerror(error.errno)} (os error {error.errno})" if error.errno else str(error)
     if error.errno in OUT_OF_DESCRIPTORS:
         reason = f"{reason}; {MORE_DESCRIPTORS}"
+    if error.errno == errno_names.ENOMEM:
+        reason = f"{reason}; {LESS_MEMORY}"
     return LocalError(path, reason, errno=error.errno)
 
 

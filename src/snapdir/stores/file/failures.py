@@ -67,7 +67,7 @@ def store_error(error: OSError, root: str, key: str, *, writing: bool) -> Snapdi
     """The snapdir error for ``error``. ENOENT means a missing object only for a read from an existing store."""
     path = error.filename2 or error.filename or os.path.join(root, key)
     reason = f"{os.strerror(error.errno or 0)} (os error {error.errno})"
-    if error.errno in FULL_DISK_ERRNOS | OUT_OF_DESCRIPTORS:
+    if error.errno in FULL_DISK_ERRNOS | OUT_OF_DESCRIPTORS | {errno.ENOMEM}:
         return local_error(error, path)
     if error.errno in DENIED:
         denied = AccessDenied(f"{path}: {reason}", key=key)

@@ -75,7 +75,7 @@ class Limits:
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
         worker_processes: Most processes beside this one that hash small files; each starts when it pays. None is one
             less than ``hashers``, and at most 7; 0 is none.
-        memory_bytes: All body bytes held at once, plus 35 MiB and up to 2 KiB per file for the process. By default
+        memory_bytes: All body bytes held at once, plus 40 MiB and up to 2 KiB per file for the process. By default
             128 MiB, or an eighth of the memory that a cgroup or ``ulimit -v`` allows, if that is less.
         max_open_files: Files and connections open at once, besides those of the rest of the process; 0 is what the
             process may open (``ulimit -n``). At least 32. Few keep few requests in flight.
