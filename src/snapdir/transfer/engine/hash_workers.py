@@ -11,6 +11,7 @@ from selectors import EVENT_READ, DefaultSelector
 from snapdir.hashing import worker as hashing_worker
 from snapdir.hashing.worker import DIGEST_BYTES, NOT_HASHED, READY, request_for
 from snapdir.model.source import HashedFile, SourceFile
+from snapdir.stores.workers import batches
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.worker_process import LOOK_SECONDS, WorkerProcess, can_start_workers
 
@@ -20,6 +21,9 @@ socket: so a worker never waits for this process, and always takes the next requ
 
 START_SECONDS = 0.1
 """A worker starts whenever this process has hashed for so long because no worker was free: twice what a start takes."""
+
+FILES_AT_ONCE = 64
+"""Hashed here between looks for a cancellation: a disk may take 10 ms for each."""
 
 RECEIVED_BYTES = 1 << 16
 
@@ -38,7 +42,7 @@ class HashWorkers:
 
     Raises (from all methods):
         WorkerKilled: a worker was killed by a signal.
-    Cancellation: within LOOK_SECONDS; all workers end when the block ends.
+    Cancellation: within LOOK_SECONDS, or 64 files; all workers end when the block ends.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class HashWorkers:
             self._send(free, sources)
         else:
             began = self._clock()
-            self._hash_here(sources)
+            self._do(sources)
             self._own_seconds += self._clock() - began
             self._start_if_it_pays()
         self._receive_all(0)
@@ -85,6 +89,11 @@ class HashWorkers:
             check_cancelled()
             self._receive_all(LOOK_SECONDS)
 
+    def _do(self, sources: list[SourceFile]) -> None:
+        for some in batches(sources, FILES_AT_ONCE):
+            check_cancelled()
+            self._hash_here(some)
+
     def _start_if_it_pays(self) -> None:
         if not self._to_start or self._own_seconds < self._start_seconds:
             return
@@ -94,9 +103,10 @@ class HashWorkers:
             if not self._workers:
                 self._selector = self._resources.enter_context(DefaultSelector())
             process = WorkerProcess(hashing_worker)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: Python is about to end
             self._to_start = 0
-            self._warn(f"no further process can be started ({error.strerror}): hashing goes on with fewer")
+            reason = getattr(error, "strerror", None) or error
+            self._warn(f"no further process can be started ({reason}): hashing goes on with fewer")
             return
         self._resources.callback(process.end)
         worker = _Worker(process)
@@ -126,7 +136,7 @@ class HashWorkers:
             answered = list(zip(sources, digests, strict=True))
             self._settle([HashedFile(source, digest.hex()) for source, digest in answered if digest != NOT_HASHED])
             if left := [source for source, digest in answered if digest == NOT_HASHED]:
-                self._hash_here(left)
+                self._do(left)
 
     def _replace(self, worker: _Worker) -> None:
         """Do the work of a worker that has ended by itself."""
@@ -136,7 +146,7 @@ class HashWorkers:
         self._to_start = 0
         self._warn(f"a hashing process ended with {outcome}: hashing goes on with fewer")
         while worker.batches:
-            self._hash_here(worker.batches.popleft())
+            self._do(worker.batches.popleft())
 
 
 class _Worker:

@@ -72,10 +72,6 @@ class WorkerProcess:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         self.socket.settimeout(LOOK_SECONDS)
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def send(self, content: bytes) -> None:
         """Send all of ``content``.
 
@@ -98,7 +94,8 @@ class WorkerProcess:
         """
         code = self._process.wait()
         if code < 0:
-            raise WorkerKilled(signal.Signals(-code).name)
+            names = {number.value: number.name for number in signal.Signals}
+            raise WorkerKilled(names.get(-code, f"signal {-code}"))
         return f"exit code {code}"
 
     def end(self) -> None:
