@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,20 @@ import pytest
 import snapdir
 from snapdir import blocking
 from snapdir.config import Config
-from snapdir.model.arguments import CHECKS, OPTIONAL
+from snapdir.model.arguments import CHECKS
+
+OPTIONAL = " | None"
 
 WRONG: dict[str, tuple[object, ...]] = {
     "str": (7, b"bytes", Path("p"), ["a"]),
     "int": ("7", 1.5),
+    "float": ("7", [7]),
+    "bool": ("no", b"no"),
     "PathLike": (7, b"bytes", ["a"]),
     "Sequence[str]": ("x", b"x", Path("p"), 7, {"a": "b"}, [7], ["a", None]),
     "Sequence[PathLike]": ("x", Path("p"), 7, [7]),
     "Mapping[str, str]": ("a=b", ["a=b"], [("a", "b")], 7, {"step": 100}, {1: "a"}),
+    "Manifest": ("x", 7),
     "Config": ({"jobs": 8}, "default", Config),
     "Counters": ({}, 7),
 }
@@ -39,7 +45,8 @@ def arguments() -> Iterator[tuple[str, str, str]]:
 def valid(verb: Callable[..., Any]) -> dict[str, object]:
     """The required arguments that can be named; nothing of the kind exists."""
     required = [each for each in inspect.signature(verb).parameters.values() if each.default is each.empty]
-    return {each.name: "none" for each in required if each.kind is not each.VAR_POSITIONAL}
+    named = [each for each in required if each.kind is not each.VAR_POSITIONAL]
+    return {each.name: True if each.annotation == "bool" else "none" for each in named}
 
 
 @pytest.mark.parametrize(("verb", "name", "annotation"), list(arguments()))
@@ -50,7 +57,7 @@ async def test_a_wrong_type_is_one_error_that_names_the_argument(
     monkeypatch.setenv("SNAPDIR_CACHE_DIR", str(tmp_path / "cache"))
     function = getattr(snapdir, verb)
     takes_none = annotation.endswith(OPTIONAL) or name == "store"
-    for wrong in (*WRONG[annotation.removesuffix(OPTIONAL)], *([] if takes_none else [None])):
+    for wrong in (*WRONG[annotation.removesuffix(OPTIONAL)], *([] if takes_none or annotation == "bool" else [None])):
         is_surplus = inspect.signature(function).parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
         call = partial(function, "none", wrong) if is_surplus else partial(function, **{**valid(function), name: wrong})
         with pytest.raises(TypeError, match=f"^{name} is ") as failed:
@@ -80,6 +87,27 @@ def test_what_is_said(arguments: dict[str, Any], sentence: str) -> None:
     with pytest.raises(TypeError) as failed:
         blocking.push("tree", "./store", **arguments)
     assert str(failed.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (partial(snapdir.DiffOptions.from_refs, "./a", ["./b"]), "from_ is a sequence of refs, not one str"),
+        (partial(Config().with_options, jobs="8"), "jobs is an int, not str"),
+        (partial(Config().with_options, memory=[1]), "memory is int | str, not list"),
+        (partial(Config().with_options, cache_dir=7), "cache_dir is str | os.PathLike[str], not int"),
+        (partial(Config().with_options, stall_timeout="5"), "stall_timeout is a number, not str"),
+        (partial(Config, catalog="default"), "catalog is a Path, not str"),
+        (partial(snapdir.manifest_size, "x"), "m is a Manifest, not str"),
+        (partial(snapdir.id_from_manifest, "x"), "m is a Manifest, not str"),
+        (partial(blocking.log, "./store", since=7), "since is str | datetime, not int"),
+        (partial(blocking.diff, 7, "tree"), "opts is DiffOptions | PathLike, not int"),
+        (partial(blocking.pull, "v1", "./store", "out", delete="no"), "delete is a bool, not str"),
+    ],
+)
+def test_other_values_and_unions_are_checked_too(call: Callable[[], Any], sentence: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(sentence)}"):
+        call()
 
 
 async def test_an_iterator_is_a_sequence(tmp_path: Path) -> None:

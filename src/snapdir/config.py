@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from snapdir.disk.descriptors import MIN_OPEN_FILES
 from snapdir.errors import InvalidOption
+from snapdir.model.arguments import checked
 from snapdir.model.sizes import format_size, parse_rate, parse_size
 from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
@@ -57,9 +58,12 @@ class Config:
     keyed_context: str = ""
 
     def __post_init__(self) -> None:
+        if isinstance(self.catalog, str):
+            raise TypeError("catalog is a Path, not str: Config().with_options(catalog=...) takes names and paths")
         # Once: every user of the directory must mean the same one, and the current directory may change.
         object.__setattr__(self, "cache_dir", Path(self.cache_dir).expanduser().absolute())
 
+    @checked
     def with_options(
         self,
         *,

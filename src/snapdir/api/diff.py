@@ -30,6 +30,7 @@ class DiffOptions:
         self.after = tuple(after)
 
     @classmethod
+    @checked
     def from_refs(cls, from_: Iterable[PathLike], to: Iterable[PathLike]) -> DiffOptions:
         """Two sides from their refs. The snapshots of one side are taken together; see ``diff``.
 
@@ -161,6 +162,7 @@ def _compared(
     return with_renames(found) if renames else list(found)
 
 
+@checked
 def manifest_size(m: Manifest) -> SizeStats:
     """Count the files, distinct contents and bytes of one manifest."""
     return measure([m])

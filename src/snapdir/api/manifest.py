@@ -30,6 +30,7 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import TreeOptions, snapshot_tree, tree_id
 
 
+@checked
 def id_from_manifest(m: Manifest) -> str:
     """The id of the snapshot that ``m`` describes."""
     return str(manifest_id(m))

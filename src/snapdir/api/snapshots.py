@@ -103,6 +103,7 @@ class Snapshot:
         """Entries of all files by path."""
         return Files(self.manifest)
 
+    @checked
     def entry(self, path: str) -> Entry:
         """The entry of one file.
 

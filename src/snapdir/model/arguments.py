@@ -3,40 +3,54 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import wraps
+from inspect import CO_COROUTINE
+from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-OPTIONAL = " | None"
+OR = " | "
 
 
-def checked(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Make an async function raise a TypeError that names the argument whose type is not that of its annotation.
+def checked(function: Callable[P, T]) -> Callable[P, T]:
+    """Make a function raise a TypeError that names the argument whose type is not that of its annotation.
 
-    Only the annotations of ``CHECKS`` are checked. The module of ``verb`` must postpone its annotations.
+    An async function raises it when it is awaited. Only annotations of ``CHECKS``, or unions of them, are checked. The
+    module of ``function`` must postpone its annotations.
     """
-    code = verb.__code__
+    code = function.__code__
     names, more = code.co_varnames[: code.co_argcount], code.co_varnames[code.co_argcount + code.co_kwonlyargcount :]
 
-    @wraps(verb)
-    async def checking(*args: P.args, **kwargs: P.kwargs) -> T:
+    def check(args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         surplus = [(more[0], arg) for arg in args[len(names) :]] if more else []
         for name, value in (*zip(names, args, strict=False), *surplus, *kwargs.items()):
-            _check(name, value, verb.__annotations__.get(name, ""))
-        return await verb(*args, **kwargs)
+            _check(name, value, function.__annotations__.get(name, ""))
 
-    return checking
+    @wraps(function)
+    def checking(*args: P.args, **kwargs: P.kwargs) -> T:
+        check(args, kwargs)
+        return function(*args, **kwargs)
+
+    @wraps(function)
+    async def checking_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+        check(args, kwargs)
+        return await function(*args, **kwargs)  # type: ignore[misc]
+
+    return checking_async if code.co_flags & CO_COROUTINE else checking  # type: ignore[return-value]
 
 
 def _check(name: str, value: object, annotation: str) -> None:
-    if value is None and (annotation.endswith(OPTIONAL) or name == "store"):  # without a store, the verb says so
+    *others, last = annotation.split(OR)
+    kinds = [*others, last] if last != "None" else others
+    if value is None and (last == "None" or name == "store"):  # without a store, the function says so
         return
-    find_flaw = CHECKS.get(annotation.removesuffix(OPTIONAL))
-    if find_flaw is not None and (flaw := find_flaw(value)):
-        raise TypeError(f"{name} is {flaw}")
+    flaws = [CHECKS[kind](value) if kind in CHECKS else "" for kind in kinds]
+    if flaws and all(flaws):
+        wrong = flaws[0] if len(flaws) == 1 else f"{OR.join(kinds)}, not {type(value).__name__}"
+        raise TypeError(f"{name} is {wrong}")
 
 
 def _is(expected: str, *types: type) -> Callable[[object], str]:
@@ -75,11 +89,19 @@ def _named(expected: str) -> Callable[[object], str]:
 
 CHECKS: Mapping[str, Callable[[object], str]] = {
     "str": _is("a str", str),
-    "int": _is("an int", int),
+    "int": _is("an int", Integral),
+    "float": _is("a number", Real),
+    "bool": lambda value: f"a bool, not {type(value).__name__}" if isinstance(value, str | bytes) else "",
     "PathLike": _is("a str or a path", str, os.PathLike),
+    "os.PathLike[str]": _is("a path", os.PathLike),
     "Sequence[str]": _sequence("str", str),
+    "Iterable[PathLike]": _sequence("refs", str, os.PathLike),
     "Sequence[PathLike]": _sequence("str or paths", str, os.PathLike),
     "Mapping[str, str]": _mapping,
+    "datetime": _named("datetime"),
+    "DiffOptions": _named("DiffOptions"),
+    "Manifest": _named("Manifest"),
+    "Ref": _named("Ref"),
     "Config": _named("Config"),
     "Counters": _named("Counters"),
 }
