@@ -12,7 +12,7 @@ import pytest
 PROJECT = Path(__file__).parents[1]
 ABOUT_LINUX = (
     "in_kernel or kernel or range_can_land or short_writes or shrank or between_two_chunks"  # copy_file_range
-    " or quarter_of_what_is_left or named_by_its_file"  # a list of descriptors
+    " or quarter_of_what_is_left or may_be_given_fewer or named_by_its_file"  # a list of descriptors
     " or killed_process or not_empty_stays or swept_before or follows_no_link"  # mounts: what is left waits for a day
     " or flushed"  # syncfs
     " or owner_gets_access or without_access"  # O_PATH opens a directory without rights; root needs none
