@@ -16,11 +16,12 @@ def test_options_go_where_they_are_used(tmp_path: Path) -> None:
     config = Config(cache_dir=tmp_path).with_options(
         jobs=7, walk_jobs=3, workers=2, memory="256MiB", part_size=16 * MIB, limit_rate="10M", max_requests=50,
         max_retries=2, retry_base_ms=10, retry_max_ms=2000, fsync=False, clone=False, verify_copies=True,
-        max_manifest_size="1GiB", stall_timeout=6, min_rate="2K",
+        max_manifest_size="1GiB", index_size="3MiB", stall_timeout=6, min_rate="2K",
     )  # fmt: skip
     limits, stores = config.limits, config.stores
     assert (limits.jobs, limits.hash_threads, limits.memory_bytes, limits.part_bytes) == (7, 3, 256 * MIB, 16 * MIB)
     assert limits.hash_processes == 2
+    assert config.index_bytes == 3 * MIB
     assert (stores.max_concurrency, stores.limit_rate_bytes, stores.max_requests_per_second) == (7, 10 * MIB, 50)
     assert (stores.retry.attempts, stores.retry.base_seconds, stores.retry.max_seconds) == (2, 0.01, 2.0)
     assert (stores.fsync, stores.clone, stores.verify_copies) == (False, False, True)
@@ -30,7 +31,7 @@ def test_options_go_where_they_are_used(tmp_path: Path) -> None:
 
 def test_the_documented_defaults_change_nothing() -> None:
     documented = Config().with_options(
-        jobs=0, walk_jobs=0, memory="128MiB", part_size="8MiB", max_manifest_size="4GiB", stall_timeout=20,
+        jobs=0, walk_jobs=0, memory="128MiB", part_size="8MiB", max_manifest_size="4GiB", index_size="2GiB", stall_timeout=20,
         min_rate="1K", retry_base_ms=250, retry_max_ms=30000, fsync=True, clone=True, verify_copies=False,
         no_sign_request=False,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from snapdir.disk.descriptors import MIN_OPEN_FILES
 from snapdir.errors import InvalidOption
 from snapdir.model.arguments import checked
-from snapdir.model.sizes import format_size, parse_rate, parse_size
+from snapdir.model.sizes import GIB, format_size, parse_rate, parse_size
 from snapdir.stores.bucket_options import BucketOptions
 from snapdir.stores.settings import MAX_ADAPTIVE_REQUESTS, StoreSettings
 from snapdir.transfer.engine.limits import Limits
@@ -46,6 +46,7 @@ class Config:
         limits: Limits of one transfer.
         catalog: The file of the local history; None records nothing on this machine.
         shared_catalog: Record pushes in their store, with or without a catalog.
+        index_bytes: How much the index of trees in the cache may take; 0 remembers nothing, and reads every file.
         keyed_context: BLAKE3 derive-key context for file and directory checksums (``SNAPDIR_MANIFEST_CONTEXT``).
             Manifests with keyed checksums can be neither staged nor pushed.
     """
@@ -56,6 +57,7 @@ class Config:
     catalog: Path | None = None
     shared_catalog: bool = True
     keyed_context: str = ""
+    index_bytes: int = 2 * GIB
 
     def __post_init__(self) -> None:
         if isinstance(self.catalog, str):
@@ -86,6 +88,7 @@ class Config:
         retry_max_ms: float | None = None,
         stall_timeout: float | None = None,
         min_rate: int | str | None = None,
+        index_size: int | str | None = None,
         fsync: bool | None = None,
         clone: bool | None = None,
         verify_copies: bool | None = None,
@@ -115,6 +118,7 @@ class Config:
             memory, part_size: Bytes, or text such as ``256MiB``.
             max_open_files: Files and connections open at once, 32 or more; 0 is what the process may open.
             max_manifest_size: Bytes, or text such as ``4GiB``; 0 is unlimited.
+            index_size: Bytes of the index of trees, or text such as ``512MiB``; 0 remembers nothing.
             limit_rate: Bytes per second, or text such as ``10M``; 0 is unlimited.
             max_requests: Requests per second; 0 is unlimited.
             max_retries: Attempts per request, the first included; by default 5, and 7 if it is throttled.
@@ -174,6 +178,8 @@ class Config:
         )
         _require_room(limits)
         changed = _changed(self, stores=stores, limits=limits, shared_catalog=shared_catalog)
+        if index_size is not None:
+            changed = replace(changed, index_bytes=parse_size(str(index_size), option="index_size"))
         if cache_dir is not None:
             changed = replace(changed, cache_dir=Path(cache_dir))
         return changed if catalog is None else changed._recorded_in(os.fspath(catalog))

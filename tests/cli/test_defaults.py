@@ -16,7 +16,8 @@ KNOBS = (
     "verify-copies",
 )  # fmt: skip
 OWN_KNOBS = (
-    "memory", "part-size", "shared-catalog", "stall-timeout", "max-manifest-size", "min-rate", "workers",
+    "memory", "part-size", "shared-catalog", "stall-timeout", "index-size", "max-manifest-size", "min-rate",
+    "workers",
     "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request", "pull-cache",
     "progress", "progress-interval", "log-level", "requests", "max-open-files", "memory-limit", "cpus",
 )  # fmt: skip

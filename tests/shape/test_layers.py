@@ -16,6 +16,7 @@ ROWS = [
     {"errors"},
     {"model"},
     {"hashing", "disk"},
+    {"index"},
     {"stores"},
     {"repository"},
     {"transfer", "catalog"},

@@ -48,6 +48,7 @@ async def manifest(
     ignore_from: Sequence[PathLike] | None = None,
     checksum_bin: str = "b3sum",
     trust_links: bool = False,
+    rehash: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
     announce: Callable[[Manifest], None] | None = None,
@@ -66,6 +67,8 @@ async def manifest(
         checksum_bin: ``b3sum``, ``md5sum`` or ``sha256sum``; only the first can be pushed.
         trust_links: In a linked tree, take the checksum from the name of the cache's object instead of its content;
             with ``config.stores.verify_copies`` the content is hashed too, and has to agree.
+        rehash: Read every file. Otherwise files that are as they were in an earlier run (name, size, mode, inode, mtime
+            and ctime) are not read: see ``config.index_bytes``.
         announce: As in ``push``. (The manifest is recorded if ``config`` has a catalog.)
 
     Raises:
@@ -76,7 +79,7 @@ async def manifest(
     Cancellation: within one block of the files being hashed.
     """
     config, counters = config or Config(), counters or Counters()
-    given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference)
+    given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference, rehash)
     options = await tree_options(given, config, absolute=absolute, trust_links=trust_links, checksum_bin=checksum_bin)
     described = await read_tree(path, options, config, counters)
     publication = Publication(config, counters, announce)
@@ -100,12 +103,13 @@ async def id(
     ignore: Sequence[str] | None = None,
     ignore_from: Sequence[PathLike] | None = None,
     trust_links: bool = False,
+    rehash: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> str:
     """The id of a directory. Arguments and errors as for ``manifest``. Nothing is recorded."""
     config = config or Config()
-    given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference)
+    given = TreeArguments(exclude, ignore, ignore_from, no_follow, dereference, rehash)
     options = await tree_options(given, config, absolute=absolute, trust_links=trust_links)
     read = partial(tree_id, local_path(path), options, counters or Counters(), limits=config.limits)
     return str(await anyio.to_thread.run_sync(read))

@@ -70,6 +70,7 @@ async def status(
     ignore: Sequence[str] | None = None,
     ignore_from: Sequence[PathLike] | None = None,
     dereference: bool = False,
+    rehash: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> StatusReport:
@@ -82,6 +83,7 @@ async def status(
         id: Compare with all of this snapshot instead.
         store: Where to read its manifest if it is not in the cache.
         ignore, ignore_from: Rules as for ``manifest``: ignored paths are not compared.
+        rehash: Read every file, also those that the index of the cache remembers.
         dereference: Compare what links lead to, with its mode; otherwise links as they are, except after a push.
 
     Raises:
@@ -99,7 +101,7 @@ async def status(
     rules = await ignore_rules([*record.ignored, *await _rules(ignore, ignore_from)], None)
     record = record._replace(dereference=dereference or record.dereference)
     manifest = await _manifest(record, config, counters)
-    found = await _differences(record, manifest, rules, place, config=config, counters=counters)
+    found = await _differences(record, manifest, rules, place, rehash=rehash, config=config, counters=counters)
     return StatusReport(
         record.directory,
         str(await anyio.to_thread.run_sync(manifest_id, manifest)),
@@ -136,6 +138,7 @@ async def _differences(
     rules: IgnoreRules | None,
     place: str,
     *,
+    rehash: bool,
     config: Config,
     counters: Counters,
 ) -> Differences:
@@ -151,6 +154,7 @@ async def _differences(
         ignore=rules.rules if rules is not None else None,
         no_follow=not record.follow,
         dereference=record.dereference,
+        rehash=rehash,
     )
     options = await tree_options(given, config, StorePair())
     present = await read_tree(place, options, config, counters)

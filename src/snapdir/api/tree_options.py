@@ -13,6 +13,7 @@ from snapdir.api.stores import PathLike, StorePair, exclude_patterns, local_path
 from snapdir.config import Config
 from snapdir.errors import InvalidOption, LocalError, local_errors
 from snapdir.hashing.hasher import hasher_factory
+from snapdir.index.files import IndexPlace
 from snapdir.model.ignoring import IgnoreRules, rules_in
 from snapdir.model.patterns import exclusion
 from snapdir.transfer.snapshot import TreeOptions
@@ -29,6 +30,7 @@ class TreeArguments(NamedTuple):
         ignore_from: Files of such rules, which come before those of ``ignore``.
         no_follow: Leave symbolic links out instead of following them.
         dereference: List a followed link with the mode and size of what it leads to.
+        rehash: Read every file, also those that the index of the cache remembers.
     """
 
     exclude: Sequence[str] | None = None
@@ -36,6 +38,7 @@ class TreeArguments(NamedTuple):
     ignore_from: Sequence[PathLike] | None = None
     no_follow: bool = False
     dereference: bool = False
+    rehash: bool = False
 
 
 PLAIN = TreeArguments()
@@ -74,6 +77,7 @@ async def tree_options(
         object_roots=own_directories(config, stores) if reads_links else (),
         trust_links=trust_links and not config.stores.verify_copies,
         own_locations=own_locations(config, stores),
+        tree_index=IndexPlace(config.cache_dir, config.index_bytes, given.rehash),
     )
 
 

@@ -85,6 +85,18 @@ def workers() -> list[Flag]:
     )
 
 
+def remembering() -> list[Flag]:
+    """For a verb that reads a directory and keeps in the cache what its files were."""
+    return section(
+        "Walk",
+        Flag(
+            "--rehash",
+            help="Read every file. Otherwise files that are as they were in an earlier run (name, size, mode, inode, "
+            "times) are not read.",
+        ),
+    )
+
+
 def ignoring() -> list[Flag]:
     return section(
         "Walk",

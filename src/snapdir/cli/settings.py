@@ -99,6 +99,20 @@ def cache() -> list[Flag]:
     )
 
 
+def index() -> list[Flag]:
+    """For a verb that remembers the files of a directory."""
+    return section(
+        "Cache",
+        Setting(
+            "--index-size",
+            metavar="<SIZE>",
+            parse=_size,
+            help="How much the cache may take to remember files; 0 remembers nothing and reads every file; default: "
+            "2GiB.",
+        ),
+    )
+
+
 def catalog(*, recorded: bool = True, purpose: str = "The history of this machine to record in") -> list[Flag]:
     """``recorded``: without the option, the default history is used."""
     return section(

@@ -7,9 +7,18 @@ import shutil
 from pathlib import Path
 
 from snapdir.errors import LocalError, local_errors
-from snapdir.model.keys import CHECKOUTS, ENDPOINTS, INCOMPLETE, KNOWN, MANIFESTS, OBJECTS, PARTIAL, UPLOADS
+from snapdir.model.keys import CHECKOUTS, ENDPOINTS, INCOMPLETE, INDEX, KNOWN, MANIFESTS, OBJECTS, PARTIAL, UPLOADS
 
-CONTENTS = (OBJECTS.rstrip("/"), MANIFESTS.rstrip("/"), INCOMPLETE.rstrip("/"), PARTIAL, KNOWN, UPLOADS, ENDPOINTS)
+CONTENTS = (
+    OBJECTS.rstrip("/"),
+    MANIFESTS.rstrip("/"),
+    INCOMPLETE.rstrip("/"),
+    PARTIAL,
+    KNOWN,
+    UPLOADS,
+    ENDPOINTS,
+    INDEX,
+)
 """The contents of a cache. Other files in its directory, such as a catalog or notes about checkouts, stay."""
 
 SIGNS = (*CONTENTS, CHECKOUTS)

@@ -11,6 +11,8 @@ from snapdir.disk.system import MOUNTS
 
 LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"})
 IN_MEMORY = frozenset({"ramfs", "tmpfs"})
+KEEPS_STATES = LOCAL - {"overlay"}
+"""Where a file that was not changed keeps its inode and times. (An overlay takes them from several filesystems.)"""
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -25,6 +27,11 @@ class Mount(NamedTuple):
 def is_on_local_filesystem(path: str | os.PathLike[str]) -> bool:
     """Whether only processes of this host can have ``path`` open; False if that is unknown."""
     return filesystem_of(os.path.realpath(path), _mounts_here()) in LOCAL
+
+
+def keeps_states(path: str | os.PathLike[str]) -> bool:
+    """Whether equal states of a file mean equal content, by the filesystem of ``path``; False if that is unknown."""
+    return filesystem_of(os.path.realpath(path), _mounts_here()) in KEEPS_STATES
 
 
 def memory_devices() -> frozenset[int]:

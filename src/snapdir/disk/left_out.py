@@ -36,6 +36,10 @@ class LeftOut:
             self._first.setdefault(reason, []).append(path)
 
     @property
+    def total(self) -> int:
+        return sum(self._counts.values())
+
+    @property
     def ignored(self) -> int:
         """Entries that rules to ignore leave out."""
         return self._counts.get(IGNORED, 0)

@@ -127,12 +127,12 @@ class Walk:
 
     def __iter__(self) -> Iterator[SourceFile]:
         for found in self.directories():
-            yield from self.files_of(found)
+            yield from self.files_of(found, self.listing(found))
 
     def directories(self) -> Iterator[FoundDirectory]:
         """The directories of the tree in the order of their paths, each before what is in it.
 
-        ``files_of`` finds the directories below one: it must have ended before the next step.
+        ``files_of`` finds the directories below one, and must have ended before the next step; or ``pass_over``.
         """
         root_status = self._root_status()
         if self._excluded is not None:
@@ -172,9 +172,19 @@ class Walk:
             return os.path.isfile(left_out) or any(True for _ in Walk(left_out, follow=self._follow))
         return False
 
-    def files_of(self, directory: FoundDirectory) -> Iterator[SourceFile]:
+    def pass_over(self, directory: FoundDirectory, listing: Listing) -> None:
+        """Find only the directories below one: it has nothing but files and directories, all of them listed."""
+        folder = directory.file.rstrip("/") + "/"
+        below: list[FoundDirectory] = []
+        for index in listing.special:
+            name = listing.names[index]
+            mode, inode, device, *_ = STATE.unpack_from(listing.states, index * STATE.size)
+            path = directory.path + (name if NAMES_ARE_UTF8 else name_in_utf8(name))
+            below.append(directory.below(folder + name, path, mode, (device, inode), linked=False))
+        self._enter_later(below)
+
+    def files_of(self, directory: FoundDirectory, listing: Listing) -> Iterator[SourceFile]:
         """The files directly in a directory, in the order of their names."""
-        listing = self._listing(directory.file)
         unfiltered = self._excluded is None and self._ignored is None and len(directory.path) <= NEAR_CHARACTERS
         below: list[FoundDirectory] = []
         names = listing.names if NAMES_ARE_UTF8 else list(map(name_in_utf8, listing.names))
@@ -199,6 +209,9 @@ class Walk:
                 yield from self._behind_link(directory, file, path, (mode, size), below)
             else:
                 self.left_out.add(path, special_file(mode, linked=False))
+        self._enter_later(below)
+
+    def _enter_later(self, below: list[FoundDirectory]) -> None:
         below.sort(key=_path_of, reverse=True)
         self._pending += below
         for each in below:
@@ -239,7 +252,9 @@ class Walk:
         """The path inside the tree, also in an absolute manifest, for excludes that start with ``./``."""
         return "./" + path.removeprefix(self._manifest_root)
 
-    def _listing(self, directory: str) -> Listing:
+    def listing(self, found: FoundDirectory) -> Listing:
+        """What is in a directory; nothing if it cannot be read, which the walk raises at its end."""
+        directory = found.file
         self.has_long_paths = self.has_long_paths or len(directory) > NEAR_CHARACTERS
         try:
             # Relative to an open directory a look at an entry takes 0.35 µs less, and its path may have any length.

@@ -117,6 +117,10 @@ class DirectoryText:
         self._chunks, self._checksums = [], set()
         return text if self._in_order else _sorted(text)
 
+    def take(self, text: TextRange, *, checksum: str, files: int, size: int) -> None:
+        """The directory is known, and nothing in it will be added."""
+        self.text, self.checksum, self.files, self.size = text, checksum, files, size
+
     def read(self) -> bytes:
         return self.text.read() if isinstance(self.text, TextRange) else self.text
 
@@ -132,10 +136,10 @@ class TreeText:
     ending in a slash. So nothing is sorted but a directory, and a directory that is hashed is one piece of text.
 
     Args:
-        keep: Keeps the text of a directory that is complete: in memory, or in a file.
+        keep: Called with each directory that is complete, and its text, which it may put into a file.
     """
 
-    def __init__(self, new_hasher: HasherFactory, keep: Callable[[DirectoryText, bytes], bytes | TextRange]) -> None:
+    def __init__(self, new_hasher: HasherFactory, keep: Callable[[DirectoryText, bytes], None]) -> None:
         self._new_hasher = new_hasher
         self._keep = keep
         self._directories: list[DirectoryText] = []
@@ -160,6 +164,12 @@ class TreeText:
                 directory = self._open[path]
                 directory.add(list(files))
                 self._close_if_whole(directory)
+
+    def take(self, directory: DirectoryText, text: TextRange, *, checksum: str, files: int, size: int) -> None:
+        """All of a directory that was entered is known; ``checksum`` is empty unless it is a leaf."""
+        with self._lock:
+            del self._open[directory.path]
+            directory.take(text, checksum=checksum, files=files, size=size)
 
     def complete(self, directory: DirectoryText, files: int, *, is_leaf: bool) -> None:
         """The walk has seen all of a directory: so many files, and no directory if it is a leaf."""
@@ -201,7 +211,8 @@ class TreeText:
     def _close_if_whole(self, directory: DirectoryText) -> None:
         if directory.is_whole:
             del self._open[directory.path]
-            directory.text = self._keep(directory, directory.close(self._new_hasher))
+            directory.text = text = directory.close(self._new_hasher)
+            self._keep(directory, text)
 
 
 def position_of(text: bytes, path: bytes, start: int) -> int:

@@ -30,6 +30,9 @@ PARTIAL = ".partial"
 KNOWN, UPLOADS, ENDPOINTS, CHECKOUTS = ".known", ".uploads", ".endpoints", ".checkouts"
 """In a cache only: notes about the objects of stores, unfinished uploads, services, and checkouts."""
 
+INDEX = ".index"
+"""In a cache only: what directories were when they were last read."""
+
 _SHARDED = re.compile(r"([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{3})/([0-9a-f]{55})").fullmatch
 _RECORD = re.compile(
     r"\.catalog/([0-9]{4})/([0-9]{2})/([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}\.[0-9]{3})-([0-9a-f]{8,64})\.json"

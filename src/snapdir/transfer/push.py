@@ -148,7 +148,8 @@ def _with_stores(options: TreeOptions, to: Repository) -> TreeOptions:
     """``options`` with the directories of ``to`` among the own locations."""
     roots = [side.local_path("") for side in (to.store, to.objects)]
     stores = [OwnLocation(str(root), "the store") for root in roots if root is not None]
-    return options._replace(own_locations=(*options.own_locations, *stores))
+    # A push sends what it reads, so it remembers nothing yet.
+    return options._replace(own_locations=(*options.own_locations, *stores), tree_index=None)
 
 
 def _add(again: Counters, counters: Counters) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from snapdir.disk.linked_objects import LinkedObjects
+from snapdir.disk.listing import Listing
 from snapdir.disk.long_paths import open_file
 from snapdir.disk.own_locations import OwnLocation, OwnLocations
 from snapdir.disk.system import next_data
@@ -23,7 +25,10 @@ from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_
 from snapdir.hashing.hasher import HasherFactory
 from snapdir.hashing.huge_files import HUGE_FILE_BYTES, hash_huge_file
 from snapdir.hashing.tree import text_id
-from snapdir.hashing.tree_text import TextSpool, TreeText
+from snapdir.hashing.tree_text import DirectoryText, TextSpool, TreeText
+from snapdir.index.files import IndexPlace
+from snapdir.index.record import Record, Unsettled
+from snapdir.index.tree_index import TreeIndex
 from snapdir.model.digest import SnapshotId
 from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.manifest import Manifest
@@ -61,6 +66,7 @@ class TreeOptions(NamedTuple):
             ``new_hasher`` is the hash of object names.
         trust_links: Use that name without reading the object; otherwise the object is hashed and compared.
         own_locations: Files and directories that snapdir writes to; a warning names those in the tree.
+        tree_index: Where to remember what was read, and to look it up; None reads every file.
     """
 
     follow: bool = True
@@ -72,6 +78,14 @@ class TreeOptions(NamedTuple):
     object_roots: tuple[str, ...] = ()
     trust_links: bool = False
     own_locations: tuple[OwnLocation, ...] = ()
+    tree_index: IndexPlace | None = None
+
+    @property
+    def listing(self) -> tuple[object, ...]:
+        """The options that change which entries are listed, and how."""
+        excluded = self.excluded.patterns if self.excluded is not None else ()
+        ignored = self.ignored.rules if self.ignored is not None else ()
+        return self.follow, self.dereference, self.absolute, excluded, ignored
 
 
 class TreeReader:
@@ -101,7 +115,8 @@ class TreeReader:
         self._failures: list[tuple[str, str]] = []
         self._files = 0
         self._spool = TextSpool()
-        self._text = TreeText(options.new_hasher, lambda _, text: self._spool.keep(text))
+        self._text = TreeText(options.new_hasher, self._keep)
+        self._index = _index_of(self.root, options)
 
     @property
     def root(self) -> str:
@@ -198,14 +213,18 @@ class TreeReader:
         return self._text.pieces()
 
     def close(self) -> None:
-        """Give back what the manifest was made from. Safe to repeat."""
+        """Give back what the manifest was made from, and remember what was read. Safe to repeat."""
         self._spool.close()
+        if self._index is not None:
+            self._index.close()
 
     def _counted(self) -> Iterator[SourceFile]:
         counters = self._counters
         try:
             for found in self._walk.directories():
                 yield from self._files_of(found)
+            if self._index is not None:
+                self._index.end_walk()
         except WalkFailed as error:
             # The rest of the tree is still read, so that one error names all unreadable files.
             self._failures += error.failures
@@ -215,22 +234,66 @@ class TreeReader:
             counters.phase = "hashing"
 
     def _files_of(self, found: FoundDirectory) -> Iterator[SourceFile]:
-        counters = self._counters
+        """The files of a directory that have to be read."""
         directory = self._text.enter(found.path, found.mode)
-        directories_before, files = len(self._walk.directory_modes), 0
-        for source in self._walk.files_of(found):
+        began_ns = time.time_ns()
+        listing = self._walk.listing(found)
+        known = self._known(found)
+        if known is not None and not found.cycle and known.matches(listing):
+            self._pass_over(found, listing, directory, known)
+            return
+        directories, left_out = len(self._walk.directory_modes), self._walk.left_out.total
+        same = known.unchanged(listing) if known is not None else {}
+        files, unread = 0, []
+        for source in self._walk.files_of(found, listing):
             files += 1
-            counters.files_total += 1
-            counters.bytes_total += source.identity[0]
-            yield source
-        if linked := self._linked.take_unread():
-            files += len(linked)
-            counters.files_total += len(linked)
-            counters.files_done += len(linked)
-            self._text.add(linked)
+            self._counters.files_total += 1
+            self._counters.bytes_total += source.content_bytes
+            checksum = same.get(source.path[len(found.path) :])
+            if checksum is None:
+                yield source
+            else:
+                unread.append(HashedFile(source, checksum))
+        linked = self._linked.take_unread()
+        self._counters.files_total += len(linked)
+        self._add_unread(unread)
+        self._add_unread(linked)
+        files += len(linked)
         self._files += files
-        is_leaf = len(self._walk.directory_modes) == directories_before
-        self._text.complete(directory, files, is_leaf=is_leaf)
+        is_plain = not (found.cycle or listing.links or listing.errors or self._walk.left_out.total > left_out)
+        device = found.parents[-1][0]
+        if self._index is not None and self._index.keeps(device, found.file):
+            self._index.begin(Unsettled(directory, listing, began_ns, device, is_plain))
+        self._text.complete(directory, files, is_leaf=len(self._walk.directory_modes) == directories)
+
+    def _known(self, found: FoundDirectory) -> Record | None:
+        """What the index knows of a directory."""
+        if self._index is None:
+            return None
+        known = self._index.at(found.path)
+        return known if self._index.keeps(found.parents[-1][0], found.file) else None
+
+    def _pass_over(self, found: FoundDirectory, listing: Listing, directory: DirectoryText, known: Record) -> None:
+        """Take a directory from the index: nothing in it has changed."""
+        self._walk.pass_over(found, listing)
+        self._text.take(directory, known.at, checksum=known.checksum, files=known.files, size=known.size)
+        self._files += known.files
+        self._counters.files_total += known.files
+        self._counters.files_done += known.files
+        self._counters.bytes_total += known.content_bytes
+        self._counters.bytes_done += known.content_bytes
+        if self._index is not None:
+            self._index.keep(known)
+
+    def _add_unread(self, files: list[HashedFile]) -> None:
+        if files:
+            self._counters.files_done += len(files)
+            self._counters.bytes_done += sum(file.source.content_bytes for file in files)
+            self._text.add(files)
+
+    def _keep(self, directory: DirectoryText, text: bytes) -> None:
+        if self._index is None or not self._index.complete(directory, text):
+            directory.text = self._spool.keep(text)
 
     def _warn(self, counters: Counters) -> None:
         """Warn of entries that were left out, and of snapdir's own files in the tree."""
@@ -242,6 +305,16 @@ class TreeReader:
         if self.options.excluded is not None:
             counters.warnings += self.options.excluded.doubts()
         counters.warnings += self._own_locations.warnings(self.root)
+
+
+def _index_of(root: str, options: TreeOptions) -> TreeIndex | None:
+    """The index of a tree, for plain checksums only; None without one."""
+    if options.tree_index is None or not options.tree_index.max_bytes or options.new_hasher is not blake3:
+        return None
+    try:
+        return TreeIndex(options.tree_index, root, options.listing)
+    except OSError:
+        return None
 
 
 def snapshot_tree(

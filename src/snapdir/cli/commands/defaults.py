@@ -70,6 +70,7 @@ def _kept(option: Flag) -> Flag:
         _kept(option)
         for option in (
             *groups.cache(),
+            *groups.index(),
             *options.store(),
             *options.pool(),
             *groups.catalog(),
@@ -135,6 +136,7 @@ def _knobs(ctx: click.Context) -> Iterator[tuple[str, Given]]:
     yield "part-size", setting("part_size", "8MiB")
     yield "shared-catalog", _enabled(_variable(SHARED_CATALOG, switch, True))
     yield "stall-timeout", setting("stall_timeout", "20")
+    yield "index-size", setting("index_size", "2GiB")
     yield "max-manifest-size", setting("max_manifest_size", "4GiB")
     yield "min-rate", setting("min_rate", "1K")
     yield "workers", _workers(settings)

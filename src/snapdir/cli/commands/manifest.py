@@ -24,6 +24,8 @@ NOTHING_GIVEN = "no directory given and no manifest on stdin; pass a PATH (or `.
     options.path(),
     *options.walk(),
     *options.workers(),
+    *options.remembering(),
+    *settings.index(),
     *section(
         "Output",
         Flag("--absolute", help="Write absolute paths instead of ./ paths."),
@@ -76,12 +78,15 @@ def write_entries(found: snapdir.Manifest) -> None:
     options.path(use="The directory; without it, a manifest is read from standard input."),
     *options.walk(),
     *options.workers(),
+    *options.remembering(),
+    *settings.index(),
     *options.output(),
     variables=[KEYED_CONTEXT, VERIFY_COPIES],
     examples=[
         "snapdir id ./data",
         "snapdir id --ignore '*.tmp' ./data",
         "snapdir id --workers 3 ./data",
+        "snapdir id --rehash ./data",
         "snapdir manifest ./data | snapdir id",
     ],
 )

@@ -22,6 +22,8 @@ SOURCES = {"checkout": ("checked out", "from"), "push": ("pushed", "to"), "stage
     *options.store(),
     *options.ignoring(),
     *options.dereferencing(),
+    *options.remembering(),
+    *settings.index(),
     *options.output(),
     *settings.cache(),
     *settings.reading(),
