@@ -31,9 +31,9 @@ def test_options_go_where_they_are_used(tmp_path: Path) -> None:
 
 def test_the_documented_defaults_change_nothing() -> None:
     documented = Config().with_options(
-        jobs=0, walk_jobs=0, memory="128MiB", part_size="8MiB", max_manifest_size="4GiB", index_size="2GiB", stall_timeout=20,
+        jobs=0, walk_jobs=0, memory="128MiB", part_size="8MiB", max_manifest_size="4GiB", stall_timeout=20,
         min_rate="1K", retry_base_ms=250, retry_max_ms=30000, fsync=True, clone=True, verify_copies=False,
-        no_sign_request=False,
+        no_sign_request=False, index_size="2GiB",
     )  # fmt: skip
     assert documented == Config()
     assert Config().stores.retry.attempts == 5

@@ -20,7 +20,8 @@ from snapdir.hashing.huge_files import BLOCK_BYTES, HUGE_FILE_BYTES, hash_huge_f
 from snapdir.model.source import HashedFile, SourceFile, identity_of
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.snapshot import TreeOptions, tree_id
+from snapdir.transfer.snapshot import tree_id
+from snapdir.transfer.tree_options import TreeOptions
 from tests.refused_calls import python_with_refusals
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")

@@ -13,7 +13,8 @@ from snapdir.index.files import IndexPlace
 from snapdir.model.manifest import Manifest
 from snapdir.transfer import snapshot
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import snapshot_tree
+from snapdir.transfer.tree_options import TreeOptions
 
 FINE_NS = 50_000_000
 """Shorter than the margin of a run, and longer than the steps in which the kernel stamps files."""

@@ -15,7 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from snapdir.index.files import IndexPlace
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import snapshot_tree
+from snapdir.transfer.tree_options import TreeOptions
 from tests.index.conftest import FINE_NS, settle
 
 folders = st.sampled_from(["", "a", "a.b", "a/c"])

@@ -20,7 +20,8 @@ from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.patterns import exclusion
 from snapdir.transfer import snapshot
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import snapshot_tree
+from snapdir.transfer.tree_options import TreeOptions
 from tests.index.conftest import Reads, settle
 
 ALL = {f"./{folder}{name}" for folder in ("", "a/", "a/b/") for name in "xyz"}

@@ -27,7 +27,8 @@ from snapdir.transfer.checkout import checkout
 from snapdir.transfer.destination.options import CheckoutOptions
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import snapshot_tree
+from snapdir.transfer.tree_options import TreeOptions
 from tests.transfer.conftest import RecordingStore, push_tree
 
 

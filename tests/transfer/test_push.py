@@ -26,7 +26,8 @@ from snapdir.transfer.engine.byte_budget import ByteBudget
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.push import PushOptions, push
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import snapshot_tree
+from snapdir.transfer.tree_options import TreeOptions
 from snapdir.transfer.upload import objects
 from tests.transfer.conftest import RecordingStore, push_tree
 

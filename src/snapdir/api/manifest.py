@@ -27,7 +27,8 @@ from snapdir.model.arguments import checked
 from snapdir.model.manifest import Manifest
 from snapdir.model.tags import is_name
 from snapdir.transfer.engine.events import Counters
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree, tree_id
+from snapdir.transfer.snapshot import snapshot_tree, tree_id
+from snapdir.transfer.tree_options import TreeOptions
 
 
 @checked

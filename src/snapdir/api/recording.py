@@ -22,7 +22,7 @@ from snapdir.transfer.engine.events import Counters
 if TYPE_CHECKING:
     from snapdir.catalog.record import Event, Provenance
     from snapdir.disk.directory_record import Source
-    from snapdir.transfer.snapshot import TreeOptions
+    from snapdir.transfer.tree_options import TreeOptions
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from snapdir.hashing.hasher import hasher_factory
 from snapdir.index.files import IndexPlace
 from snapdir.model.ignoring import IgnoreRules, rules_in
 from snapdir.model.patterns import exclusion
-from snapdir.transfer.snapshot import TreeOptions
+from snapdir.transfer.tree_options import TreeOptions
 
 MAX_FILE_BYTES = 64 << 20
 

@@ -25,7 +25,8 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.publishing import publish
 from snapdir.transfer.engine.rehearsal import Rehearsal
-from snapdir.transfer.snapshot import TreeOptions, TreeReader
+from snapdir.transfer.snapshot import TreeReader
+from snapdir.transfer.tree_options import TreeOptions
 from snapdir.transfer.upload.hashed_batches import HashedBatches
 from snapdir.transfer.upload.journal import UploadJournal
 from snapdir.transfer.upload.objects import Uploader

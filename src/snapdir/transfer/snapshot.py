@@ -10,29 +10,24 @@ from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 from blake3 import blake3
 
 from snapdir.disk.linked_objects import LinkedObjects
 from snapdir.disk.listing import Listing
 from snapdir.disk.long_paths import open_file
-from snapdir.disk.own_locations import OwnLocation, OwnLocations
+from snapdir.disk.own_locations import OwnLocations
 from snapdir.disk.system import next_data
 from snapdir.disk.walk import FoundDirectory, Walk
 from snapdir.errors import LocalError, WalkFailed
 from snapdir.hashing.files import SMALL_FILE_BYTES, hash_large_file, hash_small_files
-from snapdir.hashing.hasher import HasherFactory
 from snapdir.hashing.huge_files import HUGE_FILE_BYTES, hash_huge_file
 from snapdir.hashing.tree import text_id
 from snapdir.hashing.tree_text import DirectoryText, TextSpool, TreeText
-from snapdir.index.files import IndexPlace
 from snapdir.index.record import Record, Unsettled
 from snapdir.index.tree_index import TreeIndex
 from snapdir.model.digest import SnapshotId
-from snapdir.model.ignoring import IgnoreRules
 from snapdir.model.manifest import Manifest
-from snapdir.model.patterns import Exclusion
 from snapdir.model.sizes import MIB
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.transfer.engine.events import Counters
@@ -40,6 +35,7 @@ from snapdir.transfer.engine.hash_pool import HashPool
 from snapdir.transfer.engine.hash_workers import HashWorkers
 from snapdir.transfer.engine.interruption import check_cancelled
 from snapdir.transfer.engine.limits import Limits
+from snapdir.transfer.tree_options import TreeOptions
 
 RUN_AHEAD_FILES = 50_000
 """How far the walk may be ahead of the hashing, so that a display soon knows the total; 470 bytes per file."""
@@ -50,42 +46,6 @@ WALK_FACTOR = 8
 """Files found for each one hashed, until the walk is done or RUN_AHEAD_FILES ahead."""
 
 ONE_THREAD = Limits(hash_threads=1)
-
-
-class TreeOptions(NamedTuple):
-    """How a directory becomes a manifest.
-
-    Attributes:
-        follow: Follow links, to files and directories; otherwise leave every link out.
-        dereference: List a followed link with the mode and size of what it leads to.
-        absolute: List absolute paths.
-        excluded: Which entries to leave out, with a warning.
-        ignored: Which other entries to leave out.
-        new_hasher: The hash of file and directory checksums.
-        object_roots: Stores of this host. A link to an object there has the object's name as its checksum, if
-            ``new_hasher`` is the hash of object names.
-        trust_links: Use that name without reading the object; otherwise the object is hashed and compared.
-        own_locations: Files and directories that snapdir writes to; a warning names those in the tree.
-        tree_index: Where to remember what was read, and to look it up; None reads every file.
-    """
-
-    follow: bool = True
-    dereference: bool = False
-    absolute: bool = False
-    excluded: Exclusion | None = None
-    ignored: IgnoreRules | None = None
-    new_hasher: HasherFactory = blake3
-    object_roots: tuple[str, ...] = ()
-    trust_links: bool = False
-    own_locations: tuple[OwnLocation, ...] = ()
-    tree_index: IndexPlace | None = None
-
-    @property
-    def listing(self) -> tuple[object, ...]:
-        """The options that change which entries are listed, and how."""
-        excluded = self.excluded.patterns if self.excluded is not None else ()
-        ignored = self.ignored.rules if self.ignored is not None else ()
-        return self.follow, self.dereference, self.absolute, excluded, ignored
 
 
 class TreeReader:

@@ -23,7 +23,8 @@ from snapdir.model.source import SourceFile
 from snapdir.testing.strategies import Tree, build_tree, trees
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.hash_workers import HashWorkers
-from snapdir.transfer.snapshot import TreeOptions, TreeReader, snapshot_tree, tree_id
+from snapdir.transfer.snapshot import TreeReader, snapshot_tree, tree_id
+from snapdir.transfer.tree_options import TreeOptions
 
 pytestmark = pytest.mark.usefixtures("open_descriptors")
 

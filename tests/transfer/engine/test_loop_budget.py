@@ -28,7 +28,8 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.loop_budget import DEBT_SECONDS, PIECES_AWAY, LoopBudget
 from snapdir.transfer.engine.planned_objects import PlannedObject, Target
-from snapdir.transfer.snapshot import TreeOptions, TreeReader
+from snapdir.transfer.snapshot import TreeReader
+from snapdir.transfer.tree_options import TreeOptions
 from snapdir.transfer.upload.hashed_batches import LOOP_FILE_BYTES, LOOP_FILES, READ_SECONDS, HashedBatches
 
 LOOP_THREAD = threading.main_thread()

@@ -12,7 +12,8 @@ from snapdir.model.manifest import Manifest
 from snapdir.repository.repository import Repository
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.engine.limits import Limits
-from snapdir.transfer.snapshot import TreeOptions, snapshot_tree
+from snapdir.transfer.snapshot import snapshot_tree
+from snapdir.transfer.tree_options import TreeOptions
 from tests.transfer.conftest import push_tree
 from tests.transfer.resuming.resumable import CONTENT, PART, ResumableStore
 
