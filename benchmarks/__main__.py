@@ -36,8 +36,8 @@ def main(given: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that server and client are stopped
     try:
         code: int = arguments.run(arguments)
-    except (Unavailable, LookupError, BlockingIOError) as error:
-        say(str(error.args[0] if error.args else error))
+    except (Unavailable, LookupError, OSError) as error:
+        say(str(error.args[0]) if len(error.args) == 1 else str(error))
         return 2
     except subprocess.CalledProcessError as error:
         say(f"{error}\n{(error.stderr or b'').decode()}" if isinstance(error.stderr, bytes) else str(error))

@@ -48,11 +48,13 @@ class ScalePlan:
         files: Files of the large tree; bars are meant for a million.
         scenarios: Names of groups (``GROUPS``); empty means all.
         timeout_seconds: The limit of each command.
+        alone: Run no other client.
     """
 
     files: int = 1_000_000
     scenarios: Sequence[str] = ()
     timeout_seconds: float = 900.0
+    alone: bool = False
     command: str = ""
 
 
@@ -234,8 +236,7 @@ def one_directory(session: ScaleSession) -> None:
 
 def sparse_file(session: ScaleSession) -> None:
     """One large file, beside BLAKE3 alone."""
-    size = 64 * GiB if session.plan.files >= 1_000_000 else 4 * GiB
-    _id_of(session, "id-sparse-64g", OneFile("scale-sparse", size), against=_blake3)
+    _id_of(session, "id-sparse-64g", OneFile("scale-sparse", 64 * GiB), against=_blake3)
 
 
 def ten_files(session: ScaleSession) -> None:
@@ -309,22 +310,25 @@ def measure_scale(plan: ScalePlan, work: Path) -> Record:
     unknown = [name for name in plan.scenarios if name not in GROUPS]
     if unknown:
         raise LookupError(f"no scenario of scale is called {', '.join(unknown)}: {', '.join(GROUPS)}")
-    started = datetime.now(UTC)
+    started, load = datetime.now(UTC), f"load average {os.getloadavg()[0]:.1f} at the start"
     with ExitStack() as stack:
         stack.enter_context(sole_use(work))
         server = stack.enter_context(open_server(PROFILES["fast"], work))
         on_disk = not on_tmpfs(work)
         drop, dropped = dropper() if on_disk else (None, "")
         session = ScaleSession(server, work, plan, drop_caches=drop)
-        for name in plan.scenarios or GROUPS:
-            GROUPS[name](session)
+        try:
+            for name in plan.scenarios or GROUPS:
+                GROUPS[name](session)
+        except KeyboardInterrupt:
+            say("interrupted: the record holds the runs so far")
     return Record(
         recorded=started.isoformat(timespec="seconds"),
         command=plan.command,
         profile=PROFILE + (ON_DISK if on_disk else ""),
         server=server.about,
         commit=commit(),
-        machine={**machine(), "data": "; ".join(filter(None, (where(work), dropped)))},
+        machine={**machine(), "data": "; ".join(filter(None, (where(work), dropped, load)))},
         versions={**library_versions(), "ours": session.ours.version()},
         peers={OURS: "the commands below, with default flags", **_PEERS},
         runs=tuple(session.runs),
@@ -356,7 +360,9 @@ def _id_of(session: ScaleSession, name: str, tree: ManyFiles | OneFile, *, again
 
 
 def _reference(name: str, folder: Path, session: ScaleSession, files: int) -> Outcome | None:
-    """The id by the reference; None if it cannot be installed."""
+    """The id by the reference; None if it is not wanted or cannot be installed."""
+    if session.plan.alone:
+        return None
     reference = PEERS[REFERENCE]
     assert isinstance(reference, Reference)
     try:

@@ -49,7 +49,7 @@ def scale_short(work: Path) -> tuple[str, list[str]]:
     Raises:
         Unavailable: no server can be started.
     """
-    record = measure_scale(ScalePlan(files=FILES, scenarios=["id", "transfer"], timeout_seconds=300), work)
+    record = measure_scale(ScalePlan(files=FILES, scenarios=["id", "transfer"], timeout_seconds=300, alone=True), work)
     ours = [run for run in record.runs if run.peer == "ours"]
     rows = [
         [
