@@ -116,13 +116,19 @@ def _run(arguments: argparse.Namespace) -> int:
         endpoint=arguments.endpoint.rstrip("/"),
         bucket=arguments.bucket,
         on=arguments.on,
-        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        command=_command_line(arguments.on),
     )
     record = measure(plan)
     print(record_markdown(record))
     if record.runs and not arguments.no_record:
         say(f"wrote {results.write(record).relative_to(PROJECT)}; python -m benchmarks report updates the page")
     return 0
+
+
+def _command_line(on: str) -> str:
+    """The command line for the record, without a path of this machine."""
+    words = [word.replace(on, "DIR") if on else word for word in sys.argv[1:]]
+    return shlex.join(["python", "-m", "benchmarks", *words])
 
 
 def _short() -> int:
@@ -144,7 +150,7 @@ def _scale(arguments: argparse.Namespace) -> int:
         files=arguments.files,
         scenarios=arguments.scenario,
         timeout_seconds=arguments.timeout,
-        command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        command=_command_line(arguments.on),
     )
     record = measure_scale(plan, work_folder(0, on=arguments.on))
     print(scale_section(dict.fromkeys((run.scenario for run in record.runs), record)))

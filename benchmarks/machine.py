@@ -17,7 +17,7 @@ _LIBRARIES = ("anyio", "blake3", "botocore", "click", "crc32c", "uvloop")
 
 
 def machine() -> dict[str, str]:
-    """CPU, usable cores, memory, kernel."""
+    """CPU, usable cores, memory, kernel, and the load at this moment."""
     cpu = re.search(r"^model name\s*: (.+)$", _read("/proc/cpuinfo"), re.MULTILINE)
     memory = re.search(r"^MemTotal:\s*(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
     return {
@@ -25,6 +25,7 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{int(memory[1]) / (1 << 20):.0f} GiB" if memory else "unknown",
         "kernel": f"{platform.system()} {platform.release()}",
+        "load": f"load average {os.getloadavg()[0]:.1f} at the start",
     }
 
 

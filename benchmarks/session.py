@@ -63,7 +63,7 @@ def measure(plan: Plan) -> Record:
     installed = _installed(choose_peers(scenarios, plan))
     work = work_folder(needed_bytes(scenarios), on=plan.on)
     drop, dropped = dropper() if plan.on else (None, "")
-    started = datetime.now(UTC)
+    started, conditions = datetime.now(UTC), machine()
     opened = open_server(PROFILES[plan.profile], work, endpoint=plan.endpoint, bucket=plan.bucket)
     with sole_use(work), opened as server:
         prefix = f"snapdir-bench-{started:%Y%m%dT%H%M%S}"
@@ -84,7 +84,7 @@ def measure(plan: Plan) -> Record:
             profile=plan.profile + (ON_DISK if plan.on and not on_tmpfs(work) else ""),
             server=server.about,
             commit=commit(),
-            machine={**machine(), "data": "; ".join(filter(None, (where(work), dropped)))},
+            machine={**conditions, "data": "; ".join(filter(None, (where(work), dropped)))},
             versions=versions,
             peers={peer.name: peer.about for peer in peers},
             runs=tuple(runs),

@@ -108,10 +108,11 @@ def circumstances(record: Record) -> str:
     """The conditions of a session, as a list."""
     facts = record.machine
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    load = f"; {facts['load']}" if "load" in facts else ""
     lines = [
         f"- `{record.command}`",
         f"- {record.recorded[:16].replace('T', ' ')} UTC, commit `{record.commit}`, server: {record.server}",
-        f"- {facts['cpu']}, {facts['cores']} cores, {facts['memory']}, {facts['kernel']}; {facts['data']}",
+        f"- {facts['cpu']}, {facts['cores']} cores, {facts['memory']}, {facts['kernel']}; {facts['data']}{load}",
         f"- {versions}",
     ]
     return "\n".join(lines)

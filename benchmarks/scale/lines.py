@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +135,8 @@ class ScaleSession:
 
     def clear(self) -> None:
         """Remove everything but the trees."""
-        self.server.wipe()
+        with suppress(OSError):  # Ctrl-C reaches the server too; else the next reset fails
+            self.server.wipe()
         for name in ("destinations", "caches"):
             shutil.rmtree(self.work / name, ignore_errors=True)
 
@@ -310,7 +311,7 @@ def measure_scale(plan: ScalePlan, work: Path) -> Record:
     unknown = [name for name in plan.scenarios if name not in GROUPS]
     if unknown:
         raise LookupError(f"no scenario of scale is called {', '.join(unknown)}: {', '.join(GROUPS)}")
-    started, load = datetime.now(UTC), f"load average {os.getloadavg()[0]:.1f} at the start"
+    started, conditions = datetime.now(UTC), machine()
     with ExitStack() as stack:
         stack.enter_context(sole_use(work))
         server = stack.enter_context(open_server(PROFILES["fast"], work))
@@ -328,7 +329,7 @@ def measure_scale(plan: ScalePlan, work: Path) -> Record:
         profile=PROFILE + (ON_DISK if on_disk else ""),
         server=server.about,
         commit=commit(),
-        machine={**machine(), "data": "; ".join(filter(None, (where(work), dropped, load)))},
+        machine={**conditions, "data": "; ".join(filter(None, (where(work), dropped)))},
         versions={**library_versions(), "ours": session.ours.version()},
         peers={OURS: "the commands below, with default flags", **_PEERS},
         runs=tuple(session.runs),
