@@ -60,7 +60,9 @@ def free_port() -> int:
 def running(binary: str, *options: str) -> Iterator[Server]:
     """Run an empty server."""
     port = free_port()
-    process = subprocess.Popen([binary, "--port", str(port), *options], stdin=subprocess.DEVNULL)
+    command = [binary, "--port", str(port), *options]
+    # In its own session: Ctrl-C ends the client first, which may need the server to clean up.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         server = Server(port, process)
         deadline = time.monotonic() + START_SECONDS

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,8 +135,7 @@ class ScaleSession:
 
     def clear(self) -> None:
         """Remove everything but the trees."""
-        with suppress(OSError):  # Ctrl-C reaches the server too; else the next reset fails
-            self.server.wipe()
+        self.server.wipe()
         for name in ("destinations", "caches"):
             shutil.rmtree(self.work / name, ignore_errors=True)
 
