@@ -17,8 +17,7 @@ KNOBS = (
 )  # fmt: skip
 OWN_KNOBS = (
     "memory", "part-size", "shared-catalog", "stall-timeout", "index-size", "max-manifest-size", "min-rate",
-    "workers",
-    "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request", "pull-cache",
+    "workers", "sse", "sse-kms-key-id", "acl", "storage-class", "request-payer", "no-sign-request", "pull-cache",
     "progress", "progress-interval", "log-level", "requests", "max-open-files", "memory-limit", "cpus",
 )  # fmt: skip
 
@@ -66,6 +65,7 @@ def test_knobs_come_in_the_reference_order_and_ours_behind(tmp_path: Path, monke
         "part-size": "8MiB source=default",
         "shared-catalog": "enabled source=default",
         "stall-timeout": "20 source=default",
+        "index-size": "2GiB source=default",
         "max-manifest-size": "4GiB source=default",
         "min-rate": "1K source=default",
         "sse": "none source=default",
