@@ -130,7 +130,7 @@ def test_what_reads_only_is_never_recorded(
 
 
 def test_a_manifest_is_recorded_in_a_catalog_that_was_named(source: Path, isolated: Path) -> None:
-    plain = ok("manifest", str(source)).stdout
+    plain = ok("manifest", "--index-size", "0", str(source)).stdout
     assert not (isolated / "cache").exists()
     assert ok("manifest", "--catalog", "mine", str(source)).stdout == plain
     (row,) = rows("locations", "--catalog", "mine")

@@ -155,6 +155,11 @@ def files(folder: Path) -> set[str]:
     return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
 
 
+def stored(cache: Path) -> set[str]:
+    """The files of a cache besides what it remembers of the trees that were read."""
+    return {path for path in files(cache) if not path.startswith(".index/")}
+
+
 def objects(folder: Path) -> set[str]:
     """The digests of the objects a store or cache has."""
     return {path.replace("/", "") for path in files(folder / ".objects")}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.harness import NO_ID, Run, Shell, case, files
+from tests.conformance.harness import NO_ID, Run, Shell, case, stored
 
 QUERIES = (["revisions", "--location", "/x"], ["locations"], ["ancestors", "--id", NO_ID])
 
@@ -100,7 +100,7 @@ def test_recording_changes_no_output(verb: str, sh: Shell, src: Path, place: Pat
 @case("CAT-07")
 def test_a_manifest_is_recorded_only_on_request(sh: Shell, src: Path, place: Path) -> None:
     sh.ok("manifest", src)
-    assert files(place / "cache") == set()
+    assert stored(place / "cache") == set()
     assert sh.ok("locations").out == ""
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.conformance.harness import Shell, case, files
+from tests.conformance.harness import Shell, case, files, stored
 
 
 @case("DRY-01")
 def test_push_prints_the_id_and_writes_nothing(sh: Shell, src: Path, store: str, folder: Path, cache: Path) -> None:
     assert sh.ok("push", "--dryrun", "--store", store, src).value == sh.id(src)
-    assert files(folder) == files(cache) == set()
+    assert files(folder) == stored(cache) == set()
 
 
 @case("DRY-02")
 def test_stage_prints_the_id_and_writes_nothing(sh: Shell, src: Path, cache: Path) -> None:
     assert sh.ok("stage", "--dryrun", src).value == sh.id(src)
-    assert files(cache) == set()
+    assert stored(cache) == set()
 
 
 @case("DRY-03")

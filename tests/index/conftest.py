@@ -25,7 +25,7 @@ def quick_index(monkeypatch: pytest.MonkeyPatch) -> None:
     """Any filesystem that runs the tests counts, and files are old after FINE_NS."""
     monkeypatch.setattr("snapdir.index.tree_index.keeps_states", lambda _: True)
     monkeypatch.setattr("snapdir.index.record.FINE_NS", FINE_NS)
-    monkeypatch.setattr("snapdir.transfer.snapshot.check_cancelled", lambda: None)  # no loop can cancel it
+    monkeypatch.setattr("anyio.from_thread.check_cancelled", lambda: None)  # no loop can cancel it
 
 
 def settle() -> None:

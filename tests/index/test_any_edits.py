@@ -112,5 +112,5 @@ class TestEdits(Edits.TestCase):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("snapdir.index.tree_index.keeps_states", lambda _: True)
             patch.setattr("snapdir.index.record.FINE_NS", FINE_NS)
-            patch.setattr("snapdir.transfer.snapshot.check_cancelled", lambda: None)
+            patch.setattr("anyio.from_thread.check_cancelled", lambda: None)
             yield

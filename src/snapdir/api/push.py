@@ -183,7 +183,8 @@ async def push(
 
 async def _only_named(path: PathLike, options: PushOptions, publication: Publication[str]) -> str:
     """A dry run to a store program, which does not say what it has: all content counts as to be sent."""
-    manifest = await read_tree(path, options.tree, publication.config, publication.counters)
+    tree = options.tree._replace(tree_index=None)  # a dry run writes nothing
+    manifest = await read_tree(path, tree, publication.config, publication.counters)
     await anyio.to_thread.run_sync(_count_all, manifest, publication.counters)
     identifier = await anyio.to_thread.run_sync(id_from_manifest, manifest)
     await anyio.to_thread.run_sync(publication.counters.count_snapshot, manifest)
