@@ -16,21 +16,21 @@ from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import snapshot_tree
 from snapdir.transfer.tree_options import TreeOptions
 
-FINE_NS = 50_000_000
+SETTLED_NS = 50_000_000
 """Shorter than the margin of a run, and longer than the steps in which the kernel stamps files."""
 
 
 @pytest.fixture(autouse=True)
 def quick_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any filesystem that runs the tests counts, and files are old after FINE_NS."""
+    """Any filesystem that runs the tests counts, and files are old after SETTLED_NS."""
     monkeypatch.setattr("snapdir.index.tree_index.keeps_states", lambda _: True)
-    monkeypatch.setattr("snapdir.index.record.FINE_NS", FINE_NS)
+    monkeypatch.setattr("snapdir.index.record.SETTLED_NS", SETTLED_NS)
     monkeypatch.setattr("anyio.from_thread.check_cancelled", lambda: None)  # no loop can cancel it
 
 
 def settle() -> None:
     """Let the files that exist now become old enough to be remembered."""
-    until = time.monotonic_ns() + FINE_NS + FINE_NS // 5
+    until = time.monotonic_ns() + SETTLED_NS + SETTLED_NS // 5
     while time.monotonic_ns() < until:
         os.sched_yield()
 

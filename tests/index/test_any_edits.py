@@ -17,7 +17,7 @@ from snapdir.index.files import IndexPlace
 from snapdir.transfer.engine.events import Counters
 from snapdir.transfer.snapshot import snapshot_tree
 from snapdir.transfer.tree_options import TreeOptions
-from tests.index.conftest import FINE_NS, settle
+from tests.index.conftest import SETTLED_NS, settle
 
 folders = st.sampled_from(["", "a", "a.b", "a/c"])
 names = st.sampled_from(["x", "y", "a!"])
@@ -111,6 +111,6 @@ class TestEdits(Edits.TestCase):
     def quick_index(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("snapdir.index.tree_index.keeps_states", lambda _: True)
-            patch.setattr("snapdir.index.record.FINE_NS", FINE_NS)
+            patch.setattr("snapdir.index.record.SETTLED_NS", SETTLED_NS)
             patch.setattr("anyio.from_thread.check_cancelled", lambda: None)
             yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from snapdir.disk.filesystems import IN_MEMORY, KEEPS_STATES
 from snapdir.errors import InFluxError
 from snapdir.index.files import MAGIC, IndexPlace, index_files
 from snapdir.model.ignoring import IgnoreRules
@@ -142,13 +144,25 @@ class TestTimes:
         reads(tree)
         assert reads(tree)[1] == ALL
 
-    def test_whole_seconds_count_as_a_coarse_clock(
-        self, tree: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
+
+class TestMappedWriters:
+    """A program that has mapped a file moves its times at its first write to a page, until the page is written back."""
+
+    def test_a_write_that_moves_no_time_is_seen(
+        self, tmp_path: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("snapdir.index.record._SECOND_NS", 1)
-        monkeypatch.setattr("snapdir.index.record.COARSE_NS", 3600 * 10**9)
-        reads(tree)
-        assert reads(tree)[1] == ALL
+        monkeypatch.setattr("snapdir.index.record.SETTLED_NS", 60 * 10**9)
+        file = tmp_path / "mapped" / "file"
+        file.parent.mkdir()
+        file.write_bytes(bytes(4096))
+        with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 4096) as mapped:
+            mapped[0:1] = b"1"
+            before = reads(file.parent)[0]
+            mapped[0:1] = b"2"
+            assert reads(file.parent)[0] != before
+
+    def test_nothing_is_remembered_in_memory_where_nothing_is_written_back(self) -> None:
+        assert IN_MEMORY.isdisjoint(KEEPS_STATES)
 
 
 class TestDamage:

@@ -20,12 +20,10 @@ HEAD = struct.Struct("<4s?xxxIIIIIQQQ")
 MAGIC = b"dir1"
 SEAL_BYTES = 16
 
-FINE_NS = 100_000_000
-"""A file that changed so shortly before its directory was read may change again under the same times: they move with
-the timer of the kernel, at least every 10 ms."""
-COARSE_NS = 2_000_000_000
-"""The same for a file whose times have no part of a second: its filesystem may count whole ones."""
-_SECOND_NS = 1_000_000_000
+SETTLED_NS = 60_000_000_000
+"""A file that changed so shortly before its directory was read may change again under the same times. Writes through a
+mapping move them once, until the page is written back: 35 s later, as Linux is set (vm.dirty_expire_centisecs and
+vm.dirty_writeback_centisecs). Times themselves move at least every 2 s, on the coarsest filesystem."""
 
 _IS_FILE, _KIND = 0o100000, 0o170000
 
@@ -150,8 +148,7 @@ def _settled(state: bytes, began_ns: int, device: int) -> bytes:
     mode, _, its_device, _, mtime, ctime = STATE.unpack(state)
     if mode & _KIND != _IS_FILE:
         return state if mode & _KIND == 0o040000 else UNKNOWN
-    margin = FINE_NS if ctime % _SECOND_NS else COARSE_NS
-    return state if its_device == device and max(mtime, ctime) < began_ns - margin else UNKNOWN
+    return state if its_device == device and max(mtime, ctime) < began_ns - SETTLED_NS else UNKNOWN
 
 
 def _cut(states: bytes) -> list[bytes]:
