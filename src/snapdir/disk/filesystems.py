@@ -13,7 +13,7 @@ LOCAL = frozenset({"btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", 
 IN_MEMORY = frozenset({"ramfs", "tmpfs"})
 KEEPS_STATES = LOCAL - IN_MEMORY - {"overlay"}
 """Where a file keeps its inode and times if it was not changed, and only then. (An overlay takes them from several
-filesystems. In memory nothing is written back, so a program that writes through a mapping moves the times only once.)"""
+filesystems. In memory nothing is written back, so a program that writes through a mapping moves the times once.)"""
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
