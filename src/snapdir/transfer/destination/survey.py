@@ -71,7 +71,7 @@ def survey_files(plan: TreePlan, destination: Destination, counters: Counters, *
     def has_content(planned: PlannedObject, target: Target, status: os.stat_result, look: Callable[[], None]) -> bool:
         if _hash_of(target, destination, look) != planned.digest:
             return False
-        counters.bytes_done += planned.size or 0
+        counters.bytes_done += status.st_size
         if stat.S_IMODE(status.st_mode) != target.mode:
             wrong_modes.append(target)
         return True
@@ -182,5 +182,7 @@ def _hash_of(target: Target, destination: Destination, look: Callable[[], None])
         return None
     try:
         return hash_descriptor(descriptor, between=look)[0]
+    except OSError:
+        return None
     finally:
         os.close(descriptor)
