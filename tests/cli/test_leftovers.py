@@ -65,7 +65,7 @@ def test_what_the_old_version_left_is_said(
     way: tuple[str, ...], store: Path, first: str, second: str, dest: Path
 ) -> None:
     done = run(way, store, second, dest)
-    note = f"replaced {len(replaced(way))} file(s) that differed in {dest}"
+    note = f"replaced {len(replaced(way))} file(s) that differed in {dest} ({', '.join(replaced(way))})"
     assert done == Run(0, "", f"warning: {LEFT.format(dest)}\n{note}\n")
     assert (dest / "val" / "7.json").read_text() == "7"
     assert run(way, store, second, dest, "-q") == Run(0, "", "")

@@ -53,7 +53,8 @@ def test_a_mirror_holds_the_snapshot_and_nothing_else(dest: Path, snapshot: str)
     made(dest, {"extra": "x", "new/deep/er/file": "y", "sub/extra": "z"})
     run = mirror(snapshot, dest)
     assert (run.code, run.stdout) == (0, "")
-    assert run.stderr == f"removed 6 path(s) that are not in the snapshot from {dest}\n"
+    first = "./new/deep/er/file, ./new/deep/er/, ./new/deep/, …"
+    assert run.stderr == f"removed 6 path(s) that are not in the snapshot from {dest} ({first})\n"
     assert re_id(dest) == snapshot
     assert mirror(snapshot, dest) == Run(0, "", "")
 
@@ -297,3 +298,15 @@ def test_a_copy_can_be_edited_without_harm_to_its_object(isolated: Path, dest: P
     with (dest / "a.txt").open("r+") as file:
         file.write("HELLO")
     assert (contents(store), contents(isolated / "cache")) == before
+
+
+def test_an_empty_directory_is_pushed_and_mirrored_with_a_warning(isolated: Path, store: Path, dest: Path) -> None:
+    empty = isolated / "empty"
+    empty.mkdir()
+    for verb in (("push", "--store", str(store)), ("stage",)):
+        for more in ((), ("--dryrun",)):
+            assert f"warning: {empty} has no files: the snapshot is empty\n" in cli(*verb, *more, str(empty)).stderr
+    said = "warning: the snapshot has no files: --delete {} what was in {}\n"
+    assert said.format("would remove", dest) in pull(store, "latest", dest, "--delete", "--dryrun").stderr
+    assert said.format("removed", dest) in pull(store, "latest", dest, "--delete").stderr
+    assert "no files" not in pull(store, "latest", dest, "--delete").stderr

@@ -70,7 +70,9 @@ def test_a_part_that_was_fetched_is_checked_out_offline(pushed: tuple[str, str],
     assert cli("checkout", "--id", wanted, "--include", "train/*.bin", str(isolated / "out")).code == 0
     assert files_in(isolated / "out") == FILES[1:3]
     run = cli("checkout", "--id", wanted, str(isolated / "whole"))
-    assert (run.code, run.stderr) == (1, f"error: manifest {wanted} not found locally; did you forget to fetch it?\n")
+    advice = "`snapdir pull --id ID DIR` downloads and writes in one step"
+    said = f"error: manifest {wanted} not found locally; did you forget to fetch it? {advice}\n"
+    assert (run.code, run.stderr) == (1, said)
     run = cli("checkout", "--id", wanted, "--include", "val/", str(isolated / "val"))
     assert run.code == 1
     assert "for ./val/0.bin is missing from the cache" in run.stderr

@@ -170,7 +170,7 @@ def test_pull_uses_the_cache_and_repairs_the_destination(store: Path, pushed: st
     ok(*pull, "--cache")
     shutil.rmtree(store / ".objects")
     Path("out/a.txt").write_text("spoilt")
-    assert ok(*pull).stderr == "replaced 1 file(s) that differed in out\n"
+    assert ok(*pull).stderr == "replaced 1 file(s) that differed in out (./a.txt)\n"
     assert ok(*pull).stderr == ""
     assert ok("id", "out").stdout.strip() == pushed
     assert ok("pull", "--id", pushed, "elsewhere").stdout == ""  # DER-29

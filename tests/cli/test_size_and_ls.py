@@ -150,3 +150,10 @@ def test_too_few_digits_of_an_id_are_said_to_be_that(store: str, snapshots: list
     done = cli("ls", f"{store}@{snapshots[0][:7]}")
     assert done.code == 1
     assert "nor the first 8 or more of them" in done.stderr
+
+
+def test_a_look_at_a_directory_is_not_recorded(isolated: Path) -> None:
+    (isolated / "looked").mkdir()
+    (isolated / "looked" / "a").write_text("x")
+    assert cli("ls", str(isolated / "looked")).code == 0
+    assert cli("revisions", "--location", str(isolated / "looked")).stdout == ""

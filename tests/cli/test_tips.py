@@ -109,6 +109,11 @@ def test_the_commands_in_tips_exist() -> None:
         ("sync ./a", "snapdir sync --from ./a --to STORE --all"),
         ("pull s3://bucket/sets out", "snapdir pull --store s3://bucket/sets out --id ID"),
         ("pull me/project/data:latest out --store ./s", "snapdir pull --id latest out --store ./s"),
+        (
+            "pull v1 docs/README.md --store ./s",
+            "snapdir cat STORE@v1 docs/README.md --output README.md"
+            " (for the whole snapshot: snapdir pull --id v1 DIR --store ./s)",
+        ),
     ],
 )
 def test_stores_and_ids_as_arguments_get_the_line_with_options(typed: str, line: str) -> None:
@@ -333,3 +338,13 @@ def test_every_error_has_one_prefix(args: list[str]) -> None:
     run = cli(*args)
     assert run.code != 0
     assert run.stderr.startswith("error: ")
+
+
+def test_a_store_in_an_id_gets_the_two_options() -> None:
+    advice = "; for STORE@v2 write --store STORE --id v2\n"
+    assert cli("pull", "--id", "s3://bucket/sets@v2", "x").stderr.endswith(advice)
+    assert cli("descendants", "--id", "./store@v2").stderr.endswith(advice)
+
+
+def test_a_relative_path_as_a_store_gets_its_spelling() -> None:
+    assert cli("push", "--store", "datasets/foo", ".").stderr.endswith("; write ./datasets/foo\n")

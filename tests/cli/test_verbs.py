@@ -161,7 +161,9 @@ def test_push_prefers_the_path_to_an_id(verbs: FakeVerbs) -> None:  # DER-30
 def test_checkout_of_an_unknown_id_hints_at_fetch(verbs: FakeVerbs) -> None:  # STO-12
     verbs.answers["checkout"] = ManifestNotFound(ID)
     run = cli("checkout", "--id", ID, "x")
-    assert (run.code, run.stderr) == (1, f"error: manifest {ID} not found locally; did you forget to fetch it?\n")
+    advice = "`snapdir pull --id ID DIR` downloads and writes in one step"
+    said = f"error: manifest {ID} not found locally; did you forget to fetch it? {advice}\n"
+    assert (run.code, run.stderr) == (1, said)
 
 
 def test_how_a_destination_is_written_is_passed_on(verbs: FakeVerbs) -> None:

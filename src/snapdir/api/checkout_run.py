@@ -201,6 +201,9 @@ class CheckoutRun:
                 self.counters.warnings.append(
                     f"this checkout is not recorded for `snapdir status {self.dest}`: {reason}; {CACHE_HINT}"
                 )
+        if self.counters.pruned and not self.counters.snapshot_files:
+            said = "would remove" if dry_run else "removed"
+            self.counters.warnings.append(f"the snapshot has no files: --delete {said} what was in {self.dest}")
         report_leftovers(self.dest, self.counters, whole=not self.options.selection.is_partial, strict=strict)
         return PullReport.of(identifier, self.counters)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import anyio.to_thread
@@ -132,7 +133,7 @@ async def manifest_of(
     """The manifest of one snapshot.
 
     Args:
-        ref: ``STORE@ID``, an id, or a directory, which is hashed.
+        ref: ``STORE@ID``, an id, or a directory, which is hashed; nothing is recorded.
         store: Where to look for an id that is not in the cache.
 
     Raises:
@@ -159,7 +160,8 @@ async def manifests_of(
     from snapdir.transfer.comparing.manifests import read_manifests
 
     if ref.directory is not None:
-        return [await manifest(ref.directory, **tree._asdict(), config=config, counters=counters)]
+        unrecorded = replace(config, catalog=None)  # whoever looks records nothing
+        return [await manifest(ref.directory, **tree._asdict(), config=unrecorded, counters=counters)]
     if ref.snapshot_id is None:
         async with opened(StorePair(ref.store), config) as source:
             return await read_manifests(source, lambda _, manifest: manifest, limits=config.limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -188,6 +189,7 @@ async def _only_named(path: PathLike, options: PushOptions, publication: Publica
     await anyio.to_thread.run_sync(_count_all, manifest, publication.counters)
     identifier = await anyio.to_thread.run_sync(id_from_manifest, manifest)
     await anyio.to_thread.run_sync(publication.counters.count_snapshot, manifest)
+    _warn_if_empty(path, publication.counters)
     await publication.tell(identifier)
     return identifier
 
@@ -207,8 +209,15 @@ async def _rehearse_tree(path: PathLike, to: Repository, options: PushOptions, p
     identifier = await rehearse_push(
         local_path(path), to, options=options, limits=limits, counters=counters, known=known
     )
+    _warn_if_empty(path, counters)
     await publication.tell(str(identifier))
     return str(identifier)
+
+
+def _warn_if_empty(path: PathLike, counters: Counters) -> None:
+    """Warn of a snapshot without files, which as ``latest`` would empty the mirrors of a store."""
+    if not counters.snapshot_files:
+        counters.warnings.append(f"{os.fspath(path)} has no files: the snapshot is empty")
 
 
 def _known(to: Repository, config: Config) -> KnownSnapshots | None:
@@ -227,6 +236,7 @@ async def _push_tree(path: PathLike, to: Repository, options: PushOptions, confi
         known=_known(to, config),
         journal=journal_of(to, config),
     )
+    _warn_if_empty(path, counters)
     return str(identifier)
 
 

@@ -198,7 +198,9 @@ OPTIONS = {
     "--transfers": _JOBS,
     "--type": _TYPE,
     "--verify": _OptionTip((), "every byte is verified on its way into a directory"),
+    "--workers": _OptionTip((), "`--workers` belongs to `id` and `manifest`; for transfers use `--jobs`"),
     "-L": _LINKS,
+    "-b": _OptionTip((), "there are no branches: `snapdir tag NAME ID` names a snapshot"),
     "-d": _OptionTip((), "`snapdir tag --delete NAME` deletes a name"),
     "-l": _OptionTip((), "`snapdir ls` and `snapdir tag` list everything that they know; --json prints all fields"),
     "-m": _NOTE,
@@ -291,6 +293,19 @@ def line_of_other_verb(command: str, words: Sequence[str]) -> str:
     if _URL(source) and not _URL(target) and is_directory and not _holds_store(target):
         return shlex.join(["snapdir", "pull", "--store", source, "--id", "latest", target])
     return ""
+
+
+def line_for_one_file(command: str, words: Sequence[str]) -> str:
+    """The cat for a ``pull`` of a snapshot and what looks like a file of it; else empty."""
+    if command != "pull" or len(words) != 2:
+        return ""
+    name, path = words
+    meant = _meaning(name) or _Meant(snapshot_id=name if is_name(name) and not os.path.exists(name) else "")
+    is_file = bool(os.path.splitext(path)[1]) and not os.path.exists(path) and _meaning(path) is None
+    if not meant.snapshot_id or not is_file or path.startswith(("/", ".", "~")):
+        return ""
+    ref = f"{meant.store or 'STORE'}@{meant.snapshot_id}"
+    return shlex.join(["snapdir", "cat", ref, path, "--output", os.path.basename(path)])
 
 
 def _holds_store(directory: str) -> bool:

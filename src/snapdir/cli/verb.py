@@ -75,13 +75,15 @@ class Verb(click.Command):
         takes_options = all(param.is_path for param in self.params if isinstance(param, Positional))
         line = ""
         if takes_options:
-            from snapdir.cli.tips import line_of_other_verb, line_with_options
+            from snapdir.cli.tips import line_for_one_file, line_of_other_verb, line_with_options
 
             known = [name for param in self.params if not getattr(param, "hidden", False) for name in param.opts]
             words = [path for path in paths if path] + list(rest)
             line = line_with_options(self.name or "", typed, words, known, places=len(paths))
             if other := line_of_other_verb(self.name or "", words):
                 line = f"{other} (for a copy of the whole store: {line})"
+            elif line and (single := line_for_one_file(self.name or "", words)):
+                line = f"{single} (for the whole snapshot: {line.replace(words[1], 'DIR')})"
         mistake = f"unexpected argument '{rest[0]}' found" if rest else f"'{store}' is a store, not a directory"
         raise UsageMistake(mistake, tip=f"write: {line}" if line else "")
 

@@ -84,7 +84,9 @@ class InvalidId(SnapdirError):
         self.what = what
 
     def __str__(self) -> str:
-        return f"invalid {self.what}: {self.text!r} {self.reason}"
+        store, _, name = self.text.rpartition("@")
+        advice = f"; for STORE@{name} write --store STORE --id {name}" if store and name else ""
+        return f"invalid {self.what}: {self.text!r} {self.reason}{advice}"
 
 
 class AmbiguousId(InvalidId):

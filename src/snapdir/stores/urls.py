@@ -48,8 +48,10 @@ class StoreURL(NamedTuple):
             return cls("file", _absolute(text))
         scheme, colon, rest = text.partition(":")
         if not colon or not scheme:
+            advice = f"; write ./{text}" if "/" in text and "@" not in text else ""
             error = InvalidStore(
                 f"'{shown_store(text)}': expected a URI like file:///path or s3://bucket/prefix, or a path like ./store"
+                f"{advice}"
             )
             error.prefix = "invalid store protocol: "  # as the reference says
             raise error

@@ -29,6 +29,9 @@ from snapdir.transfer.engine.limits import Limits
 from snapdir.transfer.engine.plan import TreePlan, plan_tree
 from snapdir.transfer.engine.planned_objects import PlannedObject
 
+MAX_REPLACED_NAMED = 4
+"""Of replaced files: one more than a message names."""
+
 
 async def checkout(
     manifest: Manifest,
@@ -215,6 +218,7 @@ def _prepare(
 def _make_room(survey: Survey, destination: Destination, options: CheckoutOptions, counters: Counters) -> None:
     refuse_conflicts(survey, destination, options)
     counters.files_replaced += len(survey.differing)
+    counters.replaced += survey.differing[:MAX_REPLACED_NAMED]
     clear_the_way(survey, destination, options, counters)
 
 

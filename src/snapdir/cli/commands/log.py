@@ -87,7 +87,10 @@ def log(
 def _why_none(place: str) -> str:
     if "://" in place:
         return "nothing was pushed there, or history was disabled"
-    return "it was never staged; pushes from it are in the history of their store"
+    return (
+        "it was never staged; pushes from it are in the history of their store: `snapdir log STORE` lists them;"
+        " `snapdir status DIR` shows what it was pulled from"
+    )
 
 
 def _fields(revision: snapdir.Revision) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import snapdir
@@ -16,6 +16,8 @@ from snapdir.cli.terminal import printable, write_output
 from snapdir.cli.usage import UsageMistake
 from snapdir.cli.verb import command
 from snapdir.errors import DestinationConflict, ManifestNotFound, SnapdirError, UnknownId, local_errors
+
+MAX_NAMED = 3
 
 
 def _shard(value: str, source: str) -> str:
@@ -155,7 +157,10 @@ def checkout(
     except UnknownId:
         raise
     except ManifestNotFound as error:
-        raise SnapdirError(f"manifest {error.snapshot_id} not found locally; did you forget to fetch it?") from error
+        raise SnapdirError(
+            f"manifest {error.snapshot_id} not found locally; did you forget to fetch it?"
+            " `snapdir pull --id ID DIR` downloads and writes in one step"
+        ) from error
     if given["dry_run"]:
         _print_planned(invocation, report, *render.to_write(report))
     _print_selection(invocation, report.id)
@@ -315,9 +320,17 @@ def _print_checked_out(
     if dry_run:
         return
     if report.replaced:
-        note(f"replaced {report.replaced:,} file(s) that differed in {target}")
+        named = _named(invocation.counters.replaced)
+        note(f"replaced {report.replaced:,} file(s) that differed in {target}{named}")
     if report.pruned:
-        note(f"removed {len(report.pruned):,} path(s) that are not in the snapshot from {target}")
+        named = _named(report.pruned)
+        note(f"removed {len(report.pruned):,} path(s) that are not in the snapshot from {target}{named}")
+
+
+def _named(paths: Sequence[str]) -> str:
+    """The first few paths in parentheses, as in the warning about paths that are left."""
+    more = ", …" if len(paths) > MAX_NAMED else ""
+    return f" ({', '.join(paths[:MAX_NAMED])}{more})" if paths else ""
 
 
 def _print_rehearsed(invocation: Invocation, snapshot_id: str, target: str, *, delete: bool) -> None:

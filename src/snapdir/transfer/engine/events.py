@@ -28,7 +28,7 @@ class Counters:
             taken, counted part by part. On a slow line hashing ends long before.
         objects_skipped: Present in the store, the cache or the destination already.
         files_replaced: Files at a destination whose different content was replaced.
-        replaced: In a dry run, the paths of files that would be replaced.
+        replaced: In a dry run, the paths of files that would be replaced; otherwise the first few that were.
         extra: Paths at a destination that are not in the snapshot; a directory only if nothing is in it. A mirror
             removes them, and lists them in ``pruned`` instead.
         files_to_write: In a dry run, files that would be written at a destination.
