@@ -24,7 +24,7 @@ def machine() -> dict[str, str]:
         "cpu": cpu[1].strip() if cpu else platform.processor() or platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{int(memory[1]) / (1 << 20):.0f} GiB" if memory else "unknown",
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().split('-')[0]}",
         "load": f"load average {os.getloadavg()[0]:.1f} at the start",
     }
 

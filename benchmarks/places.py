@@ -55,19 +55,19 @@ def sole_use(folder: Path) -> Iterator[None]:
 
 def on_tmpfs(folder: Path) -> bool:
     """Whether a folder is in memory."""
-    return filesystem(folder)[0] in ("tmpfs", "ramfs")
+    return filesystem(folder) in ("tmpfs", "ramfs")
 
 
-def filesystem(folder: Path) -> tuple[str, str]:
-    """The type and the device of the filesystem of a folder; the device is empty if it is not a local one."""
+def filesystem(folder: Path) -> str:
+    """The type of the filesystem of a folder."""
     mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     # Of mounts at one place, the last is seen.
-    device, _, kind = max(
-        (fields[:3] for fields in reversed(mounts) if folder.is_relative_to(fields[1])),
-        key=lambda fields: len(fields[1]),
-        default=("", "", "unknown"),
+    _, kind = max(
+        (fields[1:3] for fields in reversed(mounts) if folder.is_relative_to(fields[1])),
+        key=lambda fields: len(fields[0]),
+        default=("", "unknown"),
     )
-    return kind, device if device.startswith("/dev/") else ""
+    return kind
 
 
 def cache_folder() -> Path:

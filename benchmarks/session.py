@@ -138,5 +138,4 @@ def where(work: Path) -> str:
     """The filesystem of the work folder, in words."""
     if on_tmpfs(work):
         return "trees, destinations and caches in memory (tmpfs)"
-    kind, device = filesystem(work)
-    return f"trees, destinations and caches on {kind}" + (f" ({device})" if device else "")
+    return f"trees, destinations and caches on {filesystem(work)}"

@@ -15,7 +15,6 @@ __all__ = [
     "BLAKE3",
     "COMMANDS",
     "FULL_FILES",
-    "ONE_WORKER",
     "PROFILE",
     "Bar",
     "Quantity",
@@ -27,7 +26,7 @@ __all__ = [
 PROFILE = "scale"
 FULL_FILES = 1_000_000
 MiB = 1 << 20
-BLAKE3, ONE_WORKER = "blake3", "1 worker"
+BLAKE3 = "blake3"
 
 
 class Quantity(StrEnum):
@@ -75,8 +74,6 @@ COMMANDS = {
     "id-5x": "snapdir id TREE, five times as many files, sparse",
     "id-one-directory": "snapdir id TREE, all files in one directory",
     "id-sparse-64g": "snapdir id TREE, one sparse file of 64 GiB",
-    "push-2-workers": "snapdir push --workers 2 TREE, 50,000 files, over TLS",
-    "pull-2-workers": "snapdir pull --workers 2 --id ID DIR, 50,000 files, over TLS",
     "pull-shards-1g": "snapdir pull --store s3://... --id ID DIR, 32 files of 32 MiB",
     "id-ten-files": "snapdir id TREE, ten files",
 }
@@ -100,8 +97,6 @@ BARS = (
     Bar("pull", _Q.CPU_PER_FILE, 90e-6),
     Bar("pull", _Q.RSS, 400 * MiB),
     Bar("pull-again", _Q.WALL, 0.5, _REFERENCE_ID),
-    Bar("push-2-workers", _Q.WALL, 1 / 1.3, ("push-2-workers", ONE_WORKER)),
-    Bar("pull-2-workers", _Q.WALL, 1 / 1.3, ("pull-2-workers", ONE_WORKER)),
     Bar("id-sparse-64g", _Q.WALL, 1 / 0.9, ("id-sparse-64g", BLAKE3)),
     Bar("pull-shards-1g", _Q.WALL, 1.0, ("pull-shards-1g", S5CMD)),
     Bar("id-ten-files", _Q.CPU, 0.09),

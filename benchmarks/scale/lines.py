@@ -24,10 +24,10 @@ from benchmarks.places import on_tmpfs, sole_use
 from benchmarks.results import ON_DISK, Record, Run
 from benchmarks.rounds import Bench, run_line
 from benchmarks.scale import traced_opens, trees
-from benchmarks.scale.bars import BLAKE3, ONE_WORKER, PROFILE
+from benchmarks.scale.bars import BLAKE3, PROFILE
 from benchmarks.scale.trees import ManyFiles, OneFile
 from benchmarks.scenarios import OURS, PROFILES, REFERENCE, S5CMD, SHARDS_1G, Scenario, Verb
-from benchmarks.servers import Server, Unavailable, open_server
+from benchmarks.servers import Server, open_server
 from benchmarks.session import say, where
 
 __all__ = ["GROUPS", "NO_SERVER", "ScalePlan", "ScaleSession", "measure_scale"]
@@ -248,31 +248,6 @@ def ten_files(session: ScaleSession) -> None:
     session.clear()
 
 
-def workers(session: ScaleSession) -> None:
-    """Two workers beside one, over TLS."""
-    tree = ManyFiles("scale-50k", min(50_000, session.plan.files), 50)
-    folder = trees.make(tree, session.trees, say)
-    try:
-        with open_server(PROFILES["tls"], session.work) as server:
-            _compare_workers(replace(session, server=server), tree, folder)
-    except Unavailable as error:
-        session.leave_out("push-2-workers", str(error))
-    finally:
-        trees.remove(tree, session.trees)
-        session.clear()
-
-
-def _compare_workers(session: ScaleSession, tree: ManyFiles, folder: Path) -> None:
-    for peer, count in ((OURS, "2"), (ONE_WORKER, "1")):
-        job = replace(session.job(folder, f"workers-{count}"), ca_file=session.server.ca_file)
-        pushed = session.measure("push-2-workers", peer, _with(session.ours.push(job), "--workers", count), tree.files)
-        if pushed.returncode or pushed.timed_out:
-            continue
-        shutil.rmtree(session.cache, ignore_errors=True)
-        command = session.ours.pull(replace(job, snapshot_id=pushed.stdout.strip()))
-        session.measure("pull-2-workers", peer, _with(command, "--workers", count), tree.files)
-
-
 def shards(session: ScaleSession) -> None:
     """The pull of 1 GiB in shards with default flags, beside s5cmd: a scenario of the catalog."""
     if not _room(session, "pull-shards-1g", 3 * SHARDS_1G.size):
@@ -293,7 +268,6 @@ GROUPS: dict[str, Callable[[ScaleSession], None]] = {
     "5x": more_files,
     "one-directory": one_directory,
     "sparse": sparse_file,
-    "workers": workers,
     "shards": shards,
     "ten-files": ten_files,
 }
@@ -338,7 +312,6 @@ def measure_scale(plan: ScalePlan, work: Path) -> Record:
 _PEERS = {
     REFERENCE: Reference.about,
     BLAKE3: "the blake3 package alone, on all cores, blocks of 16 MiB read from the file",
-    ONE_WORKER: "ours with --workers 1",
     S5CMD: "s5cmd cp, its defaults",
 }
 
@@ -377,10 +350,6 @@ def _blake3(name: str, folder: Path, session: ScaleSession, files: int) -> Outco
     """The digest of the only file, by the library alone."""
     file = next(folder.iterdir())
     return session.measure(name, BLAKE3, Command((sys.executable, str(DRIVERS / "blake3_rate.py"), str(file))), files)
-
-
-def _with(command: Command, *options: str) -> Command:
-    return replace(command, argv=(*command.argv, *options))
 
 
 def _room(session: ScaleSession, name: str, needed_bytes: int) -> bool:

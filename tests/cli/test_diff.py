@@ -288,3 +288,9 @@ def test_a_wrong_command_line_is_told(args: list[str], isolated: Path) -> None: 
     run = cli("diff", *args)
     assert (run.code, run.stdout) == (2, "")
     assert "Usage: snapdir diff" in run.stderr
+
+
+def test_a_directory_is_read_again_with_rehash(stores: tuple[str, str], isolated: Path) -> None:
+    tree = str(plant(isolated / "plain", AFTER))
+    for options in ((), ("--rehash",), ("--index-size", "0")):
+        assert diff(stores[0], tree, *options) == Run(0, DIFFERENCES, "")

@@ -111,7 +111,8 @@ def test_where_no_process_can_start_one_does_it_all(program: Program, long_tree:
     run = WithoutForks(program.folder, program.environment)("id", "--workers", "2", str(long_tree))
     assert (run.code, run.stdout.strip()) == (0, expected)
     assert run.stderr == (
-        "warning: no further process can be started (Resource temporarily unavailable): hashing goes on with fewer\n"
+        "warning: no further process can be started (Resource temporarily unavailable): the files are hashed by the "
+        "processes that are left\n"
     )
 
 

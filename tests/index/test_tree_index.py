@@ -209,6 +209,13 @@ class TestDamage:
         assert reads(tree, max_bytes=max_bytes)[1] == ALL
         assert reads(tree, max_bytes=max_bytes)[1] == ALL
 
+    def test_a_bound_that_is_too_small_is_said_once(
+        self, tree: Path, reads: Reads, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.INFO, "snapdir"):
+            reads(tree, max_bytes=600)
+        assert caplog.messages == ["what this run reads is not remembered: the index would be larger than --index-size"]
+
     def test_a_filesystem_without_steady_states_is_said_and_not_remembered(
         self, tree: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -58,6 +58,7 @@ async def diff(
     ignore: Sequence[str] | None = None,
     ignore_from: Sequence[PathLike] | None = None,
     dereference: bool = False,
+    rehash: bool = False,
     config: Config | None = None,
     counters: Counters | None = None,
 ) -> list[DiffEntry]:
@@ -82,6 +83,7 @@ async def diff(
             which takes the last ref and, in a store, the snapshot that was stored last.
         ignore, ignore_from: Rules as for ``manifest``: ignored paths are not compared, also those of a snapshot.
         dereference: In a directory, list what links lead to; as for ``manifest``.
+        rehash: Read every file of a directory, also those that the index of the cache remembers.
 
     Raises:
         SideConflict: see ``on_conflict``.
@@ -90,7 +92,7 @@ async def diff(
     config, counters = config or Config(), counters or Counters()
     stores = await parse_stores(store)
     rules = await ignore_rules(ignore, ignore_from)
-    tree = TreeArguments(ignore=rules.rules if rules else None, dereference=dereference)
+    tree = TreeArguments(ignore=rules.rules if rules else None, dereference=dereference, rehash=rehash)
     sides = [await anyio.to_thread.run_sync(_parsed, refs) for refs in _sides(opts, after)]
     pinned = await _pinned([ref for refs in sides for ref in refs], id, config, counters) if id is not None else {}
     compared: list[list[Manifest]] = []

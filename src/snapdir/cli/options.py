@@ -91,8 +91,8 @@ def remembering() -> list[Flag]:
         "Walk",
         Flag(
             "--rehash",
-            help="Read every file. Otherwise files that are as they were in an earlier run (name, size, mode, inode, "
-            "times) are not read.",
+            help="Read every file again. By default, only files whose name, size, mode, inode or times have changed "
+            "since an earlier run are read.",
         ),
     )
 

@@ -178,8 +178,8 @@ def local() -> list[Flag]:
             "--memory",
             metavar="<SIZE>",
             parse=_size,
-            help="Memory for file content in transfer, such as 256MiB; default: 128MiB, or an eighth of what the "
-            "cgroup allows.",
+            help="Memory for file content in transfer, such as 256MiB; default: 128MiB, or an eighth of the "
+            "memory limit (cgroup or ulimit -v) if that is less.",
         ),
         Setting(
             "--max-open-files",
@@ -198,7 +198,7 @@ def local() -> list[Flag]:
             "--max-manifest-size",
             metavar="<SIZE>",
             parse=_size,
-            help="Largest manifest to accept (about 150 bytes per file); 0 is unlimited; default: 4GiB.",
+            help="Largest manifest to accept (about 100 bytes per file); 0 is unlimited; default: 4GiB.",
         ),
     )
 

@@ -16,6 +16,7 @@ NO_LIMIT_BYTES = 1 << 60
 """Version 1 shows a number above this where there is no limit."""
 
 BLOCK_BYTES = 1 << 16
+"""Read at once: most of these files come in one read."""
 
 _MEMORY_FILES = {V1: ("memory.limit_in_bytes",), V2: ("memory.max", "memory.high")}
 _ESCAPED = re.compile(rb"\\([0-7]{3})")

@@ -23,6 +23,7 @@ BLOCK_BYTES = 4 * MIB
 """Read and hashed at once, by all threads together."""
 
 MAX_READERS = 4
+"""Each holds a block, so on a host with many cores this bounds the memory."""
 
 _ZEROS = bytes(BLOCK_BYTES // 2)
 

@@ -17,6 +17,7 @@ HEADER = struct.Struct("<8s32sI")
 MAGIC = b"snapidx1"
 """The digit is the version. Another one has files of other names, so that versions can be used side by side."""
 MAX_ROOT_BYTES = 1 << 16
+"""Of the path in a header: more than any that the kernel takes in one call (4 KiB)."""
 _MACHINE = Path("/etc/machine-id")
 
 

@@ -7,6 +7,7 @@ is none.
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from typing import NamedTuple
 
@@ -19,13 +20,12 @@ from snapdir.model.names import NAMES_ARE_UTF8, name_in_utf8
 HEAD = struct.Struct("<4s?xxxIIIIIQQQ")
 MAGIC = b"dir1"
 SEAL_BYTES = 16
+"""Enough of a BLAKE3 to notice damage; nobody who could write here would need a collision."""
 
 SETTLED_NS = 60_000_000_000
 """A file that changed so shortly before its directory was read may change again under the same times. Writes through a
 mapping move them once, until the page is written back: 35 s later, as Linux is set (vm.dirty_expire_centisecs and
 vm.dirty_writeback_centisecs). Times themselves move at least every 2 s, on the coarsest filesystem."""
-
-_IS_FILE, _KIND = 0o100000, 0o170000
 
 
 class Record(NamedTuple):
@@ -105,10 +105,17 @@ class Unsettled(NamedTuple):
         """The record, when the lines of its files are known."""
         directory, listing = self.directory, self.listing
         states = b"".join(_settled(state, self.began_ns, self.device) for state in _cut(listing.states))
-        content = sum(state[3] for state in STATE.iter_unpack(listing.states) if state[0] & _KIND == _IS_FILE)
+        content = sum(state[3] for state in STATE.iter_unpack(listing.states) if stat.S_ISREG(state[0]))
         return Record(
-            *(directory.path, self.is_plain, joined(listing.names), states, text),
-            *(directory.checksum if directory.is_leaf else "", directory.files, directory.size, content),
+            path=directory.path,
+            is_plain=self.is_plain,
+            names=joined(listing.names),
+            states=states,
+            text=text,
+            checksum=directory.checksum if directory.is_leaf else "",
+            files=directory.files,
+            size=directory.size,
+            content_bytes=content,
         )
 
 
@@ -134,8 +141,18 @@ def read_record(fd: int, position: int) -> Record | None:
         start += part
     at = TextRange(fd, position + length - text, text)
     return Record(
-        *(values[0].decode(), is_plain, values[2], values[3], values[4], values[1].decode()),
-        *(files, size, content_bytes, at, position, position + length + SEAL_BYTES),
+        path=values[0].decode(),
+        is_plain=is_plain,
+        names=values[2],
+        states=values[3],
+        text=values[4],
+        checksum=values[1].decode(),
+        files=files,
+        size=size,
+        content_bytes=content_bytes,
+        at=at,
+        start=position,
+        end=position + length + SEAL_BYTES,
     )
 
 
@@ -146,8 +163,8 @@ def joined(names: list[str]) -> bytes:
 def _settled(state: bytes, began_ns: int, device: int) -> bytes:
     """The state of an entry, or UNKNOWN if the file may change without another one, or is no file of ``device``."""
     mode, _, its_device, _, mtime, ctime = STATE.unpack(state)
-    if mode & _KIND != _IS_FILE:
-        return state if mode & _KIND == 0o040000 else UNKNOWN
+    if not stat.S_ISREG(mode):
+        return state if stat.S_ISDIR(mode) else UNKNOWN
     return state if its_device == device and max(mtime, ctime) < began_ns - SETTLED_NS else UNKNOWN
 
 

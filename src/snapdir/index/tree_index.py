@@ -24,6 +24,7 @@ from snapdir.model.keys import PARTIAL
 from snapdir.model.sizes import MIB
 
 COPIED_BYTES = 8 * MIB
+"""Copied at once from the old file to the new one: this bounds the memory that a copy takes."""
 
 
 class TreeIndex:
@@ -70,11 +71,7 @@ class TreeIndex:
         if device not in self._devices:
             self._devices[device] = keeps_states(directory)
             if not self._devices[device]:
-                import logging
-
-                logging.getLogger("snapdir.index").info(
-                    "%s is on a filesystem whose inodes or times may change: its files are read each time", directory
-                )
+                _note(f"{directory} is on a filesystem whose inodes or times may change: its files are read each time")
         return self._devices[device]
 
     def at(self, path: str) -> Record | None:
@@ -163,8 +160,9 @@ class TreeIndex:
                 else:
                     del self._texts[head.directory.path]
                     self._write(head, text)
-            except OSError:
-                self._gives_up = True  # the cache is read-only or full: the run goes on without
+            except OSError as error:  # the cache is read-only or full: the run goes on without
+                self._gives_up = True
+                _note(f"what this run reads is not remembered: {error}")
 
     def _write(self, head: Unsettled, text: bytes) -> None:
         record = head.record(text)
@@ -211,3 +209,9 @@ class TreeIndex:
             keep_within(self._place)
         elif self._old >= 0:
             os.utime(self._old)
+
+
+def _note(line: str) -> None:
+    import logging  # start-up that most runs do not need
+
+    logging.getLogger("snapdir.index").info("%s", line)

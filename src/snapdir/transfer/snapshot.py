@@ -268,7 +268,10 @@ class TreeReader:
 
 
 def _index_of(root: str, options: TreeOptions) -> TreeIndex | None:
-    """The index of a tree, for plain checksums only; None without one."""
+    """The index of a tree, for plain checksums only.
+
+    None if it is turned off, or its cache or the root cannot be read: the walk names the root then.
+    """
     if options.tree_index is None or not options.tree_index.max_bytes or options.new_hasher is not blake3:
         return None
     try:

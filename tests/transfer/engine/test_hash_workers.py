@@ -162,7 +162,9 @@ def test_the_work_of_a_worker_that_ends_by_itself_is_done_here(wide: Path) -> No
             run.hash()
             assert run.id() == tree_id(wide, TreeOptions(), Counters())
             assert len(run.hashed_here) == 20
-            assert run.counters.warnings == ["a hashing process ended with exit code 1: hashing goes on with fewer"]
+            assert run.counters.warnings == [
+                "a hashing process ended with exit code 1: the files are hashed by the processes that are left"
+            ]
 
     in_thread(work)
 
@@ -239,7 +241,8 @@ def test_without_a_free_descriptor_hashing_goes_on_without_workers(wide: Path) -
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             assert run.id() == tree_id(wide, TreeOptions(), Counters())
             assert run.counters.warnings == [
-                "no further process can be started (Too many open files): hashing goes on with fewer"
+                "no further process can be started (Too many open files): the files are hashed by the "
+                "processes that are left"
             ]
 
     in_thread(work)

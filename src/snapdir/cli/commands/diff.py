@@ -49,6 +49,8 @@ REFERENCE = "A store, STORE@ID, a directory or an id; repeatable."
     *options.store(),
     *options.ignoring(),
     *options.dereferencing(),
+    *options.remembering(),
+    *settings.index(),
     *section(
         "Output",
         Flag("--all", "unchanged", help="Also list unchanged files (=)."),

@@ -8,9 +8,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from snapdir.transfer.engine.interruption import check_cancelled
-
-LOOK_SECONDS = 0.05
+from snapdir.transfer.engine.interruption import LOOK_SECONDS, check_cancelled
 
 P = ParamSpec("P")
 T = TypeVar("T")

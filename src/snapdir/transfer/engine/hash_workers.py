@@ -12,8 +12,8 @@ from snapdir.hashing import worker as hashing_worker
 from snapdir.hashing.worker import DIGEST_BYTES, NOT_HASHED, READY, request_for
 from snapdir.model.source import HashedFile, SourceFile
 from snapdir.stores.workers import batches
-from snapdir.transfer.engine.interruption import check_cancelled
-from snapdir.transfer.engine.worker_process import LOOK_SECONDS, WorkerProcess, can_start_workers
+from snapdir.transfer.engine.interruption import LOOK_SECONDS, check_cancelled
+from snapdir.transfer.engine.worker_process import WorkerProcess, can_start_workers
 
 BATCHES_AT_ONCE = 2
 """Of one worker, so that it has the next batch while this process walks. Two answers are 32 KiB, which fit into the
@@ -26,6 +26,7 @@ FILES_AT_ONCE = 64
 """Hashed here between looks for a cancellation: a disk may take 10 ms for each."""
 
 RECEIVED_BYTES = 1 << 16
+"""In one call: more than the two answers that a worker can have ready."""
 
 
 class HashWorkers:
@@ -106,7 +107,9 @@ class HashWorkers:
         except (OSError, RuntimeError) as error:  # RuntimeError: Python is about to end
             self._to_start = 0
             reason = getattr(error, "strerror", None) or error
-            self._warn(f"no further process can be started ({reason}): hashing goes on with fewer")
+            self._warn(
+                f"no further process can be started ({reason}): the files are hashed by the processes that are left"
+            )
             return
         self._resources.callback(process.end)
         worker = _Worker(process)
@@ -144,7 +147,7 @@ class HashWorkers:
         self._selector.unregister(worker.process.socket)
         self._workers.remove(worker)
         self._to_start = 0
-        self._warn(f"a hashing process ended with {outcome}: hashing goes on with fewer")
+        self._warn(f"a hashing process ended with {outcome}: the files are hashed by the processes that are left")
         while worker.batches:
             self._do(worker.batches.popleft())
 

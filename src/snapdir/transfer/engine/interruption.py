@@ -6,6 +6,9 @@ from asyncio import CancelledError
 
 from snapdir.errors import TransientStoreError
 
+LOOK_SECONDS = 0.05
+"""How often a thread that waits looks whether its caller was cancelled: a person notices no such delay."""
+
 
 def is_interruption(error: BaseException) -> bool:
     """Whether a run that ends with ``error`` can be resumed: it was cancelled, or the network failed.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from snapdir.stores.base import Store
 
 MAX_WORKER_PROCESSES = 7
-"""By default. With this process there are eight, which the walk of one does not keep busy."""
+"""By default. With this process there are eight; more wait for the one that walks."""
 
 MAX_HASH_THREADS = 16
 """``hash_threads`` alone asks for more."""
@@ -75,8 +75,8 @@ class Limits:
         hash_threads: Threads that hash; 0 is the CPUs, at most 16. More than one is used for large files only.
         worker_processes: Most processes beside this one that hash small files; each starts when it pays. None is one
             less than ``hashers``, and at most 7; 0 is none.
-        memory_bytes: All body bytes held at once, plus 40 MiB and up to 2 KiB per file for the process. By default
-            128 MiB, or an eighth of the memory that a cgroup or ``ulimit -v`` allows, if that is less.
+        memory_bytes: All body bytes held at once, plus about 40 MiB and up to 1 KiB per file for the process. By
+            default 128 MiB, or an eighth of the memory that a cgroup or ``ulimit -v`` allows, if that is less.
         max_open_files: Files and connections open at once, besides those of the rest of the process; 0 is what the
             process may open (``ulimit -n``). At least 32. Few keep few requests in flight.
         part_bytes: Size of an uploaded part and of a downloaded range; larger only if an object would need too many.

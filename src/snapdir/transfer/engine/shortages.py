@@ -31,7 +31,10 @@ def _memory_warning(memory_bytes: int, limit: Bound | None) -> str:
         return ""
     allowed = f"{format_size(limit.value)} of memory ({LIMIT_OF[limit.source]})"
     if memory_bytes > limit.value:
-        return f"{format_size(memory_bytes)} of content do not fit into the {allowed}: lower --memory"
+        return (
+            f"{format_size(memory_bytes)} of content do not fit into the {allowed}: lower --memory, or the process may "
+            "be ended"
+        )
     share = memory_share(limit)
     if share.source == "default" or memory_bytes != share.value:
         return ""
@@ -49,6 +52,6 @@ def _open_files_warning(store: Store, limits: Limits) -> str:
     if limit is None or requests >= min(wanted, START_REQUESTS) or chosen < requests:
         return ""
     return (
-        f"this process may have {limit} open files (ulimit -n), which allows {requests} requests at once: that is"
-        f" slower; raise the limit to {ENOUGH_OPEN_FILES}"
+        f"this process may have {limit} open files (ulimit -n), enough for {requests} requests at once; "
+        f"raise the limit to {ENOUGH_OPEN_FILES} for a faster transfer"
     )

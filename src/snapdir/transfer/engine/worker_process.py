@@ -11,9 +11,7 @@ from types import ModuleType
 
 from snapdir.errors import WorkerKilled
 from snapdir.model.names import NAMES_ARE_UTF8
-from snapdir.transfer.engine.interruption import check_cancelled
-
-LOOK_SECONDS = 0.05
+from snapdir.transfer.engine.interruption import LOOK_SECONDS, check_cancelled
 
 LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a whole group of processes. The parent stops, and ends its workers."""
@@ -44,7 +42,7 @@ class WorkerProcess:
     ``__main__`` again.
 
     Args:
-        module: It must import little: a start takes about 50 ms of CPU.
+        module: It must import little: a start takes 30 to 50 ms of CPU.
 
     Raises:
         OSError: no process can be started.
