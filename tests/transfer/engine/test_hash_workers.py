@@ -7,7 +7,7 @@ import resource
 import select
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -233,8 +233,12 @@ def test_without_a_free_descriptor_hashing_goes_on_without_workers(wide: Path) -
     def work() -> None:
         run = Run(wide, 3)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with run.workers, open(os.devnull) as last:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (last.fileno() + 3, hard))
+        with run.workers, ExitStack() as held:
+            highest = max(map(int, os.listdir("/proc/self/fd")))
+            last = -1
+            while last < highest:  # then no number below it is free
+                last = held.enter_context(open(os.devnull)).fileno()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last + 3, hard))
             try:
                 run.hash()
             finally:
