@@ -19,7 +19,7 @@ from benchmarks.server_stats import Traffic
 from benchmarks.servers import Server
 from benchmarks.tree_comparison import first_difference
 
-__all__ = ["Bench", "order", "run_line"]
+__all__ = ["Bench", "measured_run", "order", "run_line"]
 
 MiB = 1 << 20
 
@@ -120,21 +120,7 @@ class Bench:
         reason = self._why_not(scenario, job, outcome, traffic)
         if scenario.verb is Verb.PULL:
             shutil.rmtree(job.destination, ignore_errors=True)
-        return Run(
-            scenario=scenario.name,
-            peer=peer.name,
-            round=number,
-            error=reason,
-            wall_seconds=round(outcome.wall_seconds, 4),
-            user_seconds=round(outcome.user_seconds, 4),
-            system_seconds=round(outcome.system_seconds, 4),
-            peak_rss_bytes=outcome.peak_rss_bytes,
-            requests=traffic.counts,
-            answers=traffic.answers,
-            bytes_in=traffic.bytes_in,
-            bytes_out=traffic.bytes_out,
-            connections=traffic.connections,
-        )
+        return measured_run(scenario.name, peer.name, number, outcome, traffic, error=reason)
 
     def _prepared(self, scenario: Scenario, peer: Peer, tree: Path, number: int) -> tuple[Command, Job]:
         """The command of a run and its job."""
@@ -239,3 +225,22 @@ class Bench:
             "SNAPDIR_BENCH_TREE": str(job.tree),
             **self.server.environment,
         }
+
+
+def measured_run(scenario: str, peer: str, number: int, outcome: Outcome, traffic: Traffic, *, error: str = "") -> Run:
+    """The record of a run: what its process took, and what the server counted."""
+    return Run(
+        scenario=scenario,
+        peer=peer,
+        round=number,
+        error=error,
+        wall_seconds=round(outcome.wall_seconds, 4),
+        user_seconds=round(outcome.user_seconds, 4),
+        system_seconds=round(outcome.system_seconds, 4),
+        peak_rss_bytes=outcome.peak_rss_bytes,
+        requests=traffic.counts,
+        answers=traffic.answers,
+        bytes_in=traffic.bytes_in,
+        bytes_out=traffic.bytes_out,
+        connections=traffic.connections,
+    )

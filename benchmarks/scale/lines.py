@@ -22,7 +22,7 @@ from benchmarks.page_cache import Dropper, dropper
 from benchmarks.peers import DRIVERS, PEERS, Command, Job, Ours, Reference
 from benchmarks.places import on_tmpfs, sole_use
 from benchmarks.results import ON_DISK, Record, Run
-from benchmarks.rounds import Bench, run_line
+from benchmarks.rounds import Bench, measured_run, run_line
 from benchmarks.scale import traced_opens, trees
 from benchmarks.scale.bars import BLAKE3, PROFILE
 from benchmarks.scale.trees import ManyFiles, OneFile
@@ -91,21 +91,10 @@ class ScaleSession:
         self.server.reset()
         outcome = self._run(command)
         traffic = self.server.traffic()
+        number = sum(1 for run in self.runs if (run.scenario, run.peer) == (name, peer))
         self.keep(
-            Run(
-                scenario=name,
-                peer=peer,
-                round=sum(1 for run in self.runs if (run.scenario, run.peer) == (name, peer)),
-                error=self._failure(outcome),
-                wall_seconds=round(outcome.wall_seconds, 4),
-                user_seconds=round(outcome.user_seconds, 4),
-                system_seconds=round(outcome.system_seconds, 4),
-                peak_rss_bytes=outcome.peak_rss_bytes,
-                requests=traffic.counts,
-                answers=traffic.answers,
-                bytes_in=traffic.bytes_in,
-                bytes_out=traffic.bytes_out,
-                connections=traffic.connections,
+            replace(
+                measured_run(name, peer, number, outcome, traffic, error=self._failure(outcome)),
                 opens=opens,
                 files=files,
             )

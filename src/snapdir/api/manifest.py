@@ -160,7 +160,7 @@ async def manifests_of(
     from snapdir.transfer.comparing.manifests import read_manifests
 
     if ref.directory is not None:
-        unrecorded = replace(config, catalog=None)  # whoever looks records nothing
+        unrecorded = replace(config, catalog=None)  # reading a directory to show it is not recorded
         return [await manifest(ref.directory, **tree._asdict(), config=unrecorded, counters=counters)]
     if ref.snapshot_id is None:
         async with opened(StorePair(ref.store), config) as source:

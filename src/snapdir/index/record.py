@@ -20,7 +20,7 @@ from snapdir.model.names import NAMES_ARE_UTF8, name_in_utf8
 HEAD = struct.Struct("<4s?xxxIIIIIQQQ")
 MAGIC = b"dir1"
 SEAL_BYTES = 16
-"""Enough of a BLAKE3 to notice damage; nobody who could write here would need a collision."""
+"""Bytes of the BLAKE3 that are kept, to detect damage. They do not stop one who can write to the cache."""
 
 SETTLED_NS = 60_000_000_000
 """A file that changed so shortly before its directory was read may change again under the same times. Writes through a

@@ -138,7 +138,7 @@ def _plausible(costs: list[_Cost]) -> list[_Cost]:
 
 
 def _agreed(lefts: list[float]) -> float | None:
-    """The mean of times that are close to each other; None if they are not, or there is no time or no work left."""
+    """The geometric mean of the smallest and the largest time; None if they differ too much, or one is not positive."""
     if min(lefts) <= 0 or max(lefts) > LARGEST_DISAGREEMENT * min(lefts):
         return None
     return math.sqrt(max(lefts) * min(lefts))
